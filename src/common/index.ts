@@ -1,0 +1,7 @@
+/** What every other folder may use: no I/O, no policy. */
+export * from './assert.js';
+export * from './brands.js';
+export * from './bytes.js';
+export * from './errors.js';
+export * from './limits.js';
+export * from './ports.js';

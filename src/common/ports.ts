@@ -1,0 +1,220 @@
+/**
+ * The only doors to the outside world. Everything above them is deterministic: given the same
+ * answers from these interfaces it does the same things in the same order, which is what lets a
+ * simulator replay a whole cluster from one seed.
+ */
+
+/** A pending {@link Clock.after}. Cancelling one that fired or was cancelled does nothing. */
+export interface Timer {
+  cancel(): void;
+}
+
+/** Time. Durations and decisions use `nowMs`; `wallMs` is only for what people read and new ids. */
+export interface Clock {
+  /** Monotonic milliseconds since an arbitrary start; may have a fraction. */
+  nowMs(): number;
+  /** Milliseconds since the Unix epoch; may jump. */
+  wallMs(): number;
+  /** Calls `fire` once, `delayMs` or more from now. Does not keep the process alive. */
+  after(delayMs: number, fire: () => void): Timer;
+  /** Calls `fire` after the I/O events that are ready in this turn have been handled. */
+  afterTurn(fire: () => void): void;
+}
+
+/** Randomness; the simulated one is seeded. */
+export interface Random {
+  /** Uniform integer in [0, 2^32). */
+  u32(): number;
+  /** Uniform unsigned 64-bit integer. */
+  u64(): bigint;
+  /** Uniform in [0, 1). */
+  float(): number;
+}
+
+/** An open file. One writer at a time; calls are not reordered by the caller awaiting them. */
+export interface DiskFile {
+  /** Reads up to `length` bytes at `offset`; fewer at the end of the file. The caller owns it. */
+  read(offset: number, length: number): Promise<Buffer>;
+  /** Writes all `chunks`, one after the other, from `offset`. They must not change meanwhile. */
+  write(offset: number, chunks: readonly Uint8Array[]): Promise<void>;
+  /** fdatasync: after it resolves, the bytes and the size survive power loss. */
+  sync(): Promise<void>;
+  /** Cuts or extends (with zeros) to `size` bytes. */
+  truncate(size: number): Promise<void>;
+  /** Current size in bytes. */
+  size(): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** `read` fails if missing; `write` opens an existing file; `create` fails if it exists. */
+export type OpenMode = 'read' | 'write' | 'create';
+
+/**
+ * A file system. A created, renamed or removed name survives power loss only once `syncDir` of its
+ * directory has resolved.
+ */
+export interface Disk {
+  open(path: string, mode: OpenMode): Promise<DiskFile>;
+  /** Names in `dir`, sorted; an empty list if `dir` does not exist. */
+  list(dir: string): Promise<string[]>;
+  /** Creates `dir` (mode 0700) and its parents; no error if it exists. */
+  mkdir(dir: string): Promise<void>;
+  rename(from: string, to: string): Promise<void>;
+  /** Removes a file, or a directory with all below it; no error if it is missing. */
+  remove(path: string): Promise<void>;
+  /** fsync of the directory itself. */
+  syncDir(dir: string): Promise<void>;
+}
+
+/** One change of a {@link KvStore.write}; without `value` the key is deleted. */
+export interface KvChange {
+  readonly key: Uint8Array;
+  readonly value?: Uint8Array;
+}
+
+/** A half-open range of keys, and how much of it to return at once. */
+export interface KvScan {
+  /** First key, inclusive. */
+  readonly gte: Uint8Array;
+  /** End, exclusive. */
+  readonly lt: Uint8Array;
+  /** At most this many entries. */
+  readonly countMax: number;
+  /** Stops after the entry with which keys + values reach this many bytes. */
+  readonly bytesMax: number;
+}
+
+/** A consistent view of a {@link KvStore}; must be closed. */
+export interface KvView {
+  /** One page in key order; fewer entries than the limits allow means the end was reached. */
+  scan(range: KvScan): Promise<Array<readonly [Buffer, Buffer]>>;
+  close(): Promise<void>;
+}
+
+/** An ordered byte-key store with atomic batches: LevelDB, or the simulated one. */
+export interface KvStore {
+  /** The values in the order of `keys`. */
+  getMany(keys: readonly Uint8Array[]): Promise<Array<Buffer | undefined>>;
+  /**
+   * Applies all changes or none. Batches become durable in order: after power loss a prefix of the
+   * batches is there, at least up to the last one written with `sync`. The buffers must not change
+   * until it resolves.
+   */
+  write(changes: readonly KvChange[], options: { readonly sync: boolean }): Promise<void>;
+  scan(range: KvScan): Promise<Array<readonly [Buffer, Buffer]>>;
+  /** A view of what `write` had resolved for when this was called. */
+  view(): KvView;
+  /** Reclaims space in [gte, lt]; correctness does not depend on it. */
+  compact(gte: Uint8Array, lt: Uint8Array): Promise<void>;
+  /** Bytes used on disk, as far as the store knows. */
+  sizeBytes(): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** How a {@link KvStore} is opened: `dir` is created if missing and locked against others. */
+export type OpenKvStore = (dir: string) => Promise<KvStore>;
+
+/** What TLS told about the other side of a {@link ByteStream}. */
+export interface PeerIdentity {
+  /** Common name of the verified client certificate; '' without one. */
+  readonly commonName: string;
+  readonly certificateVerified: boolean;
+}
+
+/** What a {@link ByteStream} tells its owner; set once, before the turn ends. */
+export interface ByteStreamHandler {
+  /** The chunk may be kept, but keeps its whole backing buffer alive. */
+  onData(chunk: Buffer): void;
+  /** The other side will send no more. */
+  onEnd(): void;
+  /** After `write` returned false: there is room again. */
+  onDrain(): void;
+  /** Last call; `error` if it was not an orderly close. */
+  onClose(error: Error | undefined): void;
+}
+
+/** A connected, ordered, reliable stream of bytes: a TCP, TLS or unix socket, or a simulated one. */
+export interface ByteStream {
+  /** `address:port`, for people. */
+  readonly remoteAddress: string;
+  /** The ALPN protocol that TLS agreed on; '' without TLS or agreement. */
+  readonly alpnProtocol: string;
+  readonly identity: PeerIdentity;
+  setHandler(handler: ByteStreamHandler): void;
+  /** Takes ownership of `chunk`. False: more than the high-water mark is waiting to leave. */
+  write(chunk: Uint8Array): boolean;
+  /** Holds back what is written until `uncork`, which sends it in one go. */
+  cork(): void;
+  uncork(): void;
+  /** Bytes accepted by `write` that have not left yet. */
+  backlogBytes(): number;
+  pause(): void;
+  resume(): void;
+  /** Sends what is waiting, then closes this direction. */
+  end(): void;
+  /** Closes at once, dropping what is waiting. */
+  destroy(error?: Error): void;
+}
+
+/** Certificates and policy of a TLS end; one object serves every listener and dialer of a node. */
+export interface TlsOptions {
+  /** PEM. */
+  readonly cert?: Uint8Array | string;
+  readonly key?: Uint8Array | string;
+  /** PEM of the authorities that the other side's certificate must come from. */
+  readonly ca?: Uint8Array | string;
+  readonly crl?: Uint8Array | string;
+  /** Server: a client must present a certificate that `ca` vouches for. */
+  readonly requireClientCertificate?: boolean;
+  /** Client: do not verify the server. For tests and tools. */
+  readonly insecureSkipVerify?: boolean;
+  readonly serverName?: string;
+  readonly minVersion?: 'TLSv1.2' | 'TLSv1.3';
+  readonly maxVersion?: 'TLSv1.2' | 'TLSv1.3';
+  readonly cipherSuites?: readonly string[];
+}
+
+/** `{host, port}` (port 0: any free one) or a unix socket `{path}`. */
+export type NetworkAddress =
+  | { readonly host: string; readonly port: number }
+  | { readonly path: string };
+
+/** A listening socket. */
+export interface Listener {
+  /** Where it really listens, the port filled in. */
+  readonly address: NetworkAddress;
+  /** Stops accepting; open streams stay. */
+  close(): Promise<void>;
+}
+
+/** Streams of bytes between processes. */
+export interface Network {
+  /** Rejects if the address can't be had. `onStream` must set the handler at once. */
+  listen(
+    address: NetworkAddress,
+    tls: TlsOptions | undefined,
+    onStream: (stream: ByteStream) => void,
+  ): Promise<Listener>;
+  /** Rejects if there is no connection (and no TLS session) within `timeoutMs`. */
+  connect(
+    address: NetworkAddress,
+    tls: TlsOptions | undefined,
+    timeoutMs: number,
+  ): Promise<ByteStream>;
+}
+
+/** Structured log lines; `fields` must not hold secrets. */
+export interface Logger {
+  debug(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  info(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  warn(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  error(message: string, fields?: Readonly<Record<string, unknown>>): void;
+}
+
+/** Swallows everything; for tests and embedding. */
+export const silentLogger: Logger = {
+  debug() {},
+  info() {},
+  warn() {},
+  error() {},
+};

@@ -1,0 +1,228 @@
+/**
+ * The storage interfaces that the server is written against: the write-ahead log and the MVCC
+ * store. Both run on the ports of common/ports.ts only.
+ */
+
+import type { EtcdError, KeyString, LeaseId, LogIndex, Revision, Term } from '../common/index.js';
+import type { Configuration, Entry, HardState, SnapshotMeta } from '../raft/index.js';
+
+// ---------------------------------------------------------------------------- write-ahead log
+
+/** What a write-ahead log held when it was opened. */
+export interface WalContents {
+  /** Opaque bytes given to `create` (cluster and member ids). */
+  readonly metadata: Buffer;
+  readonly hardState: HardState;
+  /** The last snapshot mark whose index is covered by the log. */
+  readonly snapshot: SnapshotMeta;
+  /** Entries after `snapshot.index`, contiguous. */
+  readonly entries: readonly Entry[];
+  /** Bytes of a torn last record that were cut off; 0 after an orderly stop. */
+  readonly tornBytes: number;
+}
+
+/**
+ * The log of what Raft must not forget. Calls of `append` are made durable in order; while one
+ * fdatasync runs, later appends gather and go out with the next.
+ */
+export interface Wal {
+  /**
+   * Resolves once all of it (and everything appended before) is durable. With `sync` false it is
+   * written with the next batch that syncs, or at close. A failed write or fsync rejects with
+   * StorageError, as does every later call: the caller ends the process.
+   */
+  append(hardState: HardState | undefined, entries: readonly Entry[], sync: boolean): Promise<void>;
+  /** Records that the state machine holds everything up to `snapshot.index`, durably. */
+  markSnapshot(snapshot: SnapshotMeta): Promise<void>;
+  /** Deletes segments that hold nothing after `index`; only call behind a synced KvStore batch. */
+  release(index: LogIndex): Promise<void>;
+  /** Bytes of all segments on disk. */
+  readonly sizeBytes: number;
+  close(): Promise<void>;
+}
+
+// ----------------------------------------------------------------------------------- MVCC
+
+/** A place in history: everything of revisions < main, and the first `sub` changes of main. */
+export interface ReadPoint {
+  readonly main: Revision;
+  /** Infinity: all of `main`. */
+  readonly sub: number;
+}
+
+/** As etcd's RangeRequest, checked and saturated; `rangeEnd` '' is one key, '\0' is "and above". */
+export interface RangeQuery {
+  readonly key: KeyString;
+  readonly rangeEnd: KeyString;
+  /** <= 0: no limit. */
+  readonly limit: number;
+  readonly keysOnly: boolean;
+  readonly countOnly: boolean;
+  readonly sortOrder: 0 | 1 | 2;
+  readonly sortTarget: 0 | 1 | 2 | 3 | 4;
+  /** 0 switches each filter off. */
+  readonly minModRevision: number;
+  readonly maxModRevision: number;
+  readonly minCreateRevision: number;
+  readonly maxCreateRevision: number;
+}
+
+/** What a range found. `kvs` are encoded mvccpb.KeyValue messages; borrowed, must not be changed. */
+export interface RangeResult {
+  readonly kvs: readonly Uint8Array[];
+  readonly more: boolean;
+  readonly count: number;
+}
+
+/** The present state of one live key, from the index: no value. */
+export interface KeyState {
+  readonly modRevision: Revision;
+  readonly createRevision: Revision;
+  readonly version: number;
+}
+
+/** One change, as watchers see it. The encoded messages are shared and must not be changed. */
+export interface MvccEvent {
+  readonly type: 'put' | 'delete';
+  readonly key: KeyString;
+  readonly modRevision: Revision;
+  readonly sub: number;
+  /** Put: the key did not exist before. */
+  readonly isCreate: boolean;
+  /** Encoded mvccpb.KeyValue: the new one, or for a delete just key and mod_revision. */
+  readonly kv: Uint8Array;
+  /**
+   * Encoded previous KeyValue: `null` if there was none (creation); `undefined` if there was one
+   * but its bytes are not in memory: read it at ReadPoint {main: modRevision - 1}.
+   */
+  readonly prevKv: Uint8Array | null | undefined;
+}
+
+/** Lease of a key before and after a change, for the lessor. */
+export interface MvccCommit {
+  /** The store's revision after the commit; unchanged if nothing was written. */
+  readonly revision: Revision;
+  readonly events: readonly MvccEvent[];
+}
+
+/**
+ * One entry's changes. Synchronous; memory only. Reads through it see its own earlier writes.
+ * Nothing is visible outside before `commit`; a transaction without changes takes no revision.
+ */
+export interface MvccWriteTxn {
+  /** Where a read inside the transaction happens now: use it for ranges evaluated later. */
+  readPoint(): ReadPoint;
+  state(key: KeyString): KeyState | undefined;
+  lease(key: KeyString): LeaseId;
+  /** Number of live keys in the range. */
+  countRange(key: KeyString, rangeEnd: KeyString): number;
+  /** Live keys of the range in order. */
+  keysInRange(key: KeyString, rangeEnd: KeyString): KeyString[];
+  /**
+   * Encoded current KeyValue; undefined if the key does not exist. The bytes must be in memory:
+   * see `MvccStore.warm`; an InvariantError if they are not.
+   */
+  record(key: KeyString): Uint8Array | undefined;
+  /** `value` is copied. Lease 0n: none. */
+  put(key: KeyString, value: Uint8Array, lease: LeaseId): void;
+  /** Deletes all live keys in the range in key order; returns how many. */
+  deleteRange(key: KeyString, rangeEnd: KeyString): number;
+  /** Sets or deletes a record of the meta key space, atomically with the rest of the entry. */
+  setMeta(name: string, value: Uint8Array | undefined): void;
+  commit(): MvccCommit;
+}
+
+export interface MvccStoreOptions {
+  /** Bytes of recent records kept in memory beside those not yet written to the KvStore. */
+  readonly cacheBytesMax: number;
+  /** A flush starts after this much time, or at once above `flushBytes`. */
+  readonly flushIntervalMs: number;
+  readonly flushBytes: number;
+  /** Unflushed bytes above which the caller should hold back proposals. */
+  readonly unflushedBytesMax: number;
+  readonly compactionBatch: number;
+  readonly compactionSleepMs: number;
+}
+
+/** The applied state: where the state machine is and with which members. */
+export interface AppliedMark {
+  readonly index: LogIndex;
+  readonly term: Term;
+  readonly configuration: Configuration;
+}
+
+/** A reader of history in revision order, for watchers that are behind. */
+export interface EventPage {
+  readonly events: readonly MvccEvent[];
+  /** Everything up to and including this revision has been seen. */
+  readonly throughRevision: Revision;
+}
+
+/**
+ * All keys and their history. Changes are applied synchronously to memory and written to the
+ * KvStore in the background, each batch atomic with the applied mark.
+ */
+export interface MvccStore {
+  readonly revision: Revision;
+  /** -1 before the first compaction. */
+  readonly compactRevision: Revision;
+  /** Logical bytes of all stored records; the same on every member. */
+  readonly sizeBytes: number;
+  readonly keyCount: number;
+  /** As of the last restart or flush: what is in the KvStore, synced if `synced`. */
+  readonly flushed: { readonly index: LogIndex; readonly synced: boolean };
+  readonly unflushedBytes: number;
+
+  /** Starts the changes of the entry at `index`; one at a time, ends with `commit`. */
+  begin(index: LogIndex, term: Term): MvccWriteTxn;
+  /** Applies an entry that changes nothing here but moves the applied mark. */
+  setApplied(mark: { index: LogIndex; term: Term; configuration?: Configuration }): void;
+  readonly applied: AppliedMark;
+
+  /** True if `record(key)` of every key would answer from memory now. */
+  isWarm(keys: readonly KeyString[]): boolean;
+  /** Brings the current records of the keys into memory and keeps them there until the next commit. */
+  warm(keys: readonly KeyString[]): Promise<void>;
+
+  /**
+   * COMPACTED or FUTURE_REVISION if `revision` (> 0) can't be read, else undefined.
+   */
+  checkRevision(revision: Revision): EtcdError | undefined;
+  /** Present state of one key. */
+  state(key: KeyString): KeyState | undefined;
+  /**
+   * Synchronous if everything is in memory and small, else a promise; long ranges give way to the
+   * event loop. `at` undefined: the present revision. A point that gets compacted away before the
+   * call began rejects with COMPACTED; later compactions wait for it.
+   */
+  range(query: RangeQuery, at: ReadPoint | undefined): RangeResult | Promise<RangeResult>;
+  /** Encoded current record if it is in memory, `undefined` if it is not, null if no such key. */
+  peek(key: KeyString): Uint8Array | null | undefined;
+
+  /** Events with revision >= `from`, at most so many revisions and bytes, oldest first. */
+  history(from: Revision, revisionsMax: number, bytesMax: number): Promise<EventPage>;
+
+  /** Marks `revision` as compacted (throws the EtcdErrors of Compact); part of the entry's batch. */
+  scheduleCompaction(index: LogIndex, term: Term, revision: Revision): void;
+  /** Resolves when everything scheduled so far has been removed and written. */
+  compactionDone(): Promise<void>;
+
+  /** CRC-32C as etcd's HashKV computes it, of all revisions <= `revision`. */
+  hashKv(revision: Revision): Promise<{ hash: number; compactRevision: Revision }>;
+  /** CRC-32C of everything stored. */
+  hashAll(): Promise<number>;
+
+  meta(name: string): Uint8Array | undefined;
+  metaEntries(prefix: string): ReadonlyArray<readonly [string, Uint8Array]>;
+
+  /** Every live key with a lease, after a restart, for the lessor. */
+  leasedKeys(): Iterable<readonly [KeyString, LeaseId]>;
+
+  /** Writes everything applied so far, with an fsync; returns the index it covers. */
+  flushSync(): Promise<AppliedMark>;
+  /** Reclaims disk space, without blocking readers or writers for longer than a slice. */
+  defragment(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export type { SnapshotMeta };

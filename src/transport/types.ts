@@ -1,0 +1,157 @@
+/**
+ * gRPC over HTTP/2 as seen by its users. A message is always the protobuf bytes without gRPC's
+ * five-byte prefix. Nothing here knows what a message means.
+ */
+
+import type { GrpcCode, PeerIdentity } from '../common/index.js';
+
+/** One RPC at the server, unary or streaming. All calls on it after its end are ignored. */
+export interface ServerCall {
+  /** Full method, `/package.Service/Method`. */
+  readonly method: string;
+  readonly peer: { readonly address: string; readonly identity: PeerIdentity };
+  /** Milliseconds on the injected clock at which the client gives up; undefined: never. */
+  readonly deadlineMs: number | undefined;
+  /** First value of a metadata key (lower case, not `-bin`). */
+  metadata(key: string): string | undefined;
+  /** Decoded first value of a `-bin` key. */
+  binaryMetadata(key: string): Buffer | undefined;
+  /** True once the client cancelled, the deadline passed, or the connection is gone. */
+  readonly cancelled: boolean;
+  /** Set by the handler: called at most once, when `cancelled` becomes true before the end. */
+  onCancel: (() => void) | undefined;
+  /** Unary: the one message and status OK. The bytes are copied or sent before this returns. */
+  reply(message: Uint8Array): void;
+  /** As `reply`, for a message in pieces; ownership of the pieces passes to the transport. */
+  replyParts(parts: readonly Uint8Array[]): void;
+  /** Ends the call with an error; nothing after it is sent. */
+  fail(code: GrpcCode, message: string): void;
+  /**
+   * Streaming: one message; ownership passes to the transport. False: `backlogBytes` is above the
+   * high-water mark, `onDrain` will tell.
+   */
+  send(message: Uint8Array): boolean;
+  sendParts(parts: readonly Uint8Array[]): boolean;
+  /** Streaming: status OK, no more messages. */
+  end(): void;
+  /** Bytes given to this call that flow control or the socket have not let out yet. */
+  readonly backlogBytes: number;
+  onDrain: (() => void) | undefined;
+  /** Streaming: each message; it is only borrowed, copy what is kept. */
+  onMessage: ((message: Buffer) => void) | undefined;
+  /** Streaming: the client half-closed. */
+  onEnd: (() => void) | undefined;
+  /** Streaming: stop and go on reading (flow control pushes back on the client). */
+  pause(): void;
+  resume(): void;
+}
+
+/** Gets the one request of a unary (or server-streaming) RPC; it is only borrowed. */
+export type UnaryHandler = (request: Buffer, call: ServerCall) => void;
+/** Called when the stream opens; sets `onMessage` and friends before it returns. */
+export type StreamHandler = (call: ServerCall) => void;
+
+/** How the server treats one method. */
+export type MethodHandler =
+  | { readonly kind: 'unary'; readonly handle: UnaryHandler }
+  | { readonly kind: 'serverStream'; readonly handle: UnaryHandler }
+  | { readonly kind: 'bidi'; readonly handle: StreamHandler };
+
+/** Plain HTTP beside gRPC on the same port: what a route gets and gives. */
+export interface HttpRequest {
+  readonly method: string;
+  /** Path without query. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  readonly body: Buffer;
+  readonly identity: PeerIdentity;
+}
+export interface HttpResponse {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Uint8Array | string;
+}
+export type HttpHandler = (request: HttpRequest) => Promise<HttpResponse>;
+
+/** How an RPC ended, for metrics and logs. Called once for each call that reached a handler. */
+export type CallObserver = (
+  method: string,
+  kind: MethodHandler['kind'],
+  code: GrpcCode,
+  durationMs: number,
+) => void;
+
+/** Limits of the server half, each with a policy in docs/limits.md. */
+export interface TransportLimits {
+  /** gRPC message, both directions of compression; above: RESOURCE_EXHAUSTED. */
+  readonly receiveMessageBytesMax: number;
+  /** Streams open at once on one connection; above: REFUSED_STREAM. */
+  readonly concurrentStreamsMax: number;
+  /** Decoded header list; above: the stream is refused with 431 semantics. */
+  readonly headerListBytesMax: number;
+  /** HEADERS + CONTINUATION bytes of one block; above: ENHANCE_YOUR_CALM. */
+  readonly headerBlockBytesMax: number;
+  /** RST_STREAM frames from the peer in one second; above: ENHANCE_YOUR_CALM. */
+  readonly resetsPerSecondMax: number;
+  /** SETTINGS + PING + PRIORITY + empty DATA frames in one second; above: ENHANCE_YOUR_CALM. */
+  readonly controlFramesPerSecondMax: number;
+  /** From accept to the end of the preface (and TLS handshake). */
+  readonly handshakeTimeoutMs: number;
+  /** Flow-control windows that the server grants: a stream's and a connection's. */
+  readonly streamWindowBytes: number;
+  readonly connectionWindowBytes: number;
+  /** `send` returns false above this. */
+  readonly streamBacklogHighWaterBytes: number;
+  /** Unsent bytes of a connection above which it is closed: its reader is gone. */
+  readonly connectionBacklogBytesMax: number;
+  /** Idle time after which the server pings, and how long it waits for the answer. */
+  readonly keepaliveIntervalMs: number;
+  readonly keepaliveTimeoutMs: number;
+  /** Pings from the client closer than this are counted; too many: GOAWAY too_many_pings. */
+  readonly keepaliveMinTimeMs: number;
+}
+
+/** The end of a unary call at the client. */
+export interface RpcStatus {
+  readonly code: GrpcCode;
+  readonly message: string;
+  /** False only if it is certain that no byte of the request left for the server. */
+  readonly maySent: boolean;
+}
+
+/** A gRPC client connection of our own (members among themselves, the load generator). */
+export interface GrpcClient {
+  /** `done` is called once; `message` is undefined unless the code is OK. */
+  unary(
+    method: string,
+    request: Uint8Array,
+    options: CallOptions,
+    done: (status: RpcStatus, message: Buffer | undefined) => void,
+  ): ClientCall;
+  stream(method: string, options: CallOptions): ClientStream;
+  /** True until the connection is closing or closed. */
+  readonly usable: boolean;
+  onClose: (() => void) | undefined;
+  /** Lets running calls end, then closes. */
+  close(): Promise<void>;
+  destroy(): void;
+}
+export interface CallOptions {
+  readonly timeoutMs?: number;
+  readonly metadata?: ReadonlyArray<readonly [string, string]>;
+}
+export interface ClientCall {
+  cancel(): void;
+}
+export interface ClientStream extends ClientCall {
+  /** False: above the high-water mark; `onDrain` will tell. Ownership passes. */
+  send(message: Uint8Array): boolean;
+  /** Half-close. */
+  end(): void;
+  onMessage: ((message: Buffer) => void) | undefined;
+  onStatus: ((status: RpcStatus) => void) | undefined;
+  onDrain: (() => void) | undefined;
+  pause(): void;
+  resume(): void;
+}
