@@ -106,23 +106,32 @@ export interface MvccCommit {
 }
 
 /**
- * One entry's changes. Synchronous; memory only. Reads through it see its own earlier writes.
- * Nothing is visible outside before `commit`; a transaction without changes takes no revision.
+ * Synchronous access to the present: of the store, or of a transaction with its own writes. Values
+ * must be in memory (see `MvccStore.warm`); an InvariantError if they are not.
  */
-export interface MvccWriteTxn {
-  /** Where a read inside the transaction happens now: use it for ranges evaluated later. */
-  readPoint(): ReadPoint;
+export interface MvccPresent {
   state(key: KeyString): KeyState | undefined;
+  /** 0n: the key has none, or does not exist. */
   lease(key: KeyString): LeaseId;
   /** Number of live keys in the range. */
   countRange(key: KeyString, rangeEnd: KeyString): number;
   /** Live keys of the range in order. */
   keysInRange(key: KeyString, rangeEnd: KeyString): KeyString[];
-  /**
-   * Encoded current KeyValue; undefined if the key does not exist. The bytes must be in memory:
-   * see `MvccStore.warm`; an InvariantError if they are not.
-   */
+  /** Encoded current KeyValue, borrowed; undefined if the key does not exist. */
   record(key: KeyString): Uint8Array | undefined;
+  /** Current value, borrowed; undefined if the key does not exist. */
+  value(key: KeyString): Uint8Array | undefined;
+}
+
+/**
+ * One entry's changes. Synchronous; memory only. Reads through it see its own earlier writes.
+ * Nothing is visible outside before `commit`; a transaction without changes takes no revision.
+ */
+export interface MvccWriteTxn extends MvccPresent {
+  /** Where a read inside the transaction happens now: use it for ranges evaluated later. */
+  readPoint(): ReadPoint;
+  /** Something has been put or deleted. */
+  readonly changed: boolean;
   /** `value` is copied. Lease 0n: none. */
   put(key: KeyString, value: Uint8Array, lease: LeaseId): void;
   /** Deletes all live keys in the range in key order; returns how many. */
@@ -188,8 +197,8 @@ export interface MvccStore {
    * COMPACTED or FUTURE_REVISION if `revision` (> 0) can't be read, else undefined.
    */
   checkRevision(revision: Revision): EtcdError | undefined;
-  /** Present state of one key. */
-  state(key: KeyString): KeyState | undefined;
+  /** What is there now, outside of any transaction. */
+  readonly present: MvccPresent;
   /**
    * Synchronous if everything is in memory and small, else a promise; long ranges give way to the
    * event loop. `at` undefined: the present revision. A point that gets compacted away before the
