@@ -265,7 +265,7 @@ export interface LeaseLeasesResponse {
  * An encoded `header` field: tag, length and ResponseHeader. Comes from `HeaderEncoder.header`;
  * shared between replies, so it must never be written to. `undefined` leaves the field out.
  */
-export type EncodedHeader = Uint8Array | undefined;
+export type EncodedHeader = Buffer | undefined;
 
 /** What a range found; `kvs` are encoded mvccpb.KeyValue messages. */
 export interface RangeResultBytes {
