@@ -1,0 +1,105 @@
+/**
+ * Runs etcdctl against a server and writes down what it did as a masked transcript: the command,
+ * its standard output, its standard error and its exit code.
+ */
+
+import { type ExecOptions, exec, type Finished } from './exec.js';
+import { type KnownValues, maskKnown, maskOutput } from './mask.js';
+import type { ServerProcess } from './server.js';
+
+/** One etcdctl command of a script. */
+export interface EtcdctlStep {
+  /** Arguments; `<name>` stands for a value captured earlier. */
+  readonly args: readonly string[];
+  readonly stdin?: string;
+  readonly holdStdin?: boolean;
+  /** SIGINT is sent as soon as this pattern is found in the output. */
+  readonly until?: RegExp;
+  /** Remembers group 1 of the pattern, found in the output, as `<name>`. */
+  readonly capture?: { readonly name: string; readonly from: RegExp };
+  /** Turns binary output into text. */
+  readonly decode?: (stdout: Buffer) => string;
+  /** Sorts the lines of the output: for what has no order. */
+  readonly unordered?: boolean;
+}
+
+/** A server as seen through etcdctl, with the values to mask in what is seen. */
+export class EtcdctlSession {
+  readonly server: ServerProcess;
+  readonly known: KnownValues = new Map();
+  readonly #captured = new Map<string, string>();
+
+  private constructor(server: ServerProcess) {
+    this.server = server;
+    this.known.set(server.endpoint, '<endpoint>');
+    this.known.set(server.peerUrl, '<peer url>');
+  }
+
+  /** Asks the server for its ids, so that they can be masked. */
+  static async open(server: ServerProcess): Promise<EtcdctlSession> {
+    const session = new EtcdctlSession(server);
+    const status = await session.exec(['endpoint', 'status', '-w', 'json']);
+    // Read as text: the ids do not fit into a number of JavaScript.
+    const text = status.stdout.toString('utf8');
+    for (const [field, name] of [
+      ['cluster_id', '<cluster>'],
+      ['member_id', '<member>'],
+    ] as const) {
+      const id = new RegExp(`"${field}":(\\d+)`).exec(text)?.[1];
+      if (id === undefined) throw new Error(`no ${field} in ${text}${status.stderr}`);
+      session.#know(BigInt(id), name);
+    }
+    return session;
+  }
+
+  /** Runs one command as it is. */
+  exec(args: readonly string[], options: ExecOptions = {}): Promise<Finished> {
+    return exec('etcdctl', ['--endpoints', this.server.endpoint, ...args], options);
+  }
+
+  /** Runs one step and returns its masked transcript. */
+  async run(step: EtcdctlStep): Promise<string> {
+    const { until } = step;
+    const args = step.args.map((arg) => this.fill(arg));
+    const done = await this.exec(args, {
+      ...(step.stdin === undefined ? {} : { stdin: this.fill(step.stdin) }),
+      ...(step.holdStdin === undefined ? {} : { holdStdin: step.holdStdin }),
+      ...(until === undefined ? {} : { until: (out, err) => until.test(out + err) }),
+    });
+    return this.transcript(step, done);
+  }
+
+  /** What a finished step printed, masked. */
+  transcript(step: EtcdctlStep, done: Finished): string {
+    const text = step.decode?.(done.stdout) ?? done.stdout.toString('utf8');
+    if (step.capture !== undefined) this.#capture(text, step.capture.name, step.capture.from);
+    const stdout = maskOutput(text, this.known);
+    const stderr = maskOutput(done.stderr, this.known);
+    const lines = step.unordered === true ? stdout.split('\n').sort().join('\n') : stdout;
+    const command = maskKnown(`$ etcdctl ${step.args.join(' ')}`, this.known);
+    return `${command}\n${lines}\n--- stderr\n${stderr}\n--- exit ${done.code}`;
+  }
+
+  /** Replaces `<name>` by the value captured under it. */
+  fill(text: string): string {
+    return text.replace(/<([a-z0-9]+)>/g, (whole, name: string) => {
+      return this.#captured.get(name) ?? whole;
+    });
+  }
+
+  #capture(text: string, name: string, from: RegExp): void {
+    const value = from.exec(text)?.[1];
+    if (value === undefined) return; // the transcripts will differ, and show why
+    this.#captured.set(name, value);
+    // Only ids are masked; a captured revision must still be seen to be equal.
+    if (/^\d{17,}$/.test(value)) this.#know(BigInt(value), `<${name}>`);
+    else if (/^[0-9a-f]{8,16}$/.test(value)) this.#know(BigInt(`0x${value}`), `<${name}>`);
+  }
+
+  /** Masks an id in the three forms in which it is printed. */
+  #know(id: bigint, name: string): void {
+    this.known.set(id.toString(10), name);
+    this.known.set(id.toString(16), name);
+    this.known.set(id.toString(16).padStart(16, '0'), name);
+  }
+}

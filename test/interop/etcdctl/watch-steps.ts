@@ -1,0 +1,58 @@
+/** The watch chapter: history only, so that nothing depends on when a watch was established. */
+
+import type { EtcdctlStep } from '../../helpers/etcdctl.js';
+import { step } from './step.js';
+
+// The history that is watched, put first; <w> is the revision of its first event.
+const history: readonly EtcdctlStep[] = [
+  step('put w/a 1 -w json', { capture: { name: 'w', from: /"revision":(\d+)/ } }),
+  step('put w/b 2'),
+  step('put w/a 3'),
+  step('del w/b'),
+  step('put other x'),
+  { args: ['txn'], stdin: '\nput w/c 4\nput w/d 5\ndel w/a\n\n\n' },
+  step('put w/end -- end'),
+];
+
+/** Ends a watch when the put of w/end was printed. */
+const toEnd = /w\/end\nend|dy9lbmQ=|end\n$/;
+
+export const watchSteps: readonly EtcdctlStep[] = [
+  ...history,
+  step('watch w/ --prefix --rev=<w>', { until: toEnd }),
+  step('watch w/ --prefix --rev=<w> --prev-kv', { until: toEnd }),
+  step('watch w/ --prefix --rev=<w> -w json', { until: toEnd }),
+  step('watch w/ --prefix --rev=<w> --prev-kv -w json', { until: toEnd }),
+  step('watch w/ --prefix --rev=<w> -w fields', { until: /"Key" : "w\/end"[\s\S]*"Lease"/ }),
+  step('watch w/ --prefix --rev=<w> --hex', { until: /\\x65\\x6e\\x64\n$/ }),
+  step('watch w/a --rev=<w> --prev-kv', { until: /DELETE\n[\s\S]*DELETE?|DELETE\nw\/a/ }),
+  step('watch w/a w/c --rev=<w>', { until: /DELETE\nw\/b\n[\s\S]*DELETE\nw\/a\n/ }),
+  step('watch -i', {
+    stdin: 'watch w/ --prefix --rev=<w>\n',
+    holdStdin: true,
+    until: toEnd,
+  }),
+  step('watch -i', {
+    stdin: 'watch w/end --rev=<w>\nprogress\n',
+    holdStdin: true,
+    until: /progress notify: \d+/,
+  }),
+  // Several keys in one session: each is asked for after the other has answered.
+  step('watch -i', {
+    stdin: 'watch w/b --rev=<w> --prev-kv\nwatch w/end --rev=<w>\n',
+    holdStdin: true,
+    unordered: true,
+    until: /(DELETE[\s\S]*end\n)|(end\n[\s\S]*DELETE\nw\/b\n2\nw\/b\n\n)/,
+  }),
+  {
+    args: [
+      ...['watch', 'w/c', '--rev=<w>', '--', 'sh', '-c'],
+      'env | grep ^ETCD_WATCH | sort; echo ran',
+    ],
+    until: /ran\n/,
+  },
+  step('watch'),
+  step('watch w/b w/a', { until: /\n/ }),
+  step('watch -i', { stdin: 'wetch foo\n' }),
+  step('watch -i', { stdin: 'watch\n' }),
+];
