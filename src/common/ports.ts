@@ -37,6 +37,11 @@ export interface DiskFile {
   read(offset: number, length: number): Promise<Buffer>;
   /** Writes all `chunks`, one after the other, from `offset`. They must not change meanwhile. */
   write(offset: number, chunks: readonly Uint8Array[]): Promise<void>;
+  /**
+   * `write`, durable when it resolves: as one operation (O_DSYNC) it costs a fifth to a quarter
+   * less than write and then `sync`. Says nothing about what was written before by other calls.
+   */
+  writeDurable(offset: number, chunks: readonly Uint8Array[]): Promise<void>;
   /** fdatasync: after it resolves, the bytes and the size survive power loss. */
   sync(): Promise<void>;
   /** Cuts or extends (with zeros) to `size` bytes. */

@@ -1,0 +1,4 @@
+/** Simulated ports, for tests and for whole clusters in one process. */
+export * from './clock.js';
+export * from './disk.js';
+export * from './random.js';
