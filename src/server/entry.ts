@@ -11,7 +11,7 @@
  *     bytes 12-    body
  */
 
-import { StorageError, safeIntegerMax } from '../common/index.js';
+import { type LogIndex, StorageError } from '../common/index.js';
 
 /** Numbers are on disk: never reuse one. */
 export const EntryKind = {
@@ -43,9 +43,10 @@ export function newEntry(kind: EntryKind, body: Uint8Array): Buffer {
   return data;
 }
 
-/** The body of an entry made by {@link newEntry}: a view. */
-export function entryBody(data: Buffer): Buffer {
-  return data.subarray(entryHeaderBytes);
+/** The body of an entry: a view. */
+export function entryBody(data: Uint8Array): Buffer {
+  const length = data.byteLength - entryHeaderBytes;
+  return Buffer.from(data.buffer, data.byteOffset + entryHeaderBytes, length);
 }
 
 /** Writes who waits for the entry. */
@@ -54,30 +55,35 @@ export function stampEntry(data: Buffer, origin: number, sequence: number): void
   data.writeUIntBE(sequence, 6, 6);
 }
 
-/** The header of an entry; the body is a view into `data`. */
-export interface DecodedEntry {
-  readonly kind: EntryKind;
-  readonly origin: number;
-  readonly sequence: number;
-  readonly body: Buffer;
-}
-
-/** Throws StorageError for an entry that this version can't read: it must not be skipped. */
-export function decodeEntry(data: Uint8Array, index: number): DecodedEntry {
-  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
-  const kind = bytes[1];
-  if (bytes.length < entryHeaderBytes || bytes[0] !== entryFormat || !isEntryKind(kind)) {
-    throw new StorageError(`log entry ${Math.min(index, safeIntegerMax)} has an unknown form`, {
+/**
+ * The kind of an entry. Throws StorageError for one that this version can't read: an entry must
+ * never be skipped.
+ */
+export function entryKind(data: Uint8Array, index: LogIndex): EntryKind {
+  const kind = data[1];
+  if (data.length < entryHeaderBytes || data[0] !== entryFormat || !isEntryKind(kind)) {
+    throw new StorageError(`log entry ${index} has an unknown form`, {
       path: 'member/wal',
       remedy: 'It was written by a newer kvorum: start this data directory with that version.',
     });
   }
-  return {
-    kind,
-    origin: bytes.readUInt32BE(2),
-    sequence: bytes.readUIntBE(6, 6),
-    body: bytes.subarray(entryHeaderBytes),
-  };
+  return kind;
+}
+
+/** Which start of which member proposed the entry. */
+export function entryOrigin(data: Uint8Array): number {
+  return uint32(data, 2);
+}
+
+/** Which of its proposals it was. */
+export function entrySequence(data: Uint8Array): number {
+  return ((data[6] ?? 0) * 256 + (data[7] ?? 0)) * 2 ** 32 + uint32(data, 8);
+}
+
+/** Byte by byte: an entry's data need not be a Buffer, and making one costs more than this. */
+function uint32(data: Uint8Array, at: number): number {
+  const high = ((data[at] ?? 0) << 8) | (data[at + 1] ?? 0);
+  return high * 65536 + (((data[at + 2] ?? 0) << 8) | (data[at + 3] ?? 0));
 }
 
 function isEntryKind(kind: number | undefined): kind is EntryKind {

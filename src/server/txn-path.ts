@@ -4,8 +4,14 @@
  */
 
 import type { KeyString } from '../common/index.js';
-import type { Compare, RequestOp, TxnRequest } from '../proto/index.js';
-import type { MvccWriteTxn } from '../storage/index.js';
+import {
+  type Compare,
+  CompareResult,
+  CompareTarget,
+  type RequestOp,
+  type TxnRequest,
+} from '../proto/index.js';
+import type { MvccPresent } from '../storage/index.js';
 
 /** The branch that runs, and the same for each 'txn' operation in it, in order. */
 export interface TxnPath {
@@ -15,12 +21,7 @@ export interface TxnPath {
 }
 
 /** What a compare reads. */
-export type TxnView = Pick<MvccWriteTxn, 'state' | 'lease' | 'value' | 'keysInRange'>;
-
-/** etcd's Compare.CompareTarget. */
-const Target = { version: 0, create: 1, mod: 2, value: 3, lease: 4 } as const;
-/** etcd's Compare.CompareResult. */
-const Result = { equal: 0, greater: 1, less: 2, notEqual: 3 } as const;
+export type TxnView = Pick<MvccPresent, 'state' | 'lease' | 'value' | 'keysInRange'>;
 
 export function chooseBranches(view: TxnView, request: TxnRequest): TxnPath {
   const succeeded = request.compare.every((compare) => holds(view, compare));
@@ -42,25 +43,25 @@ function holds(view: TxnView, compare: Compare): boolean {
 function keyHolds(view: TxnView, compare: Compare, key: KeyString, absent = false): boolean {
   const state = absent ? undefined : view.state(key);
   switch (compare.target) {
-    case Target.value: {
+    case CompareTarget.VALUE: {
       // A missing key has no value to compare with, not even as "not equal".
       if (state === undefined) return false;
       const wanted = compare.targetUnion === 'value' ? compare.value : Buffer.alloc(0);
       return resultHolds(compare.result, Buffer.compare(view.value(key) ?? wanted, wanted));
     }
-    case Target.version: {
+    case CompareTarget.VERSION: {
       const wanted = compare.targetUnion === 'version' ? compare.version : 0;
       return resultHolds(compare.result, order(state?.version ?? 0, wanted));
     }
-    case Target.create: {
+    case CompareTarget.CREATE: {
       const wanted = compare.targetUnion === 'createRevision' ? compare.createRevision : 0;
       return resultHolds(compare.result, order(state?.createRevision ?? 0, wanted));
     }
-    case Target.mod: {
+    case CompareTarget.MOD: {
       const wanted = compare.targetUnion === 'modRevision' ? compare.modRevision : 0;
       return resultHolds(compare.result, order(state?.modRevision ?? 0, wanted));
     }
-    case Target.lease: {
+    case CompareTarget.LEASE: {
       const wanted = compare.targetUnion === 'lease' ? compare.lease : 0n;
       return resultHolds(compare.result, order(state === undefined ? 0n : view.lease(key), wanted));
     }
@@ -76,13 +77,13 @@ function order<T extends number | bigint>(a: T, b: T): number {
 
 function resultHolds(result: number, compared: number): boolean {
   switch (result) {
-    case Result.equal:
+    case CompareResult.EQUAL:
       return compared === 0;
-    case Result.greater:
+    case CompareResult.GREATER:
       return compared > 0;
-    case Result.less:
+    case CompareResult.LESS:
       return compared < 0;
-    case Result.notEqual:
+    case CompareResult.NOT_EQUAL:
       return compared !== 0;
     default:
       return true;
@@ -92,7 +93,7 @@ function resultHolds(result: number, compared: number): boolean {
 /** Every key whose value may decide something in `request`: it must be in memory before apply. */
 export function valuesNeeded(view: TxnView, request: TxnRequest, into: KeyString[]): void {
   for (const compare of request.compare) {
-    if (compare.target !== Target.value) continue;
+    if (compare.target !== CompareTarget.VALUE) continue;
     if (compare.rangeEnd === '') into.push(compare.key);
     else into.push(...view.keysInRange(compare.key, compare.rangeEnd));
   }

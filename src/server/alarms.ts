@@ -1,0 +1,70 @@
+/**
+ * Alarms: replicated facts of the form "member M says T", which outlive restarts and never clear by
+ * themselves (contract section 6). NOSPACE stops what adds data, CORRUPT stops nearly everything.
+ */
+
+import type { MemberId } from '../common/index.js';
+import type { MvccStore, MvccWriteTxn } from '../storage/index.js';
+
+/** etcd's AlarmType. */
+export const AlarmType = { NONE: 0, NOSPACE: 1, CORRUPT: 2 } as const;
+/** etcd's AlarmRequest.AlarmAction. */
+export const AlarmAction = { GET: 0, ACTIVATE: 1, DEACTIVATE: 2 } as const;
+
+export interface Alarm {
+  readonly memberId: MemberId;
+  readonly alarm: number;
+}
+
+const metaPrefix = 'alarm/';
+const present = Buffer.from([1]);
+
+export class Alarms {
+  readonly #alarms = new Map<string, Alarm>();
+
+  /** Reads what is stored; call once, after the store was opened. */
+  restore(store: Pick<MvccStore, 'metaEntries'>): void {
+    for (const [name] of store.metaEntries(metaPrefix)) {
+      const [id, type] = name.slice(metaPrefix.length).split('/');
+      this.#alarms.set(name, { memberId: BigInt(`0x${id}`), alarm: Number(type) });
+    }
+  }
+
+  get noSpace(): boolean {
+    return this.#alarms.size > 0 && this.list(AlarmType.NOSPACE).length > 0;
+  }
+
+  get corrupt(): boolean {
+    return this.#alarms.size > 0 && this.list(AlarmType.CORRUPT).length > 0;
+  }
+
+  /** Alarms of one type, or all for NONE, by member id. */
+  list(type: number): Alarm[] {
+    return [...this.#alarms.values()]
+      .filter((alarm) => type === AlarmType.NONE || alarm.alarm === type)
+      .sort((a, b) => (a.memberId < b.memberId ? -1 : a.memberId > b.memberId ? 1 : 0));
+  }
+
+  /** Stores the alarm; type NONE is no alarm. Returns what the reply lists. */
+  activate(txn: MvccWriteTxn, alarm: Alarm): Alarm[] {
+    if (alarm.alarm === AlarmType.NONE) return [];
+    const name = metaName(alarm);
+    if (!this.#alarms.has(name)) {
+      this.#alarms.set(name, alarm);
+      txn.setMeta(name, present);
+    }
+    return [alarm];
+  }
+
+  /** Needs the exact pair; one that is not there is no error and lists nothing. */
+  deactivate(txn: MvccWriteTxn, alarm: Alarm): Alarm[] {
+    const name = metaName(alarm);
+    if (!this.#alarms.delete(name)) return [];
+    txn.setMeta(name, undefined);
+    return [alarm];
+  }
+}
+
+function metaName(alarm: Alarm): string {
+  return `${metaPrefix}${alarm.memberId.toString(16).padStart(16, '0')}/${alarm.alarm}`;
+}

@@ -1,0 +1,300 @@
+/**
+ * The one loop that drives Raft: takes what gathered since it last ran (proposals, reads, messages,
+ * ticks), and does the four duties of raft/types.ts in order: send, persist, send what waited for
+ * the disk, apply. It runs once a turn of the event loop, after all sockets have been read, so that
+ * everything that came in together shares one log write; while that write runs, the next gathers.
+ *
+ * Steps 4 to 9 of the data path (docs/data-path.md).
+ */
+
+import {
+  assert,
+  type Clock,
+  commitApplyGapMax,
+  type ErrorReason,
+  type Logger,
+  type LogIndex,
+} from '../common/index.js';
+import type { Entry, Message, ProposeRefusal, Raft, Ready } from '../raft/index.js';
+import type { Wal } from '../storage/index.js';
+import type { Pending, Proposals, Responder } from './proposals.js';
+import type { ReadGate } from './read-gate.js';
+
+/** Applies committed entries; see apply.ts. */
+export interface EntryApplier {
+  /** Undefined: applied. A promise: something had to be read first; nothing else may be applied. */
+  apply(entry: Entry): Promise<void> | undefined;
+  /** Called after a run of entries, before the turn ends: watch events leave now. */
+  afterRun(): void;
+}
+
+export interface NodeLoopOptions {
+  readonly raft: Raft;
+  readonly wal: Wal;
+  readonly applier: EntryApplier;
+  readonly proposals: Proposals;
+  readonly reads: ReadGate;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly tickMs: number;
+  /** To other members; a cluster of one sends nothing. */
+  readonly send: (messages: readonly Message[]) => void;
+  /** The disk failed or an invariant broke: the process must end. */
+  readonly onFatal: (error: unknown) => void;
+  /** Called after entries were applied, with the newest index. */
+  readonly onApplied: (index: LogIndex) => void;
+  /** True: too much is waiting to be flushed, hold proposals back. */
+  readonly overloaded: () => boolean;
+}
+
+/** A Ready on its way to the log. */
+interface LogWrite {
+  readonly ready: Ready;
+  durable: boolean;
+}
+
+const refusalReasons: Record<ProposeRefusal, ErrorReason> = {
+  noLeader: 'NO_LEADER',
+  transferring: 'TIMEOUT',
+  tooMuchUncommitted: 'TOO_MANY_REQUESTS',
+  changePending: 'TOO_MANY_REQUESTS',
+};
+
+export class NodeLoop {
+  readonly #options: NodeLoopOptions;
+  #queue: Pending[] = [];
+  #scheduled = false;
+  #stopped = false;
+  /** Committed entries waiting to be applied, from `#applyNext` on. */
+  #toApply: Entry[] = [];
+  #applyNext = 0;
+  #applyWaits = false;
+  #appliedIndex: LogIndex;
+  readonly #writes: LogWrite[] = [];
+  #lastTickMs: number;
+
+  constructor(options: NodeLoopOptions) {
+    this.#options = options;
+    this.#appliedIndex = options.raft.status().applied;
+    this.#lastTickMs = options.clock.nowMs();
+  }
+
+  get appliedIndex(): LogIndex {
+    return this.#appliedIndex;
+  }
+
+  /** Starts the ticks; call once. */
+  start(): void {
+    this.#tickLater();
+    this.schedule();
+  }
+
+  /** No more ticks, proposals or applies; waiting calls end with `server stopped`. */
+  stop(): void {
+    this.#stopped = true;
+    this.#queue = [];
+    this.#options.proposals.failAll('STOPPED');
+    this.#options.reads.failAll('STOPPED');
+  }
+
+  /** Resolves when no log write is under way. */
+  async idle(): Promise<void> {
+    while (this.#writes.length > 0 || this.#applyWaits) {
+      await new Promise<void>((resolve) => this.#options.clock.after(1, resolve));
+    }
+  }
+
+  /**
+   * Puts an entry (from `newEntry`) into the log; `respond` is called once, when it was applied here
+   * or when it is known that it can't be, or when nobody knows within the request timeout.
+   */
+  propose<Request, Result, Context>(
+    data: Buffer,
+    request: Request,
+    respond: Responder<Request, Result, Context>,
+    context: Context,
+  ): void {
+    const pending = this.#options.proposals.add(data, request, respond, context);
+    if (this.#stopped) {
+      this.#options.proposals.refuse(pending, 'STOPPED');
+    } else if (this.#toApply.length - this.#applyNext > commitApplyGapMax) {
+      this.#options.proposals.refuse(pending, 'TOO_MANY_REQUESTS');
+    } else {
+      this.#queue.push(pending);
+      this.schedule();
+    }
+  }
+
+  /** A message from another member. */
+  step(message: Message): void {
+    if (this.#stopped) return;
+    this.#options.raft.step(message);
+    this.schedule();
+  }
+
+  /** Runs the loop when this turn's I/O has been handled. */
+  schedule(): void {
+    if (this.#scheduled || this.#stopped) return;
+    this.#scheduled = true;
+    this.#options.clock.afterTurn(this.#run);
+  }
+
+  readonly #run = (): void => {
+    this.#scheduled = false;
+    if (this.#stopped) return;
+    try {
+      this.#proposeQueued();
+      this.#options.reads.submit();
+      this.#takeReadys();
+      this.#applyCommitted();
+    } catch (error) {
+      this.#options.onFatal(error);
+    }
+  };
+
+  #proposeQueued(): void {
+    if (this.#queue.length === 0) return;
+    if (this.#options.overloaded()) return this.#retryLater();
+    const batch = this.#queue;
+    this.#queue = [];
+    const data = new Array<Uint8Array>(batch.length);
+    for (let i = 0; i < batch.length; i++) data[i] = (batch[i] as Pending).data;
+    const refusal = this.#options.raft.propose(data);
+    if (refusal === undefined) return;
+    if (refusal === 'noLeader' || refusal === 'transferring') {
+      // As in etcd: wait for a leader until the request times out, rather than fail at once.
+      this.#queue = batch.concat(this.#queue);
+      this.#retryLater();
+      return;
+    }
+    for (const pending of batch) this.#options.proposals.refuse(pending, refusalReasons[refusal]);
+  }
+
+  #retryLater(): void {
+    this.#options.clock.after(this.#options.tickMs / 10, () => this.schedule());
+  }
+
+  #takeReadys(): void {
+    const { raft } = this.#options;
+    while (raft.hasReady()) {
+      const ready = raft.ready();
+      if (ready.messages.length > 0) this.#options.send(ready.messages);
+      this.#persist(ready);
+      for (const state of ready.readStates) this.#options.reads.confirmed(state);
+      for (const entry of ready.committedEntries) this.#toApply.push(entry);
+    }
+  }
+
+  /**
+   * Readys become persisted in the order they were handed out. One that needs no fsync (only the
+   * commit hint moved) is not waited for, but it stays behind earlier ones that do.
+   */
+  #persist(ready: Ready): void {
+    assert(ready.snapshot === undefined, 'a cluster of one member installs no snapshot');
+    const write: LogWrite = { ready, durable: !ready.mustSync };
+    this.#writes.push(write);
+    if (ready.entries.length > 0 || ready.hardState !== undefined) {
+      this.#options.wal.append(ready.hardState, ready.entries, ready.mustSync).then(
+        () => this.#durable(write),
+        (error: unknown) => this.#options.onFatal(error),
+      );
+    }
+    this.#settleWrites();
+  }
+
+  #durable(write: LogWrite): void {
+    if (write.durable) return;
+    write.durable = true;
+    try {
+      this.#settleWrites();
+      if (this.#stopped) return;
+      this.#takeReadys();
+      this.#applyCommitted();
+    } catch (error) {
+      this.#options.onFatal(error);
+    }
+  }
+
+  #settleWrites(): void {
+    while (this.#writes[0]?.durable === true) {
+      const ready = (this.#writes.shift() as LogWrite).ready;
+      this.#options.raft.persisted(ready.sequence);
+      if (ready.messagesAfterPersist.length > 0) this.#options.send(ready.messagesAfterPersist);
+    }
+  }
+
+  #applyCommitted(): void {
+    if (this.#applyWaits) return;
+    const { applier, raft, reads } = this.#options;
+    let last: LogIndex = this.#appliedIndex;
+    while (this.#applyNext < this.#toApply.length) {
+      const entry = this.#toApply[this.#applyNext++] as Entry;
+      assert(entry.index === last + 1, `entry ${entry.index} applied after ${last}`);
+      last = entry.index;
+      const waits = applier.apply(entry);
+      if (waits === undefined) continue;
+      this.#applyWaits = true;
+      waits.then(
+        () => {
+          this.#applyWaits = false;
+          if (!this.#stopped) this.#resumeApply();
+        },
+        (error: unknown) => this.#options.onFatal(error),
+      );
+      // The waiting entry is not applied yet; what came before it is.
+      last = entry.index - 1;
+      break;
+    }
+    if (this.#applyNext === this.#toApply.length && this.#applyNext > 0) {
+      this.#toApply = [];
+      this.#applyNext = 0;
+    }
+    if (last === this.#appliedIndex) return;
+    this.#appliedIndex = last;
+    raft.applied(last);
+    applier.afterRun();
+    reads.applied(last);
+    this.#options.onApplied(last);
+    if (raft.hasReady()) this.schedule();
+  }
+
+  #resumeApply(): void {
+    // The entry that waited has been applied by its promise.
+    this.#appliedIndex++;
+    this.#options.raft.applied(this.#appliedIndex);
+    try {
+      this.#options.applier.afterRun();
+      this.#options.reads.applied(this.#appliedIndex);
+      this.#options.onApplied(this.#appliedIndex);
+      this.#applyCommitted();
+    } catch (error) {
+      this.#options.onFatal(error);
+    }
+    this.schedule();
+  }
+
+  #tickLater(): void {
+    this.#options.clock.after(this.#options.tickMs, () => {
+      if (this.#stopped) return;
+      this.#tick();
+      this.#tickLater();
+    });
+  }
+
+  /**
+   * One tick however late the timer is: a stalled process must not conclude from its own stall that
+   * others are silent (reliability.md section 3, rule 19).
+   */
+  #tick(): void {
+    const { clock, logger, raft, proposals, reads, tickMs } = this.#options;
+    const now = clock.nowMs();
+    const lateMs = now - this.#lastTickMs - tickMs;
+    this.#lastTickMs = now;
+    if (lateMs > 10 * tickMs)
+      logger.warn('the event loop stalled', { late_ms: Math.round(lateMs) });
+    raft.tick();
+    proposals.expire('TIMEOUT');
+    reads.expire('TIMEOUT');
+    this.schedule();
+  }
+}

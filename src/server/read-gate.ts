@@ -1,0 +1,141 @@
+/**
+ * Linearizable reads (Raft thesis 6.4): a read waits until the leader has confirmed an index after
+ * the read arrived, and until that index is applied here. All reads of one turn share one
+ * confirmation, and each confirmation has a context of its own that is never used again: an answer
+ * to an earlier question must not confirm a later read (reliability.md section 3, rules 7 and 8).
+ */
+
+import { type Clock, type ErrorReason, EtcdError, type LogIndex } from '../common/index.js';
+import type { Raft, ReadState } from '../raft/index.js';
+
+/** Runs once the read may go ahead, or with the reason why it can't. */
+export type ReadWaiter<Context> = (context: Context, error: EtcdError | undefined) => void;
+
+interface Waiting {
+  readonly run: ReadWaiter<unknown>;
+  readonly context: unknown;
+}
+
+interface Batch {
+  readonly reads: readonly Waiting[];
+  readonly deadlineMs: number;
+  /** Set when confirmed. */
+  index: LogIndex | undefined;
+  askedMs: number;
+}
+
+/** No confirmation after this time: ask again, with a new context (etcd's readIndexRetryTime). */
+const retryMs = 500;
+
+export class ReadGate {
+  readonly #raft: Pick<Raft, 'readIndex'>;
+  readonly #clock: Clock;
+  readonly #timeoutMs: number;
+  #gathering: Waiting[] = [];
+  #nextContext = 1;
+  /** Asked for, by context. */
+  #asked = new Map<number, Batch>();
+  /** Confirmed at an index that is not applied yet, in order of arrival. */
+  #confirmed: Batch[] = [];
+  /** No leader to ask yet. */
+  #unasked: Batch[] = [];
+  #appliedIndex: LogIndex;
+
+  constructor(options: {
+    raft: Pick<Raft, 'readIndex'>;
+    clock: Clock;
+    timeoutMs: number;
+    applied: LogIndex;
+  }) {
+    this.#raft = options.raft;
+    this.#clock = options.clock;
+    this.#timeoutMs = options.timeoutMs;
+    this.#appliedIndex = options.applied;
+  }
+
+  /** Waits; `NodeLoop.schedule` must be called afterwards. */
+  add<Context>(run: ReadWaiter<Context>, context: Context): void {
+    this.#gathering.push({ run: run as ReadWaiter<unknown>, context });
+  }
+
+  /** Asks for a confirmation of all reads that have gathered. Called by the loop, once a turn. */
+  submit(): void {
+    if (this.#gathering.length > 0) {
+      const reads = this.#gathering;
+      this.#gathering = [];
+      const now = this.#clock.nowMs();
+      this.#ask({ reads, deadlineMs: now + this.#timeoutMs, index: undefined, askedMs: now });
+    }
+  }
+
+  #ask(batch: Batch): void {
+    const context = this.#nextContext++;
+    batch.askedMs = this.#clock.nowMs();
+    if (this.#raft.readIndex(context) === undefined) this.#asked.set(context, batch);
+    else this.#unasked.push(batch);
+  }
+
+  /** Raft confirmed `state.context`. */
+  confirmed(state: ReadState): void {
+    const batch = this.#asked.get(state.context);
+    if (batch === undefined) return;
+    this.#asked.delete(state.context);
+    if (state.index <= this.#appliedIndex) {
+      runAll(batch, undefined);
+      return;
+    }
+    batch.index = state.index;
+    this.#confirmed.push(batch);
+  }
+
+  /** Entries up to `index` have been applied. */
+  applied(index: LogIndex): void {
+    this.#appliedIndex = index;
+    if (this.#confirmed.length === 0) return;
+    const ready = this.#confirmed.filter((batch) => (batch.index ?? 0) <= index);
+    if (ready.length === 0) return;
+    this.#confirmed = this.#confirmed.filter((batch) => (batch.index ?? 0) > index);
+    for (const batch of ready) runAll(batch, undefined);
+  }
+
+  /** Once a tick: ends reads that waited too long, and asks again for those without an answer. */
+  expire(reason: ErrorReason): void {
+    const now = this.#clock.nowMs();
+    const unasked = this.#unasked;
+    this.#unasked = [];
+    for (const batch of unasked) {
+      if (batch.deadlineMs <= now) runAll(batch, new EtcdError(reason));
+      else this.#ask(batch);
+    }
+    for (const [context, batch] of this.#asked) {
+      if (batch.deadlineMs <= now) {
+        this.#asked.delete(context);
+        runAll(batch, new EtcdError(reason));
+      } else if (now - batch.askedMs >= retryMs) {
+        this.#asked.delete(context);
+        this.#ask(batch);
+      }
+    }
+    if (this.#confirmed.some((batch) => batch.deadlineMs <= now)) {
+      const late = this.#confirmed.filter((batch) => batch.deadlineMs <= now);
+      this.#confirmed = this.#confirmed.filter((batch) => batch.deadlineMs > now);
+      for (const batch of late) runAll(batch, new EtcdError('TIMEOUT_APPLY'));
+    }
+  }
+
+  /** The node stops. */
+  failAll(reason: ErrorReason): void {
+    const batches = [...this.#asked.values(), ...this.#confirmed, ...this.#unasked];
+    const gathering = this.#gathering;
+    this.#asked = new Map();
+    this.#confirmed = [];
+    this.#unasked = [];
+    this.#gathering = [];
+    for (const batch of batches) runAll(batch, new EtcdError(reason));
+    for (const read of gathering) read.run(read.context, new EtcdError(reason));
+  }
+}
+
+function runAll(batch: Batch, error: EtcdError | undefined): void {
+  for (const read of batch.reads) read.run(read.context, error);
+}

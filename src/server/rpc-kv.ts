@@ -1,0 +1,278 @@
+/**
+ * The KV service (contract section 1): steps 2, 3 and 12 of the data path for Range, Put,
+ * DeleteRange, Txn and Compact. RangeStream is in rpc-range-stream.ts.
+ */
+
+import type { EtcdError } from '../common/index.js';
+import {
+  type CompactionRequest,
+  type DeleteRangeRequest,
+  decodeCompactionRequest,
+  decodeDeleteRangeRequest,
+  decodePutRequest,
+  decodeRangeRequest,
+  decodeTxnRequest,
+  encodeCompactionResponse,
+  encodeDeleteRangeResponse,
+  encodePutResponse,
+  encodeRangeResponse,
+  encodeTxnResponse,
+  type PutRequest,
+  type RangeRequest,
+  type TxnRequest,
+} from '../proto/index.js';
+import type { RangeResult, ReadPoint } from '../storage/index.js';
+import type { MethodHandler, ServerCall } from '../transport/index.js';
+import type { CompactionResult } from './apply.js';
+import type {
+  DeferredRange,
+  DeleteRangeResult,
+  OpResult,
+  PutResult,
+  TxnResult,
+} from './apply-types.js';
+import {
+  checkDeleteRange,
+  checkPut,
+  checkRange,
+  checkTxn,
+  isTxnReadonly,
+  isTxnSerializable,
+} from './check-request.js';
+import { deferredReads, runDeferredReads } from './deferred-reads.js';
+import { EntryKind, entryBody, newEntry } from './entry.js';
+import { putCostBytes, txnCostBytes } from './quota.js';
+import {
+  failCall,
+  headerAt,
+  linearizableRead,
+  type RpcContext,
+  refuseCall,
+  replyWith,
+} from './rpc-context.js';
+import { valuesNeeded } from './txn-path.js';
+import { evaluateReadonlyTxn } from './txn-readonly.js';
+import { opReply } from './txn-reply.js';
+
+/** A call together with the node that answers it: the context of every responder. */
+interface Answering {
+  readonly rpc: RpcContext;
+  readonly call: ServerCall;
+}
+
+/** Handlers of the KV service by full method name. */
+export function kvMethods(rpc: RpcContext): Array<readonly [string, MethodHandler]> {
+  const unary = (
+    name: string,
+    handle: (rpc: RpcContext, request: Buffer, call: ServerCall) => void,
+  ): readonly [string, MethodHandler] => [
+    `/etcdserverpb.KV/${name}`,
+    {
+      kind: 'unary',
+      handle: (request, call) => {
+        try {
+          handle(rpc, request, call);
+        } catch (error) {
+          failCall(rpc, call, error);
+        }
+      },
+    },
+  ];
+  return [
+    unary('Range', handleRange),
+    unary('Put', handlePut),
+    unary('DeleteRange', handleDeleteRange),
+    unary('Txn', handleTxn),
+    unary('Compact', handleCompact),
+  ];
+}
+
+// -------------------------------------------------------------------------------------- Put
+
+function handlePut(rpc: RpcContext, bytes: Buffer, call: ServerCall): void {
+  if (bytes.length > rpc.requestBytesMax) return refuseCall(call, 'REQUEST_TOO_LARGE');
+  const data = newEntry(EntryKind.put, bytes);
+  const request = decodePutRequest(entryBody(data));
+  const wrong = checkPut(request) ?? rpc.spaceFor(putCostBytes(request));
+  if (wrong !== undefined) return refuseCall(call, wrong);
+  rpc.loop.propose(data, request, answerPut, { rpc, call });
+}
+
+function answerPut(
+  { rpc, call }: Answering,
+  _request: PutRequest,
+  error: Error | undefined,
+  result: PutResult | undefined,
+): void {
+  if (result === undefined) return failCall(rpc, call, error);
+  const header = headerAt(rpc, result.revision);
+  if (result.previous === undefined) {
+    call.reply(encodePutResponse(header, undefined));
+    return;
+  }
+  answerWith(rpc, call, result, () => {
+    call.reply(encodePutResponse(header, result.previous?.result?.kvs[0]));
+  });
+}
+
+/** Runs what the answer still has to read, then answers: at once, if all of it is in memory. */
+function answerWith(rpc: RpcContext, call: ServerCall, result: OpResult, answer: () => void): void {
+  const reads: DeferredRange[] = [];
+  deferredReads(result, reads);
+  const waits = runDeferredReads(rpc.store, reads);
+  if (waits === undefined) answer();
+  else waits.then(answer).catch((error: unknown) => failCall(rpc, call, error));
+}
+
+// ------------------------------------------------------------------------------ DeleteRange
+
+function handleDeleteRange(rpc: RpcContext, bytes: Buffer, call: ServerCall): void {
+  if (bytes.length > rpc.requestBytesMax) return refuseCall(call, 'REQUEST_TOO_LARGE');
+  const data = newEntry(EntryKind.deleteRange, bytes);
+  const request = decodeDeleteRangeRequest(entryBody(data));
+  const wrong = checkDeleteRange(request);
+  if (wrong !== undefined) return refuseCall(call, wrong);
+  rpc.loop.propose(data, request, answerDeleteRange, { rpc, call });
+}
+
+function answerDeleteRange(
+  { rpc, call }: Answering,
+  _request: DeleteRangeRequest,
+  error: Error | undefined,
+  result: DeleteRangeResult | undefined,
+): void {
+  if (result === undefined) return failCall(rpc, call, error);
+  const header = headerAt(rpc, result.revision);
+  answerWith(rpc, call, result, () => {
+    const previous = result.previous?.result?.kvs ?? [];
+    replyWith(call, encodeDeleteRangeResponse(header, result.deleted, previous));
+  });
+}
+
+// ------------------------------------------------------------------------------------ Range
+
+function handleRange(rpc: RpcContext, bytes: Buffer, call: ServerCall): void {
+  const request = decodeRangeRequest(bytes);
+  const wrong = checkRange(request);
+  if (wrong !== undefined) return refuseCall(call, wrong);
+  const reading = { rpc, call, request };
+  if (request.serializable) runRange(reading, undefined);
+  else linearizableRead(rpc, runRange, reading);
+}
+
+interface RangeReading extends Answering {
+  readonly request: RangeRequest;
+}
+
+function runRange({ rpc, call, request }: RangeReading, error: EtcdError | undefined): void {
+  if (error !== undefined) return failCall(rpc, call, error);
+  try {
+    const at = readPointOf(rpc, request);
+    // The header shows the newest revision, whatever revision is read.
+    const header = headerAt(rpc, rpc.store.revision);
+    const result = rpc.store.range(request, at);
+    if (result instanceof Promise) {
+      result.then(
+        (found) => answerRange(call, header, found),
+        (thrown: unknown) => failCall(rpc, call, thrown),
+      );
+    } else {
+      answerRange(call, header, result);
+    }
+  } catch (thrown) {
+    failCall(rpc, call, thrown);
+  }
+}
+
+function answerRange(call: ServerCall, header: Buffer, result: RangeResult): void {
+  if (call.cancelled) return;
+  replyWith(call, encodeRangeResponse(header, result));
+}
+
+/** Undefined: the present. Throws the EtcdError of a revision that can't be read. */
+export function readPointOf(rpc: RpcContext, request: RangeRequest): ReadPoint | undefined {
+  if (request.revision <= 0) return undefined;
+  const wrong = rpc.store.checkRevision(request.revision);
+  if (wrong !== undefined) throw wrong;
+  return { main: request.revision, sub: Number.POSITIVE_INFINITY };
+}
+
+// -------------------------------------------------------------------------------------- Txn
+
+function handleTxn(rpc: RpcContext, bytes: Buffer, call: ServerCall): void {
+  if (bytes.length > rpc.requestBytesMax) return refuseCall(call, 'REQUEST_TOO_LARGE');
+  const data = newEntry(EntryKind.txn, bytes);
+  const request = decodeTxnRequest(entryBody(data));
+  const wrong = checkTxn(request, rpc.txnOpsMax);
+  if (wrong !== undefined) return refuseCall(call, wrong);
+  if (isTxnReadonly(request)) {
+    const reading = { rpc, call, request };
+    if (isTxnSerializable(request)) runReadonlyTxn(reading, undefined);
+    else linearizableRead(rpc, runReadonlyTxn, reading);
+    return;
+  }
+  const costBytes = txnCostBytes(request);
+  const noSpace = costBytes > 0 ? rpc.spaceFor(costBytes) : undefined;
+  if (noSpace !== undefined) return refuseCall(call, noSpace);
+  rpc.loop.propose(data, request, answerTxn, { rpc, call });
+}
+
+function answerTxn(
+  { rpc, call }: Answering,
+  _request: TxnRequest,
+  error: Error | undefined,
+  result: TxnResult | undefined,
+): void {
+  if (result === undefined) return failCall(rpc, call, error);
+  const header = headerAt(rpc, result.revision);
+  answerWith(rpc, call, result, () => {
+    const { succeeded, responses } = result;
+    const reply = { header, succeeded, responses: responses.map(opReply) };
+    replyWith(call, encodeTxnResponse(reply));
+  });
+}
+
+interface TxnReading extends Answering {
+  readonly request: TxnRequest;
+}
+
+function runReadonlyTxn(reading: TxnReading, error: EtcdError | undefined): void {
+  const { rpc, call, request } = reading;
+  if (error !== undefined) return failCall(rpc, call, error);
+  try {
+    const needed: string[] = [];
+    valuesNeeded(rpc.store.present, request, needed);
+    if (needed.length > 0 && !rpc.store.isWarm(needed)) {
+      // The values may have changed again by then, so decide only when all are there.
+      rpc.store
+        .warm(needed)
+        .then(() => runReadonlyTxn(reading, undefined))
+        .catch((thrown: unknown) => failCall(rpc, call, thrown));
+      return;
+    }
+    answerTxn(reading, request, undefined, evaluateReadonlyTxn(rpc.store, request));
+  } catch (thrown) {
+    failCall(rpc, call, thrown);
+  }
+}
+
+// ---------------------------------------------------------------------------------- Compact
+
+function handleCompact(rpc: RpcContext, bytes: Buffer, call: ServerCall): void {
+  const data = newEntry(EntryKind.compaction, bytes);
+  rpc.loop.propose(data, decodeCompactionRequest(entryBody(data)), answerCompact, { rpc, call });
+}
+
+function answerCompact(
+  { rpc, call }: Answering,
+  request: CompactionRequest,
+  error: Error | undefined,
+  result: CompactionResult | undefined,
+): void {
+  if (result === undefined) return failCall(rpc, call, error);
+  const answer = (): void => {
+    call.reply(encodeCompactionResponse(headerAt(rpc, rpc.store.revision)));
+  };
+  if (!request.physical) answer();
+  else result.done().then(answer, (thrown: unknown) => failCall(rpc, call, thrown));
+}

@@ -1,0 +1,98 @@
+/**
+ * KV.RangeStream (etcd 3.7): a range in chunks, all at one revision, so that neither side holds the
+ * whole of it. Merged, the chunks equal the unary reply: header, more and count come with the last.
+ * Back-pressure: a chunk is read only once the one before it has left.
+ */
+
+import { type EtcdError, rangeStreamFirstChunkKeys } from '../common/index.js';
+import {
+  decodeKeyValue,
+  decodeRangeRequest,
+  encodeRangeStreamResponse,
+  type RangeRequest,
+  rangeResponseBytes,
+} from '../proto/index.js';
+import type { RangeResult } from '../storage/index.js';
+import type { MethodHandler, ServerCall } from '../transport/index.js';
+import { checkRangeStream } from './check-request.js';
+import {
+  failCall,
+  headerAt,
+  linearizableRead,
+  type RpcContext,
+  refuseCall,
+} from './rpc-context.js';
+
+interface Streaming {
+  readonly rpc: RpcContext;
+  readonly call: ServerCall;
+  readonly request: RangeRequest;
+}
+
+export function rangeStreamMethod(rpc: RpcContext): readonly [string, MethodHandler] {
+  const handle = (bytes: Buffer, call: ServerCall): void => {
+    try {
+      const request = decodeRangeRequest(bytes);
+      const wrong = checkRangeStream(request);
+      if (wrong !== undefined) return refuseCall(call, wrong);
+      const streaming = { rpc, call, request };
+      if (request.serializable) start(streaming, undefined);
+      else linearizableRead(rpc, start, streaming);
+    } catch (error) {
+      failCall(rpc, call, error);
+    }
+  };
+  return ['/etcdserverpb.KV/RangeStream', { kind: 'serverStream', handle }];
+}
+
+function start(streaming: Streaming, error: EtcdError | undefined): void {
+  const { rpc, call } = streaming;
+  if (error !== undefined) return failCall(rpc, call, error);
+  stream(streaming).catch((thrown: unknown) => failCall(rpc, call, thrown));
+}
+
+async function stream({ rpc, call, request }: Streaming): Promise<void> {
+  const { store } = rpc;
+  const header = headerAt(rpc, store.revision);
+  const main = request.revision > 0 ? request.revision : store.revision;
+  const targetBytes = rpc.requestBytesMax;
+  let key = request.key;
+  let left = request.limit > 0 ? request.limit : Number.POSITIVE_INFINITY;
+  let chunkKeys = rangeStreamFirstChunkKeys;
+  let count = -1;
+  while (!call.cancelled) {
+    // Checked anew for each chunk: a compaction may have passed the pinned revision.
+    const wrong = store.checkRevision(main);
+    if (wrong !== undefined) throw wrong;
+    const limit = request.countOnly ? 0 : Math.min(left, chunkKeys);
+    const query = { ...request, key, limit };
+    const found = await store.range(query, { main, sub: Number.POSITIVE_INFINITY });
+    if (count < 0) count = found.count;
+    left -= found.kvs.length;
+    if (!found.more || left <= 0) {
+      const last: RangeResult = { kvs: found.kvs, more: found.more, count };
+      call.sendParts(encodeRangeStreamResponse(header, last));
+      call.end();
+      return;
+    }
+    const chunk: RangeResult = { kvs: found.kvs, more: false, count: 0 };
+    const bytes = rangeResponseBytes(undefined, chunk);
+    if (bytes < targetBytes / 2) chunkKeys *= 2;
+    else if (bytes > targetBytes * 2) chunkKeys = Math.max(1, Math.floor(chunkKeys / 2));
+    key = `${lastKey(found)}\0`;
+    if (!call.sendParts(encodeRangeStreamResponse(undefined, chunk))) await drained(call);
+  }
+}
+
+function lastKey(found: RangeResult): string {
+  const record = found.kvs[found.kvs.length - 1] ?? new Uint8Array();
+  return decodeKeyValue(Buffer.from(record.buffer, record.byteOffset, record.byteLength)).key;
+}
+
+function drained(call: ServerCall): Promise<void> {
+  if (call.cancelled) return Promise.resolve();
+  return new Promise((resolve) => {
+    call.onDrain = resolve;
+    call.onCancel = resolve;
+  });
+}

@@ -1,0 +1,29 @@
+/**
+ * A transaction that only reads is answered without a log entry (contract section 1.7). All its
+ * ranges read the same point, so that it is as atomic as one that writes.
+ */
+
+import type { RangeRequest, TxnRequest } from '../proto/index.js';
+import type { MvccStore } from '../storage/index.js';
+import { checkRangeState } from './apply-kv.js';
+import type { OpResult, TxnResult } from './apply-types.js';
+import { chooseBranches } from './txn-path.js';
+
+/** Throws EtcdError if a range of the chosen branch asks for a revision that can't be read. */
+export function evaluateReadonlyTxn(store: MvccStore, request: TxnRequest): TxnResult {
+  const { succeeded, ops } = chooseBranches(store.present, request);
+  const { revision } = store;
+  const responses: OpResult[] = [];
+  for (const op of ops) {
+    if (op.type !== 'range') continue;
+    checkRangeState(store, op.request);
+    responses.push(rangeAt(op.request, revision));
+  }
+  return { type: 'txn', revision, succeeded, responses };
+}
+
+function rangeAt(query: RangeRequest, revision: number): OpResult {
+  const main = query.revision > 0 ? query.revision : revision;
+  const range = { query, at: { main, sub: Number.POSITIVE_INFINITY }, result: undefined };
+  return { type: 'range', revision, range };
+}
