@@ -38,9 +38,10 @@ export type FlagKind =
 /**
  *  - `implemented`: does what etcd's flag does
  *  - `accepted`: checked but without effect yet; setting it logs a warning
+ *  - `refused`: not there yet, and a start without it would be less safe than what was asked for
  *  - `ignored`: etcd ignores it as well, or it tunes a part (bbolt, Go) that kvorum has no use for
  */
-export type FlagStatus = 'implemented' | 'accepted' | 'ignored';
+export type FlagStatus = 'implemented' | 'accepted' | 'refused' | 'ignored';
 
 /** One row of the flag table. */
 export interface FlagSpec {

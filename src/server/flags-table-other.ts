@@ -8,21 +8,21 @@ export const securityFlags = flagGroup('security', [
   ['implemented', 'cert-file', 'path', '', 'Certificate (PEM) of the client port.'],
   ['implemented', 'key-file', 'path', '', 'Its private key (PEM).'],
   ['implemented', 'client-cert-auth', 'bool', 'false', 'Clients must present a certificate.'],
-  ['implemented', 'client-cert-file', 'path', '', 'Certificate for our own calls to client ports.'],
-  ['implemented', 'client-key-file', 'path', '', 'Its private key (PEM).'],
+  ['ignored', 'client-cert-file', 'path', '', 'For the gateway; it runs inside the server here.'],
+  ['ignored', 'client-key-file', 'path', '', 'For the gateway; it runs inside the server here.'],
   ['implemented', 'client-crl-file', 'path', '', 'Revoked client certificates (PEM CRL).'],
-  ['accepted', 'client-cert-allowed-hostname', 'texts', '', 'Host names in client certificates.'],
+  ['refused', 'client-cert-allowed-hostname', 'texts', '', 'Host names in client certificates.'],
   ['implemented', 'trusted-ca-file', 'path', '', 'Authorities that client certificates come from.'],
-  ['accepted', 'auto-tls', 'bool', 'false', 'Client port: TLS with a generated certificate.'],
+  ['refused', 'auto-tls', 'bool', 'false', 'Client port: TLS with a generated certificate.'],
   ['implemented', 'peer-cert-file', 'path', '', 'Certificate (PEM) of the peer port.'],
   ['implemented', 'peer-key-file', 'path', '', 'Its private key (PEM).'],
   ['implemented', 'peer-client-cert-auth', 'bool', 'false', 'Peers must present a certificate.'],
   ['implemented', 'peer-client-cert-file', 'path', '', 'Another certificate for calls to peers.'],
   ['implemented', 'peer-client-key-file', 'path', '', 'Its private key (PEM).'],
   ['implemented', 'peer-trusted-ca-file', 'path', '', 'Authorities that peers are checked with.'],
-  ['accepted', 'peer-cert-allowed-cn', 'texts', '', 'Common names that peers may have.'],
-  ['accepted', 'peer-cert-allowed-hostname', 'texts', '', 'Host names that peers may have.'],
-  ['accepted', 'peer-auto-tls', 'bool', 'false', 'Peer port: TLS with a generated certificate.'],
+  ['refused', 'peer-cert-allowed-cn', 'texts', '', 'Common names that peers may have.'],
+  ['refused', 'peer-cert-allowed-hostname', 'texts', '', 'Host names that peers may have.'],
+  ['refused', 'peer-auto-tls', 'bool', 'false', 'Peer port: TLS with a generated certificate.'],
   [
     'accepted',
     'self-signed-cert-validity',
@@ -181,7 +181,7 @@ export const featureFlags = flagGroup('features', [
 ]);
 
 export const unsafeFlags = flagGroup('unsafe', [
-  ['accepted', 'force-new-cluster', 'bool', 'false', 'Make a one-member cluster of this member.'],
+  ['refused', 'force-new-cluster', 'bool', 'false', 'Make a one-member cluster of this member.'],
   [
     'implemented',
     'unsafe-no-fsync',
