@@ -33,6 +33,30 @@ export const rangeStreamFirstChunkKeys = 10;
 export const watchCatchUpRevisionsMax = 1000;
 /** A stream with more unsent bytes than this gets no more live events; it catches up later. */
 export const watchBacklogBytesMax = 4 * 1024 * 1024;
+/** Unsent bytes of all watch streams together above which every slow one is held back at once. */
+export const watchBacklogBytesTotalMax = 256 * 1024 * 1024;
+/** A watch response ends at the next revision behind this: grpc-js clients refuse above 4 MiB. */
+export const watchMessageBytesTarget = 1024 * 1024;
+/** Bytes of one page of history for watchers that are behind. */
+export const watchCatchUpBytesMax = 512 * 1024;
+/** Events times watchers that may wait for the end of a batch of applies: some 20 MB. */
+export const watchPendingEventsMax = 262_144;
+/** etcd's --watch-progress-notify-interval default. */
+export const watchProgressIntervalMs = 10 * 60 * 1000;
 /** Lease scan period of the primary lessor, and its revocations per scan, as etcd. */
 export const leaseScanMs = 500;
 export const leaseRevokesPerScanMax = 500;
+/** Keys that one synchronous slice of a range, compaction, restore or hash handles at the most. */
+export const mvccSliceKeysMax = 2000;
+/** The value log grows by chunks of this size; a larger record gets one of its own. */
+export const valueLogChunkBytes = 1024 * 1024;
+/** Records in one LevelDB batch: about 1.2 us each on the JavaScript thread (measured). */
+export const flushBatchRecordsMax = 1000;
+/** Cold records fetched with one `getMany`. */
+export const coldPageRecords = 256;
+/** Up to so many cold records of one read are kept in memory afterwards; larger reads are scans. */
+export const warmRecordsMax = 64;
+/** The flush asks for an fsync at least this often, so that the WAL can be released. */
+export const flushSyncMs = 1000;
+/** Bytes of one page when the whole store is read (restore, hash, catch-up). */
+export const scanPageBytes = 1024 * 1024;

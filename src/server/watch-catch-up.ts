@@ -1,0 +1,407 @@
+/**
+ * Serves watchers that are behind, from the history of the store, until they join the live ones.
+ *
+ * Watchers that are near each other form a group and share one scan; groups take turns, one page of
+ * history each, so that a watcher far behind does not hold up one that is nearly there. What is
+ * published while a page is being read is remembered (bounded), so that a group can join under any
+ * load: the last step, from the end of the page to the present, is synchronous.
+ *
+ * A watcher whose next revision is below the compacted one is cancelled; one that still needs
+ * exactly the compacted revision gets it (rows 6 and 7: the store keeps its tombstones).
+ */
+
+import { assert, EtcdError, present, type Revision, sliceMsMax } from '../common/index.js';
+import type { EventPage, MvccCommit } from '../storage/index.js';
+import type { WatchHub } from './watch-hub.js';
+import { WatcherIndex } from './watch-index.js';
+import { EventSlot, type Watcher } from './watch-types.js';
+
+/** Groups at once; more distances than that share. */
+const groupsMax = 32;
+/** More in a group would make its synchronous steps long. */
+const groupMembersMax = 4096;
+/** Revisions that a group reads again rather than having one group more. */
+const groupSpanRevisions = 4000;
+/** Commits and events remembered while history is read. */
+const recentCommitsMax = 4096;
+const recentEventsMax = 16_384;
+/** Members up to which a page has its full size, and the smallest page. */
+const fullPageMembers = 64;
+const pageRevisionsMin = 32;
+const pageBytesMin = 32 * 1024;
+/** Previous values read at once. */
+const previousReadsMax = 64;
+
+/** Watchers that share a scan. */
+export class CatchUpGroup {
+  /** The next revision to read; no member needs an older one. */
+  position: Revision;
+  readonly index: WatcherIndex;
+  readonly members = new Set<Watcher>();
+
+  constructor(position: Revision, index: WatcherIndex) {
+    this.position = position;
+    this.index = index;
+  }
+}
+
+/** The part of the hub that reads history. */
+export class WatchCatchUp {
+  readonly #hub: WatchHub;
+  readonly #fatal: (error: unknown) => void;
+  readonly #waiting = new Set<Watcher>();
+  #groups: CatchUpGroup[] = [];
+  #running = false;
+  #closed = false;
+  /** Counts restarts: what was read before one is of no use after it. */
+  #epoch = 0;
+  /** The last commits, without a gap up to the hub's revision, while running. */
+  #recent: MvccCommit[] = [];
+  #recentEvents = 0;
+
+  constructor(hub: WatchHub, fatal: (error: unknown) => void) {
+    this.#hub = hub;
+    this.#fatal = fatal;
+  }
+
+  /** A watcher in state `waiting`. */
+  enqueue(watcher: Watcher): void {
+    this.#waiting.add(watcher);
+    if (this.#running) return;
+    this.#running = true;
+    // A turn later, so that what a burst of requests asks for shares a scan.
+    this.#hub.clock.afterTurn(() => {
+      this.#run().catch((error: unknown) => {
+        if (!this.#closed) this.#fatal(error);
+      });
+    });
+  }
+
+  /** A watcher in state `waiting` or `reading` that goes. */
+  remove(watcher: Watcher): void {
+    if (watcher.state === 'waiting') this.#waiting.delete(watcher);
+    else leave(watcher);
+  }
+
+  /** Keeps a commit for those who are about to join. */
+  remember(commit: MvccCommit): void {
+    if (!this.#running) return;
+    this.#recent.push(commit);
+    this.#recentEvents += commit.events.length;
+    if (this.#recent.length > recentCommitsMax || this.#recentEvents > recentEventsMax) {
+      this.#forgetRecent(this.#recent.length >> 1);
+    }
+  }
+
+  #forgetRecent(count: number): void {
+    this.#recent = this.#recent.slice(Math.max(count, 1));
+    this.#recentEvents = 0;
+    for (const commit of this.#recent) this.#recentEvents += commit.events.length;
+  }
+
+  /** The store is another one: all that read it start over from where they are. */
+  restart(): void {
+    this.#epoch += 1;
+    this.#recent = [];
+    this.#recentEvents = 0;
+    for (const group of this.#groups) {
+      for (const watcher of group.members) this.#sendBack(watcher);
+    }
+    this.#groups = [];
+  }
+
+  /** Nothing is read any more, and what is being read is of no use. */
+  close(): void {
+    this.#closed = true;
+    this.#epoch += 1;
+  }
+
+  /** From its group back to those who wait for one. */
+  #sendBack(watcher: Watcher): void {
+    leave(watcher);
+    watcher.state = 'waiting';
+    this.enqueue(watcher);
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#closed) {
+      this.#admit();
+      const group = this.#groups[0];
+      if (group === undefined) break;
+      await this.#step(group);
+      this.#rotate(group);
+      await this.#turn();
+    }
+    this.#running = false;
+    this.#recent = [];
+    this.#recentEvents = 0;
+  }
+
+  #turn(): Promise<void> {
+    return new Promise((resolve) => this.#hub.clock.afterTurn(resolve));
+  }
+
+  /** Those who wait join the nearest group behind them, or found one. */
+  #admit(): void {
+    for (const watcher of this.#waiting) {
+      const group = this.#groupFor(watcher.nextRevision);
+      if (group === undefined) continue;
+      this.#waiting.delete(watcher);
+      enter(watcher, group);
+    }
+  }
+
+  #groupFor(revision: Revision): CatchUpGroup | undefined {
+    let nearest: CatchUpGroup | undefined;
+    let any: CatchUpGroup | undefined;
+    for (const group of this.#groups) {
+      if (group.members.size >= groupMembersMax) continue;
+      any = group;
+      const distance = revision - group.position;
+      if (distance < 0 || (nearest !== undefined && nearest.position >= group.position)) continue;
+      nearest = group;
+    }
+    if (nearest !== undefined && revision - nearest.position <= groupSpanRevisions) return nearest;
+    if (this.#groups.length < groupsMax) {
+      const group = new CatchUpGroup(revision, new WatcherIndex(this.#hub.random));
+      this.#groups.push(group);
+      return group;
+    }
+    if (nearest !== undefined) return nearest;
+    if (any !== undefined) any.position = Math.min(any.position, revision);
+    return any;
+  }
+
+  /** The group that had its turn goes to the end, unless it is done or caught up with another. */
+  #rotate(group: CatchUpGroup): void {
+    // A restart during the step has emptied the list.
+    if (this.#groups[0] !== group) return;
+    this.#groups.shift();
+    if (group.members.size === 0) return;
+    for (const other of this.#groups) {
+      const ahead = other.position - group.position;
+      if (ahead < 0 || ahead > groupSpanRevisions) continue;
+      if (other.members.size + group.members.size > groupMembersMax) continue;
+      for (const watcher of other.members) {
+        watcher.nextRevision = Math.max(watcher.nextRevision, other.position);
+        leave(watcher);
+        enter(watcher, group);
+      }
+      this.#groups = this.#groups.filter((kept) => kept !== other);
+      break;
+    }
+    this.#groups.push(group);
+  }
+
+  /** One page for one group, and if that brings it to the present, its way to the live ones. */
+  async #step(group: CatchUpGroup): Promise<void> {
+    const epoch = this.#epoch;
+    this.#cancelCompacted(group);
+    if (group.members.size === 0) return;
+    if (group.position <= this.#hub.revision) {
+      try {
+        await this.#readPage(group, epoch);
+      } catch (error) {
+        // A store that is being replaced may fail as it likes.
+        if (epoch === this.#epoch) throw error;
+      }
+      if (epoch !== this.#epoch) return;
+    }
+    if (group.position > this.#hub.revision || this.#recentCovers(group.position)) {
+      this.#join(group);
+    }
+  }
+
+  async #readPage(group: CatchUpGroup, epoch: number): Promise<void> {
+    const { store, limits } = this.#hub;
+    // Many members make many messages of one page: the work of a step stays about the same.
+    const share = Math.min(1, fullPageMembers / group.members.size);
+    const page = await this.#read(
+      group.position,
+      Math.max(pageRevisionsMin, Math.floor(limits.catchUpRevisionsMax * share)),
+      Math.max(pageBytesMin, Math.floor(limits.catchUpBytesMax * share)),
+    );
+    if (page === undefined || epoch !== this.#epoch) return;
+    const touched = match(group, page);
+    const missing = previousToRead(touched);
+    for (let i = 0; i < missing.length; i += previousReadsMax) {
+      const some = missing.slice(i, i + previousReadsMax);
+      await Promise.all(some.map((slot) => readPrevious(store, slot)));
+    }
+    if (epoch !== this.#epoch) return;
+    this.#cancelCompacted(group);
+    await this.#deliver(touched, page.throughRevision, epoch);
+    if (epoch !== this.#epoch) return;
+    group.position = Math.max(group.position, page.throughRevision + 1);
+  }
+
+  /** undefined: the store has compacted what was asked for meanwhile. */
+  async #read(
+    from: Revision,
+    revisionsMax: number,
+    bytesMax: number,
+  ): Promise<EventPage | undefined> {
+    const { store } = this.#hub;
+    try {
+      const page = await store.history(from, revisionsMax, bytesMax);
+      const last = page.events.at(-1);
+      assert(page.throughRevision >= from, 'a page of history goes forward');
+      assert(
+        last === undefined || last.modRevision <= page.throughRevision,
+        'a page of history holds whole revisions',
+      );
+      return page;
+    } catch (error) {
+      const lost = error instanceof EtcdError && error.reason === 'COMPACTED';
+      if (lost && from < store.compactRevision) return undefined;
+      throw error;
+    }
+  }
+
+  /** Sends each watcher its events of a page; one that can't be sent to waits for its stream. */
+  async #deliver(
+    touched: ReadonlyMap<Watcher, EventSlot[]>,
+    through: Revision,
+    epoch: number,
+  ): Promise<void> {
+    const { clock } = this.#hub;
+    let deadlineMs = clock.nowMs() + sliceMsMax;
+    for (const [watcher, slots] of touched) {
+      // It may have been cancelled while previous values were read, or in the pause below.
+      if (!isReading(watcher)) continue;
+      watcher.nextRevision = Math.max(
+        watcher.nextRevision,
+        present(watcher.group, 'the group of a watcher').position,
+      );
+      const { stream } = watcher;
+      const sent = !stream.blocked && stream.sendEvents(watcher, slots, through);
+      if (!sent && isReading(watcher)) {
+        leave(watcher);
+        this.#hub.resume(watcher);
+      }
+      if (clock.nowMs() < deadlineMs) continue;
+      await this.#turn();
+      if (epoch !== this.#epoch) return;
+      deadlineMs = clock.nowMs() + sliceMsMax;
+    }
+  }
+
+  #cancelCompacted(group: CatchUpGroup): void {
+    const { compactRevision } = this.#hub.store;
+    if (group.position >= compactRevision) return;
+    for (const watcher of group.members) {
+      if (Math.max(watcher.nextRevision, group.position) >= compactRevision) continue;
+      leave(watcher);
+      this.#hub.cancelCompacted(watcher);
+    }
+    group.position = compactRevision;
+  }
+
+  #recentCovers(revision: Revision): boolean {
+    const first = this.#recent[0];
+    return first !== undefined && first.revision <= revision;
+  }
+
+  /** The whole group goes live; the events of the last commits become pending like any others. */
+  #join(group: CatchUpGroup): void {
+    const from = group.position;
+    const members = [...group.members];
+    const missed: Array<readonly [Watcher, EventSlot]> = [];
+    for (const commit of this.#recent) {
+      if (commit.revision < from) continue;
+      for (const event of commit.events) {
+        let slot: EventSlot | undefined;
+        for (const head of group.index.heads(event.key)) {
+          for (let at: Watcher | undefined = head; at !== undefined; at = at.next) {
+            if (!at.accepts(event)) continue;
+            slot ??= new EventSlot(event);
+            missed.push([at, slot]);
+          }
+        }
+      }
+    }
+    for (const watcher of members) {
+      leave(watcher);
+      this.#hub.join(watcher);
+    }
+    for (const [watcher, slot] of missed) {
+      // One that wants a previous value which is not in memory has fallen behind again.
+      if (watcher.state === 'synced') this.#hub.offerMissed(watcher, slot);
+    }
+  }
+}
+
+/** A function, because a check in place would make the compiler believe that calls change nothing. */
+function isReading(watcher: Watcher): boolean {
+  return watcher.state === 'reading';
+}
+
+function enter(watcher: Watcher, group: CatchUpGroup): void {
+  assert(watcher.nextRevision >= group.position, 'a group reads all that its members need');
+  watcher.state = 'reading';
+  watcher.group = group;
+  group.members.add(watcher);
+  group.index.add(watcher);
+}
+
+/** `nextRevision` of a member may lag behind the position of its group; not afterwards. */
+function leave(watcher: Watcher): void {
+  const group = present(watcher.group, 'the group of a watcher');
+  watcher.nextRevision = Math.max(watcher.nextRevision, group.position);
+  group.members.delete(watcher);
+  group.index.remove(watcher);
+  watcher.group = undefined;
+}
+
+/** The members that get something out of the page, and what. */
+function match(group: CatchUpGroup, page: EventPage): Map<Watcher, EventSlot[]> {
+  const touched = new Map<Watcher, EventSlot[]>();
+  for (const event of page.events) {
+    let slot: EventSlot | undefined;
+    for (const head of group.index.heads(event.key)) {
+      for (let at: Watcher | undefined = head; at !== undefined; at = at.next) {
+        if (!at.accepts(event)) continue;
+        slot ??= new EventSlot(event);
+        const slots = touched.get(at);
+        if (slots === undefined) touched.set(at, [slot]);
+        else slots.push(slot);
+      }
+    }
+  }
+  return touched;
+}
+
+/** Events that somebody wants with a previous value which is not in memory. */
+function previousToRead(touched: ReadonlyMap<Watcher, readonly EventSlot[]>): EventSlot[] {
+  const missing = new Set<EventSlot>();
+  for (const [watcher, slots] of touched) {
+    if (!watcher.wantsPrev) continue;
+    for (const slot of slots) if (slot.prevKv === undefined) missing.add(slot);
+  }
+  return [...missing];
+}
+
+/** Absent without a word if the revision before has been compacted, as in etcd. */
+async function readPrevious(store: WatchHub['store'], slot: EventSlot): Promise<void> {
+  const query = {
+    key: slot.event.key,
+    rangeEnd: '',
+    limit: 0,
+    keysOnly: false,
+    countOnly: false,
+    sortOrder: 0,
+    sortTarget: 0,
+    minModRevision: 0,
+    maxModRevision: 0,
+    minCreateRevision: 0,
+    maxCreateRevision: 0,
+  };
+  try {
+    const at = { main: slot.revision - 1, sub: Number.POSITIVE_INFINITY };
+    const found = await store.range(query, at);
+    slot.prevKv = found.kvs[0] ?? null;
+  } catch (error) {
+    if (!(error instanceof EtcdError)) throw error;
+    slot.prevKv = null;
+  }
+}

@@ -1,0 +1,339 @@
+/**
+ * Step 11 of the data path: hands committed changes to the watchers. Synchronous, and without I/O
+ * of its own: whoever is up to date is served from apply, whoever is behind by watch-catch-up.ts.
+ *
+ * Invariants: `publish` sees every revision once, in order; a watcher is sent whole revisions, each
+ * once, in order; no header names a revision whose events for that watcher are not sent yet; what
+ * waits in memory is bounded (references by `pendingEventsMax`, bytes by the streams' backlogs).
+ */
+
+import {
+  assert,
+  grpcOverheadBytes,
+  type Revision,
+  requestBytesMaxDefault,
+  sliceMsMax,
+  watchBacklogBytesMax,
+  watchBacklogBytesTotalMax,
+  watchCatchUpBytesMax,
+  watchCatchUpRevisionsMax,
+  watchMessageBytesTarget,
+  watchPendingEventsMax,
+  watchProgressIntervalMs,
+} from '../common/index.js';
+import type { MvccCommit, MvccEvent } from '../storage/index.js';
+import { WatchCatchUp } from './watch-catch-up.js';
+import { WatcherIndex } from './watch-index.js';
+import { WatchStream } from './watch-stream.js';
+import {
+  EventSlot,
+  type WatchCounters,
+  type Watcher,
+  type WatchHubOptions,
+  type WatchLimits,
+  type WatchSink,
+  type WatchStore,
+} from './watch-types.js';
+
+/** etcd's defaults, and our bounds. */
+export const defaultWatchLimits: WatchLimits = {
+  backlogBytesMax: watchBacklogBytesMax,
+  backlogBytesTotalMax: watchBacklogBytesTotalMax,
+  fragmentBytes: requestBytesMaxDefault + grpcOverheadBytes,
+  messageBytesTarget: watchMessageBytesTarget,
+  catchUpRevisionsMax: watchCatchUpRevisionsMax,
+  catchUpBytesMax: watchCatchUpBytesMax,
+  pendingEventsMax: watchPendingEventsMax,
+  progressIntervalMs: watchProgressIntervalMs,
+};
+
+/** A flush looks at the clock after this many watchers. */
+const flushCheckMask = 127;
+/** Flushed entries at the front of the list above which it is shortened. */
+const flushedMax = 8192;
+
+/** All watchers of a member. */
+export class WatchHub {
+  readonly counters: WatchCounters = {
+    watchers: 0,
+    streams: 0,
+    slowWatchers: 0,
+    eventsTotal: 0,
+    pendingEvents: 0,
+  };
+  readonly limits: WatchLimits;
+  readonly clock: WatchHubOptions['clock'];
+  readonly random: WatchHubOptions['random'];
+  readonly header: WatchHubOptions['header'];
+  readonly #live: WatcherIndex;
+  readonly #catchUp: WatchCatchUp;
+  readonly #streams = new Set<WatchStream>();
+  #store: WatchStore;
+  /** Everything up to here has been published. */
+  #revision: Revision;
+  #touched: Watcher[] = [];
+  #flushed = 0;
+  #flushScheduled = false;
+  #backlogBytes = 0;
+
+  constructor(options: WatchHubOptions) {
+    this.limits = options.limits;
+    this.clock = options.clock;
+    this.random = options.random;
+    this.header = options.header;
+    this.#store = options.store;
+    this.#revision = options.store.revision;
+    this.#live = new WatcherIndex(options.random);
+    this.#catchUp = new WatchCatchUp(this, options.fatal);
+  }
+
+  get store(): WatchStore {
+    return this.#store;
+  }
+
+  /** The last revision that was published. */
+  get revision(): Revision {
+    return this.#revision;
+  }
+
+  /** Unsent bytes of all streams together are too many. */
+  get overBudget(): boolean {
+    return this.#backlogBytes > this.limits.backlogBytesTotalMax;
+  }
+
+  /** A stream without watchers that writes to `sink`. */
+  open(sink: WatchSink): WatchStream {
+    const stream = new WatchStream(this, sink);
+    this.#streams.add(stream);
+    this.counters.streams += 1;
+    return stream;
+  }
+
+  /** By apply, for every commit, in order, right after it. */
+  publish(commit: MvccCommit): void {
+    const { revision, events } = commit;
+    if (events.length === 0) return;
+    assert(revision === this.#revision + 1, 'revisions are published one after the other');
+    // Row 37: nothing is shown that has not been applied.
+    assert(revision <= this.#store.revision, 'only what is applied is published');
+    this.#revision = revision;
+    this.#catchUp.remember(commit);
+    if (this.#live.size === 0) return;
+    for (const event of events) {
+      assert(event.modRevision === revision, 'an event belongs to the revision of its commit');
+      this.#offerAll(event);
+    }
+    if (this.counters.pendingEvents > this.limits.pendingEventsMax) this.#flush(true);
+  }
+
+  #offerAll(event: MvccEvent): void {
+    let slot: EventSlot | undefined;
+    for (const head of this.#live.heads(event.key)) {
+      let watcher: Watcher | undefined = head;
+      while (watcher !== undefined) {
+        // Taken first: a watcher that falls behind leaves the list.
+        const next: Watcher | undefined = watcher.next;
+        if (watcher.accepts(event)) {
+          slot ??= new EventSlot(event);
+          this.#offer(watcher, slot);
+        }
+        watcher = next;
+      }
+    }
+  }
+
+  #offer(watcher: Watcher, slot: EventSlot): void {
+    if (watcher.wantsPrev && slot.prevKv === undefined) {
+      this.#fallBehind(watcher, slot.revision);
+      return;
+    }
+    if (watcher.pending === undefined) watcher.pending = [slot];
+    else watcher.pending.push(slot);
+    this.counters.pendingEvents += 1;
+    if (watcher.touched) return;
+    watcher.touched = true;
+    this.#touched.push(watcher);
+  }
+
+  /**
+   * By the driver, once after a batch of applies: sends what `publish` found, one message per
+   * watcher as a rule. What does not fit into a slice of time follows in the next turns.
+   */
+  flush(): void {
+    this.#flush(false);
+  }
+
+  #flush(all: boolean): void {
+    const deadlineMs = this.clock.nowMs() + sliceMsMax;
+    const touched = this.#touched;
+    let at = this.#flushed;
+    while (at < touched.length) {
+      const watcher = touched[at] as Watcher;
+      at += 1;
+      watcher.touched = false;
+      if (watcher.pending !== undefined) this.deliver(watcher);
+      if (!all && (at & flushCheckMask) === 0 && this.clock.nowMs() >= deadlineMs) break;
+    }
+    this.#flushed = at;
+    if (at === touched.length) {
+      this.#touched = [];
+      this.#flushed = 0;
+      return;
+    }
+    if (at > flushedMax) {
+      this.#touched = touched.slice(at);
+      this.#flushed = 0;
+    }
+    this.#scheduleFlush();
+  }
+
+  #scheduleFlush(): void {
+    if (this.#flushScheduled) return;
+    this.#flushScheduled = true;
+    this.clock.afterTurn(() => {
+      this.#flushScheduled = false;
+      this.#flush(false);
+    });
+  }
+
+  /** Sends the pending events of a synced watcher, or makes it fall behind. */
+  deliver(watcher: Watcher): void {
+    assert(watcher.state === 'synced', 'only synced watchers have live events pending');
+    const slots = this.#takePending(watcher);
+    const first = slots[0];
+    if (first === undefined) return;
+    if (watcher.stream.blocked) this.#fallBehind(watcher, first.revision);
+    else if (!watcher.stream.sendEvents(watcher, slots, this.#revision)) {
+      // Unless the sink found out that its client is gone.
+      if (isSynced(watcher)) this.#fallBehind(watcher, watcher.nextRevision);
+    }
+  }
+
+  #takePending(watcher: Watcher): readonly EventSlot[] {
+    const { pending } = watcher;
+    if (pending === undefined) return [];
+    watcher.pending = undefined;
+    this.counters.pendingEvents -= pending.length;
+    return pending;
+  }
+
+  /** From `revision` on the watcher is served from history; so is what it has pending. */
+  #fallBehind(watcher: Watcher, revision: Revision): void {
+    const first = this.#takePending(watcher)[0];
+    this.#live.remove(watcher);
+    watcher.nextRevision = first === undefined ? revision : Math.min(first.revision, revision);
+    this.counters.slowWatchers += 1;
+    this.resume(watcher);
+  }
+
+  /** A watcher that is behind goes on, now or when its stream drains. */
+  resume(watcher: Watcher): void {
+    if (watcher.stream.blocked) {
+      watcher.state = 'parked';
+      watcher.stream.parked.add(watcher);
+    } else {
+      watcher.state = 'waiting';
+      this.#catchUp.enqueue(watcher);
+    }
+  }
+
+  /** A new watcher, after its created reply. */
+  admit(watcher: Watcher): void {
+    this.counters.watchers += 1;
+    const { nextRevision } = watcher;
+    if (nextRevision > this.#store.revision) {
+      this.#live.add(watcher);
+      return;
+    }
+    this.counters.slowWatchers += 1;
+    if (nextRevision < this.#store.compactRevision) this.cancelCompacted(watcher);
+    else this.resume(watcher);
+  }
+
+  /** The history that a watcher which is behind needs is gone. */
+  cancelCompacted(watcher: Watcher): void {
+    const { compactRevision } = this.#store;
+    assert(watcher.nextRevision < compactRevision, 'only lost history cancels a watcher');
+    watcher.state = 'compacted';
+    this.counters.slowWatchers -= 1;
+    watcher.stream.sendCompacted(watcher, compactRevision);
+  }
+
+  /** A watcher that has caught up, but for what `offerMissed` adds before anything is published. */
+  join(watcher: Watcher): void {
+    watcher.state = 'synced';
+    this.counters.slowWatchers -= 1;
+    this.#live.add(watcher);
+  }
+
+  /** An event that was published while the watcher was being caught up. */
+  offerMissed(watcher: Watcher, slot: EventSlot): void {
+    assert(watcher.state === 'synced', 'missed events go to watchers that have joined');
+    this.#offer(watcher, slot);
+    this.#scheduleFlush();
+  }
+
+  /** A watcher goes: cancelled by the client, or with its stream. */
+  release(watcher: Watcher): void {
+    this.#takePending(watcher);
+    switch (watcher.state) {
+      case 'synced':
+        this.#live.remove(watcher);
+        break;
+      case 'waiting':
+      case 'reading':
+        this.#catchUp.remove(watcher);
+        this.counters.slowWatchers -= 1;
+        break;
+      case 'parked':
+        watcher.stream.parked.delete(watcher);
+        this.counters.slowWatchers -= 1;
+        break;
+      default:
+        break;
+    }
+    watcher.state = 'closed';
+    this.counters.watchers -= 1;
+  }
+
+  forgetStream(stream: WatchStream): void {
+    if (this.#streams.delete(stream)) this.counters.streams -= 1;
+  }
+
+  /** A stream's unsent bytes changed by so much. */
+  addBacklog(bytes: number): void {
+    this.#backlogBytes += bytes;
+    assert(this.#backlogBytes >= 0, 'backlogs add up');
+  }
+
+  /** Ends all streams without a word to their clients, and reads no more history. */
+  close(): void {
+    this.#catchUp.close();
+    for (const stream of this.#streams) stream.close();
+  }
+
+  /**
+   * The store was replaced by a newer state (an installed snapshot): every watcher goes on from
+   * where it was, from the history of the new one, or learns that it is compacted (row 8).
+   */
+  syncAfterRestore(store: WatchStore): void {
+    this.#flush(true);
+    const before = this.#revision;
+    assert(store.revision >= before, 'a restored store is not older');
+    this.#store = store;
+    this.#revision = store.revision;
+    this.#catchUp.restart();
+    for (const stream of this.#streams) {
+      for (const watcher of stream.watchers.values()) {
+        if (watcher.state !== 'synced') continue;
+        watcher.nextRevision = Math.max(watcher.nextRevision, before + 1);
+        if (watcher.nextRevision <= store.revision) this.#fallBehind(watcher, watcher.nextRevision);
+      }
+    }
+  }
+}
+
+/** A function, because a check in place would make the compiler believe that calls change nothing. */
+export function isSynced(watcher: Watcher): boolean {
+  return watcher.state === 'synced';
+}

@@ -1,0 +1,303 @@
+/**
+ * One Watch RPC: its watchers, and the only place that writes to it, so that created replies,
+ * events, progress and cancels leave in the order in which they were decided (contract section 2).
+ *
+ * Bounded memory: events go out only while `blocked` is false; a watcher that meets a blocked
+ * stream falls behind and is served from history after the stream has drained.
+ */
+
+import { assert, errorTable, type KeyString, type Revision, type Timer } from '../common/index.js';
+import {
+  encodeWatchResponse,
+  type WatchCreateRequest,
+  WatchFilter,
+  type WatchResponseFields,
+} from '../proto/index.js';
+import { isSynced, type WatchHub } from './watch-hub.js';
+import { type EventSlot, Watcher, type WatcherSpec, type WatchSink } from './watch-types.js';
+
+/** The watch id of replies that concern no watcher: refusals and manual progress. */
+export const noWatchId = -1;
+const rangeEmptyText = 'mvcc: watcher range is empty';
+const duplicateIdText = 'mvcc: duplicate watch ID provided on the WatchStream';
+/** The interval of progress notifications is lengthened by up to this share, as in etcd. */
+const progressJitter = 0.1;
+/** Bytes of the fields of an event message beside header and events: watch_id and fragment. */
+const fieldBytesMax = 13;
+
+/** The watchers of one RPC. Made by `WatchHub.open`; `close` ends it. */
+export class WatchStream {
+  readonly watchers = new Map<number, Watcher>();
+  /** Watchers that wait for the stream to drain. */
+  readonly parked = new Set<Watcher>();
+  readonly #hub: WatchHub;
+  readonly #sink: WatchSink;
+  /** False from a `sendParts` that said so until `drained`. */
+  #writable = true;
+  /** What this stream adds to the hub's sum of backlogs. */
+  #countedBacklogBytes = 0;
+  #nextAutoId = 0;
+  #closed = false;
+  #progressTimer: Timer | undefined;
+  #progressWatchers = 0;
+
+  constructor(hub: WatchHub, sink: WatchSink) {
+    this.#hub = hub;
+    this.#sink = sink;
+  }
+
+  /** Too much is unsent: no more events, and better no more requests either. */
+  get blocked(): boolean {
+    if (this.#writable) return false;
+    const { limits } = this.#hub;
+    return this.#sink.backlogBytes > limits.backlogBytesMax || this.#hub.overBudget;
+  }
+
+  /** A create request; `refusal` is the reason why this caller may not (section 2, auth). */
+  create(request: WatchCreateRequest, refusal: string | undefined): void {
+    if (this.#closed) return;
+    const key = request.key === '' ? '\0' : request.key;
+    const end = watcherEnd(request.rangeEnd);
+    const cancelReason = this.#reasonAgainst(request, key, end, refusal);
+    const header = this.#hub.header(this.#hub.store.revision);
+    if (cancelReason !== undefined) {
+      this.#send({ header, watchId: noWatchId, created: true, canceled: true, cancelReason });
+      return;
+    }
+    const id = request.watchId === 0 ? this.#autoId() : request.watchId;
+    this.#send({ header, watchId: id, created: true });
+    // The sink may have found out that its client is gone.
+    if (this.#closed) return;
+    const watcher = this.#newWatcher(id, key, end, request);
+    this.watchers.set(id, watcher);
+    if (watcher.progressNotify) this.#countProgressWatcher(1);
+    this.#hub.admit(watcher);
+  }
+
+  #reasonAgainst(
+    request: WatchCreateRequest,
+    key: KeyString,
+    end: KeyString | undefined,
+    refusal: string | undefined,
+  ): string | undefined {
+    if (request.startRevision < 0) return errorTable.COMPACTED[1];
+    if (refusal !== undefined) return refusal;
+    if (end !== undefined && end !== '' && end <= key) return rangeEmptyText;
+    if (request.watchId !== 0 && this.watchers.has(request.watchId)) return duplicateIdText;
+    return undefined;
+  }
+
+  #newWatcher(
+    id: number,
+    key: KeyString,
+    end: KeyString | undefined,
+    request: WatchCreateRequest,
+  ): Watcher {
+    const spec: WatcherSpec = {
+      id,
+      key,
+      end,
+      startRevision: request.startRevision,
+      wantsPuts: !request.filters.includes(WatchFilter.NOPUT),
+      wantsDeletes: !request.filters.includes(WatchFilter.NODELETE),
+      wantsPrev: request.prevKv,
+      fragments: request.fragment,
+      progressNotify: request.progressNotify,
+    };
+    const now = this.#hub.store.revision;
+    return new Watcher(this, spec, request.startRevision === 0 ? now + 1 : request.startRevision);
+  }
+
+  #autoId(): number {
+    while (this.watchers.has(this.#nextAutoId)) this.#nextAutoId += 1;
+    const id = this.#nextAutoId;
+    this.#nextAutoId += 1;
+    return id;
+  }
+
+  /** A cancel request; an unknown id gets no reply. */
+  cancel(id: number): void {
+    const watcher = this.watchers.get(id);
+    if (watcher === undefined) return;
+    this.#forget(watcher);
+    this.#send({ header: this.#hub.header(this.#hub.revision), watchId: id, canceled: true });
+  }
+
+  #forget(watcher: Watcher): void {
+    this.watchers.delete(watcher.id);
+    if (watcher.progressNotify) this.#countProgressWatcher(-1);
+    this.#hub.release(watcher);
+  }
+
+  /** The history that the watcher still needs is gone; it stays known until the client cancels. */
+  sendCompacted(watcher: Watcher, compactRevision: Revision): void {
+    this.#send({
+      header: this.#hub.header(0),
+      watchId: watcher.id,
+      canceled: true,
+      compactRevision,
+    });
+  }
+
+  /**
+   * A progress request: answered only if no watcher of the stream has anything left to get, and
+   * behind everything sent so far; else dropped, the client asks again.
+   */
+  requestProgress(): void {
+    if (this.#closed || this.watchers.size === 0) return;
+    const { revision } = this.#hub;
+    for (const watcher of this.watchers.values()) {
+      if (!isSynced(watcher) || revision < watcher.startRevision) return;
+      if (watcher.pending !== undefined) this.#hub.deliver(watcher);
+      // Delivering to a blocked stream makes the watcher fall behind.
+      if (!isSynced(watcher)) return;
+    }
+    if (this.blocked) return;
+    this.#send({ header: this.#hub.header(revision), watchId: noWatchId });
+  }
+
+  #countProgressWatcher(change: 1 | -1): void {
+    this.#progressWatchers += change;
+    if (this.#progressWatchers === 0) {
+      this.#progressTimer?.cancel();
+      this.#progressTimer = undefined;
+    } else if (this.#progressTimer === undefined) {
+      const interval = this.#hub.limits.progressIntervalMs;
+      this.#armProgress(interval + interval * progressJitter * this.#hub.random.float());
+    }
+  }
+
+  #armProgress(delayMs: number): void {
+    this.#progressTimer = this.#hub.clock.after(delayMs, () => {
+      this.#armProgress(delayMs);
+      this.#tickProgress();
+    });
+  }
+
+  /** What can't leave soon is not queued: a stuck reader must not collect notifications. */
+  #tickProgress(): void {
+    const { revision } = this.#hub;
+    for (const watcher of this.watchers.values()) {
+      if (!watcher.progressNotify) continue;
+      const due = watcher.quiet && watcher.state === 'synced' && watcher.pending === undefined;
+      watcher.quiet = true;
+      if (!due || revision < watcher.startRevision || !this.#writable) continue;
+      this.#send({ header: this.#hub.header(revision), watchId: watcher.id });
+    }
+  }
+
+  /**
+   * Sends events that the watcher accepts, whole revisions, in order; `through` is the last
+   * revision that the watcher is up to date with afterwards. Returns false if the stream got
+   * blocked on the way: then `watcher.nextRevision` is the first revision that was not sent.
+   */
+  sendEvents(watcher: Watcher, slots: readonly EventSlot[], through: Revision): boolean {
+    let start = 0;
+    let bytes = 0;
+    let revision: Revision = watcher.nextRevision - 1;
+    let sub = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < slots.length; i += 1) {
+      const slot = slots[i] as EventSlot;
+      // Unique and in order, whatever the way the events came (rows 8 and 11).
+      assert(
+        slot.revision > revision || (slot.revision === revision && slot.sub > sub),
+        'the events of a watcher are in order',
+      );
+      if (slot.revision > revision && bytes > this.#hub.limits.messageBytesTarget) {
+        this.#sendEventMessage(watcher, slots.slice(start, i), revision);
+        start = i;
+        bytes = 0;
+        watcher.nextRevision = slot.revision;
+        if (this.blocked) return false;
+      }
+      revision = slot.revision;
+      sub = slot.sub;
+      bytes += slot.encoded(watcher.wantsPrev).length;
+    }
+    assert(through >= revision, 'a header is not behind its events');
+    this.#sendEventMessage(watcher, start === 0 ? slots : slots.slice(start), through);
+    watcher.nextRevision = through + 1;
+    return true;
+  }
+
+  #sendEventMessage(watcher: Watcher, slots: readonly EventSlot[], revision: Revision): void {
+    const { wantsPrev } = watcher;
+    const header = this.#hub.header(revision);
+    const events: Uint8Array[] = [];
+    let bytes = fieldBytesMax + (header?.length ?? 0);
+    for (const slot of slots) {
+      const event = slot.encoded(wantsPrev);
+      events.push(event);
+      bytes += event.length;
+    }
+    watcher.quiet = false;
+    this.#hub.counters.eventsTotal += slots.length;
+    const fields: WatchResponseFields = { header, watchId: watcher.id };
+    if (watcher.fragments && bytes > this.#hub.limits.fragmentBytes && slots.length > 1) {
+      this.#sendFragments(fields, events);
+    } else {
+      this.#put(encodeWatchResponse(fields, events));
+    }
+  }
+
+  /** The pieces go out back to back: clients put together what follows each other. */
+  #sendFragments(fields: WatchResponseFields, events: readonly Uint8Array[]): void {
+    const { fragmentBytes } = this.#hub.limits;
+    const emptyBytes = fieldBytesMax + (fields.header?.length ?? 0);
+    let start = 0;
+    let bytes = emptyBytes;
+    for (let i = 0; i < events.length; i += 1) {
+      const eventBytes = (events[i] as Uint8Array).length;
+      if (i > start && bytes + eventBytes > fragmentBytes) {
+        this.#put(encodeWatchResponse({ ...fields, fragment: true }, events.slice(start, i)));
+        start = i;
+        bytes = emptyBytes;
+      }
+      bytes += eventBytes;
+    }
+    this.#put(encodeWatchResponse(fields, events.slice(start)));
+  }
+
+  #send(fields: WatchResponseFields): void {
+    if (!this.#closed) this.#put(encodeWatchResponse(fields, []));
+  }
+
+  #put(parts: readonly Uint8Array[]): void {
+    if (this.#sink.sendParts(parts)) return;
+    this.#writable = false;
+    this.#countBacklog(this.#sink.backlogBytes);
+  }
+
+  #countBacklog(bytes: number): void {
+    this.#hub.addBacklog(bytes - this.#countedBacklogBytes);
+    this.#countedBacklogBytes = bytes;
+  }
+
+  /** The sink is below its high-water mark again: watchers that fell behind go on. */
+  drained(): void {
+    if (this.#closed) return;
+    this.#writable = true;
+    this.#countBacklog(0);
+    for (const watcher of this.parked) this.#hub.resume(watcher);
+    this.parked.clear();
+  }
+
+  /** Forgets everything; nothing is sent any more. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#progressTimer?.cancel();
+    this.#progressTimer = undefined;
+    this.#countBacklog(0);
+    for (const watcher of this.watchers.values()) this.#hub.release(watcher);
+    this.watchers.clear();
+    this.parked.clear();
+    this.#hub.forgetStream(this);
+  }
+}
+
+/** undefined: one key; '': everything from the key on. */
+function watcherEnd(rangeEnd: KeyString): KeyString | undefined {
+  if (rangeEnd === '') return undefined;
+  return rangeEnd === '\0' ? '' : rangeEnd;
+}

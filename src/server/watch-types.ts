@@ -1,0 +1,163 @@
+/**
+ * The data of the watch hub: watchers, and events with their shared encodings.
+ */
+
+import type { Clock, KeyString, Random, Revision } from '../common/index.js';
+import { type EncodedHeader, encodeEvent } from '../proto/index.js';
+import type { MvccEvent, MvccStore } from '../storage/index.js';
+import type { CatchUpGroup } from './watch-catch-up.js';
+import type { WatchStream } from './watch-stream.js';
+
+/** What the hub needs of the store. */
+export type WatchStore = Pick<MvccStore, 'revision' | 'compactRevision' | 'history' | 'range'>;
+
+/** Bounds of the hub; defaults in `defaultWatchLimits` of watch-hub.ts. */
+export interface WatchLimits {
+  /** A stream with more unsent bytes gets no more events until it has drained. */
+  readonly backlogBytesMax: number;
+  /** Unsent bytes of all streams together above which each slow stream is held back at once. */
+  readonly backlogBytesTotalMax: number;
+  /** With fragment=true a larger response is cut between events. */
+  readonly fragmentBytes: number;
+  /** Responses are ended at the next revision boundary behind this many bytes. */
+  readonly messageBytesTarget: number;
+  /** Distinct revisions, and bytes, of one page of history. */
+  readonly catchUpRevisionsMax: number;
+  readonly catchUpBytesMax: number;
+  /** Event references waiting for a flush above which publish flushes by itself. */
+  readonly pendingEventsMax: number;
+  readonly progressIntervalMs: number;
+}
+
+/** What the hub is given. */
+export interface WatchHubOptions {
+  readonly store: WatchStore;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** The encoded response header for a store revision. */
+  readonly header: (revision: Revision) => EncodedHeader;
+  /** The store failed or an invariant broke outside of any call: the process has to end. */
+  readonly fatal: (error: unknown) => void;
+  readonly limits: WatchLimits;
+}
+
+/** Where the messages of a stream go, in order. The parts may be shared between streams. */
+export interface WatchSink {
+  /** False: above the high-water mark; the owner calls `WatchStream.drained` when it is not. */
+  sendParts(parts: readonly Uint8Array[]): boolean;
+  readonly backlogBytes: number;
+}
+
+/** Totals and levels for the metrics. */
+export interface WatchCounters {
+  watchers: number;
+  streams: number;
+  /** Watchers that are behind. */
+  slowWatchers: number;
+  /** Events sent to watchers. */
+  eventsTotal: number;
+  /** Event references that wait for a flush. */
+  pendingEvents: number;
+}
+
+/**
+ * - synced: in the live index; has been offered everything up to the hub's revision
+ * - waiting: behind, not yet in a group that reads history
+ * - reading: behind, member of a group
+ * - parked: behind, until its stream drains
+ * - compacted: told that its history is gone; stays until the client cancels it
+ * - closed: gone
+ */
+export type WatcherState = 'synced' | 'waiting' | 'reading' | 'parked' | 'compacted' | 'closed';
+
+/** What a client asked for with one create request. */
+export interface WatcherSpec {
+  readonly id: number;
+  readonly key: KeyString;
+  /** Exclusive, '' for "and above"; undefined: just `key`. */
+  readonly end: KeyString | undefined;
+  readonly startRevision: Revision;
+  readonly wantsPuts: boolean;
+  readonly wantsDeletes: boolean;
+  readonly wantsPrev: boolean;
+  readonly fragments: boolean;
+  readonly progressNotify: boolean;
+}
+
+/** One watcher. All fields are set here, so that 100k of them have one shape and one small size. */
+export class Watcher {
+  readonly stream: WatchStream;
+  readonly id: number;
+  readonly key: KeyString;
+  readonly end: KeyString | undefined;
+  readonly startRevision: Revision;
+  readonly wantsPuts: boolean;
+  readonly wantsDeletes: boolean;
+  readonly wantsPrev: boolean;
+  readonly fragments: boolean;
+  readonly progressNotify: boolean;
+  state: WatcherState = 'synced';
+  /** Everything below has been delivered or was not asked for. */
+  nextRevision: Revision;
+  /** Matching events not yet sent, oldest first; never an empty array. */
+  pending: EventSlot[] | undefined = undefined;
+  /** In the hub's list of watchers to flush. */
+  touched = false;
+  /** No event was sent since the last progress tick. */
+  quiet = true;
+  /** Neighbours among the watchers of the same key or range in a WatcherIndex. */
+  previous: Watcher | undefined = undefined;
+  next: Watcher | undefined = undefined;
+  group: CatchUpGroup | undefined = undefined;
+
+  constructor(stream: WatchStream, spec: WatcherSpec, nextRevision: Revision) {
+    this.stream = stream;
+    this.id = spec.id;
+    this.key = spec.key;
+    this.end = spec.end;
+    this.startRevision = spec.startRevision;
+    this.wantsPuts = spec.wantsPuts;
+    this.wantsDeletes = spec.wantsDeletes;
+    this.wantsPrev = spec.wantsPrev;
+    this.fragments = spec.fragments;
+    this.progressNotify = spec.progressNotify;
+    this.nextRevision = nextRevision;
+  }
+
+  /** Whether the watcher has asked for this event and not had it. */
+  accepts(event: MvccEvent): boolean {
+    return (
+      event.modRevision >= this.nextRevision &&
+      (event.type === 'put' ? this.wantsPuts : this.wantsDeletes)
+    );
+  }
+}
+
+/** An event on its way to watchers, encoded at most once with and once without prev_kv. */
+export class EventSlot {
+  readonly revision: Revision;
+  readonly sub: number;
+  readonly event: MvccEvent;
+  /** As MvccEvent.prevKv, or what was read later. */
+  prevKv: Uint8Array | null | undefined;
+  #plain: Uint8Array | undefined = undefined;
+  #withPrev: Uint8Array | undefined = undefined;
+
+  constructor(event: MvccEvent) {
+    this.revision = event.modRevision;
+    this.sub = event.sub;
+    this.event = event;
+    this.prevKv = event.prevKv;
+  }
+
+  /** The `events` field of a WatchResponse with this event in it, tag included. */
+  encoded(wantsPrev: boolean): Uint8Array {
+    const prevKv = this.prevKv;
+    if (wantsPrev && prevKv !== null && prevKv !== undefined) {
+      this.#withPrev ??= encodeEvent(this.event.type, this.event.kv, prevKv);
+      return this.#withPrev;
+    }
+    this.#plain ??= encodeEvent(this.event.type, this.event.kv, undefined);
+    return this.#plain;
+  }
+}
