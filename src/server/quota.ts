@@ -3,14 +3,9 @@
  * logical one, equal on all members, so that they agree on what the quota allows.
  */
 
-import { leaseOverheadBytes, putOverheadBytes, quotaBytesDefault } from '../common/index.js';
+import { leaseOverheadBytes, putOverheadBytes } from '../common/index.js';
 import type { PutRequest, TxnRequest } from '../proto/index.js';
 
-/** What --quota-backend-bytes means: 0 is the default, below 0 there is no quota. */
-export function effectiveQuotaBytes(flagBytes: number): number {
-  if (flagBytes === 0) return quotaBytesDefault;
-  return flagBytes < 0 ? Number.POSITIVE_INFINITY : flagBytes;
-}
 
 export const leaseCostBytes = leaseOverheadBytes;
 

@@ -1,0 +1,64 @@
+/**
+ * Lets go of the log behind the state machine: when enough entries have been applied since the last
+ * time, everything is written to the KvStore with an fsync, the log notes that point, and segments
+ * before it are deleted. In this order: the log is what a crash replays, so it may only lose what the
+ * KvStore is sure to have (reliability.md section 0, decision 2).
+ */
+
+import type { Clock, Logger, LogIndex } from '../common/index.js';
+import type { MvccStore, Wal } from '../storage/index.js';
+
+export interface LogReleaseOptions {
+  readonly store: MvccStore;
+  readonly wal: Wal;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Entries between two releases, --snapshot-count. */
+  readonly entriesMin: number;
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** Not more often than this, however many entries there are: each release costs an fsync. */
+const intervalMsMin = 2000;
+
+export class LogRelease {
+  readonly #o: LogReleaseOptions;
+  #releasedIndex: LogIndex;
+  #lastMs = Number.NEGATIVE_INFINITY;
+  #running: Promise<void> | undefined;
+
+  constructor(options: LogReleaseOptions, released: LogIndex) {
+    this.#o = options;
+    this.#releasedIndex = released;
+  }
+
+  /** Called after entries were applied. */
+  applied(index: LogIndex): void {
+    if (index - this.#releasedIndex < this.#o.entriesMin || this.#running !== undefined) return;
+    const now = this.#o.clock.nowMs();
+    if (now - this.#lastMs < intervalMsMin) return;
+    this.#lastMs = now;
+    this.#running = this.release()
+      .catch(this.#o.onFatal)
+      .finally(() => {
+        this.#running = undefined;
+      });
+  }
+
+  /** Syncs the store and releases the log before it. */
+  async release(): Promise<void> {
+    const { store, wal, logger } = this.#o;
+    const mark = await store.flushSync();
+    if (mark.index <= this.#releasedIndex) return;
+    const { index, term, configuration } = mark;
+    await wal.markSnapshot({ index, term, configuration });
+    await wal.release(index);
+    this.#releasedIndex = index;
+    logger.debug('released the log', { index, wal_bytes: wal.sizeBytes });
+  }
+
+  /** Resolves when no release is under way. */
+  async idle(): Promise<void> {
+    await this.#running;
+  }
+}

@@ -1,0 +1,154 @@
+/**
+ * Opens a member's data directory, or founds a new one, and makes sure that its two halves agree:
+ * the log must reach at least as far as the KvStore, and the KvStore at least as far as the point
+ * before which the log was deleted. Anything else is damage, and the node does not start on it.
+ */
+
+import {
+  type Logger,
+  type MemberId,
+  type OpenKvStore,
+  type Clock,
+  type Disk,
+  StorageError,
+} from '../common/index.js';
+import { initialRestore, type RaftRestore } from '../raft/index.js';
+import {
+  type MvccStore,
+  type MvccStoreOptions,
+  openMvccStore,
+  openWal,
+  type Wal,
+  type WalContents,
+} from '../storage/index.js';
+import { Membership } from './membership.js';
+import { decodeNodeMetadata, encodeNodeMetadata, type NodeMetadata } from './node-metadata.js';
+
+export interface OpenStorageOptions {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly openKvStore: OpenKvStore;
+  readonly dataDir: string;
+  /** '': inside the data directory. */
+  readonly walDir: string;
+  /** Used if the directory is new. */
+  readonly founding: NodeMetadata;
+  readonly mvcc: MvccStoreOptions;
+  readonly onFatal: (error: unknown) => void;
+}
+
+export interface OpenedStorage {
+  readonly store: MvccStore;
+  readonly wal: Wal;
+  readonly restore: RaftRestore;
+  readonly membership: Membership;
+  readonly clusterId: bigint;
+  readonly memberId: MemberId;
+  /** The directory had nothing in it. */
+  readonly isNew: boolean;
+}
+
+export async function openStorage(options: OpenStorageOptions): Promise<OpenedStorage> {
+  const { disk, clock, logger, dataDir, onFatal } = options;
+  const memberDir = `${dataDir}/member`;
+  const walDir = options.walDir === '' ? `${memberDir}/wal` : options.walDir;
+  await disk.mkdir(memberDir);
+  // First, for its lock: a second process must not get as far as the log.
+  const kv = await options.openKvStore(`${memberDir}/kv`);
+  const store = await openMvccStore({ kv, clock, options: options.mvcc, logger, onFatal });
+  const metadataIfNew = encodeNodeMetadata(options.founding);
+  const { wal, contents } = await openWal({ disk, dir: walDir, logger, metadataIfNew });
+  const metadata = decodeNodeMetadata(contents.metadata);
+  if (metadata === undefined) {
+    throw new StorageError('the log was written by a newer version', {
+      path: walDir,
+      remedy: 'Start this data directory with that version of kvorum.',
+    });
+  }
+  const isNew = contents.snapshot.index === 0 && contents.entries.length === 0;
+  if (isNew) await found(store, wal, metadata, walDir);
+  else checkAgreement(store, contents, walDir, memberDir);
+  const membership = new Membership();
+  membership.restore(store, initialMembers(metadata));
+  const restore = isNew ? foundingRestore(metadata) : restoreFrom(store, contents);
+  const { clusterId, memberId } = metadata;
+  return { store, wal, restore, membership, clusterId, memberId, isNew };
+}
+
+function initialMembers(metadata: NodeMetadata) {
+  return metadata.founders.map((founder) => ({ ...founder, clientUrls: [], isLearner: false }));
+}
+
+function foundingRestore(metadata: NodeMetadata): RaftRestore {
+  return initialRestore(metadata.founders.map(({ id }) => id));
+}
+
+/** The founding state is the snapshot at index 1; doing it again after a crash changes nothing. */
+async function found(
+  store: MvccStore,
+  wal: Wal,
+  metadata: NodeMetadata,
+  walDir: string,
+): Promise<void> {
+  const { snapshot, hardState } = foundingRestore(metadata);
+  if (store.applied.index > snapshot.index) {
+    throw new StorageError('the log is empty, but the data beside it is not', {
+      path: walDir,
+      remedy:
+        'The log was lost: restore it, or remove the member and add it again with an empty directory.',
+    });
+  }
+  if (store.applied.index < snapshot.index) {
+    const txn = store.begin(snapshot.index, snapshot.term);
+    const membership = new Membership();
+    membership.restore({ metaEntries: () => [] }, initialMembers(metadata));
+    membership.storeInitial(txn);
+    txn.commit();
+    store.setApplied(snapshot);
+    await store.flushSync();
+  }
+  await wal.append(hardState, [], true);
+  await wal.markSnapshot(snapshot);
+}
+
+function checkAgreement(
+  store: MvccStore,
+  contents: WalContents,
+  walDir: string,
+  memberDir: string,
+): void {
+  const { snapshot, entries } = contents;
+  const last = entries[entries.length - 1]?.index ?? snapshot.index;
+  const applied = store.applied.index;
+  if (applied < snapshot.index) {
+    throw new StorageError(
+      `the data reach up to entry ${applied}, but the log begins after entry ${snapshot.index}`,
+      {
+        path: `${memberDir}/kv`,
+        remedy: 'Data that had been synced is gone: restore this member from a snapshot.',
+      },
+    );
+  }
+  if (applied > last) {
+    throw new StorageError(
+      `the log ends at entry ${last}, but entry ${applied} has been applied`,
+      {
+        path: walDir,
+        remedy: 'The end of the log is gone: restore this member from a snapshot.',
+      },
+    );
+  }
+}
+
+/** Raft starts from what is applied: entries before it need not be kept in memory. */
+function restoreFrom(store: MvccStore, contents: WalContents): RaftRestore {
+  const { index, term, configuration } = store.applied;
+  const commit = Math.max(contents.hardState.commit, index);
+  return {
+    hardState: { ...contents.hardState, commit },
+    snapshot: { index, term, configuration },
+    entries: contents.entries.filter((entry) => entry.index > index),
+    applied: index,
+  };
+}
