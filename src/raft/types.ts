@@ -178,8 +178,17 @@ export interface Ready {
   readonly mustSync: boolean;
 }
 
-/** Why a proposal was not taken; nothing of it will happen. */
-export type ProposeRefusal = 'noLeader' | 'transferring' | 'tooMuchUncommitted' | 'changePending';
+/**
+ * Why a proposal was not taken; nothing of it will happen. `changePending`: an earlier change of
+ * the configuration is not applied yet, or this leader has not committed anything yet: try again.
+ * `invalidChange`: not possible from the present configuration.
+ */
+export type ProposeRefusal =
+  | 'noLeader'
+  | 'transferring'
+  | 'tooMuchUncommitted'
+  | 'changePending'
+  | 'invalidChange';
 
 /** Tuning; ticks are turned into time by the caller. */
 export interface RaftOptions {
@@ -208,6 +217,11 @@ export interface RaftRestore {
   readonly entries: readonly Entry[];
   /** Everything up to here is already in the state machine. */
   readonly applied: LogIndex;
+  /**
+   * The configuration as of `applied`, if the driver keeps it. Else it is worked out from
+   * `snapshot` and the changes among `entries`.
+   */
+  readonly appliedConfiguration?: Configuration;
 }
 
 /** For status pages, metrics and tests. */

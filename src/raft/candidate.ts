@@ -1,0 +1,132 @@
+/**
+ * Elections: campaigning, and answering those who campaign (paper 5.2, 5.4.1; thesis 3.10, 4.2.3
+ * on disruptive members, 9.6 on pre-vote).
+ */
+
+import { assert } from '../common/index.js';
+import { votersOf } from './config-change.js';
+import { becomeLeader } from './leader.js';
+import { voteResult } from './quorum.js';
+import type { RaftState } from './state.js';
+import type { RequestVote, RequestVoteResponse } from './types.js';
+
+/** Why a member campaigns. Only `preVote` leaves term and vote as they are. */
+export type CampaignKind = 'preVote' | 'election' | 'transfer';
+
+/** An election timeout, or a driver that wants this member to lead. */
+export function startElection(state: RaftState): void {
+  if (!mayCampaign(state)) return;
+  campaign(state, state.options.preVote ? 'preVote' : 'election');
+}
+
+/** The leader told us to take over: no pre-vote, and those who hear from it vote all the same. */
+export function startTransferElection(state: RaftState): void {
+  if (mayCampaign(state)) campaign(state, 'transfer');
+}
+
+function mayCampaign(state: RaftState): boolean {
+  if (state.role === 'leader' || !state.promotable) return false;
+  // Its majority may be one that no longer decides: first apply what is known to be committed.
+  return !state.log.hasUnappliedConfigChange();
+}
+
+function campaign(state: RaftState, kind: CampaignKind): void {
+  const { id, log } = state;
+  const preVote = kind === 'preVote';
+  if (preVote) {
+    state.enterTerm(state.term, 0n);
+    state.role = 'preCandidate';
+    // Promises nothing, so it counts at once.
+    state.votes.set(id, true);
+  } else {
+    // Its own vote counts once it is durable: see `candidatePersisted`.
+    state.enterTerm(state.term + 1, id);
+    state.role = 'candidate';
+  }
+  const term = preVote ? state.term + 1 : state.term;
+  const { lastIndex: lastLogIndex, lastTerm: lastLogTerm } = log;
+  const type = 'RequestVote';
+  const transfer = kind === 'transfer';
+  for (const to of votersOf(state.configuration)) {
+    if (to === id) continue;
+    state.send({ type, from: id, to, term, lastLogIndex, lastLogTerm, preVote, transfer });
+  }
+  if (preVote) countVotes(state);
+}
+
+/** Term and vote are durable: a candidate may count itself (paper figure 2, "Candidates"). */
+export function candidatePersisted(state: RaftState): void {
+  const { writes } = state.log;
+  if (writes.persistedTerm !== state.term || state.votes.has(state.id)) return;
+  assert(writes.persistedVote === state.id, 'a candidate votes for itself');
+  state.votes.set(state.id, true);
+  countVotes(state);
+}
+
+/** A vote for the campaign that is going on, or one that came late. */
+export function onVoteResponse(state: RaftState, message: RequestVoteResponse): void {
+  const preVoting = state.role === 'preCandidate';
+  if (message.preVote !== preVoting) return;
+  // A pre-vote is granted for the term that would come; a rejection has the voter's own.
+  if (message.granted && message.term !== (preVoting ? state.term + 1 : state.term)) return;
+  if (!state.votes.has(message.from)) state.votes.set(message.from, message.granted);
+  countVotes(state);
+}
+
+function countVotes(state: RaftState): void {
+  switch (voteResult(state.configuration, state.votes)) {
+    case 'won':
+      if (state.role === 'preCandidate') campaign(state, 'election');
+      else becomeLeader(state);
+      return;
+    case 'lost':
+      state.becomeFollower(state.term, 0n);
+      return;
+    case 'pending':
+      return;
+  }
+}
+
+/**
+ * Within an election timeout of a live leader nobody gets a vote, so that a member that was
+ * removed or cut off can't depose it (thesis 4.2.3). Only with check-quorum: a leader that the
+ * others hear but that does not hear them must be able to give up.
+ */
+export function hearsLeader(state: RaftState): boolean {
+  const { checkQuorum, electionTimeoutTicks } = state.options;
+  if (!checkQuorum || state.leader === 0n) return false;
+  return state.role === 'leader' || state.electionElapsed < electionTimeoutTicks;
+}
+
+/**
+ * Answers a candidate of this term, or of a later one for a pre-vote. Learners answer too: one
+ * that was promoted but does not know it yet may be needed for a majority.
+ */
+export function answerVote(state: RaftState, message: RequestVote): void {
+  const { from, preVote } = message;
+  const free =
+    state.vote === from ||
+    (state.vote === 0n && state.leader === 0n) ||
+    (preVote && message.term > state.term);
+  const granted = free && state.log.isUpToDate(message.lastLogIndex, message.lastLogTerm);
+  if (granted && !preVote) {
+    state.vote = from;
+    state.electionElapsed = 0;
+  }
+  const term = granted && preVote ? message.term : state.term;
+  const type = 'RequestVoteResponse';
+  state.send({ type, from: state.id, to: from, term, preVote, granted });
+}
+
+/** Tells a candidate of an earlier term that it is behind; only a pre-candidate waits for it. */
+export function rejectOldVote(state: RaftState, message: RequestVote): void {
+  if (!message.preVote) return;
+  state.send({
+    type: 'RequestVoteResponse',
+    from: state.id,
+    to: message.from,
+    term: state.term,
+    preVote: true,
+    granted: false,
+  });
+}

@@ -1,0 +1,269 @@
+/**
+ * The Raft core: one member's part in consensus, without I/O, time or randomness of its own.
+ *
+ * Read it with the paper beside it: this file is the rules for all servers (figure 2), follower.ts,
+ * candidate.ts and leader.ts those for the roles. types.ts tells what the caller owes.
+ *
+ * Invariants checked here or below, each fatal when broken: one leader in a term; terms, commit and
+ * applied indexes never go down; what is committed is never overwritten.
+ */
+
+import { assert, type LogIndex, type MemberId } from '../common/index.js';
+import {
+  answerVote,
+  candidatePersisted,
+  hearsLeader,
+  onVoteResponse,
+  rejectOldVote,
+  startElection,
+} from './candidate.js';
+import { changeConfiguration } from './config-change.js';
+import { encodeConfigChange } from './config-change-codec.js';
+import { answerOldLeader, isFromLeader, onLeaderMessage, stepFollower } from './follower.js';
+import {
+  leaderApplied,
+  leaderPersisted,
+  leaderReconfigured,
+  onReadIndexRequest,
+  onSnapshotReport,
+  onUnreachable,
+  proposeAtLeader,
+  proposeConfigChangeAtLeader,
+  stepLeader,
+  tickLeader,
+  transferAtLeader,
+} from './leader.js';
+import type { ProgressView } from './progress.js';
+import { ReadyMaker } from './ready.js';
+import { isActive } from './replication.js';
+import { RaftState } from './state.js';
+import type {
+  ConfigChange,
+  Configuration,
+  ForwardProposal,
+  Message,
+  ProposeRefusal,
+  RaftOptions,
+  RaftRestore,
+  RaftStatus,
+  Ready,
+} from './types.js';
+
+export class Raft {
+  readonly #state: RaftState;
+  readonly #readyMaker: ReadyMaker;
+
+  constructor(options: RaftOptions, restore: RaftRestore) {
+    this.#state = new RaftState(options, restore);
+    this.#readyMaker = new ReadyMaker(this.#state, restore.hardState);
+  }
+
+  /** One unit of time: heartbeats at the leader, election timeouts elsewhere. */
+  tick(): void {
+    const state = this.#state;
+    if (state.leadership !== undefined) {
+      tickLeader(state, state.leadership);
+      return;
+    }
+    state.electionElapsed += 1;
+    if (state.electionElapsed < state.electionTimeout) return;
+    // Also when it may not campaign: then it must not do so in the very moment that it may, and
+    // must not refuse its vote to others for the sake of a leader that is gone.
+    state.resetElectionTimer();
+    state.leader = 0n;
+    startElection(state);
+  }
+
+  /** Takes in a message of another member. One that is not for this member is ignored. */
+  step(message: Message): void {
+    const state = this.#state;
+    if (message.to !== state.id || message.from === state.id) return;
+    if (message.term < state.term) {
+      if (message.type === 'RequestVote') rejectOldVote(state, message);
+      else if (isFromLeader(message)) answerOldLeader(state, message);
+      return;
+    }
+    if (message.term > state.term && !this.#enterTermOf(message)) return;
+    if (message.type === 'RequestVote') answerVote(state, message);
+    else if (state.leadership !== undefined) stepLeader(state, state.leadership, message);
+    else if (isFromLeader(message)) {
+      // A candidate that hears of a leader of its own term has lost (paper 5.2).
+      if (state.role !== 'follower') state.becomeFollower(message.term, message.from);
+      onLeaderMessage(state, message);
+    } else if (state.role === 'follower') stepFollower(state, message);
+    else if (message.type === 'RequestVoteResponse') onVoteResponse(state, message);
+  }
+
+  /**
+   * A message of a later term makes everybody a follower in it (paper 5.1), but for pre-votes,
+   * which only ask. Returns false if the message is to be ignored.
+   */
+  #enterTermOf(message: Message): boolean {
+    const state = this.#state;
+    if (message.type === 'RequestVote') {
+      if (!message.transfer && hearsLeader(state)) return false;
+      if (message.preVote) return true;
+    }
+    if (message.type === 'RequestVoteResponse' && message.preVote && message.granted) return true;
+    state.becomeFollower(message.term, isFromLeader(message) ? message.from : 0n);
+    return true;
+  }
+
+  /**
+   * Proposes client commands, in order, as one batch. The buffers belong to the log from now on
+   * and must not change. At a follower they are passed on to the leader, and undefined only says
+   * that they were: like any message they may be lost. Nor does it mean at the leader that they
+   * will be committed.
+   */
+  propose(data: readonly Uint8Array[]): ProposeRefusal | undefined {
+    const state = this.#state;
+    if (data.length === 0) return undefined;
+    if (state.leadership !== undefined) return proposeAtLeader(state, state.leadership, data);
+    return this.#forward(data.map((one) => ({ type: 'normal', data: one })));
+  }
+
+  /**
+   * Proposes a change of the configuration. It is in force once the driver has applied its entry.
+   * A follower passes it on; there a change that can't be taken becomes a no-op.
+   */
+  proposeConfigChange(change: ConfigChange): ProposeRefusal | undefined {
+    const state = this.#state;
+    if (state.leadership !== undefined) {
+      return proposeConfigChangeAtLeader(state, state.leadership, change);
+    }
+    return this.#forward([{ type: 'configChange', data: encodeConfigChange(change) }]);
+  }
+
+  #forward(entries: ForwardProposal['entries']): ProposeRefusal | undefined {
+    const { id, leader, term } = this.#state;
+    if (leader === 0n) return 'noLeader';
+    this.#state.send({ type: 'ForwardProposal', from: id, to: leader, term, entries });
+    return undefined;
+  }
+
+  /**
+   * Asks for the index that must be applied before a linearizable read may run. The answer is a
+   * ReadState with the same `context`; there is none if leadership changes or a message is lost,
+   * so the caller asks again, with a *new* context. A driver must not begin at the same context
+   * after a restart: an answer to the run before may still be under way.
+   */
+  readIndex(context: number): 'noLeader' | undefined {
+    const state = this.#state;
+    const { id, leader, term, leadership } = state;
+    if (leadership !== undefined) onReadIndexRequest(state, leadership, { from: id, context });
+    else if (leader === 0n) return 'noLeader';
+    else state.send({ type: 'ReadIndexRequest', from: id, to: leader, term, context });
+    return undefined;
+  }
+
+  /** Starts an election now, if this member has a vote and is not the leader. */
+  campaign(): void {
+    startElection(this.#state);
+  }
+
+  /**
+   * Hands leadership to `target`. Until it took over, or an election timeout has passed, proposals
+   * are refused. Nothing happens if this is not the leader or `target` is no other voter.
+   */
+  transferLeadership(target: MemberId): void {
+    const { leadership } = this.#state;
+    if (leadership !== undefined) transferAtLeader(this.#state, leadership, target);
+  }
+
+  /** Forgets entries up to `index`. The state machine must hold them; followers may not. */
+  compact(index: LogIndex): void {
+    this.#state.log.compact(index);
+  }
+
+  /** Whether {@link ready} has something to hand out. */
+  hasReady(): boolean {
+    return this.#readyMaker.hasReady();
+  }
+
+  /** What to do next. Each is handed out once, so it must not be dropped. */
+  ready(): Ready {
+    return this.#readyMaker.take();
+  }
+
+  /** The Ready with this sequence, and all before it, are durable. */
+  persisted(sequence: number): void {
+    const state = this.#state;
+    state.log.writes.persisted(sequence);
+    if (state.leadership !== undefined) leaderPersisted(state, state.leadership);
+    else if (state.role === 'candidate') candidatePersisted(state);
+  }
+
+  /** The state machine holds everything up to `index`, which was handed out before. */
+  applied(index: LogIndex): void {
+    const state = this.#state;
+    state.log.appliedTo(index);
+    if (index < state.log.snapshotIndex) return;
+    state.appliedConfiguration = state.configuration;
+    if (state.leadership !== undefined) leaderApplied(state, state.leadership, index);
+  }
+
+  /**
+   * To be called for each 'configChange' entry when it is applied, before `applied`. A change that
+   * is not possible changes nothing, on every member alike. Returns the configuration in force.
+   */
+  applyConfigChange(change: ConfigChange): Configuration {
+    const state = this.#state;
+    // A snapshot that is not installed yet already holds the outcome of older changes.
+    if (state.log.appliedIndex < state.log.snapshotIndex) return state.configuration;
+    const next = changeConfiguration(state.configuration, change);
+    if (next === undefined) return state.configuration;
+    state.configuration = next;
+    if (state.leadership !== undefined) leaderReconfigured(state, state.leadership);
+    return next;
+  }
+
+  /** A message to `member` could not be delivered. */
+  reportUnreachable(member: MemberId): void {
+    const { leadership } = this.#state;
+    if (leadership !== undefined) onUnreachable(leadership, member);
+  }
+
+  /** The snapshot for `member` was delivered (`ok`) or not. Owed for each InstallSnapshot sent. */
+  reportSnapshot(member: MemberId, ok: boolean): void {
+    const { leadership } = this.#state;
+    if (leadership !== undefined) onSnapshotReport(leadership, member, ok);
+  }
+
+  status(): RaftStatus {
+    const { id, role, term, leader, log, configuration } = this.#state;
+    return {
+      id,
+      role,
+      term,
+      leader,
+      commit: log.commitIndex,
+      applied: log.appliedIndex,
+      firstIndex: log.firstIndex,
+      lastIndex: log.lastIndex,
+      configuration,
+    };
+  }
+
+  /** The leader's view of the others, by member id; empty elsewhere. */
+  progress(): ProgressView[] {
+    const state = this.#state;
+    const { leadership, configuration } = state;
+    if (leadership === undefined) return [];
+    assert(state.role === 'leader', 'only a leader has followers');
+    const views: ProgressView[] = [];
+    for (const progress of leadership.progress.values()) {
+      const { member, mode, matchIndex, nextIndex, pendingSnapshot, inflight } = progress;
+      views.push({
+        member,
+        mode,
+        matchIndex,
+        nextIndex,
+        pendingSnapshot,
+        inflight: inflight.count,
+        learner: configuration.learners.includes(member),
+        active: isActive(state, leadership, progress),
+      });
+    }
+    return views;
+  }
+}
