@@ -6,7 +6,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import type { TlsOptions } from '../common/index.js';
 import type { Flags, ReadFile } from './flags.js';
-import { quote, UsageError } from './flags-error.js';
+import { fileProblem, quote, UsageError } from './flags-error.js';
 
 /** TLS of one port. */
 export interface PortTls {
@@ -67,8 +67,7 @@ function readPem(flag: string, flags: Flags, readFile: ReadFile): string | undef
   try {
     return readFile(path);
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new UsageError(`--${flag} ${quote(path)} can't be read: ${why}`);
+    throw new UsageError(`--${flag} ${quote(path)} can't be read: ${fileProblem(cause)}`);
   }
 }
 

@@ -38,6 +38,20 @@ export function hasControlCharacter(value: string): boolean {
   return /[\u0000-\u001f\u007f]/.test(value);
 }
 
+const fileProblems: ReadonlyMap<string, string> = new Map([
+  ['ENOENT', 'no such file'],
+  ['EACCES', 'permission denied'],
+  ['EISDIR', 'it is a directory'],
+  ['ENOTDIR', 'a part of the path is not a directory'],
+  ['ENAMETOOLONG', 'the name is too long'],
+]);
+
+/** Why a file can't be read, without its path: the path may be as long as it likes. */
+export function fileProblem(cause: unknown): string {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  return fileProblems.get(code) ?? (code || 'unreadable');
+}
+
 /** The nearest of `known` to a mistyped `word`, or undefined if nothing is near. */
 export function didYouMean(word: string, known: Iterable<string>): string | undefined {
   if (word.length === 0 || word.length > 60) return undefined;

@@ -118,7 +118,12 @@ function setOne(
 }
 
 function textOf(path: string, spec: FlagSpec, value: unknown): string {
-  if (spec.kind === 'duration' && typeof value === 'number') return `${nanoText(value)}ns`;
+  if (spec.kind === 'duration' && typeof value === 'number') {
+    if (Number.isSafeInteger(value)) return `${value}ns`;
+    throw new UsageError(
+      `config file ${quote(path)}: --${spec.name} must be whole nanoseconds or a text as '10s'`,
+    );
+  }
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
   if (typeof value === 'string') return value;
   const isList = spec.kind === 'texts' || spec.kind === 'urls';
@@ -126,11 +131,6 @@ function textOf(path: string, spec: FlagSpec, value: unknown): string {
     return value.join(',');
   }
   throw new UsageError(`config file ${quote(path)}: ${spec.name} can't be read as ${spec.kind}`);
-}
-
-/** Whole nanoseconds without exponent; anything else stays as it is and fails as a duration. */
-function nanoText(value: number): string {
-  return Number.isInteger(value) ? BigInt(value).toString() : String(value);
 }
 
 function unknownKey(path: string, key: string, near: string | undefined): string {

@@ -5,7 +5,7 @@
  */
 
 import { InvariantError } from '../common/index.js';
-import { didYouMean, quote, UsageError, verifyExitCode } from './flags-error.js';
+import { didYouMean, fileProblem, quote, UsageError, verifyExitCode } from './flags-error.js';
 import { parseConfigFile } from './flags-file.js';
 import { removedFlagRemedy } from './flags-removed.js';
 import { environmentName, flagByName, flagTable } from './flags-table.js';
@@ -223,8 +223,7 @@ function readConfigFile(path: string, readFile: ReadFile): ReturnType<typeof par
   try {
     text = readFile(path);
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new UsageError(`--config-file ${quote(path)} can't be read: ${why}`);
+    throw new UsageError(`--config-file ${quote(path)} can't be read: ${fileProblem(cause)}`);
   }
   return parseConfigFile(path, text);
 }
