@@ -12,6 +12,7 @@ export interface EtcdctlStep {
   /** Arguments; `<name>` stands for a value captured earlier. */
   readonly args: readonly string[];
   readonly stdin?: string;
+  readonly stdinAfter?: { readonly pattern: RegExp; readonly text: string };
   readonly holdStdin?: boolean;
   /** SIGINT is sent as soon as this pattern is found in the output. */
   readonly until?: RegExp;
@@ -63,6 +64,7 @@ export class EtcdctlSession {
     const args = step.args.map((arg) => this.fill(arg));
     const done = await this.exec(args, {
       ...(step.stdin === undefined ? {} : { stdin: this.fill(step.stdin) }),
+      ...(step.stdinAfter === undefined ? {} : { stdinAfter: step.stdinAfter }),
       ...(step.holdStdin === undefined ? {} : { holdStdin: step.holdStdin }),
       ...(until === undefined ? {} : { until: (out, err) => until.test(out + err) }),
     });

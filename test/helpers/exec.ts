@@ -14,6 +14,8 @@ export interface Finished {
 /** How to run a command. */
 export interface ExecOptions {
   readonly stdin?: string;
+  /** Written to stdin once the pattern is found in the output. */
+  readonly stdinAfter?: { readonly pattern: RegExp; readonly text: string };
   /** Leaves stdin open after `stdin` was written, for commands that end at its end. */
   readonly holdStdin?: boolean;
   readonly env?: Readonly<Record<string, string>>;
@@ -54,8 +56,14 @@ export function exec(
       ended = true;
       child.kill(options.untilSignal ?? 'SIGINT');
     };
+    let more = options.stdinAfter;
     const check = () => {
-      if (options.until?.(Buffer.concat(stdout).toString('utf8'), stderr)) end();
+      const out = Buffer.concat(stdout).toString('utf8');
+      if (more?.pattern.test(out)) {
+        child.stdin.write(more.text);
+        more = undefined;
+      }
+      if (options.until?.(out, stderr)) end();
     };
     options.endWhen?.then(end, end);
     child.stdout.on('data', (chunk: Buffer) => {

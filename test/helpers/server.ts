@@ -13,7 +13,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll } from 'vitest';
-import { targetKind } from './target.js';
+import { targetEtcdProgram, targetKind } from './target.js';
 import { kvorumBin } from './tools.js';
 
 /** Which program a server process runs. */
@@ -21,6 +21,8 @@ export type ServerKind = 'etcd' | 'kvorum';
 
 /** How to start a server; everything has a default. */
 export interface ServerOptions {
+  /** The program to run if it is not `etcd` of the path or bin/kvorum. */
+  readonly program?: string;
   /** Flags after the usual ones. */
   readonly args?: readonly string[];
   /** Variables added to the environment. */
@@ -53,7 +55,7 @@ export function startKvorum(options: ServerOptions = {}): Promise<ServerProcess>
 
 /** Starts the server under test (see target.ts) and waits until it is ready. */
 export function startTarget(options: ServerOptions = {}): Promise<ServerProcess> {
-  return startServer(targetKind, options);
+  return startServer(targetKind, { ...targetOptions, ...options });
 }
 
 /**
@@ -76,7 +78,7 @@ export function useServer(kind: ServerKind, options: ServerOptions = {}): () => 
 
 /** `useServer` for the server under test. */
 export function useTarget(options: ServerOptions = {}): () => ServerProcess {
-  return useServer(targetKind, options);
+  return useServer(targetKind, { ...targetOptions, ...options });
 }
 
 /** Starts `count` members of one cluster and waits until each is ready. */
@@ -112,6 +114,7 @@ async function startServer(kind: ServerKind, options: ServerOptions): Promise<Se
   return server;
 }
 
+const targetOptions: ServerOptions = targetKind === 'etcd' ? { program: targetEtcdProgram } : {};
 const readyLine = 'ready to serve client requests';
 const live = new Set<ServerProcess>();
 const hasSetpriv = spawnSync('setpriv', ['--version'], { stdio: 'ignore' }).status === 0;
@@ -211,7 +214,7 @@ export class ServerProcess {
   }
 
   #commandLine(): readonly [string, string[]] {
-    const program = this.kind === 'etcd' ? 'etcd' : kvorumBin;
+    const program = this.#options.program ?? (this.kind === 'etcd' ? 'etcd' : kvorumBin);
     const args = [
       ...['--name', this.name, '--data-dir', this.dataDir],
       ...['--listen-client-urls', this.clientUrl, '--advertise-client-urls', this.clientUrl],

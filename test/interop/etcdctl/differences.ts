@@ -27,6 +27,9 @@ const dropHeader = (transcript: string) =>
     '',
   );
 
+const singleBlanks = (transcript: string) =>
+  transcript.replace(/<member> +alarm:NOSPACE ?/g, '<member> alarm:NOSPACE');
+
 /** All known differences. */
 export const differences: readonly Difference[] = [
   {
@@ -45,6 +48,12 @@ export const differences: readonly Difference[] = [
     reason: '3.7 fills the header of Alarm, 3.4 leaves it out (contract 1.3)',
     expected: (transcript) => transcript,
     own: dropHeader,
+  },
+  {
+    step: /^endpoint status/,
+    reason: 'blanks in the text form of an alarm: Go chooses them anew for each build since 3.7',
+    expected: singleBlanks,
+    own: singleBlanks,
   },
 ];
 

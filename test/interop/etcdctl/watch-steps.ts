@@ -33,7 +33,9 @@ export const watchSteps: readonly EtcdctlStep[] = [
     until: toEnd,
   }),
   step('watch -i', {
-    stdin: 'watch w/end --rev=<w>\nprogress\n',
+    stdin: 'watch w/end --rev=<w>\n',
+    // Asked for only when the watcher has caught up: before that a server may stay silent.
+    stdinAfter: { pattern: /end\n$/, text: 'progress\n' },
     holdStdin: true,
     until: /progress notify: \d+/,
   }),
