@@ -8,7 +8,7 @@
  * applied indexes never go down; what is committed is never overwritten.
  */
 
-import { assert, type LogIndex, type MemberId } from '../common/index.js';
+import { assert, type LogIndex, type MemberId, type Term } from '../common/index.js';
 import {
   answerVote,
   candidatePersisted,
@@ -229,6 +229,16 @@ export class Raft {
     if (leadership !== undefined) onSnapshotReport(leadership, member, ok);
   }
 
+  get term(): Term {
+    return this.#state.term;
+  }
+
+  /** 0n: unknown. */
+  get leader(): MemberId {
+    return this.#state.leader;
+  }
+
+  /** A copy of what matters, for people; `term` and `leader` alone cost nothing. */
   status(): RaftStatus {
     const { id, role, term, leader, log, configuration } = this.#state;
     return {
