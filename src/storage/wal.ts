@@ -1,0 +1,482 @@
+/**
+ * The write-ahead log (step 6 of the path of a write): what Raft must not forget, durable before
+ * anything that depends on it leaves this process.
+ *
+ * Group commit: while one frame is being written and synced, appends gather; then all of them go
+ * out as the next frame. There is no timer: an idle log writes at once. One frame is under way at a
+ * time, which is what recovery relies on (wal-recover.ts). After the first failed disk operation
+ * nothing more is written and every append rejects: the pages of a failed sync count as clean, so
+ * trying again could report success for bytes that are gone (reliability.md 0.4, row 31).
+ *
+ * A snapshot must be marked before entries that lie behind it are appended.
+ */
+
+import { join } from 'node:path';
+
+import {
+  assert,
+  type Disk,
+  type DiskFile,
+  InvariantError,
+  type Logger,
+  type LogIndex,
+  present,
+  type Random,
+  StorageError,
+  silentLogger,
+  walSegmentBytes,
+} from '../common/index.js';
+import type { Entry, HardState, SnapshotMeta } from '../raft/index.js';
+import type { Wal, WalContents } from './types.js';
+import {
+  entryItemBytes,
+  FrameEncoder,
+  frameHeaderBytes,
+  magicBaseFrom,
+  magicOf,
+  walFormatVersion,
+} from './wal-format.js';
+import { SegmentPool } from './wal-pool.js';
+import { type RecoveredWal, recoverWal, type SegmentFile, segmentsOf } from './wal-recover.js';
+import {
+  createZeroed,
+  diskFailure,
+  firstSegmentBytes,
+  removeTemporary,
+  segmentName,
+  syncPath,
+  temporarySuffix,
+  writeZeros,
+} from './wal-segment.js';
+import { LogShape } from './wal-shape.js';
+
+/** A frame takes appends until it has this many bytes; the rest goes into the next. */
+const frameBytesTarget = 4 * 1024 * 1024;
+
+/** How a log is opened. */
+export interface WalOptions {
+  /** For the magic of a new log. */
+  readonly random: Random;
+  /** Creates a log with these metadata if there is none; without it that is an error. */
+  readonly metadataIfNew?: Uint8Array;
+  readonly segmentBytes?: number;
+  readonly logger?: Logger;
+}
+
+/** Opens the log in `dir`, or creates it. Throws StorageError on damage and on disk errors. */
+export async function openWal(
+  disk: Disk,
+  dir: string,
+  options: WalOptions,
+): Promise<{ readonly wal: Wal; readonly contents: WalContents; readonly isNew: boolean }> {
+  try {
+    return await open(disk, dir, options);
+  } catch (error) {
+    throw diskFailure('the write-ahead log can not be opened', dir, error);
+  }
+}
+
+async function open(
+  disk: Disk,
+  dir: string,
+  options: WalOptions,
+): Promise<{ wal: Wal; contents: WalContents; isNew: boolean }> {
+  const logger = options.logger ?? silentLogger;
+  const segmentBytes = options.segmentBytes ?? walSegmentBytes;
+  // Without a finished segment there is no log, whatever else an interrupted creation left.
+  let names = await removeTemporary(disk, dir);
+  const isNew = segmentsOf(dir, names).length === 0;
+  if (isNew) {
+    if (options.metadataIfNew === undefined) {
+      const remedy = 'Check the data directory that was given, or start a new member.';
+      throw new StorageError('there is no write-ahead log', { path: dir, remedy });
+    }
+    await create(disk, dir, options.metadataIfNew, options.random, segmentBytes);
+    names = await disk.list(dir);
+  }
+  const recovered = await recoverWal(disk, dir, names);
+  await syncPath(disk, dir);
+  const file = await prepareForWriting(disk, dir, recovered, logger);
+  const { shape, metadata, entries, tornBytes } = recovered;
+  const hardState = shape.consistentHardState();
+  shape.hardState = hardState;
+  const wal = new SegmentedWal({ disk, dir, segmentBytes, logger, recovered, file });
+  const contents = { metadata, hardState, snapshot: shape.snapshot, entries, tornBytes };
+  return { wal, contents, isNew };
+}
+
+/** Makes the first segment: complete and durable before it gets its name (row 27). */
+async function create(
+  disk: Disk,
+  dir: string,
+  metadata: Uint8Array,
+  random: Random,
+  segmentBytes: number,
+): Promise<void> {
+  const sequence = 1;
+  const magicBase = magicBaseFrom(random.u32());
+  const encoder = new FrameEncoder();
+  const shape = new LogShape();
+  encoder.begin();
+  encodeHead(encoder, { sequence, magicBase, metadata, shape, isRecycled: false });
+  const { bytes } = encoder.finish(magicOf(magicBase, sequence), 0);
+
+  await disk.mkdir(dir);
+  const temporary = join(dir, `new${temporarySuffix}`);
+  const size = Math.min(segmentBytes, firstSegmentBytes);
+  const file = await createZeroed(disk, temporary, size);
+  try {
+    await file.write(0, [bytes]);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await disk.rename(temporary, join(dir, segmentName(sequence, 1)));
+}
+
+/** Cleans up behind the last frame, so that what is written there next is all there is. */
+async function prepareForWriting(
+  disk: Disk,
+  dir: string,
+  recovered: RecoveredWal,
+  logger: Logger,
+): Promise<DiskFile> {
+  const { emptyPaths, segments, position, tornBytes } = recovered;
+  for (const path of emptyPaths) {
+    logger.warn('removing a write-ahead log segment that was never used', { path });
+    await disk.remove(path);
+    await disk.syncDir(dir);
+  }
+  const last = segments.at(-1);
+  assert(last !== undefined, 'a recovered write-ahead log has a segment');
+  const file = await disk.open(last.path, 'write');
+  if (tornBytes > 0) {
+    const fields = { path: last.path, offset: position, bytes: tornBytes };
+    logger.warn('cutting an interrupted write off the write-ahead log', fields);
+    await writeZeros(file, position, position + tornBytes);
+  }
+  // A killed process may have left frames that were read back but are not durable yet.
+  await file.sync();
+  return file;
+}
+
+interface Head {
+  readonly sequence: number;
+  readonly magicBase: number;
+  readonly metadata: Uint8Array;
+  readonly shape: LogShape;
+  readonly isRecycled: boolean;
+}
+
+function encodeHead(encoder: FrameEncoder, head: Head): void {
+  const { sequence, magicBase, metadata, shape, isRecycled } = head;
+  const { lastIndex, lastTerm } = shape;
+  const version = walFormatVersion;
+  encoder.segment({ sequence, lastIndex, lastTerm, version, magicBase, isRecycled });
+  encoder.metadata(metadata);
+  encoder.hardState(shape.hardState);
+  encoder.snapshot(shape.snapshot);
+}
+
+/** One call that waits to be durable. */
+interface Pending {
+  readonly entries: readonly Entry[];
+  readonly snapshot: SnapshotMeta | undefined;
+  /** It asks for a write of its own; false: it only waits for those before it. */
+  readonly needsWrite: boolean;
+  /** Entries already encoded, if one frame could not take them all. */
+  taken: number;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+const noEntries: readonly Entry[] = [];
+
+class SegmentedWal implements Wal {
+  readonly #disk: Disk;
+  readonly #dir: string;
+  readonly #metadata: Buffer;
+  readonly #magicBase: number;
+  readonly #segments: SegmentFile[];
+  readonly #pool: SegmentPool;
+  readonly #encoder = new FrameEncoder();
+
+  /** The log as of the last frame that was encoded. */
+  readonly #shape: LogShape;
+  /** The newest hard state handed in; written with the next frame. */
+  #hardState: HardState;
+  #hardStateWaits = false;
+  /** The snapshot mark that is durable: nothing behind it may be released. */
+  #markedIndex: LogIndex;
+
+  #file: DiskFile;
+  /** Bytes of the current segment that were filled beforehand. */
+  #capacity: number;
+  #position: number;
+  #previousCrc: number;
+  #isRecycled = false;
+
+  #queue: Pending[] = [];
+  #queuedBytes = 0;
+  #isDraining = false;
+  #drained: Promise<void> = Promise.resolve();
+  #releasing: Promise<void> = Promise.resolve();
+  #failure: Error | undefined;
+  #closed = false;
+
+  constructor(parts: {
+    readonly disk: Disk;
+    readonly dir: string;
+    readonly segmentBytes: number;
+    readonly logger: Logger;
+    readonly recovered: RecoveredWal;
+    readonly file: DiskFile;
+  }) {
+    const { disk, dir, recovered } = parts;
+    this.#disk = disk;
+    this.#dir = dir;
+    this.#metadata = recovered.metadata;
+    this.#magicBase = recovered.magicBase;
+    this.#segments = recovered.segments;
+    this.#shape = recovered.shape;
+    this.#hardState = recovered.shape.hardState;
+    this.#markedIndex = recovered.shape.snapshot.index;
+    this.#file = parts.file;
+    this.#position = recovered.position;
+    this.#capacity = this.#current.sizeBytes;
+    this.#previousCrc = recovered.previousCrc;
+    this.#pool = new SegmentPool(disk, dir, parts.segmentBytes, parts.logger, (error) => {
+      this.#fail(error);
+    });
+  }
+
+  get sizeBytes(): number {
+    let sum = this.#pool.sizeBytes;
+    for (const segment of this.#segments) sum += segment.sizeBytes;
+    return sum;
+  }
+
+  append(
+    hardState: HardState | undefined,
+    entries: readonly Entry[],
+    sync: boolean,
+  ): Promise<void> {
+    const refusal = this.#refusal();
+    if (refusal !== undefined) return Promise.reject(refusal);
+    if (hardState !== undefined) {
+      this.#hardState = hardState;
+      this.#hardStateWaits = true;
+    }
+    // Entries always sync: their order among the frames is their place in the log.
+    return this.#enqueue(entries, undefined, sync || entries.length > 0);
+  }
+
+  markSnapshot(snapshot: SnapshotMeta): Promise<void> {
+    const refusal = this.#refusal();
+    if (refusal !== undefined) return Promise.reject(refusal);
+    return this.#enqueue(noEntries, snapshot, true);
+  }
+
+  release(index: LogIndex): Promise<void> {
+    const releasing = this.#releasing.then(() => this.#release(index));
+    // The failure is latched and told to every later call; the chain itself must go on.
+    this.#releasing = releasing.catch(() => {});
+    return releasing;
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    const last =
+      this.#hardStateWaits && this.#failure === undefined
+        ? this.#enqueue(noEntries, undefined, true)
+        : Promise.resolve();
+    this.#closed = true;
+    try {
+      await last;
+      await this.#drained;
+      await this.#releasing;
+    } finally {
+      await this.#pool.close();
+      await this.#file.close();
+    }
+  }
+
+  get #current(): SegmentFile {
+    const segment = this.#segments.at(-1);
+    assert(segment !== undefined, 'an open write-ahead log has a segment');
+    return segment;
+  }
+
+  #refusal(): Error | undefined {
+    if (this.#failure !== undefined) return this.#failure;
+    if (!this.#closed) return undefined;
+    const remedy = 'Open it again.';
+    return new StorageError('the write-ahead log is closed', { path: this.#dir, remedy });
+  }
+
+  #enqueue(
+    entries: readonly Entry[],
+    snapshot: SnapshotMeta | undefined,
+    needsWrite: boolean,
+  ): Promise<void> {
+    if (!needsWrite && !this.#isDraining) return Promise.resolve();
+    for (const entry of entries) this.#queuedBytes += entryItemBytes(entry.data.length);
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ entries, snapshot, needsWrite, taken: 0, resolve, reject });
+      if (!this.#isDraining) this.#drained = this.#drain();
+    });
+  }
+
+  /** Writes frame after frame until nothing waits. Never rejects. */
+  async #drain(): Promise<void> {
+    this.#isDraining = true;
+    try {
+      while (this.#queue.length > 0 && this.#failure === undefined) {
+        if (this.#isFull()) await this.#roll();
+        const batch = this.#encode();
+        if (batch.bytes !== undefined) await this.#write(batch.bytes, batch.crc);
+        if (this.#failure !== undefined) break;
+        this.#markedIndex = this.#shape.snapshot.index;
+        for (const pending of this.#queue.splice(0, batch.finished)) pending.resolve();
+      }
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#isDraining = false;
+  }
+
+  /** Takes appends off the queue until a frame is full; `finished` of them are then complete. */
+  #encode(): { readonly bytes: Buffer | undefined; readonly crc: number; finished: number } {
+    const encoder = this.#encoder;
+    const shape = this.#shape;
+    encoder.begin();
+    if (this.#position === 0) this.#encodeHead();
+    let finished = 0;
+    let needsWrite = false;
+    for (const pending of this.#queue) {
+      if (encoder.length >= frameBytesTarget) break;
+      needsWrite ||= pending.needsWrite;
+      if (pending.snapshot !== undefined) {
+        shape.mark(pending.snapshot);
+        encoder.snapshot(pending.snapshot);
+      }
+      this.#encodeEntries(pending);
+      if (pending.taken < pending.entries.length) break;
+      finished += 1;
+    }
+    if (!needsWrite) return { bytes: undefined, crc: 0, finished };
+    if (this.#hardStateWaits) this.#encodeHardState();
+    // An append without entries and without news: nothing to write, and nothing to wait for.
+    if (encoder.length === frameHeaderBytes) return { bytes: undefined, crc: 0, finished };
+    const magic = magicOf(this.#magicBase, this.#current.sequence);
+    const { bytes, crc } = encoder.finish(magic, this.#previousCrc);
+    return { bytes, crc, finished };
+  }
+
+  #encodeEntries(pending: Pending): void {
+    const shape = this.#shape;
+    const segment = this.#current;
+    const { entries } = pending;
+    while (pending.taken < entries.length && this.#encoder.length < frameBytesTarget) {
+      const entry = present(entries[pending.taken], 'an entry to append');
+      const refusal = shape.refuses(entry.index, entry.term);
+      assert(refusal === undefined, refusal ?? '');
+      shape.append(entry.index, entry.term);
+      if (entry.index > segment.lastIndex) segment.lastIndex = entry.index;
+      this.#encoder.entry(entry);
+      this.#queuedBytes -= entryItemBytes(entry.data.length);
+      pending.taken += 1;
+    }
+  }
+
+  /**
+   * The newest hard state, though it may be newer than the entries of this frame: term and vote are
+   * promises that are safe to make early. Not so the commit index, which must not be taken for
+   * proof of entries that are yet to be written (see wal-recover.ts).
+   */
+  #encodeHardState(): void {
+    const { term, vote, commit } = this.#hardState;
+    const { lastIndex } = this.#shape;
+    const hardState = { term, vote, commit: Math.min(commit, lastIndex) };
+    this.#shape.hardState = hardState;
+    this.#encoder.hardState(hardState);
+    this.#hardStateWaits = commit > lastIndex && this.#queuedBytes > 0;
+  }
+
+  #encodeHead(): void {
+    encodeHead(this.#encoder, {
+      sequence: this.#current.sequence,
+      magicBase: this.#magicBase,
+      metadata: this.#metadata,
+      shape: this.#shape,
+      isRecycled: this.#isRecycled,
+    });
+  }
+
+  async #write(bytes: Buffer, crc: number): Promise<void> {
+    await this.#file.writeDurable(this.#position, [bytes]);
+    this.#position += bytes.length;
+    this.#previousCrc = crc;
+    const segment = this.#current;
+    if (this.#position > segment.sizeBytes) segment.sizeBytes = this.#position;
+    if (this.#position * 2 > this.#capacity) this.#pool.prepare(this.#capacity, this.#position);
+  }
+
+  /** True if what waits does not fit and the next segment is ready; else this one just grows. */
+  #isFull(): boolean {
+    const needed = Math.min(this.#queuedBytes, frameBytesTarget) + frameSlackBytes;
+    return this.#position > 0 && this.#position + needed > this.#capacity && this.#pool.isReady;
+  }
+
+  /** Goes on to the next segment: its name is durable before anything is written under it. */
+  async #roll(): Promise<void> {
+    const { file, path, sizeBytes, isRecycled } = this.#pool.take();
+    const sequence = this.#current.sequence + 1;
+    const newPath = join(this.#dir, segmentName(sequence, this.#shape.lastIndex + 1));
+    await this.#disk.rename(path, newPath);
+    await this.#disk.syncDir(this.#dir);
+    const old = this.#file;
+    this.#file = file;
+    this.#segments.push({ path: newPath, sequence, lastIndex: 0, sizeBytes });
+    this.#capacity = sizeBytes;
+    this.#position = 0;
+    this.#isRecycled = isRecycled;
+    await old.close();
+  }
+
+  async #release(index: LogIndex): Promise<void> {
+    const refusal = this.#refusal();
+    if (refusal !== undefined) throw refusal;
+    // What lies behind the durable mark is still needed to start again.
+    const through = Math.min(index, this.#markedIndex);
+    try {
+      for (;;) {
+        const oldest = this.#segments[0];
+        // A segment that is not durably begun does not count as the last.
+        const kept = this.#position === 0 ? 2 : 1;
+        if (oldest === undefined || this.#segments.length <= kept) return;
+        if (oldest.lastIndex > through) return;
+        // One by one: a gap in the middle of the log must not be what power loss leaves.
+        this.#segments.shift();
+        await this.#pool.giveBack(oldest);
+      }
+    } catch (error) {
+      this.#fail(error);
+      throw this.#failure;
+    }
+  }
+
+  #fail(cause: unknown): void {
+    const path = this.#current.path;
+    this.#failure ??=
+      cause instanceof InvariantError
+        ? cause
+        : diskFailure('the write-ahead log can not be written', path, cause);
+    const waiting = this.#queue;
+    this.#queue = [];
+    for (const pending of waiting) pending.reject(this.#failure);
+  }
+}
+
+/** Room for the header of a frame, the head of a segment and a hard state. */
+const frameSlackBytes = 512;
