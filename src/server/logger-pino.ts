@@ -1,0 +1,135 @@
+/**
+ * The Logger port over pino, with the fields that etcd's zap logger writes (level, ts, msg), so that
+ * log pipelines made for etcd keep working. The only import of pino.
+ *
+ * Lines leave asynchronously with a bounded buffer: a reader of stderr that stalls must not stall
+ * the node. Beyond the bound lines are dropped; `flush` writes out what is waiting.
+ */
+
+import { destination, pino } from 'pino';
+import type { Clock, Logger } from '../common/index.js';
+import type { LogLevel } from './config.js';
+
+export interface LoggerOptions {
+  readonly level: LogLevel;
+  readonly format: 'json' | 'console';
+  /** 'stderr', 'stdout' or a path. */
+  readonly outputs: readonly string[];
+  readonly clock: Pick<Clock, 'wallMs'>;
+  /** Opens a file for appending; its descriptor. Throws as node:fs does. */
+  openFile(path: string): number;
+}
+
+/** A logger that the process can flush before it ends. */
+export interface FlushableLogger extends Logger {
+  /** Writes what is waiting, synchronously; never throws. */
+  flush(): void;
+}
+
+/** Where lines go; `write` gets one line with its newline. */
+export interface LineSink {
+  write(line: string): unknown;
+  flushSync(): void;
+}
+
+/** A logger as the flags ask for it; throws what `openFile` throws. */
+export function createLogger(options: LoggerOptions): FlushableLogger {
+  const sinks = options.outputs.map((output) => openSink(output, options));
+  return loggerTo(sinks, options);
+}
+
+const backlogBytesMax = 4 * 1024 * 1024;
+
+function openSink(output: string, options: LoggerOptions): LineSink {
+  const standard = output === 'stdout' ? 1 : output === 'stderr' ? 2 : undefined;
+  const fd = standard ?? options.openFile(output);
+  const sink = destination({ fd, sync: false, minLength: 0, maxLength: backlogBytesMax });
+  // A log that can't be written (disk full, reader gone) is no reason to stop serving.
+  sink.on('error', () => {});
+  return sink;
+}
+
+/** As {@link createLogger}, to given sinks. */
+export function loggerTo(
+  sinks: readonly LineSink[],
+  options: Pick<LoggerOptions, 'level' | 'format' | 'clock'>,
+): FlushableLogger {
+  const inConsoleFormat = options.format === 'console';
+  const stream = {
+    write(line: string) {
+      const text = inConsoleFormat ? consoleLine(line) : line;
+      for (const sink of sinks) sink.write(text);
+    },
+  };
+  const log = pino(
+    {
+      level: options.level,
+      base: null,
+      timestamp: () => `,"ts":"${new Date(options.clock.wallMs()).toISOString()}"`,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    stream,
+  );
+  return {
+    debug: (message, fields) => log.debug(plain(fields, false), message),
+    info: (message, fields) => log.info(plain(fields, false), message),
+    warn: (message, fields) => log.warn(plain(fields, false), message),
+    error: (message, fields) => log.error(plain(fields, true), message),
+    flush() {
+      for (const sink of sinks) {
+        try {
+          sink.flushSync();
+        } catch {
+          // The reader is gone; there is nobody to tell.
+        }
+      }
+    },
+  };
+}
+
+/** A safety net only: nobody should pass these at all. */
+const secretNames: ReadonlySet<string> = new Set([
+  'password',
+  'newpassword',
+  'hashedpassword',
+  'token',
+  'authorization',
+  'key-pem',
+  'privatekey',
+]);
+
+/** Fields as JSON can hold them: errors as their message, ids as hex, bytes as their length. */
+function plain(
+  fields: Readonly<Record<string, unknown>> | undefined,
+  withStack: boolean,
+): Record<string, unknown> {
+  const out: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(fields ?? {})) {
+    if (secretNames.has(name.toLowerCase())) out[name] = '[not logged]';
+    else if (value instanceof Error) {
+      out[name] = value.message;
+      if (withStack && value.stack !== undefined) out.stacktrace = value.stack;
+    } else if (typeof value === 'bigint') out[name] = BigInt.asUintN(64, value).toString(16);
+    else if (value instanceof Uint8Array) out[name] = `${value.length} bytes`;
+    else out[name] = value;
+  }
+  return out;
+}
+
+/** `ts LEVEL message key=value ...`, for eyes. */
+function consoleLine(line: string): string {
+  const { level, ts, msg, stacktrace, ...rest } = JSON.parse(line) as Record<string, unknown>;
+  const fields = Object.entries(rest).map(([name, value]) => {
+    const text = typeof value === 'string' ? value : JSON.stringify(value);
+    return ` ${name}=${/^[\w./:-]*$/.test(text) ? text : JSON.stringify(text)}`;
+  });
+  const stack = typeof stacktrace === 'string' ? `\n${stacktrace}` : '';
+  const head = `${String(ts)} ${String(level).toUpperCase().padEnd(5)} ${printable(String(msg))}`;
+  return `${head}${fields.join('')}${stack}\n`;
+}
+
+/** One line stays one line, whatever somebody put into a message. */
+function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  return text.replace(/[\u0000-\u001f\u007f]/g, (c) => JSON.stringify(c).slice(1, -1));
+}
