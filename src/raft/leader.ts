@@ -13,6 +13,7 @@ import { Leadership, type RaftState } from './state.js';
 import type {
   AppendEntriesResponse,
   ConfigChange,
+  ConfigChangeRefusal,
   EntryType,
   ForwardProposal,
   HeartbeatResponse,
@@ -99,7 +100,7 @@ export function proposeConfigChangeAtLeader(
   state: RaftState,
   leadership: Leadership,
   change: ConfigChange,
-): ProposeRefusal | undefined {
+): ConfigChangeRefusal | undefined {
   const refused = refusal(state, leadership) ?? mayChangeConfig(state, leadership, change);
   if (refused !== undefined) return refused;
   append(state, leadership, 'configChange', encodeConfigChange(change));

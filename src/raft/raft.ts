@@ -39,6 +39,7 @@ import { isActive } from './replication.js';
 import { RaftState } from './state.js';
 import type {
   ConfigChange,
+  ConfigChangeRefusal,
   Configuration,
   ForwardProposal,
   Message,
@@ -126,7 +127,7 @@ export class Raft {
    * Proposes a change of the configuration. It is in force once the driver has applied its entry.
    * A follower passes it on; there a change that can't be taken becomes a no-op.
    */
-  proposeConfigChange(change: ConfigChange): ProposeRefusal | undefined {
+  proposeConfigChange(change: ConfigChange): ConfigChangeRefusal | undefined {
     const state = this.#state;
     if (state.leadership !== undefined) {
       return proposeConfigChangeAtLeader(state, state.leadership, change);

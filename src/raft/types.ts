@@ -181,14 +181,11 @@ export interface Ready {
 /**
  * Why a proposal was not taken; nothing of it will happen. `changePending`: an earlier change of
  * the configuration is not applied yet, or this leader has not committed anything yet: try again.
- * `invalidChange`: not possible from the present configuration.
  */
-export type ProposeRefusal =
-  | 'noLeader'
-  | 'transferring'
-  | 'tooMuchUncommitted'
-  | 'changePending'
-  | 'invalidChange';
+export type ProposeRefusal = 'noLeader' | 'transferring' | 'tooMuchUncommitted' | 'changePending';
+
+/** `invalidChange`: not possible from the present configuration. */
+export type ConfigChangeRefusal = ProposeRefusal | 'invalidChange';
 
 /** Tuning; ticks are turned into time by the caller. */
 export interface RaftOptions {
