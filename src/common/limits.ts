@@ -52,6 +52,8 @@ export const mvccSliceKeysMax = 2000;
 export const valueLogChunkBytes = 1024 * 1024;
 /** Records in one LevelDB batch: about 1.2 us each on the JavaScript thread (measured). */
 export const flushBatchRecordsMax = 1000;
+/** Bytes after which a batch ends too, so that large values do not make a huge one. */
+export const flushBatchBytesMax = 1024 * 1024;
 /** Cold records fetched with one `getMany`. */
 export const coldPageRecords = 256;
 /** Up to so many cold records of one read are kept in memory afterwards; larger reads are scans. */
@@ -60,3 +62,12 @@ export const warmRecordsMax = 64;
 export const flushSyncMs = 1000;
 /** Bytes of one page when the whole store is read (restore, hash, catch-up). */
 export const scanPageBytes = 1024 * 1024;
+/** An expired lease whose revocation was proposed and is still there after this is proposed again. */
+export const leaseRevokeRetryMs = 3000;
+/** Leases that one scan looks at: renewed ones surface too, and 100k of them at once would stall. */
+export const leaseScanLooksMax = 16_384;
+/** After an election at most so many leases are let expire a second: etcd's 3/4 of what it revokes. */
+export const leaseExpiriesPerSecondMax = 750;
+/** Leases with more time left are checkpointed this often, and so many in one entry, as etcd. */
+export const leaseCheckpointIntervalMs = 5 * 60 * 1000;
+export const leaseCheckpointBatchMax = 1000;

@@ -1,1 +1,11 @@
+export { openLevelStore } from './kv-level.js';
+export { type MvccSetup, noConfiguration } from './mvcc-state.js';
+export { openMvccStore } from './mvcc-store.js';
+export {
+  decodeRecord,
+  encodeRecord,
+  type KeyValueFields,
+  recordValue,
+} from './record.js';
 export * from './types.js';
+export { openWal, type WalOptions } from './wal.js';

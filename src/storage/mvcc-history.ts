@@ -1,0 +1,132 @@
+/**
+ * Events of the past, for watchers that are behind: from the ring of recent revisions, else by a
+ * scan of the KvStore, in revision order and only whole revisions.
+ */
+
+import { EtcdError, mvccSliceKeysMax, type Revision, scanPageBytes } from '../common/index.js';
+import { deletedKeyValue, LogEvent } from './mvcc-event.js';
+import type { MvccState } from './mvcc-state.js';
+import { RecordReader } from './record.js';
+import { isTombstone, mainOf, recordsEnd, revisionKey, subOf, unsealOrThrow } from './schema.js';
+import type { EventPage, MvccEvent } from './types.js';
+
+/** See {@link MvccStore.history}. */
+export async function readHistory(
+  state: MvccState,
+  from: Revision,
+  revisionsMax: number,
+  bytesMax: number,
+): Promise<EventPage> {
+  if (from < state.compactRevision) throw new EtcdError('COMPACTED');
+  if (from > state.revision) return { events: [], throughRevision: state.revision };
+  const inMemory = state.ring.firstComplete() ?? state.revision + 1;
+  const collector = new Collector(revisionsMax, bytesMax);
+  if (from >= inMemory) return fromRing(state, from, collector);
+  const pin = state.pins.pin(from);
+  try {
+    return await fromStore(state, from, inMemory, collector);
+  } finally {
+    state.pins.release(pin);
+  }
+}
+
+/** Gathers events and decides, between two revisions, when the page is full. */
+class Collector {
+  readonly events: MvccEvent[] = [];
+  private readonly revisionsMax: number;
+  private readonly bytesMax: number;
+  private revisions = 0;
+  private bytes = 0;
+  private current: Revision = 0;
+
+  constructor(revisionsMax: number, bytesMax: number) {
+    this.revisionsMax = revisionsMax;
+    this.bytesMax = bytesMax;
+  }
+
+  /** False if the page was full before revision `main`. */
+  admits(main: Revision): boolean {
+    if (main === this.current) return true;
+    if (this.revisions > 0) {
+      if (this.revisions >= this.revisionsMax || this.bytes >= this.bytesMax) return false;
+      if (this.events.length >= mvccSliceKeysMax) return false;
+    }
+    this.revisions += 1;
+    this.current = main;
+    return true;
+  }
+
+  add(event: MvccEvent, bytes: number): void {
+    this.events.push(event);
+    this.bytes += bytes;
+  }
+}
+
+function fromRing(state: MvccState, from: Revision, collector: Collector): EventPage {
+  const { ring, log, revision } = state;
+  const reader = new RecordReader();
+  for (let p = ring.lowerBound(from, 0); p < ring.end; p += 1) {
+    const main = ring.main(p);
+    if (main > revision) break;
+    if (!collector.admits(main)) return { events: collector.events, throughRevision: main - 1 };
+    const place = log.place(ring.location(p));
+    reader.read(place.chunk, place.start, place.end);
+    // A tombstone's record holds the key alone (etcd stores it so).
+    const tombstone = reader.modRevision === 0;
+    const isCreate = !tombstone && reader.version === 1;
+    const previous = isCreate ? null : undefined;
+    const shown = tombstone ? undefined : place;
+    collector.add(
+      new LogEvent(reader.key, main, ring.sub(p), isCreate, shown, previous),
+      place.end - place.start,
+    );
+  }
+  return { events: collector.events, throughRevision: revision };
+}
+
+async function fromStore(
+  state: MvccState,
+  from: Revision,
+  before: Revision,
+  collector: Collector,
+): Promise<EventPage> {
+  const reader = new RecordReader();
+  const lt = before > state.revision ? recordsEnd : revisionKey(before, 0, false);
+  const through = Math.min(before - 1, state.revision);
+  let gte = revisionKey(from, 0, false);
+  for (;;) {
+    const range = { gte, lt, countMax: mvccSliceKeysMax, bytesMax: scanPageBytes };
+    const page = await state.kv.scan(range);
+    for (const [key, sealed] of page) {
+      const main = mainOf(key);
+      if (main > through || !collector.admits(main)) {
+        return { events: collector.events, throughRevision: Math.min(main - 1, through) };
+      }
+      const record = unsealOrThrow(key, sealed, state.path);
+      reader.read(record, 0, record.length);
+      collector.add(toEvent(reader, main, subOf(key), isTombstone(key), record), record.length);
+    }
+    const last = page[page.length - 1];
+    if (last === undefined) return { events: collector.events, throughRevision: through };
+    gte = Buffer.concat([last[0], Buffer.from([0])]);
+  }
+}
+
+function toEvent(
+  reader: RecordReader,
+  main: Revision,
+  sub: number,
+  tombstone: boolean,
+  record: Uint8Array,
+): MvccEvent {
+  const isCreate = !tombstone && reader.version === 1;
+  return {
+    type: tombstone ? 'delete' : 'put',
+    key: reader.key,
+    modRevision: main,
+    sub,
+    isCreate,
+    kv: tombstone ? deletedKeyValue(reader.key, main) : record,
+    prevKv: isCreate ? null : undefined,
+  };
+}

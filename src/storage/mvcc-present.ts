@@ -1,0 +1,59 @@
+/**
+ * Synchronous reads of what is there now. A transaction uses it too: its changes are in the index
+ * as soon as it makes them.
+ */
+
+import { assert, type KeyString, type LeaseId } from '../common/index.js';
+import type { KeyItem } from './key-index-item.js';
+import { type MvccState, walkEnd } from './mvcc-state.js';
+import { recordValue } from './record.js';
+import type { KeyState, MvccPresent } from './types.js';
+
+/** The present of one store. */
+export class Present implements MvccPresent {
+  private readonly store: MvccState;
+
+  constructor(store: MvccState) {
+    this.store = store;
+  }
+
+  state(key: KeyString): KeyState | undefined {
+    const item = this.alive(key);
+    if (item === undefined) return undefined;
+    return { modRevision: item.main, createRevision: item.created, version: item.version };
+  }
+
+  lease(key: KeyString): LeaseId {
+    return this.store.leases.get(key) ?? 0n;
+  }
+
+  countRange(key: KeyString, rangeEnd: KeyString): number {
+    return this.store.index.count(key, walkEnd(key, rangeEnd));
+  }
+
+  keysInRange(key: KeyString, rangeEnd: KeyString): KeyString[] {
+    const keys: KeyString[] = [];
+    this.store.index.walk(key, walkEnd(key, rangeEnd), Number.POSITIVE_INFINITY, (k, item) => {
+      if (!item.dead) keys.push(k);
+      return true;
+    });
+    return keys;
+  }
+
+  record(key: KeyString): Uint8Array | undefined {
+    const item = this.alive(key);
+    if (item === undefined) return undefined;
+    assert(this.store.log.has(item.location), 'a record read in place was made warm before');
+    return this.store.log.record(item.location);
+  }
+
+  value(key: KeyString): Uint8Array | undefined {
+    const record = this.record(key);
+    return record === undefined ? undefined : recordValue(record);
+  }
+
+  private alive(key: KeyString): KeyItem | undefined {
+    const item = this.store.index.get(key);
+    return item === undefined || item.dead ? undefined : item;
+  }
+}

@@ -1,0 +1,274 @@
+/**
+ * Range, with etcd's exact meaning of limit, more, count, sort and filters (contract 1.5). A read
+ * chooses its revisions from the index, which may take several slices, then filters, sorts and cuts
+ * by what the index knows, and only then touches values. Small warm ranges are answered in the same
+ * turn; everything else gives way after each slice and is pinned against compaction.
+ */
+
+import { EtcdError, type KeyString, mvccSliceKeysMax } from '../common/index.js';
+import { FoundRevision, findAt, isVisible, type KeyItem } from './key-index-item.js';
+import type { Flusher } from './mvcc-flush.js';
+import { type Candidate, loadRecords, warmRecords } from './mvcc-records.js';
+import { checkPoint, type MvccState, pinOf, turn, walkEnd } from './mvcc-state.js';
+import { decodeRecord, encodeRecord, recordSize, recordValue, writeRecord } from './record.js';
+import type { RangeQuery, RangeResult, ReadPoint } from './types.js';
+
+const sortNone = 0;
+const sortDescend = 2;
+const targetKey = 0;
+const targetVersion = 1;
+const targetCreate = 2;
+const targetMod = 3;
+const targetValue = 4;
+
+const noValue = new Uint8Array(0);
+const found = new FoundRevision();
+
+/** See {@link MvccStore.range}. */
+export function rangeAt(
+  state: MvccState,
+  flusher: Flusher,
+  query: RangeQuery,
+  point: ReadPoint | undefined,
+): RangeResult | Promise<RangeResult> {
+  const at = point ?? { main: state.revision, sub: Number.POSITIVE_INFINITY };
+  if (checkPoint(state, at) !== undefined) return Promise.reject(new EtcdError('COMPACTED'));
+  if (query.rangeEnd === '') {
+    const single = readOne(state, query, at);
+    if (single !== undefined) return single;
+  }
+  const walk = new RangeWalk(state, query, at);
+  if (walk.step()) {
+    const result = walk.finishNow();
+    if (result !== undefined) return result;
+  }
+  return finishLater(state, flusher, walk, at);
+}
+
+/** One key without options, in memory: nearly every read. Undefined: take the general way. */
+function readOne(state: MvccState, query: RangeQuery, at: ReadPoint): RangeResult | undefined {
+  if (query.countOnly || query.keysOnly || hasFilter(query)) return undefined;
+  const item = state.index.get(query.key);
+  if (item === undefined || !findAt(item, at.main, at.sub, found)) return emptyResult;
+  const location = found.location >= 0 ? found.location : state.ring.find(found.main, found.sub);
+  if (!state.log.has(location)) return undefined;
+  return { kvs: [state.log.record(location)], more: false, count: 1 };
+}
+
+const emptyResult: RangeResult = { kvs: [], more: false, count: 0 };
+
+async function finishLater(
+  state: MvccState,
+  flusher: Flusher,
+  walk: RangeWalk,
+  at: ReadPoint,
+): Promise<RangeResult> {
+  const pin = state.pins.pin(pinOf(at));
+  try {
+    while (!walk.done) {
+      await turn(state.clock);
+      walk.step();
+    }
+    return await walk.finish(flusher);
+  } finally {
+    state.pins.release(pin);
+  }
+}
+
+/** The progress of one range through the index. */
+class RangeWalk {
+  done = false;
+  private readonly state: MvccState;
+  private readonly query: RangeQuery;
+  private readonly atMain: number;
+  private readonly atSub: number;
+  private readonly end: KeyString | undefined;
+  /** How many candidates are wanted; all must be counted if the index can't tell the number. */
+  private readonly fetchMax: number;
+  private readonly counted: boolean;
+  private count = 0;
+  private more = false;
+  private next: KeyString | undefined;
+  private candidates: Candidate[] = [];
+  /** The last keys were picked by rank, so they only have to be turned round. */
+  private reversed = false;
+
+  constructor(state: MvccState, query: RangeQuery, at: ReadPoint) {
+    this.state = state;
+    this.query = query;
+    this.atMain = at.main;
+    this.atSub = at.sub;
+    this.next = query.key;
+    this.end = walkEnd(query.key, query.rangeEnd);
+    this.counted = isVisible(state.lastMain, state.lastSub, at.main, at.sub);
+    if (this.counted) this.count = state.index.count(query.key, this.end);
+    this.fetchMax = this.planFetch();
+    this.done = this.counted && (this.fetchMax === 0 || this.count === 0);
+  }
+
+  /** Takes one slice of the index; true when all of it is done. */
+  step(): boolean {
+    if (this.done || this.next === undefined) {
+      this.done = true;
+      return true;
+    }
+    const visit = (key: KeyString, item: KeyItem): boolean => this.visit(key, item);
+    this.next = this.state.index.walk(this.next, this.end, mvccSliceKeysMax, visit);
+    if (this.next === undefined) this.done = true;
+    else if (this.counted && this.candidates.length >= this.fetchMax) this.done = true;
+    return this.done;
+  }
+
+  /** The result, if all values needed are in memory and few. */
+  finishNow(): RangeResult | undefined {
+    if (this.query.countOnly) return { kvs: [], more: false, count: this.count };
+    if (this.candidates.length > mvccSliceKeysMax) return undefined;
+    if (this.query.sortTarget === targetValue && this.sorts()) {
+      const values = warmRecords(this.state, this.prune());
+      return values === undefined ? undefined : this.sortByValue(values);
+    }
+    const chosen = this.choose();
+    if (this.query.keysOnly) return this.result(chosen.map(keyOnlyRecord));
+    const records = warmRecords(this.state, chosen);
+    return records === undefined ? undefined : this.result(records);
+  }
+
+  async finish(flusher: Flusher): Promise<RangeResult> {
+    if (this.query.countOnly) return { kvs: [], more: false, count: this.count };
+    if (this.query.sortTarget === targetValue && this.sorts()) {
+      return this.sortByValue(await loadRecords(this.state, flusher, this.prune()));
+    }
+    const chosen = this.choose();
+    if (!this.query.keysOnly) {
+      return this.result(await loadRecords(this.state, flusher, chosen));
+    }
+    const records: Uint8Array[] = [];
+    for (const candidate of chosen) {
+      if (records.length > 0 && records.length % mvccSliceKeysMax === 0) {
+        await turn(this.state.clock);
+      }
+      records.push(keyOnlyRecord(candidate));
+    }
+    return this.result(records);
+  }
+
+  private planFetch(): number {
+    const { query } = this;
+    if (query.countOnly) return 0;
+    if (query.limit <= 0) return Number.POSITIVE_INFINITY;
+    if (query.sortOrder === sortNone && !hasFilter(query)) return query.limit + 1;
+    // The last keys of a range are found by rank, without walking the rest.
+    const byRank =
+      this.counted &&
+      query.sortOrder === sortDescend &&
+      query.sortTarget === targetKey &&
+      !hasFilter(query) &&
+      this.count > query.limit;
+    if (!byRank) return Number.POSITIVE_INFINITY;
+    const { index } = this.state;
+    this.next = index.select(index.rank(query.key) + this.count - query.limit);
+    this.more = true;
+    this.reversed = true;
+    return query.limit;
+  }
+
+  private visit(key: KeyString, item: KeyItem): boolean {
+    if (!findAt(item, this.atMain, this.atSub, found)) return true;
+    if (!this.counted) this.count += 1;
+    if (this.candidates.length >= this.fetchMax) return !this.counted;
+    this.candidates.push({
+      key,
+      main: found.main,
+      sub: found.sub,
+      createRevision: found.created,
+      version: found.version,
+      location: found.location,
+    });
+    return !this.counted || this.candidates.length < this.fetchMax;
+  }
+
+  /** Whether anything has to be put in another order than that of the keys. */
+  private sorts(): boolean {
+    return this.query.sortTarget !== targetKey || this.query.sortOrder === sortDescend;
+  }
+
+  private prune(): Candidate[] {
+    const q = this.query;
+    if (!hasFilter(q)) return this.candidates;
+    return this.candidates.filter(
+      (c) =>
+        (q.maxModRevision === 0 || c.main <= q.maxModRevision) &&
+        (q.minModRevision === 0 || c.main >= q.minModRevision) &&
+        (q.maxCreateRevision === 0 || c.createRevision <= q.maxCreateRevision) &&
+        (q.minCreateRevision === 0 || c.createRevision >= q.minCreateRevision),
+    );
+  }
+
+  /** Filters, sorts by what the index knows, and cuts to the limit. */
+  private choose(): Candidate[] {
+    let chosen = this.prune();
+    if (this.reversed) return chosen.reverse();
+    if (this.sorts()) {
+      const sign = this.query.sortOrder === sortDescend ? -1 : 1;
+      chosen = chosen === this.candidates ? chosen.slice() : chosen;
+      if (this.query.sortTarget === targetKey) chosen.reverse();
+      else chosen.sort((a, b) => sign * (this.rankOf(a) - this.rankOf(b)));
+    }
+    return this.cut(chosen);
+  }
+
+  private rankOf(candidate: Candidate): number {
+    switch (this.query.sortTarget) {
+      case targetVersion:
+        return candidate.version;
+      case targetCreate:
+        return candidate.createRevision;
+      case targetMod:
+        return candidate.main;
+      default:
+        return 0;
+    }
+  }
+
+  private sortByValue(records: readonly Uint8Array[]): RangeResult {
+    const sign = this.query.sortOrder === sortDescend ? -1 : 1;
+    const values = records.map(recordValue);
+    const order = values.map((_, i) => i);
+    order.sort((a, b) => sign * Buffer.compare(values[a] ?? noValue, values[b] ?? noValue));
+    const sorted = this.cut(order.map((i) => records[i] as Uint8Array));
+    return this.result(this.query.keysOnly ? sorted.map(withoutValue) : sorted);
+  }
+
+  private cut<T>(list: T[]): T[] {
+    const { limit } = this.query;
+    if (limit <= 0 || list.length <= limit) return list;
+    this.more = true;
+    return list.slice(0, limit);
+  }
+
+  private result(kvs: readonly Uint8Array[]): RangeResult {
+    return { kvs, more: this.more, count: this.count };
+  }
+}
+
+function hasFilter(query: RangeQuery): boolean {
+  return (
+    query.minModRevision !== 0 ||
+    query.maxModRevision !== 0 ||
+    query.minCreateRevision !== 0 ||
+    query.maxCreateRevision !== 0
+  );
+}
+
+/** etcd 3.7 answers keys_only from the index: no lease (contract 1.5). */
+function keyOnlyRecord(c: Candidate): Uint8Array {
+  const size = recordSize(c.key.length, c.createRevision, c.main, c.version, 0, 0n);
+  const target = Buffer.allocUnsafe(size);
+  writeRecord(target, 0, c.key, c.createRevision, c.main, c.version, noValue, 0n);
+  return target;
+}
+
+/** keys_only sorted by value reads the record, so its lease stays. */
+function withoutValue(record: Uint8Array): Uint8Array {
+  return encodeRecord({ ...decodeRecord(record), value: noValue });
+}
