@@ -71,3 +71,5 @@ export const leaseExpiriesPerSecondMax = 750;
 /** Leases with more time left are checkpointed this often, and so many in one entry, as etcd. */
 export const leaseCheckpointIntervalMs = 5 * 60 * 1000;
 export const leaseCheckpointBatchMax = 1000;
+/** Requests of one keepalive stream that may wait for their answers; then it is not read further. */
+export const leaseKeepAlivesInFlightMax = 1024;

@@ -399,9 +399,9 @@ async function readPrevious(store: WatchHub['store'], slot: EventSlot): Promise<
   try {
     const at = { main: slot.revision - 1, sub: Number.POSITIVE_INFINITY };
     const found = await store.range(query, at);
-    slot.prevKv = found.kvs[0] ?? null;
+    slot.setPrevious(found.kvs[0] ?? null);
   } catch (error) {
     if (!(error instanceof EtcdError)) throw error;
-    slot.prevKv = null;
+    slot.setPrevious(null);
   }
 }

@@ -138,26 +138,40 @@ export class EventSlot {
   readonly revision: Revision;
   readonly sub: number;
   readonly event: MvccEvent;
-  /** As MvccEvent.prevKv, or what was read later. */
-  prevKv: Uint8Array | null | undefined;
+  /** What had to be read because the event did not have it. */
+  #readPrevious: Uint8Array | null | undefined = undefined;
   #plain: Uint8Array | undefined = undefined;
-  #withPrev: Uint8Array | undefined = undefined;
+  #withPrevious: Uint8Array | undefined = undefined;
 
   constructor(event: MvccEvent) {
     this.revision = event.modRevision;
     this.sub = event.sub;
     this.event = event;
-    this.prevKv = event.prevKv;
+  }
+
+  /** As MvccEvent.prevKv, or what was read later. */
+  get prevKv(): Uint8Array | null | undefined {
+    // Asked only for watchers that want it: the event may have to make it.
+    const known = this.event.prevKv;
+    return known === undefined ? this.#readPrevious : known;
+  }
+
+  setPrevious(prevKv: Uint8Array | null): void {
+    this.#readPrevious = prevKv;
   }
 
   /** The `events` field of a WatchResponse with this event in it, tag included. */
   encoded(wantsPrev: boolean): Uint8Array {
-    const prevKv = this.prevKv;
-    if (wantsPrev && prevKv !== null && prevKv !== undefined) {
-      this.#withPrev ??= encodeEvent(this.event.type, this.event.kv, prevKv);
-      return this.#withPrev;
+    const { event } = this;
+    if (wantsPrev) {
+      if (this.#withPrevious !== undefined) return this.#withPrevious;
+      const prevKv = this.prevKv;
+      if (prevKv !== null && prevKv !== undefined) {
+        this.#withPrevious = encodeEvent(event.type, event.kv, prevKv);
+        return this.#withPrevious;
+      }
     }
-    this.#plain ??= encodeEvent(this.event.type, this.event.kv, undefined);
+    this.#plain ??= encodeEvent(event.type, event.kv, undefined);
     return this.#plain;
   }
 }
