@@ -2,6 +2,7 @@
  * etcd's wire format. Hot messages (KV, Watch, Lease) have hand-written codecs; everything else
  * goes through code generated from proto/*.proto. Nothing outside this folder knows protobuf.
  */
+
 export { decodeKeyValue, encodeKeyValue, HeaderEncoder } from './codec-common.js';
 export {
   decodeCompactionRequest,
@@ -17,6 +18,12 @@ export * from './codec-kv-responses.js';
 export * from './codec-lease.js';
 export * from './codec-txn-requests.js';
 export * from './codec-watch.js';
+export type { Codec, MessageOf } from './cold.js';
+export * from './cold-auth.js';
+export * from './cold-cluster.js';
+export { keyValue, responseHeader } from './cold-common.js';
+export * from './cold-concurrency.js';
+export * from './cold-maintenance.js';
 export * from './decode-kv-responses.js';
 export * from './messages.js';
 export { nestingMax } from './wire-reader.js';
