@@ -1,0 +1,285 @@
+/**
+ * What `npm start`, `npm test`, `npm run build|bench|check` do: bring the checkout up to date
+ * (install, generate, compile; each only if its inputs changed), then run the command. Plain
+ * JavaScript without dependencies, since it is what installs them.
+ *
+ * When everything is up to date it only stats files, and `start` and `bench` go on in this very
+ * process, so that signals and the exit code need no passing on.
+ */
+
+import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  accessSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const at = (...parts) => join(root, ...parts);
+const nodeVersionMin = [20, 15];
+
+/** Programs that some tests compare with or drive; without them those tests are skipped. */
+const optionalTools = {
+  etcd: 'side-by-side comparison with etcd',
+  etcdctl: "etcd's own command line against kvorum",
+  go: 'clients written in Go',
+  python3: 'clients written in Python',
+};
+
+const commands = {
+  start: (args) => runHere(at('bin/kvorum'), args),
+  bench: (args) => runHere(at('dist/bench/main.js'), args),
+  build: async () => 0,
+  test,
+  check,
+};
+
+await main(process.argv[2] ?? '', process.argv.slice(3));
+
+async function main(name, args) {
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (command === undefined) {
+    stop(`usage: node scripts/run.mjs ${Object.keys(commands).join('|')} [arguments]`, 2);
+  }
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  const [majorMin, minorMin] = nodeVersionMin;
+  if (major < majorMin || (major === majorMin && minor < minorMin)) {
+    stop(
+      `kvorum needs Node ${majorMin}.${minorMin} or newer; this is ${process.versions.node}.`,
+      1,
+    );
+  }
+  await bringUpToDate(name === 'build');
+  const code = await command(args);
+  if (code !== undefined) process.exitCode = code;
+}
+
+// ------------------------------------------------------------------------------- up to date
+
+/** The steps in order: the marker file, what its content stands for, and the work. */
+const steps = [
+  {
+    marker: at('node_modules/.kvorum-install'),
+    fingerprint: () => hashOf([at('package-lock.json')]),
+    trusted: installedByHand,
+    run: install,
+  },
+  {
+    marker: at('src/proto/generated/.stamp'),
+    fingerprint: () => hashOf([...filesIn(at('proto'), '.proto'), at('scripts/generate.mjs')]),
+    trusted: () => false,
+    run: generateCode,
+  },
+  {
+    marker: at('dist/.stamp'),
+    fingerprint: sourceState,
+    trusted: () => false,
+    run: compile,
+  },
+];
+
+async function bringUpToDate(verbose) {
+  if (!existsSync(at('src'))) return; // An installed package: dist is all there is.
+  if (steps.every(upToDate)) {
+    if (verbose) say('up to date');
+    return;
+  }
+  const unlock = await lock();
+  try {
+    for (const step of steps) {
+      if (upToDate(step)) continue;
+      const before = step.fingerprint();
+      if (!step.trusted()) await step.run();
+      writeFileSync(step.marker, before);
+    }
+  } finally {
+    unlock();
+  }
+}
+
+function upToDate(step) {
+  return read(step.marker) === step.fingerprint();
+}
+
+/** True if `npm install` or `npm ci` was run by hand since the lock file changed. */
+function installedByHand() {
+  const installed = at('node_modules/.package-lock.json');
+  if (!existsSync(installed)) return false;
+  return statSync(installed).mtimeMs >= statSync(at('package-lock.json')).mtimeMs;
+}
+
+function install() {
+  say('installing dependencies from package-lock.json ...');
+  // Compilers are development dependencies, needed even where NODE_ENV is production.
+  const npm = npmCommand(['ci', '--include=dev', '--no-fund', '--no-audit', '--loglevel=error']);
+  must(spawnSync(npm.file, npm.args, { cwd: root, stdio: 'inherit' }), 'npm ci');
+}
+
+/** The npm that runs us, or the one on the PATH. */
+function npmCommand(args) {
+  const script = process.env.npm_execpath;
+  if (script?.endsWith('.js')) return { file: process.execPath, args: [script, ...args] };
+  return { file: process.platform === 'win32' ? 'npm.cmd' : 'npm', args };
+}
+
+async function generateCode() {
+  say('generating code from proto/*.proto ...');
+  const { generate } = await import('./generate.mjs');
+  await generate(root);
+}
+
+function compile() {
+  say('compiling ...');
+  const started = performance.now();
+  const tsc = at('node_modules/typescript/bin/tsc');
+  const result = spawnSync(process.execPath, [tsc, '-b'], { cwd: root, stdio: 'inherit' });
+  if (result.status !== 0) stop('the sources do not compile; see above.', result.status ?? 1);
+  const to = at('dist/src/proto/generated');
+  mkdirSync(to, { recursive: true });
+  for (const name of readdirSync(at('src/proto/generated'))) {
+    if (name.startsWith('.')) continue;
+    copyFileSync(at('src/proto/generated', name), join(to, name));
+  }
+  say(`compiled in ${((performance.now() - started) / 1000).toFixed(1)} s`);
+}
+
+/** Name, size and time of every input of the compiler: cheaper than reading them. */
+function sourceState() {
+  const files = ['src', 'bench', 'test'].flatMap((dir) => filesIn(at(dir), '.ts'));
+  files.push(at('tsconfig.json'), at('package.json'), at('src/proto/generated/etcd.js'));
+  const hash = createHash('sha1');
+  for (const file of files.sort()) {
+    const stat = statSync(file, { throwIfNoEntry: false });
+    hash.update(`${file} ${stat?.size} ${stat?.mtimeMs}\n`);
+  }
+  return hash.digest('hex');
+}
+
+/** Several nodes may be started at once in a fresh checkout; one of them does the work. */
+async function lock() {
+  const dir = at('.stamp');
+  const file = join(dir, 'lock');
+  mkdirSync(dir, { recursive: true });
+  for (let told = false; ; told = true) {
+    try {
+      writeFileSync(file, String(process.pid), { flag: 'wx' });
+      return () => rmSync(file, { force: true });
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error;
+    }
+    const owner = Number(read(file));
+    if (owner > 0 && !isRunning(owner)) rmSync(file, { force: true });
+    else {
+      if (!told) say(`waiting for another build (process ${owner}) ...`);
+      await sleep(200);
+    }
+  }
+}
+
+function isRunning(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error.code === 'EPERM';
+  }
+}
+
+// ------------------------------------------------------------------------------- commands
+
+/** Goes on as if `script` had been started with these arguments. */
+async function runHere(script, args) {
+  process.argv = [process.execPath, script, ...args];
+  await import(pathToFileURL(script).href);
+}
+
+async function test(args) {
+  const code = await runChild(at('node_modules/vitest/vitest.mjs'), ['run', ...args]);
+  const missing = Object.entries(optionalTools).filter(([tool]) => !onPath(tool));
+  if (missing.length > 0) {
+    say('left out, because the program is not on this machine:');
+    for (const [tool, what] of missing) say(`  ${tool}: ${what}`);
+  }
+  return code;
+}
+
+async function check(args) {
+  const lintCode = await runChild(at('node_modules/@biomejs/biome/bin/biome'), ['check', '.']);
+  const testCode = await test(args);
+  return lintCode === 0 ? testCode : lintCode;
+}
+
+/** Runs a script with our terminal; resolves to its exit code. */
+function runChild(script, args) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [script, ...args], { cwd: root, stdio: 'inherit' });
+    // A terminal sends SIGINT to the child as well; the others come to us alone.
+    process.on('SIGINT', () => {});
+    for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+    child.on('error', reject);
+    child.on('close', (code, signal) => resolve(signal === null ? code : 1));
+  });
+}
+
+// ------------------------------------------------------------------------------- helpers
+
+function filesIn(dir, extension) {
+  if (!existsSync(dir)) return [];
+  const files = [];
+  for (const entry of readdirSync(dir, { withFileTypes: true })) {
+    const path = join(dir, entry.name);
+    if (entry.isDirectory()) files.push(...filesIn(path, extension));
+    else if (entry.name.endsWith(extension)) files.push(path);
+  }
+  return files;
+}
+
+function hashOf(files) {
+  const hash = createHash('sha1');
+  for (const file of files.sort()) hash.update(read(file) ?? '').update('\0');
+  return hash.digest('hex');
+}
+
+function read(file) {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+function onPath(program) {
+  return (process.env.PATH ?? '').split(delimiter).some((dir) => {
+    try {
+      accessSync(join(dir, program), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+function must(result, what) {
+  if (result.error !== undefined) stop(`${what} could not be run: ${result.error.message}`, 1);
+  if (result.status !== 0) stop(`${what} failed; see above.`, result.status ?? 1);
+}
+
+function say(line) {
+  process.stderr.write(`kvorum: ${line}\n`);
+}
+
+function stop(line, code) {
+  say(line);
+  process.exit(code);
+}
