@@ -1,1 +1,10 @@
+/** gRPC over our own HTTP/2: the server half, the client half, and what both are described by. */
+export { type ConnectOptions, connectGrpc } from './client.js';
+export { transportLimitsDefault } from './limits.js';
+export {
+  createGrpcServer,
+  type GrpcServer,
+  type GrpcServerOptions,
+  type Http1Acceptor,
+} from './server.js';
 export * from './types.js';

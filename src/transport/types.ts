@@ -5,11 +5,18 @@
 
 import type { GrpcCode, PeerIdentity } from '../common/index.js';
 
+/** The other end of a connection. */
+export interface PeerOfCall {
+  /** `address:port`, for people. */
+  readonly address: string;
+  readonly identity: PeerIdentity;
+}
+
 /** One RPC at the server, unary or streaming. All calls on it after its end are ignored. */
 export interface ServerCall {
   /** Full method, `/package.Service/Method`. */
   readonly method: string;
-  readonly peer: { readonly address: string; readonly identity: PeerIdentity };
+  readonly peer: PeerOfCall;
   /** Milliseconds on the injected clock at which the client gives up; undefined: never. */
   readonly deadlineMs: number | undefined;
   /** First value of a metadata key (lower case, not `-bin`). */
@@ -70,7 +77,8 @@ export interface HttpRequest {
 export interface HttpResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: Uint8Array | string;
+  /** Made piece by piece: sent as it comes, `return()` is called if the client goes away. */
+  readonly body: Uint8Array | string | AsyncIterable<Uint8Array | string>;
 }
 export type HttpHandler = (request: HttpRequest) => Promise<HttpResponse>;
 

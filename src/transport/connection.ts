@@ -1,0 +1,756 @@
+/**
+ * One HTTP/2 connection (RFC 9113), either half: what arrives is checked, turned into stream
+ * events, and answered where the protocol itself answers. Knows nothing of gRPC.
+ *
+ * Invariant: a stream is in `streams` exactly while at least one side has not ended it; whoever
+ * takes it out either saw both ends or tells the owner by `onAbort`.
+ */
+
+import type { ByteStream, ByteStreamHandler, Clock, Timer } from '../common/index.js';
+import { FloodGuard } from './flood-guard.js';
+import { FrameReader, type FrameSink } from './frame-reader.js';
+import {
+  ConnectionError,
+  ErrorCode,
+  flagAck,
+  flagEndHeaders,
+  flagEndStream,
+  flagPadded,
+  flagPriority,
+  frameContinuation,
+  frameData,
+  frameGoaway,
+  frameHeaders,
+  framePing,
+  framePriority,
+  framePushPromise,
+  frameRstStream,
+  frameSettings,
+  frameWindowUpdate,
+  readU32,
+  settingEnablePush,
+  settingHeaderTableSize,
+  settingInitialWindowSize,
+  settingMaxConcurrentStreams,
+  settingMaxFrameSize,
+  settingMaxHeaderListSize,
+} from './frames.js';
+import { type HeaderBlock, HpackDecoder } from './hpack-decode.js';
+import {
+  frameBytesMax,
+  readPauseBacklogBytes,
+  resetMemoryStreams,
+  streamIdMax,
+  windowBytesMax,
+} from './limits.js';
+import { parseRequestHead, validTrailers } from './message-head.js';
+import { Sender, type SenderHost } from './sender.js';
+import { type AbortReason, Stream } from './stream.js';
+import type { TransportLimits } from './types.js';
+
+/** Who runs a connection: the gRPC server or client. */
+export interface ConnectionOwner {
+  /** Server: a request began; its head is well formed. Must set `stream.owner`. */
+  onStream(stream: Stream, block: HeaderBlock, endStream: boolean): void;
+  /** The peer's SETTINGS arrived. */
+  onSettings(): void;
+  /** The peer will take no more streams, and has not looked at those above `lastStreamId`. */
+  onGoaway(lastStreamId: number, code: number, debug: string): void;
+  /** A stream left the table. */
+  onStreamGone(): void;
+  /** Last call. All streams were aborted before. */
+  onClosed(error: Error | undefined): void;
+}
+
+const drainPing = Buffer.from('kv-drain', 'latin1');
+const keepalivePing = Buffer.from('kv-alive', 'latin1');
+/** How long a connection that we end may take to read our GOAWAY, and a peer to answer a drain. */
+const lingerMs = 1_000;
+
+interface OpenBlock {
+  readonly streamId: number;
+  readonly endStream: boolean;
+  readonly selfDependent: boolean;
+  readonly parts: Buffer[];
+  bytes: number;
+}
+
+/** State of one connection. */
+export class Connection implements FrameSink, ByteStreamHandler, SenderHost {
+  readonly socket: ByteStream;
+  readonly sender: Sender;
+  readonly streams = new Map<number, Stream>();
+  /** False once closed or closing: no frame is looked at any more. */
+  reading = true;
+  /** GOAWAY was sent or received. */
+  draining = false;
+  closed = false;
+  /** The clock when the chunk that is being handled arrived: one reading for many calls. */
+  nowMs: number;
+  peerConcurrentStreamsMax = Number.POSITIVE_INFINITY;
+  nextStreamId = 1;
+  readonly #isServer: boolean;
+  readonly #clock: Clock;
+  readonly #limits: TransportLimits;
+  readonly #owner: ConnectionOwner;
+  readonly #decoder: HpackDecoder;
+  readonly #reader: FrameReader;
+  readonly #guard: FloodGuard;
+  #lastPeerStreamId = 0;
+  #goawayLastId = streamIdMax;
+  #openBlock: OpenBlock | undefined;
+  #settingsSeen = false;
+  #settingsAcked = false;
+  #receiveWindow = 65_535;
+  #receiveDebt = 0;
+  #pausedBytes = 0;
+  // Streams we reset, in a ring: frames already under way to them are not violations.
+  readonly #resetIds = new Set<number>();
+  #keepaliveTimer: Timer | undefined;
+  #lingerTimer: Timer | undefined;
+  #awaitingPong = false;
+  #lastReceivedMs = 0;
+  #readPaused = false;
+
+  constructor(
+    socket: ByteStream,
+    clock: Clock,
+    limits: TransportLimits,
+    isServer: boolean,
+    owner: ConnectionOwner,
+  ) {
+    this.socket = socket;
+    this.#clock = clock;
+    this.#limits = limits;
+    this.#isServer = isServer;
+    this.#owner = owner;
+    this.nowMs = clock.nowMs();
+    this.#lastReceivedMs = this.nowMs;
+    this.sender = new Sender(socket, clock, limits, this);
+    this.#decoder = new HpackDecoder(limits.headerListBytesMax);
+    this.#reader = new FrameReader(this);
+    this.#guard = new FloodGuard(limits);
+  }
+
+  /** True once the peer's first SETTINGS arrived. */
+  get settled(): boolean {
+    return this.#settingsSeen;
+  }
+
+  /** Sends our SETTINGS (a client has sent the preface before). */
+  start(): void {
+    const limits = this.#limits;
+    const settings: Array<readonly [number, number]> = [
+      [settingInitialWindowSize, limits.streamWindowBytes],
+      [settingMaxHeaderListSize, limits.headerListBytesMax],
+    ];
+    if (this.#isServer) settings.push([settingMaxConcurrentStreams, limits.concurrentStreamsMax]);
+    else settings.push([settingEnablePush, 0]);
+    this.sender.sendSettings(settings);
+    const more = limits.connectionWindowBytes - this.#receiveWindow;
+    if (more > 0) {
+      this.sender.sendWindowUpdate(0, more);
+      this.#receiveWindow += more;
+    }
+    this.#armKeepalive(limits.keepaliveIntervalMs);
+  }
+
+  /** Client: a new stream, in the table; undefined if there are no identifiers left. */
+  openStream(): Stream | undefined {
+    if (this.nextStreamId > streamIdMax || this.draining || this.closed) return undefined;
+    const stream = this.#newStream(this.nextStreamId);
+    this.nextStreamId += 2;
+    return stream;
+  }
+
+  /** Ends a stream by RST_STREAM; its owner is not told. */
+  resetStream(stream: Stream, code: number): void {
+    if (stream.closed || this.closed) return;
+    this.sender.sendReset(stream.id, code);
+    this.#rememberReset(stream.id);
+    this.#remove(stream);
+  }
+
+  /** The owner stops taking DATA of this stream: the peer may fill the window, no more. */
+  pauseStream(stream: Stream): void {
+    stream.paused = true;
+  }
+
+  /** The owner goes on; what it held back counts as taken. */
+  resumeStream(stream: Stream): void {
+    stream.paused = false;
+    if (stream.closed) return;
+    this.#payStreamDebt(stream);
+  }
+
+  /** How many bytes owners hold back changed; they count against the connection's window. */
+  countPaused(bytes: number): void {
+    this.#pausedBytes += bytes;
+    if (!this.closed) this.#payConnectionDebt();
+  }
+
+  /** Takes no more streams, lets those that run end, then closes. */
+  drain(): void {
+    if (this.closed || this.draining) return;
+    this.draining = true;
+    // Two GOAWAYs a round trip apart, so that no request that is already under way is lost.
+    this.sender.sendGoaway(streamIdMax, ErrorCode.NO_ERROR, 'graceful_stop');
+    this.sender.sendPing(false, drainPing, 0);
+    this.#lingerTimer = this.#clock.after(lingerMs, () => this.#drainNow());
+  }
+
+  /** Client: opens no more streams, closes when those that run have ended. */
+  drainClient(): void {
+    if (this.closed) return;
+    this.draining = true;
+    this.sender.sendGoaway(0, ErrorCode.NO_ERROR, '');
+    this.#closeIfDrained();
+  }
+
+  /** Ends the connection with GOAWAY; streams are aborted. */
+  fail(code: number, message: string, error?: Error): void {
+    if (this.closed) return;
+    this.sender.sendGoaway(this.#lastPeerStreamId, code, message);
+    this.sender.flush();
+    this.#shut(error);
+    this.socket.end();
+    // The socket is read to the end meanwhile: closing it unread would destroy the GOAWAY.
+    this.#lingerTimer = this.#clock.after(lingerMs, () => this.socket.destroy());
+  }
+
+  /** Closes at once. */
+  destroy(error?: Error): void {
+    if (this.closed) return;
+    this.#shut(error);
+    this.socket.destroy(error);
+  }
+
+  // ByteStreamHandler
+
+  onData(chunk: Buffer): void {
+    if (!this.reading) return;
+    this.nowMs = this.#clock.nowMs();
+    this.#lastReceivedMs = this.nowMs;
+    try {
+      this.#reader.push(chunk);
+    } catch (error) {
+      if (!(error instanceof ConnectionError)) throw error;
+      this.fail(error.code, error.message, error);
+    }
+  }
+
+  onEnd(): void {
+    // Half-closed TCP is of no use to HTTP/2: replies could not be flow controlled.
+    if (this.closed) {
+      this.socket.destroy();
+      return;
+    }
+    this.sender.flush();
+    this.#shut(undefined);
+    this.socket.end();
+    this.#lingerTimer = this.#clock.after(lingerMs, () => this.socket.destroy());
+  }
+
+  onDrain(): void {
+    this.sender.onSocketDrain();
+  }
+
+  onClose(error: Error | undefined): void {
+    this.#lingerTimer?.cancel();
+    this.#shut(error);
+  }
+
+  // SenderHost
+
+  onLocalEnd(stream: Stream): void {
+    if (stream.remoteEnded) {
+      this.#remove(stream);
+    } else if (this.#isServer) {
+      // Section 8.1: the reply is complete, the rest of the request is not wanted.
+      this.resetStream(stream, ErrorCode.NO_ERROR);
+    }
+  }
+
+  onOverload(): void {
+    this.destroy(new Error('the peer does not read: too much is waiting to be sent'));
+  }
+
+  onFlushed(socketBacklogBytes: number): void {
+    if (!this.#isServer) return; // two ends that both stop reading would never go on
+    const full = socketBacklogBytes > readPauseBytes(this.#limits);
+    if (full === this.#readPaused) return;
+    this.#readPaused = full;
+    if (full) this.socket.pause();
+    else this.socket.resume();
+  }
+
+  // FrameSink
+
+  onFrame(
+    type: number,
+    flags: number,
+    streamId: number,
+    from: Buffer,
+    start: number,
+    end: number,
+  ): void {
+    if (this.#openBlock !== undefined && type !== frameContinuation) {
+      throw protocolError('a header block was interrupted');
+    }
+    if (!this.#settingsSeen && type !== frameSettings) {
+      throw protocolError('the first frame is not SETTINGS');
+    }
+    switch (type) {
+      case frameData:
+        this.#onDataFrame(flags, streamId, from, start, end);
+        break;
+      case frameHeaders:
+        this.#onHeaders(flags, streamId, from, start, end);
+        break;
+      case frameContinuation:
+        this.#onContinuation(flags, streamId, from, start, end);
+        break;
+      case frameWindowUpdate:
+        this.#onWindowUpdate(streamId, from, start, end);
+        break;
+      case frameRstStream:
+        this.#onReset(streamId, from, start, end);
+        break;
+      case frameSettings:
+        this.#onSettings(flags, streamId, from, start, end);
+        break;
+      case framePing:
+        this.#onPing(flags, streamId, from, start, end);
+        break;
+      case frameGoaway:
+        this.#onGoaway(streamId, from, start, end);
+        break;
+      case framePriority:
+        this.#onPriority(streamId, from, start, end);
+        break;
+      case framePushPromise:
+        throw protocolError('PUSH_PROMISE');
+      default:
+        this.#guard.countControl(this.nowMs); // section 4.1: unknown types are ignored
+    }
+  }
+
+  #onDataFrame(flags: number, id: number, from: Buffer, start: number, end: number): void {
+    const frameBytes = end - start;
+    this.#receiveWindow -= frameBytes;
+    if (this.#receiveWindow < 0) {
+      throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'connection window exceeded');
+    }
+    this.#receiveDebt += frameBytes;
+    this.#payConnectionDebt();
+    let dataStart = start;
+    let dataEnd = end;
+    if ((flags & flagPadded) !== 0) {
+      const padding = frameBytes === 0 ? 0 : (from[start] as number) + 1;
+      if (padding > frameBytes || frameBytes === 0) throw protocolError('padding too long');
+      dataStart = start + 1;
+      dataEnd = end - padding + 1;
+    }
+    const stream = this.streams.get(id);
+    if (stream === undefined) {
+      this.#onUnknownStream(id, 'DATA');
+      this.#guard.countControl(this.nowMs);
+      if (!this.#resetIds.has(id)) this.sender.sendReset(id, ErrorCode.STREAM_CLOSED);
+      return;
+    }
+    if (stream.remoteEnded) {
+      this.#streamError(stream, ErrorCode.STREAM_CLOSED);
+      return;
+    }
+    stream.receiveWindow -= frameBytes;
+    if (stream.receiveWindow < 0) {
+      this.#streamError(stream, ErrorCode.FLOW_CONTROL_ERROR);
+      return;
+    }
+    const endStream = (flags & flagEndStream) !== 0;
+    const dataBytes = dataEnd - dataStart;
+    if (dataBytes === 0 && !endStream) this.#guard.countControl(this.nowMs);
+    stream.bodyBytes += dataBytes;
+    if (!this.#lengthFits(stream, endStream)) {
+      this.#streamError(stream, ErrorCode.PROTOCOL_ERROR);
+      return;
+    }
+    stream.receiveDebt += frameBytes;
+    if (endStream) this.#endRemote(stream);
+    stream.owner?.onData(from, dataStart, dataEnd, endStream);
+    if (!endStream && !stream.closed) this.#payStreamDebt(stream);
+  }
+
+  #onHeaders(flags: number, id: number, from: Buffer, start: number, end: number): void {
+    if (id === 0) throw protocolError('HEADERS on stream 0');
+    let blockStart = start;
+    let blockEnd = end;
+    if ((flags & flagPadded) !== 0) {
+      if (end === start) throw frameSizeError('HEADERS');
+      blockEnd -= from[start] as number;
+      blockStart += 1;
+    }
+    let selfDependent = false;
+    if ((flags & flagPriority) !== 0) {
+      if (blockStart + 5 > end) throw frameSizeError('HEADERS');
+      selfDependent = (readU32(from, blockStart) & streamIdMax) === id;
+      blockStart += 5;
+    }
+    if (blockStart > blockEnd) throw protocolError('padding too long');
+    const endStream = (flags & flagEndStream) !== 0;
+    if ((flags & flagEndHeaders) !== 0) {
+      this.#onBlock(id, from, blockStart, blockEnd, endStream, selfDependent);
+      return;
+    }
+    const part = Buffer.from(from.subarray(blockStart, blockEnd));
+    this.#openBlock = { streamId: id, endStream, selfDependent, parts: [part], bytes: part.length };
+    this.#checkBlockBytes(this.#openBlock);
+  }
+
+  #onContinuation(flags: number, id: number, from: Buffer, start: number, end: number): void {
+    const open = this.#openBlock;
+    if (open === undefined || open.streamId !== id) {
+      throw protocolError('CONTINUATION without HEADERS');
+    }
+    this.#guard.countControl(this.nowMs);
+    open.parts.push(Buffer.from(from.subarray(start, end)));
+    open.bytes += end - start;
+    this.#checkBlockBytes(open);
+    if ((flags & flagEndHeaders) === 0) return;
+    this.#openBlock = undefined;
+    const block = Buffer.concat(open.parts, open.bytes);
+    this.#onBlock(id, block, 0, block.length, open.endStream, open.selfDependent);
+  }
+
+  #checkBlockBytes(open: OpenBlock): void {
+    if (open.bytes <= this.#limits.headerBlockBytesMax) return;
+    throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'header block too long');
+  }
+
+  #onBlock(
+    id: number,
+    from: Buffer,
+    start: number,
+    end: number,
+    endStream: boolean,
+    selfDependent: boolean,
+  ): void {
+    const block = this.#decoder.decode(from, start, end);
+    const stream = this.streams.get(id);
+    if (stream !== undefined) {
+      this.#onLaterBlock(stream, block, endStream, selfDependent);
+      return;
+    }
+    if (!this.#isServer || (id & 1) === 0 || id <= this.#lastPeerStreamId) {
+      this.#onUnknownStream(id, 'HEADERS');
+      this.#guard.countControl(this.nowMs);
+      if (this.#isServer && !this.#resetIds.has(id)) {
+        throw new ConnectionError(ErrorCode.STREAM_CLOSED, 'HEADERS on a closed stream');
+      }
+      return;
+    }
+    if (id > this.#goawayLastId) return; // section 6.8: ignored after GOAWAY
+    this.#lastPeerStreamId = id;
+    if (this.streams.size >= this.#limits.concurrentStreamsMax) {
+      this.#refuse(id, ErrorCode.REFUSED_STREAM);
+      return;
+    }
+    if (block.request === undefined) block.request = parseRequestHead(block.fields);
+    const head = block.request;
+    if (((head.malformed && !block.tooLong) || selfDependent) && !this.closed) {
+      this.#refuse(id, ErrorCode.PROTOCOL_ERROR);
+      return;
+    }
+    const opened = this.#newStream(id);
+    opened.contentLength = head.contentLength;
+    if (!this.#lengthFits(opened, endStream)) {
+      this.#streamError(opened, ErrorCode.PROTOCOL_ERROR);
+      return;
+    }
+    if (endStream) opened.remoteEnded = true;
+    this.#owner.onStream(opened, block, endStream);
+  }
+
+  #onLaterBlock(
+    stream: Stream,
+    block: HeaderBlock,
+    endStream: boolean,
+    selfDependent: boolean,
+  ): void {
+    if (stream.remoteEnded) {
+      this.#streamError(stream, ErrorCode.STREAM_CLOSED);
+      return;
+    }
+    // At the server these can only be trailers; the client's owner knows what it waits for.
+    const wrong = this.#isServer && (!endStream || !validTrailers(block.fields));
+    if (wrong || selfDependent || (endStream && !this.#lengthFits(stream, true))) {
+      this.#streamError(stream, ErrorCode.PROTOCOL_ERROR);
+      return;
+    }
+    if (endStream) this.#endRemote(stream);
+    stream.owner?.onHeaders(block, endStream);
+  }
+
+  #onWindowUpdate(id: number, from: Buffer, start: number, end: number): void {
+    if (end - start !== 4) throw frameSizeError('WINDOW_UPDATE');
+    const bytes = readU32(from, start) & windowBytesMax;
+    if (id === 0) {
+      if (bytes === 0) throw protocolError('WINDOW_UPDATE of 0');
+      if (!this.sender.grow(undefined, bytes)) {
+        throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'window above 2^31-1');
+      }
+      return;
+    }
+    const stream = this.streams.get(id);
+    if (stream === undefined) {
+      this.#onUnknownStream(id, 'WINDOW_UPDATE');
+    } else if (bytes === 0) {
+      this.#streamError(stream, ErrorCode.PROTOCOL_ERROR);
+    } else if (!this.sender.grow(stream, bytes)) {
+      this.#streamError(stream, ErrorCode.FLOW_CONTROL_ERROR);
+    }
+  }
+
+  #onReset(id: number, from: Buffer, start: number, end: number): void {
+    if (end - start !== 4) throw frameSizeError('RST_STREAM');
+    const stream = this.streams.get(id);
+    if (this.#isServer) this.#guard.countReset(this.nowMs);
+    if (stream === undefined) {
+      this.#onUnknownStream(id, 'RST_STREAM');
+      return;
+    }
+    const code = readU32(from, start);
+    this.#abort(stream, code, code === ErrorCode.REFUSED_STREAM ? 'refused' : 'reset');
+  }
+
+  #onSettings(flags: number, id: number, from: Buffer, start: number, end: number): void {
+    if (id !== 0) throw protocolError('SETTINGS on a stream');
+    if ((flags & flagAck) !== 0) {
+      if (end !== start) throw frameSizeError('SETTINGS');
+      this.#settingsAcked = true;
+      return;
+    }
+    if ((end - start) % 6 !== 0) throw frameSizeError('SETTINGS');
+    this.#guard.countControl(this.nowMs);
+    this.#settingsSeen = true;
+    for (let at = start; at < end; at += 6) {
+      this.#onSetting(readU32(from, at) >>> 16, readU32(from, at + 2));
+    }
+    this.sender.sendSettingsAck();
+    this.#owner.onSettings();
+  }
+
+  #onSetting(setting: number, value: number): void {
+    if (setting === settingHeaderTableSize) {
+      this.sender.encoder.limitTable(value);
+    } else if (setting === settingEnablePush) {
+      if (value > 1 || (value === 1 && !this.#isServer)) throw protocolError('ENABLE_PUSH');
+    } else if (setting === settingMaxConcurrentStreams) {
+      this.peerConcurrentStreamsMax = value;
+    } else if (setting === settingInitialWindowSize) {
+      if (value > windowBytesMax) {
+        throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'INITIAL_WINDOW_SIZE');
+      }
+      this.sender.changeInitialWindow(value, this.streams.values());
+    } else if (setting === settingMaxFrameSize) {
+      // We never send more than the smallest value permitted here.
+      if (value < frameBytesMax || value > 0xff_ffff) throw protocolError('MAX_FRAME_SIZE');
+    }
+  }
+
+  #onPing(flags: number, id: number, from: Buffer, start: number, end: number): void {
+    if (id !== 0) throw protocolError('PING on a stream');
+    if (end - start !== 8) throw frameSizeError('PING');
+    if ((flags & flagAck) !== 0) {
+      this.#awaitingPong = false;
+      if (drainPing.equals(from.subarray(start, end)) && this.draining) this.#drainNow();
+      return;
+    }
+    this.#guard.countControl(this.nowMs);
+    if (this.#isServer) {
+      this.#guard.countPing(this.nowMs, this.sender.sentSincePing);
+      this.sender.sentSincePing = false;
+    }
+    this.sender.sendPing(true, from, start);
+  }
+
+  #onGoaway(id: number, from: Buffer, start: number, end: number): void {
+    if (id !== 0) throw protocolError('GOAWAY on a stream');
+    if (end - start < 8) throw frameSizeError('GOAWAY');
+    this.#guard.countControl(this.nowMs);
+    const lastStreamId = readU32(from, start) & streamIdMax;
+    const debug = from.toString('latin1', start + 8, Math.min(end, start + 8 + 256));
+    if (!this.#isServer) {
+      this.draining = true;
+      for (const stream of [...this.streams.values()]) {
+        if (stream.id > lastStreamId) this.#abort(stream, ErrorCode.REFUSED_STREAM, 'refused');
+      }
+    } else {
+      // The client opens no more streams; those that run may end.
+      this.draining = true;
+      this.#goawayLastId = this.#lastPeerStreamId;
+    }
+    this.#owner.onGoaway(lastStreamId, readU32(from, start + 4), debug);
+    this.#closeIfDrained();
+  }
+
+  #onPriority(id: number, from: Buffer, start: number, end: number): void {
+    if (id === 0) throw protocolError('PRIORITY on stream 0');
+    this.#guard.countControl(this.nowMs);
+    const wrongSize = end - start !== 5;
+    if (!wrongSize && (readU32(from, start) & streamIdMax) !== id) return; // ignored, see head
+    const code = wrongSize ? ErrorCode.FRAME_SIZE_ERROR : ErrorCode.PROTOCOL_ERROR;
+    const stream = this.streams.get(id);
+    if (stream !== undefined) this.#streamError(stream, code);
+    else this.#refuse(id, code);
+  }
+
+  /** Frames other than PRIORITY on a stream that was never opened break the protocol (5.1). */
+  #onUnknownStream(id: number, what: string): void {
+    const fromPeer = (id & 1) === (this.#isServer ? 1 : 0);
+    const idle = fromPeer ? id > this.#lastPeerStreamId : this.#isServer || id >= this.nextStreamId;
+    if (id === 0 || idle) throw protocolError(`${what} on an idle stream`);
+  }
+
+  #lengthFits(stream: Stream, endStream: boolean): boolean {
+    const declared = stream.contentLength;
+    if (declared < 0) return true;
+    return endStream ? stream.bodyBytes === declared : stream.bodyBytes <= declared;
+  }
+
+  #newStream(id: number): Stream {
+    // Until our SETTINGS are acknowledged the peer may go by the default window.
+    const window = this.#settingsAcked
+      ? this.#limits.streamWindowBytes
+      : Math.max(this.#limits.streamWindowBytes, 65_535);
+    const stream = new Stream(id, this.sender.initialWindow, window);
+    this.streams.set(id, stream);
+    return stream;
+  }
+
+  #endRemote(stream: Stream): void {
+    stream.remoteEnded = true;
+    if (stream.localEnded) this.#remove(stream);
+  }
+
+  #remove(stream: Stream): void {
+    if (stream.closed) return;
+    stream.closed = true;
+    this.streams.delete(stream.id);
+    if (stream.queuedBytes > 0) this.sender.drop(stream);
+    this.#owner.onStreamGone();
+    if (this.draining) this.#closeIfDrained();
+  }
+
+  #abort(stream: Stream, code: number, reason: AbortReason): void {
+    this.#remove(stream);
+    stream.owner?.onAbort(code, reason);
+  }
+
+  #streamError(stream: Stream, code: number): void {
+    if (this.#isServer) this.#guard.countReset(this.nowMs);
+    this.sender.sendReset(stream.id, code);
+    this.#rememberReset(stream.id);
+    this.#abort(stream, code, 'violation');
+  }
+
+  #refuse(id: number, code: number): void {
+    this.#guard.countReset(this.nowMs);
+    this.sender.sendReset(id, code);
+    this.#rememberReset(id);
+  }
+
+  #rememberReset(id: number): void {
+    this.#resetIds.add(id);
+    if (this.#resetIds.size <= resetMemoryStreams) return;
+    for (const oldest of this.#resetIds) {
+      this.#resetIds.delete(oldest);
+      break;
+    }
+  }
+
+  #payConnectionDebt(): void {
+    if (this.#receiveDebt * 2 < this.#limits.connectionWindowBytes) return;
+    // What paused streams hold is bounded by one more connection window; then everyone waits.
+    if (this.#pausedBytes > this.#limits.connectionWindowBytes) return;
+    this.sender.sendWindowUpdate(0, this.#receiveDebt);
+    this.#receiveWindow += this.#receiveDebt;
+    this.#receiveDebt = 0;
+  }
+
+  #payStreamDebt(stream: Stream): void {
+    if (stream.paused || stream.remoteEnded) return;
+    if (stream.receiveDebt * 2 < this.#limits.streamWindowBytes) return;
+    this.sender.sendWindowUpdate(stream.id, stream.receiveDebt);
+    stream.receiveWindow += stream.receiveDebt;
+    stream.receiveDebt = 0;
+  }
+
+  #drainNow(): void {
+    this.#lingerTimer?.cancel();
+    if (this.closed || this.#goawayLastId !== streamIdMax) return;
+    this.#goawayLastId = this.#lastPeerStreamId;
+    if (this.#isServer) this.sender.sendGoaway(this.#goawayLastId, ErrorCode.NO_ERROR, '');
+    this.#closeIfDrained();
+  }
+
+  #closeIfDrained(): void {
+    if (this.closed || this.streams.size > 0) return;
+    if (this.#isServer && this.#goawayLastId === streamIdMax) return;
+    // After the turn: the last reply is still in the output, and the caller still on the stack.
+    this.#clock.afterTurn(() => {
+      if (this.closed || this.streams.size > 0) return;
+      this.sender.flush();
+      this.#shut(undefined);
+      this.socket.end();
+      this.#lingerTimer = this.#clock.after(lingerMs, () => this.socket.destroy());
+    });
+  }
+
+  #armKeepalive(delayMs: number): void {
+    if (!Number.isFinite(delayMs) || delayMs <= 0) return;
+    this.#keepaliveTimer = this.#clock.after(delayMs, () => this.#keepalive());
+  }
+
+  #keepalive(): void {
+    const idleMs = this.#clock.nowMs() - this.#lastReceivedMs;
+    const limits = this.#limits;
+    if (idleMs < limits.keepaliveIntervalMs) {
+      this.#awaitingPong = false;
+      this.#armKeepalive(limits.keepaliveIntervalMs - idleMs);
+    } else if (this.#awaitingPong) {
+      this.destroy(new Error('keepalive ping was not answered'));
+    } else {
+      this.#awaitingPong = true;
+      this.sender.sendPing(false, keepalivePing, 0);
+      this.#armKeepalive(limits.keepaliveTimeoutMs);
+    }
+  }
+
+  /** Everything but the socket. */
+  #shut(error: Error | undefined): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.reading = false;
+    this.#keepaliveTimer?.cancel();
+    this.#lingerTimer?.cancel();
+    this.sender.close();
+    if (this.#readPaused) this.socket.resume();
+    for (const stream of [...this.streams.values()]) {
+      this.#abort(stream, ErrorCode.CANCEL, 'connection');
+    }
+    this.#owner.onClosed(error);
+  }
+}
+
+function readPauseBytes(limits: TransportLimits): number {
+  return Math.min(readPauseBacklogBytes, limits.connectionBacklogBytesMax / 2);
+}
+
+function protocolError(what: string): ConnectionError {
+  return new ConnectionError(ErrorCode.PROTOCOL_ERROR, what);
+}
+
+function frameSizeError(what: string): ConnectionError {
+  return new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, `${what} of a wrong size`);
+}

@@ -1,0 +1,59 @@
+/**
+ * Limits on what costs the sender nothing and us something: resets (CVE-2023-44487), control
+ * frames (CVE-2019-9512, -9515, -9518), and keepalive pings as grpc-go polices them.
+ */
+
+import { ConnectionError, ErrorCode } from './frames.js';
+import { pingStrikesMax } from './limits.js';
+import type { TransportLimits } from './types.js';
+
+/** Counts of one connection in the current second. */
+export class FloodGuard {
+  readonly #limits: TransportLimits;
+  #secondStartMs = 0;
+  #resets = 0;
+  #controls = 0;
+  #lastPingMs = Number.NEGATIVE_INFINITY;
+  #pingStrikes = 0;
+
+  constructor(limits: TransportLimits) {
+    this.#limits = limits;
+  }
+
+  /** An RST_STREAM from the peer, or one that its malformed stream made us send. */
+  countReset(nowMs: number): void {
+    this.#roll(nowMs);
+    if (++this.#resets > this.#limits.resetsPerSecondMax) throw calm('too many resets');
+  }
+
+  /** SETTINGS, PING, PRIORITY, CONTINUATION, empty DATA, and frames on closed streams. */
+  countControl(nowMs: number): void {
+    this.#roll(nowMs);
+    if (++this.#controls > this.#limits.controlFramesPerSecondMax) {
+      throw calm('too many control frames');
+    }
+  }
+
+  /** A PING at a server. `sentSince`: we sent HEADERS or DATA since the last one. */
+  countPing(nowMs: number, sentSince: boolean): void {
+    const tooEarly = nowMs - this.#lastPingMs < this.#limits.keepaliveMinTimeMs;
+    this.#lastPingMs = nowMs;
+    if (sentSince) {
+      this.#pingStrikes = 0;
+      this.#lastPingMs = Number.NEGATIVE_INFINITY;
+    } else if (tooEarly && ++this.#pingStrikes > pingStrikesMax) {
+      throw calm('too_many_pings');
+    }
+  }
+
+  #roll(nowMs: number): void {
+    if (nowMs - this.#secondStartMs < 1000) return;
+    this.#secondStartMs = nowMs;
+    this.#resets = 0;
+    this.#controls = 0;
+  }
+}
+
+function calm(what: string): ConnectionError {
+  return new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, what);
+}

@@ -1,0 +1,59 @@
+/**
+ * Every bound of the transport with its unit and the reason for its value. What happens at each
+ * of them is said at the field of `TransportLimits` (types.ts) and in docs/limits.md.
+ */
+
+import { grpcOverheadBytes, requestBytesMaxDefault } from '../common/index.js';
+import type { TransportLimits } from './types.js';
+
+/** What a server uses unless told otherwise. */
+export const transportLimitsDefault: TransportLimits = {
+  // As etcd: --max-request-bytes plus 512 KiB.
+  receiveMessageBytesMax: requestBytesMaxDefault + grpcOverheadBytes,
+  // etcd says 2^32-1. A stream costs about 1 KiB here, so this is 100 MB a connection at worst,
+  // and still ten times the watch streams of the largest client seen.
+  concurrentStreamsMax: 100_000,
+  // A token of the largest permitted size is below 16 KiB; grpc-go's own default is 16 MiB.
+  headerListBytesMax: 64 * 1024,
+  // HPACK seldom makes a block longer than its list, but may (Huffman is optional).
+  headerBlockBytesMax: 64 * 1024,
+  // A client that cancels a thousand calls at once is normal, ten thousand a second is an attack.
+  resetsPerSecondMax: 5_000,
+  // A PING for each of a thousand round trips a second is more than any BDP estimator sends.
+  controlFramesPerSecondMax: 2_000,
+  handshakeTimeoutMs: 10_000,
+  // One message of the largest size fits a stream's window: no round trip inside a request.
+  streamWindowBytes: 4 * 1024 * 1024,
+  // Also the most that all paused streams of a connection hold before the peer has to wait.
+  connectionWindowBytes: 16 * 1024 * 1024,
+  streamBacklogHighWaterBytes: 256 * 1024,
+  // Checked before a message is added, so one reply of any size passes.
+  connectionBacklogBytesMax: 256 * 1024 * 1024,
+  // etcd's --grpc-keepalive-interval, -timeout and -min-time.
+  keepaliveIntervalMs: 7_200_000,
+  keepaliveTimeoutMs: 20_000,
+  keepaliveMinTimeMs: 5_000,
+};
+
+/** RFC 9113 section 4.2: the smallest permitted, and what we advertise and send. */
+export const frameBytesMax = 16_384;
+/** RFC 7541: the dynamic table size both sides start with; we never advertise another. */
+export const headerTableBytes = 4_096;
+/** The largest value of a window (RFC 9113 section 6.9.1). */
+export const windowBytesMax = 0x7fff_ffff;
+/** The largest stream identifier. */
+export const streamIdMax = 0x7fff_ffff;
+/** Messages up to this are copied into the output, longer ones are written by reference. */
+export const copyBytesMax = 2_048;
+/** Socket backlog above which queued DATA waits for the socket. */
+export const socketBacklogHighWaterBytes = 1024 * 1024;
+/** Socket backlog above which the server stops reading requests from that connection. */
+export const readPauseBacklogBytes = 8 * 1024 * 1024;
+/** Replies above this are not compressed even for a client that asked: it would stall the loop. */
+export const compressBytesMax = 1024 * 1024;
+/** Body of a plain HTTP request over HTTP/2; the gateway's JSON is base64, so 4/3 and some. */
+export const httpBodyBytesMax = 4 * 1024 * 1024;
+/** grpc-go's patience with pings that come too early. */
+export const pingStrikesMax = 2;
+/** Streams we reset are remembered, so that frames already under way to us are ignored. */
+export const resetMemoryStreams = 1_024;

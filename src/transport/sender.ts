@@ -1,0 +1,528 @@
+/**
+ * The sending half of a connection: HPACK encoder, output, the windows the peer granted, and who
+ * may send next. Small things go straight into the output; what does not fit a window, or would
+ * pile up behind a full socket, waits in its stream's queue. Streams that could send if only the
+ * connection let them take turns, one frame each, so that a large reply delays nobody.
+ */
+
+import type { ByteStream, Clock } from '../common/index.js';
+import { emptyBytes } from '../common/index.js';
+import {
+  ConnectionError,
+  ErrorCode,
+  flagAck,
+  flagEndHeaders,
+  flagEndStream,
+  frameContinuation,
+  frameData,
+  frameGoaway,
+  frameHeaderBytes,
+  frameHeaders,
+  framePing,
+  frameRstStream,
+  frameSettings,
+  frameWindowUpdate,
+  writeFrameHeader,
+  writeU32,
+} from './frames.js';
+import type { HeaderField } from './header-field.js';
+import { HeaderTemplate, HpackEncoder } from './hpack-encode.js';
+import {
+  copyBytesMax,
+  frameBytesMax,
+  socketBacklogHighWaterBytes,
+  windowBytesMax,
+} from './limits.js';
+import { Output } from './output.js';
+import type { Stream, StreamEnd } from './stream.js';
+import { type Flushable, type TurnFlusher, turnFlusherOf } from './turn-flusher.js';
+import type { TransportLimits } from './types.js';
+
+/** gRPC's prefix of a message: a flag and four bytes of length. */
+const messagePrefixBytes = 5;
+
+/** What the sender tells its connection. */
+export interface SenderHost {
+  /** END_STREAM is in the output. */
+  onLocalEnd(stream: Stream): void;
+  /** More is unsent than `connectionBacklogBytesMax`. */
+  onOverload(): void;
+  /** The output was handed to the socket. */
+  onFlushed(socketBacklogBytes: number): void;
+}
+
+/** Sends frames on one connection. */
+export class Sender implements Flushable {
+  readonly output = new Output();
+  readonly encoder = new HpackEncoder();
+  /** The connection's window, in bytes. */
+  window = 65_535;
+  /** Window that new streams start with. */
+  initialWindow = 65_535;
+  /** HEADERS or DATA left since this was last cleared. */
+  sentSincePing = false;
+  readonly #socket: ByteStream;
+  readonly #host: SenderHost;
+  readonly #limits: TransportLimits;
+  readonly #flusher: TurnFlusher;
+  #flushAsked = false;
+  #socketBacklog = 0;
+  #queuedBytes = 0;
+  #readyHead: Stream | undefined;
+  #readyTail: Stream | undefined;
+  #pumping = false;
+  #closed = false;
+  #scratch = Buffer.alloc(0);
+
+  constructor(socket: ByteStream, clock: Clock, limits: TransportLimits, host: SenderHost) {
+    this.#socket = socket;
+    this.#limits = limits;
+    this.#host = host;
+    this.#flusher = turnFlusherOf(clock);
+  }
+
+  /** Bytes not handed to the network yet, queues included. */
+  get backlogBytes(): number {
+    return this.#queuedBytes + this.output.bytes + this.#socketBacklog;
+  }
+
+  /**
+   * Writes a header block; HEADERS and, if it is long, CONTINUATION. `more`: fields after those of
+   * `fields` that have a template of their own.
+   */
+  sendHeaders(
+    stream: Stream,
+    fields: readonly HeaderField[] | HeaderTemplate,
+    endStream: boolean,
+    more?: HeaderTemplate,
+  ): void {
+    if (this.#closed || stream.closed) return;
+    let block =
+      fields instanceof HeaderTemplate
+        ? this.encoder.encodeTemplate(fields)
+        : this.encoder.encode(fields);
+    if (more !== undefined) {
+      // Copied first: the encoder may be using the same memory for both.
+      const length = store(block, this.#blockScratch(block.length), 0);
+      const rest = this.encoder.encodeTemplate(more);
+      const joined = this.#blockScratch(length + rest.length);
+      block = joined.subarray(0, store(rest, joined, length));
+    }
+    this.#writeBlock(stream.id, block, endStream);
+    if (endStream) this.#ended(stream);
+  }
+
+  /**
+   * A whole unary reply in one piece: head, message (`first` and `rest`), trailers. False if it
+   * must take the long way (windows, size, or a template that is not in the dynamic table yet):
+   * then nothing was sent.
+   */
+  tryUnary(
+    stream: Stream,
+    head: HeaderTemplate,
+    first: Uint8Array,
+    rest: readonly Uint8Array[],
+    trailers: HeaderTemplate,
+  ): boolean {
+    const version = this.encoder.version;
+    const messageBytes = totalBytes(first, rest);
+    const dataBytes = messageBytes + messagePrefixBytes;
+    if (head.version !== version || trailers.version !== version) return false;
+    if (!this.#fitsInline(stream, dataBytes)) return false;
+    const headBytes = head.bytes;
+    const trailerBytes = trailers.bytes;
+    const total = 3 * frameHeaderBytes + headBytes.length + dataBytes + trailerBytes.length;
+    let at = this.output.reserve(total);
+    const buffer = this.output.buffer;
+    const id = stream.id;
+    writeFrameHeader(buffer, at, headBytes.length, frameHeaders, flagEndHeaders, id);
+    at = store(headBytes, buffer, at + frameHeaderBytes);
+    at = this.#storeMessage(stream, at, 0, messageBytes, first, rest, false);
+    const flags = flagEndHeaders | flagEndStream;
+    writeFrameHeader(buffer, at, trailerBytes.length, frameHeaders, flags, id);
+    store(trailerBytes, buffer, at + frameHeaderBytes);
+    this.sentSincePing = true;
+    this.askFlush();
+    this.#ended(stream);
+    return true;
+  }
+
+  /**
+   * One gRPC message (`first` and `rest`) as one DATA frame, copied; with `endStream`, the last.
+   * False if it does not fit now: then nothing was sent, and the caller queues it.
+   */
+  tryMessage(
+    stream: Stream,
+    flag: number,
+    first: Uint8Array,
+    rest: readonly Uint8Array[],
+    endStream: boolean,
+  ): boolean {
+    if (this.#closed || stream.closed) return true;
+    const messageBytes = totalBytes(first, rest);
+    const dataBytes = messageBytes + messagePrefixBytes;
+    if (!this.#fitsInline(stream, dataBytes)) return false;
+    const at = this.output.reserve(frameHeaderBytes + dataBytes);
+    this.#storeMessage(stream, at, flag, messageBytes, first, rest, endStream);
+    this.sentSincePing = true;
+    this.askFlush();
+    if (endStream) this.#ended(stream);
+    return true;
+  }
+
+  /** Queues a message and sends what may be sent of it. Ownership of the pieces passes. */
+  queueMessage(stream: Stream, flag: number, first: Uint8Array, rest: readonly Uint8Array[]): void {
+    const prefix = Buffer.allocUnsafe(messagePrefixBytes);
+    prefix[0] = flag;
+    writeU32(prefix, 1, totalBytes(first, rest));
+    this.queue(stream, prefix);
+    this.queue(stream, first);
+    for (const part of rest) this.queue(stream, part);
+    this.push(stream);
+  }
+
+  /** Queues DATA; ownership of `chunk` passes. `push` sends what may be sent. */
+  queue(stream: Stream, chunk: Uint8Array): void {
+    if (this.#closed || stream.closed || chunk.length === 0) return;
+    if (this.backlogBytes > this.#limits.connectionBacklogBytesMax) {
+      this.#host.onOverload();
+      return;
+    }
+    if (stream.queue === undefined) stream.queue = [];
+    stream.queue.push(chunk);
+    stream.queuedBytes += chunk.length;
+    this.#queuedBytes += chunk.length;
+  }
+
+  /** Sends what is queued on `stream` as far as the windows and the socket let it. */
+  push(stream: Stream): void {
+    if (this.#closed || stream.closed) return;
+    this.#makeReady(stream);
+    this.#pump();
+  }
+
+  /** Ends our side of the stream once its queue is empty. */
+  end(stream: Stream, end: StreamEnd): void {
+    if (this.#closed || stream.closed || stream.localEnded) return;
+    stream.end = end;
+    this.push(stream);
+  }
+
+  /** Drops what is queued on a stream that is gone. */
+  drop(stream: Stream): void {
+    this.#queuedBytes -= stream.queuedBytes;
+    stream.queue = undefined;
+    stream.queuedBytes = 0;
+    stream.end = undefined;
+  }
+
+  /** WINDOW_UPDATE of the connection (`stream` undefined) or of a stream; false: overflow. */
+  grow(stream: Stream | undefined, bytes: number): boolean {
+    if (stream === undefined) {
+      if (this.window + bytes > windowBytesMax) return false;
+      this.window += bytes;
+    } else {
+      if (stream.sendWindow + bytes > windowBytesMax) return false;
+      stream.sendWindow += bytes;
+      if (stream.queuedBytes > 0) this.#makeReady(stream);
+    }
+    this.#pump();
+    return true;
+  }
+
+  /** SETTINGS_INITIAL_WINDOW_SIZE: all open streams change by the difference (6.9.2). */
+  changeInitialWindow(size: number, streams: Iterable<Stream>): void {
+    const difference = size - this.initialWindow;
+    this.initialWindow = size;
+    if (difference === 0) return;
+    for (const stream of streams) {
+      if (stream.sendWindow + difference > windowBytesMax) {
+        throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'window above 2^31-1');
+      }
+      stream.sendWindow += difference;
+      if (stream.queuedBytes > 0) this.#makeReady(stream);
+    }
+    this.#pump();
+  }
+
+  sendSettings(settings: ReadonlyArray<readonly [number, number]>): void {
+    const length = settings.length * 6;
+    let at = this.#frame(length, frameSettings, 0, 0);
+    const buffer = this.output.buffer;
+    for (const [id, value] of settings) {
+      buffer[at] = id >>> 8;
+      buffer[at + 1] = id;
+      writeU32(buffer, at + 2, value);
+      at += 6;
+    }
+  }
+
+  sendSettingsAck(): void {
+    this.#frame(0, frameSettings, flagAck, 0);
+  }
+
+  /** `payload[at, at + 8)` is the opaque data. */
+  sendPing(ack: boolean, payload: Buffer, payloadAt: number): void {
+    const at = this.#frame(8, framePing, ack ? flagAck : 0, 0);
+    payload.copy(this.output.buffer, at, payloadAt, payloadAt + 8);
+  }
+
+  sendGoaway(lastStreamId: number, code: number, debug: string): void {
+    const text = Buffer.from(debug, 'utf8');
+    const at = this.#frame(8 + text.length, frameGoaway, 0, 0);
+    const buffer = this.output.buffer;
+    writeU32(buffer, at, lastStreamId);
+    writeU32(buffer, at + 4, code);
+    text.copy(buffer, at + 8);
+  }
+
+  sendReset(streamId: number, code: number): void {
+    const at = this.#frame(4, frameRstStream, 0, streamId);
+    writeU32(this.output.buffer, at, code);
+  }
+
+  sendWindowUpdate(streamId: number, bytes: number): void {
+    const at = this.#frame(4, frameWindowUpdate, 0, streamId);
+    writeU32(this.output.buffer, at, bytes);
+  }
+
+  askFlush(): void {
+    if (this.#flushAsked) return;
+    this.#flushAsked = true;
+    this.#flusher.add(this);
+  }
+
+  /** Hands the output to the socket. Called at the end of the turn, or before closing. */
+  flush(): void {
+    this.#flushAsked = false;
+    if (this.#closed) return;
+    this.output.flushTo(this.#socket);
+    this.#socketBacklog = this.#socket.backlogBytes();
+    if (this.#socketBacklog > this.#limits.connectionBacklogBytesMax) {
+      this.#host.onOverload();
+      return;
+    }
+    this.#host.onFlushed(this.#socketBacklog);
+    if (this.#readyHead !== undefined) this.#pump();
+  }
+
+  /** The socket has room again. */
+  onSocketDrain(): void {
+    if (this.#closed) return;
+    this.#socketBacklog = this.#socket.backlogBytes();
+    this.#host.onFlushed(this.#socketBacklog);
+    this.#pump();
+  }
+
+  /** Nothing more will be sent. */
+  close(): void {
+    this.#closed = true;
+    this.output.clear();
+    this.#readyHead = undefined;
+    this.#readyTail = undefined;
+  }
+
+  #writeBlock(streamId: number, block: Buffer, endStream: boolean): void {
+    let type = frameHeaders;
+    let flags = endStream ? flagEndStream : 0;
+    let from = 0;
+    do {
+      const length = Math.min(block.length - from, frameBytesMax);
+      if (from + length === block.length) flags |= flagEndHeaders;
+      const at = this.output.reserve(frameHeaderBytes + length);
+      const buffer = this.output.buffer;
+      writeFrameHeader(buffer, at, length, type, flags, streamId);
+      block.copy(buffer, at + frameHeaderBytes, from, from + length);
+      type = frameContinuation;
+      flags = 0;
+      from += length;
+    } while (from < block.length);
+    this.sentSincePing = true;
+    this.askFlush();
+  }
+
+  #blockScratch(length: number): Buffer {
+    if (this.#scratch.length < length) {
+      const grown = Buffer.allocUnsafe(length * 2);
+      this.#scratch.copy(grown);
+      this.#scratch = grown;
+    }
+    return this.#scratch;
+  }
+
+  /** DATA frame with one message; room is reserved, and the windows have it. Returns the end. */
+  #storeMessage(
+    stream: Stream,
+    from: number,
+    flag: number,
+    messageBytes: number,
+    first: Uint8Array,
+    rest: readonly Uint8Array[],
+    endStream: boolean,
+  ): number {
+    const buffer = this.output.buffer;
+    const dataBytes = messageBytes + messagePrefixBytes;
+    const flags = endStream ? flagEndStream : 0;
+    writeFrameHeader(buffer, from, dataBytes, frameData, flags, stream.id);
+    let at = from + frameHeaderBytes;
+    buffer[at] = flag;
+    writeU32(buffer, at + 1, messageBytes);
+    at = store(first, buffer, at + messagePrefixBytes);
+    for (let i = 0; i < rest.length; i++) at = store(rest[i] ?? emptyBytes, buffer, at);
+    this.window -= dataBytes;
+    stream.sendWindow -= dataBytes;
+    return at;
+  }
+
+  #socketFull(): boolean {
+    return this.output.bytes + this.#socketBacklog > socketBacklogHighWaterBytes;
+  }
+
+  #fitsInline(stream: Stream, dataBytes: number): boolean {
+    return (
+      stream.queuedBytes === 0 &&
+      dataBytes <= copyBytesMax &&
+      dataBytes <= stream.sendWindow &&
+      dataBytes <= this.window &&
+      !this.#closed &&
+      !stream.closed &&
+      !this.#socketFull()
+    );
+  }
+
+  #frame(length: number, type: number, flags: number, streamId: number): number {
+    const at = this.output.reserve(frameHeaderBytes + length);
+    writeFrameHeader(this.output.buffer, at, length, type, flags, streamId);
+    this.askFlush();
+    return at + frameHeaderBytes;
+  }
+
+  #makeReady(stream: Stream): void {
+    if (stream.ready) return;
+    stream.ready = true;
+    stream.nextReady = undefined;
+    if (this.#readyTail === undefined) this.#readyHead = stream;
+    else this.#readyTail.nextReady = stream;
+    this.#readyTail = stream;
+  }
+
+  #popReady(): void {
+    const stream = this.#readyHead;
+    if (stream === undefined) return;
+    this.#readyHead = stream.nextReady;
+    if (this.#readyHead === undefined) this.#readyTail = undefined;
+    stream.ready = false;
+    stream.nextReady = undefined;
+  }
+
+  #pump(): void {
+    if (this.#pumping) return; // an owner sends from within onDrain
+    this.#pumping = true;
+    for (;;) {
+      const stream = this.#readyHead;
+      if (stream === undefined || this.#closed) break;
+      if (stream.closed) {
+        this.#popReady();
+        continue;
+      }
+      if (stream.queuedBytes === 0) {
+        this.#popReady();
+        this.#finish(stream);
+        continue;
+      }
+      if (stream.sendWindow <= 0) {
+        this.#popReady();
+        continue;
+      }
+      if (this.window <= 0 || this.#socketFull()) break;
+      this.#popReady();
+      this.#sendQueued(stream);
+      if (!stream.closed && (stream.queuedBytes > 0 || stream.end !== undefined)) {
+        this.#makeReady(stream);
+      }
+    }
+    this.#pumping = false;
+  }
+
+  #finish(stream: Stream): void {
+    const end = stream.end;
+    if (end === undefined) return;
+    stream.end = undefined;
+    if (end === 'data') {
+      this.#frame(0, frameData, flagEndStream, stream.id);
+      this.#ended(stream);
+    } else {
+      this.sendHeaders(stream, end, true);
+    }
+  }
+
+  /** One DATA frame from the queue. */
+  #sendQueued(stream: Stream): void {
+    const length = Math.min(stream.queuedBytes, frameBytesMax, stream.sendWindow, this.window);
+    const last = length === stream.queuedBytes && stream.end === 'data';
+    const at = this.output.reserve(frameHeaderBytes);
+    const flags = last ? flagEndStream : 0;
+    writeFrameHeader(this.output.buffer, at, length, frameData, flags, stream.id);
+    this.#takeQueued(stream, length);
+    this.window -= length;
+    stream.sendWindow -= length;
+    stream.queuedBytes -= length;
+    this.#queuedBytes -= length;
+    this.sentSincePing = true;
+    this.askFlush();
+    if (last) {
+      stream.end = undefined;
+      this.#ended(stream);
+    }
+    if (
+      stream.overHighWater &&
+      stream.queuedBytes <= this.#limits.streamBacklogHighWaterBytes / 2
+    ) {
+      stream.overHighWater = false;
+      stream.owner?.onWritable();
+    }
+  }
+
+  #takeQueued(stream: Stream, length: number): void {
+    const queue = stream.queue ?? [];
+    let left = length;
+    let used = 0;
+    while (left > 0) {
+      const chunk = queue[used] ?? emptyBytes;
+      const from = stream.queueOffset;
+      const take = Math.min(left, chunk.length - from);
+      const whole = from === 0 && take === chunk.length;
+      const piece = whole ? chunk : chunk.subarray(from, from + take);
+      if (take <= copyBytesMax) this.output.copy(piece);
+      else this.output.reference(piece);
+      left -= take;
+      if (from + take === chunk.length) {
+        used++;
+        stream.queueOffset = 0;
+      } else {
+        stream.queueOffset = from + take;
+      }
+    }
+    if (used === queue.length) stream.queue = undefined;
+    else if (used > 0) queue.splice(0, used);
+  }
+
+  #ended(stream: Stream): void {
+    stream.localEnded = true;
+    this.#host.onLocalEnd(stream);
+  }
+}
+
+/** Copies a short piece; below about 50 bytes a loop beats `set`, which has a fixed cost. */
+function store(from: Uint8Array, to: Buffer, at: number): number {
+  const length = from.length;
+  if (length > 48) to.set(from, at);
+  else for (let i = 0; i < length; i++) to[at + i] = from[i] as number;
+  return at + length;
+}
+
+function totalBytes(first: Uint8Array, rest: readonly Uint8Array[]): number {
+  let total = first.length;
+  for (let i = 0; i < rest.length; i++) total += rest[i]?.length ?? 0;
+  return total;
+}

@@ -1,0 +1,356 @@
+/**
+ * One gRPC call at the server. Unary calls are the hot path: one object besides the stream, no
+ * closure, no timer, and for a small message neither reader nor copy of the request.
+ */
+
+import { emptyBytes, GrpcCode } from '../common/index.js';
+import type { Connection } from './connection.js';
+import type { DeadlineEntry } from './deadline-wheel.js';
+import {
+  compress,
+  decompress,
+  MessageReader,
+  type MessageSink,
+  messagePrefixBytes,
+} from './grpc-frame.js';
+import { statusTrailers, trailersOnly } from './grpc-status.js';
+import { HeldData } from './held-data.js';
+import type { HeaderBlock } from './hpack-decode.js';
+import type { RequestHead } from './message-head.js';
+import { firstBinary } from './metadata.js';
+import type { ServerConnection } from './server-connection.js';
+import type { AbortReason, Stream, StreamOwner } from './stream.js';
+import type { MethodHandler, ServerCall } from './types.js';
+
+const noParts: readonly Uint8Array[] = [];
+
+/** State of one call; what the handler sees of it is {@link ServerCall}. */
+export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, MessageSink {
+  readonly method: string;
+  readonly deadlineMs: number | undefined;
+  cancelled: boolean;
+  onCancel: (() => void) | undefined;
+  onDrain: (() => void) | undefined;
+  onMessage: ((message: Buffer) => void) | undefined;
+  onEnd: (() => void) | undefined;
+  wheelNext: DeadlineEntry | undefined;
+  wheelPrevious: DeadlineEntry | undefined;
+  wheelSlot: number;
+  readonly #owner: ServerConnection;
+  readonly #connection: Connection;
+  readonly #stream: Stream;
+  readonly #head: RequestHead;
+  readonly #handler: MethodHandler;
+  readonly #startMs: number;
+  #ended: boolean;
+  #headSent: boolean;
+  #reader: MessageReader | undefined;
+  /** Unary: the request, once it is complete but END_STREAM is not there yet. */
+  #request: Buffer | undefined;
+  #held: HeldData | undefined;
+
+  constructor(owner: ServerConnection, stream: Stream, head: RequestHead, handler: MethodHandler) {
+    const nowMs = owner.connection.nowMs;
+    this.method = head.path;
+    this.deadlineMs = head.timeoutMs < 0 ? undefined : nowMs + head.timeoutMs;
+    this.cancelled = false;
+    this.onCancel = undefined;
+    this.onDrain = undefined;
+    this.onMessage = undefined;
+    this.onEnd = undefined;
+    this.wheelNext = undefined;
+    this.wheelPrevious = undefined;
+    this.wheelSlot = -1;
+    this.#owner = owner;
+    this.#connection = owner.connection;
+    this.#stream = stream;
+    this.#head = head;
+    this.#handler = handler;
+    this.#startMs = nowMs;
+    this.#ended = false;
+    this.#headSent = false;
+    this.#reader = undefined;
+    this.#request = undefined;
+    this.#held = undefined;
+  }
+
+  /** Begins the call: the deadline counts, a streaming handler gets to know of it. */
+  open(endStream: boolean): void {
+    if (this.deadlineMs !== undefined) {
+      if (this.#head.timeoutMs <= 0) {
+        this.onDeadline();
+        return;
+      }
+      this.#owner.wheel.add(this);
+    }
+    if (this.#handler.kind === 'bidi') this.#handler.handle(this);
+    if (endStream) this.#endRequest();
+  }
+
+  get peer(): ServerCall['peer'] {
+    return this.#owner.peer;
+  }
+
+  get backlogBytes(): number {
+    return this.#stream.queuedBytes;
+  }
+
+  metadata(key: string): string | undefined {
+    for (const field of this.#head.fields) if (field.name === key) return field.value;
+    return undefined;
+  }
+
+  binaryMetadata(key: string): Buffer | undefined {
+    const value = this.metadata(key);
+    return value === undefined ? undefined : firstBinary(value);
+  }
+
+  reply(message: Uint8Array): void {
+    if (this.#ended) return;
+    const owner = this.#owner;
+    const templates = owner.templates;
+    const sender = this.#connection.sender;
+    if (
+      !this.#headSent &&
+      this.#head.encoding === '' &&
+      sender.tryUnary(this.#stream, templates.head, message, noParts, templates.ok)
+    ) {
+      this.#finish(GrpcCode.OK);
+      return;
+    }
+    // What cannot leave at once must not be borrowed.
+    this.#replyLong(Buffer.from(message), noParts);
+  }
+
+  replyParts(parts: readonly Uint8Array[]): void {
+    if (this.#ended) return;
+    const templates = this.#owner.templates;
+    const sender = this.#connection.sender;
+    if (
+      !this.#headSent &&
+      this.#head.encoding === '' &&
+      sender.tryUnary(this.#stream, templates.head, emptyBytes, parts, templates.ok)
+    ) {
+      this.#finish(GrpcCode.OK);
+      return;
+    }
+    this.#replyLong(emptyBytes, parts);
+  }
+
+  fail(code: GrpcCode, message: string): void {
+    if (this.#ended) return;
+    if (code === GrpcCode.OK) {
+      this.end();
+      return;
+    }
+    this.#ended = true;
+    const sender = this.#connection.sender;
+    if (this.#headSent) sender.end(this.#stream, statusTrailers(code, message));
+    else sender.sendHeaders(this.#stream, trailersOnly(200, code, message), true);
+    this.#finish(code);
+  }
+
+  send(message: Uint8Array): boolean {
+    return this.#ended || this.#sendMessage(message, noParts);
+  }
+
+  sendParts(parts: readonly Uint8Array[]): boolean {
+    return this.#ended || this.#sendMessage(emptyBytes, parts);
+  }
+
+  end(): void {
+    if (this.#ended) return;
+    this.#sendHead();
+    this.#ended = true;
+    this.#connection.sender.end(this.#stream, this.#owner.templates.ok);
+    this.#finish(GrpcCode.OK);
+  }
+
+  pause(): void {
+    if (this.#held !== undefined || this.#ended) return;
+    this.#held = new HeldData(this.#connection);
+    this.#connection.pauseStream(this.#stream);
+  }
+
+  resume(): void {
+    const held = this.#held;
+    if (held === undefined) return;
+    this.#held = undefined;
+    for (let piece = held.take(); piece !== undefined; piece = held.take()) {
+      const stopped = this.#feed(piece, 0, piece.length);
+      if (this.#held !== undefined) {
+        // Paused again by what it just got: the rest stays, in front.
+        held.putBack(piece, stopped);
+        this.#held = held;
+        return;
+      }
+    }
+    this.#connection.resumeStream(this.#stream);
+    if (held.ended) this.#endRequest();
+  }
+
+  // StreamOwner
+
+  onHeaders(_block: HeaderBlock, endStream: boolean): void {
+    if (!endStream) return;
+    if (this.#held !== undefined) this.#held.ended = true;
+    else this.#endRequest();
+  }
+
+  onData(from: Buffer, start: number, end: number, endStream: boolean): void {
+    if (this.#ended) return;
+    const handler = this.#handler;
+    if (
+      endStream &&
+      handler.kind !== 'bidi' &&
+      this.#reader === undefined &&
+      from[start] === 0 &&
+      end - start >= messagePrefixBytes &&
+      from.readUInt32BE(start + 1) === end - start - messagePrefixBytes &&
+      end - start - messagePrefixBytes <= this.#owner.limits.receiveMessageBytesMax
+    ) {
+      handler.handle(from.subarray(start + messagePrefixBytes, end), this);
+      return;
+    }
+    const held = this.#held;
+    if (held !== undefined) {
+      held.add(from, start, end);
+      held.ended = endStream;
+      return;
+    }
+    const stopped = this.#feed(from, start, end);
+    const nowHeld: HeldData | undefined = this.#held;
+    if (nowHeld !== undefined) {
+      nowHeld.add(from, stopped, end);
+      nowHeld.ended = endStream;
+    } else if (endStream) {
+      this.#endRequest();
+    }
+  }
+
+  onAbort(_errorCode: number, _reason: AbortReason): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.cancelled = true;
+    this.#finish(GrpcCode.CANCELLED);
+    this.onCancel?.();
+  }
+
+  onWritable(): void {
+    if (!this.#ended) this.onDrain?.();
+  }
+
+  // DeadlineEntry
+
+  onDeadline(): void {
+    if (this.#ended) return;
+    this.cancelled = true;
+    this.fail(GrpcCode.DEADLINE_EXCEEDED, 'context deadline exceeded');
+    this.onCancel?.();
+  }
+
+  // MessageSink
+
+  get holding(): boolean {
+    return this.#held !== undefined;
+  }
+
+  onWireMessage(wire: Buffer, flag: number): void {
+    if (this.#ended) return;
+    let message = wire;
+    if (flag === 1) {
+      const bytesMax = this.#owner.limits.receiveMessageBytesMax;
+      const clear = decompress(wire, this.#head.encoding, bytesMax);
+      if (!('message' in clear)) {
+        this.fail(clear.code, clear.text);
+        return;
+      }
+      message = clear.message;
+    }
+    if (this.#handler.kind === 'bidi') {
+      this.onMessage?.(message);
+    } else if (this.#request === undefined) {
+      // Kept until END_STREAM, which may come in a later chunk.
+      this.#request = message;
+    } else {
+      this.fail(GrpcCode.INTERNAL, 'cardinality violation: received multiple request messages');
+    }
+  }
+
+  onWireError(code: GrpcCode, message: string): void {
+    this.fail(code, message);
+  }
+
+  #feed(from: Buffer, start: number, end: number): number {
+    if (this.#reader === undefined) {
+      this.#reader = new MessageReader(this.#owner.limits.receiveMessageBytesMax);
+    }
+    return this.#reader.push(from, start, end, this);
+  }
+
+  #endRequest(): void {
+    if (this.#ended) return;
+    if (this.#reader?.partial) {
+      this.fail(GrpcCode.INTERNAL, 'unexpected EOF');
+      return;
+    }
+    const handler = this.#handler;
+    if (handler.kind === 'bidi') {
+      this.onEnd?.();
+      return;
+    }
+    const request = this.#request;
+    if (request === undefined) {
+      this.fail(GrpcCode.INTERNAL, 'cardinality violation: received no request message');
+      return;
+    }
+    this.#request = undefined;
+    handler.handle(request, this);
+  }
+
+  #sendHead(): void {
+    if (this.#headSent) return;
+    this.#headSent = true;
+    const templates = this.#owner.templates;
+    const head = this.#head.encoding === 'gzip' ? templates.headGzip : templates.head;
+    this.#connection.sender.sendHeaders(this.#stream, head, false);
+  }
+
+  #replyLong(first: Uint8Array, rest: readonly Uint8Array[]): void {
+    this.#sendMessage(first, rest);
+    this.#ended = true;
+    this.#connection.sender.end(this.#stream, this.#owner.templates.ok);
+    this.#finish(GrpcCode.OK);
+  }
+
+  #sendMessage(first: Uint8Array, rest: readonly Uint8Array[]): boolean {
+    this.#sendHead();
+    const sender = this.#connection.sender;
+    const stream = this.#stream;
+    const small = this.#head.encoding === 'gzip' ? compress([first, ...rest]) : undefined;
+    if (small !== undefined) {
+      if (!sender.tryMessage(stream, 1, small, noParts, false)) {
+        sender.queueMessage(stream, 1, small, noParts);
+      }
+    } else if (!sender.tryMessage(stream, 0, first, rest, false)) {
+      sender.queueMessage(stream, 0, first, rest);
+    }
+    if (stream.queuedBytes <= this.#owner.limits.streamBacklogHighWaterBytes) return true;
+    stream.overHighWater = true;
+    return false;
+  }
+
+  /** The call is over for the handler; what is queued still leaves. */
+  #finish(code: GrpcCode): void {
+    this.#ended = true;
+    if (this.wheelSlot >= 0) this.#owner.wheel.remove(this);
+    this.#held?.drop();
+    this.#held = undefined;
+    this.#reader = undefined;
+    const observe = this.#owner.observe;
+    if (observe !== undefined) {
+      const durationMs = this.#owner.clock.nowMs() - this.#startMs;
+      observe(this.method, this.#handler.kind, code, durationMs);
+    }
+  }
+}

@@ -1,0 +1,249 @@
+/**
+ * The server half: listeners, the first bytes of each connection, graceful drain. What is on a
+ * port: HTTP/2 (by its preface, or by ALPN) is handled here, anything else goes to HTTP/1.1.
+ */
+
+import {
+  type ByteStream,
+  type ByteStreamHandler,
+  type Clock,
+  emptyBytes,
+  type Listener,
+  type Logger,
+  type Network,
+  type NetworkAddress,
+  type Timer,
+  type TlsOptions,
+} from '../common/index.js';
+import { deadlineWheelOf } from './deadline-wheel.js';
+import { clientPreface } from './frames.js';
+import { transportLimitsDefault } from './limits.js';
+import { ServerConnection, type ServerShared } from './server-connection.js';
+import type { CallObserver, HttpHandler, MethodHandler, TransportLimits } from './types.js';
+
+/** Takes over a connection that does not speak HTTP/2; `head` is what was read of it already. */
+export interface Http1Acceptor {
+  accept(stream: ByteStream, head: Buffer): void;
+  /** Lets requests end; resolves when all connections are closed. */
+  close(): Promise<void>;
+}
+
+export interface GrpcServerOptions {
+  readonly clock: Clock;
+  readonly network: Network;
+  readonly methods: ReadonlyMap<string, MethodHandler>;
+  readonly limits?: Partial<TransportLimits>;
+  /** Plain requests over HTTP/2; without it they get 415. */
+  readonly http?: HttpHandler | undefined;
+  /** HTTP/1.1 on the same port; without it such connections are closed. */
+  readonly http1?: Http1Acceptor | undefined;
+  readonly observe?: CallObserver | undefined;
+  readonly logger: Logger;
+}
+
+export interface GrpcServer {
+  listen(address: NetworkAddress, tls: TlsOptions | undefined): Promise<Listener>;
+  /** GOAWAY to everyone; resolves when the calls that ran have ended and all is closed. */
+  drain(): Promise<void>;
+  /** Closes listeners and connections at once; calls are cancelled. */
+  close(): Promise<void>;
+  /** HTTP/2 connections now open. */
+  readonly connectionCount: number;
+  /** Streams open on all of them. */
+  readonly streamCount: number;
+}
+
+/** Makes a server; it listens nowhere yet. */
+export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
+  return new Server(options);
+}
+
+class Server implements GrpcServer {
+  readonly #options: GrpcServerOptions;
+  readonly #shared: ServerShared;
+  readonly #listeners: Listener[] = [];
+  readonly #connections = new Set<ServerConnection>();
+  readonly #fresh = new Set<FirstBytes>();
+  #draining = false;
+  #onEmpty: Array<() => void> = [];
+
+  constructor(options: GrpcServerOptions) {
+    this.#options = options;
+    const services = new Set<string>();
+    for (const path of options.methods.keys()) {
+      services.add(path.slice(1, path.lastIndexOf('/')));
+    }
+    this.#shared = {
+      clock: options.clock,
+      limits: { ...transportLimitsDefault, ...options.limits },
+      wheel: deadlineWheelOf(options.clock),
+      methods: options.methods,
+      services,
+      http: options.http,
+      observe: options.observe,
+    };
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  get streamCount(): number {
+    let count = 0;
+    for (const { connection } of this.#connections) count += connection.streams.size;
+    return count;
+  }
+
+  async listen(address: NetworkAddress, tls: TlsOptions | undefined): Promise<Listener> {
+    const listener = await this.#options.network.listen(address, tls, (stream) => {
+      this.#onStream(stream);
+    });
+    this.#listeners.push(listener);
+    return listener;
+  }
+
+  async drain(): Promise<void> {
+    this.#draining = true;
+    const closing = this.#closeListeners();
+    for (const fresh of [...this.#fresh]) fresh.destroy();
+    for (const { connection } of [...this.#connections]) connection.drain();
+    const empty = this.#whenEmpty();
+    await Promise.all([closing, empty, this.#options.http1?.close()]);
+  }
+
+  async close(): Promise<void> {
+    this.#draining = true;
+    const closing = this.#closeListeners();
+    for (const fresh of [...this.#fresh]) fresh.destroy();
+    for (const { connection } of [...this.#connections]) connection.destroy();
+    await Promise.all([closing, this.#options.http1?.close()]);
+  }
+
+  async #closeListeners(): Promise<void> {
+    await Promise.all(this.#listeners.splice(0).map((listener) => listener.close()));
+  }
+
+  #whenEmpty(): Promise<void> {
+    if (this.#connections.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#onEmpty.push(resolve));
+  }
+
+  #onStream(stream: ByteStream): void {
+    if (this.#draining) {
+      stream.destroy();
+      return;
+    }
+    const { clock, limits } = this.#shared;
+    const fresh = new FirstBytes(stream, clock, limits.handshakeTimeoutMs, {
+      http2: (rest, timer) => {
+        this.#fresh.delete(fresh);
+        this.#onHttp2(stream, rest, timer);
+      },
+      http1: (head) => {
+        this.#fresh.delete(fresh);
+        const { http1 } = this.#options;
+        if (http1 === undefined) stream.destroy();
+        else http1.accept(stream, head);
+      },
+      gone: () => {
+        this.#fresh.delete(fresh);
+      },
+    });
+    this.#fresh.add(fresh);
+    fresh.start();
+  }
+
+  #onHttp2(stream: ByteStream, rest: Buffer, timer: Timer): void {
+    const address = stream.remoteAddress;
+    const owner = new ServerConnection(
+      stream,
+      this.#shared,
+      () => timer.cancel(),
+      (error) => {
+        timer.cancel();
+        this.#connections.delete(owner);
+        if (error !== undefined) {
+          this.#options.logger.debug('connection lost', { address, reason: error.message });
+        }
+        if (this.#connections.size === 0) {
+          for (const resolve of this.#onEmpty.splice(0)) resolve();
+        }
+      },
+    );
+    this.#connections.add(owner);
+    stream.setHandler(owner.connection);
+    owner.connection.start();
+    if (rest.length > 0) owner.connection.onData(rest);
+  }
+}
+
+interface FirstBytesResult {
+  http2(rest: Buffer, handshakeTimer: Timer): void;
+  http1(head: Buffer): void;
+  gone(): void;
+}
+
+/** Reads a new connection until it is clear what it speaks. */
+class FirstBytes implements ByteStreamHandler {
+  readonly #stream: ByteStream;
+  readonly #result: FirstBytesResult;
+  readonly #timer: Timer;
+  #bytes: Buffer = emptyBytes;
+  #done = false;
+
+  constructor(stream: ByteStream, clock: Clock, timeoutMs: number, result: FirstBytesResult) {
+    this.#stream = stream;
+    this.#result = result;
+    // It runs on until the HTTP/2 handshake is over; `http1` has its own.
+    this.#timer = clock.after(timeoutMs, () => {
+      stream.destroy(new Error('handshake timeout'));
+      this.#gone();
+    });
+  }
+
+  start(): void {
+    this.#stream.setHandler(this);
+    if (this.#stream.alpnProtocol === 'http/1.1') this.#toHttp1();
+  }
+
+  destroy(): void {
+    this.#stream.destroy();
+    this.#gone();
+  }
+
+  onData(chunk: Buffer): void {
+    if (this.#done) return;
+    this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk]);
+    const bytes = this.#bytes;
+    const length = Math.min(bytes.length, clientPreface.length);
+    if (bytes.compare(clientPreface, 0, length, 0, length) !== 0) {
+      this.#toHttp1();
+    } else if (length === clientPreface.length) {
+      this.#done = true;
+      this.#result.http2(bytes.subarray(length), this.#timer);
+    }
+  }
+
+  onEnd(): void {
+    this.destroy();
+  }
+
+  onDrain(): void {}
+
+  onClose(): void {
+    this.#gone();
+  }
+
+  #toHttp1(): void {
+    this.#done = true;
+    this.#timer.cancel();
+    this.#result.http1(this.#bytes);
+  }
+
+  #gone(): void {
+    if (this.#done) return;
+    this.#done = true;
+    this.#timer.cancel();
+    this.#result.gone();
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * One HTTP/2 stream: its state (RFC 9113 section 5.1), its two windows, and what waits to be sent
+ * on it. Only data; `Connection` and `Sender` act on it.
+ */
+
+import type { HeaderField } from './header-field.js';
+import type { HeaderBlock } from './hpack-decode.js';
+import type { HeaderTemplate } from './hpack-encode.js';
+
+/** Who gets what arrives on a stream: a call at the server or the client, or a plain request. */
+export interface StreamOwner {
+  /** Client: head or trailers of the response. Server: trailers of the request. */
+  onHeaders(block: HeaderBlock, endStream: boolean): void;
+  /** DATA without padding, `from[start, end)`; a view of it may be kept. */
+  onData(from: Buffer, start: number, end: number, endStream: boolean): void;
+  /** The stream is gone before both sides ended it: reset, a violation, a lost connection. */
+  onAbort(errorCode: number, reason: AbortReason): void;
+  /** The send queue fell below the high-water mark after it was above it. */
+  onWritable(): void;
+}
+
+/** Why a stream was cut off. `refused`: the peer has not looked at it, it may be sent again. */
+export type AbortReason = 'reset' | 'refused' | 'violation' | 'connection';
+
+/** What ends the stream once its queue is empty. */
+export type StreamEnd = 'data' | HeaderTemplate | readonly HeaderField[];
+
+/** State of one stream. The fields are initialised in one order, so that all have one shape. */
+export class Stream {
+  readonly id: number;
+  owner: StreamOwner | undefined;
+  /** We sent END_STREAM (or queued it: `end` is set). */
+  localEnded: boolean;
+  /** The peer sent END_STREAM. */
+  remoteEnded: boolean;
+  /** Out of the table; nothing may be sent on it. */
+  closed: boolean;
+  /** Bytes that we may send; may be negative after a SETTINGS change. */
+  sendWindow: number;
+  /** Bytes that the peer may send. */
+  receiveWindow: number;
+  /** Bytes received that we have not given back by WINDOW_UPDATE. */
+  receiveDebt: number;
+  /** The owner holds data back: the debt is not paid until it goes on. */
+  paused: boolean;
+  /** Declared content-length of the peer's message, -1 without. */
+  contentLength: number;
+  bodyBytes: number;
+  /** Chunks waiting; `queueOffset` bytes of the first have left. */
+  queue: Uint8Array[] | undefined;
+  queueOffset: number;
+  queuedBytes: number;
+  end: StreamEnd | undefined;
+  /** `send` said "no room"; the owner waits for `onDrain`. */
+  overHighWater: boolean;
+  /** Links of the list of streams that could send if the connection let them. */
+  ready: boolean;
+  nextReady: Stream | undefined;
+
+  constructor(id: number, sendWindow: number, receiveWindow: number) {
+    this.id = id;
+    this.owner = undefined;
+    this.localEnded = false;
+    this.remoteEnded = false;
+    this.closed = false;
+    this.sendWindow = sendWindow;
+    this.receiveWindow = receiveWindow;
+    this.receiveDebt = 0;
+    this.paused = false;
+    this.contentLength = -1;
+    this.bodyBytes = 0;
+    this.queue = undefined;
+    this.queueOffset = 0;
+    this.queuedBytes = 0;
+    this.end = undefined;
+    this.overHighWater = false;
+    this.ready = false;
+    this.nextReady = undefined;
+  }
+}
