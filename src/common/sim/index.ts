@@ -1,4 +1,5 @@
 /** Simulated ports, for tests and for whole clusters in one process. */
 export * from './clock.js';
 export * from './disk.js';
+export * from './kv-store.js';
 export * from './random.js';

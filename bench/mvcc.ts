@@ -1,0 +1,192 @@
+/**
+ * What the store itself costs, without network and Raft: apply, flush, ranges, counts, memory and
+ * restart. Usage: node dist/bench/mvcc.js [keys] [dir]; the data is removed at the end.
+ */
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Clock, silentLogger } from '../src/common/index.js';
+import {
+  type MvccStore,
+  type MvccStoreOptions,
+  openLevelStore,
+  openMvccStore,
+  type RangeQuery,
+} from '../src/storage/index.js';
+
+const options: MvccStoreOptions = {
+  cacheBytesMax: 64 * 1024 * 1024,
+  flushIntervalMs: 50,
+  flushBytes: 1024 * 1024,
+  unflushedBytesMax: 64 * 1024 * 1024,
+  compactionBatch: 1000,
+  compactionSleepMs: 10,
+};
+
+const clock: Clock = {
+  nowMs: () => performance.now(),
+  wallMs: () => Date.now(),
+  after(delayMs, fire) {
+    const timer = setTimeout(fire, delayMs);
+    return { cancel: () => clearTimeout(timer) };
+  },
+  afterTurn: (fire) => {
+    setImmediate(fire);
+  },
+};
+
+const everything: RangeQuery = {
+  key: '\0',
+  rangeEnd: '\0',
+  limit: 0,
+  keysOnly: false,
+  countOnly: false,
+  sortOrder: 0,
+  sortTarget: 0,
+  minModRevision: 0,
+  maxModRevision: 0,
+  minCreateRevision: 0,
+  maxCreateRevision: 0,
+};
+
+/** Keys of 32 bytes in an order without pattern. */
+function keyOf(i: number): string {
+  const mixed = Math.imul(i, 0x9e3779b1) >>> 0;
+  return `/registry/pods/${mixed.toString().padStart(10, '0')}-${(i % 1e6).toString().padStart(6, '0')}`;
+}
+
+function report(what: string, value: number, unit: string): void {
+  process.stdout.write(`${what.padEnd(44)} ${value.toFixed(2).padStart(12)} ${unit}\n`);
+}
+
+function rssMb(): number {
+  return process.memoryUsage().rss / 1e6;
+}
+
+/** The longest time the event loop did nothing else. */
+function watchStalls(): () => number {
+  let longest = 0;
+  let last = performance.now();
+  const timer = setInterval(() => {
+    const now = performance.now();
+    longest = Math.max(longest, now - last - 1);
+    last = now;
+  }, 1);
+  return () => {
+    clearInterval(timer);
+    return longest;
+  };
+}
+
+/** Puts `count` keys, 50 an turn of the event loop, waiting while too much is unflushed. */
+async function load(store: MvccStore, count: number): Promise<void> {
+  const value = Buffer.alloc(256);
+  for (let i = 0; i < 256; i += 1) value[i] = Math.imul(i, 2654435761) >>> 13;
+  let applyMs = 0;
+  const start = performance.now();
+  const cpu = process.cpuUsage();
+  for (let i = 0; i < count; ) {
+    const from = performance.now();
+    for (const end = Math.min(i + 50, count); i < end; i += 1) {
+      const txn = store.begin(store.applied.index + 1, 1);
+      value.writeUInt32LE(i);
+      txn.put(keyOf(i), value, 0n);
+      txn.commit();
+    }
+    applyMs += performance.now() - from;
+    await new Promise((resolve) => setImmediate(resolve));
+    while (store.unflushedBytes > options.unflushedBytesMax) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  }
+  const spent = process.cpuUsage(cpu);
+  report('put: apply', (applyMs * 1000) / count, 'us');
+  report('put: wall with flush', ((performance.now() - start) * 1000) / count, 'us');
+  report('put: CPU of all threads', (spent.user + spent.system) / count, 'us');
+}
+
+async function time(what: string, times: number, work: () => unknown): Promise<void> {
+  const start = performance.now();
+  for (let i = 0; i < times; i += 1) await work();
+  report(what, (performance.now() - start) / times, 'ms');
+}
+
+async function ranges(store: MvccStore, count: number): Promise<void> {
+  const point = { main: store.revision, sub: Number.POSITIVE_INFINITY };
+  const start = performance.now();
+  for (let i = 0; i < 100_000; i += 1) {
+    store.range({ ...everything, key: keyOf(count - 1 - (i % 1000)), rangeEnd: '' }, undefined);
+  }
+  report('range of one warm key', ((performance.now() - start) * 1000) / 100_000, 'us');
+  await time('count of all keys', 1000, () =>
+    store.range({ ...everything, countOnly: true }, undefined),
+  );
+  await time('count of all keys at an older revision', 1, () =>
+    store.range({ ...everything, countOnly: true }, { ...point, main: point.main - 1 }),
+  );
+  const stalls = watchStalls();
+  await time('keys-only of all keys', 1, () =>
+    store.range({ ...everything, keysOnly: true }, undefined),
+  );
+  await time('10,000 keys with values', 3, () =>
+    store.range({ ...everything, limit: 10_000 }, undefined),
+  );
+  await time('hash of everything', 1, () => store.hashKv(0));
+  report('longest stall of these', stalls(), 'ms');
+}
+
+async function compaction(store: MvccStore): Promise<void> {
+  const value = Buffer.alloc(256, 1);
+  const updates = Math.min(100_000, store.keyCount);
+  for (let i = 0; i < updates; i += 1) {
+    const txn = store.begin(store.applied.index + 1, 1);
+    txn.put(keyOf(i), value, 0n);
+    txn.commit();
+    if (i % 50 === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  await store.flushSync();
+  const stalls = watchStalls();
+  await time(`compaction of ${updates} revisions`, 1, () => {
+    store.scheduleCompaction(store.applied.index + 1, 1, store.revision);
+    return store.compactionDone();
+  });
+  report('longest stall of it', stalls(), 'ms');
+}
+
+async function main(): Promise<void> {
+  const count = Number(process.argv[2] ?? 1_000_000);
+  const dir = process.argv[3] ?? mkdtempSync(join(tmpdir(), 'kvorum-bench-'));
+  const open = async (): Promise<MvccStore> =>
+    openMvccStore({ kv: await openLevelStore(dir), clock, options, logger: silentLogger });
+  try {
+    if (process.argv[4] !== 'reopen') {
+      report('RSS before', rssMb(), 'MB');
+      const store = await open();
+      const stalls = watchStalls();
+      await load(store, count);
+      report('longest stall while loading', stalls(), 'ms');
+      report('RSS after loading', rssMb(), 'MB');
+      await ranges(store, count);
+      report('RSS after reading', rssMb(), 'MB');
+      if (process.argv[4] === 'keep') return await store.close();
+      await compaction(store);
+      await store.close();
+    }
+    const start = performance.now();
+    const cpu = process.cpuUsage();
+    const stalls = watchStalls();
+    const again = await open();
+    report('restart', performance.now() - start, 'ms');
+    report('restart: CPU', process.cpuUsage(cpu).user / 1000, 'ms');
+    report('longest stall of it', stalls(), 'ms');
+    report('RSS after the restart', rssMb(), 'MB');
+    report('heap used', process.memoryUsage().heapUsed / 1e6, 'MB');
+    report('keys', again.keyCount, '');
+    await again.close();
+  } finally {
+    if (process.argv[4] !== 'keep') rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+await main();
