@@ -24,6 +24,8 @@ export interface ExecOptions {
   readonly timeoutMs?: number;
   /** Asked after each piece of output; true ends the command with SIGINT (for watch and lock). */
   readonly until?: (stdout: string, stderr: string) => boolean;
+  /** Told all of the output so far after each piece of it. */
+  readonly onOutput?: (stdout: string) => void;
   /** Ends the command in the same way when fulfilled. */
   readonly endWhen?: Promise<unknown>;
   /** Sent when `until` holds; SIGINT if not given. */
@@ -63,6 +65,7 @@ export function exec(
         child.stdin.write(more.text);
         more = undefined;
       }
+      options.onOutput?.(out);
       if (options.until?.(out, stderr)) end();
     };
     options.endWhen?.then(end, end);

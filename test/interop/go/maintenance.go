@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"io"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+func maintenance(ctx context.Context, client *clientv3.Client) {
+	endpoint := client.Endpoints()[0]
+	status, err := client.Status(ctx, endpoint)
+	check(err)
+	tell("status", []any{status.Leader == status.Header.MemberId, status.IsLearner, status.DbSize > 0})
+
+	members, err := client.MemberList(ctx)
+	check(err)
+	tell("members", []any{len(members.Members), members.Members[0].ID == status.Header.MemberId})
+	check(client.Sync(ctx))
+	tell("synced endpoints", len(client.Endpoints()))
+
+	_, err = client.HashKV(ctx, endpoint, 0)
+	check(err)
+	_, err = client.Defragment(ctx, endpoint)
+	check(err)
+	_, err = client.MoveLeader(ctx, 1234)
+	tell("bad transferee", err == rpctypes.ErrBadLeaderTransferee)
+	_, err = client.MemberRemove(ctx, 1234)
+	tell("unknown member", err == rpctypes.ErrMemberNotFound)
+	alarms, err := client.AlarmDisarm(ctx, &clientv3.AlarmMember{})
+	check(err)
+	tell("alarms", len(alarms.Alarms))
+
+	snapshot, err := client.Snapshot(ctx)
+	check(err)
+	content, err := io.ReadAll(snapshot)
+	check(err)
+	body, trailer := content[:len(content)-sha256.Size], content[len(content)-sha256.Size:]
+	digest := sha256.Sum256(body)
+	tell("snapshot", []any{len(content) % 512, string(digest[:]) == string(trailer)})
+
+	strict := clientv3.WithRequireLeader(ctx)
+	_, err = client.Get(strict, "any")
+	check(err)
+	response := <-client.Watch(strict, "any", clientv3.WithCreatedNotify())
+	tell("with require leader", response.Created)
+}
