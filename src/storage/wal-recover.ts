@@ -8,8 +8,9 @@
  *    what this member promised, so the log is not opened; the error names file, offset and remedy.
  *
  * One frame is one synced write, and the next is written only afterwards: that is why one whole
- * frame behind the bytes is proof of the second case. So is a commit index that the log no longer
- * reaches. No length is trusted before the checksum over it was right.
+ * frame behind the bytes is proof of the second case. No length is trusted before the checksum over
+ * it was right. What can't be told from an interrupted write is damage to the very last frame; it
+ * is cut, and the bytes are counted and reported.
  */
 
 import { join } from 'node:path';
@@ -180,11 +181,6 @@ class Recovery {
     const after = findFrame(end.bytes, end.position + 8, end.magic);
     if (after >= 0) {
       const what = `the write-ahead log is damaged (a whole frame follows at offset ${after})`;
-      throw damaged(what, end.file.path, end.position);
-    }
-    const wasCut = tornBytes > 0 || this.#emptyPaths.length > 0;
-    if (wasCut && shape.hardState.commit > shape.lastIndex) {
-      const what = `the write-ahead log lost committed entries after ${shape.lastIndex}`;
       throw damaged(what, end.file.path, end.position);
     }
     if (this.#missingThrough > shape.snapshot.index) {

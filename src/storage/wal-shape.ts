@@ -61,6 +61,7 @@ export class LogShape {
     if (index <= this.snapshot.index) {
       return `entry ${index} lies at or before the snapshot at ${this.snapshot.index}`;
     }
+    if (index <= this.hardState.commit) return `entry ${index} is committed already`;
     if (term < (this.termAt(index - 1) ?? 0)) return `the term of entry ${index} goes back`;
     return undefined;
   }

@@ -180,6 +180,7 @@ function encodeHead(encoder: FrameEncoder, head: Head): void {
 
 /** One call that waits to be durable. */
 interface Pending {
+  readonly hardState: HardState | undefined;
   readonly entries: readonly Entry[];
   readonly snapshot: SnapshotMeta | undefined;
   /** It asks for a write of its own; false: it only waits for those before it. */
@@ -203,9 +204,11 @@ class SegmentedWal implements Wal {
 
   /** The log as of the last frame that was encoded. */
   readonly #shape: LogShape;
-  /** The newest hard state handed in; written with the next frame. */
-  #hardState: HardState;
-  #hardStateWaits = false;
+  /**
+   * Belongs into the next frame: the hard state of the last append that was encoded whole. Never
+   * one of a later append: its commit index may speak of entries that overwrite those on disk.
+   */
+  #unwritten: HardState | undefined;
   /** The snapshot mark that is durable: nothing behind it may be released. */
   #markedIndex: LogIndex;
 
@@ -219,7 +222,6 @@ class SegmentedWal implements Wal {
   #queue: Pending[] = [];
   #queuedBytes = 0;
   #isDraining = false;
-  #drained: Promise<void> = Promise.resolve();
   #releasing: Promise<void> = Promise.resolve();
   #failure: Error | undefined;
   #closed = false;
@@ -239,7 +241,6 @@ class SegmentedWal implements Wal {
     this.#magicBase = recovered.magicBase;
     this.#segments = recovered.segments;
     this.#shape = recovered.shape;
-    this.#hardState = recovered.shape.hardState;
     this.#markedIndex = recovered.shape.snapshot.index;
     this.#file = parts.file;
     this.#position = recovered.position;
@@ -263,21 +264,24 @@ class SegmentedWal implements Wal {
   ): Promise<void> {
     const refusal = this.#refusal();
     if (refusal !== undefined) return Promise.reject(refusal);
-    if (hardState !== undefined) {
-      this.#hardState = hardState;
-      this.#hardStateWaits = true;
-    }
     // Entries always sync: their order among the frames is their place in the log.
-    return this.#enqueue(entries, undefined, sync || entries.length > 0);
+    const needsWrite = sync || entries.length > 0;
+    if (!needsWrite && !this.#isDraining) {
+      this.#unwritten = hardState ?? this.#unwritten;
+      return Promise.resolve();
+    }
+    return this.#enqueue(hardState, entries, undefined, needsWrite);
   }
 
   markSnapshot(snapshot: SnapshotMeta): Promise<void> {
     const refusal = this.#refusal();
     if (refusal !== undefined) return Promise.reject(refusal);
-    return this.#enqueue(noEntries, snapshot, true);
+    return this.#enqueue(undefined, noEntries, snapshot, true);
   }
 
   release(index: LogIndex): Promise<void> {
+    const refusal = this.#refusal();
+    if (refusal !== undefined) return Promise.reject(refusal);
     const releasing = this.#releasing.then(() => this.#release(index));
     // The failure is latched and told to every later call; the chain itself must go on.
     this.#releasing = releasing.catch(() => {});
@@ -286,14 +290,11 @@ class SegmentedWal implements Wal {
 
   async close(): Promise<void> {
     if (this.#closed) return;
-    const last =
-      this.#hardStateWaits && this.#failure === undefined
-        ? this.#enqueue(noEntries, undefined, true)
-        : Promise.resolve();
+    const last = this.#failure ?? this.#enqueue(undefined, noEntries, undefined, true);
     this.#closed = true;
     try {
-      await last;
-      await this.#drained;
+      // A failure was told to those it concerns; closing only lets go.
+      if (last instanceof Promise) await last;
       await this.#releasing;
     } finally {
       await this.#pool.close();
@@ -315,15 +316,16 @@ class SegmentedWal implements Wal {
   }
 
   #enqueue(
+    hardState: HardState | undefined,
     entries: readonly Entry[],
     snapshot: SnapshotMeta | undefined,
     needsWrite: boolean,
   ): Promise<void> {
-    if (!needsWrite && !this.#isDraining) return Promise.resolve();
     for (const entry of entries) this.#queuedBytes += entryItemBytes(entry.data.length);
     return new Promise((resolve, reject) => {
-      this.#queue.push({ entries, snapshot, needsWrite, taken: 0, resolve, reject });
-      if (!this.#isDraining) this.#drained = this.#drain();
+      const taken = 0;
+      this.#queue.push({ hardState, entries, snapshot, needsWrite, taken, resolve, reject });
+      if (!this.#isDraining) void this.#drain();
     });
   }
 
@@ -362,11 +364,12 @@ class SegmentedWal implements Wal {
       }
       this.#encodeEntries(pending);
       if (pending.taken < pending.entries.length) break;
+      this.#unwritten = pending.hardState ?? this.#unwritten;
       finished += 1;
     }
     if (!needsWrite) return { bytes: undefined, crc: 0, finished };
-    if (this.#hardStateWaits) this.#encodeHardState();
-    // An append without entries and without news: nothing to write, and nothing to wait for.
+    this.#encodeHardState();
+    // Asked for, but nothing to say: as when a log is closed that has all it was given.
     if (encoder.length === frameHeaderBytes) return { bytes: undefined, crc: 0, finished };
     const magic = magicOf(this.#magicBase, this.#current.sequence);
     const { bytes, crc } = encoder.finish(magic, this.#previousCrc);
@@ -389,18 +392,14 @@ class SegmentedWal implements Wal {
     }
   }
 
-  /**
-   * The newest hard state, though it may be newer than the entries of this frame: term and vote are
-   * promises that are safe to make early. Not so the commit index, which must not be taken for
-   * proof of entries that are yet to be written (see wal-recover.ts).
-   */
   #encodeHardState(): void {
-    const { term, vote, commit } = this.#hardState;
-    const { lastIndex } = this.#shape;
-    const hardState = { term, vote, commit: Math.min(commit, lastIndex) };
+    if (this.#unwritten === undefined) return;
+    const { term, vote, commit } = this.#unwritten;
+    this.#unwritten = undefined;
+    // Only a hint after a restart, and of no use beyond the log's end.
+    const hardState = { term, vote, commit: Math.min(commit, this.#shape.lastIndex) };
     this.#shape.hardState = hardState;
     this.#encoder.hardState(hardState);
-    this.#hardStateWaits = commit > lastIndex && this.#queuedBytes > 0;
   }
 
   #encodeHead(): void {
@@ -445,8 +444,7 @@ class SegmentedWal implements Wal {
   }
 
   async #release(index: LogIndex): Promise<void> {
-    const refusal = this.#refusal();
-    if (refusal !== undefined) throw refusal;
+    if (this.#failure !== undefined) throw this.#failure;
     // What lies behind the durable mark is still needed to start again.
     const through = Math.min(index, this.#markedIndex);
     try {
