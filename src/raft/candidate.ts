@@ -3,7 +3,7 @@
  * on disruptive members, 9.6 on pre-vote).
  */
 
-import { assert } from '../common/index.js';
+import { assert, type LogIndex, type Term } from '../common/index.js';
 import { votersOf } from './config-change.js';
 import { becomeLeader } from './leader.js';
 import { voteResult } from './quorum.js';
@@ -45,11 +45,12 @@ function campaign(state: RaftState, kind: CampaignKind): void {
   }
   const term = preVote ? state.term + 1 : state.term;
   const { lastIndex: lastLogIndex, lastTerm: lastLogTerm } = log;
-  const type = 'RequestVote';
-  const transfer = kind === 'transfer';
+  const last = { lastLogIndex, lastLogTerm };
+  const kinds = { preVote, transfer: kind === 'transfer' };
+  const news = commitNews(state);
   for (const to of votersOf(state.configuration)) {
     if (to === id) continue;
-    state.send({ type, from: id, to, term, lastLogIndex, lastLogTerm, preVote, transfer });
+    state.send({ type: 'RequestVote', from: id, to, term, ...last, ...kinds, ...news });
   }
   if (preVote) countVotes(state);
 }
@@ -65,6 +66,12 @@ export function candidatePersisted(state: RaftState): void {
 
 /** A vote for the campaign that is going on, or one that came late. */
 export function onVoteResponse(state: RaftState, message: RequestVoteResponse): void {
+  learnCommit(state, message);
+  if (state.log.hasUnappliedConfigChange()) {
+    // It campaigns in a configuration that is over: first apply, then try again.
+    state.becomeFollower(state.term, 0n);
+    return;
+  }
   const preVoting = state.role === 'preCandidate';
   if (message.preVote !== preVoting) return;
   // A pre-vote is granted for the term that would come; a rejection has the voter's own.
@@ -104,6 +111,7 @@ export function hearsLeader(state: RaftState): boolean {
  */
 export function answerVote(state: RaftState, message: RequestVote): void {
   const { from, preVote } = message;
+  if (state.role === 'follower') learnCommit(state, message);
   const free =
     state.vote === from ||
     (state.vote === 0n && state.leader === 0n) ||
@@ -114,19 +122,34 @@ export function answerVote(state: RaftState, message: RequestVote): void {
     state.electionElapsed = 0;
   }
   const term = granted && preVote ? message.term : state.term;
-  const type = 'RequestVoteResponse';
-  state.send({ type, from: state.id, to: from, term, preVote, granted });
+  sendVote(state, { to: from, term, preVote, granted });
 }
 
 /** Tells a candidate of an earlier term that it is behind; only a pre-candidate waits for it. */
 export function rejectOldVote(state: RaftState, message: RequestVote): void {
   if (!message.preVote) return;
-  state.send({
-    type: 'RequestVoteResponse',
-    from: state.id,
-    to: message.from,
-    term: state.term,
-    preVote: true,
-    granted: false,
-  });
+  sendVote(state, { to: message.from, term: state.term, preVote: true, granted: false });
+}
+
+function sendVote(
+  state: RaftState,
+  vote: Pick<RequestVoteResponse, 'to' | 'term' | 'preVote' | 'granted'>,
+): void {
+  const { to, term, preVote, granted } = vote;
+  const type = 'RequestVoteResponse';
+  state.send({ type, from: state.id, to, term, preVote, granted, ...commitNews(state) });
+}
+
+function commitNews(state: RaftState): { commit: LogIndex; commitTerm: Term } {
+  const { commitIndex } = state.log;
+  return { commit: commitIndex, commitTerm: state.log.term(commitIndex) };
+}
+
+/**
+ * That an entry is committed is true for good, whoever says so; and if ours has the same index and
+ * term it is the same entry, with the same ones before it (log matching, paper 5.3). So a member
+ * learns of a configuration change that it holds, though the leader that committed it is gone.
+ */
+function learnCommit(state: RaftState, news: { commit: LogIndex; commitTerm: Term }): void {
+  if (state.log.term(news.commit) === news.commitTerm) state.log.commitTo(news.commit);
 }

@@ -197,22 +197,25 @@ export class Raft {
   /** The state machine holds everything up to `index`, which was handed out before. */
   applied(index: LogIndex): void {
     const state = this.#state;
-    state.log.appliedTo(index);
-    if (index < state.log.snapshotIndex) return;
-    state.appliedConfiguration = state.configuration;
+    const { log } = state;
+    const installed = log.appliedIndex < log.snapshotIndex && index >= log.snapshotIndex;
+    log.appliedTo(index);
+    if (installed) state.machineConfiguration = state.configuration;
+    state.appliedConfiguration = state.machineConfiguration;
     if (state.leadership !== undefined) leaderApplied(state, state.leadership, index);
   }
 
   /**
    * To be called for each 'configChange' entry when it is applied, before `applied`. A change that
-   * is not possible changes nothing, on every member alike. Returns the configuration in force.
+   * is not possible changes nothing, on every member alike. Returns the configuration after it.
    */
   applyConfigChange(change: ConfigChange): Configuration {
     const state = this.#state;
-    // A snapshot that is not installed yet already holds the outcome of older changes.
-    if (state.log.appliedIndex < state.log.snapshotIndex) return state.configuration;
-    const next = changeConfiguration(state.configuration, change);
-    if (next === undefined) return state.configuration;
+    const next = changeConfiguration(state.machineConfiguration, change);
+    if (next === undefined) return state.machineConfiguration;
+    state.machineConfiguration = next;
+    // What came before a snapshot that has arrived is in it.
+    if (state.log.appliedIndex < state.log.snapshotIndex) return next;
     state.configuration = next;
     if (state.leadership !== undefined) leaderReconfigured(state, state.leadership);
     return next;

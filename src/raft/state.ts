@@ -72,7 +72,10 @@ export class RaftState {
   vote: MemberId;
   /** The leader of `term` as far as known; 0n: unknown. */
   leader: MemberId = 0n;
+  /** In force: of the newest change applied, or of a snapshot from the moment it arrived. */
   configuration: Configuration = emptyConfiguration;
+  /** As the state machine has it; behind `configuration` until a snapshot is installed. */
+  machineConfiguration: Configuration = emptyConfiguration;
   /** The configuration at `log.appliedIndex`: what a snapshot taken there has. */
   appliedConfiguration: Configuration = emptyConfiguration;
   /** Ticks since the last sign of a leader, a vote given, or an election begun. */
@@ -105,6 +108,7 @@ export class RaftState {
     this.term = Math.max(term, this.log.lastTerm);
     this.vote = this.term === term ? vote : 0n;
     this.configuration = restoredConfiguration(restore);
+    this.machineConfiguration = this.configuration;
     this.appliedConfiguration = this.configuration;
     this.resetElectionTimer();
   }

@@ -90,6 +90,15 @@ export interface AppendEntriesResponse extends Envelope {
   readonly hintIndex: LogIndex;
   readonly hintTerm: Term;
 }
+/**
+ * What the sender knows to be committed. Votes carry it because members act on a configuration
+ * only once they know that it is committed: without it, a member that missed the last commit index
+ * of a leader that removed itself may need the vote of one that will not give it, forever.
+ */
+interface CommitNews {
+  readonly commit: LogIndex;
+  readonly commitTerm: Term;
+}
 /** Asserts leadership; `readSequence` confirms reads (thesis 6.4), 0 if there is none to confirm. */
 export interface Heartbeat extends Envelope {
   readonly type: 'Heartbeat';
@@ -100,7 +109,7 @@ export interface HeartbeatResponse extends Envelope {
   readonly type: 'HeartbeatResponse';
   readonly readSequence: number;
 }
-export interface RequestVote extends Envelope {
+export interface RequestVote extends Envelope, CommitNews {
   readonly type: 'RequestVote';
   readonly lastLogIndex: LogIndex;
   readonly lastLogTerm: Term;
@@ -109,7 +118,7 @@ export interface RequestVote extends Envelope {
   /** A leadership transfer: members that hear from a leader answer all the same. */
   readonly transfer: boolean;
 }
-export interface RequestVoteResponse extends Envelope {
+export interface RequestVoteResponse extends Envelope, CommitNews {
   readonly type: 'RequestVoteResponse';
   readonly preVote: boolean;
   readonly granted: boolean;
