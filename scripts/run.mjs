@@ -45,8 +45,6 @@ const commands = {
   check,
 };
 
-await main(process.argv[2] ?? '', process.argv.slice(3));
-
 async function main(name, args) {
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (command === undefined) {
@@ -283,3 +281,6 @@ function stop(line, code) {
   say(line);
   process.exit(code);
 }
+
+// Last: what is above must be initialised by then.
+await main(process.argv[2] ?? '', process.argv.slice(3));
