@@ -7,7 +7,8 @@
  * load: the last step, from the end of the page to the present, is synchronous.
  *
  * A watcher whose next revision is below the compacted one is cancelled; one that still needs
- * exactly the compacted revision gets it (rows 6 and 7: the store keeps its tombstones).
+ * exactly the compacted revision gets it (rows 6 and 7: the store keeps its tombstones). A page
+ * whose reading began before a compaction is whole, for the store makes the compaction wait.
  */
 
 import { assert, EtcdError, present, type Revision, sliceMsMax } from '../common/index.js';
@@ -215,11 +216,11 @@ export class WatchCatchUp {
   async #readPage(group: CatchUpGroup, epoch: number): Promise<void> {
     const { store, limits } = this.#hub;
     // Many members make many messages of one page: the work of a step stays about the same.
-    const share = Math.min(1, fullPageMembers / group.members.size);
+    const share = fullPageMembers / group.members.size;
     const page = await this.#read(
       group.position,
-      Math.max(pageRevisionsMin, Math.floor(limits.catchUpRevisionsMax * share)),
-      Math.max(pageBytesMin, Math.floor(limits.catchUpBytesMax * share)),
+      shareOf(limits.catchUpRevisionsMax, share, pageRevisionsMin),
+      shareOf(limits.catchUpBytesMax, share, pageBytesMin),
     );
     if (page === undefined || epoch !== this.#epoch) return;
     const touched = match(group, page);
@@ -229,7 +230,6 @@ export class WatchCatchUp {
       await Promise.all(some.map((slot) => readPrevious(store, slot)));
     }
     if (epoch !== this.#epoch) return;
-    this.#cancelCompacted(group);
     await this.#deliver(touched, page.throughRevision, epoch);
     if (epoch !== this.#epoch) return;
     group.position = Math.max(group.position, page.throughRevision + 1);
@@ -329,6 +329,11 @@ export class WatchCatchUp {
       if (watcher.state === 'synced') this.#hub.offerMissed(watcher, slot);
     }
   }
+}
+
+/** A share of `max`, but not less than `min` if there is that much. */
+function shareOf(max: number, share: number, min: number): number {
+  return Math.min(max, Math.max(min, Math.floor(max * share)));
 }
 
 /** A function, because a check in place would make the compiler believe that calls change nothing. */
