@@ -72,6 +72,10 @@ export const errorTable = {
     c.UNAVAILABLE,
     'etcdserver: request timed out, waiting for the applied index took too long',
   ],
+  TIMEOUT_LEADER_TRANSFER: [
+    c.UNKNOWN,
+    'etcdserver: request timed out, leader transfer took too long',
+  ],
   CORRUPT: [c.DATA_LOSS, 'etcdserver: corrupt cluster'],
   WATCH_CANCELED: [c.CANCELLED, 'etcdserver: watch canceled'],
   REQUEST_CANCELED: [c.CANCELLED, 'etcdserver: request canceled'],

@@ -4,12 +4,8 @@
  */
 
 import type { MemberId } from '../common/index.js';
+import { AlarmType } from '../proto/index.js';
 import type { MvccStore, MvccWriteTxn } from '../storage/index.js';
-
-/** etcd's AlarmType. */
-export const AlarmType = { NONE: 0, NOSPACE: 1, CORRUPT: 2 } as const;
-/** etcd's AlarmRequest.AlarmAction. */
-export const AlarmAction = { GET: 0, ACTIVATE: 1, DEACTIVATE: 2 } as const;
 
 export interface Alarm {
   readonly memberId: MemberId;
@@ -25,8 +21,8 @@ export class Alarms {
   /** Reads what is stored; call once, after the store was opened. */
   restore(store: Pick<MvccStore, 'metaEntries'>): void {
     for (const [name] of store.metaEntries(metaPrefix)) {
-      const [id, type] = name.slice(metaPrefix.length).split('/');
-      this.#alarms.set(name, { memberId: BigInt(`0x${id}`), alarm: Number(type) });
+      const alarm = parseAlarmName(name);
+      if (alarm !== undefined) this.#alarms.set(name, alarm);
     }
   }
 
@@ -67,4 +63,11 @@ export class Alarms {
 
 function metaName(alarm: Alarm): string {
   return `${metaPrefix}${alarm.memberId.toString(16).padStart(16, '0')}/${alarm.alarm}`;
+}
+
+/** The alarm that a meta record stands for; undefined if it is no alarm. */
+export function parseAlarmName(name: string): Alarm | undefined {
+  if (!name.startsWith(metaPrefix)) return undefined;
+  const [id, type] = name.slice(metaPrefix.length).split('/');
+  return { memberId: BigInt(`0x${id}`), alarm: Number(type) };
 }

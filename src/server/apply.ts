@@ -4,33 +4,29 @@
  * values, ignore_value) first waits for that value; nothing else is applied meanwhile.
  */
 
+import { assert, EtcdError, type KeyString } from '../common/index.js';
 import {
-  assert,
-  type ErrorReason,
-  EtcdError,
-  type KeyString,
-  type MemberId,
-  present,
-} from '../common/index.js';
-import {
-  type AlarmRequest,
+  AlarmAction,
+  alarmRequest,
   type CompactionRequest,
   type DeleteRangeRequest,
-  decodeAlarmRequest,
   decodeCompactionRequest,
   decodeDeleteRangeRequest,
+  decodeLeaseCheckpoints,
   decodeLeaseGrantRequest,
   decodeLeaseRevokeRequest,
   decodePutRequest,
   decodeTxnRequest,
+  type LeaseCheckpoint,
   type LeaseGrantRequest,
   type LeaseRevokeRequest,
+  type MessageOf,
   type PutRequest,
   type TxnRequest,
 } from '../proto/index.js';
 import { decodeConfigChange, type Entry, type Raft } from '../raft/index.js';
 import type { MvccStore, MvccWriteTxn } from '../storage/index.js';
-import { type Alarm, AlarmAction, type Alarms, AlarmType } from './alarms.js';
+import type { Alarm, Alarms } from './alarms.js';
 import { applyDeleteRange, applyPut, applyTxn, checkPutState, type KvTarget } from './apply-kv.js';
 import { EntryKind, entryBody, entryKind, entryOrigin, entrySequence } from './entry.js';
 import type { Lessor } from './lessor.js';
@@ -117,14 +113,10 @@ export class Applier implements EntryApplier {
 
   #applyRaftEntry(entry: Entry): void {
     const { index, term } = entry;
-    const { membership, raft, store } = this.#o;
+    const { raft, store } = this.#o;
     if (entry.type === 'configChange') {
       const configuration = raft.applyConfigChange(decodeConfigChange(entry.data));
       store.setApplied({ index, term, configuration });
-    } else if (index === 1) {
-      const txn = store.begin(index, term);
-      membership.storeInitial(txn);
-      txn.commit();
     } else {
       store.setApplied({ index, term });
     }
@@ -208,8 +200,11 @@ export class Applier implements EntryApplier {
         for (const key of keys) txn.deleteRange(key, '');
         return true;
       }
+      case EntryKind.leaseCheckpoint:
+        lessor.applyCheckpoints(txn, request as readonly LeaseCheckpoint[]);
+        return true;
       case EntryKind.alarm: {
-        const { action, memberId, alarm } = request as AlarmRequest;
+        const { action, memberId, alarm } = request as MessageOf<typeof alarmRequest>;
         const changed =
           action === AlarmAction.ACTIVATE
             ? alarms.activate(txn, { memberId, alarm })
@@ -278,10 +273,10 @@ function decodeBody(kind: EntryKind, data: Uint8Array): unknown {
     case EntryKind.leaseRevoke:
       return decodeLeaseRevokeRequest(body);
     case EntryKind.alarm:
-      return decodeAlarmRequest(body);
+      return alarmRequest.decode(body);
     case EntryKind.memberAttributes:
       return decodeAttributes(body);
     case EntryKind.leaseCheckpoint:
-      return undefined;
+      return decodeLeaseCheckpoints(body);
   }
 }

@@ -23,7 +23,7 @@ export interface MemberAttributes {
   readonly clientUrls: readonly string[];
 }
 
-const metaPrefix = 'member/';
+export const memberMetaPrefix = 'member/';
 // Plain maps only: no structures, no extensions, so that any msgpack reader can read a record.
 const codec = new Packr({ useRecords: false, moreTypes: false });
 
@@ -42,18 +42,24 @@ export function decodeAttributes(body: Uint8Array): MemberAttributes {
   return { id: BigInt(`0x${id}`), name, clientUrls };
 }
 
+/** A member from its meta record. */
+export function decodeMember(name: string, value: Uint8Array): Member {
+  const id = BigInt(`0x${name.slice(memberMetaPrefix.length)}`);
+  return { ...(codec.unpack(value) as Omit<Member, 'id'>), id };
+}
+
 export class Membership {
   readonly #members = new Map<MemberId, Member>();
 
   /** `initial` counts until the first entry has been applied, which makes it part of the store. */
   restore(store: Pick<MvccStore, 'metaEntries'>, initial: readonly Member[]): void {
-    const stored = store.metaEntries(metaPrefix);
+    const stored = store.metaEntries(memberMetaPrefix);
     if (stored.length === 0) {
       for (const member of initial) this.#members.set(member.id, member);
     }
     for (const [name, value] of stored) {
-      const id = BigInt(`0x${name.slice(metaPrefix.length)}`);
-      this.#members.set(id, { ...(codec.unpack(value) as Omit<Member, 'id'>), id });
+      const member = decodeMember(name, value);
+      this.#members.set(member.id, member);
     }
     assert(this.#members.size > 0, 'a cluster has members');
   }
@@ -83,6 +89,6 @@ export class Membership {
   #store(txn: MvccWriteTxn, member: Member): void {
     this.#members.set(member.id, member);
     const { id, ...rest } = member;
-    txn.setMeta(metaPrefix + id.toString(16).padStart(16, '0'), codec.pack(rest));
+    txn.setMeta(memberMetaPrefix + id.toString(16).padStart(16, '0'), codec.pack(rest));
   }
 }

@@ -14,6 +14,8 @@ import {
   type ErrorReason,
   type Logger,
   type LogIndex,
+  type MemberId,
+  type Term,
 } from '../common/index.js';
 import type { Entry, Message, ProposeRefusal, Raft, Ready } from '../raft/index.js';
 import type { Wal } from '../storage/index.js';
@@ -29,6 +31,7 @@ export interface EntryApplier {
 }
 
 export interface NodeLoopOptions {
+  readonly id: MemberId;
   readonly raft: Raft;
   readonly wal: Wal;
   readonly applier: EntryApplier;
@@ -41,6 +44,9 @@ export interface NodeLoopOptions {
   readonly send: (messages: readonly Message[]) => void;
   /** The disk failed or an invariant broke: the process must end. */
   readonly onFatal: (error: unknown) => void;
+  /** Called once a tick, and after each Ready: the leader may have changed. */
+  readonly onTick: () => void;
+  readonly onReady: () => void;
   /** Called after entries were applied, with the newest index. */
   readonly onApplied: (index: LogIndex) => void;
   /** True: too much is waiting to be flushed, hold proposals back. */
@@ -106,19 +112,22 @@ export class NodeLoop {
 
   /**
    * Puts an entry (from `newEntry`) into the log; `respond` is called once, when it was applied here
-   * or when it is known that it can't be, or when nobody knows within the request timeout.
+   * or when it is known that it can't be, or when nobody knows within the request timeout. With
+   * `onlyInTerm` the entry is refused unless this member still leads in that term.
    */
   propose<Request, Result, Context>(
     data: Buffer,
     request: Request,
     respond: Responder<Request, Result, Context>,
     context: Context,
+    onlyInTerm: Term = 0,
   ): void {
-    const pending = this.#options.proposals.add(data, request, respond, context);
+    const { proposals } = this.#options;
+    const pending = proposals.add(data, request, respond, context, onlyInTerm);
     if (this.#stopped) {
-      this.#options.proposals.refuse(pending, 'STOPPED');
+      proposals.refuse(pending, 'STOPPED');
     } else if (this.#toApply.length - this.#applyNext > commitApplyGapMax) {
-      this.#options.proposals.refuse(pending, 'TOO_MANY_REQUESTS');
+      proposals.refuse(pending, 'TOO_MANY_REQUESTS');
     } else {
       this.#queue.push(pending);
       this.schedule();
@@ -157,8 +166,11 @@ export class NodeLoop {
     if (this.#options.overloaded()) return this.#retryLater();
     const batch = this.#queue;
     this.#queue = [];
-    const data = new Array<Uint8Array>(batch.length);
-    for (let i = 0; i < batch.length; i++) data[i] = (batch[i] as Pending).data;
+    const data: Uint8Array[] = [];
+    for (const pending of batch) {
+      if (this.#mayPropose(pending)) data.push(pending.data);
+      else this.#options.proposals.refuse(pending, 'NOT_LEADER');
+    }
     const refusal = this.#options.raft.propose(data);
     if (refusal === undefined) return;
     if (refusal === 'noLeader' || refusal === 'transferring') {
@@ -168,6 +180,12 @@ export class NodeLoop {
       return;
     }
     for (const pending of batch) this.#options.proposals.refuse(pending, refusalReasons[refusal]);
+  }
+
+  #mayPropose({ onlyInTerm }: Pending): boolean {
+    if (onlyInTerm === 0) return true;
+    const { raft, id } = this.#options;
+    return raft.leader === id && raft.term === onlyInTerm;
   }
 
   #retryLater(): void {
@@ -182,6 +200,7 @@ export class NodeLoop {
       this.#persist(ready);
       for (const state of ready.readStates) this.#options.reads.confirmed(state);
       for (const entry of ready.committedEntries) this.#toApply.push(entry);
+      this.#options.onReady();
     }
   }
 
@@ -293,6 +312,7 @@ export class NodeLoop {
     if (lateMs > 10 * tickMs)
       logger.warn('the event loop stalled', { late_ms: Math.round(lateMs) });
     raft.tick();
+    this.#options.onTick();
     proposals.expire('TIMEOUT');
     reads.expire('TIMEOUT');
     this.schedule();

@@ -5,11 +5,12 @@
  */
 
 import {
+  type Clock,
+  type Disk,
   type Logger,
   type MemberId,
   type OpenKvStore,
-  type Clock,
-  type Disk,
+  type Random,
   StorageError,
 } from '../common/index.js';
 import { initialRestore, type RaftRestore } from '../raft/index.js';
@@ -27,6 +28,7 @@ import { decodeNodeMetadata, encodeNodeMetadata, type NodeMetadata } from './nod
 export interface OpenStorageOptions {
   readonly disk: Disk;
   readonly clock: Clock;
+  readonly random: Random;
   readonly logger: Logger;
   readonly openKvStore: OpenKvStore;
   readonly dataDir: string;
@@ -50,15 +52,22 @@ export interface OpenedStorage {
 }
 
 export async function openStorage(options: OpenStorageOptions): Promise<OpenedStorage> {
-  const { disk, clock, logger, dataDir, onFatal } = options;
+  const { disk, clock, random, logger, dataDir, onFatal } = options;
   const memberDir = `${dataDir}/member`;
   const walDir = options.walDir === '' ? `${memberDir}/wal` : options.walDir;
   await disk.mkdir(memberDir);
   // First, for its lock: a second process must not get as far as the log.
   const kv = await options.openKvStore(`${memberDir}/kv`);
-  const store = await openMvccStore({ kv, clock, options: options.mvcc, logger, onFatal });
+  const store = await openMvccStore({
+    kv,
+    clock,
+    options: options.mvcc,
+    logger,
+    path: `${memberDir}/kv`,
+    onFatal,
+  });
   const metadataIfNew = encodeNodeMetadata(options.founding);
-  const { wal, contents } = await openWal({ disk, dir: walDir, logger, metadataIfNew });
+  const { wal, contents } = await openWal(disk, walDir, { random, logger, metadataIfNew });
   const metadata = decodeNodeMetadata(contents.metadata);
   if (metadata === undefined) {
     throw new StorageError('the log was written by a newer version', {
@@ -131,13 +140,10 @@ function checkAgreement(
     );
   }
   if (applied > last) {
-    throw new StorageError(
-      `the log ends at entry ${last}, but entry ${applied} has been applied`,
-      {
-        path: walDir,
-        remedy: 'The end of the log is gone: restore this member from a snapshot.',
-      },
-    );
+    throw new StorageError(`the log ends at entry ${last}, but entry ${applied} has been applied`, {
+      path: walDir,
+      remedy: 'The end of the log is gone: restore this member from a snapshot.',
+    });
   }
 }
 

@@ -6,7 +6,7 @@
  * that is an unknown outcome, which is what the timeout errors say.
  */
 
-import { type Clock, type ErrorReason, EtcdError } from '../common/index.js';
+import { type Clock, type ErrorReason, EtcdError, type Term } from '../common/index.js';
 import { stampEntry } from './entry.js';
 
 /** Gets the outcome of a proposal; exactly one of `error` and `result` is set. */
@@ -26,6 +26,8 @@ export class Pending {
     readonly context: unknown,
     readonly deadlineMs: number,
     readonly data: Buffer,
+    /** Not 0: only if this member leads in this term; else it must not enter any log. */
+    readonly onlyInTerm: Term,
   ) {}
 
   finish(error: Error | undefined, result: unknown): void {
@@ -58,6 +60,7 @@ export class Proposals {
     request: Request,
     respond: Responder<Request, Result, Context>,
     context: Context,
+    onlyInTerm: Term,
   ): Pending {
     const sequence = this.#nextSequence++;
     stampEntry(data, this.origin, sequence);
@@ -68,6 +71,7 @@ export class Proposals {
       context,
       this.#clock.nowMs() + this.#timeoutMs,
       data,
+      onlyInTerm,
     );
     this.#waiting.set(sequence, pending);
     return pending;

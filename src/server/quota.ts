@@ -6,7 +6,6 @@
 import { leaseOverheadBytes, putOverheadBytes } from '../common/index.js';
 import type { PutRequest, TxnRequest } from '../proto/index.js';
 
-
 export const leaseCostBytes = leaseOverheadBytes;
 
 export function putCostBytes(request: PutRequest): number {

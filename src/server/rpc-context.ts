@@ -18,6 +18,7 @@ export interface RpcContext {
   readonly logger: Logger;
   readonly requestBytesMax: number;
   readonly txnOpsMax: number;
+  hasLeader(): boolean;
   /** The member's present Raft term. */
   term(): number;
   /** Undefined, or why this request must not be proposed now (quota): see quota.ts. */

@@ -50,6 +50,7 @@ import {
   refuseCall,
   replyWith,
 } from './rpc-context.js';
+import { unaryMethod } from './rpc-unary.js';
 import { valuesNeeded } from './txn-path.js';
 import { evaluateReadonlyTxn } from './txn-readonly.js';
 import { opReply } from './txn-reply.js';
@@ -62,28 +63,17 @@ interface Answering {
 
 /** Handlers of the KV service by full method name. */
 export function kvMethods(rpc: RpcContext): Array<readonly [string, MethodHandler]> {
-  const unary = (
+  const method = (
     name: string,
     handle: (rpc: RpcContext, request: Buffer, call: ServerCall) => void,
-  ): readonly [string, MethodHandler] => [
-    `/etcdserverpb.KV/${name}`,
-    {
-      kind: 'unary',
-      handle: (request, call) => {
-        try {
-          handle(rpc, request, call);
-        } catch (error) {
-          failCall(rpc, call, error);
-        }
-      },
-    },
-  ];
+  ): readonly [string, MethodHandler] =>
+    unaryMethod(rpc, `/etcdserverpb.KV/${name}`, (request, call) => handle(rpc, request, call));
   return [
-    unary('Range', handleRange),
-    unary('Put', handlePut),
-    unary('DeleteRange', handleDeleteRange),
-    unary('Txn', handleTxn),
-    unary('Compact', handleCompact),
+    method('Range', handleRange),
+    method('Put', handlePut),
+    method('DeleteRange', handleDeleteRange),
+    method('Txn', handleTxn),
+    method('Compact', handleCompact),
   ];
 }
 

@@ -22,6 +22,8 @@ import {
   type RpcContext,
   refuseCall,
 } from './rpc-context.js';
+import { drained } from './rpc-snapshot.js';
+import { unaryMethod } from './rpc-unary.js';
 
 interface Streaming {
   readonly rpc: RpcContext;
@@ -31,18 +33,14 @@ interface Streaming {
 
 export function rangeStreamMethod(rpc: RpcContext): readonly [string, MethodHandler] {
   const handle = (bytes: Buffer, call: ServerCall): void => {
-    try {
-      const request = decodeRangeRequest(bytes);
-      const wrong = checkRangeStream(request);
-      if (wrong !== undefined) return refuseCall(call, wrong);
-      const streaming = { rpc, call, request };
-      if (request.serializable) start(streaming, undefined);
-      else linearizableRead(rpc, start, streaming);
-    } catch (error) {
-      failCall(rpc, call, error);
-    }
+    const request = decodeRangeRequest(bytes);
+    const wrong = checkRangeStream(request);
+    if (wrong !== undefined) return refuseCall(call, wrong);
+    const streaming = { rpc, call, request };
+    if (request.serializable) start(streaming, undefined);
+    else linearizableRead(rpc, start, streaming);
   };
-  return ['/etcdserverpb.KV/RangeStream', { kind: 'serverStream', handle }];
+  return unaryMethod(rpc, '/etcdserverpb.KV/RangeStream', handle, 'serverStream');
 }
 
 function start(streaming: Streaming, error: EtcdError | undefined): void {
@@ -87,12 +85,4 @@ async function stream({ rpc, call, request }: Streaming): Promise<void> {
 function lastKey(found: RangeResult): string {
   const record = found.kvs[found.kvs.length - 1] ?? new Uint8Array();
   return decodeKeyValue(Buffer.from(record.buffer, record.byteOffset, record.byteLength)).key;
-}
-
-function drained(call: ServerCall): Promise<void> {
-  if (call.cancelled) return Promise.resolve();
-  return new Promise((resolve) => {
-    call.onDrain = resolve;
-    call.onCancel = resolve;
-  });
 }

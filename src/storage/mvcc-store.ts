@@ -32,6 +32,7 @@ import { type MvccSetup, MvccState } from './mvcc-state.js';
 import { WriteTxn } from './mvcc-txn.js';
 import { restore } from './restore.js';
 import { recordsEnd, recordsStart } from './schema.js';
+import { openSnapshotView, type SnapshotView } from './snapshot-view.js';
 import type {
   AppliedMark,
   EventPage,
@@ -204,6 +205,10 @@ class Store implements MvccStore {
 
   hashAll(): Promise<number> {
     return hashAll(this.inner, this.flusher);
+  }
+
+  snapshotView(): Promise<SnapshotView> {
+    return openSnapshotView(this.inner, this.flusher);
   }
 
   meta(name: string): Uint8Array | undefined {

@@ -5,6 +5,7 @@
 
 import type { EtcdError, KeyString, LeaseId, LogIndex, Revision, Term } from '../common/index.js';
 import type { Configuration, Entry, HardState, SnapshotMeta } from '../raft/index.js';
+import type { SnapshotView } from './snapshot-view.js';
 
 // ---------------------------------------------------------------------------- write-ahead log
 
@@ -58,8 +59,10 @@ export interface RangeQuery {
   readonly limit: number;
   readonly keysOnly: boolean;
   readonly countOnly: boolean;
-  readonly sortOrder: 0 | 1 | 2;
-  readonly sortTarget: 0 | 1 | 2 | 3 | 4;
+  /** 0 none, 1 ascending, 2 descending. */
+  readonly sortOrder: number;
+  /** 0 key, 1 version, 2 create revision, 3 mod revision, 4 value. */
+  readonly sortTarget: number;
   /** 0 switches each filter off. */
   readonly minModRevision: number;
   readonly maxModRevision: number;
@@ -220,6 +223,9 @@ export interface MvccStore {
   hashKv(revision: Revision): Promise<{ hash: number; compactRevision: Revision }>;
   /** CRC-32C of everything stored. */
   hashAll(): Promise<number>;
+
+  /** Everything as of now; must be closed. */
+  snapshotView(): Promise<SnapshotView>;
 
   meta(name: string): Uint8Array | undefined;
   metaEntries(prefix: string): ReadonlyArray<readonly [string, Uint8Array]>;

@@ -1,0 +1,337 @@
+/**
+ * One member: its storage, its Raft, and the state machines that entries change, joined by the loop.
+ * No sockets here; server.ts puts those around it.
+ */
+
+import {
+  type Clock,
+  type Disk,
+  type ErrorReason,
+  EtcdError,
+  type Logger,
+  type MemberId,
+  type OpenKvStore,
+  type Random,
+} from '../common/index.js';
+import {
+  AlarmAction,
+  AlarmType,
+  alarmRequest,
+  encodeCompactionRequest,
+  encodeLeaseCheckpoints,
+  encodeLeaseRevokeRequest,
+  HeaderEncoder,
+} from '../proto/index.js';
+import { Raft, type RaftRestore } from '../raft/index.js';
+import type { MvccStore, Wal } from '../storage/index.js';
+import { Alarms } from './alarms.js';
+import { Applier } from './apply.js';
+import type { ServerConfig } from './config.js';
+import { EntryKind, newEntry } from './entry.js';
+import { foundingIdentity } from './identity.js';
+import { LeaderWatch } from './leader-watch.js';
+import { Lessor } from './lessor.js';
+import { LogRelease } from './log-release.js';
+import { encodeAttributes, type Membership } from './membership.js';
+import type { Metrics } from './metrics.js';
+import { NodeLoop } from './node-loop.js';
+import { openStorage } from './open-storage.js';
+import { Proposals } from './proposals.js';
+import { ReadGate } from './read-gate.js';
+import { defaultWatchLimits, WatchHub } from './watch-hub.js';
+
+/** What a node needs of the outside; the network is the server's business. */
+export interface NodePorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly disk: Disk;
+  readonly openKvStore: OpenKvStore;
+  readonly logger: Logger;
+}
+
+/** A running member. */
+export interface Node {
+  readonly config: ServerConfig;
+  readonly ports: NodePorts;
+  readonly clusterId: bigint;
+  readonly memberId: MemberId;
+  /** The data directory was empty. */
+  readonly isNew: boolean;
+  readonly store: MvccStore;
+  readonly wal: Wal;
+  readonly raft: Raft;
+  readonly loop: NodeLoop;
+  readonly reads: ReadGate;
+  readonly headers: HeaderEncoder;
+  readonly proposals: Proposals;
+  readonly alarms: Alarms;
+  readonly membership: Membership;
+  readonly lessor: Lessor;
+  readonly watchHub: WatchHub;
+  readonly leaderWatch: LeaderWatch;
+  readonly metrics: Metrics;
+  /** Undefined, or why a request that adds so much must not be proposed. */
+  spaceFor(costBytes: number): ErrorReason | undefined;
+  /** Puts an entry of our own into the log. */
+  proposeOwn(
+    kind: EntryKind,
+    body: Uint8Array,
+    request: unknown,
+    done: (error: Error | undefined) => void,
+  ): void;
+  /** Compacts, as a client would. */
+  compact(revision: number, done: (error: Error | undefined) => void): void;
+  /** Resolves when this member leads or follows, has applied the log and published itself. */
+  start(): Promise<void>;
+  /** Ends waiting calls, writes everything with an fsync, and closes the files. */
+  stop(): Promise<void>;
+}
+
+/** Memory for records beside those not yet flushed. */
+const cacheBytesMax = 64 * 1024 * 1024;
+const flushBytes = 4 * 1024 * 1024;
+/** Records waiting for LevelDB above which proposals wait: the disk is slower than the clients. */
+const unflushedBytesMax = 256 * 1024 * 1024;
+/** Applied entries leave Raft's memory in lots of this many. */
+const logShortenEntries = 1000;
+/** etcd: 5 s for the disk and two elections. */
+const requestTimeoutBaseMs = 5000;
+
+/** Opens (or founds) the data directory; rejects with StorageError if it can't be trusted. */
+export async function openNode(
+  config: ServerConfig,
+  ports: NodePorts,
+  metrics: Metrics,
+  onFatal: (error: unknown) => void,
+): Promise<Node> {
+  const { clock, random, logger } = ports;
+  const identity = foundingIdentity(config.initialCluster, config.initialClusterToken);
+  const self = identity.members.find(({ name }) => name === config.name);
+  const storage = await openStorage({
+    ...ports,
+    dataDir: config.dataDir,
+    walDir: config.walDir,
+    founding: {
+      clusterId: identity.clusterId,
+      memberId: self?.id ?? 0n,
+      founders: identity.members,
+    },
+    mvcc: {
+      cacheBytesMax,
+      flushIntervalMs: config.flushIntervalMs,
+      flushBytes,
+      unflushedBytesMax,
+      compactionBatch: config.compactionBatch,
+      compactionSleepMs: config.compactionSleepMs,
+    },
+    onFatal,
+  });
+  const { store, wal, membership, clusterId, memberId, isNew, restore } = storage;
+  const raft = makeRaft(config, random, memberId, restore);
+  const headers = new HeaderEncoder(clusterId, memberId);
+  const timeoutMs = requestTimeoutBaseMs + 2 * config.electionMs;
+  const proposals = new Proposals({ clock, origin: random.u32(), timeoutMs });
+  const reads = new ReadGate({ raft, clock, timeoutMs, applied: restore.applied });
+  const alarms = new Alarms();
+  alarms.restore(store);
+  const release = new LogRelease(
+    { store, wal, clock, logger, entriesMin: config.snapshotCount, onFatal },
+    restore.snapshot.index,
+  );
+  const watchHub = new WatchHub({
+    store,
+    clock,
+    random,
+    header: (revision) => headers.header(revision, raft.term),
+    limits: { ...defaultWatchLimits, progressIntervalMs: config.watchProgressIntervalMs },
+    fatal: onFatal,
+  });
+  const lessor = new Lessor({
+    clock,
+    ttlSecondsMin: Math.ceil((1.5 * config.electionMs) / 1000),
+    checkpoints: false,
+    proposeRevoke: (id, term) => {
+      const body = encodeLeaseRevokeRequest({ id });
+      loop.propose(newEntry(EntryKind.leaseRevoke, body), { id }, ignoreOutcome, undefined, term);
+    },
+    proposeCheckpoints: (checkpoints, term) => {
+      const body = encodeLeaseCheckpoints(checkpoints);
+      const entry = newEntry(EntryKind.leaseCheckpoint, body);
+      loop.propose(entry, checkpoints, ignoreOutcome, undefined, term);
+    },
+  });
+  lessor.restore(store);
+  const leaderWatch = new LeaderWatch({
+    raft,
+    id: memberId,
+    clock,
+    logger,
+    electionMs: config.electionMs,
+    onGained: () => lessor.promote(raft.term, config.electionMs),
+    onLost: () => lessor.demote(),
+    onChange: () => {
+      metrics.leaderChanges++;
+    },
+  });
+  let raisingNoSpace = false;
+  const raiseNoSpace = (): void => {
+    if (raisingNoSpace || alarms.noSpace) return;
+    raisingNoSpace = true;
+    const request = { action: AlarmAction.ACTIVATE, memberId, alarm: AlarmType.NOSPACE };
+    proposeOwn(EntryKind.alarm, alarmRequest.encode(request), request, () => {
+      raisingNoSpace = false;
+    });
+  };
+  const applier = new Applier({
+    store,
+    raft,
+    lessor,
+    watchHub,
+    alarms,
+    membership,
+    proposals,
+    metrics,
+    quotaBytes: config.quotaBytes,
+    onQuotaExceeded: raiseNoSpace,
+  });
+  let shortenedAt = restore.applied;
+  const loop = new NodeLoop({
+    id: memberId,
+    raft,
+    wal,
+    applier,
+    proposals,
+    reads,
+    clock,
+    logger,
+    tickMs: config.heartbeatMs,
+    send: () => {},
+    onFatal,
+    onTick: () => leaderWatch.tick(),
+    onReady: () => leaderWatch.update(),
+    onApplied: (index) => {
+      release.applied(index);
+      if (index - shortenedAt < logShortenEntries) return;
+      shortenedAt = index;
+      keepLogShort(raft, config, index);
+    },
+    overloaded: () => store.unflushedBytes > unflushedBytesMax,
+  });
+  function proposeOwn(
+    kind: EntryKind,
+    body: Uint8Array,
+    request: unknown,
+    done: (error: Error | undefined) => void,
+  ): void {
+    loop.propose(newEntry(kind, body), request, finishOwn, done);
+  }
+  return {
+    config,
+    ports,
+    clusterId,
+    memberId,
+    isNew,
+    store,
+    wal,
+    raft,
+    loop,
+    reads,
+    headers,
+    proposals,
+    alarms,
+    membership,
+    lessor,
+    watchHub,
+    leaderWatch,
+    metrics,
+    proposeOwn,
+    spaceFor(costBytes) {
+      if (alarms.noSpace) return 'NO_SPACE';
+      if (store.sizeBytes + costBytes < config.quotaBytes) return undefined;
+      raiseNoSpace();
+      return 'NO_SPACE';
+    },
+    compact(revision, done) {
+      const request = { revision, physical: false };
+      proposeOwn(EntryKind.compaction, encodeCompactionRequest(request), request, done);
+    },
+    async start() {
+      loop.start();
+      // Alone there is nobody to wait for; an election timeout would only delay the start.
+      if (raft.status().configuration.voters.length === 1) raft.campaign();
+      loop.schedule();
+      await publish();
+    },
+    async stop() {
+      loop.stop();
+      lessor.demote();
+      await loop.idle();
+      await release.idle();
+      await release.release();
+      await wal.close();
+      await store.close();
+    },
+  };
+
+  /** Tells the cluster this member's name and client URLs, until that is in the log. */
+  async function publish(): Promise<void> {
+    const member = membership.get(memberId);
+    const { name } = config;
+    const clientUrls = config.advertiseClientUrls;
+    const known = member?.name === name && member.clientUrls.join() === clientUrls.join();
+    const attributes = { id: memberId, name, clientUrls };
+    for (;;) {
+      const error = await new Promise<Error | undefined>((resolve) => {
+        if (known) reads.add((_context, wrong) => resolve(wrong), undefined);
+        else {
+          const body = encodeAttributes(attributes);
+          proposeOwn(EntryKind.memberAttributes, body, attributes, resolve);
+        }
+        loop.schedule();
+      });
+      if (error === undefined) return;
+      if (error instanceof EtcdError && error.reason === 'STOPPED') throw error;
+      logger.warn('could not publish this member yet, trying again', { error: error.message });
+    }
+  }
+}
+
+/** The lessor tries again by itself. */
+function ignoreOutcome(): void {}
+
+function finishOwn(
+  done: (error: Error | undefined) => void,
+  _request: unknown,
+  error: Error | undefined,
+): void {
+  done(error);
+}
+
+function makeRaft(config: ServerConfig, random: Random, id: MemberId, restore: RaftRestore): Raft {
+  return new Raft(
+    {
+      id,
+      electionTimeoutTicks: Math.max(2, Math.round(config.electionMs / config.heartbeatMs)),
+      heartbeatTicks: 1,
+      preVote: config.preVote,
+      checkQuorum: true,
+      appendBytesMax: 1024 * 1024,
+      inflightAppendsMax: 512,
+      uncommittedBytesMax: 256 * 1024 * 1024,
+      applyBytesMax: 16 * 1024 * 1024,
+      randomU32: () => random.u32(),
+    },
+    restore,
+  );
+}
+
+/**
+ * Entries that nobody will ask for leave the memory. With other members some are kept, so that one
+ * that was away for a while can catch up without a snapshot.
+ */
+function keepLogShort(raft: Raft, config: ServerConfig, applied: number): void {
+  const { voters, votersOutgoing, learners } = raft.status().configuration;
+  const alone = voters.length + votersOutgoing.length + learners.length === 1;
+  const keep = alone ? 0 : config.snapshotCatchUpEntries;
+  if (applied - keep > 0) raft.compact(applied - keep);
+}

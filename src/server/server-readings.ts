@@ -1,0 +1,69 @@
+/** What the health checks and the gauges read from a node. */
+
+import type { EtcdError } from '../common/index.js';
+import { AlarmType } from '../proto/index.js';
+import { pointQuery } from './apply-kv.js';
+import type { HealthSource } from './http-health.js';
+import type { GaugeReadings } from './metrics.js';
+import type { Node } from './node.js';
+import { linearizableRead, type RpcContext } from './rpc-context.js';
+import { clusterVersion } from './versions.js';
+
+function alarmName(alarm: number): string {
+  return alarm === AlarmType.NOSPACE ? 'NOSPACE' : alarm === AlarmType.CORRUPT ? 'CORRUPT' : '';
+}
+
+export function healthSource(rpc: RpcContext, node: Node): HealthSource {
+  const { alarms, leaderWatch, membership, memberId, store } = node;
+  /** As etcd's check: one key, keys only. */
+  const read = async (): Promise<Error | undefined> => {
+    try {
+      await store.range({ ...pointQuery('health'), keysOnly: true, limit: 1 }, undefined);
+      return undefined;
+    } catch (error) {
+      return error instanceof Error ? error : new Error(String(error));
+    }
+  };
+  return {
+    leaderId: () => leaderWatch.leader,
+    isLearner: () => membership.get(memberId)?.isLearner ?? false,
+    alarms: () => alarms.list(AlarmType.NONE).map(({ alarm }) => alarmName(alarm)),
+    linearizableRead: async () => {
+      const error = await new Promise<EtcdError | undefined>((resolve) => {
+        linearizableRead(rpc, (_context, wrong) => resolve(wrong), undefined);
+      });
+      return error ?? (await read());
+    },
+    serializableRead: read,
+  };
+}
+
+export function metricsReadings(node: Node): GaugeReadings {
+  const { alarms, config, leaderWatch, membership, memberId, raft, store, watchHub } = node;
+  const { counters } = watchHub;
+  return {
+    memberId,
+    hasLeader: leaderWatch.hasLeader(),
+    isLeader: leaderWatch.isLeader,
+    isLearner: membership.get(memberId)?.isLearner ?? false,
+    proposalsPending: node.proposals.size,
+    committedIndex: raft.status().commit,
+    appliedIndex: node.loop.appliedIndex,
+    quotaBytes: config.quotaBytes,
+    dbBytes: store.sizeBytes,
+    dbInUseBytes: store.sizeBytes,
+    openReadTransactions: 0,
+    revision: store.revision,
+    compactRevision: store.compactRevision,
+    keys: store.keyCount,
+    watchers: counters.watchers,
+    watchStreams: counters.streams,
+    slowWatchers: counters.slowWatchers,
+    pendingEvents: counters.pendingEvents,
+    authRevision: 1,
+    clusterVersion,
+    alarms: alarms
+      .list(AlarmType.NONE)
+      .map((alarm) => ({ memberId: alarm.memberId, name: alarmName(alarm.alarm) })),
+  };
+}

@@ -1,0 +1,254 @@
+/**
+ * Puts sockets around a node: gRPC and HTTP on the client URLs, metrics where they are wanted. No
+ * decisions here: just which part gets which other part, and the order of start and stop.
+ */
+
+import {
+  type Clock,
+  type ErrorReason,
+  grpcOverheadBytes,
+  idToHex,
+  type Listener,
+  type MemberId,
+  type Network,
+  type NetworkAddress,
+} from '../common/index.js';
+import {
+  createGrpcServer,
+  type GrpcServer,
+  type Http1Acceptor,
+  type HttpHandler,
+  type MethodHandler,
+  transportLimitsDefault,
+} from '../transport/index.js';
+import { AutoCompactor } from './auto-compaction.js';
+import type { ServerConfig } from './config.js';
+import { createHttpHandler, type HttpRoutesOptions } from './http-routes.js';
+import { leaseService } from './lease-service.js';
+import { Metrics } from './metrics.js';
+import { type Node, type NodePorts, openNode } from './node.js';
+import { authMethods } from './rpc-auth.js';
+import { clusterMethods } from './rpc-cluster.js';
+import type { RpcContext } from './rpc-context.js';
+import { healthMethods } from './rpc-health.js';
+import { kvMethods } from './rpc-kv.js';
+import { leaseMethods } from './rpc-lease.js';
+import { maintenanceMethods } from './rpc-maintenance.js';
+import { rangeStreamMethod } from './rpc-range-stream.js';
+import { snapshotMethod } from './rpc-snapshot.js';
+import { watchHandler } from './rpc-watch.js';
+import { healthSource, metricsReadings } from './server-readings.js';
+import type { ServerUrl } from './urls.js';
+import { clusterVersion, etcdVersion, storageVersion } from './versions.js';
+
+/** Everything outside: real ones in `ports/`, simulated ones in common/sim. */
+export interface ServerPorts extends NodePorts {
+  readonly network: Network;
+  /** HTTP/1.1 on the client ports; without it they speak HTTP/2 only. */
+  readonly createHttp1?: (handler: HttpHandler) => Http1Acceptor;
+  /** The text of /metrics. */
+  readonly metricsText: (
+    metrics: Metrics,
+  ) => () => Promise<{ readonly body: string; readonly contentType: string }>;
+}
+
+export interface RunningServer {
+  readonly clusterId: bigint;
+  readonly memberId: MemberId;
+  /** The data directory was empty at start. */
+  readonly isNewData: boolean;
+  /** Where clients can connect: the listen URLs, their ports filled in. */
+  readonly clientUrls: readonly string[];
+  readonly node: Node;
+  /** Resolves with what ended the server, if it was not `stop`: the process should end. */
+  readonly failed: Promise<unknown>;
+  /** Lets running calls end (for a while), then closes everything; all data are synced. */
+  stop(): Promise<void>;
+}
+
+/** How long a graceful stop waits for calls that are still running. */
+const drainMsMax = 2000;
+
+/**
+ * Starts a member; resolves once it serves. Rejects with StorageError for a data directory that can't
+ * be trusted, and with the socket's error if a URL can't be listened on.
+ */
+export async function startServer(
+  config: ServerConfig,
+  ports: ServerPorts,
+): Promise<RunningServer> {
+  const { clock, logger, network } = ports;
+  let fail: (error: unknown) => void = () => {};
+  const failed = new Promise<unknown>((resolve) => {
+    fail = resolve;
+  });
+  const metrics = new Metrics();
+  const node = await openNode(config, ports, metrics, (error) => fail(error));
+  metrics.attach(() => metricsReadings(node));
+  const rpc = rpcContext(node);
+  const methods = countedMethods(allMethods(rpc, node), metrics);
+  const routes: HttpRoutesOptions = {
+    health: healthSource(rpc, node),
+    observer: metrics,
+    versions: () => ({ server: etcdVersion, cluster: clusterVersion, storage: storageVersion }),
+    metrics: ports.metricsText(metrics),
+    debugVars: () => ({ file_descriptor_limit: 0, 'raft.status': raftVars(node) }),
+    cors: config.cors,
+    hostWhitelist: config.hostWhitelist,
+    gateway: undefined,
+  };
+  const open: GrpcServer[] = [];
+  const acceptors: Http1Acceptor[] = [];
+  const serve = async (
+    url: ServerUrl,
+    what: { readonly grpc: boolean; readonly http: boolean; readonly metricsOnly: boolean },
+  ): Promise<string> => {
+    const http = what.http
+      ? createHttpHandler(routes, { secure: url.secure, metricsOnly: what.metricsOnly })
+      : undefined;
+    const http1 = http === undefined ? undefined : ports.createHttp1?.(http);
+    if (http1 !== undefined) acceptors.push(http1);
+    const server = createGrpcServer({
+      clock,
+      network,
+      methods: what.grpc ? methods : new Map(),
+      limits: transportLimits(config),
+      http,
+      http1,
+      observe: metrics.rpc.ended,
+      logger,
+    });
+    open.push(server);
+    const tls = url.secure ? config.clientTls?.listen : undefined;
+    return listeningUrl(url, await server.listen(url.address, tls));
+  };
+  const autoCompactor = new AutoCompactor({
+    policy: config.autoCompaction,
+    clock,
+    logger,
+    revision: () => node.store.revision,
+    isLeader: () => node.leaderWatch.isLeader,
+    compact: (revision, done) => node.compact(revision, done),
+  });
+  const stop = async (): Promise<void> => {
+    autoCompactor.stop();
+    const drained = Promise.all(open.map((server) => server.drain()));
+    await Promise.race([drained, delay(clock, drainMsMax)]);
+    await Promise.all(open.map((server) => server.close()));
+    await Promise.all(acceptors.map((acceptor) => acceptor.close()));
+    await node.stop();
+  };
+  try {
+    await Promise.race([node.start(), failed.then((error) => Promise.reject(error))]);
+    const splitHttp = config.listenClientHttpUrls.length > 0;
+    const clientUrls: string[] = [];
+    for (const url of config.listenClientUrls) {
+      const what = { grpc: true, http: !splitHttp, metricsOnly: false };
+      clientUrls.push(await serve(url, what));
+    }
+    for (const url of config.listenClientHttpUrls) {
+      await serve(url, { grpc: false, http: true, metricsOnly: false });
+    }
+    for (const url of config.listenMetricsUrls) {
+      await serve(url, { grpc: false, http: true, metricsOnly: true });
+    }
+    autoCompactor.start();
+    const { clusterId, memberId, isNew: isNewData } = node;
+    return { clusterId, memberId, isNewData, clientUrls, node, failed, stop };
+  } catch (error) {
+    await stop().catch(() => {});
+    throw error;
+  }
+}
+
+function rpcContext(node: Node): RpcContext {
+  const { config, store, loop, reads, headers, raft, leaderWatch, ports } = node;
+  return {
+    store,
+    loop,
+    reads,
+    headers,
+    logger: ports.logger,
+    requestBytesMax: config.requestBytesMax,
+    txnOpsMax: config.txnOpsMax,
+    hasLeader: () => leaderWatch.hasLeader(),
+    term: () => raft.term,
+    spaceFor: (costBytes): ErrorReason | undefined => node.spaceFor(costBytes),
+  };
+}
+
+function allMethods(rpc: RpcContext, node: Node): Array<readonly [string, MethodHandler]> {
+  const { watchHub: hub, leaderWatch: leader } = node;
+  const handle = watchHandler({ hub, leader, refusal: () => undefined });
+  return [
+    ...kvMethods(rpc),
+    rangeStreamMethod(rpc),
+    ['/etcdserverpb.Watch/Watch', { kind: 'bidi', handle }],
+    ...leaseMethods(leaseService(rpc, node)),
+    ...clusterMethods(rpc, node),
+    ...maintenanceMethods(rpc, node),
+    snapshotMethod(rpc, node),
+    ...authMethods(rpc),
+    ...healthMethods(rpc),
+  ];
+}
+
+/** The same handlers, counting each call that starts. */
+function countedMethods(
+  methods: ReadonlyArray<readonly [string, MethodHandler]>,
+  metrics: Metrics,
+): Map<string, MethodHandler> {
+  metrics.rpc.register(methods.map(([name, { kind }]) => [name, kind] as const));
+  return new Map(methods.map(([name, method]) => [name, counted(name, method, metrics)]));
+}
+
+function counted(name: string, method: MethodHandler, metrics: Metrics): MethodHandler {
+  const row = metrics.rpc.of(name);
+  if (row === undefined) return method;
+  if (method.kind === 'bidi') {
+    const { handle } = method;
+    return {
+      kind: 'bidi',
+      handle: (call) => {
+        row.started++;
+        handle(call);
+      },
+    };
+  }
+  const { kind, handle } = method;
+  return {
+    kind,
+    handle: (request, call) => {
+      row.started++;
+      handle(request, call);
+    },
+  };
+}
+
+function transportLimits(config: ServerConfig) {
+  const { concurrentStreamsMax } = transportLimitsDefault;
+  return {
+    receiveMessageBytesMax: config.requestBytesMax + grpcOverheadBytes,
+    concurrentStreamsMax: Math.min(config.concurrentStreamsMax, concurrentStreamsMax),
+    keepaliveIntervalMs: config.keepaliveIntervalMs,
+    keepaliveTimeoutMs: config.keepaliveTimeoutMs,
+    keepaliveMinTimeMs: config.keepaliveMinTimeMs,
+  };
+}
+
+function raftVars(node: Node) {
+  const { id, term, commit, applied, leader } = node.raft.status();
+  return { id: idToHex(id), term, commit, applied, lead: idToHex(leader) };
+}
+
+/** The URL as typed, with the port that was really taken. */
+function listeningUrl(url: ServerUrl, listener: Listener): string {
+  const address: NetworkAddress = listener.address;
+  if ('path' in address) return url.text;
+  const host = url.host.includes(':') ? `[${url.host}]` : url.host;
+  return `${url.scheme}://${host}:${address.port}`;
+}
+
+function delay(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => clock.after(ms, resolve));
+}
