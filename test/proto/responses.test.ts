@@ -276,10 +276,7 @@ describe('replies', () => {
             leases: [{ ID: id }, { ID: 1n }],
           }),
         );
-        expect(proto.decodeLeaseLeasesResponse(Buffer.concat(leases)).leases).toEqual([
-          id,
-          1n,
-        ]);
+        expect(proto.decodeLeaseLeasesResponse(Buffer.concat(leases)).leases).toEqual([id, 1n]);
       }),
     );
   });
