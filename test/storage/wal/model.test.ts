@@ -1,0 +1,69 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+
+import { SimRandom } from '../../../src/common/sim/index.js';
+import { asExpected, contentsOf, newWorld, nextOperation, open, Run } from './harness.js';
+
+const step = fc.oneof(
+  { weight: 12, arbitrary: fc.record({ do: fc.constant('some' as const), count: fc.nat(6) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('reopen' as const) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('crash' as const),
+      count: fc.nat(4),
+      afterEvents: fc.nat(8),
+      unsyncedPercent: fc.constantFrom(0, 20, 80, 100),
+      tornWrites: fc.boolean(),
+    }),
+  },
+);
+
+test('any run of appends, overwrites, marks, releases, restarts and crashes', async () => {
+  const life = async (
+    seed: number,
+    segmentBytes: number,
+    steps: ReadonlyArray<typeof step extends fc.Arbitrary<infer T> ? T : never>,
+  ): Promise<void> => {
+    const world = newWorld(seed, segmentBytes);
+    const script = new SimRandom(seed);
+    const { clock, disk } = world;
+    let opened = await open(world);
+    let run = new Run(opened.wal, opened.contents);
+    for (const one of steps) {
+      const burst: Promise<void>[] = [];
+      for (let i = one.do === 'reopen' ? 0 : one.count; i > 0; i--) {
+        burst.push(run.submit(nextOperation(run.model, script)));
+      }
+      if (one.do === 'some') {
+        await clock.runUntil(Promise.all(burst));
+        expect(run.errors).toEqual([]);
+        continue;
+      }
+      if (one.do === 'reopen') {
+        await clock.runUntil(run.close());
+      } else {
+        for (let i = 0; i < one.afterEvents; i++) {
+          await Promise.resolve();
+          clock.step();
+        }
+        disk.crash(one);
+      }
+      opened = await open(world);
+      expect(run.find(opened.contents)).toBeGreaterThanOrEqual(0);
+      if (one.do === 'reopen') expect(opened.contents.tornBytes).toBe(0);
+      run = new Run(opened.wal, opened.contents);
+    }
+    await clock.runUntil(run.close());
+    expect(asExpected(await contentsOf(world))).toEqual(run.states.at(-1));
+  };
+  await fc.assert(
+    fc.asyncProperty(
+      fc.integer(),
+      fc.constantFrom(512, 2048, 16_384),
+      fc.array(step, { maxLength: 40 }),
+      life,
+    ),
+    { numRuns: 300 },
+  );
+}, 60_000);
