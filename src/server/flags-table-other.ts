@@ -183,7 +183,7 @@ export const featureFlags = flagGroup('features', [
 export const unsafeFlags = flagGroup('unsafe', [
   ['refused', 'force-new-cluster', 'bool', 'false', 'Make a one-member cluster of this member.'],
   [
-    'implemented',
+    'accepted',
     'unsafe-no-fsync',
     'bool',
     'false',

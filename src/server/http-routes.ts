@@ -31,8 +31,8 @@ export interface HttpRoutesOptions {
   readonly cors: readonly string[];
   /** Host names accepted without TLS; '*' is all. */
   readonly hostWhitelist: readonly string[];
-  /** Answers /v3/; undefined: there is none. */
-  readonly gateway: HttpHandler | undefined;
+  /** Answers /v3/; left out: there is none. */
+  readonly gateway?: HttpHandler | undefined;
 }
 
 /** The port that a handler serves. */

@@ -1,0 +1,47 @@
+/** The program `kvorum`: gives the command its process. `bin/kvorum` imports this to run it. */
+
+import { resolve } from 'node:path';
+import { nodeClock, nodePorts, notifySystemd, startServer } from '../server/index.js';
+import { openAppend, readTextFile } from './files.js';
+import { type CommandIo, runServerCommand, type StartNode } from './server-command.js';
+
+/** Starts a server as `argv` and `env` say; resolves with the exit status once it has stopped. */
+export function main(
+  argv: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<number> {
+  return runServerCommand(argv, env, processIo(env), startHere);
+}
+
+const startHere: StartNode = (config, logger) => startServer(config, nodePorts(config, logger));
+
+function processIo(env: Readonly<Record<string, string | undefined>>): CommandIo {
+  // A reader that went away (`kvorum | head`) must not take the server with it.
+  process.stdout.on('error', () => {});
+  process.stderr.on('error', () => {});
+  return {
+    clock: nodeClock,
+    stdout: (text) => void process.stdout.write(text),
+    stderr: (text) => void process.stderr.write(text),
+    readFile: readTextFile,
+    openAppend,
+    absolute: (path) => resolve(path),
+    onSignal(handler) {
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, handler);
+    },
+    onUncaught(handler) {
+      process.on('uncaughtException', handler);
+      process.on('unhandledRejection', handler);
+    },
+    exit: (code) => process.exit(code),
+    notify: (state) => notifySystemd(state, env),
+    runtime: {
+      nodeVersion: process.version,
+      platform: process.platform,
+      architecture: process.arch,
+    },
+  };
+}
+
+// What is written to a pipe leaves asynchronously, so the process ends by itself if it can.
+process.exitCode = await main(process.argv.slice(2), process.env);

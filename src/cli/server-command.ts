@@ -1,0 +1,215 @@
+/**
+ * The command `kvorum`: from the command line to a running server and back. Everything of the
+ * process (signals, exit, standard streams) comes in through {@link CommandIo}, so that a test can
+ * run it without being one.
+ *
+ * Exit status: 0 stopped as asked; 1 the environment or the disk failed; 2 asked for wrongly;
+ * 70 a bug. A second signal ends the process at once.
+ */
+
+import { type Clock, invariantExitCode, type Logger } from '../common/index.js';
+import {
+  buildConfig,
+  createLogger,
+  type Environment,
+  type FlushableLogger,
+  helpText,
+  kvorumVersion,
+  type NotifyResult,
+  type NotifyState,
+  parseCommandLine,
+  type RunningServer,
+  type ServerConfig,
+  versionText,
+} from '../server/index.js';
+import { banner } from './banner.js';
+import { type Failure, failureOf } from './failure.js';
+
+/** What the command needs of a server that runs. */
+export type RunningNode = Pick<RunningServer, 'clientUrls' | 'isNewData' | 'failed' | 'stop'>;
+
+/** Starts a server; resolves once it serves. */
+export type StartNode = (config: ServerConfig, logger: Logger) => Promise<RunningNode>;
+
+/** What a process is to the command. */
+export interface CommandIo {
+  readonly clock: Clock;
+  /** Lines for people. */
+  stdout(text: string): void;
+  stderr(text: string): void;
+  readFile(path: string): string;
+  openAppend(path: string): number;
+  absolute(path: string): string;
+  /** Calls back at each SIGINT or SIGTERM. */
+  onSignal(handler: (signal: string) => void): void;
+  /** Calls back for what nobody caught. */
+  onUncaught(handler: (error: unknown) => void): void;
+  /** Ends the process now. */
+  exit(code: number): void;
+  notify(state: NotifyState): Promise<NotifyResult>;
+  readonly runtime: {
+    readonly nodeVersion: string;
+    readonly platform: string;
+    readonly architecture: string;
+  };
+}
+
+/** An orderly stop that takes longer than this is not one. */
+const stopMsMax = 30_000;
+
+/** Runs until the server has stopped; resolves with the exit status. */
+export async function runServerCommand(
+  argv: readonly string[],
+  env: Environment,
+  io: CommandIo,
+  start: StartNode,
+): Promise<number> {
+  const startedMs = io.clock.nowMs();
+  let config: ServerConfig;
+  let logger: FlushableLogger;
+  try {
+    const line = parseCommandLine(argv, env, io.readFile);
+    if (line.kind === 'help') return print(io, helpText());
+    if (line.kind === 'version') return print(io, versionText(io.runtime));
+    config = buildConfig(line.flags, io.readFile);
+    logger = openLogger(config, io);
+  } catch (error) {
+    return fail(failureOf(error), io);
+  }
+  return runNode({ config, logger, io, start, startedMs });
+}
+
+function print(io: CommandIo, text: string): number {
+  io.stdout(text);
+  return 0;
+}
+
+function fail(failure: Failure, io: CommandIo): number {
+  io.stderr(`kvorum: ${failure.message}\n`);
+  return failure.exitCode;
+}
+
+function openLogger(config: ServerConfig, io: CommandIo): FlushableLogger {
+  return createLogger({
+    level: config.logLevel,
+    format: config.logFormat,
+    outputs: config.logOutputs,
+    clock: io.clock,
+    openFile: io.openAppend,
+  });
+}
+
+interface Run {
+  readonly config: ServerConfig;
+  readonly logger: FlushableLogger;
+  readonly io: CommandIo;
+  readonly start: StartNode;
+  readonly startedMs: number;
+}
+
+/** Why a run ends. */
+type End = { readonly signal: string } | { readonly error: unknown };
+
+async function runNode(run: Run): Promise<number> {
+  const { config, logger, io } = run;
+  const signalled = listen(run);
+  for (const warning of config.warnings) logger.warn(warning);
+  let node: RunningNode;
+  try {
+    // Whoever interrupts a start that hangs wants it to end, not to be waited for.
+    const first = await Promise.race([run.start(config, logger), signalled]);
+    if (!('stop' in first)) return finish(run, undefined, first);
+    node = first;
+  } catch (error) {
+    return finish(run, undefined, { error });
+  }
+  announce(run, node);
+  if ((await io.notify('READY=1')) === 'failed') {
+    logger.warn('systemd could not be told that the server is ready');
+  }
+  const failed = node.failed.then((error) => ({ error }));
+  return finish(run, node, await Promise.race([signalled, failed]));
+}
+
+/** Resolves with the first signal; a second one, or an error nobody caught, ends the process. */
+function listen(run: Run): Promise<End> {
+  const { io, logger } = run;
+  const exit = (code: number) => {
+    logger.flush();
+    io.exit(code);
+  };
+  io.onUncaught((error) => {
+    // Nothing is known about the state any more; what was promised is on disk.
+    logger.error('uncaught error: this is a bug', { error });
+    io.stderr(`kvorum: uncaught error: ${failureOf(error).message}\n`);
+    exit(invariantExitCode);
+  });
+  return new Promise((resolve) => {
+    let signals = 0;
+    io.onSignal((signal) => {
+      signals += 1;
+      if (signals === 1) {
+        resolve({ signal });
+        return;
+      }
+      logger.warn('second signal: ending at once', { signal });
+      exit(failedStopExitCode);
+    });
+  });
+}
+
+const failedStopExitCode = 1;
+
+function announce(run: Run, node: RunningNode): void {
+  const { config, io, logger } = run;
+  const readyMs = io.clock.nowMs() - run.startedMs;
+  const dataDir = io.absolute(config.dataDir);
+  logger.info('started', { version: kvorumVersion, name: config.name, dataDir });
+  // Lines for people would break a log that somebody parses.
+  if (config.logOutputs.includes('stdout')) return;
+  const { nodeVersion, platform, architecture } = io.runtime;
+  const runtime = `node ${nodeVersion} ${platform}-${architecture}`;
+  const { clientUrls, isNewData } = node;
+  io.stdout(banner({ config, clientUrls, dataDir, isNewData, readyMs, runtime }));
+}
+
+async function finish(run: Run, node: RunningNode | undefined, end: End): Promise<number> {
+  const { io, logger } = run;
+  if ('error' in end) {
+    const failure = failureOf(end.error);
+    logger.error('stopped because of an error', {
+      error: failure.isBug ? end.error : failure.message,
+    });
+    logger.flush();
+    return fail(failure, io);
+  }
+  logger.info('stopping', { signal: end.signal });
+  if (node === undefined) {
+    logger.flush();
+    return 0;
+  }
+  const told = io.notify('STOPPING=1');
+  const stopped = await stopInTime(run, node);
+  await told;
+  logger.flush();
+  return stopped;
+}
+
+async function stopInTime(run: Run, node: RunningNode): Promise<number> {
+  const { io, logger } = run;
+  const late = new Promise<'late'>((resolve) => {
+    io.clock.after(stopMsMax, () => resolve('late'));
+  });
+  try {
+    if ((await Promise.race([node.stop(), late])) === 'late') {
+      logger.error('the server did not stop in time', { waitedMs: stopMsMax });
+      return failedStopExitCode;
+    }
+  } catch (error) {
+    const failure = failureOf(error);
+    logger.error('stopping failed', { error });
+    return fail(failure, io);
+  }
+  logger.info('stopped');
+  return 0;
+}

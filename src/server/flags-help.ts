@@ -1,0 +1,89 @@
+/** What --help and --version print. */
+
+import { type FlagGroup, type FlagSpec, type FlagStatus, flagGroups } from './flags-spec.js';
+import { flagTable } from './flags-table.js';
+import { kvorumVersion } from './kvorum-version.js';
+import { etcdVersion } from './versions.js';
+
+const groupTitles: Readonly<Record<FlagGroup, string>> = {
+  member: 'Member',
+  clustering: 'Clustering',
+  security: 'Security',
+  auth: 'Auth',
+  monitoring: 'Profiling and monitoring',
+  logging: 'Logging',
+  features: 'Features',
+  unsafe: 'Unsafe: these break what Raft promises',
+  ignored: 'Accepted and ignored, as etcd does',
+};
+
+const statusNotes: Readonly<Record<FlagStatus, string>> = {
+  implemented: '',
+  accepted: ' [no effect yet]',
+  refused: ' [not supported yet]',
+  ignored: ' [ignored]',
+};
+
+/** All flags by group. */
+export function helpText(): string {
+  const lines = [
+    'kvorum: a key-value store with the API of etcd v3.',
+    '',
+    'Usage:',
+    '  kvorum [flags]       start a server; without flags, a single node on localhost:2379',
+    '  kvorum --version     print the version',
+    '  kvorum --help        print this',
+    '',
+    'A flag --foo-bar may also be set as ETCD_FOO_BAR, but not both ways at once.',
+    'docs/configuration.md says more about each.',
+  ];
+  for (const group of flagGroups) {
+    const specs = flagTable.filter((spec) => spec.group === group);
+    lines.push('', `${groupTitles[group]}:`);
+    if (group === 'ignored') lines.push(...wrap(specs.map((spec) => `--${spec.name}`)));
+    else for (const spec of specs) lines.push(...flagLines(spec));
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+function flagLines(spec: FlagSpec): string[] {
+  const value = spec.kind === 'noop' ? '' : ` '${spec.default}'`;
+  return [`  --${spec.name}${value}`, `      ${spec.help}${statusNotes[spec.status]}`];
+}
+
+const lineWidth = 90;
+
+function wrap(words: readonly string[]): string[] {
+  const lines: string[] = [];
+  let line = ' ';
+  for (const word of words) {
+    if (line.length + word.length > lineWidth) {
+      lines.push(line);
+      line = ' ';
+    }
+    line += ` ${word}`;
+  }
+  return [...lines, line];
+}
+
+const goArchitectures: ReadonlyMap<string, string> = new Map([
+  ['x64', 'amd64'],
+  ['ia32', '386'],
+]);
+
+/** The four lines that scripts expect of `etcd --version`, and ours. */
+export function versionText(runtime: {
+  readonly nodeVersion: string;
+  readonly platform: string;
+  readonly architecture: string;
+}): string {
+  const architecture = goArchitectures.get(runtime.architecture) ?? runtime.architecture;
+  return [
+    `etcd Version: ${etcdVersion}`,
+    'Git SHA: kvorum',
+    `Go Version: none (node ${runtime.nodeVersion})`,
+    `Go OS/Arch: ${runtime.platform}/${architecture}`,
+    `kvorum Version: ${kvorumVersion}`,
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,36 @@
+/** The real outside: this machine's clock, disk, sockets and LevelDB, for a server on its own. */
+
+import type { Logger } from '../common/index.js';
+import { openLevelStore } from '../storage/index.js';
+import type { ServerConfig } from './config.js';
+import { kvorumVersion } from './kvorum-version.js';
+import { measureLoopLag } from './metrics-loop-lag.js';
+import { createMetricsText } from './metrics-registry.js';
+import { nodeClock } from './ports/clock-node.js';
+import { nodeDisk } from './ports/disk-node.js';
+import { createHttp1 } from './ports/http1-node.js';
+import { nodeNetwork } from './ports/network-node.js';
+import { openNodeRandom } from './ports/random-node.js';
+import type { ServerPorts } from './server.js';
+import { etcdVersion } from './versions.js';
+
+/** Ports for one server that has the process to itself; its /metrics speak of the process, too. */
+export function nodePorts(config: ServerConfig, logger: Logger): ServerPorts {
+  const loopLag = measureLoopLag();
+  return {
+    clock: nodeClock,
+    random: openNodeRandom(),
+    disk: nodeDisk,
+    network: nodeNetwork,
+    openKvStore: openLevelStore,
+    logger,
+    createHttp1,
+    metricsText: (metrics) =>
+      createMetricsText(metrics, {
+        extensive: config.extensiveMetrics,
+        process: true,
+        versions: { kvorum: kvorumVersion, etcd: etcdVersion, node: process.version },
+        loopLag: loopLag.read,
+      }),
+  };
+}
