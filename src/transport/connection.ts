@@ -537,6 +537,7 @@ export class Connection implements FrameSink, ByteStreamHandler, SenderHost {
       this.#onSetting(readU32(from, at) >>> 16, readU32(from, at + 2));
     }
     this.sender.sendSettingsAck();
+    this.sender.pump();
     this.#owner.onSettings();
   }
 

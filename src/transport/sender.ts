@@ -230,7 +230,10 @@ export class Sender implements Flushable {
     return true;
   }
 
-  /** SETTINGS_INITIAL_WINDOW_SIZE: all open streams change by the difference (6.9.2). */
+  /**
+   * SETTINGS_INITIAL_WINDOW_SIZE: all open streams change by the difference (6.9.2). What that lets
+   * out leaves with `pump`, after the acknowledgement.
+   */
   changeInitialWindow(size: number, streams: Iterable<Stream>): void {
     const difference = size - this.initialWindow;
     this.initialWindow = size;
@@ -242,6 +245,10 @@ export class Sender implements Flushable {
       stream.sendWindow += difference;
       if (stream.queuedBytes > 0) this.#makeReady(stream);
     }
+  }
+
+  /** Sends what the windows and the socket let out. */
+  pump(): void {
     this.#pump();
   }
 

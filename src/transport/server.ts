@@ -217,7 +217,9 @@ class FirstBytes implements ByteStreamHandler {
     const bytes = this.#bytes;
     const length = Math.min(bytes.length, clientPreface.length);
     if (bytes.compare(clientPreface, 0, length, 0, length) !== 0) {
-      this.#toHttp1();
+      const isHttp1 = looksLikeHttp1(bytes);
+      if (isHttp1 === true) this.#toHttp1();
+      else if (isHttp1 === false) this.destroy();
     } else if (length === clientPreface.length) {
       this.#done = true;
       this.#result.http2(bytes.subarray(length), this.#timer);
@@ -246,4 +248,19 @@ class FirstBytes implements ByteStreamHandler {
     this.#timer.cancel();
     this.#result.gone();
   }
+}
+
+/** `METHOD /`, `METHOD *` or `METHOD http...`; undefined: too early to tell. */
+function looksLikeHttp1(bytes: Buffer): boolean | undefined {
+  const methodBytesMax = 24;
+  for (let i = 0; i < Math.min(bytes.length, methodBytesMax); i++) {
+    const byte = bytes[i] as number;
+    if (byte === 0x20) {
+      if (i + 1 === bytes.length) return undefined;
+      return i > 0 && '/*h'.includes(String.fromCharCode(bytes[i + 1] as number));
+    }
+    const isMethod = (byte >= 0x41 && byte <= 0x5a) || byte === 0x2d;
+    if (!isMethod) return false;
+  }
+  return bytes.length < methodBytesMax ? undefined : false;
 }

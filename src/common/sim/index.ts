@@ -2,4 +2,5 @@
 export * from './clock.js';
 export * from './disk.js';
 export * from './kv-store.js';
+export * from './network-memory.js';
 export * from './random.js';
