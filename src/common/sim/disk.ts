@@ -234,9 +234,14 @@ export class SimDisk implements Disk {
 
   /** Puts a file there, durably, with its directories; replaces what was there. */
   plant(path: string, content: Uint8Array): void {
-    const dir = this.#makeDir(split(path).slice(0, -1).join('/'));
-    dir.change([[split(path).at(-1) ?? '', new ImageFile(content)]]);
-    dir.settle(dir.unsynced());
+    const parts = split(path);
+    for (let depth = 0; depth < parts.length; depth++) {
+      const dir = this.#makeDir(parts.slice(0, depth).join('/'));
+      const name = parts[depth] ?? '';
+      if (depth === parts.length - 1) dir.change([[name, new ImageFile(content)]]);
+      else this.#makeDir(parts.slice(0, depth + 1).join('/'));
+      dir.settle(dir.unsynced());
+    }
   }
 
   /** Removes a file durably, behind the program's back. */

@@ -209,8 +209,9 @@ class SimKvStore implements KvStore {
   readonly #dir: string;
   #dead = false;
   #closed = false;
-  /** Calls complete in order: not before this time. */
+  /** Calls complete in order: a later one not before this time. */
   #busyUntilMs = 0;
+  readonly #queue: Array<() => void> = [];
 
   constructor(options: SimKvOptions, directory: Directory, dir: string) {
     this.#options = options;
@@ -242,7 +243,7 @@ class SimKvStore implements KvStore {
       ]),
       sync: options.sync,
     };
-    directory.inFlight.push(batch);
+    if (!this.#dead && !this.#closed) directory.inFlight.push(batch);
     return this.#later(() => {
       if (directory.failure !== undefined) throw directory.failure;
       assert(directory.inFlight.shift() === batch, 'batches complete in order');
@@ -290,24 +291,28 @@ class SimKvStore implements KvStore {
     }
     const { clock, random, latencyMsMax = 0 } = this.#options;
     return new Promise((resolve, reject) => {
-      const finish = (): void => {
-        // A call of a dead process never answers.
-        if (this.#dead) return;
+      this.#queue.push(() => {
         try {
           resolve(work());
         } catch (error) {
           reject(error);
         }
-      };
+      });
       if (latencyMsMax === 0) {
-        clock.afterTurn(finish);
+        clock.afterTurn(this.#next);
         return;
       }
       const now = clock.nowMs();
       this.#busyUntilMs = Math.max(this.#busyUntilMs, now + random.float() * latencyMsMax);
-      clock.after(this.#busyUntilMs - now, finish);
+      clock.after(this.#busyUntilMs - now, this.#next);
     });
   }
+
+  /** The oldest call completes, whichever timer it was; one of a dead process never does. */
+  readonly #next = (): void => {
+    const finish = this.#queue.shift();
+    if (!this.#dead) finish?.();
+  };
 }
 
 function nameOf(key: Uint8Array): string {
