@@ -4,42 +4,48 @@ import { SimRandom } from '../../src/common/sim/index.js';
 import { IntervalTree } from '../../src/server/interval-tree.js';
 
 const point = fc.string({ unit: fc.constantFrom('a', 'b', 'c', '\xff'), maxLength: 3 });
-const interval = fc
-  .tuple(point, point)
-  .filter(([start, end]) => end === '' || start < end);
+const interval = fc.tuple(point, point).filter(([start, end]) => end === '' || start < end);
 const step = fc.record({ interval, remove: fc.boolean() });
 
 describe('the interval tree', () => {
   it('finds the ranges that contain a key, after any inserts and removals', () => {
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 80 }), fc.array(point), fc.nat(), (steps, keys, seed) => {
-        const random = new SimRandom(seed);
-        const tree = new IntervalTree<string>(() => random.u32());
-        const model = new Map<string, readonly [string, string]>();
-        for (const { interval: [start, end], remove } of steps) {
-          const name = `${start}|${end}`;
-          if (model.has(name) === remove) {
-            if (remove) {
-              tree.remove(start, end);
-              model.delete(name);
-            } else {
-              tree.insert(start, end, name);
-              model.set(name, [start, end]);
+      fc.property(
+        fc.array(step, { maxLength: 80 }),
+        fc.array(point),
+        fc.nat(),
+        (steps, keys, seed) => {
+          const random = new SimRandom(seed);
+          const tree = new IntervalTree<string>(() => random.u32());
+          const model = new Map<string, readonly [string, string]>();
+          for (const {
+            interval: [start, end],
+            remove,
+          } of steps) {
+            const name = `${start}|${end}`;
+            if (model.has(name) === remove) {
+              if (remove) {
+                tree.remove(start, end);
+                model.delete(name);
+              } else {
+                tree.insert(start, end, name);
+                model.set(name, [start, end]);
+              }
             }
+            tree.check();
+            expect(tree.find(start, end)?.value).toBe(model.has(name) ? name : undefined);
           }
-          tree.check();
-          expect(tree.find(start, end)?.value).toBe(model.has(name) ? name : undefined);
-        }
-        expect(tree.size).toBe(model.size);
-        for (const key of keys) {
-          const found: string[] = [];
-          tree.stab(key, found);
-          const expected = [...model]
-            .filter(([, [start, end]]) => start <= key && (end === '' || key < end))
-            .map(([name]) => name);
-          expect(found.sort()).toEqual(expected.sort());
-        }
-      }),
+          expect(tree.size).toBe(model.size);
+          for (const key of keys) {
+            const found: string[] = [];
+            tree.stab(key, found);
+            const expected = [...model]
+              .filter(([, [start, end]]) => start <= key && (end === '' || key < end))
+              .map(([name]) => name);
+            expect(found.sort()).toEqual(expected.sort());
+          }
+        },
+      ),
     );
   });
 

@@ -1,11 +1,6 @@
 /** A small store with history, a client that reads or does not, and a hub between them. */
 
-import {
-  EtcdError,
-  type KeyString,
-  type Random,
-  type Revision,
-} from '../../src/common/index.js';
+import { EtcdError, type KeyString, type Random, type Revision } from '../../src/common/index.js';
 import { SimClock, SimRandom } from '../../src/common/sim/index.js';
 import {
   decodeWatchResponse,
@@ -135,6 +130,11 @@ export class HistoryStore implements WatchStore {
     return { events, throughRevision: through };
   }
 
+  /** Everything told of revisions from `from` to `through`. */
+  between(from: Revision, through: Revision): Told[] {
+    return this.told.slice(this.#firstAt(from), this.#firstAt(through + 1));
+  }
+
   #firstAt(from: Revision): number {
     let low = 0;
     let high = this.told.length;
@@ -179,12 +179,15 @@ export class TestClient implements WatchSink {
   highWaterBytes = 64 * 1024;
   stuck = false;
   stream: WatchStream | undefined;
+  onResponse: ((response: WatchResponse) => void) | undefined;
   #mustTell = false;
   #next = 0;
 
   sendParts(parts: readonly Uint8Array[]): boolean {
     const bytes = Buffer.concat(parts);
-    this.responses.push(decodeWatchResponse(bytes));
+    const response = decodeWatchResponse(bytes);
+    this.responses.push(response);
+    this.onResponse?.(response);
     if (!this.stuck) return true;
     this.backlogBytes += bytes.length;
     this.backlogBytesPeak = Math.max(this.backlogBytesPeak, this.backlogBytes);
@@ -308,4 +311,3 @@ export function line(response: WatchResponse): string {
   if (response.events.length > 0) words.push(`[${response.events.map(tell).join(', ')}]`);
   return words.join(' ');
 }
-

@@ -218,7 +218,8 @@ describe('catching up', () => {
     const bench = new WatchBench({ catchUpRevisionsMax: 100 });
     for (let i = 0; i < 1000; i += 1) bench.put('a');
     const { client, stream } = bench.open();
-    for (let i = 0; i < 50; i += 1) stream.create(createRequest({ startRevision: 2 + i }), undefined);
+    for (let i = 0; i < 50; i += 1)
+      stream.create(createRequest({ startRevision: 2 + i }), undefined);
     await bench.run();
     expect(bench.store.historyCalls).toBeLessThanOrEqual(12);
     expect(client.responses.flatMap((r) => r.events).length).toBe(50 * 1000 - (49 * 50) / 2);

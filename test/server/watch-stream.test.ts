@@ -130,7 +130,8 @@ describe('a watch stream', () => {
     const { client, stream } = bench.open();
     stream.create(createRequest(), undefined);
     client.take();
-    for (const key of ['a', 'x', 'a', 'y']) bench.hub.publish(bench.store.apply([{ key, value: key }]));
+    for (const key of ['a', 'x', 'a', 'y'])
+      bench.hub.publish(bench.store.apply([{ key, value: key }]));
     expect(client.take()).toEqual([]);
     bench.hub.flush();
     expect(client.take().map(line)).toEqual(['id=0 rev=5 [put a=a @2, put a=a @4]']);
@@ -216,7 +217,10 @@ describe('a watch stream', () => {
     stream.create(createRequest({ rangeEnd: 'z', fragment: true }), undefined);
     stream.create(createRequest({ rangeEnd: 'z' }), undefined);
     client.take();
-    const changes = Array.from({ length: 10 }, (_, i) => ({ key: `k${i}`, value: 'x'.repeat(300) }));
+    const changes = Array.from({ length: 10 }, (_, i) => ({
+      key: `k${i}`,
+      value: 'x'.repeat(300),
+    }));
     bench.apply(...changes, { key: 'large', value: 'y'.repeat(3000) });
     const responses = client.take();
     const whole = responses.filter((r) => r.watchId === 1);
