@@ -48,7 +48,8 @@ type Fields<Properties> = Readonly<
   Record<string, Field<unknown, Extract<keyof Properties, string>>>
 >;
 
-interface FieldCodec<T> extends Codec<T> {
+/** A codec whose message can be a field of another. */
+export interface FieldCodec<T> extends Codec<T> {
   fromWire(raw: object): T;
   toWire(message: Partial<T>): object;
 }

@@ -18,7 +18,7 @@ export * from './codec-kv-responses.js';
 export * from './codec-lease.js';
 export * from './codec-txn-requests.js';
 export * from './codec-watch.js';
-export type { Codec, MessageOf } from './cold.js';
+export type { Codec, FieldCodec, MessageOf } from './cold.js';
 export * from './cold-auth.js';
 export * from './cold-cluster.js';
 export { keyValue, responseHeader } from './cold-common.js';
