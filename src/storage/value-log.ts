@@ -135,7 +135,7 @@ export class ValueLog {
     let dropped = 0;
     let first = this.pages[0];
     while (first !== undefined && this.allocated > bytesMax) {
-      const next = first.start + first.span;
+      const next = first === this.tail ? this.end : first.start + first.span;
       if (next > keepFrom) break;
       dropped += first.span / pageLocations;
       this.allocated -= first.bytes.length;
