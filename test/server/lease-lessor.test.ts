@@ -1,0 +1,426 @@
+/** The lessor by itself: contract section 3, and rows of reliability.md section 2. */
+
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { SimClock } from '../../src/common/sim/index.js';
+import type { LeaseCheckpoint } from '../../src/proto/index.js';
+import { Lessor, type RenewWaiter } from '../../src/server/lessor.js';
+
+const electionMs = 1000;
+
+/** What the replicated store would hold. */
+class Meta {
+  readonly records = new Map<string, Uint8Array>();
+  leased: Array<readonly [string, bigint]> = [];
+
+  setMeta(name: string, value: Uint8Array | undefined): void {
+    if (value === undefined) this.records.delete(name);
+    else this.records.set(name, value);
+  }
+
+  metaEntries(prefix: string): ReadonlyArray<readonly [string, Uint8Array]> {
+    return [...this.records].filter(([name]) => name.startsWith(prefix)).sort();
+  }
+
+  leasedKeys(): Iterable<readonly [string, bigint]> {
+    return this.leased;
+  }
+}
+
+/** A member with a lessor; proposals are kept for the test to apply or lose. */
+class Member {
+  readonly meta = new Meta();
+  readonly revokes: Array<{ readonly id: bigint; readonly term: number; readonly atMs: number }> =
+    [];
+  readonly checkpoints: LeaseCheckpoint[][] = [];
+  readonly lessor: Lessor;
+
+  constructor(clock: SimClock, checkpoints = false) {
+    this.lessor = new Lessor({
+      clock,
+      ttlSecondsMin: 2,
+      checkpoints,
+      proposeRevoke: (id, term) => {
+        this.revokes.push({ id, term, atMs: clock.nowMs() });
+      },
+      proposeCheckpoints: (list) => {
+        this.checkpoints.push([...list]);
+      },
+    });
+  }
+
+  grant(id: bigint, ttl: number): number {
+    return this.lessor.applyGrant(this.meta, id, ttl);
+  }
+
+  revoke(id: bigint): string[] {
+    return this.lessor.applyRevoke(this.meta, id);
+  }
+}
+
+class Waiter implements RenewWaiter {
+  readonly answers: Array<string | number> = [];
+  renewed(error: Error | undefined, ttlSeconds: number): void {
+    this.answers.push(error === undefined ? ttlSeconds : error.message);
+  }
+}
+
+function renew(member: Member, id: bigint): Array<string | number> {
+  const waiter = new Waiter();
+  member.lessor.renew(id, waiter);
+  return waiter.answers;
+}
+
+describe('the replicated half of the lessor', () => {
+  it('raises short TTLs, and refuses long ones and ids in use', () => {
+    const member = new Member(new SimClock());
+    expect(member.grant(1n, 0)).toBe(2);
+    expect(member.grant(2n, -5)).toBe(2);
+    expect(member.grant(3n, 9_000_000_000)).toBe(9_000_000_000);
+    expect(() => member.grant(4n, 9_000_000_001)).toThrow('etcdserver: too large lease TTL');
+    expect(() => member.grant(1n, 5)).toThrow('etcdserver: lease already exists');
+    expect(() => member.revoke(4n)).toThrow('etcdserver: requested lease not found');
+    expect(member.lessor.leases()).toEqual([1n, 2n, 3n]);
+  });
+
+  it('returns the keys of a revoked lease in order, and forgets it', () => {
+    const member = new Member(new SimClock());
+    member.grant(1n, 10);
+    member.grant(2n, 10);
+    for (const key of ['b', '\xff', 'a', 'aa']) member.lessor.attach(key, 1n);
+    member.lessor.attach('aa', 2n);
+    member.lessor.attach('b', 0n);
+    member.lessor.attach('none', 0n);
+    expect(member.lessor.keysOf(2n)).toEqual(['aa']);
+    expect(member.revoke(1n)).toEqual(['a', '\xff']);
+    expect(member.revoke(2n)).toEqual(['aa']);
+    expect(member.meta.records.size).toBe(0);
+    expect(member.lessor.size).toBe(0);
+  });
+
+  it('row 19: takes any id of 64 bits and finds it again after a restart', () => {
+    const ids = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).filter((id) => id !== 0n);
+    fc.assert(
+      fc.property(fc.uniqueArray(ids, { maxLength: 20 }), fc.nat(1_000_000), (some, ttl) => {
+        const all = [...new Set([...some, -(2n ** 63n), 2n ** 63n - 1n, -1n, 1n])];
+        const member = new Member(new SimClock());
+        for (const id of all) member.grant(id, ttl);
+        member.meta.leased = all.map((id) => [`key of ${id}`, id]);
+        const restarted = new Member(new SimClock());
+        expect(restarted.lessor.restore(member.meta)).toBe(0);
+        const sorted = [...all].sort((a, b) => (a < b ? -1 : 1));
+        expect(restarted.lessor.leases()).toEqual(sorted);
+        for (const id of all) {
+          expect(restarted.lessor.applyRevoke(member.meta, id)).toEqual([`key of ${id}`]);
+        }
+        expect(member.meta.records.size).toBe(0);
+      }),
+    );
+  });
+
+  it('counts keys of leases that do not exist, and refuses records it does not know', () => {
+    const member = new Member(new SimClock());
+    member.grant(1n, 5);
+    member.meta.leased = [
+      ['a', 1n],
+      ['b', 2n],
+    ];
+    expect(new Member(new SimClock()).lessor.restore(member.meta)).toBe(1);
+    member.meta.records.set('lease/0000000000000003', Buffer.from([9, 9]));
+    expect(() => new Member(new SimClock()).lessor.restore(member.meta)).toThrow('unknown form');
+  });
+});
+
+describe('the primary', () => {
+  it('proposes to revoke what has expired, never earlier, and again after 3 s', async () => {
+    const clock = new SimClock();
+    const member = new Member(clock);
+    member.lessor.promote(4, electionMs);
+    member.grant(1n, 5);
+    member.grant(2n, 9);
+    await clock.run(4999);
+    expect(member.revokes).toEqual([]);
+    await clock.run(5600);
+    expect(member.revokes.map((r) => [r.id, r.term])).toEqual([[1n, 4]]);
+    await clock.run(7900);
+    expect(member.revokes.length).toBe(1);
+    await clock.run(9100);
+    expect(member.revokes.map((r) => r.id)).toEqual([1n, 1n, 2n]);
+    member.revoke(1n);
+    await clock.run(60_000);
+    expect(new Set(member.revokes.slice(2).map((r) => r.id))).toEqual(new Set([2n]));
+    expect(member.revokes.every((r) => r.atMs >= (r.id === 1n ? 5000 : 9000))).toBe(true);
+  });
+
+  it('renews for the full TTL, and tells what is left', async () => {
+    const clock = new SimClock();
+    const member = new Member(clock);
+    member.lessor.promote(1, electionMs);
+    member.grant(1n, 10);
+    member.lessor.attach('k', 1n);
+    for (let i = 1; i <= 10; i += 1) {
+      await clock.run(i * 9000);
+      expect(member.lessor.timeToLive(1n, true)).toEqual({
+        ttlSeconds: 1,
+        grantedTtlSeconds: 10,
+        keys: ['k'],
+      });
+      expect(renew(member, 1n)).toEqual([10]);
+      expect(member.lessor.timeToLive(1n, false)).toEqual({
+        ttlSeconds: 10,
+        grantedTtlSeconds: 10,
+        keys: [],
+      });
+    }
+    expect(member.revokes).toEqual([]);
+    await clock.run(100_600);
+    expect(member.revokes.map((r) => r.id)).toEqual([1n]);
+    expect(member.lessor.timeToLive(1n, true)).toBe(undefined);
+    expect(member.lessor.timeToLive(77n, true)).toBe(undefined);
+    expect(renew(member, 77n)).toEqual([0]);
+  });
+
+  it('row 17: a renewal after the expiry waits for the revoke, and is then told 0', async () => {
+    const clock = new SimClock();
+    const member = new Member(clock);
+    member.lessor.promote(1, electionMs);
+    member.grant(1n, 5);
+    await clock.run(5000);
+    const waiter = new Waiter();
+    member.lessor.renew(1n, waiter);
+    await clock.run(6000);
+    expect(waiter.answers).toEqual([]);
+    expect(member.revokes.length).toBe(1);
+    member.revoke(1n);
+    expect(waiter.answers).toEqual([0]);
+    expect(renew(member, 1n)).toEqual([0]);
+  });
+
+  it('row 18: a lease is renewable as soon as its grant is applied', () => {
+    const member = new Member(new SimClock());
+    member.lessor.promote(1, electionMs);
+    expect(renew(member, 1n)).toEqual([0]);
+    member.grant(1n, 5);
+    expect(renew(member, 1n)).toEqual([5]);
+  });
+
+  it('row 16: one that was deposed while it stalled revokes nothing it no longer owns', async () => {
+    const clock = new SimClock();
+    const stalled = new Member(clock);
+    const next = new Member(clock);
+    for (const member of [stalled, next]) member.grant(1n, 5);
+    stalled.lessor.promote(1, electionMs);
+    // Its timers stand still for longer than the TTL; the others elect.
+    await clock.run(4000);
+    next.lessor.promote(2, electionMs);
+    const waiter = new Waiter();
+    stalled.lessor.renew(1n, waiter);
+    expect(waiter.answers).toEqual([5]);
+    for (let at = 6000; at <= 30_000; at += 2000) {
+      await clock.run(at);
+      expect(renew(next, 1n)).toEqual([5]);
+    }
+    // What the stalled one proposed names its own term, so that nobody else's log takes it.
+    expect(stalled.revokes.length).toBeGreaterThan(0);
+    expect(stalled.revokes.every((r) => r.term === 1)).toBe(true);
+    expect(next.revokes).toEqual([]);
+    const before = stalled.revokes.length;
+    const late = new Waiter();
+    stalled.lessor.renew(1n, late);
+    stalled.lessor.demote();
+    expect(late.answers).toEqual(['etcdserver: not leader']);
+    await clock.run(60_000);
+    expect(stalled.revokes.length).toBe(before);
+    expect(renew(stalled, 1n)).toEqual(['etcdserver: not leader']);
+    expect(() => stalled.lessor.timeToLive(1n, false)).toThrow('not leader');
+  });
+
+  it('stops a scan in the middle when a proposal shows that it does not lead any more', async () => {
+    const clock = new SimClock();
+    let proposals = 0;
+    const lessor: Lessor = new Lessor({
+      clock,
+      ttlSecondsMin: 2,
+      checkpoints: false,
+      proposeRevoke: () => {
+        proposals += 1;
+        lessor.demote();
+      },
+      proposeCheckpoints: () => {},
+    });
+    lessor.promote(1, electionMs);
+    for (let id = 1n; id < 10n; id += 1n) lessor.applyGrant(new Meta(), id, 2);
+    await clock.run(60_000);
+    expect(proposals).toBe(1);
+  });
+
+  it('gives every lease its full TTL and an election timeout when it takes over', async () => {
+    const clock = new SimClock();
+    const member = new Member(clock);
+    member.grant(1n, 5);
+    await clock.run(100_000);
+    expect(member.revokes).toEqual([]);
+    member.lessor.promote(2, electionMs);
+    await clock.run(105_900);
+    expect(member.revokes).toEqual([]);
+    await clock.run(106_600);
+    expect(member.revokes.map((r) => r.id)).toEqual([1n]);
+  });
+
+  it('spreads the expiries after an election to 750 a second, and none gets earlier', async () => {
+    const clock = new SimClock();
+    const member = new Member(clock);
+    for (let id = 1n; id <= 5000n; id += 1n) member.grant(id, 5);
+    member.lessor.promote(1, electionMs);
+    await clock.run(20_000);
+    const perSecond = new Map<number, number>();
+    for (const { id, atMs } of member.revokes) {
+      const second = Math.floor(atMs / 1000);
+      perSecond.set(second, (perSecond.get(second) ?? 0) + 1);
+      if (member.lessor.has(id)) member.revoke(id);
+    }
+    expect(Math.min(...member.revokes.map((r) => r.atMs))).toBeGreaterThanOrEqual(6000);
+    // Scans come every 500 ms: what expires in two halves of a second may meet in one.
+    expect(Math.max(...perSecond.values())).toBeLessThanOrEqual(1000);
+    expect(member.lessor.size).toBe(0);
+  });
+
+  it('revokes at most 500 in one scan', async () => {
+    const clock = new SimClock();
+    const member = new Member(clock);
+    member.lessor.promote(1, electionMs);
+    for (let id = 1n; id <= 2000n; id += 1n) member.grant(id, 5);
+    await clock.run(20_000);
+    const perScan = new Map<number, number>();
+    for (const { atMs } of member.revokes) perScan.set(atMs, (perScan.get(atMs) ?? 0) + 1);
+    expect(Math.max(...perScan.values())).toBe(500);
+    expect(new Set(member.revokes.map((r) => r.id)).size).toBe(2000);
+  });
+
+  it('lists leases by what is left of them', async () => {
+    const clock = new SimClock();
+    const member = new Member(clock);
+    member.lessor.promote(1, electionMs);
+    member.grant(1n, 30);
+    member.grant(2n, 20);
+    member.grant(3n, 10);
+    await clock.run(8000);
+    renew(member, 2n);
+    renew(member, 3n);
+    expect(member.lessor.leases()).toEqual([3n, 2n, 1n].sort((a, b) => order(a) - order(b)));
+    function order(id: bigint): number {
+      return id === 3n ? 18 : id === 2n ? 28 : 30;
+    }
+  });
+
+  it('never revokes a lease before its time, whatever is renewed when', async () => {
+    const step = fc.record({
+      id: fc.bigInt({ min: 1n, max: 6n }),
+      waitMs: fc.integer({ min: 0, max: 2500 }),
+      renews: fc.boolean(),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+        const clock = new SimClock();
+        const member = new Member(clock);
+        member.lessor.promote(1, electionMs);
+        const endMs = new Map<bigint, number>();
+        for (let id = 1n; id <= 6n; id += 1n) {
+          endMs.set(id, member.grant(id, Number(id) + 1) * 1000);
+        }
+        for (const { id, waitMs, renews } of steps) {
+          await clock.run(clock.nowMs() + waitMs);
+          if (!renews) continue;
+          const [ttl] = renew(member, id);
+          if (typeof ttl === 'number' && ttl > 0) endMs.set(id, clock.nowMs() + ttl * 1000);
+          else expect(endMs.get(id)).toBeLessThanOrEqual(clock.nowMs());
+        }
+        await clock.run(clock.nowMs() + 10_000);
+        for (let id = 1n; id <= 6n; id += 1n) {
+          const first = member.revokes.find((r) => r.id === id);
+          const end = endMs.get(id) ?? 0;
+          expect(first?.atMs).toBeGreaterThanOrEqual(end);
+          expect(first?.atMs).toBeLessThanOrEqual(end + 500);
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
+
+describe('checkpoints', () => {
+  it('are off unless asked for', async () => {
+    const clock = new SimClock();
+    const member = new Member(clock);
+    member.lessor.promote(1, electionMs);
+    member.grant(1n, 3600);
+    await clock.run(3_000_000);
+    expect(member.checkpoints).toEqual([]);
+  });
+
+  it('tell the other members what is left, for leases that nobody renews', async () => {
+    const clock = new SimClock();
+    const member = new Member(clock, true);
+    member.lessor.promote(1, 0);
+    member.grant(1n, 3600);
+    member.grant(2n, 200);
+    member.grant(3n, 3600);
+    await clock.run(200_000);
+    renew(member, 3n);
+    await clock.run(301_000);
+    expect(member.checkpoints).toEqual([[{ id: 1n, remainingTtlSeconds: 3300 }]]);
+  });
+
+  it('row 20: what is left survives five changes of the leader', async () => {
+    const clock = new SimClock();
+    const members = [0, 1, 2].map(() => new Member(clock, true));
+    const everywhere = (change: (member: Member) => void): void => members.forEach(change);
+    let leader = members[0] as Member;
+    leader.lessor.promote(1, electionMs);
+    everywhere((member) => member.grant(1n, 3600));
+    let left = 3600;
+    for (let term = 2; term <= 6; term += 1) {
+      await clock.run(clock.nowMs() + 400_000);
+      const [proposed] = leader.checkpoints.splice(0);
+      if (proposed === undefined) throw new Error('no checkpoint was proposed');
+      everywhere((member) => member.lessor.applyCheckpoints(member.meta, proposed));
+      leader.lessor.demote();
+      // The one that takes over has been restarted since.
+      leader = members[term % 3] as Member;
+      leader.lessor.restore(leader.meta);
+      leader.lessor.promote(term, electionMs);
+      const now = leader.lessor.timeToLive(1n, false)?.ttlSeconds ?? 0;
+      expect(now).toBeLessThanOrEqual(left - 290);
+      expect(now).toBeGreaterThanOrEqual(left - 410);
+      left = now;
+    }
+    // A renewal takes the checkpoint back before it is answered.
+    const waiter = new Waiter();
+    leader.lessor.renew(1n, waiter);
+    expect(waiter.answers).toEqual([]);
+    const [clearing] = leader.checkpoints.splice(0);
+    expect(clearing).toEqual([{ id: 1n, remainingTtlSeconds: 0 }]);
+    everywhere((member) => member.lessor.applyCheckpoints(member.meta, clearing ?? []));
+    expect(waiter.answers).toEqual([3600]);
+    leader.lessor.demote();
+    leader.lessor.promote(7, electionMs);
+    expect(leader.lessor.timeToLive(1n, false)?.ttlSeconds).toBe(3601);
+  });
+
+  it('a lost proposal to take a checkpoint back is made again', async () => {
+    const clock = new SimClock();
+    const member = new Member(clock);
+    member.grant(1n, 3600);
+    member.lessor.applyCheckpoints(member.meta, [{ id: 1n, remainingTtlSeconds: 600 }]);
+    member.lessor.promote(1, electionMs);
+    const waiter = new Waiter();
+    member.lessor.renew(1n, waiter);
+    await clock.run(10_000);
+    expect(member.checkpoints.length).toBeGreaterThanOrEqual(3);
+    member.lessor.applyCheckpoints(member.meta, member.checkpoints[0] ?? []);
+    expect(waiter.answers).toEqual([3600]);
+    const before = member.checkpoints.length;
+    await clock.run(30_000);
+    expect(member.checkpoints.length).toBe(before);
+  });
+});
