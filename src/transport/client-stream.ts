@@ -1,7 +1,7 @@
 /** One streaming call at the client: messages both ways, with backpressure both ways. */
 
 import type { GrpcCode } from '../common/index.js';
-import type { Client } from './client.js';
+import type { ClientCallHost } from './call-host.js';
 import {
   abortStatus,
   cancelStatus,
@@ -31,7 +31,7 @@ export class StreamingCall implements ClientStream, StreamOwner, DeadlineEntry, 
   wheelPrevious: DeadlineEntry | undefined;
   wheelSlot = -1;
   over = false;
-  readonly #client: Client;
+  readonly #client: ClientCallHost;
   readonly #method: string;
   readonly #options: CallOptions;
   readonly #reader: MessageReader;
@@ -46,7 +46,7 @@ export class StreamingCall implements ClientStream, StreamOwner, DeadlineEntry, 
   /** The status that waits behind held messages. */
   #status: RpcStatus | undefined;
 
-  constructor(client: Client, method: string, options: CallOptions) {
+  constructor(client: ClientCallHost, method: string, options: CallOptions) {
     const timeoutMs = options.timeoutMs;
     this.deadlineMs = timeoutMs === undefined ? undefined : client.clock.nowMs() + timeoutMs;
     this.#client = client;

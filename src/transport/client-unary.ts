@@ -1,7 +1,7 @@
 /** One unary call at the client. */
 
 import { emptyBytes, GrpcCode } from '../common/index.js';
-import type { Client } from './client.js';
+import type { ClientCallHost } from './call-host.js';
 import {
   abortStatus,
   cancelStatus,
@@ -28,7 +28,7 @@ export class UnaryCall implements ClientCall, StreamOwner, DeadlineEntry, Messag
   wheelPrevious: DeadlineEntry | undefined;
   wheelSlot: number;
   over: boolean;
-  readonly #client: Client;
+  readonly #client: ClientCallHost;
   readonly #method: string;
   readonly #options: CallOptions;
   readonly #done: (status: RpcStatus, message: Buffer | undefined) => void;
@@ -40,7 +40,7 @@ export class UnaryCall implements ClientCall, StreamOwner, DeadlineEntry, Messag
   #reader: MessageReader | undefined;
 
   constructor(
-    client: Client,
+    client: ClientCallHost,
     method: string,
     request: Uint8Array,
     options: CallOptions,

@@ -12,6 +12,7 @@ import {
   type Timer,
   type TlsOptions,
 } from '../common/index.js';
+import type { ClientCallHost } from './call-host.js';
 import { StreamingCall } from './client-stream.js';
 import { UnaryCall } from './client-unary.js';
 import { Connection, type ConnectionOwner } from './connection.js';
@@ -81,14 +82,8 @@ interface MethodTemplate {
   readonly head: HeaderTemplate;
 }
 
-/** A call that waits for the server to allow one more stream. */
-interface WaitingCall {
-  begin(stream: Stream): void;
-  readonly over: boolean;
-}
-
-/** What calls need of their connection. */
-export class Client implements GrpcClient, ConnectionOwner {
+/** One connection with its calls. */
+export class Client implements GrpcClient, ConnectionOwner, ClientCallHost {
   readonly connection: Connection;
   readonly clock: Clock;
   readonly wheel: DeadlineWheel;
@@ -98,7 +93,8 @@ export class Client implements GrpcClient, ConnectionOwner {
   readonly #templates = new Map<string, MethodTemplate>();
   #timeoutMs = -1;
   #timeoutTemplate: HeaderTemplate | undefined;
-  #waiting: WaitingCall[] = [];
+  /** Calls that wait for the server to allow one more stream. */
+  #waiting: Array<UnaryCall | StreamingCall> = [];
   #settled: (() => void) | undefined;
   #failed: ((error: Error) => void) | undefined;
   #closers: Array<() => void> = [];
@@ -135,14 +131,13 @@ export class Client implements GrpcClient, ConnectionOwner {
     done: (status: RpcStatus, message: Buffer | undefined) => void,
   ): ClientCall {
     const call = new UnaryCall(this, method, request, options, done);
-    this.start(call, () => call.refuse(unusable));
+    this.#start(call);
     return call;
   }
 
   stream(method: string, options: CallOptions): ClientStream {
     const call = new StreamingCall(this, method, options);
-    // The caller has not set its callbacks yet.
-    this.start(call, () => this.clock.afterTurn(() => call.refuse(unusable)));
+    this.#start(call);
     return call;
   }
 
@@ -158,16 +153,17 @@ export class Client implements GrpcClient, ConnectionOwner {
   }
 
   /** Opens a stream for the call, now or when the server allows it. */
-  start(call: WaitingCall, refused: () => void): void {
+  #start(call: UnaryCall | StreamingCall): void {
     const connection = this.connection;
-    if (connection.streams.size >= connection.peerConcurrentStreamsMax && this.usable) {
-      if (this.#waiting.length < this.limits.concurrentStreamsMax) this.#waiting.push(call);
-      else refused();
+    const wait = connection.streams.size >= connection.peerConcurrentStreamsMax && this.usable;
+    if (wait && this.#waiting.length < this.limits.concurrentStreamsMax) {
+      this.#waiting.push(call);
       return;
     }
-    const stream = connection.openStream();
-    if (stream === undefined) refused();
-    else call.begin(stream);
+    const stream = wait ? undefined : connection.openStream();
+    if (stream !== undefined) call.begin(stream);
+    // After the turn: the caller has not got the call yet, nor set its callbacks.
+    else this.clock.afterTurn(() => call.refuse(unusable));
   }
 
   /** Writes the head of a request. */
@@ -247,7 +243,7 @@ export class Client implements GrpcClient, ConnectionOwner {
 
   #refuseWaiting(): void {
     for (const call of this.#waiting.splice(0)) {
-      if (call instanceof UnaryCall || call instanceof StreamingCall) call.refuse(unusable);
+      call.refuse(unusable);
     }
   }
 

@@ -13,10 +13,8 @@ import {
   ConnectionError,
   ErrorCode,
   flagAck,
-  flagEndHeaders,
   flagEndStream,
   flagPadded,
-  flagPriority,
   frameContinuation,
   frameData,
   frameGoaway,
@@ -26,7 +24,9 @@ import {
   framePushPromise,
   frameRstStream,
   frameSettings,
+  frameSizeError,
   frameWindowUpdate,
+  protocolError,
   readU32,
   settingEnablePush,
   settingHeaderTableSize,
@@ -35,7 +35,9 @@ import {
   settingMaxFrameSize,
   settingMaxHeaderListSize,
 } from './frames.js';
+import { type BlockSink, HeaderAssembler } from './header-assembler.js';
 import { type HeaderBlock, HpackDecoder } from './hpack-decode.js';
+import { Keepalive, type KeepaliveTarget } from './keepalive.js';
 import {
   frameBytesMax,
   readPauseBacklogBytes,
@@ -44,6 +46,7 @@ import {
   windowBytesMax,
 } from './limits.js';
 import { parseRequestHead, validTrailers } from './message-head.js';
+import { ReceiveWindows } from './receive-windows.js';
 import { Sender, type SenderHost } from './sender.js';
 import { type AbortReason, Stream } from './stream.js';
 import type { TransportLimits } from './types.js';
@@ -67,16 +70,10 @@ const keepalivePing = Buffer.from('kv-alive', 'latin1');
 /** How long a connection that we end may take to read our GOAWAY, and a peer to answer a drain. */
 const lingerMs = 1_000;
 
-interface OpenBlock {
-  readonly streamId: number;
-  readonly endStream: boolean;
-  readonly selfDependent: boolean;
-  readonly parts: Buffer[];
-  bytes: number;
-}
-
 /** State of one connection. */
-export class Connection implements FrameSink, ByteStreamHandler, SenderHost {
+export class Connection
+  implements FrameSink, BlockSink, ByteStreamHandler, SenderHost, KeepaliveTarget
+{
   readonly socket: ByteStream;
   readonly sender: Sender;
   readonly streams = new Map<number, Stream>();
@@ -95,21 +92,16 @@ export class Connection implements FrameSink, ByteStreamHandler, SenderHost {
   readonly #owner: ConnectionOwner;
   readonly #decoder: HpackDecoder;
   readonly #reader: FrameReader;
+  readonly #assembler: HeaderAssembler;
   readonly #guard: FloodGuard;
+  readonly #windows: ReceiveWindows;
+  readonly #keepalive: Keepalive;
   #lastPeerStreamId = 0;
   #goawayLastId = streamIdMax;
-  #openBlock: OpenBlock | undefined;
   #settingsSeen = false;
-  #settingsAcked = false;
-  #receiveWindow = 65_535;
-  #receiveDebt = 0;
-  #pausedBytes = 0;
   // Streams we reset, in a ring: frames already under way to them are not violations.
   readonly #resetIds = new Set<number>();
-  #keepaliveTimer: Timer | undefined;
   #lingerTimer: Timer | undefined;
-  #awaitingPong = false;
-  #lastReceivedMs = 0;
   #readPaused = false;
 
   constructor(
@@ -125,11 +117,13 @@ export class Connection implements FrameSink, ByteStreamHandler, SenderHost {
     this.#isServer = isServer;
     this.#owner = owner;
     this.nowMs = clock.nowMs();
-    this.#lastReceivedMs = this.nowMs;
     this.sender = new Sender(socket, clock, limits, this);
     this.#decoder = new HpackDecoder(limits.headerListBytesMax);
     this.#reader = new FrameReader(this);
+    this.#assembler = new HeaderAssembler(this, limits.headerBlockBytesMax);
     this.#guard = new FloodGuard(limits);
+    this.#windows = new ReceiveWindows(limits, this.sender);
+    this.#keepalive = new Keepalive(clock, limits, this);
   }
 
   /** True once the peer's first SETTINGS arrived. */
@@ -147,12 +141,8 @@ export class Connection implements FrameSink, ByteStreamHandler, SenderHost {
     if (this.#isServer) settings.push([settingMaxConcurrentStreams, limits.concurrentStreamsMax]);
     else settings.push([settingEnablePush, 0]);
     this.sender.sendSettings(settings);
-    const more = limits.connectionWindowBytes - this.#receiveWindow;
-    if (more > 0) {
-      this.sender.sendWindowUpdate(0, more);
-      this.#receiveWindow += more;
-    }
-    this.#armKeepalive(limits.keepaliveIntervalMs);
+    this.#windows.open();
+    this.#keepalive.start();
   }
 
   /** Client: a new stream, in the table; undefined if there are no identifiers left. */
@@ -179,14 +169,12 @@ export class Connection implements FrameSink, ByteStreamHandler, SenderHost {
   /** The owner goes on; what it held back counts as taken. */
   resumeStream(stream: Stream): void {
     stream.paused = false;
-    if (stream.closed) return;
-    this.#payStreamDebt(stream);
+    this.#windows.payStream(stream);
   }
 
   /** How many bytes owners hold back changed; they count against the connection's window. */
-  countPaused(bytes: number): void {
-    this.#pausedBytes += bytes;
-    if (!this.closed) this.#payConnectionDebt();
+  countHeld(bytes: number): void {
+    if (!this.closed) this.#windows.countHeld(bytes);
   }
 
   /** Takes no more streams, lets those that run end, then closes. */
@@ -230,7 +218,7 @@ export class Connection implements FrameSink, ByteStreamHandler, SenderHost {
   onData(chunk: Buffer): void {
     if (!this.reading) return;
     this.nowMs = this.#clock.nowMs();
-    this.#lastReceivedMs = this.nowMs;
+    this.#keepalive.received(this.nowMs);
     try {
       this.#reader.push(chunk);
     } catch (error) {
@@ -284,6 +272,16 @@ export class Connection implements FrameSink, ByteStreamHandler, SenderHost {
     else this.socket.resume();
   }
 
+  // KeepaliveTarget
+
+  sendKeepalivePing(): void {
+    this.sender.sendPing(false, keepalivePing, 0);
+  }
+
+  onSilence(): void {
+    this.destroy(new Error('keepalive ping was not answered'));
+  }
+
   // FrameSink
 
   onFrame(
@@ -294,7 +292,7 @@ export class Connection implements FrameSink, ByteStreamHandler, SenderHost {
     start: number,
     end: number,
   ): void {
-    if (this.#openBlock !== undefined && type !== frameContinuation) {
+    if (this.#assembler.open && type !== frameContinuation) {
       throw protocolError('a header block was interrupted');
     }
     if (!this.#settingsSeen && type !== frameSettings) {
@@ -305,10 +303,11 @@ export class Connection implements FrameSink, ByteStreamHandler, SenderHost {
         this.#onDataFrame(flags, streamId, from, start, end);
         break;
       case frameHeaders:
-        this.#onHeaders(flags, streamId, from, start, end);
+        this.#assembler.onHeaders(flags, streamId, from, start, end);
         break;
       case frameContinuation:
-        this.#onContinuation(flags, streamId, from, start, end);
+        this.#guard.countControl(this.nowMs);
+        this.#assembler.onContinuation(flags, streamId, from, start, end);
         break;
       case frameWindowUpdate:
         this.#onWindowUpdate(streamId, from, start, end);
@@ -337,12 +336,7 @@ export class Connection implements FrameSink, ByteStreamHandler, SenderHost {
 
   #onDataFrame(flags: number, id: number, from: Buffer, start: number, end: number): void {
     const frameBytes = end - start;
-    this.#receiveWindow -= frameBytes;
-    if (this.#receiveWindow < 0) {
-      throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'connection window exceeded');
-    }
-    this.#receiveDebt += frameBytes;
-    this.#payConnectionDebt();
+    this.#windows.take(frameBytes);
     let dataStart = start;
     let dataEnd = end;
     if ((flags & flagPadded) !== 0) {
@@ -354,16 +348,16 @@ export class Connection implements FrameSink, ByteStreamHandler, SenderHost {
     const stream = this.streams.get(id);
     if (stream === undefined) {
       this.#onUnknownStream(id, 'DATA');
+      if (!this.#isServer || this.#resetIds.has(id)) return;
       this.#guard.countControl(this.nowMs);
-      if (!this.#resetIds.has(id)) this.sender.sendReset(id, ErrorCode.STREAM_CLOSED);
+      this.sender.sendReset(id, ErrorCode.STREAM_CLOSED);
       return;
     }
     if (stream.remoteEnded) {
       this.#streamError(stream, ErrorCode.STREAM_CLOSED);
       return;
     }
-    stream.receiveWindow -= frameBytes;
-    if (stream.receiveWindow < 0) {
+    if (!this.#windows.takeStream(stream, frameBytes)) {
       this.#streamError(stream, ErrorCode.FLOW_CONTROL_ERROR);
       return;
     }
@@ -375,59 +369,14 @@ export class Connection implements FrameSink, ByteStreamHandler, SenderHost {
       this.#streamError(stream, ErrorCode.PROTOCOL_ERROR);
       return;
     }
-    stream.receiveDebt += frameBytes;
     if (endStream) this.#endRemote(stream);
     stream.owner?.onData(from, dataStart, dataEnd, endStream);
-    if (!endStream && !stream.closed) this.#payStreamDebt(stream);
+    if (!endStream) this.#windows.payStream(stream);
   }
 
-  #onHeaders(flags: number, id: number, from: Buffer, start: number, end: number): void {
-    if (id === 0) throw protocolError('HEADERS on stream 0');
-    let blockStart = start;
-    let blockEnd = end;
-    if ((flags & flagPadded) !== 0) {
-      if (end === start) throw frameSizeError('HEADERS');
-      blockEnd -= from[start] as number;
-      blockStart += 1;
-    }
-    let selfDependent = false;
-    if ((flags & flagPriority) !== 0) {
-      if (blockStart + 5 > end) throw frameSizeError('HEADERS');
-      selfDependent = (readU32(from, blockStart) & streamIdMax) === id;
-      blockStart += 5;
-    }
-    if (blockStart > blockEnd) throw protocolError('padding too long');
-    const endStream = (flags & flagEndStream) !== 0;
-    if ((flags & flagEndHeaders) !== 0) {
-      this.#onBlock(id, from, blockStart, blockEnd, endStream, selfDependent);
-      return;
-    }
-    const part = Buffer.from(from.subarray(blockStart, blockEnd));
-    this.#openBlock = { streamId: id, endStream, selfDependent, parts: [part], bytes: part.length };
-    this.#checkBlockBytes(this.#openBlock);
-  }
+  // BlockSink
 
-  #onContinuation(flags: number, id: number, from: Buffer, start: number, end: number): void {
-    const open = this.#openBlock;
-    if (open === undefined || open.streamId !== id) {
-      throw protocolError('CONTINUATION without HEADERS');
-    }
-    this.#guard.countControl(this.nowMs);
-    open.parts.push(Buffer.from(from.subarray(start, end)));
-    open.bytes += end - start;
-    this.#checkBlockBytes(open);
-    if ((flags & flagEndHeaders) === 0) return;
-    this.#openBlock = undefined;
-    const block = Buffer.concat(open.parts, open.bytes);
-    this.#onBlock(id, block, 0, block.length, open.endStream, open.selfDependent);
-  }
-
-  #checkBlockBytes(open: OpenBlock): void {
-    if (open.bytes <= this.#limits.headerBlockBytesMax) return;
-    throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'header block too long');
-  }
-
-  #onBlock(
+  onHeaderBlock(
     id: number,
     from: Buffer,
     start: number,
@@ -443,7 +392,6 @@ export class Connection implements FrameSink, ByteStreamHandler, SenderHost {
     }
     if (!this.#isServer || (id & 1) === 0 || id <= this.#lastPeerStreamId) {
       this.#onUnknownStream(id, 'HEADERS');
-      this.#guard.countControl(this.nowMs);
       if (this.#isServer && !this.#resetIds.has(id)) {
         throw new ConnectionError(ErrorCode.STREAM_CLOSED, 'HEADERS on a closed stream');
       }
@@ -527,7 +475,7 @@ export class Connection implements FrameSink, ByteStreamHandler, SenderHost {
     if (id !== 0) throw protocolError('SETTINGS on a stream');
     if ((flags & flagAck) !== 0) {
       if (end !== start) throw frameSizeError('SETTINGS');
-      this.#settingsAcked = true;
+      this.#windows.settingsAcked = true;
       return;
     }
     if ((end - start) % 6 !== 0) throw frameSizeError('SETTINGS');
@@ -563,7 +511,6 @@ export class Connection implements FrameSink, ByteStreamHandler, SenderHost {
     if (id !== 0) throw protocolError('PING on a stream');
     if (end - start !== 8) throw frameSizeError('PING');
     if ((flags & flagAck) !== 0) {
-      this.#awaitingPong = false;
       if (drainPing.equals(from.subarray(start, end)) && this.draining) this.#drainNow();
       return;
     }
@@ -620,11 +567,7 @@ export class Connection implements FrameSink, ByteStreamHandler, SenderHost {
   }
 
   #newStream(id: number): Stream {
-    // Until our SETTINGS are acknowledged the peer may go by the default window.
-    const window = this.#settingsAcked
-      ? this.#limits.streamWindowBytes
-      : Math.max(this.#limits.streamWindowBytes, 65_535);
-    const stream = new Stream(id, this.sender.initialWindow, window);
+    const stream = new Stream(id, this.sender.initialWindow, this.#windows.initialBytes);
     this.streams.set(id, stream);
     return stream;
   }
@@ -670,23 +613,6 @@ export class Connection implements FrameSink, ByteStreamHandler, SenderHost {
     }
   }
 
-  #payConnectionDebt(): void {
-    if (this.#receiveDebt * 2 < this.#limits.connectionWindowBytes) return;
-    // What paused streams hold is bounded by one more connection window; then everyone waits.
-    if (this.#pausedBytes > this.#limits.connectionWindowBytes) return;
-    this.sender.sendWindowUpdate(0, this.#receiveDebt);
-    this.#receiveWindow += this.#receiveDebt;
-    this.#receiveDebt = 0;
-  }
-
-  #payStreamDebt(stream: Stream): void {
-    if (stream.paused || stream.remoteEnded) return;
-    if (stream.receiveDebt * 2 < this.#limits.streamWindowBytes) return;
-    this.sender.sendWindowUpdate(stream.id, stream.receiveDebt);
-    stream.receiveWindow += stream.receiveDebt;
-    stream.receiveDebt = 0;
-  }
-
   #drainNow(): void {
     this.#lingerTimer?.cancel();
     if (this.closed || this.#goawayLastId !== streamIdMax) return;
@@ -708,32 +634,12 @@ export class Connection implements FrameSink, ByteStreamHandler, SenderHost {
     });
   }
 
-  #armKeepalive(delayMs: number): void {
-    if (!Number.isFinite(delayMs) || delayMs <= 0) return;
-    this.#keepaliveTimer = this.#clock.after(delayMs, () => this.#keepalive());
-  }
-
-  #keepalive(): void {
-    const idleMs = this.#clock.nowMs() - this.#lastReceivedMs;
-    const limits = this.#limits;
-    if (idleMs < limits.keepaliveIntervalMs) {
-      this.#awaitingPong = false;
-      this.#armKeepalive(limits.keepaliveIntervalMs - idleMs);
-    } else if (this.#awaitingPong) {
-      this.destroy(new Error('keepalive ping was not answered'));
-    } else {
-      this.#awaitingPong = true;
-      this.sender.sendPing(false, keepalivePing, 0);
-      this.#armKeepalive(limits.keepaliveTimeoutMs);
-    }
-  }
-
   /** Everything but the socket. */
   #shut(error: Error | undefined): void {
     if (this.closed) return;
     this.closed = true;
     this.reading = false;
-    this.#keepaliveTimer?.cancel();
+    this.#keepalive.stop();
     this.#lingerTimer?.cancel();
     this.sender.close();
     if (this.#readPaused) this.socket.resume();
@@ -746,12 +652,4 @@ export class Connection implements FrameSink, ByteStreamHandler, SenderHost {
 
 function readPauseBytes(limits: TransportLimits): number {
   return Math.min(readPauseBacklogBytes, limits.connectionBacklogBytesMax / 2);
-}
-
-function protocolError(what: string): ConnectionError {
-  return new ConnectionError(ErrorCode.PROTOCOL_ERROR, what);
-}
-
-function frameSizeError(what: string): ConnectionError {
-  return new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, `${what} of a wrong size`);
 }

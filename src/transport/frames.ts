@@ -63,6 +63,16 @@ export class ConnectionError extends Error {
   }
 }
 
+/** A {@link ConnectionError} for what the peer must not do. */
+export function protocolError(what: string): ConnectionError {
+  return new ConnectionError(ErrorCode.PROTOCOL_ERROR, what);
+}
+
+/** A {@link ConnectionError} for a frame of a wrong length. */
+export function frameSizeError(what: string): ConnectionError {
+  return new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, `${what} of a wrong size`);
+}
+
 /** Writes a frame header at `at`; there must be room. */
 export function writeFrameHeader(
   out: Buffer,

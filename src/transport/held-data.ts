@@ -20,7 +20,7 @@ export class HeldData {
   add(from: Buffer, start: number, end: number): void {
     if (end === start) return;
     this.#pieces.push(Buffer.from(from.subarray(start, end)));
-    this.#connection.countPaused(end - start);
+    this.#connection.countHeld(end - start);
   }
 
   /** The oldest piece, no longer counted. */
@@ -28,7 +28,7 @@ export class HeldData {
     const piece = this.#pieces[this.#next];
     if (piece === undefined) return undefined;
     this.#next++;
-    this.#connection.countPaused(-piece.length);
+    this.#connection.countHeld(-piece.length);
     return piece;
   }
 
@@ -38,7 +38,7 @@ export class HeldData {
     this.#next = 0;
     if (from >= piece.length) return;
     this.#pieces.unshift(piece.subarray(from));
-    this.#connection.countPaused(piece.length - from);
+    this.#connection.countHeld(piece.length - from);
   }
 
   /** Forgets everything. */

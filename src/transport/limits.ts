@@ -56,4 +56,4 @@ export const httpBodyBytesMax = 4 * 1024 * 1024;
 /** grpc-go's patience with pings that come too early. */
 export const pingStrikesMax = 2;
 /** Streams we reset are remembered, so that frames already under way to us are ignored. */
-export const resetMemoryStreams = 1_024;
+export const resetMemoryStreams = 4_096;

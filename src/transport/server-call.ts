@@ -4,6 +4,7 @@
  */
 
 import { emptyBytes, GrpcCode } from '../common/index.js';
+import type { ServerCallHost } from './call-host.js';
 import type { Connection } from './connection.js';
 import type { DeadlineEntry } from './deadline-wheel.js';
 import {
@@ -18,7 +19,6 @@ import { HeldData } from './held-data.js';
 import type { HeaderBlock } from './hpack-decode.js';
 import type { RequestHead } from './message-head.js';
 import { firstBinary } from './metadata.js';
-import type { ServerConnection } from './server-connection.js';
 import type { AbortReason, Stream, StreamOwner } from './stream.js';
 import type { MethodHandler, ServerCall } from './types.js';
 
@@ -36,7 +36,7 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
   wheelNext: DeadlineEntry | undefined;
   wheelPrevious: DeadlineEntry | undefined;
   wheelSlot: number;
-  readonly #owner: ServerConnection;
+  readonly #owner: ServerCallHost;
   readonly #connection: Connection;
   readonly #stream: Stream;
   readonly #head: RequestHead;
@@ -49,7 +49,7 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
   #request: Buffer | undefined;
   #held: HeldData | undefined;
 
-  constructor(owner: ServerConnection, stream: Stream, head: RequestHead, handler: MethodHandler) {
+  constructor(owner: ServerCallHost, stream: Stream, head: RequestHead, handler: MethodHandler) {
     const nowMs = owner.connection.nowMs;
     this.method = head.path;
     this.deadlineMs = head.timeoutMs < 0 ? undefined : nowMs + head.timeoutMs;
@@ -318,6 +318,7 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
 
   #replyLong(first: Uint8Array, rest: readonly Uint8Array[]): void {
     this.#sendMessage(first, rest);
+    if (this.#ended) return; // too much was waiting: the connection is gone
     this.#ended = true;
     this.#connection.sender.end(this.#stream, this.#owner.templates.ok);
     this.#finish(GrpcCode.OK);

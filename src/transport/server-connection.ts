@@ -4,6 +4,7 @@
  */
 
 import { type ByteStream, type Clock, GrpcCode } from '../common/index.js';
+import type { ServerCallHost } from './call-host.js';
 import { Connection, type ConnectionOwner } from './connection.js';
 import type { DeadlineWheel } from './deadline-wheel.js';
 import { acceptEncodingGzip, ReplyTemplates, trailersOnly } from './grpc-status.js';
@@ -41,7 +42,7 @@ const nobody: StreamOwner = {
 };
 
 /** Turns streams into calls. */
-export class ServerConnection implements ConnectionOwner {
+export class ServerConnection implements ConnectionOwner, ServerCallHost {
   readonly connection: Connection;
   readonly templates = new ReplyTemplates();
   readonly peer: PeerOfCall;
