@@ -6,12 +6,20 @@ import { openAppend, readTextFile } from './files.js';
 import { type CommandIo, runServerCommand, type StartNode } from './server-command.js';
 
 /** Starts a server as `argv` and `env` say; resolves with the exit status once it has stopped. */
-export function main(
+export async function main(
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<number> {
-  return runServerCommand(argv, env, processIo(env), startHere);
+  // No timer of the server keeps the process alive, and before it listens nothing else does.
+  const alive = setInterval(() => {}, aliveMs);
+  try {
+    return await runServerCommand(argv, env, processIo(env), startHere);
+  } finally {
+    clearInterval(alive);
+  }
 }
+
+const aliveMs = 24 * 3_600_000;
 
 const startHere: StartNode = (config, logger) => startServer(config, nodePorts(config, logger));
 
