@@ -141,7 +141,10 @@ function compile() {
   say('compiling ...');
   const started = performance.now();
   const tsc = at('node_modules/typescript/bin/tsc');
-  const result = spawnSync(process.execPath, [tsc, '-b'], { cwd: root, stdio: 'inherit' });
+  const result = spawnSync(process.execPath, [tsc, '-b', 'tsconfig.build.json'], {
+    cwd: root,
+    stdio: 'inherit',
+  });
   if (result.status !== 0) stop('the sources do not compile; see above.', result.status ?? 1);
   const to = at('dist/src/proto/generated');
   mkdirSync(to, { recursive: true });

@@ -229,6 +229,8 @@ export class NodeLoop {
       if (this.#stopped) return;
       this.#takeReadys();
       this.#applyCommitted();
+      // There may be a leader now, so what waited for one need not wait for the timer.
+      if (this.#queue.length > 0) this.schedule();
     } catch (error) {
       this.#options.onFatal(error);
     }

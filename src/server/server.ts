@@ -59,6 +59,8 @@ export interface RunningServer {
   readonly isNewData: boolean;
   /** Where clients can connect: the listen URLs, their ports filled in. */
   readonly clientUrls: readonly string[];
+  /** Number of members when it started. */
+  readonly members: number;
   readonly node: Node;
   /** Resolves with what ended the server, if it was not `stop`: the process should end. */
   readonly failed: Promise<unknown>;
@@ -154,7 +156,8 @@ export async function startServer(
     }
     autoCompactor.start();
     const { clusterId, memberId, isNew: isNewData } = node;
-    return { clusterId, memberId, isNewData, clientUrls, node, failed, stop };
+    const members = node.membership.list().length;
+    return { clusterId, memberId, isNewData, clientUrls, members, node, failed, stop };
   } catch (error) {
     await stop().catch(() => {});
     throw error;
