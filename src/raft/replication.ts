@@ -42,10 +42,10 @@ function sendTo(state: RaftState, leadership: Leadership, progress: Progress): v
     sendAppend(state, progress, true);
     sent = true;
   }
-  // An empty message moves the follower's commit index, or finds out that messages were lost.
-  if (!sent && (progress.checkDue || progress.commitSent < log.commitIndex)) {
-    sendAppend(state, progress, false);
-  }
+  // An empty message moves the follower's commit index; not while the window is full, for then it
+  // does not answer, and it will be told with the next entries. Or it finds out a loss.
+  const commitDue = progress.commitSent < log.commitIndex && !progress.inflight.full;
+  if (!sent && (commitDue || progress.checkDue)) sendAppend(state, progress, false);
   progress.checkDue = false;
 }
 
