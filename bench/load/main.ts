@@ -1,0 +1,62 @@
+/**
+ * The load process: gets one LoadSpec, runs it, sends the result and ends. A process of its own,
+ * so that its garbage and its event loop are not those of whoever measures.
+ */
+
+import { cpuSeconds } from '../proc.js';
+import { connectAll } from './pool.js';
+import { preload } from './preload.js';
+import { Recorder } from './recorder.js';
+import type { LoadMessage, LoadResult, LoadSpec } from './types.js';
+import { workloadOf } from './workloads.js';
+
+process.once('message', (spec: LoadSpec) => {
+  run(spec).then(
+    (result) => send({ type: 'result', result }),
+    (error: unknown) => {
+      const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      send({ type: 'failed', message });
+    },
+  );
+});
+
+async function run(spec: LoadSpec): Promise<LoadResult> {
+  const workload = workloadOf(spec.workload);
+  const pool = await connectAll(spec.endpoints, spec.connections);
+  if (spec.preload) await preload(pool, spec);
+  const recorder = new Recorder();
+  const load = await workload.start(pool, spec, recorder);
+  await sleep(spec.warmupSeconds);
+  const serverCpuBefore = serverCpu(spec);
+  const generatorBefore = process.cpuUsage();
+  const startMs = performance.now();
+  recorder.begin();
+  await sleep(spec.seconds);
+  recorder.end();
+  const seconds = (performance.now() - startMs) / 1000;
+  const generator = process.cpuUsage(generatorBefore);
+  const serverCpuSeconds = serverCpu(spec) - serverCpuBefore;
+  await load.stop();
+  for (const client of pool) client.destroy();
+  return {
+    operations: recorder.operations,
+    errors: recorder.errors,
+    firstError: recorder.firstError,
+    seconds,
+    latencyMs: recorder.latencyMs(),
+    serverCpuSeconds,
+    generatorCpuSeconds: (generator.user + generator.system) / 1e6,
+  };
+}
+
+function serverCpu(spec: LoadSpec): number {
+  return spec.serverPids.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
+}
+
+function sleep(seconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+}
+
+function send(message: LoadMessage): void {
+  process.send?.(message, () => process.exit(0));
+}

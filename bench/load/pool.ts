@@ -1,0 +1,48 @@
+/** Connections of our own client half to the servers under load. */
+
+import type { NetworkAddress } from '../../src/common/index.js';
+import { nodeClock } from '../../src/server/ports/clock-node.js';
+import { nodeNetwork } from '../../src/server/ports/network-node.js';
+import { connectGrpc, type GrpcClient } from '../../src/transport/index.js';
+
+/** `host:port`, with or without `http://`. */
+export function parseEndpoint(endpoint: string): NetworkAddress {
+  const url = new URL(endpoint.includes('://') ? endpoint : `http://${endpoint}`);
+  return { host: url.hostname, port: Number(url.port || 2379) };
+}
+
+export function connect(endpoint: string, timeoutMs = 10_000): Promise<GrpcClient> {
+  return connectGrpc({
+    clock: nodeClock,
+    network: nodeNetwork,
+    address: parseEndpoint(endpoint),
+    connectTimeoutMs: timeoutMs,
+  });
+}
+
+/** `count` connections, spread over the endpoints. */
+export async function connectAll(
+  endpoints: readonly string[],
+  count: number,
+): Promise<GrpcClient[]> {
+  const pool: GrpcClient[] = [];
+  for (let i = 0; i < count; i += 1) {
+    pool.push(await connect(endpoints[i % endpoints.length] ?? '127.0.0.1:2379'));
+  }
+  return pool;
+}
+
+/** One unary call; rejects with the gRPC status text. */
+export function call(
+  client: GrpcClient,
+  method: string,
+  request: Uint8Array,
+  timeoutMs = 60_000,
+): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    client.unary(method, request, { timeoutMs }, (status, message) => {
+      if (message !== undefined) resolve(Buffer.from(message));
+      else reject(new Error(`${method}: ${status.message} (code ${status.code})`));
+    });
+  });
+}

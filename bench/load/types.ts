@@ -1,0 +1,51 @@
+/** What the bench tells a load process to do, and what it hears back. */
+
+/** One load, ready to run. */
+export interface LoadSpec {
+  readonly workload: string;
+  /** `host:port` each; connections are spread over them. */
+  readonly endpoints: readonly string[];
+  /** Processes whose CPU time counts as the server's; empty if they run elsewhere. */
+  readonly serverPids: readonly number[];
+  readonly warmupSeconds: number;
+  readonly seconds: number;
+  readonly connections: number;
+  /** Logical clients, spread over the connections; each has one call in flight. */
+  readonly clients: number;
+  /** Keys in the store, or the space that puts choose from. */
+  readonly keyCount: number;
+  readonly keyBytes: number;
+  readonly valueBytes: number;
+  readonly keyOrder: 'random' | 'sequential';
+  /** Open loop: calls started per second, whatever comes back; 0: closed loop. */
+  readonly callsPerSecond: number;
+  /** Write `keyCount` keys first. */
+  readonly preload: boolean;
+  readonly seed: number;
+}
+
+export interface LatencyMs {
+  readonly mean: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly p999: number;
+  readonly max: number;
+}
+
+/** What was measured in the window of `seconds`. */
+export interface LoadResult {
+  readonly operations: number;
+  readonly errors: number;
+  /** '' if there was none. */
+  readonly firstError: string;
+  readonly seconds: number;
+  readonly latencyMs: LatencyMs;
+  /** User + system time of all threads of the servers. */
+  readonly serverCpuSeconds: number;
+  readonly generatorCpuSeconds: number;
+}
+
+/** From the load process to the bench. */
+export type LoadMessage =
+  | { readonly type: 'result'; readonly result: LoadResult }
+  | { readonly type: 'failed'; readonly message: string };

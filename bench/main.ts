@@ -1,0 +1,158 @@
+/**
+ * `npm run bench`: starts kvorum (and etcd) and loads them in turn, A B A B, never two at a time;
+ * prints medians, ratios and the goals of the design; writes JSON. Method: docs/benchmarks.md.
+ */
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { type Workload, workloads } from './load/workloads.js';
+import { describeMachine, type Machine } from './machine.js';
+import { type BenchOptions, parseOptions, usage } from './options.js';
+import { type Figures, figuresOf, goalsOf, loadFigures, medians, table } from './report.js';
+import { runLoad, specOf } from './run-load.js';
+import { runScenario, scenarioBudgets, scenarioNames } from './scenarios.js';
+import { type ServerKind, startCluster } from './servers.js';
+
+/** Every round of every workload, by server. */
+type Rounds = Map<string, Map<ServerKind, Figures[]>>;
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  let options: BenchOptions | undefined;
+  try {
+    options = parseOptions(process.argv.slice(2));
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
+    return 2;
+  }
+  if (options === undefined) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  const kinds: ServerKind[] = options.vsEtcd ? ['kvorum', 'etcd'] : ['kvorum'];
+  const machine = describeMachine(options.dir, kinds);
+  announce(machine, options);
+  const rounds: Rounds = new Map();
+  if (options.endpoints.length > 0) await loadElsewhere(options, rounds);
+  else await loadServers(options, kinds, rounds);
+  writeJson(options, machine, rounds);
+  return 0;
+}
+
+function announce(machine: Machine, options: BenchOptions): void {
+  const { cores, cpu, memoryGb, kernel, node, etcd, kvorum, fileSystem } = machine;
+  say(`${cores} cores (${cpu}), ${memoryGb} GB, Linux ${kernel}, Node ${node}`);
+  say(`kvorum ${kvorum}, etcd ${etcd}; data in ${options.dir} on ${fileSystem}`);
+  say('The load generator is one process of its own on the same machine: where "generator cores');
+  say('busy" is near 1, it is the limit and the server could do more.');
+}
+
+/** Workloads that only read share a server; each of the others gets a fresh one. */
+async function loadServers(
+  options: BenchOptions,
+  kinds: readonly ServerKind[],
+  rounds: Rounds,
+): Promise<void> {
+  const chosen = workloads.filter((workload) => options.only.includes(workload.name));
+  const readers = chosen.filter((workload) => workload.reads);
+  const sessions = chosen.filter((workload) => !workload.reads).map((workload) => [workload]);
+  if (readers.length > 0) sessions.push(readers);
+  for (const session of sessions) {
+    for (let round = 0; round < options.rounds; round += 1) {
+      for (const kind of kinds) await runSession(session, kind, options, rounds);
+    }
+    for (const { name, unit, budget } of session) {
+      const goals = goalsOf(budget, options.members);
+      show(rounds, name, `${name} (one: ${unit})`, goals);
+    }
+  }
+  for (const name of scenarioNames) {
+    if (!options.only.includes(name)) continue;
+    for (let round = 0; round < options.rounds; round += 1) {
+      for (const kind of kinds) {
+        add(rounds, name, kind, await runScenario(name, kind, options));
+      }
+    }
+    const title = name === 'memory' ? `memory (${options.keyCount} keys)` : name;
+    show(rounds, name, title, scenarioBudgets[name].goal);
+  }
+}
+
+async function runSession(
+  session: readonly Workload[],
+  kind: ServerKind,
+  options: BenchOptions,
+  rounds: Rounds,
+): Promise<void> {
+  const cluster = await startCluster(kind, options.members, options.dir);
+  try {
+    for (const [i, workload] of session.entries()) {
+      progress(`${workload.name} on ${kind} ...`);
+      const spec = specOf(workload.name, cluster.endpoints, cluster.pids(), options);
+      const result = await runLoad({ ...spec, preload: workload.reads && i === 0 });
+      const figures = figuresOf(result, cluster.memory().peak);
+      if (result.errors > 0 || result.operations === 0) {
+        say(`${workload.name} on ${kind}: ${result.errors} errors, ${result.firstError}`);
+      }
+      add(rounds, workload.name, kind, figures);
+    }
+  } finally {
+    await cluster.remove();
+  }
+}
+
+/** Whatever listens at the endpoints goes by the name of kvorum in the table. */
+async function loadElsewhere(options: BenchOptions, rounds: Rounds): Promise<void> {
+  for (const workload of workloads) {
+    if (!options.only.includes(workload.name)) continue;
+    for (let round = 0; round < options.rounds; round += 1) {
+      progress(`${workload.name} on ${options.endpoints.join(',')} ...`);
+      const spec = specOf(workload.name, options.endpoints, [], options);
+      const result = await runLoad({ ...spec, preload: workload.reads && round === 0 });
+      if (result.errors > 0) say(`${workload.name}: ${result.errors} x ${result.firstError}`);
+      add(rounds, workload.name, 'kvorum', figuresOf(result, 0));
+    }
+    show(rounds, workload.name, workload.name, {});
+  }
+}
+
+function add(rounds: Rounds, name: string, kind: ServerKind, figures: Figures): void {
+  const byKind = rounds.get(name) ?? new Map<ServerKind, Figures[]>();
+  rounds.set(name, byKind);
+  byKind.set(kind, [...(byKind.get(kind) ?? []), figures]);
+}
+
+function show(
+  rounds: Rounds,
+  name: string,
+  title: string,
+  goals: Readonly<Record<string, string>>,
+): void {
+  const byKind = rounds.get(name);
+  const etcd = byKind?.get('etcd');
+  const ours = medians(byKind?.get('kvorum') ?? []);
+  say(table(title, ours, etcd === undefined ? undefined : medians(etcd), goals));
+}
+
+function writeJson(options: BenchOptions, machine: Machine, rounds: Rounds): void {
+  const results = [...rounds].map(([workload, byKind]) => ({
+    workload,
+    servers: Object.fromEntries(
+      [...byKind].map(([kind, list]) => [kind, { median: medians(list), rounds: list }]),
+    ),
+  }));
+  mkdirSync(dirname(options.jsonFile), { recursive: true });
+  const content = { machine, options, figures: loadFigures, results };
+  writeFileSync(options.jsonFile, `${JSON.stringify(content, null, 2)}\n`);
+  say(`\nwritten to ${options.jsonFile}`);
+}
+
+function progress(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
+}
+
+function say(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+  process.stdout.write(`${text}\n`);
+}

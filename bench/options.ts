@@ -1,0 +1,108 @@
+/** The command line of the bench. */
+
+import { tmpdir } from 'node:os';
+import { parseArgs } from 'node:util';
+import { workloads } from './load/workloads.js';
+import { scenarioNames } from './scenarios.js';
+
+export interface BenchOptions {
+  /** Compare with etcd from the PATH. */
+  readonly vsEtcd: boolean;
+  /** Load these instead of starting servers; empty: start servers. */
+  readonly endpoints: readonly string[];
+  readonly only: readonly string[];
+  readonly seconds: number;
+  readonly warmupSeconds: number;
+  readonly rounds: number;
+  readonly members: number;
+  readonly keyCount: number;
+  readonly valueBytes: number;
+  /** 0: as the workload says. */
+  readonly connections: number;
+  readonly clients: number;
+  readonly callsPerSecond: number;
+  /** Where the servers keep their data. */
+  readonly dir: string;
+  readonly jsonFile: string;
+}
+
+export const usage = `usage: npm run bench -- [options]
+
+  --vs etcd          run etcd (from the PATH) in turn with kvorum and print ratios
+  --endpoints LIST   load these servers (host:port,...) instead of starting any
+  --only LIST        comma-separated; default: all of
+                     ${workloads.map((each) => each.name).join(' ')}
+                     ${scenarioNames.join(' ')}
+  --seconds S        measured time of each run (10)
+  --warmup S         time before it (2)
+  --rounds R         runs of each workload and server; the median counts (3)
+  --members N        1 or 3, all on this machine (1)
+  --keys N           keys in the store, or that puts choose from (100000)
+  --value-bytes N    (256)
+  --connections N, --clients N, --rate N
+                     override the workload's; a rate (calls/s) makes an open loop
+  --dir DIR          data of the servers (the system's directory for temporary files)
+  --json FILE        results for programs (bench/results/<date>.json)
+`;
+
+/** Parses the arguments; undefined if help was asked for. Throws Error with a text for people. */
+export function parseOptions(args: readonly string[]): BenchOptions | undefined {
+  const text = { type: 'string' } as const;
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      vs: text,
+      endpoints: text,
+      only: text,
+      seconds: text,
+      warmup: text,
+      rounds: text,
+      members: text,
+      keys: text,
+      'value-bytes': text,
+      connections: text,
+      clients: text,
+      rate: text,
+      dir: text,
+      json: text,
+      help: { type: 'boolean' },
+    },
+  });
+  if (values.help === true) return undefined;
+  if (values.vs !== undefined && values.vs !== 'etcd') throw new Error('--vs knows only etcd');
+  const members = number('members', values.members, 1);
+  if (members !== 1 && members !== 3) throw new Error('--members is 1 or 3');
+  const known = [...workloads.map((each) => each.name), ...scenarioNames];
+  const only = list(values.only);
+  for (const name of only) {
+    if (!known.includes(name)) throw new Error(`unknown workload "${name}"; see --help`);
+  }
+  const date = new Date().toISOString().replace(/[:.]/g, '-');
+  return {
+    vsEtcd: values.vs === 'etcd',
+    endpoints: list(values.endpoints),
+    only: only.length > 0 ? only : known,
+    seconds: number('seconds', values.seconds, 10),
+    warmupSeconds: number('warmup', values.warmup, 2),
+    rounds: number('rounds', values.rounds, 3),
+    members,
+    keyCount: number('keys', values.keys, 100_000),
+    valueBytes: number('value-bytes', values['value-bytes'], 256),
+    connections: number('connections', values.connections, 0),
+    clients: number('clients', values.clients, 0),
+    callsPerSecond: number('rate', values.rate, 0),
+    dir: values.dir ?? tmpdir(),
+    jsonFile: values.json ?? `bench/results/${date}.json`,
+  };
+}
+
+function list(value: string | undefined): string[] {
+  return value === undefined ? [] : value.split(',').filter((each) => each !== '');
+}
+
+function number(name: string, value: string | undefined, fallback: number): number {
+  if (value === undefined) return fallback;
+  const parsed = Number(value);
+  if (!Number.isFinite(parsed) || parsed < 0) throw new Error(`--${name} ${value}: not a number`);
+  return parsed;
+}

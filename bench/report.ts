@@ -1,0 +1,114 @@
+/** Medians, ratios and goals, as a table for people and as JSON. */
+
+import type { LoadResult } from './load/types.js';
+import type { Budget } from './load/workloads.js';
+
+/** Named numbers of one run. */
+export type Figures = Readonly<Record<string, number>>;
+
+/** Names of the figures of a load, in the order of the table. */
+export const loadFigures = {
+  rate: 'per second',
+  p50: 'p50, ms',
+  p99: 'p99, ms',
+  max: 'max, ms',
+  cpu: 'server CPU, us each',
+  serverCores: 'server cores busy',
+  generatorCores: 'generator cores busy',
+  peak: 'peak RSS, MB',
+  errors: 'errors',
+} as const;
+
+export function figuresOf(result: LoadResult, peakMb: number): Figures {
+  const { operations, seconds, latencyMs } = result;
+  const figures = {
+    [loadFigures.rate]: operations / seconds,
+    [loadFigures.p50]: latencyMs.p50,
+    [loadFigures.p99]: latencyMs.p99,
+    [loadFigures.max]: latencyMs.max,
+    [loadFigures.generatorCores]: result.generatorCpuSeconds / seconds,
+    [loadFigures.errors]: result.errors,
+  };
+  if (peakMb === 0) return figures; // Servers that run elsewhere.
+  return {
+    ...figures,
+    [loadFigures.cpu]: (result.serverCpuSeconds * 1e6) / Math.max(1, operations),
+    [loadFigures.serverCores]: result.serverCpuSeconds / seconds,
+    [loadFigures.peak]: peakMb,
+  };
+}
+
+/** Each figure's median over the rounds. */
+export function medians(rounds: readonly Figures[]): Figures {
+  const names = [...new Set(rounds.flatMap((round) => Object.keys(round)))];
+  return Object.fromEntries(
+    names.map((name) => [name, median(rounds.map((round) => round[name] ?? 0))]),
+  );
+}
+
+/** The goals of a workload's figures, in words: `<= 0.5x`. */
+export function goalsOf(budget: Budget, members: number): Readonly<Record<string, string>> {
+  const goals: Record<string, string> = {};
+  const rateMin = members > 1 ? (budget.rateMinCluster ?? budget.rateMin) : budget.rateMin;
+  if (rateMin !== undefined) goals[loadFigures.rate] = `>= ${short(rateMin)}x`;
+  if (budget.cpuMax !== undefined) goals[loadFigures.cpu] = `<= ${short(budget.cpuMax)}x`;
+  if (budget.p50Max !== undefined) goals[loadFigures.p50] = `<= ${short(budget.p50Max)}x`;
+  if (budget.p99Max !== undefined) goals[loadFigures.p99] = `<= ${short(budget.p99Max)}x`;
+  return goals;
+}
+
+/** One workload's rows; `etcd` undefined: no comparison. */
+export function table(
+  title: string,
+  kvorum: Figures,
+  etcd: Figures | undefined,
+  goals: Readonly<Record<string, string>>,
+): string {
+  const rows = Object.entries(kvorum).map(([name, ours]) => {
+    const theirs = etcd?.[name];
+    const ratio = theirs === undefined || theirs === 0 ? undefined : ours / theirs;
+    const goal = goals[name] ?? '';
+    return [
+      name,
+      format(ours),
+      theirs === undefined ? '' : format(theirs),
+      ratio === undefined ? '' : `${ratio.toFixed(2)}x`,
+      goal,
+      verdict(goal, ours, ratio),
+    ];
+  });
+  const head = ['', 'kvorum', etcd === undefined ? '' : 'etcd', 'ratio', 'goal', ''];
+  return [`\n${title}`, ...[head, ...rows].map(line)].join('\n');
+}
+
+function line(cells: readonly string[]): string {
+  const [name = '', ...rest] = cells;
+  return `  ${name.padEnd(28)}${rest.map((cell) => cell.padStart(12)).join('')}`.trimEnd();
+}
+
+/** '<= 400 ms' is about our figure, '<= 0.5x' about the ratio. */
+function verdict(goal: string, ours: number, ratio: number | undefined): string {
+  const match = /^(<=|>=) ([\d.]+)(x?)/.exec(goal);
+  if (match === null) return '';
+  const value = match[3] === 'x' ? ratio : ours;
+  if (value === undefined) return '';
+  const limit = Number(match[2]);
+  const met = match[1] === '<=' ? value <= limit : value >= limit;
+  return met ? 'met' : 'MISSED';
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] ?? 0;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? 0) + upper) / 2;
+}
+
+function short(n: number): string {
+  return String(Math.round(n * 100) / 100);
+}
+
+function format(n: number): string {
+  if (n >= 1000) return Math.round(n).toLocaleString('en-US');
+  return n >= 100 ? n.toFixed(0) : n.toFixed(n >= 10 ? 1 : 2);
+}

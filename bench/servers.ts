@@ -1,0 +1,199 @@
+/**
+ * Starts and stops the servers under test: etcd from the PATH or our bin/kvorum, with the same
+ * flags, fresh data directories on the same file system, on free ports of the loopback.
+ */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { encodePutRequest } from '../src/proto/index.js';
+import { call, connect } from './load/pool.js';
+import { methods } from './load/sources.js';
+import { type MemoryMb, memoryMb } from './proc.js';
+
+export type ServerKind = 'kvorum' | 'etcd';
+
+const kvorum = fileURLToPath(new URL('../../bin/kvorum', import.meta.url));
+const readyTimeoutMs = 60_000;
+const stopTimeoutMs = 20_000;
+const probeIntervalMs = 2;
+const logTailChars = 2000;
+/** Above what any workload writes: the default of 2 GiB would end a long run. */
+const quotaBytes = 8 * 1024 * 1024 * 1024;
+
+/** A running cluster of one or three members. */
+export interface Cluster {
+  readonly endpoints: readonly string[];
+  pids(): number[];
+  /** Highest of all members, each. */
+  memory(): MemoryMb;
+  /** Milliseconds from the spawn to the first put answered by each member. */
+  readonly readyMs: number;
+  /** Stops the members and starts them on their data; resolves with the new `readyMs`. */
+  restart(): Promise<number>;
+  /** Stops the members and removes their data. */
+  remove(): Promise<void>;
+}
+
+interface Member {
+  readonly args: readonly string[];
+  readonly endpoint: string;
+  readonly logFile: string;
+  process: ChildProcess;
+}
+
+/** Resolves when every member answers a put. Rejects with the end of the log if one does not. */
+export async function startCluster(
+  kind: ServerKind,
+  memberCount: number,
+  parentDir: string,
+): Promise<Cluster> {
+  const dir = mkdtempSync(join(parentDir, `bench-${kind}-`));
+  const ports = await freePorts(memberCount * 2);
+  const peers = Array.from({ length: memberCount }, (_none, i) => ({
+    name: `m${i}`,
+    client: `127.0.0.1:${ports[i]}`,
+    peerUrl: `http://127.0.0.1:${ports[memberCount + i]}`,
+  }));
+  const initialCluster = peers.map((peer) => `${peer.name}=${peer.peerUrl}`).join(',');
+  const startMs = performance.now();
+  const members = peers.map((peer): Member => {
+    const data = join(dir, peer.name);
+    mkdirSync(data, { mode: 0o700 });
+    const args = memberArgs(peer, data, initialCluster);
+    const logFile = join(dir, `${peer.name}.log`);
+    return { args, endpoint: peer.client, logFile, process: spawnMember(kind, args, logFile) };
+  });
+  const removeData = (): void => rmSync(dir, { recursive: true, force: true });
+  try {
+    await allReady(members);
+  } catch (error) {
+    await stopAll(members);
+    removeData();
+    throw error;
+  }
+  return {
+    endpoints: members.map((member) => member.endpoint),
+    readyMs: performance.now() - startMs,
+    pids: () => members.map((member) => member.process.pid ?? 0),
+    memory: () => highest(members.map((member) => memoryMb(member.process.pid ?? 0))),
+    async restart() {
+      await stopAll(members);
+      const restartMs = performance.now();
+      for (const member of members) {
+        member.process = spawnMember(kind, member.args, member.logFile);
+      }
+      await allReady(members);
+      return performance.now() - restartMs;
+    },
+    async remove() {
+      await stopAll(members);
+      removeData();
+    },
+  };
+}
+
+function memberArgs(
+  peer: { readonly name: string; readonly client: string; readonly peerUrl: string },
+  dataDir: string,
+  initialCluster: string,
+): string[] {
+  const flags: Record<string, string> = {
+    name: peer.name,
+    'data-dir': dataDir,
+    'listen-client-urls': `http://${peer.client}`,
+    'advertise-client-urls': `http://${peer.client}`,
+    'listen-peer-urls': peer.peerUrl,
+    'initial-advertise-peer-urls': peer.peerUrl,
+    'initial-cluster': initialCluster,
+    'initial-cluster-state': 'new',
+    'quota-backend-bytes': String(quotaBytes),
+    'log-level': 'warn',
+  };
+  return Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
+}
+
+function spawnMember(kind: ServerKind, args: readonly string[], logFile: string): ChildProcess {
+  const log = openSync(logFile, 'a');
+  // Settings in the environment would make the two differ.
+  const env = Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !/^(ETCD|KVORUM)_/.test(name)),
+  );
+  const stdio: ['ignore', number, number] = ['ignore', log, log];
+  const child =
+    kind === 'etcd'
+      ? spawn('etcd', args, { stdio, env: { ...env, ETCD_LOGGER: 'zap' } })
+      : spawn(process.execPath, [kvorum, ...args], { stdio, env });
+  child.on('error', () => {}); // Not startable: noticed as never ready.
+  closeSync(log);
+  return child;
+}
+
+async function allReady(members: readonly Member[]): Promise<void> {
+  await Promise.all(members.map(ready));
+}
+
+/** Knocks until a put is answered. */
+async function ready(member: Member): Promise<void> {
+  const deadlineMs = performance.now() + readyTimeoutMs;
+  const request = encodePutRequest({ key: 'ready', value: Buffer.from('1') });
+  let last: unknown;
+  while (performance.now() < deadlineMs) {
+    if (member.process.exitCode !== null || member.process.pid === undefined) break;
+    try {
+      const client = await connect(member.endpoint, 1000);
+      try {
+        await call(client, methods.put, request, 10_000);
+        return;
+      } finally {
+        client.destroy();
+      }
+    } catch (error) {
+      last = error;
+    }
+    await sleep(probeIntervalMs);
+  }
+  const tail = readFileSync(member.logFile, 'utf8').slice(-logTailChars);
+  throw new Error(`${member.endpoint} does not answer (${String(last)}). Its log ends:\n${tail}`);
+}
+
+async function stopAll(members: readonly Member[]): Promise<void> {
+  await Promise.all(
+    members.map(async ({ process: child }) => {
+      if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+      const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+      child.kill('SIGTERM');
+      const timer = setTimeout(() => child.kill('SIGKILL'), stopTimeoutMs);
+      await ended;
+      clearTimeout(timer);
+    }),
+  );
+}
+
+function highest(memories: readonly MemoryMb[]): MemoryMb {
+  return {
+    resident: Math.max(...memories.map((each) => each.resident)),
+    peak: Math.max(...memories.map((each) => each.peak)),
+  };
+}
+
+/** Ports that were free a moment ago. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports: number[] = [];
+  for (const server of servers) {
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const address = server.address();
+    if (address !== null && typeof address === 'object') ports.push(address.port);
+  }
+  await Promise.all(
+    servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve()))),
+  );
+  return ports;
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
