@@ -426,8 +426,8 @@ function byExpiry(a: Lease, b: Lease): number {
 }
 
 /**
- * After an election leases expire in heaps, for all start at the same time: each is put off until no
- * more than so many expire in any second before it. Sorts the array.
+ * After an election leases expire in heaps, for all start at the same time: each is put off until
+ * no more than so many expire in any second before it. Sorts the array.
  */
 function spreadExpiries(leases: Lease[]): void {
   leases.sort(byExpiry);

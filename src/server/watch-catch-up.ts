@@ -23,9 +23,9 @@ const groupsMax = 32;
 const groupMembersMax = 4096;
 /** Revisions that a group reads again rather than having one group more. */
 const groupSpanRevisions = 4000;
-/** Commits and events remembered while history is read. */
+/** Commits and bytes of events remembered while history is read. */
 const recentCommitsMax = 4096;
-const recentEventsMax = 16_384;
+const recentBytesMax = 8 * 1024 * 1024;
 /** Members up to which a page has its full size, and the smallest page. */
 const fullPageMembers = 64;
 const pageRevisionsMin = 32;
@@ -58,7 +58,7 @@ export class WatchCatchUp {
   #epoch = 0;
   /** The last commits, without a gap up to the hub's revision, while running. */
   #recent: MvccCommit[] = [];
-  #recentEvents = 0;
+  #recentBytes = 0;
 
   constructor(hub: WatchHub, fatal: (error: unknown) => void) {
     this.#hub = hub;
@@ -88,23 +88,22 @@ export class WatchCatchUp {
   remember(commit: MvccCommit): void {
     if (!this.#running) return;
     this.#recent.push(commit);
-    this.#recentEvents += commit.events.length;
-    if (this.#recent.length > recentCommitsMax || this.#recentEvents > recentEventsMax) {
-      this.#forgetRecent(this.#recent.length >> 1);
-    }
+    this.#recentBytes += bytesOf(commit);
+    if (this.#recent.length <= recentCommitsMax && this.#recentBytes <= recentBytesMax) return;
+    this.#recent = this.#recent.slice((this.#recent.length >> 1) + 1);
+    this.#recentBytes = 0;
+    for (const kept of this.#recent) this.#recentBytes += bytesOf(kept);
   }
 
-  #forgetRecent(count: number): void {
-    this.#recent = this.#recent.slice(Math.max(count, 1));
-    this.#recentEvents = 0;
-    for (const commit of this.#recent) this.#recentEvents += commit.events.length;
+  #forgetRecent(): void {
+    this.#recent = [];
+    this.#recentBytes = 0;
   }
 
   /** The store is another one: all that read it start over from where they are. */
   restart(): void {
     this.#epoch += 1;
-    this.#recent = [];
-    this.#recentEvents = 0;
+    this.#forgetRecent();
     for (const group of this.#groups) {
       for (const watcher of group.members) this.#sendBack(watcher);
     }
@@ -134,8 +133,7 @@ export class WatchCatchUp {
       await this.#turn();
     }
     this.#running = false;
-    this.#recent = [];
-    this.#recentEvents = 0;
+    this.#forgetRecent();
   }
 
   #turn(): Promise<void> {
@@ -336,9 +334,16 @@ function shareOf(max: number, share: number, min: number): number {
   return Math.min(max, Math.max(min, Math.floor(max * share)));
 }
 
-/** A function, because a check in place would make the compiler believe that calls change nothing. */
+/** A function, for the compiler believes of a check in place that calls leave it true. */
 function isReading(watcher: Watcher): boolean {
   return watcher.state === 'reading';
+}
+
+/** What a commit keeps in memory, about: an event holds its value and the one before. */
+function bytesOf(commit: MvccCommit): number {
+  let bytes = 0;
+  for (const event of commit.events) bytes += 2 * event.kv.length;
+  return bytes;
 }
 
 function enter(watcher: Watcher, group: CatchUpGroup): void {

@@ -313,10 +313,11 @@ export class WatchHub {
   }
 
   /**
-   * The store was replaced by a newer state (an installed snapshot): every watcher goes on from
-   * where it was, from the history of the new one, or learns that it is compacted (row 8).
+   * The store got a newer state that nobody published (an installed snapshot), or was replaced by
+   * another one that has it: every watcher goes on from where it was, from that history, or learns
+   * that it is compacted (row 8).
    */
-  syncAfterRestore(store: WatchStore): void {
+  syncAfterRestore(store: WatchStore = this.#store): void {
     this.#flush(true);
     const before = this.#revision;
     assert(store.revision >= before, 'a restored store is not older');
@@ -333,7 +334,7 @@ export class WatchHub {
   }
 }
 
-/** A function, because a check in place would make the compiler believe that calls change nothing. */
+/** A function, for the compiler believes of a check in place that calls leave it true. */
 export function isSynced(watcher: Watcher): boolean {
   return watcher.state === 'synced';
 }

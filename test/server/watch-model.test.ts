@@ -186,11 +186,11 @@ describe('watchers under random load', () => {
         compacted += run.compactedWatchers;
         events += run.eventsTotal;
       }),
-      { numRuns: 150 },
+      { numRuns: 60 },
     );
     // The harness must have done something, and met the hard cases.
-    expect(checked).toBeGreaterThan(10_000);
-    expect(events).toBeGreaterThan(10_000);
-    expect(compacted).toBeGreaterThan(50);
+    expect(checked).toBeGreaterThan(4000);
+    expect(events).toBeGreaterThan(4000);
+    expect(compacted).toBeGreaterThan(20);
   }, 60_000);
 });
