@@ -45,7 +45,10 @@ function announce(machine: Machine, options: BenchOptions): void {
   say(`${cores} cores (${cpu}), ${memoryGb} GB, Linux ${kernel}, Node ${node}`);
   say(`kvorum ${kvorum}, etcd ${etcd}; data in ${options.dir} on ${fileSystem}`);
   say('The load generator is one process of its own on the same machine: where "generator cores');
-  say('busy" is near 1, it is the limit and the server could do more.');
+  say(
+    'busy" is near 1, it is the limit and the server could do more. "other cores busy" should be',
+  );
+  say('near 0: if it is not, something else was running and the figures say little.');
 }
 
 /** Workloads that only read share a server; each of the others gets a fresh one. */

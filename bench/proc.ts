@@ -1,4 +1,4 @@
-/** What Linux says about a process: /proc/<pid>/stat and /proc/<pid>/status. */
+/** What Linux says: /proc/<pid>/stat, /proc/<pid>/status and /proc/stat. */
 
 import { readFileSync } from 'node:fs';
 
@@ -14,6 +14,14 @@ export function cpuSeconds(pid: number): number {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const ticks = Number(fields[userTicksField] ?? 0) + Number(fields[systemTicksField] ?? 0);
   return ticks / ticksPerSecond;
+}
+
+/** Time that all cores of the machine were not idle, since it booted. */
+export function machineCpuSeconds(): number {
+  // cpu user nice system idle iowait irq softirq steal guest guest_nice
+  const fields = (read('/proc/stat').split('\n')[0] ?? '').split(/\s+/).slice(1).map(Number);
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = fields;
+  return (user + nice + system + irq + softirq) / ticksPerSecond;
 }
 
 export interface MemoryMb {

@@ -15,6 +15,7 @@ export const loadFigures = {
   cpu: 'server CPU, us each',
   serverCores: 'server cores busy',
   generatorCores: 'generator cores busy',
+  otherCores: 'other cores busy',
   peak: 'peak RSS, MB',
   errors: 'errors',
 } as const;
@@ -30,10 +31,12 @@ export function figuresOf(result: LoadResult, peakMb: number): Figures {
     [loadFigures.errors]: result.errors,
   };
   if (peakMb === 0) return figures; // Servers that run elsewhere.
+  const other = result.machineCpuSeconds - result.serverCpuSeconds - result.generatorCpuSeconds;
   return {
     ...figures,
     [loadFigures.cpu]: (result.serverCpuSeconds * 1e6) / Math.max(1, operations),
     [loadFigures.serverCores]: result.serverCpuSeconds / seconds,
+    [loadFigures.otherCores]: Math.max(0, other / seconds),
     [loadFigures.peak]: peakMb,
   };
 }

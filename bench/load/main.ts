@@ -3,7 +3,7 @@
  * so that its garbage and its event loop are not those of whoever measures.
  */
 
-import { cpuSeconds } from '../proc.js';
+import { cpuSeconds, machineCpuSeconds } from '../proc.js';
 import { connectAll } from './pool.js';
 import { preload } from './preload.js';
 import { Recorder } from './recorder.js';
@@ -28,6 +28,7 @@ async function run(spec: LoadSpec): Promise<LoadResult> {
   const load = await workload.start(pool, spec, recorder);
   await sleep(spec.warmupSeconds);
   const serverCpuBefore = serverCpu(spec);
+  const machineBefore = machineCpuSeconds();
   const generatorBefore = process.cpuUsage();
   const startMs = performance.now();
   recorder.begin();
@@ -36,6 +37,7 @@ async function run(spec: LoadSpec): Promise<LoadResult> {
   const seconds = (performance.now() - startMs) / 1000;
   const generator = process.cpuUsage(generatorBefore);
   const serverCpuSeconds = serverCpu(spec) - serverCpuBefore;
+  const machineSeconds = machineCpuSeconds() - machineBefore;
   await load.stop();
   for (const client of pool) client.destroy();
   return {
@@ -45,6 +47,7 @@ async function run(spec: LoadSpec): Promise<LoadResult> {
     seconds,
     latencyMs: recorder.latencyMs(),
     serverCpuSeconds,
+    machineCpuSeconds: machineSeconds,
     generatorCpuSeconds: (generator.user + generator.system) / 1e6,
   };
 }

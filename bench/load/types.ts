@@ -43,6 +43,8 @@ export interface LoadResult {
   /** User + system time of all threads of the servers. */
   readonly serverCpuSeconds: number;
   readonly generatorCpuSeconds: number;
+  /** Everything that ran on this machine, these two included. */
+  readonly machineCpuSeconds: number;
 }
 
 /** From the load process to the bench. */

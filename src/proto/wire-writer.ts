@@ -73,7 +73,7 @@ export class WireWriter {
   /** End of what is in the chunk: it differs from its length once a piece was cut off it. */
   private chunkEnd = scratchBytes;
   /** Finished pieces, the last one first. */
-  private readonly pieces: Uint8Array[] = [];
+  private pieces: Uint8Array[] = [];
   private pieceBytes = 0;
 
   /** Bytes written so far; the difference of two readings is the length of what is between. */
@@ -84,16 +84,19 @@ export class WireWriter {
   /** The message in one buffer, owned by the caller. */
   take(): Buffer {
     if (this.pieces.length > 0) return Buffer.concat(this.takeParts());
-    const message = Buffer.allocUnsafe(this.chunkEnd - this.pos);
-    this.chunk.copy(message, 0, this.pos, this.chunkEnd);
+    const message = this.chunkCopy();
     this.reset();
     return message;
   }
 
   /** The message in pieces, in order; those passed in by reference are among them. */
   takeParts(): Uint8Array[] {
+    if (this.pieces.length === 0) {
+      const message = this.take();
+      return message.length === 0 ? [] : [message];
+    }
     this.cut();
-    const parts = this.pieces.reverse().slice();
+    const parts = this.pieces.reverse();
     this.reset();
     return parts;
   }
@@ -226,10 +229,16 @@ export class WireWriter {
   private cut(): void {
     const { pos, chunkEnd } = this;
     if (pos === chunkEnd) return;
-    const piece = this.chunk.subarray(pos, chunkEnd);
-    this.pieces.push(this.chunk === scratch ? Buffer.from(piece) : piece);
+    const shared = this.chunk === scratch;
+    this.pieces.push(shared ? this.chunkCopy() : this.chunk.subarray(pos, chunkEnd));
     this.pieceBytes += chunkEnd - pos;
     this.chunkEnd = pos;
+  }
+
+  private chunkCopy(): Buffer {
+    const copy = Buffer.allocUnsafe(this.chunkEnd - this.pos);
+    this.chunk.copy(copy, 0, this.pos, this.chunkEnd);
+    return copy;
   }
 
   /** Forgets what was written. */
@@ -237,7 +246,8 @@ export class WireWriter {
     this.chunk = scratch;
     this.pos = scratchBytes;
     this.chunkEnd = scratchBytes;
-    this.pieces.length = 0;
+    if (this.pieceBytes === 0) return;
+    this.pieces = [];
     this.pieceBytes = 0;
   }
 }
