@@ -164,6 +164,7 @@ export class WatchHub {
   }
 
   #flush(all: boolean): void {
+    if (this.#touched.length === 0) return;
     const deadlineMs = this.clock.nowMs() + sliceMsMax;
     const touched = this.#touched;
     let at = this.#flushed;

@@ -267,6 +267,17 @@ describe('the primary', () => {
     expect(member.revokes.map((r) => r.id)).toEqual([1n]);
   });
 
+  it('after a takeover a renewal is for the TTL again, even if that is sooner', async () => {
+    const clock = new SimClock();
+    const member = new Member(clock);
+    for (let id = 1n; id <= 2000n; id += 1n) member.grant(id, 5);
+    member.lessor.promote(2, 60_000);
+    for (let id = 1n; id <= 2000n; id += 1n) expect(renew(member, id)).toEqual([5]);
+    expect(member.lessor.timeToLive(2000n, false)?.ttlSeconds).toBe(5);
+    await clock.run(7500);
+    expect(new Set(member.revokes.map((r) => r.id)).size).toBe(2000);
+  });
+
   it('spreads the expiries after an election to 750 a second, and none gets earlier', async () => {
     const clock = new SimClock();
     const member = new Member(clock);
