@@ -150,6 +150,6 @@ function commitNews(state: RaftState): { commit: LogIndex; commitTerm: Term } {
  * term it is the same entry, with the same ones before it (log matching, paper 5.3). So a member
  * learns of a configuration change that it holds, though the leader that committed it is gone.
  */
-function learnCommit(state: RaftState, news: { commit: LogIndex; commitTerm: Term }): void {
+export function learnCommit(state: RaftState, news: { commit: LogIndex; commitTerm: Term }): void {
   if (state.log.term(news.commit) === news.commitTerm) state.log.commitTo(news.commit);
 }

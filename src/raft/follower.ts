@@ -4,7 +4,7 @@
  */
 
 import { assert, type LogIndex } from '../common/index.js';
-import { startTransferElection } from './candidate.js';
+import { learnCommit, startTransferElection } from './candidate.js';
 import { membersOf } from './config-change.js';
 import type { RaftState } from './state.js';
 import type { AppendEntries, Heartbeat, InstallSnapshot, Message } from './types.js';
@@ -47,6 +47,9 @@ export function stepFollower(state: RaftState, message: Message): void {
     state.readStates.push({ context: message.context, index: message.index });
   } else if (message.type === 'TimeoutNow') {
     startTransferElection(state);
+  } else if (message.type === 'RequestVoteResponse') {
+    // The campaign is over, but the refusal may say why it had to fail.
+    learnCommit(state, message);
   }
   // The rest are answers to roles that this member no longer has.
 }
