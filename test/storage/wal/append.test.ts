@@ -252,6 +252,35 @@ describe('segments', () => {
     expect(recycled).toBeGreaterThan(10);
   });
 
+  test('release waits until the segment that takes over is durably begun', async () => {
+    const world = newWorld(14, 2048);
+    const { wal } = await open(world);
+    let index = 0;
+    let rolled = 0;
+    for (let round = 0; round < 12; round++) {
+      index += 1;
+      const hardState = { term: 1, vote: 0n, commit: index };
+      await world.clock.runUntil(wal.append(hardState, [entry(index, 1, 450)], true));
+      await world.clock.runUntil(wal.markSnapshot(snapshot(index, 1)));
+      await world.clock.run(world.clock.nowMs() + 50);
+      const before = world.disk.tree(dir).at(-1)?.[0];
+      // This one may begin a segment; the others call while that is going on.
+      const appending = wal.append(undefined, [entry(index + 1, 1, 450)], true);
+      for (let event = 0; event < 12; event++) {
+        void wal.release(index);
+        await Promise.resolve();
+        await world.clock.run(world.clock.nowMs() + 0.1);
+        const clone = world.disk.crashClone({ unsyncedPercent: 30, tornWrites: true });
+        const found = await contentsOf({ ...world, disk: clone });
+        expect(found.snapshot.index).toBe(index);
+      }
+      await world.clock.runUntil(appending);
+      index += 1;
+      if (world.disk.tree(dir).at(-1)?.[0] !== before) rolled += 1;
+    }
+    expect(rolled).toBeGreaterThan(3);
+  });
+
   test('a full disk while preparing the next one is not the end', async () => {
     const world = newWorld(13, 8192);
     const { wal } = await open(world);

@@ -150,9 +150,15 @@ describe('row 24: a flipped bit', () => {
     }
   }
 
-  test('in a length: refuses to start, or cuts the last frame', async () => {
-    const log = await makeLog(1024, 14);
-    expect(log.files.size).toBeGreaterThan(2);
+  // Segments with a few frames each; then a log of one segment, where all is in the last.
+  const sizes = [
+    [1024, 14],
+    [16_384, 8],
+  ] as const;
+
+  test.each(sizes)('in a length: refuses to start, or cuts the last frame', async (...size) => {
+    const log = await makeLog(...size);
+    expect(log.files.size > 2).toBe(size[0] === 1024);
     for (const frame of log.frames) {
       for (let bit = 0; bit < 32; bit++) {
         await check(log, frame.path, frame.offset + 8 + (bit >> 3), bit & 7);
@@ -160,8 +166,8 @@ describe('row 24: a flipped bit', () => {
     }
   });
 
-  test('in the length of an item: the same', async () => {
-    const log = await makeLog(1024, 14);
+  test.each(sizes)('in the length of an item: the same', async (...size) => {
+    const log = await makeLog(...size);
     for (const frame of log.frames) {
       for (let bit = 0; bit < 32; bit++) {
         await check(log, frame.path, frame.offset + 16 + (bit >> 3), bit & 7);
@@ -169,10 +175,10 @@ describe('row 24: a flipped bit', () => {
     }
   });
 
-  test('anywhere else: the same', async () => {
-    const log = await makeLog(1024, 14);
+  test.each(sizes)('anywhere else: the same', async (...size) => {
+    const log = await makeLog(...size);
     const { random } = log.world;
-    for (let i = 0; i < 1500; i++) {
+    for (let i = 0; i < 1000; i++) {
       const [path, bytes] = random.pick([...log.files]);
       await check(log, path, random.below(bytes.length), random.below(8));
     }
@@ -213,6 +219,16 @@ describe('whole files', () => {
     const bytes = log.world.disk.peek(path);
     log.world.disk.plant(path, bytes.fill(0, end));
     await expect(contentsOf(log.world)).rejects.toThrow(`${path} at offset ${end}`);
+  });
+
+  test('a frame that went missing is noticed though its neighbours are whole', async () => {
+    const log = await makeLog(16_384, 6);
+    const [frame, next] = log.frames.slice(2);
+    if (frame === undefined || next === undefined) throw new Error('too few frames');
+    const bytes = log.files.get(frame.path) ?? Buffer.alloc(0);
+    const without = Buffer.concat([bytes.subarray(0, frame.offset), bytes.subarray(next.offset)]);
+    log.world.disk.plant(frame.path, without);
+    await expect(contentsOf(log.world)).rejects.toThrow(`${frame.path} at offset ${frame.offset}`);
   });
 
   test('segments that changed names are noticed', async () => {
