@@ -1,3 +1,4 @@
+/** The Raft core: everything that other folders may use of it. Start reading at raft.ts. */
 export * from './config-change.js';
 export * from './config-change-codec.js';
 export type { ProgressMode, ProgressView } from './progress.js';

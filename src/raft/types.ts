@@ -11,6 +11,19 @@
  *      (thesis 3.8: no reply may leave before what it promises is on disk);
  *   4. apply `snapshot`, then `committedEntries`, in order, and call `applied(index)`.
  * `committedEntries` are handed out only once they are durable here as well.
+ *
+ * Beyond that:
+ *   - `hardState` and `entries` of one Ready go into one write, `hardState` first.
+ *   - For each 'configChange' entry applied: `applyConfigChange`, before `applied`.
+ *   - For each InstallSnapshot sent: `reportSnapshot`. The driver may send a later state of its
+ *     machine than the message names, with the meta of what it sends. The receiver steps the
+ *     message when it has the data, or fetches the data before it installs `snapshot`.
+ *   - Messages may be lost, repeated and reordered, but a repeated ForwardProposal is proposed
+ *     twice, and a ReadIndexResponse to an earlier run of this process must not meet the same
+ *     `context` again.
+ *   - A member that applied its own removal should go on answering for a few election timeouts:
+ *     the others may have missed the last commit index and learn it from its refusals to vote.
+ *   - A member whose disk was lost must come back under a new id: see restore.ts.
  */
 
 import type { LogIndex, MemberId, Term } from '../common/index.js';

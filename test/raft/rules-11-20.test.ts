@@ -2,7 +2,8 @@
 
 import { describe, expect, test } from 'vitest';
 import { InvariantError } from '../../src/common/index.js';
-import { type AppendEntries, type Entry, Raft } from '../../src/raft/index.js';
+import { type AppendEntries, type Entry, emptyConfiguration, Raft } from '../../src/raft/index.js';
+import { RaftLog } from '../../src/raft/log.js';
 import {
   bytes,
   change,
@@ -86,6 +87,17 @@ describe('rule 13: what is committed is never truncated', () => {
     expect(() =>
       raft.step({ type: 'Heartbeat', from: 1n, to: 2n, term: 5, commit: 9, readSequence: 0 }),
     ).toThrow(InvariantError);
+  });
+
+  test('rule 13: the log itself refuses to give up a committed entry', () => {
+    const log = new RaftLog(restoreWithTerms(voters, [1, 2, 2, 2], { commit: 3 }));
+    expect(() => log.merge(2, [entry(3, 5)])).toThrow(InvariantError);
+    expect(() => log.commitTo(5)).toThrow(InvariantError);
+    expect(() => log.restore({ index: 3, term: 2, configuration: emptyConfiguration })).toThrow(
+      InvariantError,
+    );
+    log.merge(3, [entry(4, 5)]);
+    expect(log.lastTerm).toBe(5);
   });
 
   test('rule 13: a member that lost its log is stopped by the first heartbeat (row 32)', () => {
