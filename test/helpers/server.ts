@@ -115,7 +115,8 @@ async function startServer(kind: ServerKind, options: ServerOptions): Promise<Se
 }
 
 const targetOptions: ServerOptions = targetKind === 'etcd' ? { program: targetEtcdProgram } : {};
-const readyLine = 'ready to serve client requests';
+/** etcd's words, and those of kvorum's start-up log. */
+const readyLine = /ready to serve client requests|"msg":"started"/;
 const live = new Set<ServerProcess>();
 const hasSetpriv = spawnSync('setpriv', ['--version'], { stdio: 'ignore' }).status === 0;
 
@@ -241,7 +242,7 @@ export class ServerProcess {
         this.#log += chunk;
         if (ready) return;
         pending = (pending + chunk).slice(-20_000);
-        if (!pending.includes(readyLine)) return;
+        if (!readyLine.test(pending)) return;
         ready = true;
         clearTimeout(timer);
         resolve();
