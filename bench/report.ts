@@ -24,9 +24,12 @@ export function figuresOf(result: LoadResult, peakMb: number): Figures {
   const { operations, seconds, latencyMs } = result;
   const figures = {
     [loadFigures.rate]: operations / seconds,
-    [loadFigures.p50]: latencyMs.p50,
-    [loadFigures.p99]: latencyMs.p99,
-    [loadFigures.max]: latencyMs.max,
+    // No latency was sampled: 0 would be a lie.
+    ...(latencyMs.max > 0 && {
+      [loadFigures.p50]: latencyMs.p50,
+      [loadFigures.p99]: latencyMs.p99,
+      [loadFigures.max]: latencyMs.max,
+    }),
     [loadFigures.generatorCores]: result.generatorCpuSeconds / seconds,
     [loadFigures.errors]: result.errors,
   };
@@ -45,7 +48,7 @@ export function figuresOf(result: LoadResult, peakMb: number): Figures {
 export function medians(rounds: readonly Figures[]): Figures {
   const names = [...new Set(rounds.flatMap((round) => Object.keys(round)))];
   return Object.fromEntries(
-    names.map((name) => [name, median(rounds.map((round) => round[name] ?? 0))]),
+    names.map((name) => [name, median(rounds.flatMap((round) => round[name] ?? []))]),
   );
 }
 
