@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 
 import { InvariantError, StorageError } from '../../../src/common/index.js';
+import { SimClock } from '../../../src/common/sim/index.js';
 import { nodeDisk } from '../../../src/server/ports/disk-node.js';
 import { openWal } from '../../../src/storage/wal.js';
 import { inspectWal } from '../../../src/storage/wal-inspect.js';
@@ -266,12 +267,13 @@ describe('segments', () => {
       const before = world.disk.tree(dir).at(-1)?.[0];
       // This one may begin a segment; the others call while that is going on.
       const appending = wal.append(undefined, [entry(index + 1, 1, 450)], true);
-      for (let event = 0; event < 12; event++) {
+      for (let event = 0; event < 15; event++) {
         void wal.release(index);
         await Promise.resolve();
         await world.clock.run(world.clock.nowMs() + 0.1);
-        const clone = world.disk.crashClone({ unsyncedPercent: 30, tornWrites: true });
-        const found = await contentsOf({ ...world, disk: clone });
+        const clock = new SimClock();
+        const clone = world.disk.crashClone({ unsyncedPercent: 30, tornWrites: true }, clock);
+        const found = await contentsOf({ ...world, clock, disk: clone });
         expect(found.snapshot.index).toBe(index);
       }
       await world.clock.runUntil(appending);
@@ -279,6 +281,26 @@ describe('segments', () => {
       if (world.disk.tree(dir).at(-1)?.[0] !== before) rolled += 1;
     }
     expect(rolled).toBeGreaterThan(3);
+  });
+
+  test('release does not count on a mark that is not durable yet', async () => {
+    const world = newWorld(15, 2048);
+    const { wal } = await open(world);
+    const all = Array.from({ length: 30 }, (_, i) => i + 1);
+    for (const index of all) {
+      const hardState = { term: 1, vote: 0n, commit: index };
+      await world.clock.runUntil(wal.append(hardState, [entry(index, 1, 300)], true));
+    }
+    const marking = wal.markSnapshot(snapshot(28, 1));
+    for (let event = 0; event < 60; event++) {
+      void wal.release(28);
+      await world.clock.run(world.clock.nowMs() + 0.05);
+      const clock = new SimClock();
+      const clone = world.disk.crashClone({ unsyncedPercent: 0, tornWrites: false }, clock);
+      const found = await contentsOf({ ...world, clock, disk: clone });
+      expect(found.entries.length + found.snapshot.index).toBe(30);
+    }
+    await world.clock.runUntil(marking);
   });
 
   test('a full disk while preparing the next one is not the end', async () => {
