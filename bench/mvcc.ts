@@ -169,7 +169,10 @@ async function main(): Promise<void> {
       report('RSS after loading', rssMb(), 'MB');
       await ranges(store, count);
       report('RSS after reading', rssMb(), 'MB');
-      if (process.argv[4] === 'keep') return await store.close();
+      if (process.argv[4] === 'keep') {
+        await time('orderly stop', 1, () => store.close());
+        return;
+      }
       await compaction(store);
       await store.close();
     }

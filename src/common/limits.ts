@@ -73,3 +73,5 @@ export const leaseCheckpointIntervalMs = 5 * 60 * 1000;
 export const leaseCheckpointBatchMax = 1000;
 /** Requests of one keepalive stream that may wait for their answers; then it is not read further. */
 export const leaseKeepAlivesInFlightMax = 1024;
+/** An orderly stop saves the key index from this size on; smaller ones are read back in no time. */
+export const checkpointKeysMinDefault = 10_000;

@@ -11,17 +11,20 @@
 import { assert, type KeyString } from '../common/index.js';
 import type { KeyItem } from './key-index-item.js';
 
-const order = 64;
+/** Most keys of a node. */
+export const order = 64;
 const mergeBelow = order / 4;
 
-interface Leaf {
+/** The lowest level. */
+export interface Leaf {
   readonly leaf: true;
   readonly keys: KeyString[];
   readonly items: KeyItem[];
   live: number;
 }
 
-interface Inner {
+/** A level above. */
+export interface Inner {
   readonly leaf: false;
   /** `keys[i]` <= every key of `kids[i + 1]`, and > every key of `kids[i]`. */
   readonly keys: KeyString[];
@@ -29,7 +32,7 @@ interface Inner {
   live: number;
 }
 
-type Node = Leaf | Inner;
+export type Node = Leaf | Inner;
 
 /** Stops a walk by returning false. */
 export type VisitItem = (key: KeyString, item: KeyItem) => boolean;
@@ -182,6 +185,13 @@ export class KeyIndex {
       if (next === undefined || (end !== undefined && next >= end)) return undefined;
       from = next;
     }
+  }
+
+  /** Takes over a tree that was built in order; this one must be empty. */
+  adopt(built: { readonly size: number; finish(): Node }): void {
+    assert(this.total === 0, 'only an empty index takes over a tree');
+    this.total = built.size;
+    this.root = built.finish();
   }
 
   /** Checks every invariant of the tree; for tests. */

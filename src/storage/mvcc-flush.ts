@@ -146,12 +146,13 @@ export class Flusher {
     });
   }
 
-  /** Flushes and stops; nothing may be applied afterwards. */
-  async close(): Promise<void> {
+  /** Flushes and stops; nothing may be applied afterwards. False if a write failed before. */
+  async close(): Promise<boolean> {
     this.timer?.cancel();
     this.timer = undefined;
     if (this.failure === undefined) await this.flush(true);
     await this.running;
+    return this.failure === undefined;
   }
 
   /** Drops what memory needs no longer. */

@@ -5,6 +5,7 @@
 
 import {
   type Clock,
+  checkpointKeysMinDefault,
   EtcdError,
   type KeyString,
   type KvStore,
@@ -29,6 +30,8 @@ export interface MvccSetup {
   readonly path?: string;
   /** A background write failed or damage was found: the store is dead, the process must end. */
   readonly onFatal?: (error: Error) => void;
+  /** An orderly stop saves the index if it has at least so many keys. */
+  readonly checkpointKeysMin?: number;
 }
 
 /** A configuration without members, before the first applied one. */
@@ -47,6 +50,7 @@ export class MvccState {
   readonly options: MvccStoreOptions;
   readonly logger: Logger;
   readonly path: string;
+  readonly checkpointKeysMin: number;
   readonly index = new KeyIndex();
   readonly log = new ValueLog();
   readonly ring = new RevisionRing();
@@ -72,6 +76,7 @@ export class MvccState {
     this.options = setup.options;
     this.logger = setup.logger;
     this.path = setup.path ?? 'the data directory';
+    this.checkpointKeysMin = setup.checkpointKeysMin ?? checkpointKeysMinDefault;
   }
 }
 

@@ -31,6 +31,7 @@ import { type Candidate, loadRecords } from './mvcc-records.js';
 import { type MvccSetup, MvccState } from './mvcc-state.js';
 import { WriteTxn } from './mvcc-txn.js';
 import { restore } from './restore.js';
+import { writeCheckpoint } from './restore-checkpoint.js';
 import { recordsEnd, recordsStart } from './schema.js';
 import { openSnapshotView, type SnapshotView } from './snapshot-view.js';
 import type {
@@ -237,7 +238,8 @@ class Store implements MvccStore {
     this.inner.closed = true;
     try {
       await this.compactor.close();
-      await this.flusher.close();
+      const sound = await this.flusher.close();
+      if (sound) await writeCheckpoint(this.inner, this.flusher.stored);
     } finally {
       await this.inner.kv.close();
     }

@@ -9,6 +9,7 @@ import { type KvView, mvccSliceKeysMax, scanPageBytes } from '../common/index.js
 import { itemDelete, itemPut, KeyItem, noLocation } from './key-index-item.js';
 import { type MvccState, noConfiguration } from './mvcc-state.js';
 import { RecordReader } from './record.js';
+import { readCheckpoint } from './restore-checkpoint.js';
 import {
   damage,
   decodeMark,
@@ -25,6 +26,7 @@ import {
   recordOverheadBytes,
   recordsEnd,
   recordsStart,
+  revisionKey,
   type StoreMark,
   subOf,
   unsealOrThrow,
@@ -111,7 +113,14 @@ class IndexBuilder {
 
   async run(view: KvView): Promise<void> {
     const { path } = this.state;
-    let next = view.scan(pageFrom(recordsStart));
+    const covered = await readCheckpoint(this.state, view, this.mark);
+    if (covered !== undefined) {
+      this.records = covered.records;
+      this.sizeBytes = covered.sizeBytes;
+    }
+    const start =
+      covered === undefined ? recordsStart : revisionKey(covered.revision + 1, 0, false);
+    let next = view.scan(pageFrom(start));
     for (;;) {
       const page = await next;
       const last = page[page.length - 1];

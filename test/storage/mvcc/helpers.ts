@@ -56,6 +56,7 @@ export function openStore(
   clock: Clock = realClock,
   options: Partial<MvccStoreOptions> = {},
   onFatal?: (error: Error) => void,
+  checkpointKeysMin?: number,
 ): Promise<MvccStore> {
   return openMvccStore({
     kv,
@@ -64,6 +65,7 @@ export function openStore(
     logger: silentLogger,
     path: '/data/kv',
     ...(onFatal === undefined ? {} : { onFatal }),
+    ...(checkpointKeysMin === undefined ? {} : { checkpointKeysMin }),
   });
 }
 

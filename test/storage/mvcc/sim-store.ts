@@ -11,6 +11,9 @@ export class SimStore {
   private opened: MvccStore | undefined;
   private readonly options: Partial<MvccStoreOptions>;
 
+  /** From so many keys on an orderly stop saves the index. */
+  checkpointKeysMin = 10_000;
+
   constructor(seed: number, options: Partial<MvccStoreOptions> = {}, loseAllUnsynced = false) {
     const random = new SimRandom(seed);
     this.disk = new SimKvDisk({ clock: this.clock, random, latencyMsMax: 1, loseAllUnsynced });
@@ -37,7 +40,7 @@ export class SimStore {
     };
     const opening = this.disk
       .open('d')
-      .then((kv) => openStore(kv, this.clock, this.options, onFatal));
+      .then((kv) => openStore(kv, this.clock, this.options, onFatal, this.checkpointKeysMin));
     this.opened = await this.run(opening);
     return this.opened;
   }
