@@ -164,7 +164,8 @@ export async function startServer(
   }
 }
 
-function rpcContext(node: Node): RpcContext {
+/** What the handlers of a node are given; for tests that call them without a network. */
+export function rpcContext(node: Node): RpcContext {
   const { config, store, loop, reads, headers, raft, leaderWatch, ports } = node;
   return {
     store,
@@ -180,7 +181,8 @@ function rpcContext(node: Node): RpcContext {
   };
 }
 
-function allMethods(rpc: RpcContext, node: Node): Array<readonly [string, MethodHandler]> {
+/** Every rpc of a node, by full method name. */
+export function allMethods(rpc: RpcContext, node: Node): Array<readonly [string, MethodHandler]> {
   const { watchHub: hub, leaderWatch: leader } = node;
   const handle = watchHandler({ hub, leader, refusal: () => undefined });
   return [
