@@ -7,9 +7,18 @@
  * no `Long` leaves this folder.
  */
 
-import Long from 'long';
 import { emptyBytes, type KeyString, keyFromBytes, keyToBytes } from '../common/index.js';
 import { type EncodedHeader, ProtoError } from './messages.js';
+
+/**
+ * A 64-bit integer of the generated code. It hands out objects of the package `long`, but takes
+ * anything of this shape, so that package is not loaded a second time for us.
+ */
+interface Wide {
+  readonly low: number;
+  readonly high: number;
+  readonly unsigned: boolean;
+}
 
 /** How one field goes from the generated object to ours and back. */
 export interface Field<T, Name extends string = string> {
@@ -131,11 +140,12 @@ export function int64<N extends string>(name: N): Field<number, N> {
   return {
     name,
     fromWire(raw) {
-      if (!Long.isLong(raw)) return typeof raw === 'number' ? raw : 0;
+      if (!isWide(raw)) return typeof raw === 'number' ? raw : 0;
+      const high = raw.unsigned ? raw.high >>> 0 : raw.high;
       const max = Number.MAX_SAFE_INTEGER;
-      return Math.min(max, Math.max(-max, raw.toNumber()));
+      return Math.min(max, Math.max(-max, high * 2 ** 32 + (raw.low >>> 0)));
     },
-    toWire: (value) => (value === 0 ? undefined : Long.fromNumber(value)),
+    toWire: (value) => (value === 0 ? undefined : wideOf(BigInt(value), false)),
   };
 }
 
@@ -144,7 +154,7 @@ export function unsignedId<N extends string>(name: N): Field<bigint, N> {
   return {
     name,
     fromWire: (raw) => BigInt.asUintN(64, bigintOf(raw)),
-    toWire: (value) => (value === 0n ? undefined : longOf(value, true)),
+    toWire: (value) => (value === 0n ? undefined : wideOf(value, true)),
   };
 }
 
@@ -153,7 +163,7 @@ export function signedId<N extends string>(name: N): Field<bigint, N> {
   return {
     name,
     fromWire: (raw) => BigInt.asIntN(64, bigintOf(raw)),
-    toWire: (value) => (value === 0n ? undefined : longOf(value, false)),
+    toWire: (value) => (value === 0n ? undefined : wideOf(value, false)),
   };
 }
 
@@ -226,11 +236,15 @@ function isObject(raw: unknown): raw is object {
 }
 
 function bigintOf(raw: unknown): bigint {
-  if (!Long.isLong(raw)) return typeof raw === 'number' ? BigInt(raw) : 0n;
+  if (!isWide(raw)) return typeof raw === 'number' ? BigInt(raw) : 0n;
   return (BigInt(raw.high) << 32n) | BigInt(raw.low >>> 0);
 }
 
-function longOf(id: bigint, unsigned: boolean): Long {
+function wideOf(id: bigint, unsigned: boolean): Wide {
   const low = Number(BigInt.asIntN(32, id));
-  return Long.fromBits(low, Number(BigInt.asIntN(32, id >> 32n)), unsigned);
+  return { low, high: Number(BigInt.asIntN(32, id >> 32n)), unsigned };
+}
+
+function isWide(raw: unknown): raw is Wide {
+  return isObject(raw) && 'low' in raw && 'high' in raw;
 }
