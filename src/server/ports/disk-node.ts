@@ -8,6 +8,7 @@
  */
 
 import * as fs from 'node:fs';
+import { dirname, resolve } from 'node:path';
 
 import { assert, type Disk, type DiskFile, type OpenMode } from '../../common/index.js';
 
@@ -42,9 +43,7 @@ export const nodeDisk: Disk = {
   },
 
   mkdir(dir) {
-    return done((callback) => {
-      fs.mkdir(dir, { recursive: true, mode: directoryMode }, (error) => callback(error));
-    });
+    return makeDirectory(resolve(dir));
   },
 
   rename(from, to) {
@@ -203,4 +202,35 @@ function done(call: (callback: (error: Error | null) => void) => void): Promise<
       else reject(error);
     });
   });
+}
+
+/**
+ * With its parents. Not by Node's `recursive`: where the file system refuses with ENOENT (below
+ * /proc, say) that never ends, and keeps a thread of the pool busy for good.
+ */
+async function makeDirectory(dir: string): Promise<void> {
+  const make = () => done((callback) => fs.mkdir(dir, { mode: directoryMode }, callback));
+  try {
+    await make();
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === 'EEXIST' && (await isDirectory(dir))) return;
+    const parent = dirname(dir);
+    if (code !== 'ENOENT' || parent === dir) throw error;
+    await makeDirectory(parent);
+    // Somebody else may have made it in between.
+    await make().catch((again: unknown) => {
+      if (codeOf(again) !== 'EEXIST') throw again;
+    });
+  }
+}
+
+function isDirectory(path: string): Promise<boolean> {
+  return new Promise((found) => {
+    fs.stat(path, (error, stat) => found(error === null && stat.isDirectory()));
+  });
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
 }
