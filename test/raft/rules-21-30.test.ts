@@ -343,6 +343,17 @@ describe('rule 28: snapshots', () => {
     expect(ready.messagesAfterPersist).toMatchObject([{ success: true, index: 3 }]);
   });
 
+  test('rule 28: so is one from before the log begins', () => {
+    const raft = follower([entry(2, 1), entry(3, 1), entry(4, 1)], 4);
+    raft.ready();
+    raft.applied(4);
+    raft.compact(3);
+    raft.step(install(snapshot(2, 1)));
+    raft.step(install(snapshot(2, 1)));
+    expect(raft.status()).toMatchObject({ commit: 4, firstIndex: 4, lastIndex: 4 });
+    expect(raft.ready().messagesAfterPersist).toMatchObject([{ index: 4 }, { index: 4 }]);
+  });
+
   test('rule 28: if the log holds its last entry, that is committed and the log kept', () => {
     const raft = follower([entry(2, 1), entry(3, 1), entry(4, 1)], 1);
     raft.step(install(snapshot(3, 1)));
