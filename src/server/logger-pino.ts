@@ -1,6 +1,6 @@
 /**
- * The Logger port over pino, with the fields that etcd's zap logger writes (level, ts, msg), so that
- * log pipelines made for etcd keep working. The only import of pino.
+ * The Logger port over pino, with the fields that etcd's zap logger writes (level, ts, msg), so
+ * that log pipelines made for etcd keep working. The only import of pino.
  *
  * Lines leave asynchronously with a bounded buffer: a reader of stderr that stalls must not stall
  * the node. Beyond the bound lines are dropped; `flush` writes out what is waiting.

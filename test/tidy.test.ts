@@ -1,0 +1,361 @@
+/**
+ * The rules of the house that a compiler does not know: which folder may depend on which, where the
+ * outside world may be touched, how long things get. Each failure says what to do instead.
+ */
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, posix } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+interface Source {
+  /** From the root, with forward slashes. */
+  readonly path: string;
+  readonly text: string;
+  readonly lines: readonly string[];
+  /** Without comments and the contents of strings and templates: what is code. */
+  readonly code: string;
+  /** Module specifiers of imports and re-exports, types included. */
+  readonly imports: readonly string[];
+}
+
+function sourcesBelow(folder: string): Source[] {
+  return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && /\.(ts|mjs)$/.test(entry.name))
+    .map((entry) => join(entry.parentPath, entry.name).slice(root.length).replaceAll('\\', '/'))
+    .filter((path) => !path.includes('/generated/'))
+    .sort()
+    .map(readSource);
+}
+
+function readSource(path: string): Source {
+  const text = readFileSync(join(root, path), 'utf8');
+  const specifiers = text.matchAll(/(?:^|[\s;}])(?:from|import)\s*\(?\s*'([^'\n]+)'/g);
+  const imports = [...specifiers].map((match) => match[1] ?? '');
+  return { path, text, lines: text.split('\n'), code: codeOf(text), imports };
+}
+
+/** Blanks comments, strings and regular expressions; keeps line breaks. */
+function codeOf(text: string): string {
+  const parts =
+    /\/\*[\s\S]*?\*\/|\/\/[^\n]*|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`/g;
+  return text.replace(parts, (part) =>
+    // What a template computes is code; its text does no harm here.
+    part.startsWith('`') && part.includes('${') ? part : part.replace(/[^\n]/g, ' '),
+  );
+}
+
+/** `path:line what` for each match of `pattern` in the code. */
+function findings(sources: readonly Source[], pattern: RegExp, what: string): string[] {
+  return sources.flatMap(({ path, code }) =>
+    [...code.matchAll(new RegExp(pattern, 'g'))].map((match) => {
+      const line = code.slice(0, match.index).split('\n').length;
+      return `${path}:${line} ${match[0].trim()}: ${what}`;
+    }),
+  );
+}
+
+/** Fails with all of `wrong`, one a line. */
+function expectNone(wrong: readonly string[], instead = ''): void {
+  if (wrong.length === 0) return;
+  expect.fail([...wrong, instead].join('\n'));
+}
+
+const product = sourcesBelow('src');
+const tests = sourcesBelow('test');
+const others = sourcesBelow('bench');
+const everything = [...product, ...others, ...tests];
+
+describe('the tidy test itself', () => {
+  it('reads the sources', () => {
+    expect(product.length).toBeGreaterThan(50);
+    expect(product.some(({ imports }) => imports.includes('node:fs'))).toBe(true);
+  });
+
+  it('does not take comments and strings for code', () => {
+    const code = codeOf("a; // any\n/* any */ 'any' `any`; b");
+    expect(code).not.toContain('any');
+    expect(code.split('\n')).toHaveLength(2);
+    expect(code).toContain('b');
+  });
+});
+
+/** Folder of src -> folders that it may import from. One way only; design.md section 4. */
+const mayImport: Readonly<Record<string, readonly string[]>> = {
+  common: [],
+  proto: ['common'],
+  raft: ['common'],
+  storage: ['common', 'raft', 'proto'],
+  transport: ['common'],
+  server: ['common', 'proto', 'raft', 'storage', 'transport'],
+  client: ['common', 'proto', 'transport'],
+  console: ['common', 'proto'],
+  cli: ['common', 'proto', 'client', 'server'],
+};
+
+/** `src/server/ports/x.ts` -> `server`. */
+function folderOf(path: string): string {
+  return path.split('/')[1] ?? '';
+}
+
+function importsAcross(source: Source): Array<{ readonly target: string; readonly to: string }> {
+  const here = folderOf(source.path);
+  return source.imports
+    .filter((specifier) => specifier.startsWith('.'))
+    .map((specifier) => posix.normalize(posix.join(dirname(source.path), specifier)))
+    .filter((target) => target.startsWith('src/') && folderOf(target) !== here)
+    .map((target) => ({ target, to: folderOf(target) }));
+}
+
+describe('dependencies between folders of src', () => {
+  it('point one way', () => {
+    const wrong = product.flatMap((source) => {
+      const here = folderOf(source.path);
+      const allowed = mayImport[here];
+      if (allowed === undefined) return [`${source.path}: folder ${here} is not in mayImport`];
+      return importsAcross(source)
+        .filter(({ to }) => !allowed.includes(to))
+        .map(
+          ({ target }) => `${source.path} imports ${target}; ${here} may only import ${allowed}`,
+        );
+    });
+    expectNone(wrong);
+  });
+
+  it('go through index.ts', () => {
+    const wrong = product.flatMap((source) =>
+      importsAcross(source)
+        .filter(({ target, to }) => target !== `src/${to}/index.js` && !isSubIndex(target))
+        .map(({ target, to }) => `${source.path} imports ${target}; import src/${to}/index.js`),
+    );
+    expectNone(wrong);
+  });
+
+  it('have no test, bench or script in them', () => {
+    const wrong = product.flatMap(({ path, imports }) =>
+      imports
+        .filter((specifier) => /(^|\/)(test|bench|scripts)\//.test(specifier))
+        .map((specifier) => `${path} imports ${specifier}; nothing in src may`),
+    );
+    expectNone(wrong);
+  });
+
+  it('have no cycle between files', () => {
+    expectNone(cycles(product));
+  });
+});
+
+/** Simulated ports are an entrance of their own, so that a server does not load them. */
+function isSubIndex(target: string): boolean {
+  return /^src\/\w+\/sim\/index\.js$/.test(target);
+}
+
+/** Files that import each other in a circle through what is there at run time. */
+function cycles(sources: readonly Source[]): string[] {
+  const edges = new Map(sources.map((source) => [source.path, runtimeImports(source)]));
+  const done = new Set<string>();
+  const found: string[] = [];
+  const visit = (path: string, trail: readonly string[]): void => {
+    const at = trail.indexOf(path);
+    if (at >= 0) found.push([...trail.slice(at), path].join(' -> '));
+    if (at >= 0 || done.has(path)) return;
+    for (const next of edges.get(path) ?? []) visit(next, [...trail, path]);
+    done.add(path);
+  };
+  for (const path of edges.keys()) visit(path, []);
+  return found;
+}
+
+function runtimeImports(source: Source): string[] {
+  const statements = source.text.matchAll(
+    /^(?:import|export)\s+(?!type\b)([^;]*?)from\s+'(\.[^']+)';/gm,
+  );
+  return [...statements]
+    .filter(([, names = '']) => !/^\{(\s*type\s[^,}]*,?)*\s*\}\s*$/.test(names))
+    .map(([, , specifier = '']) => posix.join(dirname(source.path), specifier))
+    .map((target) => target.replace(/\.js$/, '.ts'));
+}
+
+/** Modules that only their adapter may import, and what everybody else uses. */
+const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
+  ['node:fs', ['src/server/ports/disk-node.ts', 'src/cli/files.ts'], 'use the Disk port'],
+  ['node:fs/promises', [], 'use the Disk port'],
+  ['node:net', ['src/server/ports/network-node.ts'], 'use the Network port'],
+  ['node:tls', ['src/server/ports/network-node.ts'], 'use the Network port'],
+  ['node:dgram', [], 'use the Network port'],
+  ['node:dns', [], 'use the Network port'],
+  ['node:http', ['src/server/ports/http1-node.ts'], 'use HttpHandler of the transport'],
+  ['node:https', [], 'use HttpHandler of the transport'],
+  ['node:http2', [], 'use the transport'],
+  ['node:timers', [], 'use the Clock port'],
+  ['node:timers/promises', [], 'use the Clock port'],
+  ['node:events', [], 'call a function'],
+  ['node:worker_threads', [], 'measure first what they would gain (design 3)'],
+  ['node:child_process', ['src/server/systemd.ts'], 'a server starts no programs'],
+  ['node:perf_hooks', ['src/server/metrics-loop-lag.ts'], 'use the Clock port'],
+  ['node:os', [], 'pass it in'],
+  ['classic-level', ['src/storage/kv-level.ts'], 'use the KvStore port'],
+  ['prom-client', ['src/server/metrics-registry.ts'], 'add a number to Metrics'],
+  ['pino', ['src/server/logger-pino.ts'], 'use the Logger port'],
+  ['yaml', ['src/server/flags-file.ts'], 'the only YAML is --config-file'],
+  ['@grpc/grpc-js', ['src/client/rpc-grpc-js.ts'], 'use the transport'],
+];
+
+/** Globals that only their adapter may use, and what everybody else uses. */
+const globals: ReadonlyArray<readonly [RegExp, readonly string[], string]> = [
+  [/\bDate\.now\(/, ['src/server/ports/clock-node.ts'], 'use Clock.wallMs'],
+  [/\bnew Date\(\)/, [], 'use Clock.wallMs'],
+  [/\bperformance\.now\(/, ['src/server/ports/clock-node.ts'], 'use Clock.nowMs'],
+  [/\bprocess\.hrtime\b/, [], 'use Clock.nowMs'],
+  [/\bMath\.random\(/, [], 'use the Random port'],
+  [
+    /(?<![.\w])(setTimeout|setInterval)\(/,
+    [
+      'src/server/ports/clock-node.ts',
+      'src/server/ports/http1-node.ts',
+      'src/server/ports/network-node.ts',
+      'src/cli/kvorum.ts',
+    ],
+    'use Clock.after',
+  ],
+  [
+    /(?<![.\w])(setImmediate|process\.nextTick)\(/,
+    [
+      'src/server/ports/clock-node.ts',
+      'src/server/ports/network-node.ts',
+      'src/common/sim/clock.ts',
+    ],
+    'use Clock.afterTurn',
+  ],
+  [
+    /\bprocess\.(env|argv|exit|exitCode|stdout|stderr|stdin|on|once|kill|cwd|chdir)\b/,
+    ['src/cli/kvorum.ts'],
+    'the command passes it in',
+  ],
+  [/\bfetch\(/, [], 'use the Network port'],
+];
+
+describe('the outside world', () => {
+  it('is imported in one adapter each', () => {
+    const wrong = product.flatMap(({ path, imports }) =>
+      modules
+        .filter(([name, adapters]) => imports.includes(name) && !adapters.includes(path))
+        .map(([name, adapters, instead]) => `${path} imports ${name} (${adapters}): ${instead}`),
+    );
+    expectNone(wrong);
+  });
+
+  it('is used in one adapter each', () => {
+    const wrong = globals.flatMap(([pattern, adapters, instead]) =>
+      findings(
+        product.filter(({ path }) => !adapters.includes(path)),
+        pattern,
+        instead,
+      ),
+    );
+    expectNone(wrong);
+  });
+
+  it('does not exist for src/raft', () => {
+    const wrong = product
+      .filter(({ path }) => path.startsWith('src/raft/'))
+      .flatMap(({ path, imports }) =>
+        imports
+          .filter((specifier) => !specifier.startsWith('.'))
+          .map((specifier) => `${path} imports ${specifier}: the core is pure (design 3)`),
+      );
+    const asynchronous = findings(
+      product.filter(({ path }) => path.startsWith('src/raft/')),
+      /\b(async|await|Promise)\b/,
+      'the core is synchronous; the driver waits',
+    );
+    expectNone([...wrong, ...asynchronous]);
+  });
+});
+
+const fileLinesMax = 600;
+const lineCharactersMax = 100;
+
+describe('size', () => {
+  it(`of a file is at most ${fileLinesMax} lines`, () => {
+    const wrong = everything
+      .filter(({ lines, path }) => lines.length > fileLinesMax && !path.startsWith('test/'))
+      .map(({ path, lines }) => `${path} has ${lines.length} lines: split it by concept`);
+    expectNone(wrong);
+  });
+
+  it(`of a line is at most ${lineCharactersMax} characters`, () => {
+    const wrong = everything.flatMap(({ path, lines }) =>
+      lines.flatMap((line, i) =>
+        line.length > lineCharactersMax && !isOneLiteral(line) ? [`${path}:${i + 1}`] : [],
+      ),
+    );
+    expectNone(wrong, 'break these lines (biome check --write breaks code)');
+  });
+
+  it('of a file name is kebab case', () => {
+    const wrong = everything
+      .filter(({ path }) => !/^[a-z0-9/.-]+\.(ts|mjs)$/.test(path))
+      .map(({ path }) => `${path}: name it in kebab-case`);
+    expectNone(wrong);
+  });
+});
+
+/** A string that the formatter can't break either. */
+function isOneLiteral(line: string): boolean {
+  return /^\s*(\/\/ )?['"`/].{90,}$/.test(line) || /['"`].{60,}['"`]/.test(line);
+}
+
+describe('code', () => {
+  it.each([
+    [
+      /\bas any\b|<any\b|[:|&] any(\[\])*(?=[;,)=|&>}]| =)/,
+      'say what it is, or `unknown`',
+      everything,
+    ],
+    [/\bexport default\b/, 'export by name', everything.filter((s) => !/config\.ts$/.test(s.path))],
+    [/^\s*(export )?(declare )?(const )?enum\s/m, 'use an `as const` object', everything],
+    [/\bEventEmitter\b/, 'call a function', product],
+    [/\bconsole\./, 'use the Logger port', product],
+    [/\bdebugger\b/, 'remove it', everything],
+    [/\b(eval|Function)\(/, 'no code from strings', product],
+    [/@ts-(ignore|nocheck)/, 'fix the type', everything],
+  ] as const)('has no %s', (pattern, instead, sources) => {
+    expectNone(findings(sources, pattern, instead));
+  });
+
+  it('extends nothing but Error', () => {
+    const wrong = findings(product, /\bclass \w+(<[^>]*>)? extends (?!Error\b)\w+/, 'compose');
+    expectNone(wrong.filter((text) => !text.startsWith('src/server/ports/')));
+  });
+
+  it('has nothing left to do in its comments', () => {
+    const marks = /\b(TODO|FIXME|XXX|HACK)\b/;
+    const wrong = everything
+      .filter(({ path }) => path !== 'test/tidy.test.ts')
+      .flatMap(({ path, lines }) =>
+        lines.flatMap((line, i) => (marks.test(line) ? [`${path}:${i + 1} ${line.trim()}`] : [])),
+      );
+    expectNone(wrong, 'do it, or say in docs what is missing');
+  });
+
+  it('says at the head of each file what it is for', () => {
+    const wrong = product
+      .filter(({ text, path }) => !path.endsWith('/index.ts') && !/^\/\*\*/.test(text))
+      .map(({ path }) => `${path}: begin with a /** comment: role, invariants, source */`);
+    expectNone(wrong);
+  });
+});
+
+describe('tests', () => {
+  it('are all run', () => {
+    const wrong = findings(
+      tests.filter(({ path }) => path !== 'test/tidy.test.ts'),
+      /\b(it|test|describe)(\.\w+)*\.(only|todo)\b/,
+      'run all of them; skip with the reason in the name',
+    );
+    expectNone(wrong);
+  });
+});
