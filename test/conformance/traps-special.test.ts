@@ -6,6 +6,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eventually } from '../helpers/eventually.js';
 import { bytes, failureOf, RawClient } from '../helpers/grpc.js';
+import { needsRpc } from '../helpers/pending.js';
 import { type ServerProcess, startCluster, useTarget } from '../helpers/server.js';
 import { targetKind, targetTool } from '../helpers/target.js';
 import { describeWith } from '../helpers/tools.js';
@@ -43,12 +44,18 @@ describeWith([targetTool], 'traps with auth', () => {
   let client: RawClient;
   const auth = (method: string, request: object = {}) =>
     client.unary('etcdserverpb.Auth', method, request);
-  beforeAll(async () => {
+  beforeAll(() => {
     client = new RawClient(server());
-    await auth('UserAdd', { name: 'root', password: 'r' });
-    await auth('UserGrantRole', { user: 'root', role: 'root' });
-    await auth('AuthEnable');
   });
+  needsRpc(
+    () => client,
+    ['etcdserverpb.Auth', 'UserList'],
+    async () => {
+      await auth('UserAdd', { name: 'root', password: 'r' });
+      await auth('UserGrantRole', { user: 'root', role: 'root' });
+      await auth('AuthEnable');
+    },
+  );
   afterAll(() => client.close());
 
   describe('without a token', () => {

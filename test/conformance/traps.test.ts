@@ -32,8 +32,8 @@ describeWith([targetTool], 'traps', () => {
       const start = (await currentRevision(client)) + 1;
       for (let i = 0; i < 120; i++) await client.put({ key: bytes('t1/k'), value });
       const stream = client.watch();
-      await createWatch(stream, { key: bytes('t1/k'), start_revision: start });
-      await createWatch(stream, { key: bytes('t1/k') });
+      stream.send({ create_request: { key: bytes('t1/k'), start_revision: start } });
+      stream.send({ create_request: { key: bytes('t1/k') } });
       let seen = start - 1;
       let progress = 0;
       const asking = (async () => {

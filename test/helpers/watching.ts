@@ -13,7 +13,7 @@ export async function createWatch(
 ): Promise<WatchResponse> {
   stream.send({ create_request: request });
   const reply = await stream.reader.next();
-  if (!reply.created) throw new Error(`expected a created reply, got ${JSON.stringify(reply)}`);
+  if (!reply.created) throw new Error(`a message for watch ${reply.watch_id} came first`);
   return reply;
 }
 
