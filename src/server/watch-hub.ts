@@ -147,8 +147,10 @@ export class WatchHub {
       this.#fallBehind(watcher, slot.revision);
       return;
     }
-    if (watcher.pending === undefined) watcher.pending = [slot];
-    else watcher.pending.push(slot);
+    const { pending } = watcher;
+    if (pending === undefined) watcher.pending = slot.alone;
+    else if (pending.length === 1) watcher.pending = [...pending, slot];
+    else (pending as EventSlot[]).push(slot);
     this.counters.pendingEvents += 1;
     if (watcher.touched) return;
     watcher.touched = true;
