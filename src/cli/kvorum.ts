@@ -21,11 +21,7 @@ export async function main(
 
 const aliveMs = 24 * 3_600_000;
 
-const startHere: StartNode = async (config, logger, onFatal) => {
-  const server = await startServer(config, nodePorts(config, logger));
-  server.failed.then(onFatal, onFatal);
-  return server;
-};
+const startHere: StartNode = (config, logger) => startServer(config, nodePorts(config, logger));
 
 function processIo(env: Readonly<Record<string, string | undefined>>): CommandIo {
   // A reader that went away (`kvorum | head`) must not take the server with it.
