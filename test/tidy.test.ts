@@ -311,7 +311,7 @@ function isOneLiteral(line: string): boolean {
 describe('code', () => {
   it.each([
     [
-      /\bas any\b|<any\b|[:|&] any(\[\])*(?=[;,)=|&>}]| =)/,
+      /\bas any\b|<any\b|, any>|[:|&] any(\[\])*(?=[;,)=|&>}]| =)/,
       'say what it is, or `unknown`',
       everything,
     ],

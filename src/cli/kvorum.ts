@@ -1,7 +1,13 @@
 /** The program `kvorum`: gives the command its process. `bin/kvorum` imports this to run it. */
 
-import { resolve } from 'node:path';
-import { nodeClock, nodePorts, notifySystemd, startServer } from '../server/index.js';
+import { join, resolve } from 'node:path';
+import {
+  checkBootstrap,
+  nodeClock,
+  nodePorts,
+  notifySystemd,
+  startServer,
+} from '../server/index.js';
 import { openAppend, readTextFile } from './files.js';
 import { type CommandIo, runServerCommand, type StartNode } from './server-command.js';
 
@@ -21,7 +27,13 @@ export async function main(
 
 const aliveMs = 24 * 3_600_000;
 
-const startHere: StartNode = (config, logger) => startServer(config, nodePorts(config, logger));
+const startHere: StartNode = async (config, logger) => {
+  const ports = nodePorts(config, logger);
+  // Later starts take the cluster from the data, whatever the flags say by then.
+  const isNew = (await ports.disk.list(join(config.dataDir, 'member'))).length === 0;
+  if (isNew) checkBootstrap(config);
+  return startServer(config, ports);
+};
 
 function processIo(env: Readonly<Record<string, string | undefined>>): CommandIo {
   // A reader that went away (`kvorum | head`) must not take the server with it.

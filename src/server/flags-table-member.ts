@@ -49,13 +49,13 @@ export const memberFlags = flagGroup('member', [
     { min: 1, max: intMax32 },
   ],
   [
-    'implemented',
+    'accepted',
     'initial-election-tick-advance',
     'bool',
     'true',
     'Start with most of the first election timeout already elapsed.',
   ],
-  ['implemented', 'listen-peer-urls', 'urls', localPeerUrl, 'Where other members connect to.'],
+  ['accepted', 'listen-peer-urls', 'urls', localPeerUrl, 'Where other members connect to.'],
   ['implemented', 'listen-client-urls', 'urls', localClientUrl, 'Where clients connect to.'],
   [
     'implemented',
@@ -181,7 +181,7 @@ export const clusteringFlags = flagGroup('clustering', [
     'All members at the first start: name=url,name=url,...',
   ],
   [
-    'implemented',
+    'refused',
     'initial-cluster-state',
     'choice',
     'new',
@@ -226,7 +226,7 @@ export const clusteringFlags = flagGroup('clustering', [
     { choices: ['exit'] },
   ],
   [
-    'implemented',
+    'accepted',
     'strict-reconfig-check',
     'bool',
     'true',
@@ -249,7 +249,7 @@ export const clusteringFlags = flagGroup('clustering', [
     { choices: ['periodic', 'revision'] },
   ],
   [
-    'implemented',
+    'accepted',
     'max-learners',
     'int',
     '1',

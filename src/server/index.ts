@@ -1,5 +1,11 @@
 /** Embedding, and what the command line needs: a real server inside another program. */
-export { buildConfig, defaultConfig, type LogLevel, type ServerConfig } from './config.js';
+export {
+  buildConfig,
+  checkBootstrap,
+  defaultConfig,
+  type LogLevel,
+  type ServerConfig,
+} from './config.js';
 export { type CommandLine, type Environment, parseCommandLine, type ReadFile } from './flags.js';
 export { UsageError } from './flags-error.js';
 export { helpText, versionText } from './flags-help.js';
