@@ -9,13 +9,23 @@ import { type Workload, workloads } from './load/workloads.js';
 import { describeMachine, type Machine } from './machine.js';
 import { type BenchOptions, parseOptions, usage } from './options.js';
 import { type Figures, figuresOf, goalsOf, loadFigures, medians, table } from './report.js';
-import { runLoad, specOf } from './run-load.js';
+import { runLoad, specOf, stopLoad } from './run-load.js';
 import { runScenario, scenarioBudgets, scenarioNames } from './scenarios.js';
 import { type ServerKind, startCluster } from './servers.js';
 
 /** Every round of every workload, by server. */
 type Rounds = Map<string, Map<ServerKind, Figures[]>>;
 
+/** Set by a signal: what runs is cleaned up, nothing new begins. */
+let interrupted = false;
+let failures = 0;
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    interrupted = true;
+    stopLoad();
+  });
+}
 process.exitCode = await main();
 
 async function main(): Promise<number> {
@@ -36,8 +46,8 @@ async function main(): Promise<number> {
   const rounds: Rounds = new Map();
   if (options.endpoints.length > 0) await loadElsewhere(options, rounds);
   else await loadServers(options, kinds, rounds);
-  writeJson(options, machine, rounds);
-  return 0;
+  if (rounds.size > 0) writeJson(options, machine, rounds);
+  return failures > 0 || interrupted ? 1 : 0;
 }
 
 function announce(machine: Machine, options: BenchOptions): void {
@@ -63,7 +73,9 @@ async function loadServers(
   if (readers.length > 0) sessions.push(readers);
   for (const session of sessions) {
     for (let round = 0; round < options.rounds; round += 1) {
-      for (const kind of kinds) await runSession(session, kind, options, rounds);
+      for (const kind of kinds) {
+        await attempt(kind, () => runSession(session, kind, options, rounds));
+      }
     }
     for (const { name, unit, budget } of session) {
       const goals = goalsOf(budget, options.members);
@@ -74,11 +86,26 @@ async function loadServers(
     if (!options.only.includes(name)) continue;
     for (let round = 0; round < options.rounds; round += 1) {
       for (const kind of kinds) {
-        add(rounds, name, kind, await runScenario(name, kind, options));
+        await attempt(kind, async () => {
+          progress(`${name} on ${kind} ...`);
+          add(rounds, name, kind, await runScenario(name, kind, options));
+        });
       }
     }
     const title = name === 'memory' ? `memory (${options.keyCount} keys)` : name;
     show(rounds, name, title, scenarioBudgets[name].goal);
+  }
+}
+
+/** One failed run is reported and counted; the others go on. */
+async function attempt(kind: ServerKind, run: () => Promise<void>): Promise<void> {
+  if (interrupted) return;
+  try {
+    await run();
+  } catch (error) {
+    if (interrupted) return;
+    failures += 1;
+    say(`\nfailed on ${kind}: ${error instanceof Error ? error.message : error}`);
   }
 }
 
@@ -109,7 +136,7 @@ async function runSession(
 async function loadElsewhere(options: BenchOptions, rounds: Rounds): Promise<void> {
   for (const workload of workloads) {
     if (!options.only.includes(workload.name)) continue;
-    for (let round = 0; round < options.rounds; round += 1) {
+    for (let round = 0; round < options.rounds && !interrupted; round += 1) {
       progress(`${workload.name} on ${options.endpoints.join(',')} ...`);
       const spec = specOf(workload.name, options.endpoints, [], options);
       const result = await runLoad({ ...spec, preload: workload.reads && round === 0 });
@@ -133,8 +160,9 @@ function show(
   goals: Readonly<Record<string, string>>,
 ): void {
   const byKind = rounds.get(name);
-  const etcd = byKind?.get('etcd');
-  const ours = medians(byKind?.get('kvorum') ?? []);
+  if (byKind === undefined) return;
+  const etcd = byKind.get('etcd');
+  const ours = medians(byKind.get('kvorum') ?? []);
   say(table(title, ours, etcd === undefined ? undefined : medians(etcd), goals));
 }
 

@@ -70,8 +70,11 @@ export function table(
   etcd: Figures | undefined,
   goals: Readonly<Record<string, string>>,
 ): string {
-  const rows = Object.entries(kvorum).map(([name, ours]) => {
+  const names = Object.keys({ ...kvorum, ...etcd });
+  const rows = names.map((name) => {
+    const ours = kvorum[name];
     const theirs = etcd?.[name];
+    if (ours === undefined) return [name, '', format(theirs ?? 0), '', '', ''];
     const ratio = theirs === undefined || theirs === 0 ? undefined : ours / theirs;
     const goal = goals[name] ?? '';
     return [

@@ -1,6 +1,6 @@
 /** Runs one load in a process of its own. */
 
-import { fork } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { LoadMessage, LoadResult, LoadSpec } from './load/types.js';
 import { workloadOf } from './load/workloads.js';
@@ -8,6 +8,13 @@ import type { BenchOptions } from './options.js';
 
 const loadProcess = fileURLToPath(new URL('./load/main.js', import.meta.url));
 const keyBytesDefault = 32;
+
+let running: ChildProcess | undefined;
+
+/** Ends the load that runs now, if any: its promise rejects. */
+export function stopLoad(): void {
+  running?.kill('SIGKILL');
+}
 
 /** What the options and the workload together say. */
 export function specOf(
@@ -40,6 +47,7 @@ export function specOf(
 export function runLoad(spec: LoadSpec): Promise<LoadResult> {
   return new Promise((resolve, reject) => {
     const child = fork(loadProcess);
+    running = child;
     let answered = false;
     child.on('message', (message: LoadMessage) => {
       answered = true;
