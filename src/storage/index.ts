@@ -11,3 +11,4 @@ export {
 export type { SnapshotView } from './snapshot-view.js';
 export * from './types.js';
 export { openWal, type WalOptions } from './wal.js';
+export { inspectWal, type WalRecord } from './wal-inspect.js';

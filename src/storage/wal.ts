@@ -297,8 +297,16 @@ class SegmentedWal implements Wal {
       if (last instanceof Promise) await last;
       await this.#releasing;
     } finally {
+      await this.#letGo();
+    }
+  }
+
+  async #letGo(): Promise<void> {
+    try {
       await this.#pool.close();
       await this.#file.close();
+    } catch (error) {
+      throw diskFailure('the write-ahead log can not be closed', this.#dir, error);
     }
   }
 

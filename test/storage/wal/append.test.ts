@@ -179,6 +179,26 @@ describe('appending', () => {
     await expect(later).rejects.toThrow(InvariantError);
   });
 
+  test('a snapshot that contradicts the log drops it, one that agrees keeps what follows', async () => {
+    for (const [term, kept] of [
+      [1, [4, 5]],
+      [2, []],
+    ] as const) {
+      const world = newWorld(9);
+      const { wal } = await open(world);
+      const five = [1, 2, 3, 4, 5].map((index) => entry(index, 1));
+      await world.clock.runUntil(wal.append({ term: 2, vote: 0n, commit: 1 }, five, true));
+      await world.clock.runUntil(wal.markSnapshot(snapshot(3, term)));
+      const next = entry(kept.length === 0 ? 4 : 6, 2);
+      await world.clock.runUntil(wal.append(undefined, [next], true));
+      await world.clock.runUntil(wal.close());
+      const contents = await contentsOf(world);
+      expect(contents.snapshot).toEqual(snapshot(3, term));
+      expect(contents.hardState.commit).toBe(3);
+      expect(contents.entries.map((one) => one.index)).toEqual([...kept, next.index]);
+    }
+  });
+
   test('after close everything is refused', async () => {
     const world = newWorld(9);
     const { wal } = await open(world);

@@ -152,7 +152,7 @@ function entryText(one: Entry): string {
 
 /** Something that Raft could do next, given what the log holds. */
 export function nextOperation(model: Model, random: SimRandom): Operation {
-  const { term, vote, commit } = model.hardState;
+  const { term, vote, commit } = model.expected().hardState;
   const last = model.lastIndex;
   const dice = random.below(100);
   if (dice < 50) {
@@ -182,8 +182,11 @@ export function nextOperation(model: Model, random: SimRandom): Operation {
   }
   if (dice < 95) {
     // One that a leader sent: beyond the end, or in conflict with what is here.
-    const index = last + random.between(1, 20);
-    return { type: 'mark', snapshot: snapshot(index, Math.max(term, 1)) };
+    const behind = Math.max(commit, model.snapshot.index) + 1;
+    const isConflict = random.chance(0.5) && behind <= last;
+    const index = isConflict ? random.between(behind, last) : last + random.between(1, 20);
+    const own = model.termAt(index) ?? 0;
+    return { type: 'mark', snapshot: snapshot(index, Math.max(own + 1, term, 1)) };
   }
   return { type: 'release', index: random.between(0, last + 5) };
 }
