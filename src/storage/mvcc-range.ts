@@ -9,6 +9,7 @@ import { EtcdError, type KeyString, mvccSliceKeysMax } from '../common/index.js'
 import { FoundRevision, findAt, isVisible, type KeyItem } from './key-index-item.js';
 import type { Flusher } from './mvcc-flush.js';
 import { type Candidate, loadRecords, warmRecords } from './mvcc-records.js';
+import { sortInSlices } from './mvcc-sort.js';
 import { checkPoint, type MvccState, pinOf, turn, walkEnd } from './mvcc-state.js';
 import { decodeRecord, encodeRecord, recordSize, recordValue, writeRecord } from './record.js';
 import type { RangeQuery, RangeResult, ReadPoint } from './types.js';
@@ -136,9 +137,9 @@ class RangeWalk {
   async finish(flusher: Flusher): Promise<RangeResult> {
     if (this.query.countOnly) return { kvs: [], more: false, count: this.count };
     if (this.query.sortTarget === targetValue && this.sorts()) {
-      return this.sortByValue(await loadRecords(this.state, flusher, this.prune()));
+      return this.sortByValueLater(await loadRecords(this.state, flusher, this.prune()));
     }
-    const chosen = this.choose();
+    const chosen = await this.chooseLater();
     if (!this.query.keysOnly) {
       return this.result(await loadRecords(this.state, flusher, chosen));
     }
@@ -206,15 +207,27 @@ class RangeWalk {
 
   /** Filters, sorts by what the index knows, and cuts to the limit. */
   private choose(): Candidate[] {
-    let chosen = this.prune();
+    const chosen = this.prune();
     if (this.reversed) return chosen.reverse();
-    if (this.sorts()) {
-      const sign = this.query.sortOrder === sortDescend ? -1 : 1;
-      chosen = chosen === this.candidates ? chosen.slice() : chosen;
-      if (this.query.sortTarget === targetKey) chosen.reverse();
-      else chosen.sort((a, b) => sign * (this.rankOf(a) - this.rankOf(b)));
-    }
-    return this.cut(chosen);
+    if (!this.sorts()) return this.cut(chosen);
+    if (this.query.sortTarget === targetKey) return this.cut(chosen.slice().reverse());
+    return this.cut(chosen.slice().sort(this.byRank()));
+  }
+
+  /** The same for any number of keys. */
+  private async chooseLater(): Promise<Candidate[]> {
+    const few = this.candidates.length <= mvccSliceKeysMax;
+    if (few || !this.sorts() || this.query.sortTarget === targetKey) return this.choose();
+    return this.cut(await sortInSlices(this.prune(), this.byRank(), this.state.clock));
+  }
+
+  private byRank(): (a: Candidate, b: Candidate) => number {
+    const sign = this.sign();
+    return (a, b) => sign * (this.rankOf(a) - this.rankOf(b));
+  }
+
+  private sign(): 1 | -1 {
+    return this.query.sortOrder === sortDescend ? -1 : 1;
   }
 
   private rankOf(candidate: Candidate): number {
@@ -231,12 +244,27 @@ class RangeWalk {
   }
 
   private sortByValue(records: readonly Uint8Array[]): RangeResult {
-    const sign = this.query.sortOrder === sortDescend ? -1 : 1;
-    const values = records.map(recordValue);
-    const order = values.map((_, i) => i);
-    order.sort((a, b) => sign * Buffer.compare(values[a] ?? noValue, values[b] ?? noValue));
-    const sorted = this.cut(order.map((i) => records[i] as Uint8Array));
-    return this.result(this.query.keysOnly ? sorted.map(withoutValue) : sorted);
+    return this.valueResult(records.map(withValue).sort(this.byValue()));
+  }
+
+  private async sortByValueLater(records: readonly Uint8Array[]): Promise<RangeResult> {
+    const { clock } = this.state;
+    const list: ValuedRecord[] = [];
+    for (const record of records) {
+      if (list.length > 0 && list.length % mvccSliceKeysMax === 0) await turn(clock);
+      list.push(withValue(record));
+    }
+    return this.valueResult(await sortInSlices(list, this.byValue(), clock));
+  }
+
+  private byValue(): (a: ValuedRecord, b: ValuedRecord) => number {
+    const sign = this.sign();
+    return (a, b) => sign * Buffer.compare(a.value, b.value);
+  }
+
+  private valueResult(sorted: ValuedRecord[]): RangeResult {
+    const records = this.cut(sorted).map(({ record }) => record);
+    return this.result(this.query.keysOnly ? records.map(withoutValue) : records);
   }
 
   private cut<T>(list: T[]): T[] {
@@ -249,6 +277,16 @@ class RangeWalk {
   private result(kvs: readonly Uint8Array[]): RangeResult {
     return { kvs, more: this.more, count: this.count };
   }
+}
+
+/** A record and the value inside it. */
+interface ValuedRecord {
+  readonly record: Uint8Array;
+  readonly value: Uint8Array;
+}
+
+function withValue(record: Uint8Array): ValuedRecord {
+  return { record, value: recordValue(record) };
 }
 
 function hasFilter(query: RangeQuery): boolean {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { openLevelStore } from '../../../src/storage/index.js';
+import { revisionKey } from '../../../src/storage/schema.js';
 import { at, compact, del, dump, inTempDir, openStore, put, rangeOf } from './helpers.js';
 
 describe('the store on LevelDB', () => {
@@ -36,5 +37,20 @@ describe('the store on LevelDB', () => {
       expect((await dump(store)).length).toBe(9);
       expect(store.compactRevision).toBe(52);
       await store.close();
+    }));
+
+  it('reports a record that was damaged on disk', () =>
+    inTempDir(async (dir) => {
+      const store = await openStore(await openLevelStore(dir));
+      put(store, 'a', 'value');
+      await store.close();
+      const kv = await openLevelStore(dir);
+      const key = revisionKey(2, 0, false);
+      const [stored] = await kv.getMany([key]);
+      const value = Buffer.from(stored ?? '');
+      value.writeUInt8(value.readUInt8(3) ^ 1, 3);
+      await kv.write([{ key, value }], { sync: true });
+      await expect(openStore(kv)).rejects.toMatchObject({ name: 'StorageError' });
+      await kv.close();
     }));
 });

@@ -247,6 +247,24 @@ describe('records that are not in memory', () => {
 });
 
 describe('long work', () => {
+  it('sorts more keys than fit in a slice as it sorts few', async () => {
+    const keys = mvccSliceKeysMax * 2 + 77;
+    for (let i = 0; i < keys; i += 1) put(store, `k${(i * 7919) % keys}`, String(i % 1000));
+    for (const sortTarget of [2, 4]) {
+      for (const sortOrder of [1, 2]) {
+        const { kvs, more } = await sim.run(rangeOf(store, { sortTarget, sortOrder, limit: 3000 }));
+        const all = (await sim.run(rangeOf(store))).kvs;
+        const sign = sortOrder === 2 ? -1 : 1;
+        const expected = all.slice().sort((a, b) => {
+          if (sortTarget === 2) return sign * (a.createRevision - b.createRevision);
+          return sign * (a.value < b.value ? -1 : a.value > b.value ? 1 : 0);
+        });
+        expect(more).toBe(true);
+        expect(kvs).toEqual(expected.slice(0, 3000));
+      }
+    }
+  });
+
   it('gives way: no slice of 200,000 keys handles more than the limit', async () => {
     const keys = 200_000;
     for (let i = 0; i < keys; ) {
