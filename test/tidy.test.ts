@@ -200,7 +200,7 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
   ['prom-client', ['src/server/metrics-registry.ts'], 'add a number to Metrics'],
   ['pino', ['src/server/logger-pino.ts'], 'use the Logger port'],
   ['yaml', ['src/server/flags-file.ts'], 'the only YAML is --config-file'],
-  ['@grpc/grpc-js', ['src/client/rpc-grpc-js.ts'], 'use the transport'],
+  ['@grpc/grpc-js', [], 'use the transport'],
 ];
 
 /** Globals that only their adapter may use, and what everybody else uses. */
@@ -256,6 +256,12 @@ describe('the outside world', () => {
       ),
     );
     expectNone(wrong);
+  });
+
+  it('has no adapter in these lists that is not there any more', () => {
+    const paths = new Set(product.map(({ path }) => path));
+    const listed = [...modules, ...globals].flatMap(([, adapters]) => adapters);
+    expectNone(listed.filter((path) => !paths.has(path)));
   });
 
   it('does not exist for src/raft', () => {
