@@ -14,7 +14,9 @@ import { runScenario, scenarioBudgets, scenarioNames } from './scenarios.js';
 import { type ServerKind, startCluster } from './servers.js';
 
 /** Every round of every workload, by server. */
-type Rounds = Map<string, Map<ServerKind, Figures[]>>;
+type Rounds = Map<string, Map<Subject, Figures[]>>;
+/** What was measured; `endpoints`: whatever listens there. */
+type Subject = ServerKind | 'endpoints';
 
 /** Set by a signal: what runs is cleaned up, nothing new begins. */
 let interrupted = false;
@@ -132,7 +134,6 @@ async function runSession(
   }
 }
 
-/** Whatever listens at the endpoints goes by the name of kvorum in the table. */
 async function loadElsewhere(options: BenchOptions, rounds: Rounds): Promise<void> {
   for (const workload of workloads) {
     if (!options.only.includes(workload.name)) continue;
@@ -141,14 +142,14 @@ async function loadElsewhere(options: BenchOptions, rounds: Rounds): Promise<voi
       const spec = specOf(workload.name, options.endpoints, [], options);
       const result = await runLoad({ ...spec, preload: workload.reads && round === 0 });
       if (result.errors > 0) say(`${workload.name}: ${result.errors} x ${result.firstError}`);
-      add(rounds, workload.name, 'kvorum', figuresOf(result, 0));
+      add(rounds, workload.name, 'endpoints', figuresOf(result, 0));
     }
     show(rounds, workload.name, workload.name, {});
   }
 }
 
-function add(rounds: Rounds, name: string, kind: ServerKind, figures: Figures): void {
-  const byKind = rounds.get(name) ?? new Map<ServerKind, Figures[]>();
+function add(rounds: Rounds, name: string, kind: Subject, figures: Figures): void {
+  const byKind = rounds.get(name) ?? new Map<Subject, Figures[]>();
   rounds.set(name, byKind);
   byKind.set(kind, [...(byKind.get(kind) ?? []), figures]);
 }
@@ -161,9 +162,8 @@ function show(
 ): void {
   const byKind = rounds.get(name);
   if (byKind === undefined) return;
-  const etcd = byKind.get('etcd');
-  const ours = medians(byKind.get('kvorum') ?? []);
-  say(table(title, ours, etcd === undefined ? undefined : medians(etcd), goals));
+  const subjects = [...byKind].map(([subject, list]) => ({ subject, figures: medians(list) }));
+  say(table(title, subjects, goals));
 }
 
 function writeJson(options: BenchOptions, machine: Machine, rounds: Rounds): void {

@@ -63,30 +63,29 @@ export function goalsOf(budget: Budget, members: number): Readonly<Record<string
   return goals;
 }
 
-/** One workload's rows; `etcd` undefined: no comparison. */
+/** One workload's rows; the ratio is kvorum's figure to etcd's, if both were measured. */
 export function table(
   title: string,
-  kvorum: Figures,
-  etcd: Figures | undefined,
+  measured: ReadonlyArray<{ readonly subject: string; readonly figures: Figures }>,
   goals: Readonly<Record<string, string>>,
 ): string {
-  const names = Object.keys({ ...kvorum, ...etcd });
-  const rows = names.map((name) => {
-    const ours = kvorum[name];
-    const theirs = etcd?.[name];
-    if (ours === undefined) return [name, '', format(theirs ?? 0), '', '', ''];
-    const ratio = theirs === undefined || theirs === 0 ? undefined : ours / theirs;
+  const of = (subject: string, name: string): number | undefined =>
+    measured.find((each) => each.subject === subject)?.figures[name];
+  const names = new Set(measured.flatMap((each) => Object.keys(each.figures)));
+  const rows = [...names].map((name) => {
+    const ours = of('kvorum', name);
+    const theirs = of('etcd', name);
+    const ratio = ours === undefined || !theirs ? undefined : ours / theirs;
     const goal = goals[name] ?? '';
     return [
       name,
-      format(ours),
-      theirs === undefined ? '' : format(theirs),
+      ...measured.map(({ figures }) => format(figures[name])),
       ratio === undefined ? '' : `${ratio.toFixed(2)}x`,
       goal,
       verdict(goal, ours, ratio),
     ];
   });
-  const head = ['', 'kvorum', etcd === undefined ? '' : 'etcd', 'ratio', 'goal', ''];
+  const head = ['', ...measured.map((each) => each.subject), 'ratio', 'goal', ''];
   return [`\n${title}`, ...[head, ...rows].map(line)].join('\n');
 }
 
@@ -96,7 +95,7 @@ function line(cells: readonly string[]): string {
 }
 
 /** '<= 400 ms' is about our figure, '<= 0.5x' about the ratio. */
-function verdict(goal: string, ours: number, ratio: number | undefined): string {
+function verdict(goal: string, ours: number | undefined, ratio: number | undefined): string {
   const match = /^(<=|>=) ([\d.]+)(x?)/.exec(goal);
   if (match === null) return '';
   const value = match[3] === 'x' ? ratio : ours;
@@ -117,7 +116,8 @@ function short(n: number): string {
   return String(Math.round(n * 100) / 100);
 }
 
-function format(n: number): string {
+function format(n: number | undefined): string {
+  if (n === undefined) return '';
   if (n >= 1000) return Math.round(n).toLocaleString('en-US');
   return n >= 100 ? n.toFixed(0) : n.toFixed(n >= 10 ? 1 : 2);
 }
