@@ -246,7 +246,7 @@ describe('compaction and history', () => {
   });
 
   it('waits with the removal for a read that began before it', async () => {
-    const sim = new SimStore(3, { cacheBytesMax: 0 });
+    const sim = new SimStore(3, { cacheBytesMax: 0, compactionBatch: 10_000 });
     await sim.open();
     for (let i = 0; i < 3000; i += 1) put(sim.store, `k${i}`, 'old');
     const before = sim.store.revision;
