@@ -61,8 +61,8 @@ export async function connectGrpc(options: ConnectOptions): Promise<GrpcClient> 
   return new Promise((resolve, reject) => {
     const leftMs = Math.max(0, timeoutMs - (options.clock.nowMs() - startMs));
     const timer = options.clock.after(leftMs, () => {
-      client.destroy();
       reject(new Error('no SETTINGS from the server within the time limit'));
+      client.destroy();
     });
     const client = new Client(options, (make) => {
       const limits = { ...clientLimits, ...options.limits };

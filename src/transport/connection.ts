@@ -198,7 +198,8 @@ export class Connection
   /** Ends the connection with GOAWAY; streams are aborted. */
   fail(code: number, message: string, error?: Error): void {
     if (this.closed) return;
-    this.sender.sendGoaway(this.#lastPeerStreamId, code, message);
+    const lastStreamId = Math.min(this.#lastPeerStreamId, this.#goawayLastId);
+    this.sender.sendGoaway(lastStreamId, code, message);
     this.sender.flush();
     this.#shut(error);
     this.socket.end();
@@ -397,9 +398,10 @@ export class Connection
       }
       return;
     }
-    if (id > this.#goawayLastId) return; // section 6.8: ignored after GOAWAY
     this.#lastPeerStreamId = id;
-    if (this.streams.size >= this.#limits.concurrentStreamsMax) {
+    // After GOAWAY (section 6.8) a stream may be ignored; refused, the client knows at once.
+    const late = id > this.#goawayLastId;
+    if (late || this.streams.size >= this.#limits.concurrentStreamsMax) {
       this.#refuse(id, ErrorCode.REFUSED_STREAM);
       return;
     }

@@ -8,6 +8,8 @@ import type { Clock, Timer } from '../common/index.js';
 
 const tickMs = 8;
 const slotCount = 1_024;
+/** A clock in fractions of milliseconds may be this much short of the time that was set. */
+const roundingMs = 1e-3;
 
 /** Something that can run out of time; it carries the links of the list it is in. */
 export interface DeadlineEntry {
@@ -77,7 +79,7 @@ export class DeadlineWheel {
   }
 
   #advance(): void {
-    const nowMs = this.#clock.nowMs();
+    const nowMs = this.#clock.nowMs() + roundingMs;
     const nowTick = Math.floor(nowMs / tickMs);
     const first = Math.max(this.#doneTick + 1, nowTick - slotCount + 1);
     this.#doneTick = nowTick;

@@ -49,7 +49,8 @@ export class Keepalive {
     const { keepaliveIntervalMs, keepaliveTimeoutMs } = this.#limits;
     if (idleMs < keepaliveIntervalMs) {
       this.#pinged = false;
-      this.#arm(keepaliveIntervalMs - idleMs);
+      // A whole millisecond at least: less may be nothing when added to a large clock value.
+      this.#arm(Math.max(1, keepaliveIntervalMs - idleMs));
     } else if (this.#pinged) {
       this.#target.onSilence();
     } else {
