@@ -291,9 +291,10 @@ export class EtcdModel {
     }
   }
 
-  #checkPut(request: PutOp, leaseFirst: boolean): void {
+  #checkPut(request: PutOp, alone: boolean): void {
     const noLease = request.lease && !this.#leases.has(request.lease);
-    if (leaseFirst && noLease) throw new Refusal(failures.leaseNotFound);
+    // The lease is looked at first; older servers did so only for a put on its own.
+    if (noLease && (alone || this.minor >= 6)) throw new Refusal(failures.leaseNotFound);
     const needsKey = request.ignore_value || request.ignore_lease;
     if (needsKey && !this.#latest().has(request.key)) throw new Refusal(failures.keyNotFound);
     if (noLease) throw new Refusal(failures.leaseNotFound);

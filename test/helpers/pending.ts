@@ -10,8 +10,13 @@ import { targetKind } from './target.js';
 
 /** True if the failure only says that kvorum has no such method or service yet. */
 export function isPending(failure: RpcFailure): boolean {
+  return failure.code === 12 && saysPending(failure.text);
+}
+
+/** The same for what a program printed. */
+export function saysPending(text: string): boolean {
   if (targetKind !== 'kvorum' || process.env.KVORUM_STRICT === '1') return false;
-  return failure.code === 12 && /^unknown (method|service) /.test(failure.text);
+  return /unknown (method \w+ for )?service \w+/.test(text);
 }
 
 /**

@@ -14,6 +14,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { EtcdctlSession, type EtcdctlStep } from '../helpers/etcdctl.js';
 import { eventually } from '../helpers/eventually.js';
 import { RawClient } from '../helpers/grpc.js';
+import { saysPending } from '../helpers/pending.js';
 import { useServer, useTarget } from '../helpers/server.js';
 import { targetMinor, targetTool } from '../helpers/target.js';
 import { describeWith, slow } from '../helpers/tools.js';
@@ -30,15 +31,16 @@ describeWith(['etcd', 'etcdctl', targetTool], 'etcdctl sees no difference', () =
     sessions = [await EtcdctlSession.open(reference()), await EtcdctlSession.open(target())];
   });
 
-  async function compareStep(step: EtcdctlStep): Promise<void> {
+  async function compareStep(step: EtcdctlStep, skip: (note: string) => void): Promise<void> {
     const said = await Promise.all([sessions[0].run(step), sessions[1].run(step)]);
+    if (saysPending(said[1])) skip('kvorum has this RPC not yet');
     compareTranscripts(step, said);
   }
 
   for (const chapter of script) {
     describe(chapter.title, () => {
       for (const [index, step] of chapter.steps.entries()) {
-        it(`${index + 1}: ${nameOf(step)}`, () => compareStep(step));
+        it(`${index + 1}: ${nameOf(step)}`, ({ skip }) => compareStep(step, skip));
       }
     });
   }
@@ -71,7 +73,7 @@ describeWith(['etcd', 'etcdctl', targetTool], 'etcdctl sees no difference', () =
       for (const session of sessions) await raiseNoSpace(session);
     });
     for (const [index, step] of alarmSteps.entries()) {
-      it(`${index + 1}: ${nameOf(step)}`, () => compareStep(step));
+      it(`${index + 1}: ${nameOf(step)}`, ({ skip }) => compareStep(step, skip));
     }
   });
 });

@@ -54,7 +54,7 @@ export const watchSteps: readonly EtcdctlStep[] = [
     until: /ran\n/,
   },
   step('watch'),
-  step('watch w/b w/a', { until: /\n/ }),
+  step('watch w/b w/a'),
   step('watch -i', { stdin: 'wetch foo\n' }),
   step('watch -i', { stdin: 'watch\n' }),
 ];

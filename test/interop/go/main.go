@@ -30,6 +30,7 @@ var scenarios = map[string]scenario{
 	"watch":       watches,
 	"restart":     watchOverRestart,
 	"maintenance": maintenance,
+	"membership":  membership,
 }
 
 func main() {

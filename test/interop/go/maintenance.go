@@ -27,8 +27,6 @@ func maintenance(ctx context.Context, client *clientv3.Client) {
 	check(err)
 	_, err = client.MoveLeader(ctx, 1234)
 	tell("bad transferee", err == rpctypes.ErrBadLeaderTransferee)
-	_, err = client.MemberRemove(ctx, 1234)
-	tell("unknown member", err == rpctypes.ErrMemberNotFound)
 	alarms, err := client.AlarmDisarm(ctx, &clientv3.AlarmMember{})
 	check(err)
 	tell("alarms", len(alarms.Alarms))
@@ -46,4 +44,29 @@ func maintenance(ctx context.Context, client *clientv3.Client) {
 	check(err)
 	response := <-client.Watch(strict, "any", clientv3.WithCreatedNotify())
 	tell("with require leader", response.Created)
+}
+
+// membership adds a learner that never starts, and removes it again.
+func membership(ctx context.Context, client *clientv3.Client) {
+	_, err := client.MemberRemove(ctx, 1234)
+	tell("unknown member", err == rpctypes.ErrMemberNotFound)
+	added, err := client.MemberAddAsLearner(ctx, []string{"http://127.0.0.1:9"})
+	check(err)
+	tell("added", []any{added.Member.IsLearner, added.Member.Name, len(added.Members)})
+	_, err = client.MemberPromote(ctx, added.Member.ID)
+	tell("not in sync", err == rpctypes.ErrMemberLearnerNotReady)
+	_, err = client.MemberUpdate(ctx, added.Member.ID, []string{"http://127.0.0.1:10"})
+	check(err)
+	list, err := client.MemberList(ctx)
+	check(err)
+	urls := []string{}
+	for _, member := range list.Members {
+		if member.ID == added.Member.ID {
+			urls = member.PeerURLs
+		}
+	}
+	tell("updated", urls)
+	removed, err := client.MemberRemove(ctx, added.Member.ID)
+	check(err)
+	tell("removed", len(removed.Members))
 }
