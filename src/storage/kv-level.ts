@@ -22,14 +22,20 @@ import {
 
 type Level = ClassicLevel<Buffer, Buffer>;
 
-/** How the database is tuned; every value was measured with bench/mvcc.ts. */
+/**
+ * How the database is tuned. Measured with 200,000 puts of 300 random bytes, CPU of all threads for
+ * a put and for a scanned record, and memory (the machine was busy; compare, don't quote):
+ *
+ *   this                         2.5 us   2.6 us    43 MB
+ *   with Snappy                  3.1 us   3.0 us    43 MB
+ *   write buffer 4, files 2 MB   2.8 us   2.3 us    39 MB
+ *   write buffer 64 MB           2.2 us   3.1 us    91 MB
+ */
 const options = {
   keyEncoding: 'buffer',
   valueEncoding: 'buffer',
-  // Values are small and often compressed or encrypted already; Snappy would cost CPU on each flush
-  // and again when LevelDB compacts.
+  // Values are small and often compressed or encrypted already.
   compression: false,
-  // Fewer, larger level-0 files: less compaction work while loading. Two of these are in memory.
   writeBufferSize: 16 * 1024 * 1024,
   maxFileSize: 8 * 1024 * 1024,
   // Hot values are cached above, as records; this is for index blocks and neighbours.

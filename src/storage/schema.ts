@@ -5,6 +5,7 @@
  *   'a'                        the mark: applied index, revisions, counters; JSON + checksum
  *   'k' main8 '_' sub8 ['t']   one revision: encoded KeyValue + checksum; 't' marks a tombstone
  *   'm' name                   a meta record + checksum
+ *   'h', 'i' number4           the saved index, see restore-checkpoint.ts
  *
  * After the 'k' come the very bytes of etcd's revision key, so HashKV needs no conversion. Each value
  * ends in a CRC-32 over key and value, because LevelDB does not verify its own when it reads
