@@ -3,7 +3,8 @@
  *
  * Node has no unix datagram sockets, so another program sends it: systemd-notify where there is
  * systemd, else Python or Perl. The datagram then comes from a child of ours, which systemd only
- * accepts with `NotifyAccess=all` in the unit (docs/configuration.md).
+ * accepts with `NotifyAccess=all` in the unit (docs/configuration.md). systemd-notify comes first
+ * because it waits until systemd has seen the datagram, while the sender can still be looked up.
  */
 
 import { spawn } from 'node:child_process';

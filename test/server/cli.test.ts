@@ -313,7 +313,8 @@ describe('sd_notify', () => {
       'a=sys.argv[1]',
       's.bind(chr(0)+a[1:] if a[0]=="@" else a)',
       'print("bound",flush=True)',
-      'print(s.recv(100).decode(),flush=True)',
+      // systemd-notify sends a second datagram and waits until it has been taken, too.
+      'while True: print(s.recv(100).decode(),flush=True)',
     ].join('\n');
     const listen = async (socket: string) => {
       const child = spawn('python3', ['-c', receiver, socket]);
