@@ -28,27 +28,17 @@ import {
   frameWindowUpdate,
   protocolError,
   readU32,
-  settingEnablePush,
-  settingHeaderTableSize,
-  settingInitialWindowSize,
-  settingMaxConcurrentStreams,
-  settingMaxFrameSize,
-  settingMaxHeaderListSize,
 } from './frames.js';
 import { type BlockSink, HeaderAssembler } from './header-assembler.js';
 import { type HeaderBlock, HpackDecoder } from './hpack-decode.js';
 import { Keepalive, type KeepaliveTarget } from './keepalive.js';
-import {
-  frameBytesMax,
-  readPauseBacklogBytes,
-  resetMemoryStreams,
-  streamIdMax,
-  windowBytesMax,
-} from './limits.js';
+import { readPauseBytes, streamIdMax, windowBytesMax } from './limits.js';
 import { parseRequestHead, validTrailers } from './message-head.js';
 import { ReceiveWindows } from './receive-windows.js';
+import { ResetMemory } from './reset-memory.js';
 import { Sender, type SenderHost } from './sender.js';
-import { type AbortReason, Stream } from './stream.js';
+import { applySettings, ownSettings } from './settings.js';
+import { type AbortReason, lengthFits, Stream } from './stream.js';
 import type { TransportLimits } from './types.js';
 
 /** Who runs a connection: the gRPC server or client. */
@@ -99,8 +89,7 @@ export class Connection
   #lastPeerStreamId = 0;
   #goawayLastId = streamIdMax;
   #settingsSeen = false;
-  // Streams we reset, in a ring: frames already under way to them are not violations.
-  readonly #resetIds = new Set<number>();
+  readonly #resets = new ResetMemory();
   #lingerTimer: Timer | undefined;
   #readPaused = false;
 
@@ -133,14 +122,7 @@ export class Connection
 
   /** Sends our SETTINGS (a client has sent the preface before). */
   start(): void {
-    const limits = this.#limits;
-    const settings: Array<readonly [number, number]> = [
-      [settingInitialWindowSize, limits.streamWindowBytes],
-      [settingMaxHeaderListSize, limits.headerListBytesMax],
-    ];
-    if (this.#isServer) settings.push([settingMaxConcurrentStreams, limits.concurrentStreamsMax]);
-    else settings.push([settingEnablePush, 0]);
-    this.sender.sendSettings(settings);
+    this.sender.sendSettings(ownSettings(this.#limits, this.#isServer));
     this.#windows.open();
     this.#keepalive.start();
   }
@@ -157,7 +139,7 @@ export class Connection
   resetStream(stream: Stream, code: number): void {
     if (stream.closed || this.closed) return;
     this.sender.sendReset(stream.id, code);
-    this.#rememberReset(stream.id);
+    this.#resets.add(stream.id);
     this.#remove(stream);
   }
 
@@ -266,7 +248,7 @@ export class Connection
 
   onFlushed(socketBacklogBytes: number): void {
     if (!this.#isServer) return; // two ends that both stop reading would never go on
-    const full = socketBacklogBytes > readPauseBytes(this.#limits);
+    const full = socketBacklogBytes > readPauseBytes(this.#limits.connectionBacklogBytesMax);
     if (full === this.#readPaused) return;
     this.#readPaused = full;
     if (full) this.socket.pause();
@@ -349,7 +331,7 @@ export class Connection
     const stream = this.streams.get(id);
     if (stream === undefined) {
       this.#onUnknownStream(id, 'DATA');
-      if (!this.#isServer || this.#resetIds.has(id)) return;
+      if (!this.#isServer || this.#resets.has(id)) return;
       this.#guard.countControl(this.nowMs);
       this.sender.sendReset(id, ErrorCode.STREAM_CLOSED);
       return;
@@ -366,7 +348,7 @@ export class Connection
     const dataBytes = dataEnd - dataStart;
     if (dataBytes === 0 && !endStream) this.#guard.countControl(this.nowMs);
     stream.bodyBytes += dataBytes;
-    if (!this.#lengthFits(stream, endStream)) {
+    if (!lengthFits(stream, endStream)) {
       this.#streamError(stream, ErrorCode.PROTOCOL_ERROR);
       return;
     }
@@ -393,7 +375,7 @@ export class Connection
     }
     if (!this.#isServer || (id & 1) === 0 || id <= this.#lastPeerStreamId) {
       this.#onUnknownStream(id, 'HEADERS');
-      if (this.#isServer && !this.#resetIds.has(id)) {
+      if (this.#isServer && !this.#resets.has(id)) {
         throw new ConnectionError(ErrorCode.STREAM_CLOSED, 'HEADERS on a closed stream');
       }
       return;
@@ -413,7 +395,7 @@ export class Connection
     }
     const opened = this.#newStream(id);
     opened.contentLength = head.contentLength;
-    if (!this.#lengthFits(opened, endStream)) {
+    if (!lengthFits(opened, endStream)) {
       this.#streamError(opened, ErrorCode.PROTOCOL_ERROR);
       return;
     }
@@ -433,7 +415,7 @@ export class Connection
     }
     // At the server these can only be trailers; the client's owner knows what it waits for.
     const wrong = this.#isServer && (!endStream || !validTrailers(block.fields));
-    if (wrong || selfDependent || (endStream && !this.#lengthFits(stream, true))) {
+    if (wrong || selfDependent || (endStream && !lengthFits(stream, true))) {
       this.#streamError(stream, ErrorCode.PROTOCOL_ERROR);
       return;
     }
@@ -483,30 +465,10 @@ export class Connection
     if ((end - start) % 6 !== 0) throw frameSizeError('SETTINGS');
     this.#guard.countControl(this.nowMs);
     this.#settingsSeen = true;
-    for (let at = start; at < end; at += 6) {
-      this.#onSetting(readU32(from, at) >>> 16, readU32(from, at + 2));
-    }
+    applySettings(this, this.#isServer, from, start, end);
     this.sender.sendSettingsAck();
     this.sender.pump();
     this.#owner.onSettings();
-  }
-
-  #onSetting(setting: number, value: number): void {
-    if (setting === settingHeaderTableSize) {
-      this.sender.encoder.limitTable(value);
-    } else if (setting === settingEnablePush) {
-      if (value > 1 || (value === 1 && !this.#isServer)) throw protocolError('ENABLE_PUSH');
-    } else if (setting === settingMaxConcurrentStreams) {
-      this.peerConcurrentStreamsMax = value;
-    } else if (setting === settingInitialWindowSize) {
-      if (value > windowBytesMax) {
-        throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'INITIAL_WINDOW_SIZE');
-      }
-      this.sender.changeInitialWindow(value, this.streams.values());
-    } else if (setting === settingMaxFrameSize) {
-      // We never send more than the smallest value permitted here.
-      if (value < frameBytesMax || value > 0xff_ffff) throw protocolError('MAX_FRAME_SIZE');
-    }
   }
 
   #onPing(flags: number, id: number, from: Buffer, start: number, end: number): void {
@@ -562,12 +524,6 @@ export class Connection
     if (id === 0 || idle) throw protocolError(`${what} on an idle stream`);
   }
 
-  #lengthFits(stream: Stream, endStream: boolean): boolean {
-    const declared = stream.contentLength;
-    if (declared < 0) return true;
-    return endStream ? stream.bodyBytes === declared : stream.bodyBytes <= declared;
-  }
-
   #newStream(id: number): Stream {
     const stream = new Stream(id, this.sender.initialWindow, this.#windows.initialBytes);
     this.streams.set(id, stream);
@@ -596,23 +552,14 @@ export class Connection
   #streamError(stream: Stream, code: number): void {
     if (this.#isServer) this.#guard.countReset(this.nowMs);
     this.sender.sendReset(stream.id, code);
-    this.#rememberReset(stream.id);
+    this.#resets.add(stream.id);
     this.#abort(stream, code, 'violation');
   }
 
   #refuse(id: number, code: number): void {
     this.#guard.countReset(this.nowMs);
     this.sender.sendReset(id, code);
-    this.#rememberReset(id);
-  }
-
-  #rememberReset(id: number): void {
-    this.#resetIds.add(id);
-    if (this.#resetIds.size <= resetMemoryStreams) return;
-    for (const oldest of this.#resetIds) {
-      this.#resetIds.delete(oldest);
-      break;
-    }
+    this.#resets.add(id);
   }
 
   #drainNow(): void {
@@ -650,8 +597,4 @@ export class Connection
     }
     this.#owner.onClosed(error);
   }
-}
-
-function readPauseBytes(limits: TransportLimits): number {
-  return Math.min(readPauseBacklogBytes, limits.connectionBacklogBytesMax / 2);
 }

@@ -47,8 +47,7 @@ export const streamIdMax = 0x7fff_ffff;
 export const copyBytesMax = 2_048;
 /** Socket backlog above which queued DATA waits for the socket. */
 export const socketBacklogHighWaterBytes = 1024 * 1024;
-/** Socket backlog above which the server stops reading requests from that connection. */
-export const readPauseBacklogBytes = 8 * 1024 * 1024;
+const readPauseBacklogBytes = 8 * 1024 * 1024;
 /** Replies above this are not compressed even for a client that asked: it would stall the loop. */
 export const compressBytesMax = 1024 * 1024;
 /** Body of a plain HTTP request over HTTP/2; the gateway's JSON is base64, so 4/3 and some. */
@@ -57,3 +56,8 @@ export const httpBodyBytesMax = 4 * 1024 * 1024;
 export const pingStrikesMax = 2;
 /** Streams we reset are remembered, so that frames already under way to us are ignored. */
 export const resetMemoryStreams = 4_096;
+
+/** Socket backlog above which the server stops reading requests from that connection. */
+export function readPauseBytes(connectionBacklogBytesMax: number): number {
+  return Math.min(readPauseBacklogBytes, connectionBacklogBytesMax / 2);
+}

@@ -78,3 +78,10 @@ export class Stream {
     this.nextReady = undefined;
   }
 }
+
+/** False if the DATA so far contradicts the content-length (RFC 9113 section 8.1.1). */
+export function lengthFits(stream: Stream, endStream: boolean): boolean {
+  const declared = stream.contentLength;
+  if (declared < 0) return true;
+  return endStream ? stream.bodyBytes === declared : stream.bodyBytes <= declared;
+}
