@@ -53,7 +53,8 @@ const everything: RangeQuery = {
 /** Keys of 32 bytes in an order without pattern. */
 function keyOf(i: number): string {
   const mixed = Math.imul(i, 0x9e3779b1) >>> 0;
-  return `/registry/pods/${mixed.toString().padStart(10, '0')}-${(i % 1e6).toString().padStart(6, '0')}`;
+  const name = mixed.toString().padStart(10, '0');
+  return `/registry/pods/${name}-${(i % 1e6).toString().padStart(6, '0')}`;
 }
 
 function report(what: string, value: number, unit: string): void {
@@ -79,7 +80,7 @@ function watchStalls(): () => number {
   };
 }
 
-/** Puts `count` keys, 50 an turn of the event loop, waiting while too much is unflushed. */
+/** Puts `count` keys, 50 a turn of the event loop, waiting while too much is unflushed. */
 async function load(store: MvccStore, count: number): Promise<void> {
   const value = Buffer.alloc(256);
   for (let i = 0; i < 256; i += 1) value[i] = Math.imul(i, 2654435761) >>> 13;

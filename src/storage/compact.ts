@@ -1,9 +1,9 @@
 /**
  * Removes compacted history in the background. The index knows exactly which revisions go, so
  * nothing is scanned: a slice of the index is compacted in memory, then the dropped revisions are
- * deleted in one atomic batch with the new counters. After a crash the index comes back from what is
- * left and the same compaction runs again (rows 4 and 5). Within a key the oldest goes first, so a
- * tombstone never goes before the puts that it hides.
+ * deleted in one atomic batch with the new counters. After a crash the index comes back from what
+ * is left and the same compaction runs again (rows 4 and 5). Within a key the oldest goes first, so
+ * a tombstone never goes before the puts that it hides.
  */
 
 import { type KeyString, mvccSliceKeysMax, type Revision } from '../common/index.js';

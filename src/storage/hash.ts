@@ -1,7 +1,7 @@
 /**
  * HashKV as etcd computes it, so that hashes can be compared with a real etcd's: CRC-32C of the
- * bucket name, then of every revision key and record up to the revision, in order, leaving out what a
- * compaction has removed or is still going to remove. The result is the same before, during and
+ * bucket name, then of every revision key and record up to the revision, in order, leaving out what
+ * a compaction has removed or is still going to remove. The result is the same before, during and
  * after the physical removal. Facts from etcd's server/storage/mvcc/hash.go and key_index.go:
  *  - at or below the compact revision a record counts only if it is the newest of its key at the
  *    hashed revision and no tombstone;

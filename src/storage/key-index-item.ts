@@ -4,7 +4,8 @@
  * by a put and ended by a tombstone, and a version counts the changes within one generation.
  *
  * Most keys have no history, so the newest generation is inlined and the rest hangs off one field.
- * Fields stay small integers (no boxes on the heap) up to revision 2^31 and grow into doubles after.
+ * Fields stay small integers (no boxes on the heap) up to revision 2^31 and grow into doubles
+ * after.
  */
 
 import { assert, type Revision } from '../common/index.js';
@@ -250,8 +251,8 @@ function setFound(
 }
 
 /**
- * Moves the newest revision into the history. Short lists are kept at their exact size: push() would
- * reserve room for 17 more numbers, more than most keys ever get before the next compaction.
+ * Moves the newest revision into the history. Short lists are kept at their exact size: push()
+ * would reserve room for 17 more numbers, more than most keys ever get before the next compaction.
  */
 function pushLatest(item: KeyItem): ItemHistory {
   let history = item.history;

@@ -1,6 +1,6 @@
 /**
- * All keys in order: a B+tree of latin1 strings. Every node counts the living keys below it, so that
- * the number of keys in a range at the present revision costs two descents, whatever its size.
+ * All keys in order: a B+tree of latin1 strings. Every node counts the living keys below it, so
+ * that the number of keys in a range at the present revision costs two descents, whatever its size.
  *
  * Own code because nothing ready-made keeps such counts, and because this is most of the memory of
  * the store: leaves are two plain arrays, and full ones if keys arrive in order. Leaves are not
@@ -41,7 +41,9 @@ export type VisitItem = (key: KeyString, item: KeyItem) => boolean;
 export class KeyIndex {
   private root: Node = { leaf: true, keys: [], items: [], live: 0 };
   private total = 0;
-  /** Path of the last {@link locate}: the inner nodes from the root, and the child taken in each. */
+  /**
+   * Path of the last {@link locate}: the inner nodes from the root, and the child taken in each.
+   */
   private readonly path: Inner[] = [];
   private readonly taken: number[] = [];
   private depth = 0;
@@ -156,8 +158,8 @@ export class KeyIndex {
   }
 
   /**
-   * Visits the keys of [start, end) in order, dead ones included, `max` at the most. Returns the key
-   * to go on from, or undefined at the end. The tree must not change during the call.
+   * Visits the keys of [start, end) in order, dead ones included, `max` at the most. Returns the
+   * key to go on from, or undefined at the end. The tree must not change during the call.
    */
   walk(
     start: KeyString,

@@ -4,11 +4,12 @@
  * Measured on 2 cores with 300-byte values: a chained batch costs 1.1 us of JavaScript a put, the
  * array form of batch() 9.9 us, because it clones every operation.
  *
- * Every batch is written with an fsync, whatever the caller asked for. LevelDB starts a new log file
- * when its memory table is full and does not sync the old one, so after power loss a batch in the
- * new file can be there while the end of the old one is not: a hole, where KvStore promises a prefix.
- * With nothing unsynced behind it there can be no hole. A batch holds hundreds of puts and the sync
- * runs on another thread; it made no difference in the measurement above (12.2 and 12.4 us).
+ * Every batch is written with an fsync, whatever the caller asked for. LevelDB starts a new log
+ * file when its memory table is full and does not sync the old one, so after power loss a batch in
+ * the new file can be there while the end of the old one is not: a hole, where KvStore promises a
+ * prefix. With nothing unsynced behind it there can be no hole. A batch holds hundreds of puts and
+ * the sync runs on another thread; it made no difference in the measurement above (12.2 and 12.4
+ * us).
  */
 
 import { ClassicLevel, type Snapshot } from 'classic-level';

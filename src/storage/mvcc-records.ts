@@ -53,8 +53,8 @@ export function warmRecords(
 }
 
 /**
- * The records of all candidates, in slices and pages. A few cold ones are kept in memory; many are a
- * scan, which must not push out what is in use, unless `keepAll`. The caller holds a pin.
+ * The records of all candidates, in slices and pages. A few cold ones are kept in memory; many are
+ * a scan, which must not push out what is in use, unless `keepAll`. The caller holds a pin.
  */
 export async function loadRecords(
   state: MvccState,

@@ -1,9 +1,9 @@
 /**
- * The encoded mvccpb.KeyValue, byte for byte as Go's protobuf writes it: fields in number order, zero
- * fields left out. It is what the store keeps, so that Range and Watch replies splice these bytes
- * and HashKV can be compared with etcd. Fields: 1 key, 2 create_revision, 3 mod_revision, 4 version,
- * 5 value, 6 lease. Written by hand because put() encodes straight into the value log: a message
- * object and a second copy of the value would cost more than the rest of the put.
+ * The encoded mvccpb.KeyValue, byte for byte as Go's protobuf writes it: fields in number order,
+ * zero fields left out. It is what the store keeps, so that Range and Watch replies splice these
+ * bytes and HashKV can be compared with etcd. Fields: 1 key, 2 create_revision, 3 mod_revision, 4
+ * version, 5 value, 6 lease. Written by hand because put() encodes straight into the value log: a
+ * message object and a second copy of the value would cost more than the rest of the put.
  */
 
 import { assert, type KeyString, type LeaseId, type Revision } from '../common/index.js';

@@ -1,8 +1,8 @@
 /**
- * Brings a store back from its KvStore: the mark, the meta records, and the index from all revisions
- * in order. What is found must add up to what the mark says was written, record for record and byte
- * for byte; if it does not, something was lost, and the member must not start (row 5 and the 3.5
- * postmortem: revisions never go back).
+ * Brings a store back from its KvStore: the mark, the meta records, and the index from all
+ * revisions in order. What is found must add up to what the mark says was written, record for
+ * record and byte for byte; if it does not, something was lost, and the member must not start (row
+ * 5 and the 3.5 postmortem: revisions never go back).
  */
 
 import { type KvView, mvccSliceKeysMax, scanPageBytes } from '../common/index.js';

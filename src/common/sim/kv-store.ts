@@ -1,7 +1,8 @@
 /**
  * A simulated KvStore with the promise of the port and nothing more: batches are atomic and become
  * durable in order, and a crash keeps a prefix of them, at least up to the last one written with
- * `sync`, how much is up to the seed. Calls complete through the clock, in the order they were made.
+ * `sync`, how much is up to the seed. Calls complete through the clock, in the order they were
+ * made.
  *
  * A SimKvDisk outlives the processes that open stores on it, as a disk does. After `crash` the
  * handles of before never answer again; what they were writing may or may not be there.

@@ -1,4 +1,4 @@
-/** Crashes at every batch, and damage: the rows of reliability.md section 2 that are the store's. */
+/** Crashes at every batch, and damage: the rows of reliability.md section 2 for the store. */
 
 import { describe, expect, it } from 'vitest';
 import { revisionKey } from '../../../src/storage/schema.js';
@@ -95,7 +95,7 @@ describe('a crash at any batch', () => {
     expect(lost).toBeGreaterThan(10);
   }, 60_000);
 
-  it('row 5: never takes the revision back, when it comes between batches of a compaction', async () => {
+  it('row 5: between batches of a compaction, never takes the revision back', async () => {
     for (let crashAfter = 0; crashAfter < 12; crashAfter += 1) {
       const sim = new SimStore(crashAfter, { compactionBatch: 10, compactionSleepMs: 5 });
       const model = new Model();
@@ -196,7 +196,7 @@ describe('compaction and history', () => {
     }
   });
 
-  it('row 7: history from the compact revision has the tombstone among what came later', async () => {
+  it('row 7: history from the compact revision on has the tombstone at it', async () => {
     const sim = new SimStore(7);
     await sim.open();
     apply(sim.store, [p('a', '1'), p('b', '1'), p('c', '1')]);
@@ -215,7 +215,7 @@ describe('compaction and history', () => {
     await expect(sim.run(sim.store.history(2, 10, 1e6))).rejects.toThrow('compacted');
   });
 
-  it('row 14: whether a revision can be read depends on the entries alone, not on removal', async () => {
+  it('row 14: what can be read depends on the entries alone, not on the removal', async () => {
     const answers: string[] = [];
     for (const removalDone of [false, true]) {
       const sim = new SimStore(14);
@@ -230,7 +230,7 @@ describe('compaction and history', () => {
     expect(answers[1]).toBe(answers[0]);
   });
 
-  it('refuses to compact what is compacted or not there yet, and accepts 0 on a new store', async () => {
+  it('refuses what is compacted or not there yet, and accepts 0 on a new store', async () => {
     const sim = new SimStore(1);
     const store = await sim.open();
     expect(store.compactRevision).toBe(-1);
