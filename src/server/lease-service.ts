@@ -49,7 +49,9 @@ export function leaseService(rpc: RpcContext, node: Node): LeaseService {
       linearizableRead(
         rpc,
         (_context, error) => {
+          // Having been deposed since the read began is the caller's business, not the loop's.
           if (error !== undefined) done(error, undefined);
+          else if (!lessor.isPrimary) done(new EtcdError('NOT_LEADER'), undefined);
           else done(undefined, lessor.timeToLive(request.id, request.keys));
         },
         undefined,

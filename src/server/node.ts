@@ -26,8 +26,9 @@ import { Raft, type RaftRestore } from '../raft/index.js';
 import type { MvccStore, Wal } from '../storage/index.js';
 import { Alarms } from './alarms.js';
 import { Applier } from './apply.js';
-import type { ServerConfig } from './config.js';
+import { checkBootstrap, type ServerConfig } from './config.js';
 import { EntryKind, newEntry } from './entry.js';
+import { UsageError } from './flags-error.js';
 import { foundingIdentity } from './identity.js';
 import { LeaderWatch } from './leader-watch.js';
 import { Lessor } from './lessor.js';
@@ -105,6 +106,7 @@ export async function openNode(
   onFatal: (error: unknown) => void,
 ): Promise<Node> {
   const { clock, random, logger } = ports;
+  await checkFounding(config, ports.disk);
   const identity = foundingIdentity(config.initialCluster, config.initialClusterToken);
   const self = identity.members.find(({ name }) => name === config.name);
   const storage = await openStorage({
@@ -265,6 +267,8 @@ export async function openNode(
     async stop() {
       loop.stop();
       lessor.demote();
+      // Before the store: catching up reads from it.
+      watchHub.close();
       await loop.idle();
       await release.idle();
       await release.release();
@@ -298,6 +302,17 @@ export async function openNode(
 
 /** The lessor tries again by itself. */
 function ignoreOutcome(): void {}
+
+/** What the flags say of the cluster counts only while the data directory is new. */
+async function checkFounding(config: ServerConfig, disk: Disk): Promise<void> {
+  const walDir = config.walDir === '' ? `${config.dataDir}/member/wal` : config.walDir;
+  if ((await disk.list(walDir)).length > 0) return;
+  checkBootstrap(config);
+  if (config.initialCluster.size === 1) return;
+  throw new UsageError(
+    '--initial-cluster names several members, but this version of kvorum runs a cluster of one',
+  );
+}
 
 function finishOwn(
   done: (error: Error | undefined) => void,

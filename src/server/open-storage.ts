@@ -7,6 +7,7 @@
 import {
   type Clock,
   type Disk,
+  type KvStore,
   type Logger,
   type MemberId,
   type OpenKvStore,
@@ -51,13 +52,36 @@ export interface OpenedStorage {
   readonly isNew: boolean;
 }
 
+/**
+ * Rejects with StorageError if the directory is in use or can't be trusted; nothing stays open then.
+ */
 export async function openStorage(options: OpenStorageOptions): Promise<OpenedStorage> {
-  const { disk, clock, random, logger, dataDir, onFatal } = options;
+  const { disk, dataDir } = options;
   const memberDir = `${dataDir}/member`;
-  const walDir = options.walDir === '' ? `${memberDir}/wal` : options.walDir;
   await disk.mkdir(memberDir);
+  await refuseIfKvIsHalved(disk, `${memberDir}/kv`);
   // First, for its lock: a second process must not get as far as the log.
   const kv = await options.openKvStore(`${memberDir}/kv`);
+  let wal: Wal | undefined;
+  try {
+    return await openHalves(options, memberDir, kv, (opened) => {
+      wal = opened;
+    });
+  } catch (error) {
+    await wal?.close().catch(() => {});
+    await kv.close().catch(() => {});
+    throw error;
+  }
+}
+
+async function openHalves(
+  options: OpenStorageOptions,
+  memberDir: string,
+  kv: KvStore,
+  onWal: (wal: Wal) => void,
+): Promise<OpenedStorage> {
+  const { disk, clock, random, logger, onFatal } = options;
+  const walDir = options.walDir === '' ? `${memberDir}/wal` : options.walDir;
   const store = await openMvccStore({
     kv,
     clock,
@@ -68,6 +92,7 @@ export async function openStorage(options: OpenStorageOptions): Promise<OpenedSt
   });
   const metadataIfNew = encodeNodeMetadata(options.founding);
   const { wal, contents } = await openWal(disk, walDir, { random, logger, metadataIfNew });
+  onWal(wal);
   const metadata = decodeNodeMetadata(contents.metadata);
   if (metadata === undefined) {
     throw new StorageError('the log was written by a newer version', {
@@ -83,6 +108,22 @@ export async function openStorage(options: OpenStorageOptions): Promise<OpenedSt
   const restore = isNew ? foundingRestore(metadata) : restoreFrom(store, contents);
   const { clusterId, memberId } = metadata;
   return { store, wal, restore, membership, clusterId, memberId, isNew };
+}
+
+/**
+ * LevelDB takes a directory without CURRENT for a new one and deletes the tables in it: what could
+ * still be repaired by hand would be gone.
+ */
+async function refuseIfKvIsHalved(disk: Disk, kvDir: string): Promise<void> {
+  const names = await disk.list(kvDir);
+  if (names.includes('CURRENT') || !names.some((name) => /\.(log|ldb|sst)$/.test(name))) return;
+  throw new StorageError(
+    'the database has tables, but the file that says which of them count is gone',
+    {
+      path: `${kvDir}/CURRENT`,
+      remedy: 'Put the file back, or replace this member or restore a backup.',
+    },
+  );
 }
 
 function initialMembers(metadata: NodeMetadata) {

@@ -1,0 +1,208 @@
+/**
+ * A data directory damaged while the node was down (row 24, scorecard "data dir"): the next start
+ * serves exactly what was there, or refuses with one line that names the place and a remedy. Never
+ * a silent difference, and a second try does not turn a refusal into one.
+ *
+ * KVORUM_FAULT_SAMPLES: number of bits and cuts tried for each kind of file.
+ */
+import {
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SimRandom } from '../../src/common/sim/index.js';
+import { nodeDisk } from '../../src/server/index.js';
+import { inspectWal } from '../../src/storage/index.js';
+import { fingerprint, refusalOf, startRealNode, writeSome } from './real-node.js';
+
+const samples = Number(process.env.KVORUM_FAULT_SAMPLES ?? 12);
+const seed = Number(process.env.KVORUM_FAULT_SEED ?? 1);
+const flags = ['--snapshot-count', '100'];
+const root = mkdtempSync(join(tmpdir(), 'kvorum-data-dir-'));
+
+/** A data directory that may be copied, and what a node served from it. */
+interface Original {
+  readonly dir: string;
+  readonly expected: string;
+}
+
+/** What came of a start on a damaged copy. */
+type Verdict = 'same' | 'refused';
+
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+async function build(name: string, runs: number, how: 'stopped' | 'killed'): Promise<Original> {
+  const dir = join(root, name);
+  let expected = '';
+  for (let run = 0; run < runs; run++) {
+    const node = await startRealNode(dir, ...flags);
+    await writeSome(node, run * 150, 150);
+    expected = await fingerprint(node);
+    if (run === runs - 1 && how === 'killed') {
+      // With nothing under way, a copy is what kill -9 leaves.
+      while (node.node.store.flushed.index < node.node.loop.appliedIndex) await delay(5);
+      cpSync(dir, `${dir}-copy`, { recursive: true });
+    }
+    await node.node.stop();
+  }
+  return { dir: how === 'killed' ? `${dir}-copy` : dir, expected };
+}
+
+let copies = 0;
+
+/** Starts on a damaged copy, and once more if that is refused. */
+async function verdictOf(
+  original: Original,
+  what: string,
+  damage: (dir: string) => void,
+): Promise<{ readonly verdict: Verdict; readonly line: string }> {
+  const dir = join(root, `copy-${copies++}`);
+  cpSync(original.dir, dir, { recursive: true });
+  damage(dir);
+  try {
+    const first = await tryStart(original, dir, what);
+    if (first.verdict === 'refused') await tryStart(original, dir, `${what}, second start`);
+    return first;
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+async function tryStart(original: Original, dir: string, what: string) {
+  const node = await startRealNode(dir, ...flags).catch((error: unknown) => {
+    const line = refusalOf(error);
+    expect(line, what).toContain(dir);
+    // A sentence on what is wrong, and one on what to do.
+    expect(line, what).toMatch(/\S{3}.*\. \S.*\S/);
+    return line;
+  });
+  if (typeof node === 'string') return { verdict: 'refused' as const, line: node };
+  const found = await fingerprint(node).catch((error: unknown) => String(error));
+  expect(node.fatal, what).toEqual([]);
+  await node.node.stop();
+  expect(found === original.expected, `${what}: not the same data\n${found.slice(0, 300)}`).toBe(
+    true,
+  );
+  return { verdict: 'same' as const, line: '' };
+}
+
+function filesOf(original: Original, folder: string, pattern: RegExp): string[] {
+  return readdirSync(join(original.dir, 'member', folder))
+    .filter((name) => pattern.test(name))
+    .map((name) => join('member', folder, name))
+    .sort();
+}
+
+function flip(path: string, offset: number, bit: number): void {
+  const bytes = readFileSync(path);
+  bytes[offset] = (bytes[offset] ?? 0) ^ (1 << bit);
+  writeFileSync(path, bytes);
+}
+
+/** Bytes of a file that mean something: a log segment ends in zeros. */
+async function usedBytes(original: Original, file: string): Promise<number> {
+  const path = join(original.dir, file);
+  if (!file.endsWith('.wal')) return readFileSync(path).length;
+  let end = 0;
+  for await (const record of inspectWal(nodeDisk, join(original.dir, 'member/wal'))) {
+    if (record.path === path) end = record.offset;
+  }
+  return end;
+}
+
+const kinds = [
+  ['log segments', 'wal', /\.wal$/],
+  ['tables', 'kv', /\.ldb$/],
+  ['database logs', 'kv', /\d\.log$/],
+  ['manifests', 'kv', /^MANIFEST/],
+  ['CURRENT', 'kv', /^CURRENT/],
+] as const;
+
+for (const how of ['stopped', 'killed'] as const) {
+  describe(`a data directory of a node that was ${how}`, () => {
+    let original: Original = { dir: '', expected: '' };
+    const random = new SimRandom(seed);
+
+    beforeAll(async () => {
+      original = await build(how, 4, how);
+    });
+
+    it('is served as it was, undamaged', async () => {
+      expect((await verdictOf(original, 'nothing', () => {})).verdict).toBe('same');
+    });
+
+    for (const [kind, folder, pattern] of kinds) {
+      it(`row 24: with a flipped bit in its ${kind}`, { timeout: 600_000 }, async () => {
+        const seen = new Set<Verdict>();
+        const files = filesOf(original, folder, pattern);
+        expect(files.length).toBeGreaterThan(0);
+        for (let i = 0; i < samples; i++) {
+          const file = files[i % files.length] ?? '';
+          const offset = random.below(await usedBytes(original, file));
+          const bit = random.below(8);
+          const what = `bit ${bit} of byte ${offset} of ${file}`;
+          const { verdict } = await verdictOf(original, what, (dir) => {
+            flip(join(dir, file), offset, bit);
+          });
+          seen.add(verdict);
+        }
+        if (how === 'killed' && kind === 'log segments') expect(seen).toContain('refused');
+      });
+
+      it(`row 25: with its ${kind} cut off`, { timeout: 600_000 }, async () => {
+        const files = filesOf(original, folder, pattern);
+        for (let i = 0; i < samples; i++) {
+          const file = files[i % files.length] ?? '';
+          const size = i < files.length ? 0 : random.below(await usedBytes(original, file));
+          await verdictOf(original, `${file} cut at ${size}`, (dir) => {
+            truncateSync(join(dir, file), size);
+          });
+        }
+      });
+    }
+
+    it('with any one of its files gone', { timeout: 600_000 }, async () => {
+      const files = ['wal', 'kv'].flatMap((folder) => filesOf(original, folder, /./));
+      for (const file of files) {
+        const { verdict, line } = await verdictOf(original, `${file} gone`, (dir) => {
+          rmSync(join(dir, file));
+        });
+        // A table may be one that a compaction has replaced already.
+        if (/\.wal$|CURRENT/.test(file)) expect([file, verdict]).toEqual([file, 'refused']);
+        if (file.endsWith('CURRENT')) expect(line).toContain('CURRENT');
+      }
+    });
+
+    it('with whole folders gone', { timeout: 600_000 }, async () => {
+      for (const folder of ['wal', 'kv']) {
+        const { verdict } = await verdictOf(original, `${folder} gone`, (dir) => {
+          rmSync(join(dir, 'member', folder), { recursive: true });
+        });
+        expect([folder, verdict]).toEqual([folder, 'refused']);
+      }
+    });
+
+    it('with two of its files swapped', { timeout: 600_000 }, async () => {
+      const files = ['wal', 'kv'].flatMap((folder) => filesOf(original, folder, /./));
+      for (const [i, a] of files.entries()) {
+        for (const b of files.slice(i + 1)) {
+          if (random.below(100) >= 35) continue;
+          await verdictOf(original, `${a} and ${b} swapped`, (dir) => {
+            renameSync(join(dir, a), join(dir, 'between'));
+            renameSync(join(dir, b), join(dir, a));
+            renameSync(join(dir, 'between'), join(dir, b));
+          });
+        }
+      }
+    });
+  });
+}
