@@ -50,7 +50,8 @@ for (const [i, field] of staticTable.entries()) {
 
 /** The encoding half of a connection's HPACK state; blocks must leave in the order encoded. */
 export class HpackEncoder {
-  readonly #table = new HeaderTable(headerTableBytes);
+  /** The dynamic table; for reading. */
+  readonly table = new HeaderTable(headerTableBytes);
   #out = Buffer.allocUnsafe(512);
   #length = 0;
   // Size updates owed to the decoder (section 4.2): the smallest since the last block, the last.
@@ -62,10 +63,10 @@ export class HpackEncoder {
   /** The peer's SETTINGS_HEADER_TABLE_SIZE; we use no more than the default. */
   limitTable(bytes: number): void {
     const size = Math.min(bytes, headerTableBytes);
-    if (size === this.#table.sizeMax && this.#owedLast < 0) return;
+    if (size === this.table.sizeMax && this.#owedLast < 0) return;
     this.#owedMin = this.#owedMin < 0 ? size : Math.min(this.#owedMin, size);
     this.#owedLast = size;
-    this.#table.resize(size);
+    this.table.resize(size);
     this.version++;
   }
 
@@ -105,7 +106,7 @@ export class HpackEncoder {
       this.#integer(0x80, 7, exact);
       return;
     }
-    const table = this.#table;
+    const table = this.table;
     // An entry that fills most of the table is not worth what it evicts.
     const index = !neverIndexed.has(field.name) && field.size * 2 <= table.sizeMax;
     const nameIndex = known?.get(anyValue) ?? this.#findName(field.name);
@@ -119,7 +120,7 @@ export class HpackEncoder {
   }
 
   #find(field: HeaderField): number | undefined {
-    const table = this.#table;
+    const table = this.table;
     for (let i = table.inserted - 1; i >= table.oldest; i--) {
       const entry = table.entry(i);
       if (entry === field) return table.wireIndex(i);
@@ -129,7 +130,7 @@ export class HpackEncoder {
   }
 
   #findName(name: string): number | undefined {
-    const table = this.#table;
+    const table = this.table;
     for (let i = table.inserted - 1; i >= table.oldest; i--) {
       if (table.entry(i)?.name === name) return table.wireIndex(i);
     }

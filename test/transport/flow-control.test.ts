@@ -32,6 +32,18 @@ describe('what the server sends', () => {
     expect(bench.server.streamCount).toBe(0);
   });
 
+  test('many small messages do not exceed the window either', async () => {
+    const bench = new Bench();
+    const peer = await bench.peer([4, 100]);
+    peer.send(peer.call(1, '/test.Echo/Count', Buffer.alloc(50)));
+    await bench.settle();
+    expect(peer.dataOf(1)).toHaveLength(100);
+    peer.send(windowUpdate(1, 200));
+    await bench.settle();
+    expect(peer.dataOf(1)).toHaveLength(300);
+    expect(peer.statusOf(1)[0]).toBe('0');
+  });
+
   test('never exceeds the connection window; streams share it in turns', async () => {
     const bench = new Bench();
     const peer = await bench.peer([4, 1 << 20]);
@@ -214,7 +226,10 @@ describe('what the server receives', () => {
     const peer = await bench.peer();
     const messages = ['a', 'bb', 'ccc', 'dddd'].map((text) => grpcMessage(Buffer.from(text)));
     peer.send(peer.headers(1, requestHead('/test.Echo/OneByOne')));
-    peer.send(data(1, Buffer.concat(messages), true));
+    peer.send(
+      data(1, Buffer.concat(messages.slice(0, 3))),
+      data(1, Buffer.concat(messages.slice(3)), true),
+    );
     await bench.settle();
     expect(got).toEqual(['a']);
     for (const expected of [

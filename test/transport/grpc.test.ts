@@ -3,6 +3,7 @@
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { GrpcCode } from '../../src/common/index.js';
+import { deadlineWheelOf } from '../../src/transport/deadline-wheel.js';
 import { decodeBinary, decodeMessage, encodeMessage } from '../../src/transport/metadata.js';
 import { formatTimeout, parseTimeout } from '../../src/transport/timeout.js';
 import { Bench, data, grpcMessage, type Pairs, requestHead, reset } from './support/raw-peer.js';
@@ -364,6 +365,16 @@ describe('deadlines and cancellation', () => {
     expect(Math.max(...late)).toBeLessThanOrEqual(9);
     expect(bench.clock.nowMs() - startMs).toBeGreaterThan(20_000);
     expect(bench.server.streamCount).toBe(0);
+  });
+
+  test('a call that ends in time leaves nothing behind in the wheel', async () => {
+    const bench = new Bench();
+    const peer = await bench.peer();
+    peer.send(peer.call(1, unary, hello, [['grpc-timeout', '5S']]));
+    peer.send(peer.call(3, '/test.Echo/Hang', hello, [['grpc-timeout', '5S']]), reset(3));
+    await bench.settle();
+    expect(peer.statusOf(1)[0]).toBe('0');
+    expect(deadlineWheelOf(bench.clock).count).toBe(0);
   });
 
   test.each([

@@ -45,8 +45,9 @@ async function listen(
       : createTlsServer({ ...options, ...serverTls(tls) }, (socket) =>
           onStream(new SocketStream(socket, identityOf(socket))),
         );
-  // A handshake that failed concerns only the one who tried it.
-  server.on('tlsClientError', () => {});
+  // A handshake that failed concerns only the one who tried it. Node leaves the socket open if it
+  // was the time that ran out.
+  server.on('tlsClientError', (_error: Error, socket: TLSSocket) => socket.destroy());
   if ('path' in address) await removeStaleSocket(address.path);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
