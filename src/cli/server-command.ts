@@ -164,12 +164,19 @@ function announce(run: Run, node: RunningNode): void {
   const { config, io, logger } = run;
   const readyMs = io.clock.nowMs() - run.startedMs;
   const dataDir = io.absolute(config.dataDir);
-  logger.info('started', { version: kvorumVersion, name: config.name, dataDir });
+  const { clientUrls, isNewData } = node;
+  // etcd's words: scripts wait for them.
+  logger.info('ready to serve client requests', {
+    version: kvorumVersion,
+    name: config.name,
+    dataDir,
+    clientUrls,
+    tookMs: Math.round(readyMs),
+  });
   // Lines for people would break a log that somebody parses.
   if (config.logOutputs.includes('stdout')) return;
   const { nodeVersion, platform, architecture } = io.runtime;
   const runtime = `node ${nodeVersion} ${platform}-${architecture}`;
-  const { clientUrls, isNewData } = node;
   io.stdout(banner({ config, clientUrls, dataDir, isNewData, readyMs, runtime }));
 }
 

@@ -90,12 +90,12 @@ export function loggerTo(
 /** A safety net only: nobody should pass these at all. */
 const secretNames: ReadonlySet<string> = new Set([
   'password',
-  'newpassword',
-  'hashedpassword',
+  'new-password',
+  'hashed-password',
   'token',
   'authorization',
   'key-pem',
-  'privatekey',
+  'private-key',
 ]);
 
 /** Fields as JSON can hold them: errors as their message, ids as hex, bytes as their length. */
@@ -104,8 +104,9 @@ function plain(
   withStack: boolean,
 ): Record<string, unknown> {
   const out: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(fields ?? {})) {
-    if (secretNames.has(name.toLowerCase())) out[name] = '[not logged]';
+  for (const [given, value] of Object.entries(fields ?? {})) {
+    const name = kebabCase(given);
+    if (secretNames.has(name)) out[name] = '[not logged]';
     else if (value instanceof Error) {
       out[name] = value.message;
       if (withStack && value.stack !== undefined) out.stacktrace = value.stack;
@@ -114,6 +115,14 @@ function plain(
     else out[name] = value;
   }
   return out;
+}
+
+/** etcd's fields are in kebab case; ours are variables, mostly. */
+function kebabCase(name: string): string {
+  return name
+    .replace(/(?<=[a-z\d])[A-Z]/g, '-$&')
+    .replaceAll('_', '-')
+    .toLowerCase();
 }
 
 /** `ts LEVEL message key=value ...`, for eyes. */

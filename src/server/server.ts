@@ -72,8 +72,8 @@ export interface RunningServer {
 const drainMsMax = 2000;
 
 /**
- * Starts a member; resolves once it serves. Rejects with StorageError for a data directory that can't
- * be trusted, and with the socket's error if a URL can't be listened on.
+ * Starts a member; resolves once it serves. Rejects with StorageError for a data directory that
+ * can't be trusted, and with the socket's error if a URL can't be listened on.
  */
 export async function startServer(
   config: ServerConfig,
@@ -87,6 +87,11 @@ export async function startServer(
   const metrics = new Metrics();
   const node = await openNode(config, ports, metrics, (error) => fail(error));
   metrics.attach(() => metricsReadings(node));
+  logger.info(node.isNew ? 'founded a new data directory' : 'opened the data directory', {
+    clusterId: node.clusterId,
+    localMemberId: node.memberId,
+    members: node.membership.list().length,
+  });
   const rpc = rpcContext(node);
   const methods = countedMethods(allMethods(rpc, node), metrics);
   const routes: HttpRoutesOptions = {

@@ -31,9 +31,13 @@ export interface CallOptions {
 export class RawClient {
   readonly channel: grpc.Client;
 
-  constructor(target: ServerProcess | string, options: grpc.ClientOptions = {}) {
+  constructor(
+    target: ServerProcess | string,
+    options: grpc.ClientOptions = {},
+    credentials: grpc.ChannelCredentials = grpc.credentials.createInsecure(),
+  ) {
     const endpoint = typeof target === 'string' ? target : target.endpoint;
-    this.channel = new grpc.Client(endpoint, grpc.credentials.createInsecure(), {
+    this.channel = new grpc.Client(endpoint, credentials, {
       'grpc.max_receive_message_length': -1,
       'grpc.max_send_message_length': -1,
       // Two clients of one test file are two connections.

@@ -23,7 +23,7 @@ describe('the logger', () => {
     });
     expect(lines).toEqual([
       '{"level":"info","ts":"2026-11-23T11:15:28.007Z","name":"n1",' +
-        '"memberId":"8e9e05c52164694d","data":"3 bytes","msg":"ready to serve"}\n',
+        '"member-id":"8e9e05c52164694d","data":"3 bytes","msg":"ready to serve"}\n',
     ]);
   });
 
@@ -39,7 +39,7 @@ describe('the logger', () => {
   it('is readable by eye in the console format', () => {
     const { lines, log } = setUp('console');
     log.warn('slow', { tookMs: 12, path: '/a b' });
-    expect(lines[0]).toBe('2026-11-23T11:15:28.007Z WARN  slow tookMs=12 path="/a b"\n');
+    expect(lines[0]).toBe('2026-11-23T11:15:28.007Z WARN  slow took-ms=12 path="/a b"\n');
   });
 
   it('says the message of an error, and where it came from at level error', () => {

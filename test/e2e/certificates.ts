@@ -1,0 +1,154 @@
+/**
+ * Certificates made anew for a test with the openssl program: an authority, a server, clients good,
+ * expired and revoked, and a stranger from another authority.
+ */
+
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe } from 'vitest';
+
+/** Paths of one certificate and its key. */
+export interface CertificateFiles {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** What {@link makeCertificates} wrote; all are paths of PEM files. */
+export interface Certificates {
+  readonly ca: string;
+  readonly otherCa: string;
+  /** For localhost, 127.0.0.1 and ::1. */
+  readonly server: CertificateFiles;
+  /** Common name `alice`. */
+  readonly client: CertificateFiles;
+  readonly expired: CertificateFiles;
+  /** Listed in `crl`. */
+  readonly revoked: CertificateFiles;
+  /** Of `otherCa`. */
+  readonly stranger: CertificateFiles;
+  readonly crl: string;
+}
+
+/** True if there is an openssl to make certificates with. */
+export const hasOpenssl =
+  spawnSync('openssl', ['version'], { stdio: 'ignore', timeout: 20_000 }).status === 0;
+
+/** `describe`, skipped with the reason in its name where openssl is missing. */
+export function describeWithOpenssl(name: string, body: () => void): void {
+  if (hasOpenssl) describe(name, body);
+  else describe.skip(`${name} (skipped: openssl is not installed)`, body);
+}
+
+/** Writes all certificates below `dir`. */
+export function makeCertificates(dir: string): Certificates {
+  const ca = new Authority(join(dir, 'ca'), 'test authority');
+  const other = new Authority(join(dir, 'other'), 'other authority');
+  const revoked = ca.issue('revoked', 'clientAuth');
+  ca.revoke(revoked.cert);
+  return {
+    ca: ca.cert,
+    otherCa: other.cert,
+    server: ca.issue('localhost', 'serverAuth'),
+    client: ca.issue('alice', 'clientAuth'),
+    expired: ca.issue('bygone', 'clientAuth', ['20200101000000Z', '20200201000000Z']),
+    revoked,
+    stranger: other.issue('stranger', 'clientAuth'),
+    crl: ca.crl(),
+  };
+}
+
+/** The file's text. */
+export function pem(path: string): Buffer {
+  return readFileSync(path);
+}
+
+/** One `openssl ca` with its database. */
+class Authority {
+  readonly cert: string;
+  readonly #dir: string;
+  readonly #config: string;
+
+  constructor(dir: string, name: string) {
+    mkdirSync(dir, { recursive: true });
+    this.#dir = dir;
+    this.#config = join(dir, 'ca.cnf');
+    this.cert = join(dir, 'ca.pem');
+    const key = join(dir, 'ca.key');
+    writeFileSync(join(dir, 'index.txt'), '');
+    writeFileSync(join(dir, 'serial'), '1000\n');
+    writeFileSync(join(dir, 'crlnumber'), '01\n');
+    writeFileSync(this.#config, authorityConfig(dir));
+    const subject = ['-subj', `/CN=${name}`];
+    const extensions = ['-config', this.#config, '-extensions', 'authority'];
+    const out = ['-keyout', key, '-out', this.cert, '-days', '30'];
+    openssl(['req', '-x509', ...newKey, ...subject, ...extensions, ...out]);
+  }
+
+  /** `dates`: start and end as openssl writes them; a month from now if not given. */
+  issue(
+    name: string,
+    usage: 'serverAuth' | 'clientAuth',
+    dates?: readonly [string, string],
+  ): CertificateFiles {
+    const cert = join(this.#dir, `${name}.pem`);
+    const key = join(this.#dir, `${name}.key`);
+    const request = join(this.#dir, `${name}.csr`);
+    const subject = ['-config', this.#config, '-subj', `/CN=${name}`];
+    openssl(['req', ...newKey, ...subject, '-keyout', key, '-out', request]);
+    const validity = dates === undefined ? [] : ['-startdate', dates[0], '-enddate', dates[1]];
+    const what = ['-config', this.#config, '-extensions', usage, '-in', request, '-out', cert];
+    openssl(['ca', '-batch', '-notext', ...what, ...validity]);
+    return { cert, key };
+  }
+
+  revoke(cert: string): void {
+    openssl(['ca', '-config', this.#config, '-revoke', cert]);
+  }
+
+  crl(): string {
+    const path = join(this.#dir, 'crl.pem');
+    openssl(['ca', '-config', this.#config, '-gencrl', '-crldays', '30', '-out', path]);
+    return path;
+  }
+}
+
+const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+
+function authorityConfig(dir: string): string {
+  return `
+[ca]
+default_ca = here
+[here]
+dir = ${dir}
+database = ${dir}/index.txt
+new_certs_dir = ${dir}
+serial = ${dir}/serial
+crlnumber = ${dir}/crlnumber
+certificate = ${dir}/ca.pem
+private_key = ${dir}/ca.key
+default_md = sha256
+default_days = 30
+policy = names
+[names]
+commonName = supplied
+[req]
+distinguished_name = names
+[authority]
+basicConstraints = critical, CA:true
+keyUsage = critical, keyCertSign, cRLSign
+subjectKeyIdentifier = hash
+[serverAuth]
+basicConstraints = CA:false
+extendedKeyUsage = serverAuth
+subjectAltName = DNS:localhost, IP:127.0.0.1, IP:::1
+[clientAuth]
+basicConstraints = CA:false
+extendedKeyUsage = clientAuth
+`;
+}
+
+function openssl(args: readonly string[]): void {
+  const run = spawnSync('openssl', args, { encoding: 'utf8', timeout: 30_000 });
+  if (run.status !== 0) throw new Error(`openssl ${args.join(' ')} failed:\n${run.stderr}`);
+}
