@@ -6,7 +6,7 @@
 import { Metadata, status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bytes, failureOf, hasRpc, RawClient } from '../helpers/grpc.js';
-import { isPending, needsRpc } from '../helpers/pending.js';
+import { isPending, needsRpc, promoteItself } from '../helpers/pending.js';
 import { useTarget } from '../helpers/server.js';
 import { targetMinor, targetTool } from '../helpers/target.js';
 import { describeWith } from '../helpers/tools.js';
@@ -55,7 +55,7 @@ describeWith([targetTool], 'errors', () => {
   describe('Lease, Cluster and Maintenance', () => check(otherCases, client));
   describe('Lock and Election', () => check(recipeCases, client));
   describe('Auth', () => {
-    needsRpc(client, ['etcdserverpb.Auth', 'UserList'], async () => {
+    needsRpc(client, ['etcdserverpb.Auth', 'UserAdd', { name: '' }], async () => {
       await client().unary('etcdserverpb.Auth', 'UserAdd', { name: 'u', password: 'p' });
       await client().unary('etcdserverpb.Auth', 'RoleAdd', { name: 'r' });
     });
@@ -74,7 +74,7 @@ describeWith([targetTool], 'errors', () => {
   });
 
   describe('members', () => {
-    needsRpc(client, ['etcdserverpb.Cluster', 'MemberPromote', { ID: 5 }]);
+    needsRpc(client, ['etcdserverpb.Cluster', 'MemberPromote', () => promoteItself(client())]);
 
     it('the only voter cannot be removed or promoted', async () => {
       const ID = (await client().status()).header?.member_id ?? '';
@@ -134,7 +134,7 @@ describeWith([targetTool], 'errors with auth on', () => {
   });
   needsRpc(
     () => client,
-    ['etcdserverpb.Auth', 'UserList'],
+    ['etcdserverpb.Auth', 'UserAdd', { name: '' }],
     async () => {
       await auth('UserAdd', { name: 'root', password: 'r' });
       expect(await failureOf(auth('AuthEnable'))).toEqual({
