@@ -287,7 +287,7 @@ const lineCharactersMax = 100;
 describe('size', () => {
   it(`of a file is at most ${fileLinesMax} lines`, () => {
     const wrong = everything
-      .filter(({ lines, path }) => lines.length > fileLinesMax && !path.startsWith('test/'))
+      .filter(({ lines, path }) => lines.length - 1 > fileLinesMax && !path.startsWith('test/'))
       .map(({ path, lines }) => `${path} has ${lines.length} lines: split it by concept`);
     expectNone(wrong);
   });

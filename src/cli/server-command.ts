@@ -188,7 +188,10 @@ async function finish(run: Run, node: RunningNode | undefined, end: End): Promis
       error: failure.isBug ? end.error : failure.message,
     });
     logger.flush();
-    return fail(failure, io);
+    const code = fail(failure, io);
+    // Its sockets would keep the process alive, for clients that nobody answers any more.
+    if (node !== undefined) io.exit(code);
+    return code;
   }
   logger.info('stopping', { signal: end.signal });
   if (node === undefined) {

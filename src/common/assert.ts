@@ -22,7 +22,9 @@ export function assertNever(value: never, what: string): never {
   throw new InvariantError(`${what}: unexpected ${JSON.stringify(value)}`);
 }
 
-/** Narrows away `undefined` for a value that must be there; throws {@link InvariantError} if not. */
+/**
+ * Narrows away `undefined` for a value that must be there; throws {@link InvariantError} if not.
+ */
 export function present<T>(value: T | undefined | null, what: string): T {
   if (value === undefined || value === null) throw new InvariantError(`${what} is missing`);
   return value;

@@ -17,5 +17,7 @@ export type MemberId = Brand<bigint, 'MemberId'>;
 /** Signed 64-bit lease id; 0n means "no lease". */
 export type LeaseId = Brand<bigint, 'LeaseId'>;
 
-/** The largest integer a `number` holds exactly; larger wire values saturate to it, see int64.ts. */
+/**
+ * The largest integer a `number` holds exactly; larger wire values saturate to it, see int64.ts.
+ */
 export const safeIntegerMax = Number.MAX_SAFE_INTEGER;

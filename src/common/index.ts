@@ -2,6 +2,7 @@
 export * from './assert.js';
 export * from './brands.js';
 export * from './bytes.js';
+export { crc32c } from './crc32c.js';
 export * from './errors.js';
 export * from './limits.js';
 export * from './ports.js';

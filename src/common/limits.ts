@@ -62,16 +62,24 @@ export const warmRecordsMax = 64;
 export const flushSyncMs = 1000;
 /** Bytes of one page when the whole store is read (restore, hash, catch-up). */
 export const scanPageBytes = 1024 * 1024;
-/** An expired lease whose revocation was proposed and is still there after this is proposed again. */
+/**
+ * An expired lease whose revocation was proposed and is still there after this is proposed again.
+ */
 export const leaseRevokeRetryMs = 3000;
-/** Leases that one scan looks at: renewed ones surface too, and 100k of them at once would stall. */
+/**
+ * Leases that one scan looks at: renewed ones surface too, and 100k of them at once would stall.
+ */
 export const leaseScanLooksMax = 16_384;
-/** After an election at most so many leases are let expire a second: etcd's 3/4 of what it revokes. */
+/**
+ * After an election at most so many leases are let expire a second: etcd's 3/4 of what it revokes.
+ */
 export const leaseExpiriesPerSecondMax = 750;
 /** Leases with more time left are checkpointed this often, and so many in one entry, as etcd. */
 export const leaseCheckpointIntervalMs = 5 * 60 * 1000;
 export const leaseCheckpointBatchMax = 1000;
-/** Requests of one keepalive stream that may wait for their answers; then it is not read further. */
+/**
+ * Requests of one keepalive stream that may wait for their answers; then it is not read further.
+ */
 export const leaseKeepAlivesInFlightMax = 1024;
 /** An orderly stop saves the key index from this size on; smaller ones are read back in no time. */
 export const checkpointKeysMinDefault = 10_000;

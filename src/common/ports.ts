@@ -138,7 +138,9 @@ export interface ByteStreamHandler {
   onClose(error: Error | undefined): void;
 }
 
-/** A connected, ordered, reliable stream of bytes: a TCP, TLS or unix socket, or a simulated one. */
+/**
+ * A connected, ordered, reliable stream of bytes: a TCP, TLS or unix socket, or a simulated one.
+ */
 export interface ByteStream {
   /** `address:port`, for people. */
   readonly remoteAddress: string;

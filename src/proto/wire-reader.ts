@@ -12,8 +12,13 @@ import { isUtf8 } from 'node:buffer';
 import type { KeyString } from '../common/index.js';
 import { ProtoError } from './messages.js';
 
-/** Messages and groups inside each other; Go allows 10000, etcd's txn budget far fewer than this. */
-export const nestingMax = 64;
+/**
+ * How deep messages may nest. A txn takes two levels (RequestOp and TxnRequest) and each level of
+ * txns at least one operation of the budget, so --max-txn-ops=128 allows 129 txns inside each
+ * other:
+ * 258 levels. Go's protobuf stops at 10,000.
+ */
+export const nestingMax = 300;
 
 const fieldNumberMax = 0x1fff_ffff;
 const ids = new DataView(new ArrayBuffer(8));

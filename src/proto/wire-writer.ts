@@ -225,7 +225,9 @@ export class WireWriter {
     this.chunkEnd = size;
   }
 
-  /** Makes a piece of what is in the chunk. The shared scratch is copied, a chunk of our own not. */
+  /**
+   * Makes a piece of what is in the chunk. The shared scratch is copied, a chunk of our own not.
+   */
   private cut(): void {
     const { pos, chunkEnd } = this;
     if (pos === chunkEnd) return;

@@ -35,7 +35,9 @@ export class Progress {
   pendingSnapshot: LogIndex = 0;
   /** Probe: the one message is out; a response or a heartbeat's answer lets the next one go. */
   probeSent = false;
-  /** It answered a heartbeat but lacks entries: send at least an empty message, to notice a loss. */
+  /**
+   * It answered a heartbeat but lacks entries: send at least an empty message, to notice a loss.
+   */
   checkDue = false;
   /** The largest commit index that was sent to it. */
   commitSent: LogIndex = 0;

@@ -39,7 +39,9 @@ export interface Entry {
   readonly data: Uint8Array;
 }
 
-/** Must be durable before anything that depends on it is sent (paper figure 2, "persistent state"). */
+/**
+ * Must be durable before anything that depends on it is sent (paper figure 2, "persistent state").
+ */
 export interface HardState {
   readonly term: Term;
   /** 0n: none. */
@@ -112,7 +114,9 @@ interface CommitNews {
   readonly commit: LogIndex;
   readonly commitTerm: Term;
 }
-/** Asserts leadership; `readSequence` confirms reads (thesis 6.4), 0 if there is none to confirm. */
+/**
+ * Asserts leadership; `readSequence` confirms reads (thesis 6.4), 0 if there is none to confirm.
+ */
 export interface Heartbeat extends Envelope {
   readonly type: 'Heartbeat';
   readonly commit: LogIndex;

@@ -1,6 +1,6 @@
 /**
- * Step 9 of the data path for KV requests: synchronous, deterministic, memory only. Whatever decides
- * the outcome is read from replicated state, so that every member decides alike.
+ * Step 9 of the data path for KV requests: synchronous, deterministic, memory only. Whatever
+ * decides the outcome is read from replicated state, so that every member decides alike.
  */
 
 import { EtcdError, type KeyString, type LeaseId } from '../common/index.js';
@@ -41,11 +41,11 @@ export function pointQuery(key: KeyString): RangeQuery {
 
 /** Throws EtcdError if the put can't be done; changes nothing then. */
 export function checkPutState(target: KvTarget, txn: MvccWriteTxn, request: PutRequest): void {
-  if (request.ignoreValue || request.ignoreLease) {
-    if (txn.state(request.key) === undefined) throw new EtcdError('KEY_NOT_FOUND');
-  }
   if (request.lease !== 0n && !target.leases.has(request.lease)) {
     throw new EtcdError('LEASE_NOT_FOUND');
+  }
+  if (request.ignoreValue || request.ignoreLease) {
+    if (txn.state(request.key) === undefined) throw new EtcdError('KEY_NOT_FOUND');
   }
 }
 

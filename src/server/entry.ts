@@ -1,8 +1,8 @@
 /**
  * What a Raft log entry of type 'normal' carries: twelve bytes of ours, then the client's request
  * exactly as it came. `origin` and `sequence` lead the member that proposed it back to the waiting
- * call; `origin` is drawn anew at each start, so a replayed entry finds nobody waiting. They are not
- * a deduplication key.
+ * call; `origin` is drawn anew at each start, so a replayed entry finds nobody waiting. They are
+ * not a deduplication key.
  *
  *     byte 0       format, 1
  *     byte 1       kind, see EntryKind

@@ -1,7 +1,7 @@
 /**
- * A set of keys given as half-open intervals, kept as a sorted list of disjoint intervals. Small and
- * short-lived: it serves the duplicate-key check of one transaction, where a quadratic comparison of
- * puts with deletes would let one request of legal size hold the event loop.
+ * A set of keys given as half-open intervals, kept as a sorted list of disjoint intervals. Small
+ * and short-lived: it serves the duplicate-key check of one transaction, where a quadratic
+ * comparison of puts with deletes would let one request of legal size hold the event loop.
  */
 
 import type { KeyString } from '../common/index.js';

@@ -1,8 +1,8 @@
 /**
  * Lets go of the log behind the state machine: when enough entries have been applied since the last
  * time, everything is written to the KvStore with an fsync, the log notes that point, and segments
- * before it are deleted. In this order: the log is what a crash replays, so it may only lose what the
- * KvStore is sure to have (reliability.md section 0, decision 2).
+ * before it are deleted. In this order: the log is what a crash replays, so it may only lose what
+ * the KvStore is sure to have (reliability.md section 0, decision 2).
  */
 
 import type { Clock, Logger, LogIndex } from '../common/index.js';

@@ -3,7 +3,9 @@
  * value; these are read out only when somebody scrapes.
  */
 
-/** Upper bounds `start, start * factor, ...`, `count` of them, as Prometheus' exponential buckets. */
+/**
+ * Upper bounds `start, start * factor, ...`, `count` of them, as Prometheus' exponential buckets.
+ */
 export function exponentialBuckets(start: number, factor: number, count: number): number[] {
   // Rounded so that 0.001 * 2 ** n prints as people write it.
   return Array.from({ length: count }, (_, i) => Number((start * factor ** i).toPrecision(12)));

@@ -20,7 +20,9 @@ export interface MetricsTextOptions {
   /** --metrics=extensive: also grpc_server_handling_seconds. */
   readonly extensive: boolean;
   readonly versions: { readonly kvorum: string; readonly etcd: string; readonly node: string };
-  /** process_* and nodejs_*, which are those of the whole process; off when several nodes share it. */
+  /**
+   * process_* and nodejs_*, which are those of the whole process; off when several nodes share it.
+   */
   readonly process: boolean;
   readonly loopLag: (() => LoopLag) | undefined;
 }

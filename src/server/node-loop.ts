@@ -111,9 +111,9 @@ export class NodeLoop {
   }
 
   /**
-   * Puts an entry (from `newEntry`) into the log; `respond` is called once, when it was applied here
-   * or when it is known that it can't be, or when nobody knows within the request timeout. With
-   * `onlyInTerm` the entry is refused unless this member still leads in that term.
+   * Puts an entry (from `newEntry`) into the log; `respond` is called once, when it was applied
+   * here or when it is known that it can't be, or when nobody knows within the request timeout.
+   * With `onlyInTerm` the entry is refused unless this member still leads in that term.
    */
   propose<Request, Result, Context>(
     data: Buffer,

@@ -1,6 +1,6 @@
 /**
- * One member: its storage, its Raft, and the state machines that entries change, joined by the loop.
- * No sockets here; server.ts puts those around it.
+ * One member: its storage, its Raft, and the state machines that entries change, joined by the
+ * loop. No sockets here; server.ts puts those around it.
  */
 
 import {
@@ -103,12 +103,18 @@ export async function openNode(
   config: ServerConfig,
   ports: NodePorts,
   metrics: Metrics,
-  onFatal: (error: unknown) => void,
+  reportFatal: (error: unknown) => void,
 ): Promise<Node> {
   const { clock, random, logger } = ports;
   await checkFounding(config, ports.disk);
   const identity = foundingIdentity(config.initialCluster, config.initialClusterToken);
   const self = identity.members.find(({ name }) => name === config.name);
+  let stopLoop = (): void => {};
+  // Nothing may be acknowledged after a failed write, not even by the half that still works.
+  const onFatal = (error: unknown): void => {
+    stopLoop();
+    reportFatal(error);
+  };
   const storage = await openStorage({
     ...ports,
     dataDir: config.dataDir,
@@ -219,6 +225,7 @@ export async function openNode(
     },
     overloaded: () => store.unflushedBytes > unflushedBytesMax,
   });
+  stopLoop = () => loop.stop();
   function proposeOwn(
     kind: EntryKind,
     body: Uint8Array,

@@ -53,7 +53,8 @@ export interface OpenedStorage {
 }
 
 /**
- * Rejects with StorageError if the directory is in use or can't be trusted; nothing stays open then.
+ * Rejects with StorageError if the directory is in use or can't be trusted; nothing stays open
+ * then.
  */
 export async function openStorage(options: OpenStorageOptions): Promise<OpenedStorage> {
   const { disk, dataDir } = options;
@@ -146,7 +147,7 @@ async function found(
     throw new StorageError('the log is empty, but the data beside it is not', {
       path: walDir,
       remedy:
-        'The log was lost: restore it, or remove the member and add it again with an empty directory.',
+        'The log was lost: restore it, or remove the member and add it anew with an empty directory.',
     });
   }
   if (store.applied.index < snapshot.index) {

@@ -1,6 +1,6 @@
 /**
- * The Auth service before there are users: everything that only asks is answered as etcd answers on a
- * store without users and roles; what would make one is not there yet (UNIMPLEMENTED by the
+ * The Auth service before there are users: everything that only asks is answered as etcd answers on
+ * a store without users and roles; what would make one is not there yet (UNIMPLEMENTED by the
  * transport), so authentication can't be switched on.
  */
 

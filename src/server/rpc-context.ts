@@ -1,6 +1,6 @@
 /**
- * What every rpc handler needs of the node, and the ways a call can end. Handlers are functions with
- * a context, not methods with closures: one put makes no closure at all.
+ * What every rpc handler needs of the node, and the ways a call can end. Handlers are functions
+ * with a context, not methods with closures: one put makes no closure at all.
  */
 
 import { type ErrorReason, EtcdError, GrpcCode, type Logger } from '../common/index.js';

@@ -53,10 +53,9 @@ class WatchSession {
     if (this.#releaseGate === undefined) return;
     this.#stream = this.#options.hub.open(call);
     call.onCancel = () => this.#finish();
-    call.onEnd = () => {
-      this.#finish();
-      call.end();
-    };
+    // A client that half-closes asks for nothing more, but goes on listening: as etcd, the stream
+    // stays until the client cancels it.
+    call.onEnd = undefined;
     call.onDrain = () => this.#drained();
     call.onMessage = (message) => this.#receive(message);
   }

@@ -1,7 +1,7 @@
 /**
- * The store as a bbolt file in etcd's schema (etcd server/storage/schema, facts only), so that etcd's
- * own tools look into a snapshot and restore it: `etcdctl snapshot status`, `etcdutl snapshot
- * restore`.
+ * The store as a bbolt file in etcd's schema (etcd server/storage/schema, facts only), so that
+ * etcd's own tools look into a snapshot and restore it: `etcdctl snapshot status`, `etcdutl
+ * snapshot restore`.
  */
 
 import type { Disk } from '../common/index.js';

@@ -1,6 +1,6 @@
 /**
- * The versions that clients read features from (contract sections 9 and 12): this server behaves like
- * that etcd. kvorum's own version is told elsewhere (--version, the start-up lines, a metric).
+ * The versions that clients read features from (contract sections 9 and 12): this server behaves
+ * like that etcd. kvorum's own version is told elsewhere (--version, the start-up lines, a metric).
  */
 
 /** Status.version and /version: a released etcd, without any suffix. */

@@ -27,6 +27,7 @@ import { WatcherIndex } from './watch-index.js';
 import { WatchStream } from './watch-stream.js';
 import {
   EventSlot,
+  isSynced,
   type WatchCounters,
   type Watcher,
   type WatchHubOptions,
@@ -335,9 +336,4 @@ export class WatchHub {
       }
     }
   }
-}
-
-/** A function, for the compiler believes of a check in place that calls leave it true. */
-export function isSynced(watcher: Watcher): boolean {
-  return watcher.state === 'synced';
 }

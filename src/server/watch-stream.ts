@@ -13,8 +13,14 @@ import {
   WatchFilter,
   type WatchResponseFields,
 } from '../proto/index.js';
-import { isSynced, type WatchHub } from './watch-hub.js';
-import { type EventSlot, Watcher, type WatcherSpec, type WatchSink } from './watch-types.js';
+import type { WatchHub } from './watch-hub.js';
+import {
+  type EventSlot,
+  isSynced,
+  Watcher,
+  type WatcherSpec,
+  type WatchSink,
+} from './watch-types.js';
 
 /** The watch id of replies that concern no watcher: refusals and manual progress. */
 export const noWatchId = -1;

@@ -181,3 +181,8 @@ export class EventSlot {
     return this.#plain;
   }
 }
+
+/** A function, for the compiler believes of a check in place that calls leave it true. */
+export function isSynced(watcher: Watcher): boolean {
+  return watcher.state === 'synced';
+}

@@ -1,11 +1,11 @@
 /**
  * Writes a bbolt database file, front to back, from sorted entries: the form in which etcd keeps
- * its store and sends snapshots. Whoever takes a snapshot of kvorum can look into it with etcd's own
- * tools and restore it into etcd.
+ * its store and sends snapshots. Whoever takes a snapshot of kvorum can look into it with etcd's
+ * own tools and restore it into etcd.
  *
  * Only what a reader needs: leaf pages as the entries come, branch pages above them, an empty
- * freelist, two meta pages. All integers are little endian. Layout facts: go.etcd.io/bbolt, page.go,
- * meta.go, bucket.go.
+ * freelist, two meta pages. All integers are little endian. Layout facts: go.etcd.io/bbolt,
+ * page.go, meta.go, bucket.go.
  */
 
 import { assert } from '../common/index.js';

@@ -10,8 +10,8 @@
  *  - a tombstone exactly at the compact revision never counts.
  */
 
-import { crc32c } from '../common/crc32c.js';
 import {
+  crc32c,
   EtcdError,
   type KeyString,
   type KvView,

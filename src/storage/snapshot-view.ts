@@ -1,6 +1,6 @@
 /**
- * A consistent copy of everything stored, for Snapshot and backups: taken from a view of the KvStore,
- * so that writes and compactions go on meanwhile.
+ * A consistent copy of everything stored, for Snapshot and backups: taken from a view of the
+ * KvStore, so that writes and compactions go on meanwhile.
  */
 
 import type { KvView, Revision } from '../common/index.js';

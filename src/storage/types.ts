@@ -70,7 +70,9 @@ export interface RangeQuery {
   readonly maxCreateRevision: number;
 }
 
-/** What a range found. `kvs` are encoded mvccpb.KeyValue messages; borrowed, must not be changed. */
+/**
+ * What a range found. `kvs` are encoded mvccpb.KeyValue messages; borrowed, must not be changed.
+ */
 export interface RangeResult {
   readonly kvs: readonly Uint8Array[];
   readonly more: boolean;
@@ -193,7 +195,9 @@ export interface MvccStore {
 
   /** True if `record(key)` of every key would answer from memory now. */
   isWarm(keys: readonly KeyString[]): boolean;
-  /** Brings the current records of the keys into memory and keeps them there until the next commit. */
+  /**
+   * Brings the current records of the keys into memory and keeps them there until the next commit.
+   */
   warm(keys: readonly KeyString[]): Promise<void>;
 
   /**
@@ -214,7 +218,9 @@ export interface MvccStore {
   /** Events with revision >= `from`, at most so many revisions and bytes, oldest first. */
   history(from: Revision, revisionsMax: number, bytesMax: number): Promise<EventPage>;
 
-  /** Marks `revision` as compacted (throws the EtcdErrors of Compact); part of the entry's batch. */
+  /**
+   * Marks `revision` as compacted (throws the EtcdErrors of Compact); part of the entry's batch.
+   */
   scheduleCompaction(index: LogIndex, term: Term, revision: Revision): void;
   /** Resolves when everything scheduled so far has been removed and written. */
   compactionDone(): Promise<void>;

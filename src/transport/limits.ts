@@ -47,7 +47,7 @@ export const streamIdMax = 0x7fff_ffff;
 export const copyBytesMax = 2_048;
 /** Socket backlog above which queued DATA waits for the socket. */
 export const socketBacklogHighWaterBytes = 1024 * 1024;
-const readPauseBacklogBytes = 8 * 1024 * 1024;
+export const readPauseBacklogBytes = 8 * 1024 * 1024;
 /** Replies above this are not compressed even for a client that asked: it would stall the loop. */
 export const compressBytesMax = 1024 * 1024;
 /** Body of a plain HTTP request over HTTP/2; the gateway's JSON is base64, so 4/3 and some. */

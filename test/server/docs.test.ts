@@ -57,7 +57,10 @@ describe('docs/limits.md', () => {
       ...commonLimits,
       ...transportLimitsDefault,
       ...transportConstants,
-    }).map(([name, value]) => `${name} = ${value}`);
+    })
+      // What is derived from other limits has no row of its own.
+      .filter(([, value]) => typeof value !== 'function')
+      .map(([name, value]) => `${name} = ${value}`);
     const hint = 'each limit has a row in docs/limits.md: name, value, why, what happens then';
     expect(documented.toSorted(), hint).toEqual(actual.toSorted());
   });
