@@ -156,8 +156,8 @@ export class SimKvDisk {
     return this.#directory(dir).written;
   }
 
-  /** Every later write in `dir` fails. */
-  failWrites(dir: string, error: Error): void {
+  /** Every later write in `dir` fails; undefined: no more. */
+  failWrites(dir: string, error: Error | undefined): void {
     this.#directory(dir).failure = error;
   }
 
