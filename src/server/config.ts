@@ -167,10 +167,12 @@ type Urls = Pick<
 
 function buildUrls(flags: Flags): Urls {
   if (flags.isSet('listen-client-urls') && !flags.isSet('advertise-client-urls')) {
-    const example = flags.list('listen-client-urls')[0] ?? 'http://localhost:2379';
+    const typed = flags.list('listen-client-urls')[0] ?? '';
+    // Only what can be pasted is worth showing; anything else could even garble the terminal.
+    const example = /^[!-~]{1,100}$/.test(typed) ? typed : 'http://localhost:2379';
     throw new UsageError(
       '--advertise-client-urls is required when --listen-client-urls is set explicitly ' +
-        `(for clients on this machine: --advertise-client-urls=${example.slice(0, 100)})`,
+        `(for clients on this machine: --advertise-client-urls=${example})`,
     );
   }
   const listen = (flag: string, required: boolean) => {

@@ -54,6 +54,11 @@ describe('what must fit together', () => {
     );
   });
 
+  it('never echoes what could garble a terminal', () => {
+    const hostile = () => defaultConfig('--listen-client-urls', '\u202e');
+    expect(hostile).toThrow(/advertise-client-urls=http:\/\/localhost:2379/);
+  });
+
   it('election timeout and heartbeat', () => {
     expect(messageOf(() => defaultConfig('--election-timeout=499'))).toBe(
       '--election-timeout[499ms] should be at least as 5 times as --heartbeat-interval[100ms]',
