@@ -255,6 +255,8 @@ export async function openNode(
     metrics,
     proposeOwn,
     spaceFor(costBytes) {
+      // As at apply, where CORRUPT comes first.
+      if (alarms.corrupt) return 'CORRUPT';
       if (alarms.noSpace) return 'NO_SPACE';
       if (store.sizeBytes + costBytes < config.quotaBytes) return undefined;
       raiseNoSpace();
