@@ -17,7 +17,7 @@ import {
   type Timer,
 } from '../common/index.js';
 import { type MvccState, turn } from './mvcc-state.js';
-import { encodeMark, markKey, metaKey, type StoreMark, seal } from './schema.js';
+import { encodeMark, markKey, metaKey, metaSumOf, type StoreMark, seal } from './schema.js';
 import type { AppliedMark } from './types.js';
 
 interface FlushUnit {
@@ -30,6 +30,7 @@ interface FlushUnit {
   readonly compactRevision: Revision;
   readonly sizeBytes: number;
   readonly records: number;
+  readonly metaSum: number;
   readonly pendingBytes: number;
 }
 
@@ -71,6 +72,7 @@ export class Flusher {
   private openDirty = false;
   private openSizeBytes = 0;
   private openRecords = 0;
+  private openMetaSum = 0;
   private pending = 0;
   private lastSyncMs: number;
   private timer: Timer | undefined;
@@ -99,7 +101,9 @@ export class Flusher {
     this.pending += bytes;
   }
 
-  addMeta(name: string, value: Uint8Array | undefined): void {
+  /** A meta record changes from `old`; undefined: there is none. */
+  addMeta(name: string, value: Uint8Array | undefined, old: Uint8Array | undefined): void {
+    this.openMetaSum += metaSumOf(name, value) - metaSumOf(name, old);
     this.openMeta ??= new Map();
     this.openMeta.set(name, value);
     const bytes = name.length + (value?.length ?? 0);
@@ -217,6 +221,7 @@ export class Flusher {
       compactRevision: state.compactRevision,
       sizeBytes: this.openSizeBytes,
       records: this.openRecords,
+      metaSum: this.openMetaSum,
       pendingBytes: this.openBytes,
     });
     this.openStart = state.ring.end;
@@ -225,6 +230,7 @@ export class Flusher {
     this.openDirty = false;
     this.openSizeBytes = 0;
     this.openRecords = 0;
+    this.openMetaSum = 0;
   }
 
   private async writeUnit(unit: FlushUnit): Promise<void> {
@@ -246,6 +252,7 @@ export class Flusher {
       removedRevision: this.stored.removedRevision,
       sizeBytes: this.stored.sizeBytes + unit.sizeBytes,
       records: this.stored.records + unit.records,
+      metaSum: (this.stored.metaSum + unit.metaSum) >>> 0,
     };
     changes.push({ key: markKey, value: encodeMark(mark) });
     const sync = clock.nowMs() - this.lastSyncMs >= flushSyncMs || this.waiters.some((w) => w.sync);

@@ -127,10 +127,11 @@ export class WriteTxn implements MvccWriteTxn {
 
   setMeta(name: string, value: Uint8Array | undefined): void {
     assert(this.open, 'a transaction is not changed after its commit');
+    const { meta } = this.store;
     const copy = value === undefined ? undefined : Buffer.from(value);
-    if (copy === undefined) this.store.meta.delete(name);
-    else this.store.meta.set(name, copy);
-    this.flusher.addMeta(name, copy);
+    this.flusher.addMeta(name, copy, meta.get(name));
+    if (copy === undefined) meta.delete(name);
+    else meta.set(name, copy);
   }
 
   commit(): MvccCommit {

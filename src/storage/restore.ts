@@ -23,6 +23,7 @@ import {
   metaEnd,
   metaName,
   metaStart,
+  metaSumOf,
   recordOverheadBytes,
   recordsEnd,
   recordsStart,
@@ -41,6 +42,7 @@ const emptyMark: StoreMark = {
   removedRevision: -1,
   sizeBytes: 0,
   records: 0,
+  metaSum: 0,
 };
 
 /** Fills `state` from the KvStore; returns the mark found there. StorageError if it is damaged. */
@@ -58,7 +60,7 @@ export async function restore(state: MvccState): Promise<StoreMark> {
   const mark = sealedMark === undefined ? emptyMark : decodeMark(sealedMark, path);
   const view = kv.view();
   try {
-    await restoreMeta(state, view);
+    await restoreMeta(state, view, mark);
     await new IndexBuilder(state, mark).run(view);
   } finally {
     await view.close();
@@ -83,17 +85,27 @@ async function createStore(state: MvccState, mark: Buffer | undefined): Promise<
   await state.kv.write([{ key: formatKey, value }], { sync: true });
 }
 
-async function restoreMeta(state: MvccState, view: KvView): Promise<void> {
+async function restoreMeta(state: MvccState, view: KvView, mark: StoreMark): Promise<void> {
   let gte = metaStart;
+  let sum = 0;
   for (;;) {
     const range = { gte, lt: metaEnd, countMax: mvccSliceKeysMax, bytesMax: scanPageBytes };
     const page = await view.scan(range);
     for (const [key, sealed] of page) {
-      state.meta.set(metaName(key), Buffer.from(unsealOrThrow(key, sealed, state.path)));
+      const name = metaName(key);
+      const value = Buffer.from(unsealOrThrow(key, sealed, state.path));
+      state.meta.set(name, value);
+      sum = (sum + metaSumOf(name, value)) >>> 0;
     }
     const last = page[page.length - 1];
-    if (last === undefined) return;
+    if (last === undefined) break;
     gte = Buffer.concat([last[0], Buffer.from([0])]);
+  }
+  if (sum !== mark.metaSum) {
+    throw damage(
+      `The ${state.meta.size} meta records (leases, alarms, members) are not those written last`,
+      state.path,
+    );
   }
 }
 

@@ -155,6 +155,14 @@ export interface StoreMark {
   /** Of all stored records: `sizeBytes`, and their number. */
   readonly sizeBytes: number;
   readonly records: number;
+  /** Sum of {@link metaSumOf} of all meta records: one that is gone, or stale, shows. */
+  readonly metaSum: number;
+}
+
+/** What a meta record adds to the sum in the mark; 0 for none. Sums are modulo 2^32. */
+export function metaSumOf(name: string, value: Uint8Array | undefined): number {
+  // Odd, or a record with checksum 0 could go unnoticed.
+  return value === undefined ? 0 : (crc32(value, crc32(metaKey(name))) | 1) >>> 0;
 }
 
 /** A stored JSON mark. Ids are hexadecimal, as JSON has no 64-bit integers. */

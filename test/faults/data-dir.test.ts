@@ -21,7 +21,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SimRandom } from '../../src/common/sim/index.js';
 import { nodeDisk } from '../../src/server/index.js';
-import { inspectWal } from '../../src/storage/index.js';
+import { inspectWal, openLevelStore } from '../../src/storage/index.js';
+import { exec } from '../helpers/exec.js';
+import { freePort } from '../helpers/server.js';
+import { kvorumBin } from '../helpers/tools.js';
 import { fingerprint, refusalOf, startRealNode, writeSome } from './real-node.js';
 
 const samples = Number(process.env.KVORUM_FAULT_SAMPLES ?? 12);
@@ -35,8 +38,8 @@ interface Original {
   readonly expected: string;
 }
 
-/** What came of a start on a damaged copy. */
-type Verdict = 'same' | 'refused';
+/** What came of a start on a damaged copy; `told`: it started, and reading all was an error. */
+type Verdict = 'same' | 'refused' | 'told';
 
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
@@ -89,9 +92,10 @@ async function tryStart(original: Original, dir: string, what: string) {
   const found = await fingerprint(node).catch((error: unknown) => String(error));
   expect(node.fatal, what).toEqual([]);
   await node.node.stop();
-  expect(found === original.expected, `${what}: not the same data\n${found.slice(0, 300)}`).toBe(
-    true,
-  );
+  // An index inside a table may be damaged where only a look-up of that key comes by.
+  if (/internal error, see the log/.test(found)) return { verdict: 'told' as const, line: '' };
+  const isSame = found === original.expected;
+  expect(isSame, `${what}: not the same data\n${found.slice(0, 300)}`).toBe(true);
   return { verdict: 'same' as const, line: '' };
 }
 
@@ -206,3 +210,62 @@ for (const how of ['stopped', 'killed'] as const) {
     });
   });
 }
+
+describe('a record that LevelDB lost without a word', () => {
+  it('is missed, whatever kind it is of', async () => {
+    const original = await build('lost', 1, 'stopped');
+    const kv = await openLevelStore(join(original.dir, 'member/kv'));
+    const range = { gte: Buffer.from('a'), lt: Buffer.from('z'), countMax: 9999, bytesMax: 1e9 };
+    const keys = (await kv.scan(range)).map(([key]) => key);
+    await kv.close();
+    const starts = ['malarm', 'mlease', 'mmember', 'f', 'k', 'm'];
+    for (const start of starts) {
+      const key = keys.find((each) => each.toString('latin1').startsWith(start));
+      if (key === undefined) continue;
+      const dir = join(root, `lost-${start}`);
+      cpSync(original.dir, dir, { recursive: true });
+      const damaged = await openLevelStore(join(dir, 'member/kv'));
+      await damaged.write([{ key }], { sync: true });
+      await damaged.close();
+      const { verdict } = await tryStart(original, dir, key.toString('latin1'));
+      expect([start, verdict]).toEqual([start, 'refused']);
+    }
+    expect(keys.some((key) => key.toString().startsWith('mlease'))).toBe(true);
+  });
+});
+
+describe('the program on a damaged directory', () => {
+  it('ends with status 1 and one line that names the place and a remedy', {
+    timeout: 120_000,
+  }, async () => {
+    const original = await build('program', 2, 'killed');
+    const cases: ReadonlyArray<readonly [string, (dir: string) => void, RegExp]> = [
+      [
+        'a flipped bit in the log',
+        (dir) => flip(join(dir, filesOf(original, 'wal', /wal$/)[0] ?? ''), 2000, 3),
+        /\.wal.*\d+/,
+      ],
+      ['no CURRENT', (dir) => rmSync(join(dir, 'member/kv/CURRENT')), /CURRENT/],
+      ['an empty log', (dir) => rmSync(join(dir, 'member/wal'), { recursive: true }), /wal/],
+      [
+        'an empty table',
+        (dir) => truncateSync(join(dir, filesOf(original, 'kv', /ldb$/)[0] ?? ''), 0),
+        /kv/,
+      ],
+    ];
+    for (const [what, damage, place] of cases) {
+      const dir = join(root, 'program-damaged');
+      cpSync(original.dir, dir, { recursive: true });
+      damage(dir);
+      const url = `http://127.0.0.1:${await freePort()}`;
+      const urls = ['--listen-client-urls', url, '--advertise-client-urls', url];
+      const { code, stderr } = await exec(kvorumBin, ['--data-dir', dir, ...urls]);
+      const lines = stderr.split('\n').filter((line) => line !== '' && !line.startsWith('{'));
+      expect([what, code, lines.length]).toEqual([what, 1, 1]);
+      expect(lines[0]).toMatch(place);
+      expect(lines[0]).toMatch(/^kvorum: .*\. \S.*\.$/);
+      expect(stderr).not.toMatch(/\n\s+at /);
+      rmSync(dir, { recursive: true });
+    }
+  });
+});
