@@ -20,6 +20,16 @@ export interface LeaseBook {
 export interface KvTarget {
   readonly store: MvccStore;
   readonly leases: LeaseBook;
+  readonly counts: KvCounts;
+}
+
+/** Changes made since the start, nested ones too, for the metrics. */
+export interface KvCounts {
+  putTotal: number;
+  /** Of keys and values. */
+  putBytesTotal: number;
+  deleteTotal: number;
+  rangeTotal: number;
 }
 
 /** The query for one key, all of it: what prev_kv and the get of a lock need. */
@@ -66,6 +76,9 @@ export function applyPut(
   const lease = request.ignoreLease ? oldLease : request.lease;
   let value: Uint8Array = request.value;
   if (request.ignoreValue) value = txn.value(key) ?? value;
+  const { counts } = target;
+  counts.putTotal++;
+  counts.putBytesTotal += key.length + value.length;
   if (lease !== oldLease) target.leases.attach(key, lease);
   txn.put(key, value, lease);
   return { type: 'put', revision, previous };
@@ -83,6 +96,7 @@ export function applyDeleteRange(
   if (request.prevKv && wantAnswer) {
     previous = { query: { ...pointQuery(key), rangeEnd }, at: txn.readPoint(), result: undefined };
   }
+  target.counts.deleteTotal++;
   const deleted = txn.deleteRange(key, rangeEnd);
   return { type: 'deleteRange', revision: revisionNow(target, txn), deleted, previous };
 }
@@ -159,6 +173,7 @@ function runPath(
         responses.push(runPath(target, txn, path.nested[nested++] as TxnPath, wantAnswer));
         break;
       case 'range':
+        target.counts.rangeTotal++;
         if (wantAnswer) responses.push(rangeInTxn(target, txn, op.request));
         break;
       case 'none':

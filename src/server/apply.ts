@@ -4,7 +4,7 @@
  * values, ignore_value) first waits for that value; nothing else is applied meanwhile.
  */
 
-import { assert, EtcdError, type KeyString } from '../common/index.js';
+import { assert, type Clock, EtcdError, type KeyString, type Logger } from '../common/index.js';
 import {
   AlarmAction,
   alarmRequest,
@@ -28,6 +28,7 @@ import { decodeConfigChange, type Entry, type Raft } from '../raft/index.js';
 import type { MvccStore, MvccWriteTxn } from '../storage/index.js';
 import type { Alarm, Alarms } from './alarms.js';
 import { applyDeleteRange, applyPut, applyTxn, checkPutState, type KvTarget } from './apply-kv.js';
+import { ApplyMeter } from './apply-meter.js';
 import { EntryKind, entryBody, entryKind, entryOrigin, entrySequence } from './entry.js';
 import type { Lessor } from './lessor.js';
 import { decodeAttributes, type MemberAttributes, type Membership } from './membership.js';
@@ -47,6 +48,10 @@ export interface ApplierOptions {
   readonly membership: Membership;
   readonly proposals: Proposals;
   readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Entries that take longer are logged (--warning-apply-duration). */
+  readonly slowApplyMs: number;
   readonly quotaBytes: number;
   /** An applied write went over the quota: this member should raise the alarm. */
   readonly onQuotaExceeded: () => void;
@@ -68,10 +73,12 @@ export interface CompactionResult {
 export class Applier implements EntryApplier {
   readonly #o: ApplierOptions;
   readonly #target: KvTarget;
+  readonly #meter: ApplyMeter;
 
   constructor(options: ApplierOptions) {
     this.#o = options;
-    this.#target = { store: options.store, leases: options.lessor };
+    this.#target = { store: options.store, leases: options.lessor, counts: options.metrics };
+    this.#meter = new ApplyMeter(options);
   }
 
   apply(entry: Entry): Promise<void> | undefined {
@@ -79,15 +86,20 @@ export class Applier implements EntryApplier {
       this.#applyRaftEntry(entry);
       return undefined;
     }
+    const startMs = this.#o.clock.nowMs();
     const kind = entryKind(entry.data, entry.index);
     const { proposals, store } = this.#o;
     const pending = proposals.take(entryOrigin(entry.data), entrySequence(entry.data));
     const request = pending === undefined ? decodeBody(kind, entry.data) : pending.request;
     const cold = this.#coldKeys(kind, request);
     if (cold !== undefined) {
-      return store.warm(cold).then(() => this.#applyNormal(entry, kind, request, pending));
+      return store.warm(cold).then(() => {
+        this.#applyNormal(entry, kind, request, pending);
+        this.#meter.applied(kind, entry.index, startMs);
+      });
     }
     this.#applyNormal(entry, kind, request, pending);
+    this.#meter.applied(kind, entry.index, startMs);
     return undefined;
   }
 
@@ -145,6 +157,7 @@ export class Applier implements EntryApplier {
       // Everything that can fail is checked before anything is written.
       assert(!txn.changed, 'a failed entry must not have changed anything');
       error = thrown;
+      this.#meter.failed = true;
     }
     const overQuota = cost > 0 && this.#o.store.sizeBytes + cost >= this.#o.quotaBytes;
     this.#commit(txn);
@@ -181,11 +194,9 @@ export class Applier implements EntryApplier {
       case EntryKind.put: {
         const put = request as PutRequest;
         checkPutState(target, txn, put);
-        metrics.putTotal++;
         return applyPut(target, txn, put, wantAnswer);
       }
       case EntryKind.deleteRange:
-        metrics.deleteTotal++;
         return applyDeleteRange(target, txn, request as DeleteRangeRequest, wantAnswer);
       case EntryKind.txn:
         metrics.txnTotal++;
@@ -193,6 +204,7 @@ export class Applier implements EntryApplier {
       case EntryKind.leaseGrant: {
         const grant = request as LeaseGrantRequest;
         const ttlSeconds = lessor.applyGrant(txn, grant.id, grant.ttlSeconds);
+        metrics.leaseTtlSeconds.observe(ttlSeconds);
         return { id: grant.id, ttlSeconds } satisfies LeaseGrantResult;
       }
       case EntryKind.leaseRevoke: {
@@ -225,6 +237,7 @@ export class Applier implements EntryApplier {
     try {
       if (alarms.corrupt) throw new EtcdError('CORRUPT');
       store.scheduleCompaction(entry.index, entry.term, request.revision);
+      this.#watchCompaction(request.revision);
     } catch (thrown) {
       if (!(thrown instanceof EtcdError)) throw thrown;
       error = thrown;
@@ -232,6 +245,21 @@ export class Applier implements EntryApplier {
     }
     const result: CompactionResult = { done: () => store.compactionDone() };
     pending?.finish(error, error === undefined ? result : undefined);
+  }
+
+  /** Old revisions leave in the background, after the entry. */
+  #watchCompaction(revision: number): void {
+    const { clock, logger, metrics, store } = this.#o;
+    const startMs = clock.nowMs();
+    store.compactionDone().then(
+      () => {
+        const tookMs = Math.round(clock.nowMs() - startMs);
+        metrics.compactionTotalMs.observe(tookMs);
+        metrics.lastCompactionUnixSeconds = Math.floor(clock.wallMs() / 1000);
+        logger.info('finished scheduled compaction', { compactRevision: revision, tookMs });
+      },
+      () => {}, // whoever stopped it says so
+    );
   }
 }
 

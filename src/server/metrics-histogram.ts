@@ -76,19 +76,20 @@ export class CounterFamily {
 
   /** Adds one to the counter with these label values; beyond the bound, to one called 'other'. */
   inc(...values: readonly string[]): void {
+    this.of(...values).value += 1;
+  }
+
+  /** That counter, to keep where it is hot. */
+  of(...values: readonly string[]): { value: number } {
     const key = values.join('\n');
-    const row = this.#rows.get(key);
-    if (row !== undefined) {
-      row.value += 1;
-      return;
-    }
+    const known = this.#rows.get(key);
+    if (known !== undefined) return known;
     const full = this.#rows.size >= this.#rowsMax;
-    if (full && values[0] !== 'other') {
-      this.inc(...values.map(() => 'other'));
-      return;
-    }
+    if (full && values[0] !== 'other') return this.of(...values.map(() => 'other'));
     const labels = Object.fromEntries(this.labelNames.map((name, i) => [name, values[i] ?? '']));
-    this.#rows.set(key, { labels, value: 1 });
+    const row = { labels, value: 0 };
+    this.#rows.set(key, row);
+    return row;
   }
 
   rows(): Iterable<{ readonly labels: Record<string, string>; readonly value: number }> {

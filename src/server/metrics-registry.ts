@@ -377,6 +377,11 @@ function addRpc(registry: Registry, metrics: Metrics, options: MetricsTextOption
 /** prom-client's own, and two of them again under the names that etcd adds. */
 function addProcess(registry: Registry): void {
   collectDefaultMetrics({ register: registry });
+  // These are NaN after a scrape that came soon after another, and kvorum_event_loop_lag_seconds
+  // says the same.
+  for (const { name } of registry.getMetricsAsArray()) {
+    if (name.startsWith('nodejs_eventloop_lag_')) registry.removeSingleMetric(name);
+  }
   const copy = (name: string, help: string, from: string) =>
     new Gauge({
       name,

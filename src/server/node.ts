@@ -34,6 +34,7 @@ import { LeaderWatch } from './leader-watch.js';
 import { Lessor } from './lessor.js';
 import { LogRelease } from './log-release.js';
 import { encodeAttributes, type Membership } from './membership.js';
+import { meteredDisk, meteredKvStore } from './metered-ports.js';
 import type { Metrics } from './metrics.js';
 import { NodeLoop } from './node-loop.js';
 import { openStorage } from './open-storage.js';
@@ -117,6 +118,8 @@ export async function openNode(
   };
   const storage = await openStorage({
     ...ports,
+    disk: meteredDisk(ports.disk, clock, metrics),
+    openKvStore: meteredKvStore(ports.openKvStore, clock, metrics),
     dataDir: config.dataDir,
     walDir: config.walDir,
     founding: {
@@ -160,7 +163,7 @@ export async function openNode(
     checkpoints: false,
     proposeRevoke: (id, term) => {
       const body = encodeLeaseRevokeRequest({ id });
-      loop.propose(newEntry(EntryKind.leaseRevoke, body), { id }, ignoreOutcome, undefined, term);
+      loop.propose(newEntry(EntryKind.leaseRevoke, body), { id }, countExpired, metrics, term);
     },
     proposeCheckpoints: (checkpoints, term) => {
       const body = encodeLeaseCheckpoints(checkpoints);
@@ -199,6 +202,9 @@ export async function openNode(
     membership,
     proposals,
     metrics,
+    clock,
+    logger,
+    slowApplyMs: config.slowApplyMs,
     quotaBytes: config.quotaBytes,
     onQuotaExceeded: raiseNoSpace,
   });
@@ -307,6 +313,11 @@ export async function openNode(
       logger.warn('could not publish this member yet, trying again', { error: error.message });
     }
   }
+}
+
+/** The lessor tries again by itself if it failed. */
+function countExpired(metrics: Metrics, _request: unknown, error: Error | undefined): void {
+  if (error === undefined) metrics.leasesExpired++;
 }
 
 /** The lessor tries again by itself. */

@@ -38,6 +38,8 @@ export class Pending {
 /** Matches applied entries with the calls that wait for them. */
 export class Proposals {
   readonly origin: number;
+  /** Proposals that ended without having been applied here. */
+  failedTotal = 0;
   #nextSequence = 1;
   /** In order of sequence, and so of deadline. */
   readonly #waiting = new Map<number, Pending>();
@@ -87,7 +89,9 @@ export class Proposals {
 
   /** Ends a proposal that never entered the log. */
   refuse(pending: Pending, reason: ErrorReason): void {
-    if (this.#waiting.delete(pending.sequence)) pending.finish(new EtcdError(reason), undefined);
+    if (!this.#waiting.delete(pending.sequence)) return;
+    this.failedTotal++;
+    pending.finish(new EtcdError(reason), undefined);
   }
 
   /** Ends every call that has waited longer than the request timeout. */
@@ -96,6 +100,7 @@ export class Proposals {
     for (const pending of this.#waiting.values()) {
       if (pending.deadlineMs > now) return;
       this.#waiting.delete(pending.sequence);
+      this.failedTotal++;
       pending.finish(new EtcdError(reason), undefined);
     }
   }

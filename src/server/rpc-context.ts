@@ -7,6 +7,7 @@ import { type ErrorReason, EtcdError, GrpcCode, type Logger } from '../common/in
 import { type HeaderEncoder, ProtoError } from '../proto/index.js';
 import type { MvccStore } from '../storage/index.js';
 import type { ServerCall } from '../transport/index.js';
+import type { Metrics } from './metrics.js';
 import type { NodeLoop } from './node-loop.js';
 import type { ReadGate, ReadWaiter } from './read-gate.js';
 
@@ -16,6 +17,7 @@ export interface RpcContext {
   readonly reads: ReadGate;
   readonly headers: HeaderEncoder;
   readonly logger: Logger;
+  readonly metrics: Metrics;
   readonly requestBytesMax: number;
   readonly txnOpsMax: number;
   hasLeader(): boolean;

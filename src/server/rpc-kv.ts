@@ -160,6 +160,7 @@ function runRange({ rpc, call, request }: RangeReading, error: EtcdError | undef
     const at = readPointOf(rpc, request);
     // The header shows the newest revision, whatever revision is read.
     const header = headerAt(rpc, rpc.store.revision);
+    rpc.metrics.rangeTotal++;
     const result = rpc.store.range(request, at);
     if (result instanceof Promise) {
       result.then(
@@ -240,7 +241,10 @@ function runReadonlyTxn(reading: TxnReading, error: EtcdError | undefined): void
         .catch((thrown: unknown) => failCall(rpc, call, thrown));
       return;
     }
-    answerTxn(reading, request, undefined, evaluateReadonlyTxn(rpc.store, request));
+    const result = evaluateReadonlyTxn(rpc.store, request);
+    rpc.metrics.txnTotal++;
+    rpc.metrics.rangeTotal += result.responses.length;
+    answerTxn(reading, request, undefined, result);
   } catch (thrown) {
     failCall(rpc, call, thrown);
   }

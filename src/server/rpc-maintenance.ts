@@ -34,13 +34,17 @@ export function maintenanceMethods(
     }),
     method('Alarm', (bytes, call) => handleAlarm(rpc, node, bytes, call)),
     method('Hash', async (_bytes, call) => {
+      const startMs = node.ports.clock.nowMs();
       const hash = await rpc.store.hashAll();
+      node.metrics.hash.observe((node.ports.clock.nowMs() - startMs) / 1000);
       call.reply(hashResponse.encode({ hash }, headerAt(rpc, rpc.store.revision)));
     }),
     method('HashKV', async (bytes, call) => {
       const { revision } = hashKvRequest.decode(bytes);
       const current = rpc.store.revision;
+      const startMs = node.ports.clock.nowMs();
       const { hash, compactRevision } = await rpc.store.hashKv(Math.max(0, revision));
+      node.metrics.hashRevision.observe((node.ports.clock.nowMs() - startMs) / 1000);
       const hashRevision = revision > 0 ? revision : current;
       const reply = { hash, compactRevision, hashRevision };
       call.reply(hashKvResponse.encode(reply, headerAt(rpc, current)));

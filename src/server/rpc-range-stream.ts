@@ -51,6 +51,7 @@ function start(streaming: Streaming, error: EtcdError | undefined): void {
 
 async function stream({ rpc, call, request }: Streaming): Promise<void> {
   const { store } = rpc;
+  rpc.metrics.rangeTotal++;
   const header = headerAt(rpc, store.revision);
   const main = request.revision > 0 ? request.revision : store.revision;
   const targetBytes = rpc.requestBytesMax;

@@ -38,9 +38,19 @@ export function healthSource(rpc: RpcContext, node: Node): HealthSource {
   };
 }
 
+/** Totals that are counted elsewhere. */
+function takeTotals({ lessor, metrics, proposals, watchHub }: Node): void {
+  metrics.proposalsFailed = proposals.failedTotal;
+  metrics.eventsTotal = watchHub.counters.eventsTotal;
+  metrics.leasesGranted = lessor.counters.granted;
+  metrics.leasesRevoked = lessor.counters.revoked;
+  metrics.leasesRenewed = lessor.counters.renewed;
+}
+
 export function metricsReadings(node: Node): GaugeReadings {
   const { alarms, config, leaderWatch, membership, memberId, raft, store, watchHub } = node;
   const { counters } = watchHub;
+  takeTotals(node);
   return {
     memberId,
     hasLeader: leaderWatch.hasLeader(),

@@ -25,6 +25,7 @@ import { AutoCompactor } from './auto-compaction.js';
 import type { ServerConfig } from './config.js';
 import { createHttpHandler, type HttpRoutesOptions } from './http-routes.js';
 import { leaseService } from './lease-service.js';
+import { meteredNetwork } from './metered-ports.js';
 import { Metrics } from './metrics.js';
 import { type Node, type NodePorts, openNode } from './node.js';
 import { authMethods } from './rpc-auth.js';
@@ -34,6 +35,7 @@ import { healthMethods } from './rpc-health.js';
 import { kvMethods } from './rpc-kv.js';
 import { leaseMethods } from './rpc-lease.js';
 import { maintenanceMethods } from './rpc-maintenance.js';
+import { callObserver, countedMethods } from './rpc-metering.js';
 import { rangeStreamMethod } from './rpc-range-stream.js';
 import { snapshotMethod } from './rpc-snapshot.js';
 import { watchHandler } from './rpc-watch.js';
@@ -79,12 +81,15 @@ export async function startServer(
   config: ServerConfig,
   ports: ServerPorts,
 ): Promise<RunningServer> {
-  const { clock, logger, network } = ports;
+  const { clock, logger } = ports;
   let fail: (error: unknown) => void = () => {};
   const failed = new Promise<unknown>((resolve) => {
     fail = resolve;
   });
   const metrics = new Metrics();
+  const network = meteredNetwork(ports.network, metrics);
+  const { slowRequestMs } = config;
+  const observe = callObserver({ metrics, clock, logger, slowRequestMs });
   const node = await openNode(config, ports, metrics, (error) => fail(error));
   metrics.attach(() => metricsReadings(node));
   logger.info(node.isNew ? 'founded a new data directory' : 'opened the data directory', {
@@ -117,12 +122,12 @@ export async function startServer(
     if (http1 !== undefined) acceptors.push(http1);
     const server = createGrpcServer({
       clock,
-      network,
+      network: what.grpc ? network : ports.network,
       methods: what.grpc ? methods : new Map(),
       limits: transportLimits(config),
       http,
       http1,
-      observe: metrics.rpc.ended,
+      observe,
       logger,
     });
     open.push(server);
@@ -182,6 +187,7 @@ export function rpcContext(node: Node): RpcContext {
     txnOpsMax: config.txnOpsMax,
     hasLeader: () => leaderWatch.hasLeader(),
     term: () => raft.term,
+    metrics: node.metrics,
     spaceFor: (costBytes): ErrorReason | undefined => node.spaceFor(costBytes),
   };
 }
@@ -201,38 +207,6 @@ export function allMethods(rpc: RpcContext, node: Node): Array<readonly [string,
     ...authMethods(rpc),
     ...healthMethods(rpc),
   ];
-}
-
-/** The same handlers, counting each call that starts. */
-function countedMethods(
-  methods: ReadonlyArray<readonly [string, MethodHandler]>,
-  metrics: Metrics,
-): Map<string, MethodHandler> {
-  metrics.rpc.register(methods.map(([name, { kind }]) => [name, kind] as const));
-  return new Map(methods.map(([name, method]) => [name, counted(name, method, metrics)]));
-}
-
-function counted(name: string, method: MethodHandler, metrics: Metrics): MethodHandler {
-  const row = metrics.rpc.of(name);
-  if (row === undefined) return method;
-  if (method.kind === 'bidi') {
-    const { handle } = method;
-    return {
-      kind: 'bidi',
-      handle: (call) => {
-        row.started++;
-        handle(call);
-      },
-    };
-  }
-  const { kind, handle } = method;
-  return {
-    kind,
-    handle: (request, call) => {
-      row.started++;
-      handle(request, call);
-    },
-  };
 }
 
 function transportLimits(config: ServerConfig) {

@@ -1,0 +1,94 @@
+/** Counts the calls of clients, and writes slow ones into the log. */
+
+import { type Clock, GrpcCode, type Logger } from '../common/index.js';
+import type { CallObserver, MethodHandler, ServerCall } from '../transport/index.js';
+import type { Metrics } from './metrics.js';
+import { SlowLog } from './slow-log.js';
+
+/** The same handlers, counting each call that starts. */
+export function countedMethods(
+  methods: ReadonlyArray<readonly [string, MethodHandler]>,
+  metrics: Metrics,
+): Map<string, MethodHandler> {
+  metrics.rpc.register(methods.map(([name, { kind }]) => [name, kind] as const));
+  return new Map(methods.map(([name, method]) => [name, counted(name, method, metrics)]));
+}
+
+function counted(name: string, method: MethodHandler, metrics: Metrics): MethodHandler {
+  const row = metrics.rpc.of(name);
+  if (row === undefined) return method;
+  const clients = new ClientCounter(metrics, method.kind === 'unary' ? 'unary' : 'stream');
+  if (method.kind === 'bidi') {
+    const { handle } = method;
+    return {
+      kind: 'bidi',
+      handle: (call) => {
+        row.started++;
+        clients.count(call);
+        handle(call);
+      },
+    };
+  }
+  const { kind, handle } = method;
+  return {
+    kind,
+    handle: (request, call) => {
+      row.started++;
+      clients.count(call);
+      handle(request, call);
+    },
+  };
+}
+
+/** Counts calls by the API version of the client, which hardly ever differs from call to call. */
+class ClientCounter {
+  readonly #metrics: Metrics;
+  readonly #type: 'unary' | 'stream';
+  #version: string | undefined;
+  #row: { value: number };
+
+  constructor(metrics: Metrics, type: 'unary' | 'stream') {
+    this.#metrics = metrics;
+    this.#type = type;
+    this.#row = metrics.clientRequests.of(type, 'unknown');
+  }
+
+  count(call: ServerCall): void {
+    const version = call.metadata('client-api-version');
+    if (version !== this.#version) {
+      this.#version = version;
+      this.#row = this.#metrics.clientRequests.of(this.#type, version ?? 'unknown');
+    }
+    this.#row.value += 1;
+  }
+}
+
+export interface CallObserverOptions {
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Unary calls that take longer are logged (--warning-unary-request-duration). */
+  readonly slowRequestMs: number;
+}
+
+const rangeMethod = '/etcdserverpb.KV/Range';
+
+/** What the transport tells about each call that ended. */
+export function callObserver(options: CallObserverOptions): CallObserver {
+  const { metrics, slowRequestMs } = options;
+  const slow = new SlowLog(options.clock, options.logger);
+  const ranges = [metrics.rangeDuration.of('false'), metrics.rangeDuration.of('true')] as const;
+  return (method, kind, code, durationMs) => {
+    metrics.rpc.ended(method, kind, code, durationMs);
+    if (kind !== 'unary') return;
+    const succeeded = code === GrpcCode.OK;
+    if (method === rangeMethod) ranges[succeeded ? 1 : 0].observe(durationMs / 1000);
+    if (durationMs <= slowRequestMs) return;
+    slow.warn('slow unary request', {
+      method,
+      tookMs: Math.round(durationMs),
+      expectedMs: slowRequestMs,
+      code,
+    });
+  };
+}
