@@ -6,7 +6,7 @@
  * that is an unknown outcome, which is what the timeout errors say.
  */
 
-import { type Clock, type ErrorReason, EtcdError, type Term } from '../common/index.js';
+import { type Clock, type ErrorReason, EtcdError, present, type Term } from '../common/index.js';
 import { stampEntry } from './entry.js';
 
 /** Gets the outcome of a proposal; exactly one of `error` and `result` is set. */
@@ -35,16 +35,23 @@ export class Pending {
   }
 }
 
-/** Matches applied entries with the calls that wait for them. */
+/** Places for waiting calls at the start; doubled whenever they do not suffice. */
+const initialPlaces = 1024;
+
+/**
+ * Matches applied entries with the calls that wait for them. Sequences are handed out one by one and
+ * come back nearly in order, so the calls stand in a ring, each at its sequence's place: a Map with
+ * as many insertions as deletions would be laid out anew every thousand puts.
+ */
 export class Proposals {
   readonly origin: number;
-  /** Proposals that ended without having been applied here. */
-  failedTotal = 0;
-  #nextSequence = 1;
-  /** In order of sequence, and so of deadline. */
-  readonly #waiting = new Map<number, Pending>();
   readonly #clock: Clock;
   readonly #timeoutMs: number;
+  /** Length is a power of two; the calls in [#oldest, #nextSequence) have their places here. */
+  #ring: Array<Pending | undefined> = new Array(initialPlaces).fill(undefined);
+  #oldest = 1;
+  #nextSequence = 1;
+  #size = 0;
 
   constructor(options: { clock: Clock; origin: number; timeoutMs: number }) {
     this.#clock = options.clock;
@@ -52,8 +59,9 @@ export class Proposals {
     this.#timeoutMs = options.timeoutMs;
   }
 
+  /** Number of calls that wait. */
   get size(): number {
-    return this.#waiting.size;
+    return this.#size;
   }
 
   /** Stamps the entry and remembers who waits for it. */
@@ -75,40 +83,69 @@ export class Proposals {
       data,
       onlyInTerm,
     );
-    this.#waiting.set(sequence, pending);
+    if (this.#nextSequence - this.#oldest > this.#ring.length) this.#grow();
+    this.#ring[this.#place(sequence)] = pending;
+    this.#size++;
     return pending;
   }
 
   /** The waiting call of an applied entry, if it is ours; it stops waiting. */
   take(origin: number, sequence: number): Pending | undefined {
-    if (origin !== this.origin) return undefined;
-    const pending = this.#waiting.get(sequence);
-    if (pending !== undefined) this.#waiting.delete(sequence);
-    return pending;
+    return origin === this.origin ? this.#remove(sequence) : undefined;
   }
 
   /** Ends a proposal that never entered the log. */
   refuse(pending: Pending, reason: ErrorReason): void {
-    if (!this.#waiting.delete(pending.sequence)) return;
-    this.failedTotal++;
+    if (this.#remove(pending.sequence) === undefined) return;
     pending.finish(new EtcdError(reason), undefined);
   }
 
   /** Ends every call that has waited longer than the request timeout. */
   expire(reason: ErrorReason): void {
     const now = this.#clock.nowMs();
-    for (const pending of this.#waiting.values()) {
-      if (pending.deadlineMs > now) return;
-      this.#waiting.delete(pending.sequence);
-      this.failedTotal++;
-      pending.finish(new EtcdError(reason), undefined);
+    while (this.#size > 0) {
+      const oldest = present(this.#ring[this.#place(this.#oldest)], 'the oldest waiting call');
+      if (oldest.deadlineMs > now) return;
+      this.refuse(oldest, reason);
     }
   }
 
   /** Ends every waiting call: the node stops. */
   failAll(reason: ErrorReason): void {
-    const all = [...this.#waiting.values()];
-    this.#waiting.clear();
-    for (const pending of all) pending.finish(new EtcdError(reason), undefined);
+    while (this.#size > 0) {
+      this.refuse(
+        present(this.#ring[this.#place(this.#oldest)], 'the oldest waiting call'),
+        reason,
+      );
+    }
+  }
+
+  #place(sequence: number): number {
+    // Not `&` on the sequence itself: it has up to 48 bits, and bit operations have 32.
+    return sequence % this.#ring.length;
+  }
+
+  #remove(sequence: number): Pending | undefined {
+    const place = this.#place(sequence);
+    const pending = this.#ring[place];
+    if (pending === undefined || pending.sequence !== sequence) return undefined;
+    this.#ring[place] = undefined;
+    this.#size--;
+    // `#oldest` always is a waiting call's sequence, or the next one to be handed out.
+    while (
+      this.#oldest < this.#nextSequence &&
+      this.#ring[this.#place(this.#oldest)] === undefined
+    ) {
+      this.#oldest++;
+    }
+    return pending;
+  }
+
+  #grow(): void {
+    const old = this.#ring;
+    this.#ring = new Array(old.length * 2).fill(undefined);
+    for (const pending of old) {
+      if (pending !== undefined) this.#ring[this.#place(pending.sequence)] = pending;
+    }
   }
 }
