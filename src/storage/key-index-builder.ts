@@ -4,50 +4,50 @@
  */
 
 import { assert, type KeyString } from '../common/index.js';
-import { type Leaf, type Node, order } from './key-index.js';
 import type { KeyItem } from './key-index-item.js';
+import { Node, order } from './key-index-node.js';
 
-const fill = (order * 3) / 4;
+const fill = (order * 3) >>> 2;
 
 /** Give it to {@link KeyIndex.adopt} after the last key. */
 export class KeyIndexBuilder {
   size = 0;
-  private readonly leaves: Leaf[] = [];
-  private leaf: Leaf = { leaf: true, keys: [], items: [], live: 0 };
+  private readonly leaves: Node[] = [];
+  private items: KeyItem[] = [];
   private last: KeyString | undefined;
 
   /** Keys must ascend. */
   add(key: KeyString, item: KeyItem): void {
     assert(this.last === undefined || this.last < key, 'keys to build from ascend');
     this.last = key;
-    if (this.leaf.keys.length === fill) {
-      this.leaves.push(this.leaf);
-      this.leaf = { leaf: true, keys: [], items: [], live: 0 };
-    }
-    this.leaf.keys.push(key);
-    this.leaf.items.push(item);
-    if (!item.dead) this.leaf.live += 1;
+    if (this.items.length === fill) this.endLeaf();
+    item.key = key;
+    this.items.push(item);
     this.size += 1;
   }
 
   /** The root. */
   finish(): Node {
-    let level: Node[] = [...this.leaves, this.leaf];
+    this.endLeaf();
+    let level: Node[] = this.leaves;
     // The smallest key below each node of the level.
-    let lows = level.map((node) => node.keys[0] ?? '');
+    let lows = level.map((node) => (node.count > 0 ? node.keyAt(0) : ''));
     while (level.length > 1) {
       const above: Node[] = [];
       const lowsAbove: KeyString[] = [];
       for (let i = 0; i < level.length; i += fill + 1) {
         const kids = level.slice(i, i + fill + 1);
-        const keys = lows.slice(i + 1, i + kids.length);
-        const live = kids.reduce((sum, kid) => sum + kid.live, 0);
-        above.push({ leaf: false, keys, kids, live });
+        above.push(Node.inner(lows.slice(i + 1, i + kids.length), kids));
         lowsAbove.push(lows[i] as KeyString);
       }
       level = above;
       lows = lowsAbove;
     }
     return level[0] as Node;
+  }
+
+  private endLeaf(): void {
+    this.leaves.push(Node.leaf(this.items));
+    this.items = [];
   }
 }

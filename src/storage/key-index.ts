@@ -3,52 +3,35 @@
  * that the number of keys in a range at the present revision costs two descents, whatever its size.
  *
  * Own code because nothing ready-made keeps such counts, and because this is most of the memory of
- * the store: leaves are two plain arrays, and full ones if keys arrive in order. Leaves are not
- * linked: a walk descends again for each leaf, which costs little and lets the tree change between
- * two slices of a walk. Nodes are merged when they get small, only compaction removes keys.
+ * the store: leaves are plain arrays, and full ones if keys arrive in order. Leaves are not linked:
+ * a walk descends once and goes on by its path, and again after each slice, so that the tree may
+ * change in between. Nodes are merged when they get small, only compaction removes keys.
  */
 
 import { assert, type KeyString } from '../common/index.js';
 import type { KeyItem } from './key-index-item.js';
+import { Node, order } from './key-index-node.js';
 
-/** Most keys of a node. */
-export const order = 64;
-const mergeBelow = order / 4;
-
-/** The lowest level. */
-export interface Leaf {
-  readonly leaf: true;
-  readonly keys: KeyString[];
-  readonly items: KeyItem[];
-  live: number;
-}
-
-/** A level above. */
-export interface Inner {
-  readonly leaf: false;
-  /** `keys[i]` <= every key of `kids[i + 1]`, and > every key of `kids[i]`. */
-  readonly keys: KeyString[];
-  readonly kids: Node[];
-  live: number;
-}
-
-export type Node = Leaf | Inner;
+const mergeBelow = order >>> 2;
 
 /** Stops a walk by returning false. */
 export type VisitItem = (key: KeyString, item: KeyItem) => boolean;
 
 /** The ordered map from key to item. */
 export class KeyIndex {
-  private root: Node = { leaf: true, keys: [], items: [], live: 0 };
+  private root: Node = Node.leaf([]);
   private total = 0;
   /**
    * Path of the last {@link locate}: the inner nodes from the root, and the child taken in each.
    */
-  private readonly path: Inner[] = [];
+  private readonly path: Node[] = [];
   private readonly taken: number[] = [];
   private depth = 0;
-  private leafAt: Leaf = this.root as Leaf;
+  private leafAt: Node = this.root;
   private slot = 0;
+  /** What the path leads to: a transaction asks for the same key several times in a row. */
+  private lastKey: KeyString | undefined;
+  private lastItem: KeyItem | undefined;
 
   /** Keys, dead ones included. */
   get size(): number {
@@ -62,61 +45,88 @@ export class KeyIndex {
 
   get(key: KeyString): KeyItem | undefined {
     let node = this.root;
-    while (!node.leaf) node = node.kids[upperBound(node.keys, key)] as Node;
-    const i = lowerBound(node.keys, key);
-    return i < node.keys.length && node.keys[i] === key ? node.items[i] : undefined;
+    let low: KeyString | undefined;
+    let high: KeyString | undefined;
+    while (!node.leaf) {
+      const i = node.upperByHead(key);
+      if (i > 0) low = node.keys[i - 1];
+      if (i < node.count) high = node.keys[i];
+      node = node.kids[i] as Node;
+    }
+    const i = node.lowerByHead(key);
+    if (i < node.count) {
+      const item = node.items[i] as KeyItem;
+      if (item.key === key) return item;
+    }
+    return isBetween(node, i, key, low, high) ? undefined : this.getByStrings(key);
   }
 
   /** As {@link get}, and remembers the place for `insertHere` and `adjustHere`. */
   locate(key: KeyString): KeyItem | undefined {
+    if (key === this.lastKey) return this.lastItem;
+    const { path, taken } = this;
     let node = this.root;
     let depth = 0;
+    let low: KeyString | undefined;
+    let high: KeyString | undefined;
     while (!node.leaf) {
-      const i = upperBound(node.keys, key);
-      this.path[depth] = node;
-      this.taken[depth] = i;
+      const i = node.upperByHead(key);
+      if (i > 0) low = node.keys[i - 1];
+      if (i < node.count) high = node.keys[i];
+      path[depth] = node;
+      taken[depth] = i;
       depth += 1;
       node = node.kids[i] as Node;
     }
-    const i = lowerBound(node.keys, key);
+    const i = node.lowerByHead(key);
     this.depth = depth;
     this.leafAt = node;
     this.slot = i;
-    return i < node.keys.length && node.keys[i] === key ? node.items[i] : undefined;
+    let item = i < node.count ? node.items[i] : undefined;
+    if (item === undefined || item.key !== key) {
+      item = isBetween(node, i, key, low, high) ? undefined : this.locateByStrings(key);
+    }
+    this.lastKey = key;
+    this.lastItem = item;
+    return item;
   }
 
   /** Adds `item` under the key that the last call, a `locate`, did not find. */
   insertHere(key: KeyString, item: KeyItem): void {
+    assert(key === this.lastKey && this.lastItem === undefined, 'an inserted key is new');
     const leaf = this.leafAt;
     const at = this.slot;
-    assert(at >= leaf.keys.length || leaf.keys[at] !== key, 'an inserted key is new');
-    insertAt(leaf.keys, at, key);
-    insertAt(leaf.items, at, item);
+    item.key = key;
+    leaf.insertItem(at, item);
+    this.lastItem = item;
     this.total += 1;
     if (!item.dead) this.adjustHere(1);
-    if (leaf.keys.length > order) this.splitUpwards(leaf, at === leaf.keys.length - 1);
+    if (leaf.count > order) this.splitUpwards(leaf, at === leaf.count - 1);
   }
 
   /** The key that the last call, a `locate`, found has come to life (1) or died (-1). */
   adjustHere(by: 1 | -1): void {
     this.leafAt.live += by;
-    for (let d = 0; d < this.depth; d += 1) (this.path[d] as Inner).live += by;
+    for (let d = 0; d < this.depth; d += 1) (this.path[d] as Node).live += by;
   }
 
   /** Removes a dead key for good. */
   remove(key: KeyString): void {
     const item = this.locate(key);
     assert(item?.dead === true, 'only a dead key is removed from the index');
-    this.leafAt.keys.splice(this.slot, 1);
-    this.leafAt.items.splice(this.slot, 1);
+    this.lastKey = undefined;
+    this.leafAt.removeItem(this.slot);
     this.total -= 1;
-    let node: Node = this.leafAt;
-    for (let d = this.depth - 1; d >= 0 && node.keys.length < mergeBelow; d -= 1) {
-      const parent = this.path[d] as Inner;
+    let node = this.leafAt;
+    for (let d = this.depth - 1; d >= 0 && node.count < mergeBelow; d -= 1) {
+      const parent = this.path[d] as Node;
       mergeChild(parent, this.taken[d] as number);
       node = parent;
     }
-    while (!this.root.leaf && this.root.kids.length === 1) this.root = this.root.kids[0] as Node;
+    while (this.root.kids.length === 1) {
+      this.root.free();
+      this.root = this.root.kids[0] as Node;
+    }
   }
 
   /** Living keys below `key`; all of them for undefined. */
@@ -125,11 +135,11 @@ export class KeyIndex {
     let node = this.root;
     let rank = 0;
     while (!node.leaf) {
-      const i = upperBound(node.keys, key);
+      const i = node.upper(key);
       for (let k = 0; k < i; k += 1) rank += (node.kids[k] as Node).live;
       node = node.kids[i] as Node;
     }
-    const end = lowerBound(node.keys, key);
+    const end = node.lower(key);
     for (let i = 0; i < end; i += 1) if (!(node.items[i] as KeyItem).dead) rank += 1;
     return rank;
   }
@@ -152,7 +162,7 @@ export class KeyIndex {
     }
     for (let i = 0; ; i += 1) {
       if ((node.items[i] as KeyItem).dead) continue;
-      if (left === 0) return node.keys[i] as KeyString;
+      if (left === 0) return (node.items[i] as KeyItem).key;
       left -= 1;
     }
   }
@@ -167,25 +177,32 @@ export class KeyIndex {
     max: number,
     visit: VisitItem,
   ): KeyString | undefined {
-    let from = start;
+    const path: Node[] = [];
+    const taken: number[] = [];
+    let node = this.root;
+    while (!node.leaf) {
+      const i = node.upper(start);
+      path.push(node);
+      taken.push(i);
+      node = node.kids[i] as Node;
+    }
     let left = max;
+    let i = node.lower(start);
     for (;;) {
-      let node = this.root;
-      let next: KeyString | undefined;
-      while (!node.leaf) {
-        const i = upperBound(node.keys, from);
-        if (i < node.keys.length) next = node.keys[i];
-        node = node.kids[i] as Node;
-      }
-      for (let i = lowerBound(node.keys, from); i < node.keys.length; i += 1) {
-        const key = node.keys[i] as KeyString;
-        if (end !== undefined && key >= end) return undefined;
-        if (left === 0) return key;
+      const { items, count } = node;
+      // One comparison with the end for a whole leaf, except for the last one.
+      const isLast = end !== undefined && count > 0 && node.keyAt(count - 1) >= end;
+      const stop = isLast ? node.lower(end) : count;
+      for (; i < stop; i += 1) {
+        const item = items[i] as KeyItem;
+        if (left === 0) return item.key;
         left -= 1;
-        if (!visit(key, node.items[i] as KeyItem)) return `${key}\0`;
+        if (!visit(item.key, item)) return `${item.key}\0`;
       }
-      if (next === undefined || (end !== undefined && next >= end)) return undefined;
-      from = next;
+      const next = isLast ? undefined : nextLeaf(path, taken);
+      if (next === undefined) return undefined;
+      node = next;
+      i = 0;
     }
   }
 
@@ -194,6 +211,7 @@ export class KeyIndex {
     assert(this.total === 0, 'only an empty index takes over a tree');
     this.total = built.size;
     this.root = built.finish();
+    this.lastKey = undefined;
   }
 
   /** Checks every invariant of the tree; for tests. */
@@ -203,17 +221,18 @@ export class KeyIndex {
     const check = (node: Node): number => {
       let live = 0;
       if (node.leaf) {
-        for (const [i, key] of node.keys.entries()) {
-          assert(previous === undefined || previous < key, 'keys ascend');
-          previous = key;
+        for (const item of node.items) {
+          assert(previous === undefined || previous < item.key, 'keys ascend');
+          previous = item.key;
           seen += 1;
-          if (!(node.items[i] as KeyItem).dead) live += 1;
+          if (!item.dead) live += 1;
         }
       } else {
         assert(node.kids.length === node.keys.length + 1, 'one separator between two children');
         for (const kid of node.kids) live += check(kid);
       }
-      assert(node.keys.length <= order, 'no node is overfull');
+      assert(node.count <= order, 'no node is overfull');
+      assert(node.isSound(), 'heads are right');
       assert(live === node.live, 'live counts are right');
       return live;
     };
@@ -221,95 +240,83 @@ export class KeyIndex {
     assert(seen === this.total, 'the number of keys is right');
   }
 
+  private getByStrings(key: KeyString): KeyItem | undefined {
+    let node = this.root;
+    while (!node.leaf) node = node.kids[node.upper(key)] as Node;
+    const item = node.items[node.lower(key)];
+    return item?.key === key ? item : undefined;
+  }
+
+  private locateByStrings(key: KeyString): KeyItem | undefined {
+    let node = this.root;
+    for (let depth = 0; !node.leaf; depth += 1) {
+      const i = node.upper(key);
+      this.path[depth] = node;
+      this.taken[depth] = i;
+      node = node.kids[i] as Node;
+    }
+    this.leafAt = node;
+    this.slot = node.lower(key);
+    const item = node.items[this.slot];
+    return item?.key === key ? item : undefined;
+  }
+
   /** Splits from the leaf up. A key added at the very end leaves the left node full. */
-  private splitUpwards(leaf: Leaf, atEnd: boolean): void {
-    let left: Node = leaf;
+  private splitUpwards(leaf: Node, atEnd: boolean): void {
+    this.lastKey = undefined;
+    let left = leaf;
     for (let d = this.depth - 1; ; d -= 1) {
-      const cut = atEnd ? left.keys.length - 1 : left.keys.length >>> 1;
-      let separator: KeyString;
-      let right: Node;
-      if (left.leaf) {
-        right = { leaf: true, keys: left.keys.splice(cut), items: left.items.splice(cut), live: 0 };
-        separator = right.keys[0] as KeyString;
-      } else {
-        const keys = left.keys.splice(cut);
-        separator = keys.shift() as KeyString;
-        right = { leaf: false, keys, kids: left.kids.splice(cut + 1), live: 0 };
-      }
-      right.live = countLive(right);
-      left.live -= right.live;
+      const cut = atEnd ? left.count - 1 : left.count >>> 1;
+      const { separator, right } = left.split(cut);
       if (d < 0) {
-        const live = left.live + right.live;
-        this.root = { leaf: false, keys: [separator], kids: [left, right], live };
+        this.root = Node.inner([separator], [left, right]);
         return;
       }
-      const parent = this.path[d] as Inner;
-      const at = this.taken[d] as number;
-      insertAt(parent.keys, at, separator);
-      insertAt(parent.kids, at + 1, right);
-      if (parent.keys.length <= order) return;
+      const parent = this.path[d] as Node;
+      parent.insertKid(this.taken[d] as number, separator, right);
+      if (parent.count <= order) return;
       left = parent;
     }
   }
 }
 
+/**
+ * Whether slot `i` of a leaf is really where `key` belongs: between its neighbours there, or at the
+ * edge within the separators `low` and `high` that led to the leaf.
+ */
+function isBetween(
+  leaf: Node,
+  i: number,
+  key: KeyString,
+  low: KeyString | undefined,
+  high: KeyString | undefined,
+): boolean {
+  const below = i > 0 ? leaf.keyAt(i - 1) : low;
+  const above = i < leaf.count ? leaf.keyAt(i) : high;
+  return (below === undefined || below <= key) && (above === undefined || key < above);
+}
+
+/** Moves a path to the next leaf; undefined at the end. */
+function nextLeaf(path: Node[], taken: number[]): Node | undefined {
+  let d = path.length - 1;
+  while (d >= 0 && taken[d] === (path[d] as Node).count) d -= 1;
+  if (d < 0) return undefined;
+  taken[d] = (taken[d] as number) + 1;
+  let node = (path[d] as Node).kids[taken[d] as number] as Node;
+  for (d += 1; !node.leaf; d += 1) {
+    path[d] = node;
+    taken[d] = 0;
+    node = node.kids[0] as Node;
+  }
+  return node;
+}
+
 /** Merges a small child with a neighbour if both fit in three quarters of a node. */
-function mergeChild(parent: Inner, taken: number): void {
+function mergeChild(parent: Node, taken: number): void {
   if (parent.kids.length < 2) return;
   const i = taken === parent.kids.length - 1 ? taken - 1 : taken;
   const left = parent.kids[i] as Node;
   const right = parent.kids[i + 1] as Node;
-  if (left.keys.length + right.keys.length + 1 > (order * 3) / 4) return;
-  if (left.leaf && right.leaf) {
-    for (const key of right.keys) left.keys.push(key);
-    for (const item of right.items) left.items.push(item);
-  } else if (!left.leaf && !right.leaf) {
-    left.keys.push(parent.keys[i] as KeyString);
-    for (const key of right.keys) left.keys.push(key);
-    for (const kid of right.kids) left.kids.push(kid);
-  }
-  left.live += right.live;
-  parent.keys.splice(i, 1);
-  parent.kids.splice(i + 1, 1);
-}
-
-function countLive(node: Node): number {
-  let live = 0;
-  if (node.leaf) {
-    for (const item of node.items) if (!item.dead) live += 1;
-  } else {
-    for (const kid of node.kids) live += kid.live;
-  }
-  return live;
-}
-
-/** Number of keys < `key`. */
-function lowerBound(keys: readonly KeyString[], key: KeyString): number {
-  let low = 0;
-  let high = keys.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((keys[middle] as KeyString) < key) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-/** Number of keys <= `key`. */
-function upperBound(keys: readonly KeyString[], key: KeyString): number {
-  let low = 0;
-  let high = keys.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((keys[middle] as KeyString) <= key) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-/** splice() would allocate an array for what it did not remove. */
-function insertAt<T>(list: T[], at: number, value: T): void {
-  list.push(value);
-  for (let i = list.length - 1; i > at; i -= 1) list[i] = list[i - 1] as T;
-  list[at] = value;
+  if (left.count + right.count + 1 > (order * 3) / 4) return;
+  parent.mergeKids(i);
 }

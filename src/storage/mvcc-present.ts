@@ -53,7 +53,8 @@ export class Present implements MvccPresent {
   }
 
   private alive(key: KeyString): KeyItem | undefined {
-    const item = this.store.index.get(key);
+    // A transaction that asks for a key mostly changes it next: then the place is known.
+    const item = this.store.index.locate(key);
     return item === undefined || item.dead ? undefined : item;
   }
 }

@@ -102,6 +102,38 @@ describe('the key index', () => {
     }
   });
 
+  it('finds keys of every shape: short ones, zeros, high bytes, long common beginnings', () => {
+    const start = fc.constantFrom('', 'k', '/registry/pods/', '/registry/pods/a', '\u00ff\u00ff');
+    const byte = fc.constantFrom('\0', '\u0001', 'a', 'b', '\u007f', '\u0080', '\u00ff');
+    const rest = fc.array(byte, { minLength: 1, maxLength: 9 }).map((b) => b.join(''));
+    const key = fc.tuple(start, rest).map(([a, b]) => a + b);
+    const keys = fc.array(key, { minLength: 200, maxLength: 1500, size: 'max' });
+    fc.assert(
+      fc.property(keys, fc.array(key, { minLength: 50 }), (inside, others) => {
+        const index = new KeyIndex();
+        const known = new Set<string>();
+        for (const [i, k] of inside.entries()) {
+          put(index, k, i + 2);
+          known.add(k);
+          if (i % 3 !== 0) continue;
+          // Asking for another key in between must not change where the next one goes.
+          const other = inside[i >> 1] as string;
+          expect(index.get(other)?.key).toBe(known.has(other) ? other : undefined);
+        }
+        index.verify();
+        for (const k of [...inside, ...others]) {
+          const expected = known.has(k) ? k : undefined;
+          expect(index.get(k)?.key).toBe(expected);
+          expect(index.locate(k)?.key).toBe(expected);
+        }
+        const walked: string[] = [];
+        index.walk('', undefined, infinity, (k) => walked.push(k) > 0);
+        expect(walked).toEqual([...known].sort());
+      }),
+      { numRuns: 50 },
+    );
+  });
+
   it('counts an empty range as nothing when its end is before its start', () => {
     const index = new KeyIndex();
     put(index, 'b', 2);
