@@ -25,6 +25,8 @@ import {
 /** The watch id of replies that concern no watcher: refusals and manual progress. */
 export const noWatchId = -1;
 const rangeEmptyText = 'mvcc: watcher range is empty';
+/** Ids at the end of the saturated range may stand for others: refused, never answered rounded. */
+const hugeIdText = 'kvorum: watch IDs must be smaller than 2^53 - 1';
 const duplicateIdText = 'mvcc: duplicate watch ID provided on the WatchStream';
 /** The interval of progress notifications is lengthened by up to this share, as in etcd. */
 const progressJitter = 0.1;
@@ -89,6 +91,7 @@ export class WatchStream {
     if (request.startRevision < 0) return errorTable.COMPACTED[1];
     if (refusal !== undefined) return refusal;
     if (end !== undefined && end !== '' && end <= key) return rangeEmptyText;
+    if (Math.abs(request.watchId) === Number.MAX_SAFE_INTEGER) return hugeIdText;
     if (request.watchId !== 0 && this.watchers.has(request.watchId)) return duplicateIdText;
     return undefined;
   }
