@@ -63,6 +63,8 @@ export interface ServerConfig {
   readonly watchProgressIntervalMs: number;
   readonly slowRequestMs: number;
   readonly slowApplyMs: number;
+  /** Feature gate LeaseCheckpoint: remaining times of long leases survive a change of leader. */
+  readonly leaseCheckpoints: boolean;
 
   /** Undefined: no certificate, so no https:// or unixs:// URL either. */
   readonly clientTls: PortTls | undefined;
@@ -286,7 +288,7 @@ function buildLimits(flags: Flags, warnings: string[]) {
   if (requestBytesMax > requestBytesAdvised) {
     warnings.push('--max-request-bytes is above the advised 10 MiB');
   }
-  checkFeatureGates(flags.text('feature-gates'));
+  const gates = featureGates(flags.text('feature-gates'));
   const noQuota = quota < 0 ? Number.POSITIVE_INFINITY : quota;
   return {
     quotaBytes: quota === 0 ? quotaBytesDefault : noQuota,
@@ -303,6 +305,7 @@ function buildLimits(flags: Flags, warnings: string[]) {
     watchProgressIntervalMs: flags.number('watch-progress-notify-interval'),
     slowRequestMs: flags.number('warning-unary-request-duration'),
     slowApplyMs: flags.number('warning-apply-duration'),
+    leaseCheckpoints: gates.get('LeaseCheckpoint') ?? gates.get('AllAlpha') ?? false,
   };
 }
 
@@ -330,7 +333,7 @@ function autoCompaction(flags: Flags): AutoCompaction {
   return retentionMs === 0 ? { mode: 'off' } : { mode: 'periodic', retentionMs };
 }
 
-const featureGates: ReadonlySet<string> = new Set([
+const featureGateNames: ReadonlySet<string> = new Set([
   'AllAlpha',
   'AllBeta',
   'StopGRPCServiceOnDefrag',
@@ -344,17 +347,21 @@ const featureGates: ReadonlySet<string> = new Set([
   'PriorityRequest',
 ]);
 
-function checkFeatureGates(text: string): void {
+/** Those that are set, on or off; most have nothing to switch here and are only checked. */
+function featureGates(text: string): ReadonlyMap<string, boolean> {
+  const gates = new Map<string, boolean>();
   for (const part of text.split(',')) {
     if (part.trim() === '') continue;
     const [gate = '', value = ''] = part.trim().split('=');
-    if (!featureGates.has(gate)) {
+    if (!featureGateNames.has(gate)) {
       throw new UsageError(`--feature-gates: unrecognized feature gate: ${quote(gate)}`);
     }
     if (value !== 'true' && value !== 'false') {
       throw new UsageError(`--feature-gates: ${gate} must be followed by =true or =false`);
     }
+    gates.set(gate, value === 'true');
   }
+  return gates;
 }
 
 function buildTls(flags: Flags, urls: Urls, readFile: ReadFile, warnings: string[]) {

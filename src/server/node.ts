@@ -160,7 +160,7 @@ export async function openNode(
   const lessor = new Lessor({
     clock,
     ttlSecondsMin: Math.ceil((1.5 * config.electionMs) / 1000),
-    checkpoints: false,
+    checkpoints: config.leaseCheckpoints,
     proposeRevoke: (id, term) => {
       const body = encodeLeaseRevokeRequest({ id });
       loop.propose(newEntry(EntryKind.leaseRevoke, body), { id }, countExpired, metrics, term);

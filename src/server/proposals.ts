@@ -52,6 +52,8 @@ export class Proposals {
   #oldest = 1;
   #nextSequence = 1;
   #size = 0;
+  /** Proposals that ended without having been applied here. */
+  failedTotal = 0;
 
   constructor(options: { clock: Clock; origin: number; timeoutMs: number }) {
     this.#clock = options.clock;
@@ -97,6 +99,7 @@ export class Proposals {
   /** Ends a proposal that never entered the log. */
   refuse(pending: Pending, reason: ErrorReason): void {
     if (this.#remove(pending.sequence) === undefined) return;
+    this.failedTotal++;
     pending.finish(new EtcdError(reason), undefined);
   }
 
