@@ -1,0 +1,107 @@
+import { describe, expect, it } from 'vitest';
+import type { EtcdError } from '../../src/common/index.js';
+import { SimClock } from '../../src/common/sim/index.js';
+import { ReadGate } from '../../src/server/read-gate.js';
+
+function setup(applied = 10) {
+  const clock = new SimClock();
+  const asked: number[] = [];
+  const raft = { leader: true };
+  const gate = new ReadGate({
+    raft: {
+      readIndex(context: number) {
+        if (!raft.leader) return 'noLeader';
+        asked.push(context);
+        return undefined;
+      },
+    },
+    clock,
+    timeoutMs: 7000,
+    applied,
+  });
+  const done: string[] = [];
+  const read = (name: string): void => {
+    gate.add((_context, error: EtcdError | undefined) => {
+      done.push(error === undefined ? name : `${name} ${error.reason}`);
+    }, undefined);
+  };
+  return { clock, asked, raft, gate, done, read };
+}
+
+describe('the read gate', () => {
+  it('lets all reads of a turn share one confirmation', () => {
+    const { asked, gate, done, read } = setup();
+    read('a');
+    read('b');
+    gate.submit();
+    gate.submit();
+    expect(asked).toEqual([1]);
+    gate.confirmed({ context: 1, index: 10 });
+    expect(done).toEqual(['a', 'b']);
+  });
+
+  it('lets no confirmation serve a read that came after it was asked for (rule 7)', () => {
+    const { gate, done, read } = setup();
+    read('early');
+    gate.submit();
+    read('late');
+    gate.confirmed({ context: 1, index: 10 });
+    expect(done).toEqual(['early']);
+    gate.submit();
+    gate.confirmed({ context: 2, index: 10 });
+    expect(done).toEqual(['early', 'late']);
+  });
+
+  it('waits until the confirmed index is applied', () => {
+    const { gate, done, read } = setup();
+    read('a');
+    gate.submit();
+    gate.confirmed({ context: 1, index: 12 });
+    gate.applied(11);
+    expect(done).toEqual([]);
+    gate.applied(12);
+    expect(done).toEqual(['a']);
+  });
+
+  it('asks again under a new context, and an answer to the old one confirms nothing (row 15)', async () => {
+    const { clock, asked, gate, done, read } = setup();
+    read('a');
+    gate.submit();
+    await clock.run(600);
+    gate.expire('TIMEOUT');
+    expect(asked).toEqual([1, 2]);
+    gate.confirmed({ context: 1, index: 10 });
+    expect(done).toEqual([]);
+    gate.confirmed({ context: 2, index: 10 });
+    gate.confirmed({ context: 2, index: 10 });
+    expect(done).toEqual(['a']);
+  });
+
+  it('waits for a leader, then gives up with the time of the read, not of the last question', async () => {
+    const { clock, raft, gate, done, read } = setup();
+    raft.leader = false;
+    read('a');
+    gate.submit();
+    await clock.run(6900);
+    gate.expire('TIMEOUT');
+    expect(done).toEqual([]);
+    await clock.run(7000);
+    gate.expire('TIMEOUT');
+    expect(done).toEqual(['a TIMEOUT']);
+  });
+
+  it('says so if the index is confirmed but never applied, and ends everything on a stop', async () => {
+    const { clock, gate, done, read } = setup();
+    read('slow');
+    gate.submit();
+    gate.confirmed({ context: 1, index: 99 });
+    await clock.run(7001);
+    gate.expire('TIMEOUT');
+    expect(done).toEqual(['slow TIMEOUT_APPLY']);
+    read('asked');
+    gate.submit();
+    read('gathering');
+    gate.failAll('STOPPED');
+    expect(done.slice(1)).toEqual(['asked STOPPED', 'gathering STOPPED']);
+  });
+});
