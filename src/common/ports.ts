@@ -64,6 +64,8 @@ export interface Disk {
   list(dir: string): Promise<string[]>;
   /** Creates `dir` (mode 0700) and its parents; no error if it exists. */
   mkdir(dir: string): Promise<void>;
+  /** Permission bits of a directory, as 0o700. */
+  mode(dir: string): Promise<number>;
   rename(from: string, to: string): Promise<void>;
   /** Removes a file, or a directory with all below it; no error if it is missing. */
   remove(path: string): Promise<void>;

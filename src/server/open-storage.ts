@@ -60,6 +60,7 @@ export async function openStorage(options: OpenStorageOptions): Promise<OpenedSt
   const { disk, dataDir } = options;
   const memberDir = `${dataDir}/member`;
   await disk.mkdir(memberDir);
+  for (const dir of [dataDir, memberDir]) await warnIfOpenToOthers(disk, dir, options.logger);
   await refuseIfKvIsHalved(disk, `${memberDir}/kv`);
   // First, for its lock: a second process must not get as far as the log.
   const kv = await options.openKvStore(`${memberDir}/kv`);
@@ -109,6 +110,16 @@ async function openHalves(
   const restore = isNew ? foundingRestore(metadata) : restoreFrom(store, contents);
   const { clusterId, memberId } = metadata;
   return { store, wal, restore, membership, clusterId, memberId, isNew };
+}
+
+/** What clients stored may be secret (CVE-2020-15113); but whoever set it up may mean it. */
+async function warnIfOpenToOthers(disk: Disk, dir: string, logger: Logger): Promise<void> {
+  const mode = await disk.mode(dir);
+  if ((mode & 0o077) === 0) return;
+  logger.warn('other users may look into this directory or change it: chmod 700 it', {
+    path: dir,
+    mode: mode.toString(8).padStart(4, '0'),
+  });
 }
 
 /**

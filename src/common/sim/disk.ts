@@ -113,6 +113,11 @@ export class SimDisk implements Disk {
     });
   }
 
+  /** Nobody else is here. */
+  async mode(_dir: string): Promise<number> {
+    return 0o700;
+  }
+
   rename(from: string, to: string): Promise<void> {
     return this.#run('rename', from, this.#generation, () => {
       const [fromDir, fromName] = this.#parent(from, 'rename');

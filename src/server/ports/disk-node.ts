@@ -46,6 +46,15 @@ export const nodeDisk: Disk = {
     return makeDirectory(resolve(dir));
   },
 
+  mode(dir) {
+    return new Promise((resolve, reject) => {
+      fs.stat(dir, (error, stat) => {
+        if (error === null) resolve(stat.mode & 0o777);
+        else reject(error);
+      });
+    });
+  },
+
   rename(from, to) {
     return done((callback) => fs.rename(from, to, callback));
   },
