@@ -22,6 +22,7 @@ export function meteredDisk(disk: Disk, clock: Clock, metrics: Metrics): Disk {
     open: async (path, mode) => meteredFile(await disk.open(path, mode), clock, metrics),
     list: (dir) => disk.list(dir),
     mkdir: (dir) => disk.mkdir(dir),
+    mode: (dir) => disk.mode(dir),
     rename: (from, to) => disk.rename(from, to),
     remove: (path) => disk.remove(path),
     syncDir: (dir) => disk.syncDir(dir),

@@ -1,6 +1,6 @@
 /** The Maintenance service (contract section 6), without Snapshot and Downgrade. */
 
-import { EtcdError, idToHex } from '../common/index.js';
+import { type Clock, EtcdError, idToHex } from '../common/index.js';
 import {
   AlarmAction,
   AlarmType,
@@ -17,6 +17,7 @@ import {
 import type { MethodHandler, ServerCall } from '../transport/index.js';
 import type { AlarmResult } from './apply.js';
 import { EntryKind, newEntry } from './entry.js';
+import type { Histogram } from './metrics-histogram.js';
 import type { Node } from './node.js';
 import { failCall, headerAt, type RpcContext } from './rpc-context.js';
 import { type UnaryRpc, unaryMethod } from './rpc-unary.js';
@@ -28,23 +29,26 @@ export function maintenanceMethods(
 ): Array<readonly [string, MethodHandler]> {
   const method = (name: string, handle: UnaryRpc): readonly [string, MethodHandler] =>
     unaryMethod(rpc, `/etcdserverpb.Maintenance/${name}`, handle);
+  const hashes = new HashQueue(node.ports.clock);
   return [
     method('Status', (_bytes, call) => {
       call.reply(statusResponse.encode(statusOf(node), headerAt(rpc, rpc.store.revision)));
     }),
     method('Alarm', (bytes, call) => handleAlarm(rpc, node, bytes, call)),
     method('Hash', async (_bytes, call) => {
-      const startMs = node.ports.clock.nowMs();
-      const hash = await rpc.store.hashAll();
-      node.metrics.hash.observe((node.ports.clock.nowMs() - startMs) / 1000);
+      const hash = await hashes.run(call, node.metrics.hash, () => rpc.store.hashAll());
+      if (hash === undefined) return;
       call.reply(hashResponse.encode({ hash }, headerAt(rpc, rpc.store.revision)));
     }),
     method('HashKV', async (bytes, call) => {
       const { revision } = hashKvRequest.decode(bytes);
-      const current = rpc.store.revision;
-      const startMs = node.ports.clock.nowMs();
-      const { hash, compactRevision } = await rpc.store.hashKv(Math.max(0, revision));
-      node.metrics.hashRevision.observe((node.ports.clock.nowMs() - startMs) / 1000);
+      let current = 0;
+      const found = await hashes.run(call, node.metrics.hashRevision, () => {
+        current = rpc.store.revision;
+        return rpc.store.hashKv(Math.max(0, revision));
+      });
+      if (found === undefined) return;
+      const { hash, compactRevision } = found;
       const hashRevision = revision > 0 ? revision : current;
       const reply = { hash, compactRevision, hashRevision };
       call.reply(hashKvResponse.encode(reply, headerAt(rpc, current)));
@@ -64,6 +68,32 @@ export function maintenanceMethods(
     }),
     method('MoveLeader', (bytes, call) => moveLeader(node, bytes, call)),
   ];
+}
+
+/**
+ * One hash at a time: each reads the whole store, so that some hundred at once would hold as many
+ * pages of it in memory and finish no earlier.
+ */
+class HashQueue {
+  readonly #clock: Clock;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Undefined: the call was over before its turn came. */
+  run<T>(call: ServerCall, seconds: Histogram, hash: () => Promise<T>): Promise<T | undefined> {
+    const result = this.#last.then(async () => {
+      if (call.cancelled) return undefined;
+      const startMs = this.#clock.nowMs();
+      const found = await hash();
+      seconds.observe((this.#clock.nowMs() - startMs) / 1000);
+      return found;
+    });
+    this.#last = result.catch(() => {});
+    return result;
+  }
 }
 
 function statusOf(node: Node) {
