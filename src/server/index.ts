@@ -13,7 +13,6 @@ export { kvorumVersion } from './kvorum-version.js';
 export { createLogger, type FlushableLogger } from './logger-pino.js';
 export type { Metrics } from './metrics.js';
 export { measureLoopLag } from './metrics-loop-lag.js';
-export { createMetricsText } from './metrics-registry.js';
 export { nodePorts } from './node-ports.js';
 export { nodeClock } from './ports/clock-node.js';
 export { nodeDisk } from './ports/disk-node.js';

@@ -39,9 +39,9 @@ export class Pending {
 const initialPlaces = 1024;
 
 /**
- * Matches applied entries with the calls that wait for them. Sequences are handed out one by one and
- * come back nearly in order, so the calls stand in a ring, each at its sequence's place: a Map with
- * as many insertions as deletions would be laid out anew every thousand puts.
+ * Matches applied entries with the calls that wait for them. Sequences are handed out one by one
+ * and come back nearly in order, so the calls stand in a ring, each at its sequence's place: a Map
+ * with as many insertions as deletions would be laid out anew every thousand puts.
  */
 export class Proposals {
   readonly origin: number;
