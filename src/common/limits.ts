@@ -60,8 +60,11 @@ export const coldPageRecords = 256;
 export const warmRecordsMax = 64;
 /** The flush asks for an fsync at least this often, so that the WAL can be released. */
 export const flushSyncMs = 1000;
-/** Bytes of one page when the whole store is read (restore, hash, catch-up). */
-export const scanPageBytes = 1024 * 1024;
+/**
+ * Bytes of one page when the whole store is read (restore, hash, catch-up): with records of 300
+ * bytes some 800, which is 2 ms of making buffers and about as much of work with them.
+ */
+export const scanPageBytes = 256 * 1024;
 /**
  * An expired lease whose revocation was proposed and is still there after this is proposed again.
  */

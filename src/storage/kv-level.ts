@@ -12,7 +12,7 @@
  * us).
  */
 
-import { ClassicLevel, type Snapshot } from 'classic-level';
+import { ClassicLevel, type Iterator, type Snapshot } from 'classic-level';
 import {
   type KvChange,
   type KvScan,
@@ -22,6 +22,7 @@ import {
 } from '../common/index.js';
 
 type Level = ClassicLevel<Buffer, Buffer>;
+type LevelIterator = Iterator<Level, Buffer, Buffer>;
 
 /**
  * How the database is tuned. Measured with 200,000 puts of 300 random bytes, CPU of all threads for
@@ -82,14 +83,14 @@ class LevelStore implements KvStore {
   }
 
   scan(range: KvScan): Promise<Array<readonly [Buffer, Buffer]>> {
-    return this.guard(scanPage(this.db, range, undefined), 'reading');
+    return this.guard(scanPage(this.db, range), 'reading');
   }
 
   view(): KvView {
-    const snapshot = this.db.snapshot();
+    const view = new LevelView(this.db);
     return {
-      scan: (range) => this.guard(scanPage(this.db, range, snapshot), 'reading'),
-      close: () => snapshot.close(),
+      scan: (range) => this.guard(view.scan(range), 'reading'),
+      close: () => view.close(),
     };
   }
 
@@ -118,35 +119,95 @@ class LevelStore implements KvStore {
   }
 }
 
-async function scanPage(
-  db: Level,
-  range: KvScan,
-  snapshot: Snapshot | undefined,
-): Promise<Array<readonly [Buffer, Buffer]>> {
-  const iterator = db.iterator({
-    gte: range.gte as Buffer,
-    lt: range.lt as Buffer,
-    limit: range.countMax,
-    fillCache: false,
-    ...(snapshot === undefined ? {} : { snapshot }),
-  });
-  try {
-    const found: Array<readonly [Buffer, Buffer]> = [];
-    let bytes = 0;
-    while (bytes < range.bytesMax) {
-      const page = await iterator.nextv(Math.min(range.countMax - found.length, 1000));
-      if (page.length === 0) break;
-      for (const entry of page) {
-        bytes += entry[0].length + entry[1].length;
-        found.push(entry);
-        if (bytes >= range.bytesMax) break;
-      }
-      if (found.length >= range.countMax) break;
+type Entries = Array<readonly [Buffer, Buffer]>;
+
+/**
+ * A view is mostly read from one end to the other: the iterator is kept for the page that follows.
+ * Measured with records of 330 bytes, CPU of all threads: 3.3 us a record with an iterator for each
+ * page and LevelDB's usual 16 KiB a call, 1.8 us so. What remains is the making of the buffers.
+ */
+class LevelView implements KvView {
+  private readonly db: Level;
+  private readonly snapshot: Snapshot;
+  private iterator: LevelIterator | undefined;
+  /** The page that `iterator` is ready for. */
+  private bytesMax = 0;
+  private lt: Uint8Array = Buffer.alloc(0);
+  private last: Buffer | undefined;
+
+  constructor(db: Level) {
+    this.db = db;
+    this.snapshot = db.snapshot();
+  }
+
+  async scan(range: KvScan): Promise<Entries> {
+    const ready = this.follows(range) ? this.iterator : undefined;
+    const stale = ready === undefined ? this.iterator : undefined;
+    // Taken out while it works, so that a second scan at the same time gets one of its own.
+    this.iterator = undefined;
+    const iterator = ready ?? openIterator(this.db, range, this.snapshot, -1);
+    await stale?.close();
+    let page: Entries = [];
+    try {
+      page = await iterator.nextv(range.countMax);
+    } catch (cause) {
+      await iterator.close();
+      throw cause;
     }
-    return found;
+    const last = page[page.length - 1];
+    if (last === undefined || this.iterator !== undefined) {
+      await iterator.close();
+      return page;
+    }
+    this.iterator = iterator;
+    this.bytesMax = range.bytesMax;
+    this.lt = range.lt;
+    this.last = last[0];
+    return page;
+  }
+
+  async close(): Promise<void> {
+    await this.iterator?.close();
+    await this.snapshot.close();
+  }
+
+  private follows(range: KvScan): boolean {
+    const { last } = this;
+    return (
+      last !== undefined &&
+      range.bytesMax === this.bytesMax &&
+      Buffer.compare(range.lt, this.lt) === 0 &&
+      range.gte.length === last.length + 1 &&
+      range.gte[last.length] === 0 &&
+      Buffer.compare(range.gte.subarray(0, last.length), last) === 0
+    );
+  }
+}
+
+async function scanPage(db: Level, range: KvScan): Promise<Entries> {
+  const iterator = openIterator(db, range, undefined, range.countMax);
+  try {
+    return await iterator.nextv(range.countMax);
   } finally {
     await iterator.close();
   }
+}
+
+function openIterator(
+  db: Level,
+  range: KvScan,
+  snapshot: Snapshot | undefined,
+  limit: number,
+): LevelIterator {
+  return db.iterator({
+    gte: range.gte as Buffer,
+    lt: range.lt as Buffer,
+    limit,
+    fillCache: false,
+    // One call ends with the entry with which more than so many bytes are read.
+    highWaterMarkBytes: Math.max(0, range.bytesMax - 1),
+    ...(snapshot === undefined ? {} : { snapshot }),
+  });
 }
 
 function explainOpen(dir: string, cause: unknown): StorageError {
