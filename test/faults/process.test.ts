@@ -62,7 +62,7 @@ async function start(dir: string, setup = 'true', ...more: readonly string[]): P
     child.once('close', (code, signal) => resolve(signal === null ? (code ?? -1) : -1));
   });
   const run = { child, endpoint, ended, log: () => log };
-  await eventually(() => (/"msg":"started"/.test(log) ? true : undefined), `a start: ${log}`);
+  await eventually(() => (/ready to serve client requests/.test(log) ? true : undefined), `a start: ${log}`);
   return run;
 }
 
@@ -196,8 +196,8 @@ describe('row 31: a disk that takes no more while the program runs', () => {
     timeout: 60_000,
   }, async () => {
     const dir = newDir();
-    // Files of at most 1500 KiB: the second segment of the log is larger.
-    const run = await start(dir, 'ulimit -f 1500 || ulimit -f 3000');
+    // In units of 512 bytes: the second segment of the log is larger.
+    const run = await start(dir, 'ulimit -f 3000');
     const value = Buffer.alloc(50_000, 'x');
     const load = Array.from({ length: 2 }, (_, i) => putUntilRefused(run, i, value));
     const acknowledged = (await Promise.all(load)).flat();
