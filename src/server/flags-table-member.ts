@@ -94,7 +94,7 @@ export const memberFlags = flagGroup('member', [
     'backend-batch-interval',
     'duration',
     '0s',
-    'Longest time before applied data is written to LevelDB; 0 is 100ms.',
+    'Longest time before applied data is written to LevelDB; 0 is 1s (etcd: 100ms).',
     { max: 60_000 },
   ],
   [
