@@ -14,6 +14,7 @@ import {
   encodeLeaseGrantRequest,
   encodeLeaseKeepAliveRequest,
   encodeLeaseRevokeRequest,
+  encodeLeaseTimeToLiveRequest,
   encodePutRequest,
   encodeTxnRequest,
   encodeWatchCancelRequest,
@@ -106,6 +107,8 @@ describe('watch', () => {
         expect(seen).toBeGreaterThanOrEqual(header?.revision ?? 0);
     }
     expect(seen).toBe(301);
+    const progress = answers().filter(({ events, created }) => events.length === 0 && !created);
+    expect(progress.length).toBeGreaterThan(0);
   });
 
   it('row 10: one that can not send for a second gets everything, in order', async () => {
@@ -164,6 +167,15 @@ describe('watch', () => {
     ]);
   });
 
+  it('stops in order while one is still reading history', async () => {
+    for (let i = 0; i < 400; i++) ok(await client.put(`k${i}`, 'x'.repeat(500)));
+    client = await client.restart();
+    for (let i = 0; i < 5; i++) watch({ startRevision: 2 });
+    await client.machine.clock.runUntil(client.node.node.stop());
+    expect(client.node.node.watchHub.counters.watchers).toBe(0);
+    await client.pass(5000);
+  });
+
   it('row 37: nobody sees a write whose log record is not durable', async () => {
     ok(await client.put('a', 'old'));
     const { events } = watch();
@@ -212,6 +224,15 @@ describe('leases', () => {
     expect(stream.sent.map((bytes) => decodeLeaseKeepAliveResponse(bytes).ttlSeconds)).toEqual([
       60,
     ]);
+  });
+
+  it('row 16: one that was deposed answers so, and goes on', async () => {
+    ok(await client.call('Lease/LeaseGrant', grant(5n)));
+    client.node.node.lessor.demote();
+    const request = encodeLeaseTimeToLiveRequest({ id: 5n, keys: false });
+    const notLeader = { ok: false, code: GrpcCode.FAILED_PRECONDITION };
+    expect(await client.call('Lease/LeaseTimeToLive', request)).toMatchObject(notLeader);
+    ok(await client.put('a', '1'));
   });
 
   it.skip('row 21: a lock whose lease ran out while waiting (the Lock service is not served)');
