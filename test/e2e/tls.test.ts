@@ -34,7 +34,7 @@ interface Answer {
 }
 
 /** GET by HTTP/1.1, with TLS if there are options for it, to `host:port` or a socket's path. */
-function get(where: URL | string, path: string, tls?: object): Promise<Answer> {
+function get(where: URL | string, path: string, tls?: object, agent?: Agent): Promise<Answer> {
   const to =
     typeof where === 'string' ? { socketPath: where } : { host: bare(where), port: where.port };
   return new Promise((resolve, reject) => {
@@ -98,6 +98,14 @@ async function putAndGet(client: RawClient): Promise<string> {
   }
 }
 
+/** Resolves once the server has closed the connection. */
+function closed(socket: Socket): Promise<void> {
+  return new Promise<void>((resolve) => {
+    socket.on('error', () => {});
+    socket.resume().once('close', () => resolve());
+  });
+}
+
 const healthy = { status: 200, body: '{"health":"true","reason":""}' };
 
 describeWith(['kvorum'], 'listeners of a server process', () => {
@@ -134,6 +142,18 @@ describeWith(['kvorum'], 'listeners of a server process', () => {
       const wrong = putAndGet(new RawClient(`127.0.0.1:${httpPort}`));
       await expect(wrong).rejects.toThrow(/UNIMPLEMENTED|UNAVAILABLE|unknown service/);
     });
+
+    it('closes HTTP connections that never finish their request', async () => {
+      const server = await serve(flags('http://127.0.0.1:0'));
+      const port = Number(url(server).port);
+      const ends = ['GET', 'GET /health HTTP/1.1\r\nHo'].map((text) => {
+        const socket = netConnect(port, '127.0.0.1');
+        socket.write(text);
+        return closed(socket);
+      });
+      await Promise.all(ends);
+      expect(await get(url(server), '/health')).toEqual(healthy);
+    }, 60_000);
 
     it('serves only metrics and health on --listen-metrics-urls', async () => {
       const metrics = `http://127.0.0.1:${await freePort()}`;
@@ -262,11 +282,6 @@ describeWith(['kvorum'], 'listeners of a server process', () => {
     it('closes connections that never finish their handshake', async () => {
       const server = await serve(flags('https://127.0.0.1:0', ...withServer));
       const port = Number(url(server).port);
-      const closed = (socket: Socket) =>
-        new Promise<void>((resolve) => {
-          socket.on('error', () => {});
-          socket.resume().once('close', () => resolve());
-        });
       const silent = netConnect(port, '127.0.0.1');
       const half = netConnect(port, '127.0.0.1');
       half.write(Buffer.from([0x16, 3, 1, 2, 0, 1]));

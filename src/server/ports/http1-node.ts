@@ -28,6 +28,8 @@ export function createHttp1(handle: HttpHandler): Http1Acceptor {
     requestTimeout: requestTimeoutMs,
     connectionsCheckingInterval: headersTimeoutMs / 2,
   });
+  // Only a server that listens watches its connections for timeouts, and knows which are idle.
+  server.emit('listening');
   server.on('request', (request, response) => {
     void serve(handle, request, response);
   });
@@ -127,7 +129,8 @@ async function answer(response: ServerResponse, reply: HttpResponse): Promise<vo
 }
 
 function closeAll(server: Server, sockets: Set<Duplex>): Promise<void> {
-  server.closeIdleConnections();
+  // Closes idle connections, and ends the watch over timeouts.
+  server.close();
   if (sockets.size === 0) return Promise.resolve();
   return new Promise((resolve) => {
     const timer = setTimeout(() => {
