@@ -6,9 +6,10 @@
  * a tombstone never goes before the puts that it hides.
  */
 
-import { type KeyString, mvccSliceKeysMax, type Revision } from '../common/index.js';
+import type { KeyString, Revision } from '../common/index.js';
 import { compactItem, isCompactable } from './key-index-item.js';
 import type { Flusher } from './mvcc-flush.js';
+import { Slice } from './mvcc-slice.js';
 import { type MvccState, turn } from './mvcc-state.js';
 import { recordsStart, revisionKey } from './schema.js';
 
@@ -76,11 +77,13 @@ export class Compactor {
     await flusher.flush(false);
     const batch = new DropBatch();
     const dead: KeyString[] = [];
+    const slice = new Slice(state.clock);
     let next: KeyString | undefined = '';
     while (next !== undefined && !state.closed) {
-      next = state.index.walk(next, undefined, mvccSliceKeysMax, (key, item) => {
+      slice.begin();
+      next = state.index.walk(next, undefined, Number.POSITIVE_INFINITY, (key, item) => {
         if (isCompactable(item) && compactItem(item, revision, batch.drop)) dead.push(key);
-        return batch.keys.length < state.options.compactionBatch;
+        return slice.next() && batch.keys.length < state.options.compactionBatch;
       });
       for (const key of dead) state.index.remove(key);
       dead.length = 0;

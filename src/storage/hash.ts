@@ -21,6 +21,7 @@ import {
 } from '../common/index.js';
 import { FoundRevision, findAt } from './key-index-item.js';
 import type { Flusher } from './mvcc-flush.js';
+import { Slice } from './mvcc-slice.js';
 import { type MvccState, turn } from './mvcc-state.js';
 import { RecordReader } from './record.js';
 import {
@@ -111,14 +112,15 @@ async function hashRecords(
 async function isAnyAlive(state: MvccState, at: Revision): Promise<boolean> {
   if (at >= state.lastMain) return state.index.live > 0;
   const found = new FoundRevision();
+  const slice = new Slice(state.clock);
   let alive = false;
   let next: KeyString | undefined = '';
   while (next !== undefined && !alive) {
-    next = state.index.walk(next, undefined, mvccSliceKeysMax, (_, item) => {
+    next = state.index.walk(next, undefined, Number.POSITIVE_INFINITY, (_, item) => {
       alive = findAt(item, at, everything, found);
-      return !alive;
+      return slice.next() && !alive;
     });
-    if (next !== undefined && !alive) await turn(state.clock);
+    if (next !== undefined && !alive) await slice.rest();
   }
   return alive;
 }

@@ -12,7 +12,7 @@
  * the loops monomorphic.
  */
 
-import { assert, type KeyString } from '../common/index.js';
+import { assert, type KeyString, type Revision } from '../common/index.js';
 import type { KeyItem } from './key-index-item.js';
 
 /** Most keys of a node; while one is split it has one more. */
@@ -31,6 +31,8 @@ export class Node {
   count: number;
   /** Living keys at and below this node. */
   live: number;
+  /** No revision at or below this node is newer. */
+  newest: Revision;
   /** All keys agree in at least so many first bytes; heads are the next four of each. */
   private skip: number;
   private readonly heads: Int32Array;
@@ -45,6 +47,7 @@ export class Node {
     this.leaf = leaf;
     this.count = leaf ? items.length : keys.length;
     this.live = 0;
+    this.newest = 0;
     this.skip = 0;
     this.heads = room.heads;
     this.base = room.base;
@@ -146,6 +149,7 @@ export class Node {
       left.count = left.keys.length;
     }
     left.live += right.live;
+    left.newest = Math.max(left.newest, right.newest);
     left.refresh();
     this.keys.splice(at, 1);
     this.kids.splice(at + 1, 1);
@@ -210,12 +214,17 @@ export class Node {
 
   private recount(): void {
     let live = 0;
-    if (this.leaf) {
-      for (const item of this.items) if (!item.dead) live += 1;
-    } else {
-      for (const kid of this.kids) live += kid.live;
+    let newest = 0;
+    for (const item of this.items) {
+      if (!item.dead) live += 1;
+      if (item.main > newest) newest = item.main;
+    }
+    for (const kid of this.kids) {
+      live += kid.live;
+      if (kid.newest > newest) newest = kid.newest;
     }
     this.live = live;
+    this.newest = newest;
   }
 
   /** Number of heads < `head`. */

@@ -8,7 +8,7 @@
  * change in between. Nodes are merged when they get small, only compaction removes keys.
  */
 
-import { assert, type KeyString } from '../common/index.js';
+import { assert, type KeyString, type Revision } from '../common/index.js';
 import type { KeyItem } from './key-index-item.js';
 import { Node, order } from './key-index-node.js';
 
@@ -16,6 +16,13 @@ const mergeBelow = order >>> 2;
 
 /** Stops a walk by returning false. */
 export type VisitItem = (key: KeyString, item: KeyItem) => boolean;
+
+/** Leaves that need no visit, see {@link KeyIndex.walk}. */
+export interface QuietLeaves {
+  readonly newest: Revision;
+  /** Stops the walk by returning false. */
+  add(live: number): boolean;
+}
 
 /** The ordered map from key to item. */
 export class KeyIndex {
@@ -101,6 +108,7 @@ export class KeyIndex {
     this.lastItem = item;
     this.total += 1;
     if (!item.dead) this.adjustHere(1);
+    this.touchHere(item.main);
     if (leaf.count > order) this.splitUpwards(leaf, at === leaf.count - 1);
   }
 
@@ -108,6 +116,12 @@ export class KeyIndex {
   adjustHere(by: 1 | -1): void {
     this.leafAt.live += by;
     for (let d = 0; d < this.depth; d += 1) (this.path[d] as Node).live += by;
+  }
+
+  /** The key that the last call, a `locate`, found got a revision: call it for each change. */
+  touchHere(main: Revision): void {
+    this.leafAt.newest = main;
+    for (let d = 0; d < this.depth; d += 1) (this.path[d] as Node).newest = main;
   }
 
   /** Removes a dead key for good. */
@@ -170,12 +184,16 @@ export class KeyIndex {
   /**
    * Visits the keys of [start, end) in order, dead ones included, `max` at the most. Returns the
    * key to go on from, or undefined at the end. The tree must not change during the call.
+   *
+   * With `quiet`, whole leaves in which nothing is newer than `quiet.newest` are not visited, but
+   * the number of their living keys is given to it; they count as one key each.
    */
   walk(
     start: KeyString,
     end: KeyString | undefined,
     max: number,
     visit: VisitItem,
+    quiet?: QuietLeaves,
   ): KeyString | undefined {
     const path: Node[] = [];
     const taken: number[] = [];
@@ -193,6 +211,12 @@ export class KeyIndex {
       // One comparison with the end for a whole leaf, except for the last one.
       const isLast = end !== undefined && count > 0 && node.keyAt(count - 1) >= end;
       const stop = isLast ? node.lower(end) : count;
+      if (quiet !== undefined && i === 0 && !isLast && node.newest <= quiet.newest && count > 0) {
+        if (left === 0) return node.keyAt(0);
+        left -= 1;
+        i = stop;
+        if (!quiet.add(node.live)) return `${node.keyAt(count - 1)}\0`;
+      }
       for (; i < stop; i += 1) {
         const item = items[i] as KeyItem;
         if (left === 0) return item.key;
@@ -226,6 +250,7 @@ export class KeyIndex {
           previous = item.key;
           seen += 1;
           if (!item.dead) live += 1;
+          assert(item.main <= node.newest, 'no revision is newer than its leaf says');
         }
       } else {
         assert(node.kids.length === node.keys.length + 1, 'one separator between two children');

@@ -6,9 +6,12 @@
  */
 
 import { EtcdError, type KeyString, mvccSliceKeysMax } from '../common/index.js';
+import type { QuietLeaves } from './key-index.js';
 import { FoundRevision, findAt, isVisible, type KeyItem } from './key-index-item.js';
 import type { Flusher } from './mvcc-flush.js';
 import { type Candidate, loadRecords, warmRecords } from './mvcc-records.js';
+import { isPlain, PlainScan } from './mvcc-scan.js';
+import { Slice } from './mvcc-slice.js';
 import { sortInSlices } from './mvcc-sort.js';
 import { checkPoint, type MvccState, pinOf, turn, walkEnd } from './mvcc-state.js';
 import { decodeRecord, encodeRecord, recordSize, recordValue, writeRecord } from './record.js';
@@ -32,13 +35,18 @@ export function rangeAt(
   query: RangeQuery,
   point: ReadPoint | undefined,
 ): RangeResult | Promise<RangeResult> {
+  const single = query.rangeEnd === '' && isPlain(query) && !query.keysOnly;
+  if (single && point === undefined) {
+    const result = readPresent(state, query.key);
+    if (result !== undefined) return result;
+  }
   const at = point ?? { main: state.revision, sub: Number.POSITIVE_INFINITY };
   if (checkPoint(state, at) !== undefined) return Promise.reject(new EtcdError('COMPACTED'));
-  if (query.rangeEnd === '') {
-    const single = readOne(state, query, at);
-    if (single !== undefined) return single;
+  if (single) {
+    const result = readOne(state, query.key, at);
+    if (result !== undefined) return result;
   }
-  const walk = new RangeWalk(state, query, at);
+  const walk = isPlain(query) ? new PlainScan(state, query, at) : new RangeWalk(state, query, at);
   if (walk.step()) {
     const result = walk.finishNow();
     if (result !== undefined) return result;
@@ -46,10 +54,20 @@ export function rangeAt(
   return finishLater(state, flusher, walk, at);
 }
 
-/** One key without options, in memory: nearly every read. Undefined: take the general way. */
-function readOne(state: MvccState, query: RangeQuery, at: ReadPoint): RangeResult | undefined {
-  if (query.countOnly || query.keysOnly || hasFilter(query)) return undefined;
-  const item = state.index.get(query.key);
+/** One key as it is now, in memory: nearly every read. Undefined: take the general way. */
+function readPresent(state: MvccState, key: KeyString): RangeResult | undefined {
+  const item = state.index.get(key);
+  if (item === undefined) return emptyResult;
+  // Changes of a transaction that is still open are not to be seen.
+  if (item.main > state.revision) return undefined;
+  if (item.dead) return emptyResult;
+  if (!state.log.has(item.location)) return undefined;
+  return { kvs: [state.log.record(item.location)], more: false, count: 1 };
+}
+
+/** The same at a read point. */
+function readOne(state: MvccState, key: KeyString, at: ReadPoint): RangeResult | undefined {
+  const item = state.index.get(key);
   if (item === undefined || !findAt(item, at.main, at.sub, found)) return emptyResult;
   const location = found.location >= 0 ? found.location : state.ring.find(found.main, found.sub);
   if (!state.log.has(location)) return undefined;
@@ -61,22 +79,18 @@ const emptyResult: RangeResult = { kvs: [], more: false, count: 0 };
 async function finishLater(
   state: MvccState,
   flusher: Flusher,
-  walk: RangeWalk,
+  walk: PlainScan | RangeWalk,
   at: ReadPoint,
 ): Promise<RangeResult> {
   const pin = state.pins.pin(pinOf(at));
   try {
-    while (!walk.done) {
-      await turn(state.clock);
-      walk.step();
-    }
     return await walk.finish(flusher);
   } finally {
     state.pins.release(pin);
   }
 }
 
-/** The progress of one range through the index. */
+/** The progress of a range that counts, filters or sorts through the index. */
 class RangeWalk {
   done = false;
   private readonly state: MvccState;
@@ -87,6 +101,8 @@ class RangeWalk {
   /** How many candidates are wanted; all must be counted if the index can't tell the number. */
   private readonly fetchMax: number;
   private readonly counted: boolean;
+  private readonly slice: Slice;
+  private readonly quiet: QuietLeaves | undefined;
   private count = 0;
   private more = false;
   private next: KeyString | undefined;
@@ -105,6 +121,8 @@ class RangeWalk {
     if (this.counted) this.count = state.index.count(query.key, this.end);
     this.fetchMax = this.planFetch();
     this.done = this.counted && (this.fetchMax === 0 || this.count === 0);
+    this.slice = new Slice(state.clock);
+    this.quiet = query.countOnly ? this.countQuiet(at) : undefined;
   }
 
   /** Takes one slice of the index; true when all of it is done. */
@@ -114,7 +132,8 @@ class RangeWalk {
       return true;
     }
     const visit = (key: KeyString, item: KeyItem): boolean => this.visit(key, item);
-    this.next = this.state.index.walk(this.next, this.end, mvccSliceKeysMax, visit);
+    const { index } = this.state;
+    this.next = index.walk(this.next, this.end, Number.POSITIVE_INFINITY, visit, this.quiet);
     if (this.next === undefined) this.done = true;
     else if (this.counted && this.candidates.length >= this.fetchMax) this.done = true;
     return this.done;
@@ -135,6 +154,10 @@ class RangeWalk {
   }
 
   async finish(flusher: Flusher): Promise<RangeResult> {
+    while (!this.done) {
+      await this.slice.rest();
+      this.step();
+    }
     if (this.query.countOnly) return { kvs: [], more: false, count: this.count };
     if (this.query.sortTarget === targetValue && this.sorts()) {
       return this.sortByValueLater(await loadRecords(this.state, flusher, this.prune()));
@@ -174,9 +197,9 @@ class RangeWalk {
   }
 
   private visit(key: KeyString, item: KeyItem): boolean {
-    if (!findAt(item, this.atMain, this.atSub, found)) return true;
+    if (!findAt(item, this.atMain, this.atSub, found)) return this.slice.next();
     if (!this.counted) this.count += 1;
-    if (this.candidates.length >= this.fetchMax) return !this.counted;
+    if (this.candidates.length >= this.fetchMax) return !this.counted && this.slice.next();
     this.candidates.push({
       key,
       main: found.main,
@@ -185,7 +208,19 @@ class RangeWalk {
       version: found.version,
       location: found.location,
     });
-    return !this.counted || this.candidates.length < this.fetchMax;
+    if (this.counted && this.candidates.length >= this.fetchMax) return false;
+    return this.slice.next();
+  }
+
+  /** Of leaves without a change after the read point only the number of keys is wanted. */
+  private countQuiet(at: ReadPoint): QuietLeaves {
+    return {
+      newest: at.sub === Number.POSITIVE_INFINITY ? at.main : at.main - 1,
+      add: (live) => {
+        this.count += live;
+        return this.slice.next();
+      },
+    };
   }
 
   /** Whether anything has to be put in another order than that of the keys. */

@@ -108,6 +108,7 @@ export class WriteTxn implements MvccWriteTxn {
       index.insertHere(key, new KeyItem(main, sub, bytes, location));
     } else {
       itemPut(item, main, sub, bytes, location);
+      index.touchHere(main);
       if (!alive) index.adjustHere(1);
     }
     if (lease !== 0n) leases.set(key, lease);
@@ -157,6 +158,7 @@ export class WriteTxn implements MvccWriteTxn {
     writeRecord(log.buffer, log.offset, key, 0, 0, 0, noValue, 0n);
     const bytes = size + recordOverheadBytes;
     itemDelete(item, main, sub, bytes);
+    index.touchHere(main);
     index.adjustHere(-1);
     if (leases.size > 0) leases.delete(key);
     ring.push(main, sub, location);

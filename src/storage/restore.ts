@@ -187,6 +187,7 @@ class IndexBuilder {
     } else {
       const wasDead = item.dead;
       itemPut(item, main, sub, bytes, noLocation);
+      index.touchHere(main);
       if (wasDead) index.adjustHere(1);
     }
     // What a compaction removed is not there to count, the record remembers.
@@ -210,6 +211,7 @@ class IndexBuilder {
     if (item.dead)
       throw damage(`revision ${main} deletes a key that does not exist`, this.state.path);
     itemDelete(item, main, sub, bytes);
+    index.touchHere(main);
     index.adjustHere(-1);
     leases.delete(key);
   }

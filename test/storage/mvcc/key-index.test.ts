@@ -21,6 +21,7 @@ function put(index: KeyIndex, key: string, main: number): void {
   }
   const wasDead = item.dead;
   itemPut(item, main, 0, 1, noLocation);
+  index.touchHere(main);
   if (wasDead) index.adjustHere(1);
 }
 
@@ -28,6 +29,7 @@ function del(index: KeyIndex, key: string, main: number): boolean {
   const item = index.locate(key);
   if (item === undefined || item.dead) return false;
   itemDelete(item, main, 0, 1);
+  index.touchHere(main);
   index.adjustHere(-1);
   return true;
 }
