@@ -25,7 +25,7 @@ import { inspectWal, openLevelStore } from '../../src/storage/index.js';
 import { exec } from '../helpers/exec.js';
 import { freePort } from '../helpers/server.js';
 import { kvorumBin } from '../helpers/tools.js';
-import { fingerprint, refusalOf, startRealNode, writeSome } from './real-node.js';
+import { fingerprint, putAll, refusalOf, startRealNode, writeSome } from './real-node.js';
 
 const samples = Number(process.env.KVORUM_FAULT_SAMPLES ?? 12);
 const seed = Number(process.env.KVORUM_FAULT_SEED ?? 1);
@@ -210,6 +210,33 @@ for (const how of ['stopped', 'killed'] as const) {
     });
   });
 }
+
+describe('a data directory with a saved index', () => {
+  it('is not trusted blindly: damage shows at the start or when it is read', {
+    timeout: 600_000,
+  }, async () => {
+    const dir = join(root, 'indexed');
+    const node = await startRealNode(dir);
+    // More keys than it takes to save the index at an orderly stop.
+    for (let i = 0; i < 10_100; i += 100) {
+      const keys = Array.from({ length: 100 }, (_, k) => `many/${i + k}`);
+      await putAll(node, keys, 'v'.repeat(20));
+    }
+    await writeSome(node, 0, 100);
+    const original = { dir, expected: await fingerprint(node) };
+    await node.node.stop();
+    expect((await verdictOf(original, 'nothing', () => {})).verdict).toBe('same');
+    const random = new SimRandom(seed);
+    const files = filesOf(original, 'kv', /\.ldb$|\d\.log$/);
+    for (let i = 0; i < samples; i++) {
+      const file = files[i % files.length] ?? '';
+      const offset = random.below(await usedBytes(original, file));
+      await verdictOf(original, `bit 0 of byte ${offset} of ${file}`, (copy) => {
+        flip(join(copy, file), offset, 0);
+      });
+    }
+  });
+});
 
 describe('a record that LevelDB lost without a word', () => {
   it('is missed, whatever kind it is of', async () => {

@@ -1,7 +1,7 @@
 /**
  * A disk that fails (row 31): at each write and each sync of a run once, and full at many sizes.
- * The node says that it can't go on, acknowledges nothing after it, and a later start on a disk that
- * works has every acknowledged write.
+ * The node says that it can't go on, acknowledges nothing after it, and a later start on a disk
+ * that works has every acknowledged write.
  */
 import { describe, expect, it } from 'vitest';
 import { failureOf } from '../../src/cli/failure.js';

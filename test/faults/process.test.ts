@@ -62,7 +62,10 @@ async function start(dir: string, setup = 'true', ...more: readonly string[]): P
     child.once('close', (code, signal) => resolve(signal === null ? (code ?? -1) : -1));
   });
   const run = { child, endpoint, ended, log: () => log };
-  await eventually(() => (/ready to serve client requests/.test(log) ? true : undefined), `a start: ${log}`);
+  await eventually(
+    () => (/ready to serve client requests/.test(log) ? true : undefined),
+    `a start: ${log}`,
+  );
   return run;
 }
 

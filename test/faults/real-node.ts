@@ -20,6 +20,7 @@ import { openNode } from '../../src/server/node.js';
 import { openNodeRandom } from '../../src/server/ports/random-node.js';
 import { openLevelStore } from '../../src/storage/index.js';
 import { SimProcess } from '../crash/sim-node.js';
+import { putOp } from './sim.js';
 
 /** A node in this process, on the real disk and LevelDB, without sockets. */
 export async function startRealNode(
@@ -71,6 +72,16 @@ export async function writeSome(node: SimProcess, first: number, count: number):
       }
     }
   }
+}
+
+/** Puts keys in one transaction. */
+export async function putAll(
+  node: SimProcess,
+  keys: readonly string[],
+  value: string,
+): Promise<void> {
+  const success = keys.map((key) => putOp(key, value));
+  await must(node, 'KV/Txn', encodeTxnRequest({ compare: [], success, failure: [] }));
 }
 
 /** The message of a call that must succeed. */
