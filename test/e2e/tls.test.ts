@@ -34,7 +34,7 @@ interface Answer {
 }
 
 /** GET by HTTP/1.1, with TLS if there are options for it, to `host:port` or a socket's path. */
-function get(where: URL | string, path: string, tls?: object, agent?: Agent): Promise<Answer> {
+function get(where: URL | string, path: string, tls?: object): Promise<Answer> {
   const to =
     typeof where === 'string' ? { socketPath: where } : { host: bare(where), port: where.port };
   return new Promise((resolve, reject) => {

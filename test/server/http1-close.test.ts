@@ -23,7 +23,7 @@ it('closes idle HTTP/1.1 connections at once', async () => {
     });
     // The connections in use are given a second, which now never passes.
     vi.useFakeTimers({ toFake: ['setTimeout'] });
-    await http1.close();
+    await expect(http1.close()).resolves.toBeUndefined();
   } finally {
     agent.destroy();
     await listener.close();
