@@ -9,7 +9,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import * as codec from '../dist/src/proto/index.js';
+import * as codec from '../src/proto/index.js';
 import {
   createLogger,
   defaultConfig,
@@ -17,8 +17,8 @@ import {
   nodeClock,
   nodePorts,
   startServer,
-} from '../dist/src/server/index.js';
-import { connectGrpc } from '../dist/src/transport/index.js';
+} from '../src/server/index.js';
+import { connectGrpc } from '../src/transport/index.js';
 
 /** What the two examples found out. */
 export interface Seen {
