@@ -16,7 +16,7 @@ import { itemDelete, itemPut, KeyItem } from './key-index-item.js';
 import { LogEvent } from './mvcc-event.js';
 import type { Flusher } from './mvcc-flush.js';
 import type { Present } from './mvcc-present.js';
-import type { MvccState } from './mvcc-state.js';
+import { type MvccState, walkEnd } from './mvcc-state.js';
 import { recordSize, writeRecord } from './record.js';
 import { recordOverheadBytes } from './schema.js';
 import type { KeyState, MvccCommit, MvccEvent, MvccWriteTxn, ReadPoint } from './types.js';
@@ -121,9 +121,8 @@ export class WriteTxn implements MvccWriteTxn {
   deleteRange(key: KeyString, rangeEnd: KeyString): number {
     assert(this.open, 'a transaction is not changed after its commit');
     if (rangeEnd === '') return this.deleteKey(key) ? 1 : 0;
-    const keys = this.keysInRange(key, rangeEnd);
-    for (const k of keys) this.deleteKey(k);
-    return keys.length;
+    const end = walkEnd(key, rangeEnd);
+    return this.store.index.killRange(key, end, this.main, (k, item) => this.deleteItem(k, item));
   }
 
   setMeta(name: string, value: Uint8Array | undefined): void {
@@ -147,9 +146,18 @@ export class WriteTxn implements MvccWriteTxn {
   }
 
   private deleteKey(key: KeyString): boolean {
-    const { index, log, ring, leases } = this.store;
+    const { index } = this.store;
     const item = index.locate(key);
     if (item === undefined || item.dead) return false;
+    this.deleteItem(key, item);
+    index.touchHere(this.main);
+    index.adjustHere(-1);
+    return true;
+  }
+
+  /** The caller tells the index. */
+  private deleteItem(key: KeyString, item: KeyItem): void {
+    const { log, ring, leases } = this.store;
     const main = this.main;
     const sub = this.events.length;
     const previous = this.placeOf(item);
@@ -158,13 +166,10 @@ export class WriteTxn implements MvccWriteTxn {
     writeRecord(log.buffer, log.offset, key, 0, 0, 0, noValue, 0n);
     const bytes = size + recordOverheadBytes;
     itemDelete(item, main, sub, bytes);
-    index.touchHere(main);
-    index.adjustHere(-1);
     if (leases.size > 0) leases.delete(key);
     ring.push(main, sub, location);
     this.events.push(new LogEvent(key, main, sub, false, undefined, previous));
     this.account(sub, bytes);
-    return true;
   }
 
   private placeOf(item: KeyItem): RecordPlace | undefined {

@@ -136,6 +136,38 @@ describe('the key index', () => {
     );
   });
 
+  it('ends all living keys of a range in one go, and keeps its counts', () => {
+    const name = fc.integer({ min: 0, max: 999 }).map((n) => String(n).padStart(3, '0'));
+    const bound = fc.constantFrom('', '0', '05', '5', '500', '999', '999\0', 'z');
+    const ends = fc.option(bound, { nil: undefined });
+    fc.assert(
+      fc.property(
+        fc.array(name, { minLength: 300, maxLength: 1500 }),
+        bound,
+        ends,
+        (keys, low, high) => {
+          const index = new KeyIndex();
+          for (const [i, k] of keys.entries()) put(index, k, i + 2);
+          const main = keys.length + 10;
+          const first = keys[0] as string;
+          del(index, first, main);
+          const living = [...new Set(keys)].filter((k) => k !== first).sort();
+          const isIn = (k: string): boolean => k >= low && (high === undefined || k < high);
+          const killed: string[] = [];
+          const count = index.killRange(low, high, main + 1, (k, item) => {
+            killed.push(k);
+            itemDelete(item, main + 1, killed.length, 1);
+          });
+          expect(killed).toEqual(living.filter(isIn));
+          expect(count).toBe(killed.length);
+          index.verify();
+          expect(index.live).toBe(living.length - count);
+        },
+      ),
+      { numRuns: 100 },
+    );
+  });
+
   it('counts an empty range as nothing when its end is before its start', () => {
     const index = new KeyIndex();
     put(index, 'b', 2);
