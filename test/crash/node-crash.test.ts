@@ -9,7 +9,7 @@ import { SimMachine, type SimProcess } from './sim-node.js';
 import { newHistory, violations, writeForever } from './workload.js';
 
 const clients = 6;
-const flags = ['--snapshot-count', '25'];
+const flags = ['--snapshot-count', '25', '--backend-batch-interval', '100ms'];
 const seeds = Number(process.env.KVORUM_CRASH_SEEDS ?? 60);
 
 /** Runs clients until the disk halts, time is up, or they have nothing left to do. */

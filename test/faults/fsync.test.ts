@@ -11,7 +11,7 @@ import { decodePutResponse, encodePutRequest } from '../../src/proto/index.js';
 import { SimMachine, type SimProcess } from '../crash/sim-node.js';
 import { type History, newHistory, violations, writeForever } from '../crash/workload.js';
 
-const flags = ['--snapshot-count', '25'];
+const flags = ['--snapshot-count', '25', '--backend-batch-interval', '100ms'];
 const clients = 4;
 const kvDir = '/data/member/kv';
 
