@@ -39,6 +39,8 @@ export class KeyIndex {
   /** What the path leads to: a transaction asks for the same key several times in a row. */
   private lastKey: KeyString | undefined;
   private lastItem: KeyItem | undefined;
+  /** The path leads to the last leaf: keys that come in order go on there without a search. */
+  private isLastLeaf = false;
 
   /** Keys, dead ones included. */
   get size(): number {
@@ -71,6 +73,12 @@ export class KeyIndex {
   /** As {@link get}, and remembers the place for `insertHere` and `adjustHere`. */
   locate(key: KeyString): KeyItem | undefined {
     if (key === this.lastKey) return this.lastItem;
+    if (this.isLastLeaf && this.leafAt.endsBefore(key)) {
+      this.slot = this.leafAt.count;
+      this.lastKey = key;
+      this.lastItem = undefined;
+      return undefined;
+    }
     const { path, taken } = this;
     let node = this.root;
     let depth = 0;
@@ -89,6 +97,7 @@ export class KeyIndex {
     this.depth = depth;
     this.leafAt = node;
     this.slot = i;
+    this.isLastLeaf = high === undefined;
     let item = i < node.count ? node.items[i] : undefined;
     if (item === undefined || item.key !== key) {
       item = isBetween(node, i, key, low, high) ? undefined : this.locateByStrings(key);
@@ -142,7 +151,7 @@ export class KeyIndex {
   remove(key: KeyString): void {
     const item = this.locate(key);
     assert(item?.dead === true, 'only a dead key is removed from the index');
-    this.lastKey = undefined;
+    this.forgetPath();
     this.leafAt.removeItem(this.slot);
     this.total -= 1;
     let node = this.leafAt;
@@ -249,7 +258,7 @@ export class KeyIndex {
     assert(this.total === 0, 'only an empty index takes over a tree');
     this.total = built.size;
     this.root = built.finish();
-    this.lastKey = undefined;
+    this.forgetPath();
   }
 
   /** Checks every invariant of the tree; for tests. */
@@ -279,6 +288,11 @@ export class KeyIndex {
     assert(seen === this.total, 'the number of keys is right');
   }
 
+  private forgetPath(): void {
+    this.lastKey = undefined;
+    this.isLastLeaf = false;
+  }
+
   private getByStrings(key: KeyString): KeyItem | undefined {
     let node = this.root;
     while (!node.leaf) node = node.kids[node.upper(key)] as Node;
@@ -295,6 +309,8 @@ export class KeyIndex {
       node = node.kids[i] as Node;
     }
     this.leafAt = node;
+    // Known only for the way by heads; not worth finding out for this one.
+    this.isLastLeaf = false;
     this.slot = node.lower(key);
     const item = node.items[this.slot];
     return item?.key === key ? item : undefined;
@@ -302,7 +318,7 @@ export class KeyIndex {
 
   /** Splits from the leaf up. A key added at the very end leaves the left node full. */
   private splitUpwards(leaf: Node, atEnd: boolean): void {
-    this.lastKey = undefined;
+    this.forgetPath();
     let left = leaf;
     for (let d = this.depth - 1; ; d -= 1) {
       const cut = atEnd ? left.count - 1 : left.count >>> 1;
