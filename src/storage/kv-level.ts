@@ -134,6 +134,7 @@ class LevelView implements KvView {
   private bytesMax = 0;
   private lt: Uint8Array = Buffer.alloc(0);
   private last: Buffer | undefined;
+  private closed = false;
 
   constructor(db: Level) {
     this.db = db;
@@ -155,7 +156,7 @@ class LevelView implements KvView {
       throw cause;
     }
     const last = page[page.length - 1];
-    if (last === undefined || this.iterator !== undefined) {
+    if (last === undefined || this.iterator !== undefined || this.closed) {
       await iterator.close();
       return page;
     }
@@ -167,6 +168,8 @@ class LevelView implements KvView {
   }
 
   async close(): Promise<void> {
+    // A scan that is still under way closes its iterator itself.
+    this.closed = true;
     await this.iterator?.close();
     await this.snapshot.close();
   }

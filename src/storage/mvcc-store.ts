@@ -3,7 +3,7 @@
  *
  *   apply       mvcc-txn.ts       synchronous, memory only
  *   flush       mvcc-flush.ts     atomic batches to the KvStore, in apply order
- *   reads       mvcc-range.ts     index, then records (mvcc-records.ts)
+ *   reads       mvcc-range.ts     index, then records (mvcc-records.ts); plain ones: mvcc-scan.ts
  *   history     mvcc-history.ts   events for watchers that are behind
  *   compaction  compact.ts        removal in the background
  *   hashes      hash.ts           as etcd's

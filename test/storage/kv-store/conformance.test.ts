@@ -92,6 +92,30 @@ for (const [name, simulated] of Object.entries(sims)) {
       await view.close();
     });
 
+    it('reads the pages of a view in any order, two at a time, and closes under a scan', async () => {
+      await kv.write(puts(['a', '1'], ['b', '2'], ['c', '3'], ['d', '4']), { sync: false });
+      const view = kv.view();
+      const from = (key: string, lt = '\xff') => ({
+        ...all,
+        gte: bytes(key),
+        lt: bytes(lt),
+        countMax: 2,
+      });
+      expect(shown(await view.scan(from('a')))).toEqual(['a=1', 'b=2']);
+      const both = await Promise.all([view.scan(from('b\0')), view.scan(from('b\0'))]);
+      expect(both.map(shown)).toEqual([
+        ['c=3', 'd=4'],
+        ['c=3', 'd=4'],
+      ]);
+      expect(shown(await view.scan(from('a')))).toEqual(['a=1', 'b=2']);
+      // What follows, but with another end.
+      expect(shown(await view.scan(from('b\0', 'd')))).toEqual(['c=3']);
+      expect(shown(await view.scan(from('b\0')))).toEqual(['c=3', 'd=4']);
+      expect(shown(await view.scan(from('d\0')))).toEqual([]);
+      const late = view.scan(from('a'));
+      await Promise.all([view.close(), late.catch(() => {})]);
+    });
+
     it('keeps everything over close and open', async () => {
       await kv.write(puts(['a', '1']), { sync: false });
       await kv.close();
