@@ -163,7 +163,10 @@ export class NodeLoop {
 
   #proposeQueued(): void {
     if (this.#queue.length === 0) return;
-    if (this.#options.overloaded()) return this.#retryLater();
+    if (this.#options.overloaded()) {
+      this.#retryLater();
+      return;
+    }
     const batch = this.#queue;
     this.#queue = [];
     const data: Uint8Array[] = [];

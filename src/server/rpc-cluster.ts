@@ -32,7 +32,10 @@ export function clusterMethods(
     method('MemberList', (bytes, call) => {
       const { linearizable } = memberListRequest.decode(bytes);
       const answer = (_context: undefined, error: Error | undefined): void => {
-        if (error !== undefined) return failCall(rpc, call, error);
+        if (error !== undefined) {
+          failCall(rpc, call, error);
+          return;
+        }
         // Replies of this service carry no revision.
         const header = headerAt(rpc, 0);
         call.reply(memberListResponse.encode({ members: node.membership.list() }, header));

@@ -80,11 +80,17 @@ export function kvMethods(rpc: RpcContext): Array<readonly [string, MethodHandle
 // -------------------------------------------------------------------------------------- Put
 
 function handlePut(rpc: RpcContext, bytes: Buffer, call: ServerCall): void {
-  if (bytes.length > rpc.requestBytesMax) return refuseCall(call, 'REQUEST_TOO_LARGE');
+  if (bytes.length > rpc.requestBytesMax) {
+    refuseCall(call, 'REQUEST_TOO_LARGE');
+    return;
+  }
   const data = newEntry(EntryKind.put, bytes);
   const request = decodePutRequest(entryBody(data));
   const wrong = checkPut(request) ?? rpc.spaceFor(putCostBytes(request));
-  if (wrong !== undefined) return refuseCall(call, wrong);
+  if (wrong !== undefined) {
+    refuseCall(call, wrong);
+    return;
+  }
   rpc.loop.propose(data, request, answerPut, { rpc, call });
 }
 
@@ -94,7 +100,10 @@ function answerPut(
   error: Error | undefined,
   result: PutResult | undefined,
 ): void {
-  if (result === undefined) return failCall(rpc, call, error);
+  if (result === undefined) {
+    failCall(rpc, call, error);
+    return;
+  }
   const header = headerAt(rpc, result.revision);
   if (result.previous === undefined) {
     call.reply(encodePutResponse(header, undefined));
@@ -117,11 +126,17 @@ function answerWith(rpc: RpcContext, call: ServerCall, result: OpResult, answer:
 // ------------------------------------------------------------------------------ DeleteRange
 
 function handleDeleteRange(rpc: RpcContext, bytes: Buffer, call: ServerCall): void {
-  if (bytes.length > rpc.requestBytesMax) return refuseCall(call, 'REQUEST_TOO_LARGE');
+  if (bytes.length > rpc.requestBytesMax) {
+    refuseCall(call, 'REQUEST_TOO_LARGE');
+    return;
+  }
   const data = newEntry(EntryKind.deleteRange, bytes);
   const request = decodeDeleteRangeRequest(entryBody(data));
   const wrong = checkDeleteRange(request);
-  if (wrong !== undefined) return refuseCall(call, wrong);
+  if (wrong !== undefined) {
+    refuseCall(call, wrong);
+    return;
+  }
   rpc.loop.propose(data, request, answerDeleteRange, { rpc, call });
 }
 
@@ -131,7 +146,10 @@ function answerDeleteRange(
   error: Error | undefined,
   result: DeleteRangeResult | undefined,
 ): void {
-  if (result === undefined) return failCall(rpc, call, error);
+  if (result === undefined) {
+    failCall(rpc, call, error);
+    return;
+  }
   const header = headerAt(rpc, result.revision);
   answerWith(rpc, call, result, () => {
     const previous = result.previous?.result?.kvs ?? [];
@@ -144,7 +162,10 @@ function answerDeleteRange(
 function handleRange(rpc: RpcContext, bytes: Buffer, call: ServerCall): void {
   const request = decodeRangeRequest(bytes);
   const wrong = checkRange(request);
-  if (wrong !== undefined) return refuseCall(call, wrong);
+  if (wrong !== undefined) {
+    refuseCall(call, wrong);
+    return;
+  }
   const reading = { rpc, call, request };
   if (request.serializable) runRange(reading, undefined);
   else linearizableRead(rpc, runRange, reading);
@@ -155,7 +176,10 @@ interface RangeReading extends Answering {
 }
 
 function runRange({ rpc, call, request }: RangeReading, error: EtcdError | undefined): void {
-  if (error !== undefined) return failCall(rpc, call, error);
+  if (error !== undefined) {
+    failCall(rpc, call, error);
+    return;
+  }
   try {
     const at = readPointOf(rpc, request);
     // The header shows the newest revision, whatever revision is read.
@@ -191,11 +215,17 @@ export function readPointOf(rpc: RpcContext, request: RangeRequest): ReadPoint |
 // -------------------------------------------------------------------------------------- Txn
 
 function handleTxn(rpc: RpcContext, bytes: Buffer, call: ServerCall): void {
-  if (bytes.length > rpc.requestBytesMax) return refuseCall(call, 'REQUEST_TOO_LARGE');
+  if (bytes.length > rpc.requestBytesMax) {
+    refuseCall(call, 'REQUEST_TOO_LARGE');
+    return;
+  }
   const data = newEntry(EntryKind.txn, bytes);
   const request = decodeTxnRequest(entryBody(data));
   const wrong = checkTxn(request, rpc.txnOpsMax);
-  if (wrong !== undefined) return refuseCall(call, wrong);
+  if (wrong !== undefined) {
+    refuseCall(call, wrong);
+    return;
+  }
   if (isTxnReadonly(request)) {
     const reading = { rpc, call, request };
     if (isTxnSerializable(request)) runReadonlyTxn(reading, undefined);
@@ -204,7 +234,10 @@ function handleTxn(rpc: RpcContext, bytes: Buffer, call: ServerCall): void {
   }
   const costBytes = txnCostBytes(request);
   const noSpace = costBytes > 0 ? rpc.spaceFor(costBytes) : undefined;
-  if (noSpace !== undefined) return refuseCall(call, noSpace);
+  if (noSpace !== undefined) {
+    refuseCall(call, noSpace);
+    return;
+  }
   rpc.loop.propose(data, request, answerTxn, { rpc, call });
 }
 
@@ -214,7 +247,10 @@ function answerTxn(
   error: Error | undefined,
   result: TxnResult | undefined,
 ): void {
-  if (result === undefined) return failCall(rpc, call, error);
+  if (result === undefined) {
+    failCall(rpc, call, error);
+    return;
+  }
   const header = headerAt(rpc, result.revision);
   answerWith(rpc, call, result, () => {
     const { succeeded, responses } = result;
@@ -229,7 +265,10 @@ interface TxnReading extends Answering {
 
 function runReadonlyTxn(reading: TxnReading, error: EtcdError | undefined): void {
   const { rpc, call, request } = reading;
-  if (error !== undefined) return failCall(rpc, call, error);
+  if (error !== undefined) {
+    failCall(rpc, call, error);
+    return;
+  }
   try {
     const needed: string[] = [];
     valuesNeeded(rpc.store.present, request, needed);
@@ -263,7 +302,10 @@ function answerCompact(
   error: Error | undefined,
   result: CompactionResult | undefined,
 ): void {
-  if (result === undefined) return failCall(rpc, call, error);
+  if (result === undefined) {
+    failCall(rpc, call, error);
+    return;
+  }
   const answer = (): void => {
     call.reply(encodeCompactionResponse(headerAt(rpc, rpc.store.revision)));
   };

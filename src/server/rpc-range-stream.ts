@@ -35,7 +35,10 @@ export function rangeStreamMethod(rpc: RpcContext): readonly [string, MethodHand
   const handle = (bytes: Buffer, call: ServerCall): void => {
     const request = decodeRangeRequest(bytes);
     const wrong = checkRangeStream(request);
-    if (wrong !== undefined) return refuseCall(call, wrong);
+    if (wrong !== undefined) {
+      refuseCall(call, wrong);
+      return;
+    }
     const streaming = { rpc, call, request };
     if (request.serializable) start(streaming, undefined);
     else linearizableRead(rpc, start, streaming);
@@ -45,7 +48,10 @@ export function rangeStreamMethod(rpc: RpcContext): readonly [string, MethodHand
 
 function start(streaming: Streaming, error: EtcdError | undefined): void {
   const { rpc, call } = streaming;
-  if (error !== undefined) return failCall(rpc, call, error);
+  if (error !== undefined) {
+    failCall(rpc, call, error);
+    return;
+  }
   stream(streaming).catch((thrown: unknown) => failCall(rpc, call, thrown));
 }
 

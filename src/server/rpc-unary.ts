@@ -15,7 +15,8 @@ export function unaryMethod(
 ): readonly [string, MethodHandler] {
   const run = (request: Buffer, call: ServerCall): void => {
     if (call.metadata('hasleader') === 'true' && !rpc.hasLeader()) {
-      return refuseCall(call, 'NO_LEADER');
+      refuseCall(call, 'NO_LEADER');
+      return;
     }
     try {
       const waits = handle(request, call);
