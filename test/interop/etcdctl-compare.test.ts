@@ -138,11 +138,15 @@ async function campaign(session: EtcdctlSession): Promise<string> {
     endWhen: resigned,
   });
   await elected;
-  const second = session.exec(['elect', 'office', 'two'], { until: (o) => o.includes('two\n') });
+  // It must stay in office until the listener has seen it: a candidate that leaves at once may be
+  // gone before the listener looks.
+  const [heard, hear] = signal();
+  const second = session.exec(['elect', 'office', 'two'], { endWhen: heard });
   await waiters(session, 'office', 2);
   const listener = session.exec(['elect', '-l', 'office'], {
     until: (out) => {
       if (out.includes('one\n')) resign();
+      if (out.includes('two\n')) hear();
       return out.includes('two\n');
     },
   });
