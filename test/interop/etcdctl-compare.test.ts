@@ -141,7 +141,14 @@ async function campaign(session: EtcdctlSession): Promise<string> {
   // It must stay in office until the listener has seen it: a candidate that leaves at once may be
   // gone before the listener looks.
   const [heard, hear] = signal();
-  const second = session.exec(['elect', 'office', 'two'], { endWhen: heard });
+  const [won, win] = signal();
+  const second = session.exec(['elect', 'office', 'two'], {
+    until: (out) => {
+      if (out.includes('two\n')) win();
+      return false;
+    },
+    endWhen: Promise.all([heard, won]).then(() => undefined),
+  });
   await waiters(session, 'office', 2);
   const listener = session.exec(['elect', '-l', 'office'], {
     until: (out) => {
