@@ -43,6 +43,18 @@ export function trailerStatus(head: ResponseHead): RpcStatus {
   return headError(head) ?? internalStatus('server closed the stream without sending trailers');
 }
 
+/** A 1xx head: another one follows. */
+export function isInformational(head: ResponseHead): boolean {
+  return head.status >= 100 && head.status < 200;
+}
+
+/** A header block that can not stand where it came: a second head, or trailers before the head. */
+export function isMisplaced(head: ResponseHead, headSeen: boolean, endStream: boolean): boolean {
+  if (head.malformed) return true;
+  if (headSeen) return !endStream || head.status >= 0;
+  return head.status < 0 || (isInformational(head) && endStream);
+}
+
 /** An error in the head of a reply, or undefined if it is a gRPC reply. */
 export function headError(head: ResponseHead): RpcStatus | undefined {
   if (head.status >= 0 && head.status !== 200) {

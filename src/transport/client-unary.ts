@@ -8,6 +8,8 @@ import {
   deadlineStatus,
   headError,
   internalStatus,
+  isInformational,
+  isMisplaced,
   responseHead,
   trailerStatus,
 } from './client-status.js';
@@ -95,16 +97,11 @@ export class UnaryCall implements ClientCall, StreamOwner, DeadlineEntry, Messag
   onHeaders(block: HeaderBlock, endStream: boolean): void {
     if (this.over) return;
     const head = responseHead(block);
-    const informational = head.status >= 100 && head.status < 200;
-    if (
-      head.malformed ||
-      (this.#headSeen && (!endStream || head.status >= 0)) ||
-      (!this.#headSeen && (head.status < 0 || (informational && endStream)))
-    ) {
+    if (isMisplaced(head, this.#headSeen, endStream)) {
       this.#giveUp(internalStatus('malformed header from the server'), ErrorCode.PROTOCOL_ERROR);
       return;
     }
-    if (informational) return;
+    if (isInformational(head)) return;
     this.#headSeen = true;
     if (endStream) {
       this.#finish(trailerStatus(head));
