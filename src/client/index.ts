@@ -1,0 +1,16 @@
+/** `kvorum/client`: the typed client for kvorum and for etcd 3.4 and later. */
+export {
+  type ClientReason,
+  EtcdClientError,
+  isEtcdError,
+  type Outcome,
+  type Reason,
+  type ServerReason,
+  type StatusName,
+} from './errors.js';
+export type * from './types.js';
+export type * from './types-admin.js';
+export type * from './types-kv.js';
+export type * from './types-lease.js';
+export type * from './types-txn.js';
+export type * from './types-watch.js';
