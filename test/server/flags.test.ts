@@ -16,7 +16,9 @@ function configOf(
   env: Readonly<Record<string, string>> = {},
   files: Readonly<Record<string, string>> = {},
 ): ServerConfig {
-  const read = (path: string) => files[path] ?? noFiles(path);
+  // Not what every object has: there is no file called toString.
+  const read = (path: string) =>
+    Object.hasOwn(files, path) ? (files[path] ?? noFiles(path)) : noFiles(path);
   const line = parseCommandLine(argv, env, read);
   if (line.kind !== 'run') throw new Error(line.kind);
   return buildConfig(line.flags, read);
