@@ -69,10 +69,16 @@ export function headError(head: ResponseHead): RpcStatus | undefined {
   return undefined;
 }
 
-/** A stream that was cut off (gRPC over HTTP/2, "Errors"). */
-export function abortStatus(errorCode: number, reason: AbortReason): RpcStatus {
+/** A stream that was cut off (gRPC over HTTP/2, "Errors"); `lostBecause`: with its connection. */
+export function abortStatus(
+  errorCode: number,
+  reason: AbortReason,
+  lostBecause: string,
+): RpcStatus {
   if (reason === 'connection') {
-    return { code: GrpcCode.UNAVAILABLE, message: 'the connection was lost', maySent: true };
+    const cause = lostBecause === '' ? '' : `: ${lostBecause}`;
+    const message = `the connection was lost${cause}`;
+    return { code: GrpcCode.UNAVAILABLE, message, maySent: true };
   }
   const message = `stream terminated by RST_STREAM with error code: ${nameOf(errorCode)}`;
   if (reason === 'refused') return { code: GrpcCode.UNAVAILABLE, message, maySent: false };

@@ -162,7 +162,7 @@ export class StreamingCall implements ClientStream, StreamOwner, DeadlineEntry, 
   }
 
   onAbort(errorCode: number, reason: AbortReason): void {
-    this.#finish(abortStatus(errorCode, reason));
+    this.#finish(abortStatus(errorCode, reason, this.#client.connection.lostBecause));
   }
 
   onWritable(): void {

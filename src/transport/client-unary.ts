@@ -140,7 +140,7 @@ export class UnaryCall implements ClientCall, StreamOwner, DeadlineEntry, Messag
   }
 
   onAbort(errorCode: number, reason: AbortReason): void {
-    this.#finish(abortStatus(errorCode, reason));
+    this.#finish(abortStatus(errorCode, reason, this.#client.connection.lostBecause));
   }
 
   onWritable(): void {}

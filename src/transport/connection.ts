@@ -72,6 +72,8 @@ export class Connection
   /** GOAWAY was sent or received. */
   draining = false;
   closed = false;
+  /** What ended the connection, as far as it is known. */
+  lostBecause = '';
   /** The clock when the chunk that is being handled arrived: one reading for many calls. */
   nowMs: number;
   peerConcurrentStreamsMax = Number.POSITIVE_INFINITY;
@@ -478,11 +480,8 @@ export class Connection
       if (drainPing.equals(from.subarray(start, end)) && this.draining) this.#drainNow();
       return;
     }
-    this.#guard.countControl(this.nowMs);
-    if (this.#isServer) {
-      this.#guard.countPing(this.nowMs, this.sender.sentSincePing);
-      this.sender.sentSincePing = false;
-    }
+    this.#guard.countPing(this.nowMs, this.sender.sentSincePing, this.#isServer);
+    this.sender.sentSincePing = false;
     this.sender.sendPing(true, from, start);
   }
 
@@ -492,17 +491,17 @@ export class Connection
     this.#guard.countControl(this.nowMs);
     const lastStreamId = readU32(from, start) & streamIdMax;
     const debug = from.toString('latin1', start + 8, Math.min(end, start + 8 + 256));
-    if (!this.#isServer) {
-      this.draining = true;
+    const code = readU32(from, start + 4);
+    if (code !== ErrorCode.NO_ERROR) this.lostBecause = `the peer says ${debug}`;
+    this.draining = true;
+    if (this.#isServer) {
+      this.#goawayLastId = this.#lastPeerStreamId; // no more streams; those that run may end
+    } else {
       for (const stream of [...this.streams.values()]) {
         if (stream.id > lastStreamId) this.#abort(stream, ErrorCode.REFUSED_STREAM, 'refused');
       }
-    } else {
-      // The client opens no more streams; those that run may end.
-      this.draining = true;
-      this.#goawayLastId = this.#lastPeerStreamId;
     }
-    this.#owner.onGoaway(lastStreamId, readU32(from, start + 4), debug);
+    this.#owner.onGoaway(lastStreamId, code, debug);
     this.#closeIfDrained();
   }
 
@@ -587,6 +586,7 @@ export class Connection
   #shut(error: Error | undefined): void {
     if (this.closed) return;
     this.closed = true;
+    if (error !== undefined) this.lostBecause = error.message;
     this.reading = false;
     this.#keepalive.stop();
     this.#lingerTimer?.cancel();

@@ -26,7 +26,7 @@ export class FloodGuard {
     if (++this.#resets > this.#limits.resetsPerSecondMax) throw calm('too many resets');
   }
 
-  /** SETTINGS, PING, PRIORITY, CONTINUATION, empty DATA, and frames on closed streams. */
+  /** SETTINGS, idle PING, PRIORITY, CONTINUATION, empty DATA, and frames on closed streams. */
   countControl(nowMs: number): void {
     this.#roll(nowMs);
     if (++this.#controls > this.#limits.controlFramesPerSecondMax) {
@@ -34,14 +34,21 @@ export class FloodGuard {
     }
   }
 
-  /** A PING at a server. `sentSince`: we sent HEADERS or DATA since the last one. */
-  countPing(nowMs: number, sentSince: boolean): void {
-    const tooEarly = nowMs - this.#lastPingMs < this.#limits.keepaliveMinTimeMs;
-    this.#lastPingMs = nowMs;
+  /**
+   * A PING. `sentSince`: we sent HEADERS or DATA since the last one. Such a ping is free: gRPC's
+   * bandwidth estimators send one for each round trip that carries data, thousands a second on a
+   * fast network, and it is we who set their pace. Only servers police keepalive (`isServer`).
+   */
+  countPing(nowMs: number, sentSince: boolean, isServer: boolean): void {
     if (sentSince) {
       this.#pingStrikes = 0;
       this.#lastPingMs = Number.NEGATIVE_INFINITY;
-    } else if (tooEarly && ++this.#pingStrikes > pingStrikesMax) {
+      return;
+    }
+    this.countControl(nowMs);
+    const tooEarly = nowMs - this.#lastPingMs < this.#limits.keepaliveMinTimeMs;
+    this.#lastPingMs = nowMs;
+    if (isServer && tooEarly && ++this.#pingStrikes > pingStrikesMax) {
       throw calm('too_many_pings');
     }
   }

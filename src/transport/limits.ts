@@ -19,7 +19,7 @@ export const transportLimitsDefault: TransportLimits = {
   headerBlockBytesMax: 64 * 1024,
   // A client that cancels a thousand calls at once is normal, ten thousand a second is an attack.
   resetsPerSecondMax: 5_000,
-  // A PING for each of a thousand round trips a second is more than any BDP estimator sends.
+  // Pings that follow what we sent are not among them (flood-guard.ts): nothing sends many others.
   controlFramesPerSecondMax: 2_000,
   handshakeTimeoutMs: 10_000,
   // One message of the largest size fits a stream's window: no round trip inside a request.

@@ -102,7 +102,10 @@ export interface TransportLimits {
   readonly headerBlockBytesMax: number;
   /** RST_STREAM frames from the peer in one second; above: ENHANCE_YOUR_CALM. */
   readonly resetsPerSecondMax: number;
-  /** SETTINGS + PING + PRIORITY + empty DATA frames in one second; above: ENHANCE_YOUR_CALM. */
+  /**
+   * SETTINGS + PRIORITY + empty DATA frames in one second, and PINGs with nothing sent since the
+   * last; above: ENHANCE_YOUR_CALM.
+   */
   readonly controlFramesPerSecondMax: number;
   /** From accept to the end of the preface (and TLS handshake). */
   readonly handshakeTimeoutMs: number;

@@ -179,6 +179,48 @@ describe('the client', () => {
     expect([closed, client.usable]).toEqual([1, false]);
   });
 
+  test('row C: a ping for each call, as from a bandwidth estimator, is no flood', async () => {
+    const { server, settle, call } = await rawServer();
+    const calls = Array.from({ length: 2_500 }, () => ({ code: -1 }));
+    for (const [i, each] of calls.entries()) {
+      const id = 2 * i + 1;
+      const result = call();
+      server.send(frame(6, 0, 0, Buffer.alloc(8)), server.headers(id, head));
+      server.send(data(id, grpcMessage(hello)), server.headers(id, ok, true));
+      await settle(0.3);
+      each.code = result.status?.code ?? -1;
+    }
+    await settle();
+    expect(server.goaway).toBeUndefined();
+    expect(calls.filter(({ code }) => code > 0)).toEqual([]);
+    expect(server.frames.filter(({ type, flags }) => type === 6 && flags === 1)).toHaveLength(
+      2_500,
+    );
+  });
+
+  test('row C: a server that pings without end is left, and the calls are told why', async () => {
+    const { server, settle, call } = await rawServer();
+    const one = call();
+    await settle();
+    for (let i = 0; i < 2_100; i++) server.send(frame(6, 0, 0, Buffer.alloc(8)));
+    await settle();
+    expect([server.goaway, server.goawayText]).toEqual([
+      'ENHANCE_YOUR_CALM',
+      'too many control frames',
+    ]);
+    expect(one.status?.message).toBe('the connection was lost: too many control frames');
+  });
+
+  test('what a server says when it ends a connection is told to the calls', async () => {
+    const { server, settle, call } = await rawServer();
+    const one = call();
+    await settle();
+    server.send(frame(7, 0, 0, Buffer.concat([u32(1, 11), Buffer.from('too_many_pings')])));
+    server.stream.end();
+    await settle();
+    expect(one.status?.message).toBe('the connection was lost: the peer says too_many_pings');
+  });
+
   test('a deadline resets the stream; what comes for it later is ignored', async () => {
     const { client, server, settle, call } = await rawServer();
     const one = call(unary, 100);

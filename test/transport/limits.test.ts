@@ -173,6 +173,17 @@ describe('row C: pings', () => {
     expect(peer.goaway).toBeUndefined();
   });
 
+  test('one for each reply, as from a bandwidth estimator, is no flood', async () => {
+    const bench = new Bench({ limits: { controlFramesPerSecondMax: 20 } });
+    const peer = await bench.peer();
+    for (let i = 0; i < 100; i++) {
+      peer.send(peer.call(2 * i + 1, unary, hello), ping);
+      await bench.settle(3);
+    }
+    expect(peer.goaway).toBeUndefined();
+    expect(peer.statusOf(199)[0]).toBe('0');
+  });
+
   test('a silent peer is pinged, and given up when it does not answer', async () => {
     const bench = new Bench({ limits: { keepaliveIntervalMs: 10_000, keepaliveTimeoutMs: 2_000 } });
     const peer = await bench.peer();
