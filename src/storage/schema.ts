@@ -2,9 +2,9 @@
  * The key spaces of the KvStore and how their bytes look (docs/on-disk-format.md):
  *
  *   'f'                        format version, decimal
- *   'a'                        the mark: applied index, revisions, counters; JSON + checksum
  *   'k' main8 '_' sub8 ['t']   one revision: encoded KeyValue + checksum; 't' marks a tombstone
  *   'm' name                   a meta record + checksum
+ *   'z'                        the mark: applied index, revisions, counters; JSON + checksum
  *   'h', 'i' number4           the saved index, see restore-checkpoint.ts
  *
  * After the 'k' come the very bytes of etcd's revision key, so HashKV needs no conversion. Each
@@ -18,7 +18,7 @@ import { type MemberId, type Revision, StorageError } from '../common/index.js';
 import type { Configuration } from '../raft/index.js';
 
 /** The layout that this program writes; a newer one is refused. */
-export const formatVersion = 1;
+export const formatVersion = 2;
 
 export const prefixRecord = 0x6b;
 const prefixMeta = 0x6d;
@@ -26,7 +26,12 @@ const underscore = 0x5f;
 const tombstoneMark = 0x74;
 
 export const formatKey = Buffer.from('f');
-export const markKey = Buffer.from('a');
+/**
+ * Behind all records: every batch has it, so every table that LevelDB writes spans from its first
+ * new record to the mark. In front of them it would span all records that there are, and LevelDB
+ * would write all of them anew with each table (docs/adr/0004).
+ */
+export const markKey = Buffer.from('z');
 /** All revisions are in [recordsStart, recordsEnd), all meta records in [metaStart, metaEnd). */
 export const recordsStart = Buffer.from('k');
 export const recordsEnd = Buffer.from('l');

@@ -242,7 +242,7 @@ describe('a record that LevelDB lost without a word', () => {
   it('is missed, whatever kind it is of', async () => {
     const original = await build('lost', 1, 'stopped');
     const kv = await openLevelStore(join(original.dir, 'member/kv'));
-    const range = { gte: Buffer.from('a'), lt: Buffer.from('z'), countMax: 9999, bytesMax: 1e9 };
+    const range = { gte: Buffer.from('a'), lt: Buffer.from('{'), countMax: 9999, bytesMax: 1e9 };
     const keys = (await kv.scan(range)).map(([key]) => key);
     await kv.close();
     const starts = ['malarm', 'mlease', 'mmember', 'f', 'k', 'm'];

@@ -1,7 +1,7 @@
 /** Crashes at every batch, and damage: the rows of reliability.md section 2 for the store. */
 
 import { describe, expect, it } from 'vitest';
-import { revisionKey } from '../../../src/storage/schema.js';
+import { markKey, revisionKey } from '../../../src/storage/schema.js';
 import { apply, at, type Change, compact, del, dump, put, rangeOf } from './helpers.js';
 import { Model } from './model.js';
 import { SimStore } from './sim-store.js';
@@ -305,10 +305,10 @@ describe('damage', () => {
     };
     const record = await loseKey(revisionKey(2, 0, false));
     await expect(record.open()).rejects.toThrow(/should hold 2 records .* but has 1/);
-    const mark = await loseKey(Buffer.from('a'));
+    const mark = await loseKey(markKey);
     await expect(mark.open()).rejects.toThrow(/should hold 0 records/);
-    const format = await loseKey(Buffer.from('f'), Buffer.from('2'));
-    await expect(format.open()).rejects.toThrow(/format 2/);
+    const format = await loseKey(Buffer.from('f'), Buffer.from('9'));
+    await expect(format.open()).rejects.toThrow(/format 9/);
     const noFormat = await loseKey(Buffer.from('f'));
     await expect(noFormat.open()).rejects.toThrow(/no format record/);
   });
