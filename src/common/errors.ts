@@ -49,6 +49,19 @@ export const errorTable = {
   LEASE_NOT_FOUND: [c.NOT_FOUND, 'etcdserver: requested lease not found'],
   MEMBER_NOT_FOUND: [c.NOT_FOUND, 'etcdserver: member not found'],
   LEASE_EXISTS: [c.FAILED_PRECONDITION, 'etcdserver: lease already exists'],
+  MEMBER_EXISTS: [c.FAILED_PRECONDITION, 'etcdserver: member ID already exist'],
+  PEER_URL_EXISTS: [c.FAILED_PRECONDITION, 'etcdserver: Peer URLs already exists'],
+  // As TOO_MANY_REQUESTS: meant as FailedPrecondition, Unknown on the wire.
+  NOT_ENOUGH_STARTED: [
+    c.UNKNOWN,
+    'etcdserver: re-configuration failed due to not enough started members',
+  ],
+  MEMBER_NOT_LEARNER: [c.FAILED_PRECONDITION, 'etcdserver: can only promote a learner member'],
+  LEARNER_NOT_READY: [
+    c.FAILED_PRECONDITION,
+    'etcdserver: can only promote a learner member which is in sync with leader',
+  ],
+  TOO_MANY_LEARNERS: [c.FAILED_PRECONDITION, 'etcdserver: too many learner members in cluster'],
   NOT_LEADER: [c.FAILED_PRECONDITION, 'etcdserver: not leader'],
   NOT_CAPABLE: [c.FAILED_PRECONDITION, 'etcdserver: not capable'],
   LEARNER_UNSUPPORTED: [c.FAILED_PRECONDITION, 'etcdserver: rpc not supported for learner'],
@@ -75,6 +88,7 @@ export const errorTable = {
     c.UNAVAILABLE,
     'etcdserver: request timed out, waiting for the applied index took too long',
   ],
+  UNHEALTHY: [c.UNAVAILABLE, 'etcdserver: unhealthy cluster'],
   TIMEOUT_LEADER_TRANSFER: [
     c.UNKNOWN,
     'etcdserver: request timed out, leader transfer took too long',

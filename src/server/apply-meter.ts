@@ -17,6 +17,7 @@ const operations: ReadonlyArray<readonly [EntryKind, string]> = [
   [EntryKind.leaseCheckpoint, 'LeaseCheckpoint'],
   [EntryKind.alarm, 'Alarm'],
   [EntryKind.memberAttributes, 'ClusterMemberAttrSet'],
+  [EntryKind.memberUpdate, 'ClusterMemberUpdate'],
 ];
 
 export class ApplyMeter {

@@ -4,7 +4,15 @@
  * values, ignore_value) first waits for that value; nothing else is applied meanwhile.
  */
 
-import { assert, type Clock, EtcdError, type KeyString, type Logger } from '../common/index.js';
+import {
+  assert,
+  type Clock,
+  EtcdError,
+  InvariantError,
+  type KeyString,
+  type Logger,
+  type MemberId,
+} from '../common/index.js';
 import {
   AlarmAction,
   alarmRequest,
@@ -24,14 +32,16 @@ import {
   type PutRequest,
   type TxnRequest,
 } from '../proto/index.js';
-import { decodeConfigChange, type Entry, type Raft } from '../raft/index.js';
+import type { Entry, Raft } from '../raft/index.js';
 import type { MvccStore, MvccWriteTxn } from '../storage/index.js';
 import type { Alarm, Alarms } from './alarms.js';
 import { applyDeleteRange, applyPut, applyTxn, checkPutState, type KvTarget } from './apply-kv.js';
+import { applyConfigChange } from './apply-members.js';
 import { ApplyMeter } from './apply-meter.js';
 import { EntryKind, entryBody, entryKind, entryOrigin, entrySequence } from './entry.js';
 import type { Lessor } from './lessor.js';
-import { decodeAttributes, type MemberAttributes, type Membership } from './membership.js';
+import { decodeAttributes, decodeMemberUpdate } from './member-codec.js';
+import type { MemberAttributes, Membership, MemberUpdate } from './membership.js';
 import type { Metrics } from './metrics.js';
 import type { EntryApplier } from './node-loop.js';
 import type { Pending, Proposals } from './proposals.js';
@@ -40,6 +50,7 @@ import { valuesNeeded } from './txn-path.js';
 import type { WatchHub } from './watch-hub.js';
 
 export interface ApplierOptions {
+  readonly self: MemberId;
   readonly store: MvccStore;
   readonly raft: Pick<Raft, 'applyConfigChange'>;
   readonly lessor: Lessor;
@@ -55,6 +66,8 @@ export interface ApplierOptions {
   readonly quotaBytes: number;
   /** An applied write went over the quota: this member should raise the alarm. */
   readonly onQuotaExceeded: () => void;
+  /** This member was removed: it should go on for a few election timeouts, then stop. */
+  readonly onRemovedSelf: () => void;
 }
 
 /** Result of entries that yield a list of alarms. */
@@ -124,14 +137,8 @@ export class Applier implements EntryApplier {
   }
 
   #applyRaftEntry(entry: Entry): void {
-    const { index, term } = entry;
-    const { raft, store } = this.#o;
-    if (entry.type === 'configChange') {
-      const configuration = raft.applyConfigChange(decodeConfigChange(entry.data));
-      store.setApplied({ index, term, configuration });
-    } else {
-      store.setApplied({ index, term });
-    }
+    if (entry.type === 'configChange') applyConfigChange(this.#o, entry);
+    else this.#o.store.setApplied({ index: entry.index, term: entry.term });
   }
 
   #applyNormal(
@@ -226,6 +233,9 @@ export class Applier implements EntryApplier {
       case EntryKind.memberAttributes:
         membership.applyAttributes(txn, request as MemberAttributes);
         return true;
+      case EntryKind.memberUpdate:
+        membership.applyUpdate(txn, request as MemberUpdate);
+        return true;
       default:
         throw new Error(`entry kind ${kind} has no change`);
     }
@@ -304,7 +314,11 @@ function decodeBody(kind: EntryKind, data: Uint8Array): unknown {
       return alarmRequest.decode(body);
     case EntryKind.memberAttributes:
       return decodeAttributes(body);
+    case EntryKind.memberUpdate:
+      return decodeMemberUpdate(body);
     case EntryKind.leaseCheckpoint:
       return decodeLeaseCheckpoints(body);
+    case EntryKind.memberChange:
+      throw new InvariantError('a change of the members is a configuration change');
   }
 }

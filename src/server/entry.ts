@@ -1,6 +1,6 @@
 /**
- * What a Raft log entry of type 'normal' carries: twelve bytes of ours, then the client's request
- * exactly as it came. `origin` and `sequence` lead the member that proposed it back to the waiting
+ * What a Raft log entry of type 'normal' carries, and the context of one of type 'configChange':
+ * twelve bytes of ours, then the client's request exactly as it came (or a body of our own). `origin` and `sequence` lead the member that proposed it back to the waiting
  * call; `origin` is drawn anew at each start, so a replayed entry finds nobody waiting. They are
  * not a deduplication key.
  *
@@ -24,11 +24,14 @@ export const EntryKind = {
   leaseCheckpoint: 7,
   alarm: 8,
   memberAttributes: 9,
+  /** Never a normal entry: the context of a Raft configuration change. */
+  memberChange: 10,
+  memberUpdate: 11,
 } as const;
 export type EntryKind = (typeof EntryKind)[keyof typeof EntryKind];
 
 const entryFormat = 1;
-const kindMax = EntryKind.memberAttributes;
+const kindMax = EntryKind.memberUpdate;
 /** Bytes before the body. */
 export const entryHeaderBytes = 12;
 /** Sequences are 48 bits: 3 million a second for three years. */

@@ -6,11 +6,12 @@
 import { createHash } from 'node:crypto';
 import type { MemberId } from '../common/index.js';
 
-/** A member of a cluster that is being founded. */
+/** A member of a cluster that is being founded, or joined. */
 export interface FoundingMember {
   readonly id: MemberId;
   readonly name: string;
   readonly peerUrls: readonly string[];
+  readonly isLearner: boolean;
 }
 
 /** Everything that all founding members must agree on. */
@@ -29,6 +30,7 @@ export function foundingIdentity(
     id: memberIdOf(peerUrls, token),
     name,
     peerUrls,
+    isLearner: false,
   }));
   members.sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
   return { clusterId: clusterIdOf(members.map((member) => member.id)), members };
@@ -52,6 +54,14 @@ export function clusterIdOf(memberIds: readonly MemberId[]): bigint {
     bytes.writeBigUInt64BE(id, 8 * i);
   });
   return hash64(bytes);
+}
+
+/**
+ * The incarnation of a data directory that was founded before there were incarnations: always the
+ * same, so that it need not be stored, and none that a founding will ever draw.
+ */
+export function oldIncarnationOf(clusterId: bigint, memberId: MemberId): bigint {
+  return hash64(`incarnation ${clusterId} ${memberId}`);
 }
 
 function hash64(data: string | Buffer): bigint {

@@ -14,7 +14,7 @@ import {
   type Random,
   StorageError,
 } from '../common/index.js';
-import { initialRestore, type RaftRestore } from '../raft/index.js';
+import { initialRestore, joiningRestore, type RaftRestore } from '../raft/index.js';
 import {
   type MvccStore,
   type MvccStoreOptions,
@@ -35,8 +35,8 @@ export interface OpenStorageOptions {
   readonly dataDir: string;
   /** '': inside the data directory. */
   readonly walDir: string;
-  /** Used if the directory is new. */
-  readonly founding: NodeMetadata;
+  /** Used if the directory is new; undefined: it must not be. */
+  readonly founding: NodeMetadata | undefined;
   readonly mvcc: MvccStoreOptions;
   readonly onFatal: (error: unknown) => void;
 }
@@ -48,6 +48,8 @@ export interface OpenedStorage {
   readonly membership: Membership;
   readonly clusterId: bigint;
   readonly memberId: MemberId;
+  /** Of the data directory, see PeerHello. */
+  readonly incarnation: bigint;
   /** The directory had nothing in it. */
   readonly isNew: boolean;
 }
@@ -92,8 +94,9 @@ async function openHalves(
     path: `${memberDir}/kv`,
     onFatal,
   });
-  const metadataIfNew = encodeNodeMetadata(options.founding);
-  const { wal, contents } = await openWal(disk, walDir, { random, logger, metadataIfNew });
+  const { founding } = options;
+  const ifNew = founding === undefined ? {} : { metadataIfNew: encodeNodeMetadata(founding) };
+  const { wal, contents } = await openWal(disk, walDir, { random, logger, ...ifNew });
   onWal(wal);
   const metadata = decodeNodeMetadata(contents.metadata);
   if (metadata === undefined) {
@@ -103,13 +106,13 @@ async function openHalves(
     });
   }
   const isNew = contents.snapshot.index === 0 && contents.entries.length === 0;
-  if (isNew) await found(store, wal, metadata, walDir);
+  if (isNew) await found(store, wal, metadata, contents, walDir);
   else checkAgreement(store, contents, walDir, memberDir);
   const membership = new Membership();
   membership.restore(store, initialMembers(metadata));
-  const restore = isNew ? foundingRestore(metadata) : restoreFrom(store, contents);
-  const { clusterId, memberId } = metadata;
-  return { store, wal, restore, membership, clusterId, memberId, isNew };
+  const restore = isNew ? foundingRestore(metadata, contents) : restoreFrom(store, contents);
+  const { clusterId, memberId, incarnation } = metadata;
+  return { store, wal, restore, membership, clusterId, memberId, incarnation, isNew };
 }
 
 /** What clients stored may be secret (CVE-2020-15113); but whoever set it up may mean it. */
@@ -139,10 +142,12 @@ async function refuseIfKvIsHalved(disk: Disk, kvDir: string): Promise<void> {
 }
 
 function initialMembers(metadata: NodeMetadata) {
-  return metadata.founders.map((founder) => ({ ...founder, clientUrls: [], isLearner: false }));
+  return metadata.founders.map((founder) => ({ ...founder, clientUrls: [], incarnation: 0n }));
 }
 
-function foundingRestore(metadata: NodeMetadata): RaftRestore {
+function foundingRestore(metadata: NodeMetadata, contents: WalContents): RaftRestore {
+  // One that joins may have voted before it got its first snapshot.
+  if (metadata.joining) return { ...joiningRestore(), hardState: contents.hardState };
   return initialRestore(metadata.founders.map(({ id }) => id));
 }
 
@@ -151,9 +156,10 @@ async function found(
   store: MvccStore,
   wal: Wal,
   metadata: NodeMetadata,
+  contents: WalContents,
   walDir: string,
 ): Promise<void> {
-  const { snapshot, hardState } = foundingRestore(metadata);
+  const { snapshot, hardState } = foundingRestore(metadata, contents);
   if (store.applied.index > snapshot.index) {
     throw new StorageError('the log is empty, but the data beside it is not', {
       path: walDir,
@@ -161,6 +167,8 @@ async function found(
         'The log was lost: restore it, or remove the member and add it anew with an empty directory.',
     });
   }
+  // One that joins has nothing until a leader sends it a snapshot.
+  if (metadata.joining) return;
   if (store.applied.index < snapshot.index) {
     const txn = store.begin(snapshot.index, snapshot.term);
     const membership = new Membership();
