@@ -7,7 +7,7 @@ import { assert, type LogIndex } from '../common/index.js';
 import { learnCommit, startTransferElection } from './candidate.js';
 import { membersOf } from './config-change.js';
 import type { RaftState } from './state.js';
-import type { AppendEntries, Heartbeat, InstallSnapshot, Message } from './types.js';
+import type { AppendEntries, Heartbeat, InstallSnapshot, Message, SnapshotMeta } from './types.js';
 
 /** Messages that only the leader of their term sends. */
 export type LeaderMessage = AppendEntries | Heartbeat | InstallSnapshot;
@@ -128,11 +128,17 @@ function onInstallSnapshot(state: RaftState, message: InstallSnapshot): void {
     accept(state, message, log.commitIndex);
     return;
   }
-  // A state machine in which we are no member is not meant for us.
-  if (!membersOf(snapshot.configuration).includes(state.id)) return;
+  if (!isNewSnapshot(state, snapshot)) return;
   log.restore(snapshot);
   state.configuration = snapshot.configuration;
   accept(state, message, log.lastIndex);
+}
+
+/** Holds what is not in the log, and is meant for us: one in which we are no member is not. */
+export function isNewSnapshot(state: RaftState, snapshot: SnapshotMeta): boolean {
+  const { log, id } = state;
+  if (snapshot.index <= log.commitIndex || log.term(snapshot.index) === snapshot.term) return false;
+  return membersOf(snapshot.configuration).includes(id);
 }
 
 /**

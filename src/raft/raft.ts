@@ -19,7 +19,13 @@ import {
 } from './candidate.js';
 import { changeConfiguration } from './config-change.js';
 import { encodeConfigChange } from './config-change-codec.js';
-import { answerOldLeader, isFromLeader, onLeaderMessage, stepFollower } from './follower.js';
+import {
+  answerOldLeader,
+  isFromLeader,
+  isNewSnapshot,
+  onLeaderMessage,
+  stepFollower,
+} from './follower.js';
 import {
   leaderApplied,
   leaderPersisted,
@@ -42,6 +48,7 @@ import type {
   ConfigChangeRefusal,
   Configuration,
   ForwardProposal,
+  InstallSnapshot,
   Message,
   ProposeRefusal,
   RaftOptions,
@@ -219,6 +226,14 @@ export class Raft {
     state.configuration = next;
     if (state.leadership !== undefined) leaderReconfigured(state, state.leadership);
     return next;
+  }
+
+  /**
+   * True: stepping this message would replace the state machine, so its data have to be here
+   * first. False: they are not needed, and the message can be stepped as it is.
+   */
+  wantsSnapshot(message: InstallSnapshot): boolean {
+    return message.term >= this.#state.term && isNewSnapshot(this.#state, message.snapshot);
   }
 
   /** A message to `member` could not be delivered. */

@@ -18,8 +18,9 @@ const present = Buffer.from([1]);
 export class Alarms {
   readonly #alarms = new Map<string, Alarm>();
 
-  /** Reads what is stored; call once, after the store was opened. */
+  /** Reads what is stored, in the place of what was known. */
   restore(store: Pick<MvccStore, 'metaEntries'>): void {
+    this.#alarms.clear();
     for (const [name] of store.metaEntries(metaPrefix)) {
       const alarm = parseAlarmName(name);
       if (alarm !== undefined) this.#alarms.set(name, alarm);

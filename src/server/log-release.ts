@@ -45,6 +45,11 @@ export class LogRelease {
       });
   }
 
+  /** The log has just noted a snapshot of another member in the place of our state. */
+  superseded(index: LogIndex): void {
+    this.#releasedIndex = index;
+  }
+
   /** Syncs the store and releases the log before it. */
   async release(): Promise<void> {
     const { store, wal, logger } = this.#o;

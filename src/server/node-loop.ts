@@ -17,7 +17,16 @@ import {
   type MemberId,
   type Term,
 } from '../common/index.js';
-import type { Entry, Message, ProposeRefusal, Raft, Ready } from '../raft/index.js';
+import type {
+  ConfigChangeRefusal,
+  ConfigChangeStep,
+  Entry,
+  InstallSnapshot,
+  Message,
+  Raft,
+  Ready,
+  SnapshotMeta,
+} from '../raft/index.js';
 import type { Wal } from '../storage/index.js';
 import type { Pending, Proposals, Responder } from './proposals.js';
 import type { ReadGate } from './read-gate.js';
@@ -42,16 +51,24 @@ export interface NodeLoopOptions {
   readonly tickMs: number;
   /** To other members; a cluster of one sends nothing. */
   readonly send: (messages: readonly Message[]) => void;
+  /**
+   * Puts the state that was received in the place of the present one; see `stepSnapshot`. Nothing
+   * is applied meanwhile.
+   */
+  readonly install: (snapshot: SnapshotMeta) => Promise<void>;
   /** The disk failed or an invariant broke: the process must end. */
   readonly onFatal: (error: unknown) => void;
   /** Called once a tick, and after each Ready: the leader may have changed. */
   readonly onTick: () => void;
   readonly onReady: () => void;
-  /** Called after entries were applied, with the newest index. */
-  readonly onApplied: (index: LogIndex) => void;
+  /** Called after entries were applied, with the newest index and the memory that all so far took. */
+  readonly onApplied: (index: LogIndex, bytesTotal: number) => void;
   /** True: too much is waiting to be flushed, hold proposals back. */
   readonly overloaded: () => boolean;
 }
+
+/** What an entry costs in memory beside its data, roughly. */
+const entryOverheadBytes = 100;
 
 /** A Ready on its way to the log. */
 interface LogWrite {
@@ -59,16 +76,25 @@ interface LogWrite {
   durable: boolean;
 }
 
-const refusalReasons: Record<ProposeRefusal, ErrorReason> = {
+/** A change of the members that waits to be proposed. */
+interface PendingChange {
+  readonly pending: Pending;
+  readonly steps: readonly ConfigChangeStep[];
+}
+
+const refusalReasons: Record<ConfigChangeRefusal, ErrorReason> = {
   noLeader: 'NO_LEADER',
   transferring: 'TIMEOUT',
   tooMuchUncommitted: 'TOO_MANY_REQUESTS',
   changePending: 'TOO_MANY_REQUESTS',
+  // The server has checked the change before: the members have changed since.
+  invalidChange: 'TOO_MANY_REQUESTS',
 };
 
 export class NodeLoop {
   readonly #options: NodeLoopOptions;
   #queue: Pending[] = [];
+  #changes: PendingChange[] = [];
   #scheduled = false;
   #stopped = false;
   /** Committed entries waiting to be applied, from `#applyNext` on. */
@@ -76,7 +102,15 @@ export class NodeLoop {
   #applyNext = 0;
   #applyWaits = false;
   #appliedIndex: LogIndex;
+  /** Of entries applied since the start. */
+  #appliedBytes = 0;
   readonly #writes: LogWrite[] = [];
+  /** The entry that something is being read for. */
+  #applying: Promise<void> | undefined;
+  /** The snapshot on its way into the store. */
+  #installing: Promise<void> | undefined;
+  /** Index of the last snapshot that Raft has told to install. */
+  #snapshotTaken: LogIndex | undefined;
   #lastTickMs: number;
 
   constructor(options: NodeLoopOptions) {
@@ -99,13 +133,14 @@ export class NodeLoop {
   stop(): void {
     this.#stopped = true;
     this.#queue = [];
+    this.#changes = [];
     this.#options.proposals.failAll('STOPPED');
     this.#options.reads.failAll('STOPPED');
   }
 
   /** Resolves when no log write is under way. */
   async idle(): Promise<void> {
-    while (this.#writes.length > 0 || this.#applyWaits) {
+    while (this.#writes.length > 0 || this.#applyWaits || this.#installing !== undefined) {
       await new Promise<void>((resolve) => this.#options.clock.after(1, resolve));
     }
   }
@@ -134,11 +169,49 @@ export class NodeLoop {
     }
   }
 
-  /** A message from another member. */
-  step(message: Message): void {
+  /**
+   * Puts a change of the members into the log; `data` (from `newEntry`) is what apply.ts wants to
+   * know of it. Only at the leader: elsewhere, and while an earlier change is under way for too
+   * long, it is refused.
+   */
+  proposeConfigChange<Request, Result, Context>(
+    steps: readonly ConfigChangeStep[],
+    data: Buffer,
+    request: Request,
+    respond: Responder<Request, Result, Context>,
+    context: Context,
+  ): void {
+    const pending = this.#options.proposals.add(data, request, respond, context, 0);
+    if (this.#stopped) {
+      this.#options.proposals.refuse(pending, 'STOPPED');
+      return;
+    }
+    this.#changes.push({ pending, steps });
+    this.schedule();
+  }
+
+  /** A message from another member; for InstallSnapshot see `stepSnapshot`. */
+  step(message: Exclude<Message, InstallSnapshot>): void {
     if (this.#stopped) return;
     this.#options.raft.step(message);
     this.schedule();
+  }
+
+  /**
+   * The message comes when its data are here, with the meta of what was received. True: Raft has
+   * taken it, and `install` will be called; false: it knows better, and the data can go. Not to
+   * be called again before `install` has resolved.
+   */
+  stepSnapshot(message: InstallSnapshot): boolean {
+    if (this.#stopped) return false;
+    const { raft } = this.#options;
+    // Only what this very message brings may be taken for it.
+    this.#takeReadys();
+    this.#snapshotTaken = undefined;
+    raft.step(message);
+    this.#takeReadys();
+    this.schedule();
+    return this.#snapshotTaken === message.snapshot.index;
   }
 
   /** Runs the loop when this turn's I/O has been handled. */
@@ -153,6 +226,7 @@ export class NodeLoop {
     if (this.#stopped) return;
     try {
       this.#proposeQueued();
+      this.#proposeChanges();
       this.#options.reads.submit();
       this.#takeReadys();
       this.#applyCommitted();
@@ -185,6 +259,29 @@ export class NodeLoop {
     for (const pending of batch) this.#options.proposals.refuse(pending, refusalReasons[refusal]);
   }
 
+  #proposeChanges(): void {
+    if (this.#changes.length === 0) return;
+    const { id, proposals, raft } = this.#options;
+    const changes = this.#changes;
+    this.#changes = [];
+    for (const change of changes) {
+      const { pending, steps } = change;
+      if (pending.deadlineMs <= this.#options.clock.nowMs()) continue; // expired
+      const context = pending.data;
+      const refusal =
+        raft.leader === id
+          ? raft.proposeConfigChange({ steps, transition: 'auto', context })
+          : 'noLeader';
+      if (refusal === undefined) continue;
+      if (refusal === 'changePending') {
+        this.#changes.push(change);
+        this.#retryLater();
+      } else {
+        proposals.refuse(pending, refusal === 'noLeader' ? 'NOT_LEADER' : refusalReasons[refusal]);
+      }
+    }
+  }
+
   #mayPropose({ onlyInTerm }: Pending): boolean {
     if (onlyInTerm === 0) return true;
     const { raft, id } = this.#options;
@@ -212,16 +309,58 @@ export class NodeLoop {
    * commit hint moved) is not waited for, but it stays behind earlier ones that do.
    */
   #persist(ready: Ready): void {
-    assert(ready.snapshot === undefined, 'a cluster of one member installs no snapshot');
     const write: LogWrite = { ready, durable: !ready.mustSync };
     this.#writes.push(write);
-    if (ready.entries.length > 0 || ready.hardState !== undefined) {
+    if (ready.snapshot !== undefined) {
+      this.#installSnapshot(write, ready.snapshot);
+    } else if (ready.entries.length > 0 || ready.hardState !== undefined) {
       this.#options.wal.append(ready.hardState, ready.entries, ready.mustSync).then(
         () => this.#durable(write),
         (error: unknown) => this.#options.onFatal(error),
       );
     }
     this.#settleWrites();
+  }
+
+  /**
+   * The data of the snapshot are on disk already, beside the present state; from the mark in the
+   * log on they are what counts. Entries behind the snapshot follow the mark in the log.
+   */
+  #installSnapshot(write: LogWrite, snapshot: SnapshotMeta): void {
+    const { wal, onFatal } = this.#options;
+    const { hardState, entries } = write.ready;
+    this.#snapshotTaken = snapshot.index;
+    // What was not applied yet is in the snapshot.
+    this.#toApply = [];
+    this.#applyNext = 0;
+    assert(this.#installing === undefined, 'one snapshot is installed at a time');
+    const applying = this.#applying ?? Promise.resolve();
+    this.#applyWaits = true;
+    const persisted = Promise.all([
+      wal.append(hardState, [], true),
+      wal.markSnapshot(snapshot),
+      entries.length > 0 ? wal.append(undefined, entries, true) : undefined,
+    ]);
+    this.#installing = persisted
+      .then(() => this.#durable(write))
+      // An entry that is being applied belongs to the state before.
+      .then(() => applying)
+      .then(() => (this.#stopped ? undefined : this.#options.install(snapshot)))
+      .then(() => {
+        this.#installing = undefined;
+        this.#applyWaits = false;
+        if (!this.#stopped) this.#snapshotInstalled(snapshot.index);
+      })
+      .catch((error: unknown) => onFatal(error));
+  }
+
+  #snapshotInstalled(index: LogIndex): void {
+    this.#appliedIndex = index;
+    this.#options.raft.applied(index);
+    this.#options.reads.applied(index);
+    this.#options.onApplied(index, this.#appliedBytes);
+    this.#applyCommitted();
+    this.schedule();
   }
 
   #durable(write: LogWrite): void {
@@ -255,13 +394,18 @@ export class NodeLoop {
       const entry = this.#toApply[this.#applyNext++] as Entry;
       assert(entry.index === last + 1, `entry ${entry.index} applied after ${last}`);
       last = entry.index;
+      this.#appliedBytes += entry.data.length + entryOverheadBytes;
       const waits = applier.apply(entry);
       if (waits === undefined) continue;
       this.#applyWaits = true;
-      waits.then(
+      this.#applying = waits.then(
         () => {
-          this.#applyWaits = false;
-          if (!this.#stopped) this.#resumeApply();
+          this.#applying = undefined;
+          // Else a snapshot is being installed, which takes over from here.
+          if (this.#installing === undefined) {
+            this.#applyWaits = false;
+            if (!this.#stopped) this.#resumeApply();
+          }
         },
         (error: unknown) => this.#options.onFatal(error),
       );
@@ -278,7 +422,7 @@ export class NodeLoop {
     raft.applied(last);
     applier.afterRun();
     reads.applied(last);
-    this.#options.onApplied(last);
+    this.#options.onApplied(last, this.#appliedBytes);
     if (raft.hasReady()) this.schedule();
   }
 
@@ -289,7 +433,7 @@ export class NodeLoop {
     try {
       this.#options.applier.afterRun();
       this.#options.reads.applied(this.#appliedIndex);
-      this.#options.onApplied(this.#appliedIndex);
+      this.#options.onApplied(this.#appliedIndex, this.#appliedBytes);
       this.#applyCommitted();
     } catch (error) {
       this.#options.onFatal(error);

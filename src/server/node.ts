@@ -8,9 +8,12 @@ import {
   type Disk,
   type ErrorReason,
   EtcdError,
+  idToHex,
   type Logger,
+  type LogIndex,
   type MemberId,
   type OpenKvStore,
+  present,
   type Random,
 } from '../common/index.js';
 import {
@@ -32,14 +35,18 @@ import { UsageError } from './flags-error.js';
 import { foundingIdentity } from './identity.js';
 import { LeaderWatch } from './leader-watch.js';
 import { Lessor } from './lessor.js';
+import { LogKeeper } from './log-keeper.js';
 import { LogRelease } from './log-release.js';
 import { encodeAttributes, type Membership } from './membership.js';
 import { meteredDisk, meteredKvStore } from './metered-ports.js';
 import type { Metrics } from './metrics.js';
 import { NodeLoop } from './node-loop.js';
+import { drawIncarnation } from './node-metadata.js';
 import { openStorage } from './open-storage.js';
+import type { PeerTransport } from './peers/types.js';
 import { Proposals } from './proposals.js';
 import { ReadGate } from './read-gate.js';
+import { SnapshotReceiver, SnapshotSender } from './snapshot-transfer.js';
 import { defaultWatchLimits, WatchHub } from './watch-hub.js';
 
 /** What a node needs of the outside; the network is the server's business. */
@@ -49,6 +56,8 @@ export interface NodePorts {
   readonly disk: Disk;
   readonly openKvStore: OpenKvStore;
   readonly logger: Logger;
+  /** The links to other members; without them the cluster is one member and stays so. */
+  readonly peers?: PeerTransport;
 }
 
 /** A running member. */
@@ -94,8 +103,10 @@ const cacheBytesMax = 64 * 1024 * 1024;
 const flushBytes = 4 * 1024 * 1024;
 /** Records waiting for LevelDB above which proposals wait: the disk is slower than the clients. */
 const unflushedBytesMax = 256 * 1024 * 1024;
-/** Applied entries leave Raft's memory in lots of this many. */
-const logShortenEntries = 1000;
+/** An offer of a snapshot is repeated after this time, or two elections if they are longer. */
+const snapshotOfferAgainMsMin = 2000;
+/** How often a leader that stops looks whether another one leads. */
+const handOverLookMs = 5;
 /** etcd: 5 s for the disk and two elections. */
 const requestTimeoutBaseMs = 5000;
 
@@ -106,7 +117,7 @@ export async function openNode(
   metrics: Metrics,
   reportFatal: (error: unknown) => void,
 ): Promise<Node> {
-  const { clock, random, logger } = ports;
+  const { clock, random, logger, peers } = ports;
   await checkFounding(config, ports.disk);
   const identity = foundingIdentity(config.initialCluster, config.initialClusterToken);
   const self = identity.members.find(({ name }) => name === config.name);
@@ -125,6 +136,8 @@ export async function openNode(
     founding: {
       clusterId: identity.clusterId,
       memberId: self?.id ?? 0n,
+      incarnation: drawIncarnation(random),
+      joining: false,
       founders: identity.members,
     },
     mvcc: {
@@ -142,7 +155,13 @@ export async function openNode(
   const headers = new HeaderEncoder(clusterId, memberId);
   const timeoutMs = requestTimeoutBaseMs + 2 * config.electionMs;
   const proposals = new Proposals({ clock, origin: random.u32(), timeoutMs });
-  const reads = new ReadGate({ raft, clock, timeoutMs, applied: restore.applied });
+  const reads = new ReadGate({
+    raft,
+    clock,
+    timeoutMs,
+    applied: restore.applied,
+    contextOrigin: random.u32(),
+  });
   const alarms = new Alarms();
   alarms.restore(store);
   const release = new LogRelease(
@@ -194,6 +213,8 @@ export async function openNode(
     });
   };
   const applier = new Applier({
+    self: memberId,
+    onRemovedSelf: () => {},
     store,
     raft,
     lessor,
@@ -208,7 +229,10 @@ export async function openNode(
     quotaBytes: config.quotaBytes,
     onQuotaExceeded: raiseNoSpace,
   });
-  let shortenedAt = restore.applied;
+  const catchUpEntries = config.snapshotCatchUpEntries;
+  const keeper = new LogKeeper({ raft, clock, catchUpEntries }, restore.applied);
+  const offerAgainMs = Math.max(snapshotOfferAgainMsMin, 2 * config.electionMs);
+  const sender = new SnapshotSender({ store, raft, keeper, clock, offerAgainMs });
   const loop = new NodeLoop({
     id: memberId,
     raft,
@@ -219,19 +243,34 @@ export async function openNode(
     clock,
     logger,
     tickMs: config.heartbeatMs,
-    send: () => {},
+    send: (messages) => {
+      sender.sending(messages);
+      peers?.send(messages);
+    },
+    install: async (snapshot) => {
+      await present(receiver, 'the one who received it').install(snapshot);
+      membership.restore(store, []);
+      alarms.restore(store);
+      lessor.restore(store);
+      watchHub.syncAfterRestore();
+    },
     onFatal,
-    onTick: () => leaderWatch.tick(),
+    onTick: () => {
+      leaderWatch.tick();
+      sender.tick();
+    },
     onReady: () => leaderWatch.update(),
-    onApplied: (index) => {
+    onApplied: (index, bytesTotal) => {
       release.applied(index);
-      if (index - shortenedAt < logShortenEntries) return;
-      shortenedAt = index;
-      keepLogShort(raft, config, index);
+      keeper.applied(index, bytesTotal);
     },
     overloaded: () => store.unflushedBytes > unflushedBytesMax,
   });
   stopLoop = () => loop.stop();
+  const receiver =
+    peers === undefined
+      ? undefined
+      : new SnapshotReceiver({ store, raft, loop, peers, logger, clock, release });
   function proposeOwn(
     kind: EntryKind,
     body: Uint8Array,
@@ -280,6 +319,7 @@ export async function openNode(
       await publish();
     },
     async stop() {
+      await handOver();
       loop.stop();
       lessor.demote();
       // Before the store: catching up reads from it.
@@ -292,13 +332,33 @@ export async function openNode(
     },
   };
 
+  /**
+   * A leader that stops in an orderly way lets another one lead first: nobody then has to wait
+   * for an election timeout to notice. It is only a courtesy, and may fail.
+   */
+  async function handOver(): Promise<void> {
+    const target = mostUpToDate(raft);
+    if (raft.leader !== memberId || target === undefined) return;
+    logger.info('handing leadership over before stopping', { to: idToHex(target) });
+    raft.transferLeadership(target);
+    loop.schedule();
+    const untilMs = clock.nowMs() + config.electionMs;
+    while (raft.leader === memberId && clock.nowMs() < untilMs) {
+      await new Promise<void>((resolve) => clock.after(handOverLookMs, resolve));
+    }
+  }
+
   /** Tells the cluster this member's name and client URLs, until that is in the log. */
   async function publish(): Promise<void> {
     const member = membership.get(memberId);
     const { name } = config;
     const clientUrls = config.advertiseClientUrls;
-    const known = member?.name === name && member.clientUrls.join() === clientUrls.join();
-    const attributes = { id: memberId, name, clientUrls };
+    const { incarnation } = storage;
+    const known =
+      member?.name === name &&
+      member.clientUrls.join() === clientUrls.join() &&
+      member.incarnation === incarnation;
+    const attributes = { id: memberId, name, clientUrls, incarnation };
     for (;;) {
       const error = await new Promise<Error | undefined>((resolve) => {
         if (known) reads.add((_context, wrong) => resolve(wrong), undefined);
@@ -313,6 +373,16 @@ export async function openNode(
       logger.warn('could not publish this member yet, trying again', { error: error.message });
     }
   }
+}
+
+/** The voter that a leader can hand over to most quickly; undefined if there is none. */
+function mostUpToDate(raft: Raft): MemberId | undefined {
+  let best: { readonly member: MemberId; readonly matchIndex: LogIndex } | undefined;
+  for (const follower of raft.progress()) {
+    if (follower.learner || !follower.active || follower.mode === 'snapshot') continue;
+    if (best === undefined || follower.matchIndex > best.matchIndex) best = follower;
+  }
+  return best?.member;
 }
 
 /** The lessor tries again by itself if it failed. */
@@ -358,15 +428,4 @@ function makeRaft(config: ServerConfig, random: Random, id: MemberId, restore: R
     },
     restore,
   );
-}
-
-/**
- * Entries that nobody will ask for leave the memory. With other members some are kept, so that one
- * that was away for a while can catch up without a snapshot.
- */
-function keepLogShort(raft: Raft, config: ServerConfig, applied: number): void {
-  const { voters, votersOutgoing, learners } = raft.status().configuration;
-  const alone = voters.length + votersOutgoing.length + learners.length === 1;
-  const keep = alone ? 0 : config.snapshotCatchUpEntries;
-  if (applied - keep > 0) raft.compact(applied - keep);
 }

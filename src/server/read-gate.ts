@@ -26,13 +26,15 @@ interface Batch {
 
 /** No confirmation after this time: ask again, with a new context (etcd's readIndexRetryTime). */
 const retryMs = 500;
+/** Between the first contexts of two runs; with 32-bit origins all stay safe integers. */
+const contextsPerRun = 2 ** 20;
 
 export class ReadGate {
   readonly #raft: Pick<Raft, 'readIndex'>;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
   #gathering: Waiting[] = [];
-  #nextContext = 1;
+  #nextContext: number;
   /** Asked for, by context. */
   #asked = new Map<number, Batch>();
   /** Confirmed at an index that is not applied yet, in order of arrival. */
@@ -46,7 +48,10 @@ export class ReadGate {
     clock: Clock;
     timeoutMs: number;
     applied: LogIndex;
+    /** Drawn at each start: an answer meant for the run before must not meet a context of ours. */
+    contextOrigin: number;
   }) {
+    this.#nextContext = options.contextOrigin * contextsPerRun + 1;
     this.#raft = options.raft;
     this.#clock = options.clock;
     this.#timeoutMs = options.timeoutMs;

@@ -18,6 +18,7 @@ function setup(applied = 10) {
     clock,
     timeoutMs: 7000,
     applied,
+    contextOrigin: 0,
   });
   const done: string[] = [];
   const read = (name: string): void => {
