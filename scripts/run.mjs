@@ -1,5 +1,5 @@
 /**
- * What `npm start`, `npm test`, `npm run build|bench|check` do: bring the checkout up to date
+ * What `npm start`, `npm test`, `npm run build|bench|cluster|check` do: bring the checkout up to date
  * (install, generate, compile; each only if its inputs changed), then run the command. Plain
  * JavaScript without dependencies, since it is what installs them.
  *
@@ -40,6 +40,7 @@ const optionalTools = {
 const commands = {
   start: (args) => runHere(at('bin/kvorum'), args),
   bench: (args) => runHere(at('dist/bench/main.js'), args),
+  cluster,
   build: async () => 0,
   test,
   check,
@@ -203,6 +204,11 @@ function isRunning(pid) {
 async function runHere(script, args) {
   process.argv = [process.execPath, script, ...args];
   await import(pathToFileURL(script).href);
+}
+
+async function cluster(args) {
+  const { runCluster } = await import('./cluster.mjs');
+  return runCluster(args);
 }
 
 async function test(args) {

@@ -93,6 +93,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   client: ['common', 'proto', 'transport'],
   console: ['common', 'proto'],
   cli: ['common', 'proto', 'client', 'server'],
+  testing: ['common', 'server'],
 };
 
 /** `src/server/ports/x.ts` -> `server`. */

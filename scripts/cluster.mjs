@@ -1,0 +1,185 @@
+/**
+ * `npm run cluster`: several members on this machine, each a process of its own with its own data
+ * directory, their logs together in one terminal. Ctrl-C stops all of them.
+ *
+ * Lines typed meanwhile: `kill m1` (kill -9), `pause m1`, `resume m1`, `start m1`, `status`,
+ * `quit`. They are what makes it a toy to learn with: kill the leader and watch the others go on.
+ */
+
+import { spawn } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const bin = fileURLToPath(new URL('../bin/kvorum', import.meta.url));
+const sizeMax = 9;
+/** The ports that etcd's own Procfile uses: 2379, 22379, 32379, ... */
+const clientPort = (index) => (index === 0 ? 2379 : 10_000 * (index + 1) + 2379);
+const peerPort = (index) => clientPort(index) + 1;
+const colours = [36, 33, 35, 32, 34, 31, 96, 93, 95];
+const stopMsMax = 15_000;
+
+const usage = `usage: npm run cluster -- [--size 3] [--data-dir kvorum-cluster] [--quiet] [-- flags]
+
+Starts that many members of one cluster on 127.0.0.1: clients at 2379, 22379, 32379, ...
+Flags after a second -- go to every member, as in: npm run cluster -- --size 5 -- --log-level debug
+Type "kill m1", "pause m1", "resume m1", "start m1", "status" or "quit" meanwhile.
+`;
+
+/** Runs until all members have ended; resolves to the exit status. */
+export async function runCluster(argv) {
+  const options = parse(argv);
+  if (options === undefined) {
+    process.stderr.write(usage);
+    return 2;
+  }
+  mkdirSync(options.dataDir, { recursive: true });
+  const members = Array.from({ length: options.size }, (_, i) => new Member(i, options));
+  const initialCluster = members.map(({ name, peerUrl }) => `${name}=${peerUrl}`).join(',');
+  for (const member of members) member.start(initialCluster);
+  const endpoints = members.map(({ clientUrl }) => clientUrl).join(',');
+  say(`${options.size} members, data in ${options.dataDir}`);
+  say(`try:  etcdctl --endpoints=${endpoints} endpoint status --cluster -w table`);
+  return await untilStopped(members, initialCluster);
+}
+
+function parse(argv) {
+  let size = 3;
+  let dataDir = 'kvorum-cluster';
+  let quiet = false;
+  const args = [...argv];
+  for (;;) {
+    const arg = args.shift();
+    if (arg === undefined || arg === '--') break;
+    const [name, inline] = arg.split(/=(.*)/s);
+    if (name === '--quiet') quiet = true;
+    else if (name === '--size') size = Number(inline ?? args.shift());
+    else if (name === '--data-dir') dataDir = inline ?? args.shift() ?? '';
+    else return undefined;
+  }
+  if (!Number.isInteger(size) || size < 1 || size > sizeMax || dataDir === '') return undefined;
+  return { size, dataDir: resolve(dataDir), quiet, flags: args };
+}
+
+/** One member's process; it can be ended and started again on the same data. */
+class Member {
+  #options;
+  #child;
+  #ended = Promise.resolve();
+
+  constructor(index, options) {
+    this.index = index;
+    this.name = `m${index + 1}`;
+    this.clientUrl = `http://127.0.0.1:${clientPort(index)}`;
+    this.peerUrl = `http://127.0.0.1:${peerPort(index)}`;
+    this.#options = options;
+  }
+
+  get pid() {
+    return this.#child?.pid;
+  }
+
+  get ended() {
+    return this.#ended;
+  }
+
+  start(initialCluster) {
+    if (this.#child !== undefined) return say(`${this.name} is running already`);
+    const { dataDir, flags } = this.#options;
+    const args = [
+      ...['--name', this.name, '--data-dir', join(dataDir, this.name)],
+      ...['--listen-client-urls', this.clientUrl, '--advertise-client-urls', this.clientUrl],
+      ...['--listen-peer-urls', this.peerUrl, '--initial-advertise-peer-urls', this.peerUrl],
+      ...['--initial-cluster', initialCluster, '--log-format', 'console', ...flags],
+    ];
+    // In a group of its own: Ctrl-C is ours to pass on, once.
+    const child = spawn(process.execPath, [bin, ...args], {
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#child = child;
+    for (const stream of [child.stdout, child.stderr]) {
+      createInterface({ input: stream }).on('line', (line) => this.#print(line));
+    }
+    this.#ended = new Promise((done) => {
+      child.once('close', (code, signal) => {
+        this.#child = undefined;
+        say(`${this.name} ended (${signal ?? `status ${code}`})`);
+        done();
+      });
+    });
+    child.once('error', (error) => say(`${this.name} could not be started: ${error.message}`));
+    say(`${this.name} runs as process ${child.pid}`);
+    return undefined;
+  }
+
+  signal(name) {
+    if (this.#child === undefined) return say(`${this.name} is not running`);
+    this.#child.kill(name);
+    return undefined;
+  }
+
+  #print(line) {
+    if (this.#options.quiet || line.trim() === '') return;
+    const mark = this.name.padEnd(3);
+    const colour = colours[this.index % colours.length];
+    const prefix = process.stdout.isTTY ? `\u001b[${colour}m${mark}|\u001b[0m ` : `${mark}| `;
+    process.stdout.write(`${prefix}${line}\n`);
+  }
+}
+
+async function untilStopped(members, initialCluster) {
+  let stopping = false;
+  const stop = (signal) => {
+    for (const member of members) {
+      if (member.pid === undefined) continue;
+      // A paused process would never see the other one.
+      member.signal('SIGCONT');
+      member.signal(signal);
+    }
+  };
+  const asked = new Promise((done) => {
+    const ask = () => {
+      stop(stopping ? 'SIGKILL' : 'SIGTERM');
+      stopping = true;
+      done();
+    };
+    process.on('SIGINT', ask);
+    process.on('SIGTERM', ask);
+    process.on('SIGHUP', ask);
+    const lines = createInterface({ input: process.stdin });
+    lines.on('line', (line) => obey(line.trim().split(/\s+/), members, initialCluster, ask));
+  });
+  // One that ended by itself can be started again, so that alone is no reason to stop.
+  await asked;
+  const late = setTimeout(() => stop('SIGKILL'), stopMsMax);
+  await Promise.all(members.map(({ ended }) => ended));
+  clearTimeout(late);
+  process.stdin.destroy();
+  return 0;
+}
+
+const signals = { kill: 'SIGKILL', stop: 'SIGTERM', pause: 'SIGSTOP', resume: 'SIGCONT' };
+
+function obey([verb = '', name], members, initialCluster, quit) {
+  if (verb === '') return;
+  if (verb === 'quit' || verb === 'exit') {
+    quit();
+  } else if (verb === 'status') {
+    for (const { name: who, pid, clientUrl } of members) {
+      say(`${who}  ${clientUrl}  ${pid === undefined ? 'not running' : `process ${pid}`}`);
+    }
+  } else {
+    const member = members.find((one) => one.name === name);
+    const signal = Object.hasOwn(signals, verb) ? signals[verb] : undefined;
+    if (member === undefined || (verb !== 'start' && signal === undefined)) {
+      say('kill|stop|pause|resume|start <member>, status, quit');
+    } else if (signal === undefined) member.start(initialCluster);
+    else member.signal(signal);
+  }
+}
+
+function say(line) {
+  process.stdout.write(`cluster: ${line}\n`);
+}

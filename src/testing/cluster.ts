@@ -1,0 +1,114 @@
+/** Clusters of any size inside one process; see index.ts. */
+
+import { join } from 'node:path';
+import { type Logger, silentLogger } from '../common/index.js';
+import { MemoryNetwork } from '../common/sim/index.js';
+import { nodeClock, openNodeRandom } from '../server/index.js';
+import { Member, type TestMember } from './member.js';
+
+export interface ClusterOptions {
+  /** Number of members; 3 if not given. */
+  readonly size?: number;
+  /** 'memory' (the default), or a directory for the data of all members. */
+  readonly storage?: 'memory' | { readonly dir: string };
+  /** Flags of the server, as on its command line: `['--quota-backend-bytes=100000']`. */
+  readonly flags?: readonly string[];
+  readonly logger?: Logger;
+}
+
+/** A running cluster. `await using` stops it. */
+export interface TestCluster extends AsyncDisposable {
+  readonly members: readonly TestMember[];
+  /** `127.0.0.1:port` of each member. */
+  readonly endpoints: readonly string[];
+  /** The member that leads; waits for one, at most ten seconds. */
+  leader(): Promise<TestMember>;
+  /**
+   * Cuts the wires between the groups, in both directions; members that are in none are alone.
+   * Clients still reach every member.
+   */
+  partition(...groups: ReadonlyArray<readonly TestMember[]>): void;
+  /** Mends all wires. */
+  heal(): void;
+  stop(): Promise<void>;
+}
+
+/** A cluster of one. */
+export interface TestNode extends TestMember, AsyncDisposable {}
+
+const leaderWaitMs = 10_000;
+const leaderLookMs = 2;
+/** Fast enough for tests, slow enough for a machine that is busy with them. */
+const timing = ['--heartbeat-interval=20', '--election-timeout=200'];
+
+/** Starts a cluster; resolves once every member serves. */
+export async function startCluster(options: ClusterOptions = {}): Promise<TestCluster> {
+  const { size = 3, storage = 'memory', flags = [], logger = silentLogger } = options;
+  if (!Number.isInteger(size) || size < 1) throw new RangeError(`a cluster of ${size} members`);
+  const names = Array.from({ length: size }, (_, i) => `m${i + 1}`);
+  const wires = new MemoryNetwork(nodeClock, openNodeRandom(), {
+    latencyMsMin: 0,
+    latencyMsMax: 0,
+    splitChance: 0,
+  });
+  const peerUrl = (name: string): string => `http://${name}:2380`;
+  const initialCluster = names.map((name) => `${name}=${peerUrl(name)}`).join(',');
+  const members = await Promise.all(
+    names.map((name) =>
+      Member.create({
+        name,
+        initialCluster,
+        flags: [...timing, ...flags],
+        dataDir: storage === 'memory' ? undefined : join(storage.dir, name),
+        peerNetwork: wires.host(name),
+        peerUrl: peerUrl(name),
+        logger,
+      }),
+    ),
+  );
+  const stop = async (): Promise<void> => {
+    await Promise.all(members.map((member) => member.dispose()));
+  };
+  try {
+    await Promise.all(members.map((member) => member.start()));
+  } catch (error) {
+    await stop().catch(() => {});
+    throw error;
+  }
+  return {
+    members,
+    endpoints: members.map(({ endpoint }) => endpoint),
+    leader: () => waitForLeader(members),
+    partition(...groups) {
+      wires.heal();
+      const groupOf = (member: TestMember): number =>
+        groups.findIndex((group) => group.includes(member));
+      for (const from of members) {
+        for (const to of members) {
+          const together = groupOf(from) === groupOf(to) && groupOf(from) >= 0;
+          if (from !== to && !together) wires.block(from.name, to.name);
+        }
+      }
+    },
+    heal: () => wires.heal(),
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+/** Starts a single server. */
+export async function startNode(options: Omit<ClusterOptions, 'size'> = {}): Promise<TestNode> {
+  const cluster = await startCluster({ ...options, size: 1 });
+  const member = cluster.members[0] as TestMember;
+  return Object.assign(member, { [Symbol.asyncDispose]: () => cluster.stop() });
+}
+
+async function waitForLeader(members: readonly TestMember[]): Promise<TestMember> {
+  const untilMs = nodeClock.nowMs() + leaderWaitMs;
+  for (;;) {
+    const leader = members.find(({ isLeader }) => isLeader);
+    if (leader !== undefined) return leader;
+    if (nodeClock.nowMs() > untilMs) throw new Error('the cluster has no leader');
+    await new Promise<void>((resolve) => nodeClock.after(leaderLookMs, resolve));
+  }
+}

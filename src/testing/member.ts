@@ -1,0 +1,118 @@
+/** One member of a test's cluster: a server that can be stopped and started again on its data. */
+
+import type { Disk, Logger, MemberId, Network, OpenKvStore } from '../common/index.js';
+import { SimKvDisk } from '../common/sim/index.js';
+import {
+  createMemoryDisk,
+  defaultConfig,
+  nodeClock,
+  nodeNetwork,
+  nodePorts,
+  openNodeRandom,
+  type RunningServer,
+  type ServerPorts,
+  startServer,
+} from '../server/index.js';
+import { type BoundPort, bindPort } from './bound-port.js';
+
+/** What a test may do with a member. */
+export interface TestMember {
+  readonly name: string;
+  /** `http://127.0.0.1:port`; the same after a restart. */
+  readonly clientUrl: string;
+  /** `127.0.0.1:port` */
+  readonly endpoint: string;
+  readonly running: boolean;
+  /** Undefined while it does not run. */
+  readonly id: MemberId | undefined;
+  /** It runs and leads. */
+  readonly isLeader: boolean;
+  /** An orderly stop. The data stay. */
+  stop(): Promise<void>;
+  /** Starts it again; resolves once it serves. */
+  start(): Promise<void>;
+}
+
+export interface MemberSetup {
+  readonly name: string;
+  readonly initialCluster: string;
+  readonly flags: readonly string[];
+  /** A directory; undefined: everything in memory. */
+  readonly dataDir: string | undefined;
+  /** The wires between members. */
+  readonly peerNetwork: Network;
+  readonly peerUrl: string;
+  readonly logger: Logger;
+}
+
+const host = '127.0.0.1';
+
+export class Member implements TestMember {
+  readonly name: string;
+  readonly endpoint: string;
+  readonly clientUrl: string;
+  readonly #setup: MemberSetup;
+  readonly #port: BoundPort;
+  readonly #disk: Disk;
+  readonly #openKvStore: OpenKvStore;
+  #server: RunningServer | undefined;
+
+  private constructor(setup: MemberSetup, port: BoundPort) {
+    this.name = setup.name;
+    this.endpoint = `${host}:${port.port}`;
+    this.clientUrl = `http://${this.endpoint}`;
+    this.#setup = setup;
+    this.#port = port;
+    this.#disk = createMemoryDisk();
+    const random = openNodeRandom();
+    this.#openKvStore = new SimKvDisk({ clock: nodeClock, random, latencyMsMax: 0 }).open;
+  }
+
+  /** Takes a port; does not start yet. */
+  static async create(setup: MemberSetup): Promise<Member> {
+    return new Member(setup, await bindPort(nodeNetwork, host));
+  }
+
+  get running(): boolean {
+    return this.#server !== undefined;
+  }
+
+  get id(): MemberId | undefined {
+    return this.#server?.memberId;
+  }
+
+  get isLeader(): boolean {
+    return this.#server?.node.leaderWatch.isLeader ?? false;
+  }
+
+  async start(): Promise<void> {
+    if (this.#server !== undefined) return;
+    const { name, initialCluster, flags, dataDir, peerUrl } = this.#setup;
+    const config = defaultConfig(
+      ...['--name', name, '--data-dir', dataDir ?? '/data'],
+      ...['--listen-client-urls', this.clientUrl, '--advertise-client-urls', this.clientUrl],
+      ...['--listen-peer-urls', peerUrl, '--initial-advertise-peer-urls', peerUrl],
+      ...['--initial-cluster', initialCluster, ...flags],
+    );
+    this.#server = await startServer(config, this.#ports(nodePorts(config, this.#setup.logger)));
+  }
+
+  async stop(): Promise<void> {
+    const server = this.#server;
+    this.#server = undefined;
+    await server?.stop();
+  }
+
+  /** Stops for good. */
+  async dispose(): Promise<void> {
+    await this.stop();
+    await this.#port.close();
+  }
+
+  #ports(real: ServerPorts): ServerPorts {
+    const { dataDir, peerNetwork } = this.#setup;
+    const outside = { ...real, network: this.#port.network, peerNetwork };
+    if (dataDir !== undefined) return outside;
+    return { ...outside, disk: this.#disk, openKvStore: this.#openKvStore };
+  }
+}
