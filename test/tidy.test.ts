@@ -201,16 +201,18 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
   ['prom-client', ['src/server/metrics-registry.ts'], 'add a number to Metrics'],
   ['pino', ['src/server/logger-pino.ts'], 'use the Logger port'],
   ['yaml', ['src/server/flags-file.ts'], 'the only YAML is --config-file'],
-  ['@grpc/grpc-js', [], 'use the transport'],
+  ['@grpc/grpc-js', ['src/client/grpc-js-channel.ts'], 'use the Channel interface'],
 ];
+
+const clockFiles = ['src/server/ports/clock-node.ts', 'src/client/runtime-node.ts'];
 
 /** Globals that only their adapter may use, and what everybody else uses. */
 const globals: ReadonlyArray<readonly [RegExp, readonly string[], string]> = [
-  [/\bDate\.now\(/, ['src/server/ports/clock-node.ts'], 'use Clock.wallMs'],
+  [/\bDate\.now\(/, clockFiles, 'use Clock.wallMs'],
   [/\bnew Date\(\)/, [], 'use Clock.wallMs'],
-  [/\bperformance\.now\(/, ['src/server/ports/clock-node.ts'], 'use Clock.nowMs'],
+  [/\bperformance\.now\(/, clockFiles, 'use Clock.nowMs'],
   [/\bprocess\.hrtime\b/, [], 'use Clock.nowMs'],
-  [/\bMath\.random\(/, [], 'use the Random port'],
+  [/\bMath\.random\(/, ['src/client/runtime-node.ts'], 'use the Random port'],
   [
     /(?<![.\w])(setTimeout|setInterval)\(/,
     [
@@ -218,6 +220,7 @@ const globals: ReadonlyArray<readonly [RegExp, readonly string[], string]> = [
       'src/server/ports/http1-node.ts',
       'src/server/ports/network-node.ts',
       'src/cli/kvorum.ts',
+      'src/client/runtime-node.ts',
     ],
     'use Clock.after',
   ],
@@ -226,6 +229,7 @@ const globals: ReadonlyArray<readonly [RegExp, readonly string[], string]> = [
     [
       'src/server/ports/clock-node.ts',
       'src/server/ports/network-node.ts',
+      'src/client/runtime-node.ts',
       'src/common/sim/clock.ts',
     ],
     'use Clock.afterTurn',

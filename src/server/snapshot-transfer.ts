@@ -51,7 +51,7 @@ export class SnapshotReceiver {
     } else if (this.#fetching === undefined) {
       const stop = new AbortController();
       this.#fetching = stop;
-      this.#ended = this.#fetch(message, stop.signal)
+      this.#ended = this.#fetchFrom(message, stop.signal)
         .catch((error: unknown) => this.#failed(error))
         .finally(() => {
           this.#fetching = undefined;
@@ -75,7 +75,7 @@ export class SnapshotReceiver {
     await this.#discardSpare();
   }
 
-  async #fetch(message: InstallSnapshot, signal: AbortSignal): Promise<void> {
+  async #fetchFrom(message: InstallSnapshot, signal: AbortSignal): Promise<void> {
     const { store, peers, logger, clock } = this.#o;
     const startMs = clock.nowMs();
     await this.#discardSpare();
