@@ -23,6 +23,11 @@ export const walSegmentBytes = 64 * 1024 * 1024;
 export const walRecordBytesMax = 64 * 1024 * 1024;
 /** The longest synchronous piece of work; longer jobs give way to the event loop in between. */
 export const sliceMsMax = 5;
+/**
+ * Bytes of applied entries that a member keeps in memory for others that are behind; those further
+ * back get a snapshot instead. Bounds what one slow or silent follower costs.
+ */
+export const logKeepBytesMax = 256 * 1024 * 1024;
 /** Unapplied entries above which new proposals get `too many requests`, as in etcd. */
 export const commitApplyGapMax = 5000;
 /** Snapshot RPC chunk size, as etcd. */
@@ -84,5 +89,41 @@ export const leaseCheckpointBatchMax = 1000;
  * Requests of one keepalive stream that may wait for their answers; then it is not read further.
  */
 export const leaseKeepAlivesInFlightMax = 1024;
-/** An orderly stop saves the key index from this size on; smaller ones are read back in no time. */
+/**
+ * The saved key index is used from this size on; smaller ones are read back in no time, and with
+ * them every record is checked.
+ */
 export const checkpointKeysMinDefault = 10_000;
+/**
+ * The journal of the key index is replaced by a checkpoint when it has grown to this, and to this
+ * share of the last checkpoint: 16 MiB are some 250,000 changes, which a start replays in a third
+ * of a second; the share bounds what checkpoints add to all that is written (docs/adr/0003).
+ */
+export const checkpointJournalBytesMin = 16 * 1024 * 1024;
+export const checkpointJournalShare = 0.75;
+/** A message between members; an entry that is longer would not fit into the log either. */
+export const peerMessageBytesMax = walRecordBytesMax;
+/**
+ * What may wait on each lane of a link to another member: entries beside what Raft has in flight,
+ * and a second of everything else. Above that a message is dropped, and Raft sends it again.
+ */
+export const peerEntriesQueueBytesMax = 16 * 1024 * 1024;
+export const peerControlQueueBytesMax = 4 * 1024 * 1024;
+/** A lost link is dialled again after this, doubled each time; a restart takes about as long. */
+export const peerBackoffMsMin = 50;
+/** A member that comes back is found within about an election timeout. */
+export const peerBackoffMsMax = 1500;
+/** A member that refuses us seldom changes its mind. */
+export const peerRefusedRetryMs = 5000;
+/** Calls that may wait for a link to come up. */
+export const peerCallsWaitingMax = 1000;
+/** Period of the pings that measure the round trip. */
+export const peerPingIntervalMs = 1000;
+/** Snapshots that a member hands out at the same time: each holds a view of the store. */
+export const peerFeedsMax = 4;
+/** A snapshot of which nothing was taken for so long is closed. */
+export const peerFeedIdleMs = 30_000;
+/** A state goes to another member in pieces of about this size: a few milliseconds of work each. */
+export const snapshotPieceBytes = 1024 * 1024;
+/** Reads that run while an installed state takes over may take so long to end on the old one. */
+export const installGraceMs = 5000;

@@ -1,0 +1,168 @@
+/**
+ * The listening half: who calls is asked for its name first, and what it sends is checked before
+ * Raft sees it. Whatever is wrong ends that stream, is counted and logged, and nothing else.
+ */
+
+import { GrpcCode, type MemberId } from '../../common/index.js';
+import type { MethodHandler, ServerCall } from '../../transport/index.js';
+import { decodeMessage } from './codec.js';
+import { FrameError } from './frame.js';
+import { failCall, readIntroduction, refuse } from './handshake.js';
+import { type LaneName, lanePath } from './lane.js';
+import { callPath } from './link.js';
+import { decodePing, encodePing, encodeWelcome, kindPing, kindPong } from './link-frames.js';
+import { labelOf, type PeerContext } from './peer-context.js';
+import type { PeerHello, PeerMethod } from './types.js';
+
+const methods = [
+  'cluster',
+  'memberChange',
+  'leaseRenew',
+  'leaseTimeToLive',
+  'hashKv',
+] as const satisfies readonly PeerMethod[];
+
+/** A pinger that does not read gets no more answers above this. */
+const pongBacklogBytesMax = 64 * 1024;
+
+/** A stream that was admitted. */
+interface InboundLane {
+  readonly hello: PeerHello;
+  readonly to: MemberId;
+  readonly call: ServerCall;
+}
+
+export class Inbound {
+  readonly #context: PeerContext;
+  /** By member and lane: a member that dials again has given up what it had before. */
+  readonly #lanes = new Map<string, InboundLane>();
+
+  constructor(context: PeerContext) {
+    this.#context = context;
+  }
+
+  methods(): Array<readonly [string, MethodHandler]> {
+    const lane = (name: LaneName): readonly [string, MethodHandler] => [
+      lanePath(name),
+      { kind: 'bidi', handle: (call) => this.#openLane(name, call) },
+    ];
+    const call = (method: PeerMethod): readonly [string, MethodHandler] => [
+      callPath(method),
+      { kind: 'unary', handle: (request, served) => this.#answer(method, request, served) },
+    ];
+    return [lane('entries'), lane('control'), ...methods.map(call)];
+  }
+
+  /** The members changed: those that are no longer admitted learn of it at once. */
+  recheck(): void {
+    for (const [key, { hello, to, call }] of [...this.#lanes]) {
+      const refusal = this.#context.handler.admit(hello, to);
+      if (refusal === undefined) continue;
+      this.#lanes.delete(key);
+      refuse(call, refusal);
+    }
+  }
+
+  /**
+   * Who calls, if it may; undefined: it was answered already. `nobody` is one that is no member.
+   */
+  introduced(
+    call: ServerCall,
+  ): { readonly hello: PeerHello; readonly to: MemberId } | 'nobody' | undefined {
+    const { handler, metrics, logger } = this.#context;
+    const introduction = readIntroduction(call);
+    const { address } = call.peer;
+    if (introduction === undefined) {
+      metrics.receivedFailures.inc(unknownMember);
+      logger.warn('somebody at the peer port did not introduce itself', { address });
+      call.fail(GrpcCode.INVALID_ARGUMENT, 'not introduced as a member');
+      return undefined;
+    }
+    if (introduction === 'nobody') return introduction;
+    const refusal =
+      typeof introduction === 'string'
+        ? introduction
+        : handler.admit(introduction.hello, introduction.to);
+    if (typeof introduction !== 'string' && refusal === undefined) return introduction;
+    if (refusal === undefined) return undefined;
+    const from = typeof introduction === 'string' ? '' : labelOf(introduction.hello.memberId);
+    metrics.refused.inc(refusal);
+    logger.warn('refused a member', { address, member: from, reason: refusal });
+    refuse(call, refusal);
+    return undefined;
+  }
+
+  #openLane(name: LaneName, call: ServerCall): void {
+    const who = this.introduced(call);
+    if (who === undefined) return;
+    if (who === 'nobody') {
+      call.fail(GrpcCode.INVALID_ARGUMENT, 'not introduced as a member');
+      return;
+    }
+    const { hello, to } = who;
+    const { handler, metrics } = this.#context;
+    const from = hello.memberId;
+    const own = this.#context.hello();
+    const received = metrics.receivedBytes.of(labelOf(from));
+    const key = `${from} ${name}`;
+    const lane: InboundLane = { hello, to, call };
+    this.#lanes.get(key)?.call.fail(GrpcCode.ABORTED, 'the member opened another link');
+    this.#lanes.set(key, lane);
+    call.onMessage = (frame) => {
+      try {
+        if (frame[5] === kindPing) {
+          const sequence = decodePing(kindPing, frame);
+          if (call.backlogBytes <= pongBacklogBytesMax) call.send(encodePing(kindPong, sequence));
+          return;
+        }
+        const message = decodeMessage(frame, from, own.memberId);
+        received.value += frame.length;
+        handler.message(message);
+      } catch (error) {
+        if (!(error instanceof FrameError)) throw error;
+        this.#damaged(name, call, from, error);
+        gone();
+      }
+    };
+    const gone = (): void => {
+      if (this.#lanes.get(key) === lane) this.#lanes.delete(key);
+    };
+    call.onCancel = gone;
+    call.onEnd = () => {
+      gone();
+      call.end();
+    };
+    call.send(encodeWelcome(own));
+  }
+
+  #damaged(name: LaneName, call: ServerCall, from: MemberId, error: FrameError): void {
+    const { metrics, logger } = this.#context;
+    const member = labelOf(from);
+    metrics.receivedFailures.inc(member);
+    const fields = { member, lane: name, address: call.peer.address, reason: error.message };
+    logger.error('a message between members is damaged, closing the link', fields);
+    call.fail(GrpcCode.DATA_LOSS, `damaged frame: ${error.message}`);
+  }
+
+  #answer(method: PeerMethod, request: Buffer, call: ServerCall): void {
+    const who = this.introduced(call);
+    if (who === undefined) return;
+    if (who === 'nobody' && method !== 'cluster') {
+      call.fail(GrpcCode.PERMISSION_DENIED, 'only members may ask this');
+      return;
+    }
+    const { handler, logger } = this.#context;
+    const from = who === 'nobody' ? 0n : who.hello.memberId;
+    handler.call(from, method, Buffer.from(request)).then(
+      (reply) => call.reply(reply),
+      (error: unknown) => {
+        failCall(call, error);
+        const fields = { member: labelOf(from), method, error: String(error) };
+        logger.debug('a call of a member failed', fields);
+      },
+    );
+  }
+}
+
+/** Label of whoever did not say who it is. */
+const unknownMember = 'unknown';

@@ -1,0 +1,252 @@
+/**
+ * One lane to one member: a connection, and on it one stream of frames. Dialled again for ever
+ * while it is wanted, first at once and then ever more slowly; the URLs are tried in turn.
+ *
+ *   waiting -> dialling -> greeting (the stream is open, the welcome not there) -> up -> waiting
+ *
+ * Nothing is kept for a lane that is not up: Raft knows better than a queue what to send later.
+ */
+
+import {
+  type MemberId,
+  peerBackoffMsMax,
+  peerBackoffMsMin,
+  peerPingIntervalMs,
+  peerRefusedRetryMs,
+  type Timer,
+} from '../../common/index.js';
+import type { ClientStream, GrpcClient, RpcStatus } from '../../transport/index.js';
+import type { ServerUrl } from '../urls.js';
+import { FrameError } from './frame.js';
+import { introduce, refusalOf } from './handshake.js';
+import { decodePing, decodeWelcome, encodePing, kindPing, kindPong } from './link-frames.js';
+import { dial, dialTimeoutMs, labelOf, type PeerContext } from './peer-context.js';
+
+export type LaneName = 'entries' | 'control';
+
+export function lanePath(name: LaneName): string {
+  return name === 'entries' ? '/kvorum.Peer/Entries' : '/kvorum.Peer/Control';
+}
+
+/** What a lane tells its link. */
+export interface LaneOwner {
+  onUp(): void;
+  /** Was up, is no longer. */
+  onDown(): void;
+  /** An attempt to dial failed, or the other side refused. */
+  onDialFailed(reason: string): void;
+}
+
+export interface LaneOptions {
+  readonly name: LaneName;
+  readonly member: MemberId;
+  readonly queueBytesMax: number;
+  /** The connection is given up after this time without a byte. */
+  readonly silenceMs: number;
+}
+
+/** Life of a lane that stayed up less than this does not count as success. */
+const steadyMs = 2 * peerBackoffMsMax;
+
+export class Lane {
+  readonly #context: PeerContext;
+  readonly #options: LaneOptions;
+  readonly #owner: LaneOwner;
+  #urls: readonly ServerUrl[];
+  #urlIndex = 0;
+  /** Failures in a row; they make the pauses longer. */
+  #failures = 0;
+  /** Counts attempts, so that what belongs to an earlier one is known by it. */
+  #attempt = 0;
+  #timer: Timer | undefined;
+  #client: GrpcClient | undefined;
+  #stream: ClientStream | undefined;
+  #upSinceMs: number | undefined;
+  /** The queue is full until the stream drains. */
+  #full = false;
+  #stopped = false;
+  #warned = false;
+  #pingSequence = 0;
+  #pingSentMs = 0;
+
+  constructor(
+    context: PeerContext,
+    options: LaneOptions,
+    urls: readonly ServerUrl[],
+    owner: LaneOwner,
+  ) {
+    this.#context = context;
+    this.#options = options;
+    this.#urls = urls;
+    this.#owner = owner;
+    this.#dial();
+  }
+
+  /** Since when it is up (Clock.nowMs). */
+  get upSinceMs(): number | undefined {
+    return this.#upSinceMs;
+  }
+
+  /** The connection, for calls; undefined unless the lane is up. */
+  get client(): GrpcClient | undefined {
+    return this.#upSinceMs === undefined ? undefined : this.#client;
+  }
+
+  /** True if `send` would take a frame. */
+  get ready(): boolean {
+    return this.#upSinceMs !== undefined && !this.#full;
+  }
+
+  /** Sends a frame; ownership passes. Only when `ready`. */
+  send(frame: Buffer): void {
+    if (this.#stream?.send(frame) === false) this.#full = true;
+  }
+
+  /** The member is elsewhere now: dialled anew. */
+  setUrls(urls: readonly ServerUrl[]): void {
+    this.#urls = urls;
+    this.#urlIndex = 0;
+    this.#failures = 0;
+    this.#hangUp();
+    if (!this.#stopped) this.#dial();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#hangUp();
+  }
+
+  #dial(): void {
+    const attempt = ++this.#attempt;
+    const url = this.#urls[this.#urlIndex % Math.max(1, this.#urls.length)];
+    if (url === undefined) return; // no URL that can be dialled: `setUrls` may bring one
+    const context = this.#context;
+    const { queueBytesMax, silenceMs } = this.#options;
+    dial(context, url, dialTimeoutMs(context), queueBytesMax, silenceMs).then(
+      (client) => {
+        if (attempt === this.#attempt) this.#open(client);
+        else client.destroy();
+      },
+      (error: unknown) => {
+        if (attempt === this.#attempt) this.#failed(String(error), 'retry');
+      },
+    );
+  }
+
+  #open(client: GrpcClient): void {
+    const context = this.#context;
+    const attempt = this.#attempt;
+    this.#client = client;
+    const { name, member } = this.#options;
+    const stream = client.stream(lanePath(name), { metadata: introduce(context.hello(), member) });
+    this.#stream = stream;
+    this.#full = false;
+    this.#timer = context.clock.after(dialTimeoutMs(context), () => {
+      this.#failed('no welcome within the time limit', 'retry');
+    });
+    stream.onMessage = (frame) => {
+      if (attempt === this.#attempt) this.#onFrame(frame);
+    };
+    stream.onStatus = (status) => {
+      if (attempt === this.#attempt) this.#onStatus(status);
+    };
+    stream.onDrain = () => {
+      if (attempt === this.#attempt) this.#full = false;
+    };
+  }
+
+  #onFrame(frame: Buffer): void {
+    try {
+      if (this.#upSinceMs !== undefined) {
+        this.#onPong(decodePing(kindPong, frame));
+        return;
+      }
+      this.#onWelcome(frame);
+    } catch (error) {
+      if (!(error instanceof FrameError)) throw error;
+      this.#context.metrics.receivedFailures.inc(labelOf(this.#options.member));
+      this.#failed(`damaged frame: ${error.message}`, 'retry');
+    }
+  }
+
+  #onWelcome(frame: Buffer): void {
+    const hello = decodeWelcome(frame);
+    const { handler, clock, logger } = this.#context;
+    const { member, name } = this.#options;
+    const own = this.#context.hello();
+    // The listener has been asked whether it is `member`; here it says so itself, and is judged
+    // as if it had called us: what is sent to a member without its memory could count as a vote.
+    const doubt =
+      hello.memberId !== member ? 'notForThisMember' : handler.admit(hello, own.memberId);
+    if (doubt !== undefined) {
+      this.#failed(`who answered is not the member that we know: ${doubt}`, 'slow');
+      return;
+    }
+    this.#timer?.cancel();
+    this.#upSinceMs = clock.nowMs();
+    this.#warned = false;
+    logger.info('link to a member is up', { member: labelOf(member), lane: name });
+    if (name === 'control') this.#ping();
+    this.#owner.onUp();
+  }
+
+  #ping(): void {
+    const { clock } = this.#context;
+    if (this.ready) {
+      this.#pingSentMs = clock.nowMs();
+      this.send(encodePing(kindPing, ++this.#pingSequence));
+    }
+    this.#timer = clock.after(peerPingIntervalMs, () => this.#ping());
+  }
+
+  #onPong(sequence: number): void {
+    if (sequence !== this.#pingSequence) return; // too late to say anything about now
+    const { clock, metrics } = this.#context;
+    const seconds = (clock.nowMs() - this.#pingSentMs) / 1000;
+    metrics.roundTrip.of(labelOf(this.#options.member)).observe(seconds);
+  }
+
+  #onStatus(status: RpcStatus): void {
+    const refusal = refusalOf(status);
+    if (refusal === undefined) {
+      this.#failed(status.message || 'the stream was ended', 'retry');
+      return;
+    }
+    this.#failed(`refused: ${refusal}`, 'slow');
+    this.#context.handler.refused(this.#options.member, refusal);
+  }
+
+  #failed(reason: string, how: 'retry' | 'slow'): void {
+    const { clock, logger, random } = this.#context;
+    const { member, name } = this.#options;
+    const upMs = this.#upSinceMs === undefined ? 0 : clock.nowMs() - this.#upSinceMs;
+    const wasUp = this.#upSinceMs !== undefined;
+    this.#failures = upMs > steadyMs ? 0 : this.#failures + 1;
+    if (!wasUp) this.#urlIndex++;
+    const fields = { member: labelOf(member), lane: name, reason };
+    if (wasUp) logger.warn('lost the link to a member', fields);
+    else if (!this.#warned) logger.warn('no link to a member, trying on', fields);
+    else logger.debug('no link to a member, trying on', fields);
+    this.#warned = true;
+    this.#hangUp();
+    if (this.#stopped) return;
+    const doubled = peerBackoffMsMin * 2 ** Math.min(Math.max(0, this.#failures - 1), 20);
+    const pauseMs = how === 'slow' ? peerRefusedRetryMs : Math.min(peerBackoffMsMax, doubled);
+    // Members that lost each other at the same time must not knock at the same time for ever.
+    this.#timer = clock.after(pauseMs * (0.5 + random.float() / 2), () => this.#dial());
+    if (!wasUp) this.#owner.onDialFailed(reason);
+  }
+
+  /** Ends what there is of a connection or an attempt. */
+  #hangUp(): void {
+    this.#attempt++;
+    this.#timer?.cancel();
+    const client = this.#client;
+    const wasUp = this.#upSinceMs !== undefined;
+    this.#client = undefined;
+    this.#stream = undefined;
+    this.#upSinceMs = undefined;
+    client?.destroy();
+    if (wasUp) this.#owner.onDown();
+  }
+}

@@ -1,0 +1,73 @@
+/** What all parts of the peer transport are given. */
+
+import type { Clock, Logger, MemberId, Network, Random, TlsOptions } from '../../common/index.js';
+import { idToHex, peerMessageBytesMax } from '../../common/index.js';
+import { connectGrpc, type GrpcClient } from '../../transport/index.js';
+import type { PortTls } from '../config-tls.js';
+import type { PeerMetrics } from '../metrics-peers.js';
+import type { ServerUrl } from '../urls.js';
+import type { PeerHandler, PeerHello } from './types.js';
+
+export interface PeerTransportOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly network: Network;
+  readonly logger: Logger;
+  readonly metrics: PeerMetrics;
+  /** ServerConfig.listenPeerUrls. */
+  readonly listenUrls: readonly ServerUrl[];
+  /** ServerConfig.peerTls. */
+  readonly tls: PortTls | undefined;
+  /** ServerConfig.electionMs: what a dead link must be noticed in, or so. */
+  readonly electionMs: number;
+  /** Who this member is; asked for when a link is opened, so not before there is an answer. */
+  readonly hello: () => PeerHello;
+}
+
+/** The options, and what comes with the start. */
+export interface PeerContext extends PeerTransportOptions {
+  readonly handler: PeerHandler;
+  /** After the turn, once for each member: see `PeerHandler.unreachable`. */
+  unreachable(member: MemberId): void;
+}
+
+/** Until a dialled connection is of use: time for TLS on a busy machine, too. */
+export function dialTimeoutMs(context: PeerTransportOptions): number {
+  return Math.max(1000, context.electionMs);
+}
+
+/** A connection for members, with its keepalive: silence for `silenceMs` ends it. */
+export function dial(
+  context: PeerTransportOptions,
+  url: ServerUrl,
+  timeoutMs: number,
+  queueBytesMax: number,
+  silenceMs: number,
+): Promise<GrpcClient> {
+  const pingAfterMs = Math.max(1, context.electionMs / 2);
+  return connectGrpc({
+    clock: context.clock,
+    network: context.network,
+    address: url.address,
+    tls: dialTls(context, url),
+    connectTimeoutMs: timeoutMs,
+    userAgent: 'kvorum-peer',
+    limits: {
+      receiveMessageBytesMax: peerMessageBytesMax,
+      streamBacklogHighWaterBytes: queueBytesMax,
+      keepaliveIntervalMs: pingAfterMs,
+      keepaliveTimeoutMs: Math.max(1, silenceMs - pingAfterMs),
+    },
+  });
+}
+
+/** Without a certificate of our own the other side's is checked all the same. */
+function dialTls(context: PeerTransportOptions, url: ServerUrl): TlsOptions | undefined {
+  if (!url.secure) return undefined;
+  return context.tls?.dial ?? {};
+}
+
+/** Label of a member in logs and metrics. */
+export function labelOf(member: MemberId): string {
+  return idToHex(member);
+}

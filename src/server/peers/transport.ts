@@ -1,0 +1,209 @@
+/**
+ * Links over our own gRPC transport: each member dials the others for what it sends, and listens
+ * on its peer URLs for what they send. See types.ts for what it promises.
+ */
+
+import {
+  assert,
+  EtcdError,
+  GrpcCode,
+  type Listener,
+  type MemberId,
+  peerControlQueueBytesMax,
+  peerMessageBytesMax,
+} from '../../common/index.js';
+import type { Message } from '../../raft/index.js';
+import { createGrpcServer, type GrpcServer } from '../../transport/index.js';
+import { parseUrl, type ServerUrl } from '../urls.js';
+import { introduceNobody, PeerError } from './handshake.js';
+import { Inbound } from './inbound.js';
+import { Link, unary, unreachable } from './link.js';
+import { dial, type PeerContext, type PeerTransportOptions } from './peer-context.js';
+import type { PeerAddress, PeerHandler, PeerMethod, PeerTransport } from './types.js';
+
+export type { PeerTransportOptions } from './peer-context.js';
+
+/** A {@link PeerTransport} on sockets. */
+export interface SocketPeerTransport extends PeerTransport {
+  /** Where others can connect: the listen URLs, their ports filled in. After `start`. */
+  readonly listeningUrls: readonly string[];
+}
+
+/** Calls and lanes of a member on one connection: two lanes, and calls that run. */
+const concurrentStreamsMax = 2000;
+/** Unsent bytes of a connection from another member: pieces of a snapshot, replies. */
+const backlogBytesMax = 2 * peerMessageBytesMax;
+
+/** Makes the links of one member; it neither listens nor dials before `start`. */
+export function createPeerTransport(options: PeerTransportOptions): SocketPeerTransport {
+  return new Transport(options);
+}
+
+/** What there is between `start` and `stop`. */
+interface Running {
+  readonly context: PeerContext;
+  readonly inbound: Inbound;
+  readonly server: GrpcServer;
+}
+
+class Transport implements SocketPeerTransport {
+  listeningUrls: readonly string[] = [];
+  readonly #options: PeerTransportOptions;
+  readonly #links = new Map<MemberId, Link>();
+  readonly #unreachable = new Set<MemberId>();
+  #peers: readonly PeerAddress[] = [];
+  #running: Running | undefined;
+  #stopped = false;
+
+  constructor(options: PeerTransportOptions) {
+    this.#options = options;
+  }
+
+  async start(handler: PeerHandler): Promise<void> {
+    assert(this.#running === undefined && !this.#stopped, 'a peer transport starts once');
+    const options = this.#options;
+    const unreachable = (member: MemberId) => this.#tellUnreachable(member);
+    const context: PeerContext = { ...options, handler, unreachable };
+    const inbound = new Inbound(context);
+    const server = createGrpcServer({
+      clock: options.clock,
+      network: options.network,
+      logger: options.logger,
+      methods: new Map(inbound.methods()),
+      limits: {
+        receiveMessageBytesMax: peerMessageBytesMax,
+        concurrentStreamsMax,
+        connectionBacklogBytesMax: backlogBytesMax,
+        keepaliveIntervalMs: options.electionMs,
+        keepaliveTimeoutMs: 2 * options.electionMs,
+        // Dialers ping when there is nothing to say, which is their right here.
+        keepaliveMinTimeMs: 0,
+      },
+    });
+    this.#running = { context, inbound, server };
+    try {
+      const urls: string[] = [];
+      for (const url of options.listenUrls) {
+        const tls = url.secure ? options.tls?.listen : undefined;
+        assert(!url.secure || tls !== undefined, 'a secure peer URL without a certificate');
+        urls.push(listeningUrl(url, await server.listen(url.address, tls)));
+      }
+      this.listeningUrls = urls;
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+    this.#connect();
+  }
+
+  setPeers(peers: readonly PeerAddress[]): void {
+    this.#peers = peers;
+    this.#connect();
+    this.#running?.inbound.recheck();
+  }
+
+  send(messages: readonly Message[]): void {
+    for (let i = 0; i < messages.length; i++) {
+      const message = messages[i] as Message;
+      const link = this.#links.get(message.to);
+      if (link === undefined || !link.send(message)) this.#tellUnreachable(message.to);
+    }
+  }
+
+  async call(
+    member: MemberId,
+    method: PeerMethod,
+    body: Uint8Array,
+    timeoutMs: number,
+  ): Promise<Buffer> {
+    const link = this.#links.get(member);
+    if (link === undefined) throw unreachable(member);
+    return link.call(method, body, timeoutMs);
+  }
+
+  async callUrl(
+    text: string,
+    method: PeerMethod,
+    body: Uint8Array,
+    timeoutMs: number,
+  ): Promise<Buffer> {
+    const { clock, electionMs } = this.#options;
+    const url = parseUrl(text);
+    if (typeof url === 'string') throw new PeerError(GrpcCode.INVALID_ARGUMENT, url);
+    const deadlineMs = clock.nowMs() + timeoutMs;
+    const client = await dial(
+      this.#options,
+      url,
+      timeoutMs,
+      peerControlQueueBytesMax,
+      2 * electionMs,
+    ).catch((cause: unknown) => {
+      if (clock.nowMs() >= deadlineMs) throw new EtcdError('TIMEOUT', { cause });
+      throw new PeerError(GrpcCode.UNAVAILABLE, `${text} can't be reached: ${String(cause)}`);
+    });
+    try {
+      const leftMs = Math.max(1, deadlineMs - clock.nowMs());
+      return await unary(client, method, body, leftMs, introduceNobody);
+    } finally {
+      client.destroy();
+    }
+  }
+
+  fetchSnapshot(): Promise<void> {
+    return Promise.reject(new Error('not yet'));
+  }
+
+  connectedSinceMs(member: MemberId): number | undefined {
+    return this.#links.get(member)?.connectedSinceMs;
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    for (const link of this.#links.values()) link.stop();
+    this.#links.clear();
+    await this.#running?.server.close();
+  }
+
+  /** Makes the links what `#peers` says. */
+  #connect(): void {
+    const running = this.#running;
+    if (running === undefined || this.#stopped) return;
+    const { context } = running;
+    const self = context.hello().memberId;
+    const wanted = new Map<MemberId, PeerAddress>();
+    for (const peer of this.#peers) if (peer.id !== self) wanted.set(peer.id, peer);
+    for (const [id, link] of this.#links) {
+      if (wanted.has(id)) continue;
+      this.#links.delete(id);
+      link.stop();
+    }
+    for (const [id, peer] of wanted) {
+      const link = this.#links.get(id);
+      if (link === undefined) this.#links.set(id, new Link(context, peer));
+      else link.update(peer.peerUrls);
+    }
+    context.metrics.known = wanted.size;
+  }
+
+  /** After the turn: whoever sends is in the middle of something. */
+  #tellUnreachable(member: MemberId): void {
+    const running = this.#running;
+    if (running === undefined || this.#stopped) return;
+    this.#unreachable.add(member);
+    if (this.#unreachable.size > 1) return;
+    running.context.clock.afterTurn(() => {
+      const members = [...this.#unreachable];
+      this.#unreachable.clear();
+      if (this.#stopped) return;
+      for (const id of members) running.context.handler.unreachable(id);
+    });
+  }
+}
+
+/** The URL as typed, with the port that was really taken. */
+function listeningUrl(url: ServerUrl, { address }: Listener): string {
+  if ('path' in address) return url.text;
+  const host = url.host.includes(':') ? `[${url.host}]` : url.host;
+  return `${url.scheme}://${host}:${address.port}`;
+}
