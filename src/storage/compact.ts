@@ -2,8 +2,9 @@
  * Removes compacted history in the background. The index knows exactly which revisions go, so
  * nothing is scanned: a slice of the index is compacted in memory, then the dropped revisions are
  * deleted in one atomic batch with the new counters. After a crash the index comes back from what
- * is left and the same compaction runs again (rows 4 and 5). Within a key the oldest goes first, so
- * a tombstone never goes before the puts that it hides.
+ * is left, or without it by the same rule up to the key that the batches say they have come to, and
+ * the compaction goes on (rows 4 and 5). Within a key the oldest goes first, so a tombstone never
+ * goes before the puts that it hides.
  */
 
 import type { KeyString, Revision } from '../common/index.js';
@@ -11,7 +12,7 @@ import { compactItem, isCompactable } from './key-index-item.js';
 import type { Flusher } from './mvcc-flush.js';
 import { Slice } from './mvcc-slice.js';
 import { type MvccState, turn } from './mvcc-state.js';
-import { recordsStart, revisionKey } from './schema.js';
+import { type Removal, recordsStart, revisionKey } from './schema.js';
 
 /** Below this share of removed bytes LevelDB is left to tidy up by itself. */
 const tidyShare = 0.25;
@@ -57,9 +58,8 @@ export class Compactor {
   }
 
   /** Stops after the batch in progress; the rest is done after the next start. */
-  async close(): Promise<void> {
+  async close(error: Error = new Error('the store was closed during a compaction')): Promise<void> {
     await this.running;
-    const error = new Error('the store was closed during a compaction');
     for (const w of this.waiters) w.reject(error);
     this.waiters = [];
   }
@@ -69,16 +69,23 @@ export class Compactor {
   }
 
   private async run(): Promise<void> {
-    const { state, flusher } = this;
-    const revision = state.compactRevision;
+    const { state } = this;
+    // What a process before began is finished first: the progress is that of one compaction.
+    const revision = state.removal?.revision ?? state.compactRevision;
     // Reads that began before the compaction may still want what it removes; later ones can't.
     await state.pins.waitBelow(revision);
+    await state.indexLock.run(() => this.removeUpTo(revision, state.removal?.below ?? ''));
+    if (!state.closed) await this.tidy(revision);
+  }
+
+  private async removeUpTo(revision: Revision, from: KeyString): Promise<void> {
+    const { state, flusher } = this;
     // What is removed must not be written afterwards, and the mark must not outrun its entry.
     await flusher.flush(false);
     const batch = new DropBatch();
     const dead: KeyString[] = [];
     const slice = new Slice(state.clock);
-    let next: KeyString | undefined = '';
+    let next: KeyString | undefined = from;
     while (next !== undefined && !state.closed) {
       slice.begin();
       next = state.index.walk(next, undefined, Number.POSITIVE_INFINITY, (key, item) => {
@@ -87,20 +94,21 @@ export class Compactor {
       });
       for (const key of dead) state.index.remove(key);
       dead.length = 0;
-      if (batch.keys.length >= state.options.compactionBatch) await this.write(batch, undefined);
+      const isFull = batch.keys.length >= state.options.compactionBatch;
+      if (isFull && next !== undefined) await this.write(batch, { revision, below: next });
       else await turn(state.clock);
     }
     if (state.closed) return;
     await this.write(batch, revision);
-    await this.tidy(revision);
+    state.removal = undefined;
   }
 
-  private async write(batch: DropBatch, removedRevision: Revision | undefined): Promise<void> {
+  private async write(batch: DropBatch, progress: Removal | Revision): Promise<void> {
     const { clock, options } = this.state;
     const { keys, bytes } = batch.take();
     this.removedBytes += bytes;
-    await this.flusher.remove(keys, bytes, removedRevision);
-    if (removedRevision !== undefined || options.compactionSleepMs <= 0) return;
+    await this.flusher.remove(keys, bytes, progress);
+    if (typeof progress === 'number' || options.compactionSleepMs <= 0) return;
     await new Promise<void>((resolve) => clock.after(options.compactionSleepMs, resolve));
   }
 

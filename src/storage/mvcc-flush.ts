@@ -17,7 +17,19 @@ import {
   type Timer,
 } from '../common/index.js';
 import { type MvccState, turn } from './mvcc-state.js';
-import { encodeMark, markKey, metaKey, metaSumOf, type StoreMark, seal } from './schema.js';
+import { JournalWriter, journalKey } from './restore-journal.js';
+import {
+  encodeMark,
+  encodeRemoval,
+  isTombstone,
+  markKey,
+  metaKey,
+  metaSumOf,
+  type Removal,
+  removalKey,
+  type StoreMark,
+  seal,
+} from './schema.js';
 import type { AppliedMark } from './types.js';
 
 interface FlushUnit {
@@ -34,10 +46,11 @@ interface FlushUnit {
   readonly pendingBytes: number;
 }
 
-interface Removal {
+interface RemovalJob {
   readonly keys: readonly Buffer[];
   readonly bytes: number;
-  readonly removedRevision: Revision | undefined;
+  /** How far the compaction is then; its revision if it is done. */
+  readonly progress: Removal | Revision;
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
 }
@@ -53,12 +66,15 @@ interface Waiter {
 export class Flusher {
   /** The mark in the KvStore. */
   stored: StoreMark;
+  /** Called after each batch. */
+  onWritten: () => void = () => {};
   /** The index of the last batch written with an fsync. */
   syncedIndex: number;
   private readonly state: MvccState;
   private readonly onFatal: (error: Error) => void;
+  private readonly journal = new JournalWriter();
   private readonly units: FlushUnit[] = [];
-  private readonly removals: Removal[] = [];
+  private readonly removals: RemovalJob[] = [];
   private waiters: Waiter[] = [];
   private sequence = 0;
   private flushedSequence = 0;
@@ -138,14 +154,10 @@ export class Flusher {
   }
 
   /** Deletes records and notes the progress of the compaction, atomically. */
-  remove(
-    keys: readonly Buffer[],
-    bytes: number,
-    removedRevision: Revision | undefined,
-  ): Promise<void> {
+  remove(keys: readonly Buffer[], bytes: number, progress: Removal | Revision): Promise<void> {
     if (this.failure !== undefined) return Promise.reject(this.failure);
     return new Promise((resolve, reject) => {
-      this.removals.push({ keys, bytes, removedRevision, resolve, reject });
+      this.removals.push({ keys, bytes, progress, resolve, reject });
       this.start();
     });
   }
@@ -236,7 +248,20 @@ export class Flusher {
   private async writeUnit(unit: FlushUnit): Promise<void> {
     const { ring, log, kv, clock } = this.state;
     const changes: KvChange[] = [];
-    for (let p = this.flushedEnd; p < unit.end; p += 1) changes.push(log.sealed(ring.location(p)));
+    const { journal, stored } = this;
+    let { journalEnd, journalBytes } = stored;
+    for (let p = this.flushedEnd; p < unit.end; p += 1) {
+      const record = log.sealed(ring.location(p));
+      changes.push(record);
+      journal.add(ring.main(p), ring.sub(p), isTombstone(record.key), record.value);
+    }
+    if (unit.end > this.flushedEnd) {
+      const key = journalKey(journalEnd);
+      const value = journal.take(key);
+      changes.push({ key, value });
+      journalEnd += 1;
+      journalBytes += value.length;
+    }
     if (unit.meta !== undefined) {
       for (const [name, value] of unit.meta) {
         const key = metaKey(name);
@@ -249,10 +274,12 @@ export class Flusher {
       configuration: unit.applied.configuration,
       revision: unit.revision,
       compactRevision: unit.compactRevision,
-      removedRevision: this.stored.removedRevision,
-      sizeBytes: this.stored.sizeBytes + unit.sizeBytes,
-      records: this.stored.records + unit.records,
-      metaSum: (this.stored.metaSum + unit.metaSum) >>> 0,
+      removedRevision: stored.removedRevision,
+      sizeBytes: stored.sizeBytes + unit.sizeBytes,
+      records: stored.records + unit.records,
+      metaSum: (stored.metaSum + unit.metaSum) >>> 0,
+      journalEnd,
+      journalBytes,
     };
     changes.push({ key: markKey, value: encodeMark(mark) });
     const sync = clock.nowMs() - this.lastSyncMs >= flushSyncMs || this.waiters.some((w) => w.sync);
@@ -268,6 +295,7 @@ export class Flusher {
     }
     this.evict();
     this.wake();
+    this.onWritten();
   }
 
   private wake(): void {
@@ -279,14 +307,17 @@ export class Flusher {
     for (const w of waiting) if (isDone(w)) w.resolve(this.stored);
   }
 
-  private async writeRemoval(job: Removal): Promise<void> {
+  private async writeRemoval(job: RemovalJob): Promise<void> {
+    const { progress } = job;
     const mark: StoreMark = {
       ...this.stored,
       sizeBytes: this.stored.sizeBytes - job.bytes,
       records: this.stored.records - job.keys.length,
-      removedRevision: job.removedRevision ?? this.stored.removedRevision,
+      removedRevision: typeof progress === 'number' ? progress : this.stored.removedRevision,
     };
     const changes: KvChange[] = job.keys.map((key) => ({ key }));
+    if (typeof progress === 'number') changes.push({ key: removalKey });
+    else changes.push({ key: removalKey, value: encodeRemoval(progress) });
     changes.push({ key: markKey, value: encodeMark(mark) });
     try {
       await this.state.kv.write(changes, { sync: false });

@@ -5,6 +5,7 @@
 
 import {
   type Clock,
+  checkpointJournalBytesMin,
   checkpointKeysMinDefault,
   EtcdError,
   type KeyString,
@@ -16,6 +17,7 @@ import {
 import type { Configuration } from '../raft/index.js';
 import { KeyIndex } from './key-index.js';
 import { noLocation } from './key-index-item.js';
+import type { Removal } from './schema.js';
 import type { AppliedMark, MvccStoreOptions, ReadPoint } from './types.js';
 import { ValueLog } from './value-log.js';
 import { RevisionRing } from './value-log-ring.js';
@@ -30,8 +32,10 @@ export interface MvccSetup {
   readonly path?: string;
   /** A background write failed or damage was found: the store is dead, the process must end. */
   readonly onFatal?: (error: Error) => void;
-  /** An orderly stop saves the index if it has at least so many keys. */
+  /** The saved index is used if there are at least so many records, and saved from so many keys. */
   readonly checkpointKeysMin?: number;
+  /** A journal of the index that is shorter is not replaced by a checkpoint. */
+  readonly journalBytesMin?: number;
 }
 
 /** A configuration without members, before the first applied one. */
@@ -51,6 +55,9 @@ export class MvccState {
   readonly logger: Logger;
   readonly path: string;
   readonly checkpointKeysMin: number;
+  readonly journalBytesMin: number;
+  /** Held by what changes the index ahead of the store, and by what must not see that. */
+  readonly indexLock = new Lock();
   readonly index = new KeyIndex();
   readonly log = new ValueLog();
   readonly ring = new RevisionRing();
@@ -60,6 +67,8 @@ export class MvccState {
 
   revision: Revision = 1;
   compactRevision: Revision = -1;
+  /** A compaction that the process before left unfinished: it must be finished first. */
+  removal: Removal | undefined;
   applied: AppliedMark = { index: 0, term: 0, configuration: noConfiguration };
   sizeBytes = 0;
   records = 0;
@@ -77,12 +86,24 @@ export class MvccState {
     this.logger = setup.logger;
     this.path = setup.path ?? 'the data directory';
     this.checkpointKeysMin = setup.checkpointKeysMin ?? checkpointKeysMinDefault;
+    this.journalBytesMin = setup.journalBytesMin ?? checkpointJournalBytesMin;
   }
 }
 
 /** Resolves in a later turn of the event loop: how long work gives way between slices. */
 export function turn(clock: Clock): Promise<void> {
   return new Promise((resolve) => clock.afterTurn(resolve));
+}
+
+/** Lets one job at a time run, in the order in which they came. */
+export class Lock {
+  private last: Promise<unknown> = Promise.resolve();
+
+  run<T>(job: () => Promise<T>): Promise<T> {
+    const result = this.last.then(job);
+    this.last = result.catch(() => {});
+    return result;
+  }
 }
 
 /** COMPACTED if the point lies in removed history. */

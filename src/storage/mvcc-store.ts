@@ -8,6 +8,7 @@
  *   compaction  compact.ts        removal in the background
  *   hashes      hash.ts           as etcd's
  *   start       restore.ts        index and counters from the KvStore
+ *   for it      checkpointer.ts   the index, saved in the background
  */
 
 import {
@@ -20,6 +21,7 @@ import {
   type Term,
 } from '../common/index.js';
 import type { Configuration } from '../raft/index.js';
+import { Checkpointer } from './checkpointer.js';
 import { Compactor } from './compact.js';
 import { hashAll, hashKv } from './hash.js';
 import { noLocation } from './key-index-item.js';
@@ -31,7 +33,6 @@ import { type Candidate, loadRecords } from './mvcc-records.js';
 import { type MvccSetup, MvccState } from './mvcc-state.js';
 import { WriteTxn } from './mvcc-txn.js';
 import { restore } from './restore.js';
-import { writeCheckpoint } from './restore-checkpoint.js';
 import { recordsEnd, recordsStart } from './schema.js';
 import { openSnapshotView, type SnapshotView } from './snapshot-view.js';
 import type {
@@ -51,7 +52,7 @@ import type {
 export async function openMvccStore(setup: MvccSetup): Promise<MvccStore> {
   const state = new MvccState(setup);
   const startMs = setup.clock.nowMs();
-  const mark = await restore(state);
+  const { mark, checkpoint } = await restore(state);
   let failed = false;
   const onFatal = (error: Error): void => {
     if (failed) return;
@@ -61,6 +62,8 @@ export async function openMvccStore(setup: MvccSetup): Promise<MvccStore> {
   };
   const flusher = new Flusher(state, mark, onFatal);
   const compactor = new Compactor(state, flusher, onFatal);
+  const checkpointer = new Checkpointer(state, flusher, checkpoint, onFatal);
+  flusher.onWritten = () => checkpointer.kick();
   setup.logger.info('store opened', {
     revision: state.revision,
     appliedIndex: mark.index,
@@ -69,7 +72,8 @@ export async function openMvccStore(setup: MvccSetup): Promise<MvccStore> {
     tookMs: Math.round(setup.clock.nowMs() - startMs),
   });
   compactor.kick();
-  return new Store(state, flusher, compactor);
+  checkpointer.kick();
+  return new Store(state, flusher, compactor, checkpointer);
 }
 
 class Store implements MvccStore {
@@ -77,6 +81,7 @@ class Store implements MvccStore {
   private readonly inner: MvccState;
   private readonly flusher: Flusher;
   private readonly compactor: Compactor;
+  private readonly checkpointer: Checkpointer;
   private txnOpen = false;
   private readonly onCommit = (): void => {
     this.txnOpen = false;
@@ -84,11 +89,17 @@ class Store implements MvccStore {
     this.flusher.entryDone();
   };
 
-  constructor(inner: MvccState, flusher: Flusher, compactor: Compactor) {
+  constructor(
+    inner: MvccState,
+    flusher: Flusher,
+    compactor: Compactor,
+    checkpointer: Checkpointer,
+  ) {
     this.inner = inner;
     this.present = new Present(inner);
     this.flusher = flusher;
     this.compactor = compactor;
+    this.checkpointer = checkpointer;
   }
 
   get revision(): Revision {
@@ -239,7 +250,7 @@ class Store implements MvccStore {
     try {
       await this.compactor.close();
       const sound = await this.flusher.close();
-      if (sound) await writeCheckpoint(this.inner, this.flusher.stored);
+      await this.checkpointer.close(sound);
     } finally {
       await this.inner.kv.close();
     }

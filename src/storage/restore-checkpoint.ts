@@ -1,153 +1,116 @@
 /**
- * The index as it was at an orderly stop, so that the next start need not read every record: about
- * 70 bytes a key in order of the keys, instead of all values in order of time.
+ * A checkpoint of the index: all keys in their order, so that the journal need not go back to the
+ * beginning (checkpointer.ts writes it, restore.ts reads it).
  *
- * A checkpoint is exact for one revision and one state of compaction. It is used only if no
- * compaction was scheduled since; then the revisions after it are read as always, and both together
- * must add up to the counters of the mark. Otherwise all records are read. It never decides what is
- * true: without it the start is slower, nothing else.
+ * It is written while the index changes, so it is not a state that ever was: each item is as it was
+ * when its turn came. That is enough, because the journal from the beginning of the writing on is
+ * kept, and a change that an item has already is passed over.
  *
- *   'h'            header: JSON + checksum, written last and removed first
- *   'i' number4    block of items + checksum
+ *   's'                     header: JSON + checksum; written when all it speaks of is there
+ *   't' slot1 number4       block of items + checksum; two slots, one is being replaced
  *
  * An item, all numbers as varints: key length, key, flags, main, sub, created, version, bytes,
  * [lease], [history: triples, closed generations].
  */
 
-import type { KvChange, KvView, LeaseId, Revision } from '../common/index.js';
+import type { KvView, LeaseId } from '../common/index.js';
 import { scanPageBytes } from '../common/index.js';
-import { KeyIndexBuilder } from './key-index-builder.js';
 import { type ClosedGeneration, KeyItem, noLocation, type RevisionList } from './key-index-item.js';
-import { type MvccState, turn } from './mvcc-state.js';
-import { type StoreMark, seal, unseal } from './schema.js';
+import { seal, unseal } from './schema.js';
 
-const headerKey = Buffer.from('h');
-const blocksStart = Buffer.from('i');
-const blocksEnd = Buffer.from('j');
-const blockBytes = 32 * 1024;
-const blocksPerBatch = 32;
+export const headerKey = Buffer.from('s');
+export const blocksStart = Buffer.from('t');
+export const blocksEnd = Buffer.from('u');
+/** A block ends with the item with which it has more. */
+export const blockBytes = 32 * 1024;
+const blocksPerPage = 32;
 
 const flagDead = 1;
 const flagLease = 2;
 const flagHistory = 4;
 
-interface CheckpointHeader {
-  readonly revision: Revision;
-  readonly compactRevision: Revision;
-  readonly removedRevision: Revision;
-  readonly sizeBytes: number;
-  readonly records: number;
-  readonly keys: number;
+/** What the newest complete checkpoint consists of. */
+export interface CheckpointHeader {
+  readonly slot: number;
   readonly blocks: number;
+  readonly keys: number;
+  readonly bytes: number;
+  /** The journal goes on with this batch; those of before may be gone. */
+  readonly journalStart: number;
+  /** Bytes of the journal that were ever written before that batch. */
+  readonly journalBytes: number;
+  /** Batches of the journal from here on may have been left behind. */
+  readonly journalOldest: number;
 }
 
-/** Writes the index; call when everything is flushed and nothing more is applied. */
-export async function writeCheckpoint(state: MvccState, mark: StoreMark): Promise<void> {
-  if (state.index.size < state.checkpointKeysMin) return;
-  if (mark.removedRevision !== mark.compactRevision) return;
-  const [sealed] = await state.kv.getMany([headerKey]);
-  const old = sealed === undefined ? undefined : parseHeader(sealed);
-  if (old !== undefined && isSame(old, mark)) return;
-  await state.kv.write([{ key: headerKey }], { sync: false });
-  const encoder = new ItemEncoder();
-  let changes: KvChange[] = [];
-  let blocks = 0;
-  let next: string | undefined = '';
-  while (next !== undefined) {
-    next = state.index.walk(next, undefined, Number.POSITIVE_INFINITY, (key, item) => {
-      encoder.add(key, item, state.leases.get(key) ?? 0n);
-      return encoder.length < blockBytes;
-    });
-    const key = blockKey(blocks);
-    changes.push({ key, value: seal(key, encoder.take()) });
-    blocks += 1;
-    await turn(state.clock);
-    if (changes.length < blocksPerBatch) continue;
-    await state.kv.write(changes, { sync: false });
-    changes = [];
-  }
-  for (let stale = blocks; stale < (old?.blocks ?? 0); stale += 1) {
-    changes.push({ key: blockKey(stale) });
-  }
-  const { revision, compactRevision, removedRevision, sizeBytes, records } = mark;
-  const keys = state.index.size;
-  const header: CheckpointHeader = {
-    revision,
-    compactRevision,
-    removedRevision,
-    sizeBytes,
-    records,
-    keys,
-    blocks,
-  };
-  const value = seal(headerKey, Buffer.from(JSON.stringify(header)));
-  await state.kv.write([...changes, { key: headerKey, value }], { sync: true });
+/** Of a store that never held anything. */
+export const emptyCheckpoint: CheckpointHeader = {
+  slot: 0,
+  blocks: 0,
+  keys: 0,
+  bytes: 0,
+  journalStart: 0,
+  journalBytes: 0,
+  journalOldest: 0,
+};
+
+/** As the KvStore keeps it. */
+export function encodeHeader(header: CheckpointHeader): Buffer {
+  return seal(headerKey, Buffer.from(JSON.stringify(header)));
 }
 
-/** Fills the index if there is a checkpoint that fits the mark; returns what it covers. */
-export async function readCheckpoint(
-  state: MvccState,
-  view: KvView,
-  mark: StoreMark,
-): Promise<{ revision: Revision; sizeBytes: number; records: number } | undefined> {
-  const [found] = await view.scan({ gte: headerKey, lt: blocksStart, countMax: 1, bytesMax: 1 });
-  const header = found === undefined ? undefined : parseHeader(found[1]);
-  if (header === undefined || header.revision > mark.revision) return undefined;
-  if (header.compactRevision !== mark.compactRevision) return undefined;
-  if (header.removedRevision !== mark.removedRevision) return undefined;
-  const builder = new KeyIndexBuilder();
-  const decoder = new ItemDecoder(state, builder);
-  const page = (gte: Buffer): ReturnType<KvView['scan']> =>
-    view.scan({ gte, lt: blocksEnd, countMax: blocksPerBatch, bytesMax: scanPageBytes });
-  let pages = page(blocksStart);
-  let blocks = 0;
-  for (;;) {
-    const entries = await pages;
-    const last = entries[entries.length - 1];
-    if (last === undefined) break;
-    pages = page(Buffer.concat([last[0], Buffer.from([0])]));
-    pages.catch(() => {});
-    for (const [key, sealed] of entries) {
-      const block = unseal(key, sealed);
-      // Left out of the count: the records themselves will be read instead.
-      if (block === undefined) continue;
-      decoder.decode(block);
-      blocks += 1;
-      await turn(state.clock);
-    }
-  }
-  if (blocks !== header.blocks || builder.size !== header.keys) {
-    state.logger.warn(
-      'the checkpoint of the index is damaged or incomplete; reading all records instead',
-    );
-    state.leases.clear();
-    return undefined;
-  }
-  state.index.adopt(builder);
-  return header;
-}
-
-function parseHeader(sealed: Buffer): CheckpointHeader | undefined {
+/** The reverse of {@link encodeHeader}; undefined if it is damaged. */
+export function decodeHeader(sealed: Buffer): CheckpointHeader | undefined {
   const text = unseal(headerKey, sealed);
   return text === undefined ? undefined : (JSON.parse(text.toString()) as CheckpointHeader);
 }
 
-function isSame(header: CheckpointHeader, mark: StoreMark): boolean {
-  return (
-    header.revision === mark.revision &&
-    header.compactRevision === mark.compactRevision &&
-    header.removedRevision === mark.removedRevision
-  );
-}
-
-function blockKey(n: number): Buffer {
-  const key = Buffer.from('i0000');
-  key.writeUInt32BE(n, 1);
+/** The key of a block. */
+export function blockKey(slot: number, n: number): Buffer {
+  const key = Buffer.from('t00000', 'latin1');
+  key[1] = slot;
+  key.writeUInt32BE(n, 2);
   return key;
 }
 
+/** Gets each item in the order of keys; `key` is set. */
+export type OnItem = (item: KeyItem, lease: LeaseId) => void;
+
+/** Gives all items to `onItem`; a text about what is wrong if some are not there. */
+export async function readCheckpoint(
+  view: KvView,
+  header: CheckpointHeader,
+  onItem: OnItem,
+): Promise<string | undefined> {
+  const decoder = new ItemDecoder(onItem);
+  const lt = blockKey(header.slot, header.blocks);
+  const page = (gte: Buffer): ReturnType<KvView['scan']> =>
+    view.scan({ gte, lt, countMax: blocksPerPage, bytesMax: scanPageBytes });
+  let pages = page(blockKey(header.slot, 0));
+  let n = 0;
+  while (n < header.blocks) {
+    const entries = await pages;
+    const last = entries[entries.length - 1];
+    if (last === undefined) return `block ${n} of the saved index is missing`;
+    // The next page is read on another thread meanwhile.
+    pages = page(Buffer.concat([last[0], Buffer.from([0])]));
+    pages.catch(() => {});
+    for (const [key, sealed] of entries) {
+      if (key.readUInt32BE(2) !== n) return `block ${n} of the saved index is missing`;
+      const block = unseal(key, sealed);
+      if (block === undefined) return `block ${n} of the saved index is damaged`;
+      decoder.decode(block);
+      n += 1;
+    }
+  }
+  // Nothing may use the view any more when this returns.
+  await pages.catch(() => {});
+  if (decoder.keys !== header.keys) return 'the saved index has another number of keys';
+  return undefined;
+}
+
 /** Encodes items one after the other into a growing block. */
-class ItemEncoder {
+export class ItemEncoder {
   length = 0;
   private bytes = Buffer.allocUnsafe(blockBytes * 2);
 
@@ -178,9 +141,9 @@ class ItemEncoder {
     }
   }
 
-  take(): Buffer {
-    const block = this.bytes.subarray(0, this.length);
-    this.bytes = Buffer.allocUnsafe(blockBytes * 2);
+  /** The block for `key`, in a buffer of its own. */
+  take(key: Buffer): Buffer {
+    const block = seal(key, this.bytes.subarray(0, this.length));
     this.length = 0;
     return block;
   }
@@ -210,16 +173,14 @@ class ItemEncoder {
   }
 }
 
-/** Decodes blocks into a builder and the table of leases. */
 class ItemDecoder {
-  private readonly state: MvccState;
-  private readonly builder: KeyIndexBuilder;
+  keys = 0;
+  private readonly onItem: OnItem;
   private bytes: Buffer = Buffer.alloc(0);
   private at = 0;
 
-  constructor(state: MvccState, builder: KeyIndexBuilder) {
-    this.state = state;
-    this.builder = builder;
+  constructor(onItem: OnItem) {
+    this.onItem = onItem;
   }
 
   decode(block: Buffer): void {
@@ -238,12 +199,15 @@ class ItemDecoder {
     item.version = this.number();
     item.bytes = this.number();
     item.dead = (flags & flagDead) !== 0;
+    item.key = key;
+    let lease = 0n;
     if ((flags & flagLease) !== 0) {
-      this.state.leases.set(key, this.bytes.readBigInt64LE(this.at));
+      lease = this.bytes.readBigInt64LE(this.at);
       this.at += 8;
     }
     if ((flags & flagHistory) !== 0) this.history(item);
-    this.builder.add(key, item);
+    this.keys += 1;
+    this.onItem(item, lease);
   }
 
   private history(item: KeyItem): void {

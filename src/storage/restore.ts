@@ -1,25 +1,48 @@
 /**
- * Brings a store back from its KvStore: the mark, the meta records, and the index from all
- * revisions in order. What is found must add up to what the mark says was written, record for
- * record and byte for byte; if it does not, something was lost, and the member must not start (row
- * 5 and the 3.5 postmortem: revisions never go back).
+ * Brings a store back from its KvStore: the mark, the meta records, and the index. That comes from
+ * all revisions in order if there are few, else from its last checkpoint and the journal since then
+ * (restore-merge.ts), and from all revisions again if those are not whole. What is found must add
+ * up to what the mark says was written, record for record and byte for byte; if it does not,
+ * something was lost, and the member must not start (row 5 and the 3.5 postmortem: revisions never
+ * go back).
  */
 
-import { type KvView, mvccSliceKeysMax, scanPageBytes } from '../common/index.js';
+import {
+  InvariantError,
+  type KvChange,
+  type KvView,
+  mvccSliceKeysMax,
+  scanPageBytes,
+} from '../common/index.js';
 import { itemDelete, itemPut, KeyItem, noLocation } from './key-index-item.js';
 import { type MvccState, noConfiguration } from './mvcc-state.js';
 import { RecordReader } from './record.js';
-import { readCheckpoint } from './restore-checkpoint.js';
+import {
+  blocksEnd,
+  blocksStart,
+  type CheckpointHeader,
+  decodeHeader,
+  emptyCheckpoint,
+  encodeHeader,
+  headerKey,
+  readCheckpoint,
+} from './restore-checkpoint.js';
+import { clearRange } from './restore-clear.js';
+import { journalEnd, journalStart, readJournal } from './restore-journal.js';
+import { IndexMerger } from './restore-merge.js';
 import {
   damage,
   decodeMark,
+  decodeRemoval,
   describeKey,
+  encodeMark,
   formatKey,
   formatVersion,
   isRevisionKey,
   isTombstone,
   mainOf,
   markKey,
+  markKeyOfFormat1,
   metaEnd,
   metaName,
   metaStart,
@@ -27,7 +50,7 @@ import {
   recordOverheadBytes,
   recordsEnd,
   recordsStart,
-  revisionKey,
+  removalKey,
   type StoreMark,
   subOf,
   unsealOrThrow,
@@ -43,12 +66,24 @@ const emptyMark: StoreMark = {
   sizeBytes: 0,
   records: 0,
   metaSum: 0,
+  journalEnd: 0,
+  journalBytes: 0,
 };
 
-/** Fills `state` from the KvStore; returns the mark found there. StorageError if it is damaged. */
-export async function restore(state: MvccState): Promise<StoreMark> {
+/** What a start found beside the state itself. */
+export interface Restored {
+  /** The mark in the KvStore. */
+  readonly mark: StoreMark;
+  /** The checkpoint there; undefined: there is none to go on from. */
+  readonly checkpoint: CheckpointHeader | undefined;
+}
+
+/** Fills `state` from the KvStore. StorageError if it is damaged. */
+export async function restore(state: MvccState): Promise<Restored> {
   const { kv, path } = state;
-  const [format, sealedMark] = await kv.getMany([formatKey, markKey]);
+  await moveFormat1(state);
+  const keys = [formatKey, markKey, headerKey, removalKey];
+  const [format, sealedMark, sealedHeader, sealedRemoval] = await kv.getMany(keys);
   if (format === undefined) {
     await createStore(state, sealedMark);
   } else if (Number(format.toString()) !== formatVersion) {
@@ -57,11 +92,24 @@ export async function restore(state: MvccState): Promise<StoreMark> {
       path,
     );
   }
-  const mark = sealedMark === undefined ? emptyMark : decodeMark(sealedMark, path);
+  let mark = sealedMark === undefined ? emptyMark : decodeMark(sealedMark, path);
+  let checkpoint = sealedHeader === undefined ? undefined : decodeHeader(sealedHeader);
+  if (format === undefined) checkpoint = emptyCheckpoint;
+  const removal = sealedRemoval === undefined ? undefined : decodeRemoval(sealedRemoval);
+  if (removal !== undefined && removal.revision > mark.removedRevision) state.removal = removal;
   const view = kv.view();
   try {
     await restoreMeta(state, view, mark);
-    await new IndexBuilder(state, mark).run(view);
+    const isKept = checkpoint !== undefined && mark.journalEnd >= 0;
+    const isWanted = mark.records >= state.checkpointKeysMin && sealedMark !== undefined;
+    let isRestored = false;
+    if (isKept && isWanted) isRestored = await restoreIndex(state, view, mark, checkpoint);
+    if (!isRestored) await new IndexBuilder(state, mark).run(view);
+    if (!isKept || (isWanted && !isRestored)) {
+      checkpoint = undefined;
+      mark = { ...mark, journalEnd: 0, journalBytes: 0 };
+      await removeSaved(state, sealedMark === undefined ? undefined : mark);
+    }
   } finally {
     await view.close();
   }
@@ -72,7 +120,66 @@ export async function restore(state: MvccState): Promise<StoreMark> {
   state.records = mark.records;
   state.lastMain = mark.revision;
   state.lastSub = 0;
-  return mark;
+  return { mark, checkpoint };
+}
+
+/** Fills the index from what was saved of it; false if that is not whole. */
+async function restoreIndex(
+  state: MvccState,
+  view: KvView,
+  mark: StoreMark,
+  checkpoint: CheckpointHeader | undefined,
+): Promise<boolean> {
+  if (checkpoint === undefined) return false;
+  const wrong = await mergeSaved(state, view, mark, checkpoint);
+  if (wrong === undefined) return true;
+  state.logger.warn('the saved index is not used, all records are read instead', { reason: wrong });
+  state.leases.clear();
+  return false;
+}
+
+async function mergeSaved(
+  state: MvccState,
+  view: KvView,
+  mark: StoreMark,
+  checkpoint: CheckpointHeader,
+): Promise<string | undefined> {
+  const journal = await readJournal(view, checkpoint.journalStart, mark.journalEnd);
+  if (typeof journal === 'string') return journal;
+  try {
+    const merger = new IndexMerger(state, mark, journal);
+    return (await readCheckpoint(view, checkpoint, merger.add)) ?? merger.finish();
+  } catch (error) {
+    // What does not even go together must not keep the store from reading its records.
+    if (error instanceof InvariantError) return error.message;
+    throw error;
+  }
+}
+
+/** After this there is no saved index; the header goes first, and the journal begins anew. */
+async function removeSaved(state: MvccState, mark: StoreMark | undefined): Promise<void> {
+  const { kv } = state;
+  const changes: KvChange[] = [{ key: headerKey }];
+  if (mark !== undefined) changes.push({ key: markKey, value: encodeMark(mark) });
+  await kv.write(changes, { sync: true });
+  await clearRange(kv, journalStart, journalEnd);
+  await clearRange(kv, blocksStart, blocksEnd);
+  // Of earlier versions.
+  await clearRange(kv, Buffer.from('h'), Buffer.from('j'));
+}
+
+/** Format 1 had the mark at another place: all at once, it is of the present format. */
+async function moveFormat1(state: MvccState): Promise<void> {
+  const { kv, path } = state;
+  const [format, sealed] = await kv.getMany([formatKey, markKeyOfFormat1]);
+  if (format === undefined || format.toString() !== '1') return;
+  const changes: KvChange[] = [{ key: formatKey, value: Buffer.from(String(formatVersion)) }];
+  if (sealed !== undefined) {
+    changes.push({ key: markKeyOfFormat1 });
+    const mark = decodeMark(sealed, path, markKeyOfFormat1);
+    changes.push({ key: markKey, value: encodeMark(mark) });
+  }
+  await kv.write(changes, { sync: true });
 }
 
 async function createStore(state: MvccState, mark: Buffer | undefined): Promise<void> {
@@ -82,7 +189,8 @@ async function createStore(state: MvccState, mark: Buffer | undefined): Promise<
     throw damage('The database holds data but no format record', state.path);
   }
   const value = Buffer.from(String(formatVersion));
-  await state.kv.write([{ key: formatKey, value }], { sync: true });
+  const header = { key: headerKey, value: encodeHeader(emptyCheckpoint) };
+  await state.kv.write([{ key: formatKey, value }, header], { sync: true });
 }
 
 async function restoreMeta(state: MvccState, view: KvView, mark: StoreMark): Promise<void> {
@@ -125,14 +233,7 @@ class IndexBuilder {
 
   async run(view: KvView): Promise<void> {
     const { path } = this.state;
-    const covered = await readCheckpoint(this.state, view, this.mark);
-    if (covered !== undefined) {
-      this.records = covered.records;
-      this.sizeBytes = covered.sizeBytes;
-    }
-    const start =
-      covered === undefined ? recordsStart : revisionKey(covered.revision + 1, 0, false);
-    let next = view.scan(pageFrom(start));
+    let next = view.scan(pageFrom(recordsStart));
     for (;;) {
       const page = await next;
       const last = page[page.length - 1];

@@ -4,8 +4,11 @@
  *   'f'                        format version, decimal
  *   'k' main8 '_' sub8 ['t']   one revision: encoded KeyValue + checksum; 't' marks a tombstone
  *   'm' name                   a meta record + checksum
+ *   'p'                        how far a compaction has come; JSON + checksum
+ *   's', 't' slot1 number4     the saved index, see restore-checkpoint.ts
+ *   'y' number6                its journal, see restore-journal.ts
  *   'z'                        the mark: applied index, revisions, counters; JSON + checksum
- *   'h', 'i' number4           the saved index, see restore-checkpoint.ts
+ *   'h', 'i' number4           the saved index of earlier versions: removed
  *
  * After the 'k' come the very bytes of etcd's revision key, so HashKV needs no conversion. Each
  * value ends in a CRC-32 over key and value, because LevelDB does not verify its own when it reads
@@ -14,7 +17,7 @@
  */
 
 import { crc32 } from 'node:zlib';
-import { type MemberId, type Revision, StorageError } from '../common/index.js';
+import { type KeyString, type MemberId, type Revision, StorageError } from '../common/index.js';
 import type { Configuration } from '../raft/index.js';
 
 /** The layout that this program writes; a newer one is refused. */
@@ -26,6 +29,8 @@ const underscore = 0x5f;
 const tombstoneMark = 0x74;
 
 export const formatKey = Buffer.from('f');
+/** Where format 1 had the mark. */
+export const markKeyOfFormat1 = Buffer.from('a');
 /**
  * Behind all records: every batch has it, so every table that LevelDB writes spans from its first
  * new record to the mark. In front of them it would span all records that there are, and LevelDB
@@ -37,6 +42,7 @@ export const recordsStart = Buffer.from('k');
 export const recordsEnd = Buffer.from('l');
 export const metaStart = Buffer.from('m');
 export const metaEnd = Buffer.from('n');
+export const removalKey = Buffer.from('p');
 
 /** Length of a revision key without and with the tombstone mark. */
 export const revisionKeyBytes = 18;
@@ -177,6 +183,16 @@ export interface StoreMark {
   readonly records: number;
   /** Sum of {@link metaSumOf} of all meta records: one that is gone, or stale, shows. */
   readonly metaSum: number;
+  /** Number of the next batch of the journal; -1 if whoever wrote the mark keeps none. */
+  readonly journalEnd: number;
+  /** Bytes of all batches that the journal ever had. */
+  readonly journalBytes: number;
+}
+
+/** A compaction that is under way: keys below `below` have lost what it removes. */
+export interface Removal {
+  readonly revision: Revision;
+  readonly below: KeyString;
 }
 
 /** What a meta record adds to the sum in the mark; 0 for none. Sums are modulo 2^32. */
@@ -200,9 +216,15 @@ export function encodeMark(mark: StoreMark): Buffer {
 }
 
 /** The reverse of {@link encodeMark}; StorageError if it is damaged. */
-export function decodeMark(sealed: Buffer, path: string): StoreMark {
-  const text = unsealOrThrow(markKey, sealed, path).toString();
-  const raw = JSON.parse(text) as Omit<StoreMark, 'configuration'> & {
+export function decodeMark(sealed: Buffer, path: string, key = markKey): StoreMark {
+  const text = unsealOrThrow(key, sealed, path).toString();
+  const raw = JSON.parse(text) as Omit<
+    StoreMark,
+    'configuration' | 'journalEnd' | 'journalBytes'
+  > & {
+    // Not in marks of earlier versions.
+    journalEnd?: number;
+    journalBytes?: number;
     configuration: {
       voters: string[];
       votersOutgoing: string[];
@@ -215,6 +237,8 @@ export function decodeMark(sealed: Buffer, path: string): StoreMark {
   const c = raw.configuration;
   return {
     ...raw,
+    journalEnd: raw.journalEnd ?? -1,
+    journalBytes: raw.journalBytes ?? 0,
     configuration: {
       voters: ids(c.voters),
       votersOutgoing: ids(c.votersOutgoing),
@@ -223,4 +247,15 @@ export function decodeMark(sealed: Buffer, path: string): StoreMark {
       autoLeave: c.autoLeave,
     },
   };
+}
+
+/** A stored record of a compaction's progress. */
+export function encodeRemoval(removal: Removal): Buffer {
+  return seal(removalKey, Buffer.from(JSON.stringify(removal)));
+}
+
+/** The reverse of {@link encodeRemoval}; undefined if it is damaged: only a short cut is lost. */
+export function decodeRemoval(sealed: Buffer): Removal | undefined {
+  const text = unseal(removalKey, sealed);
+  return text === undefined ? undefined : (JSON.parse(text.toString()) as Removal);
 }

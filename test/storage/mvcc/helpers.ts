@@ -56,7 +56,7 @@ export function openStore(
   clock: Clock = realClock,
   options: Partial<MvccStoreOptions> = {},
   onFatal?: (error: Error) => void,
-  checkpointKeysMin?: number,
+  saving: { readonly checkpointKeysMin?: number; readonly journalBytesMin?: number } = {},
 ): Promise<MvccStore> {
   return openMvccStore({
     kv,
@@ -65,7 +65,7 @@ export function openStore(
     logger: silentLogger,
     path: '/data/kv',
     ...(onFatal === undefined ? {} : { onFatal }),
-    ...(checkpointKeysMin === undefined ? {} : { checkpointKeysMin }),
+    ...saving,
   });
 }
 

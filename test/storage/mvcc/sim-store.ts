@@ -11,8 +11,10 @@ export class SimStore {
   private opened: MvccStore | undefined;
   private readonly options: Partial<MvccStoreOptions>;
 
-  /** From so many keys on an orderly stop saves the index. */
+  /** From so many keys on the saved index is used. */
   checkpointKeysMin = 10_000;
+  /** A shorter journal of the index is not replaced by a checkpoint. */
+  journalBytesMin = 16 * 1024 * 1024;
 
   constructor(seed: number, options: Partial<MvccStoreOptions> = {}, loseAllUnsynced = false) {
     const random = new SimRandom(seed);
@@ -38,9 +40,11 @@ export class SimStore {
     const onFatal = (error: Error): void => {
       this.fatal.push(error);
     };
+    const { checkpointKeysMin, journalBytesMin } = this;
+    const saving = { checkpointKeysMin, journalBytesMin };
     const opening = this.disk
       .open('d')
-      .then((kv) => openStore(kv, this.clock, this.options, onFatal, this.checkpointKeysMin));
+      .then((kv) => openStore(kv, this.clock, this.options, onFatal, saving));
     this.opened = await this.run(opening);
     return this.opened;
   }

@@ -78,11 +78,11 @@ class World {
   model = new Model();
   store: MvccStore | undefined;
 
-  private readonly checkpointKeysMin: number;
+  private readonly saving: { readonly checkpointKeysMin: number; readonly journalBytesMin: number };
 
   constructor(seed: number) {
-    // Half of the restarts go through a checkpoint of the index, half read all records.
-    this.checkpointKeysMin = seed % 2 === 0 ? 0 : 1000;
+    // Half of the restarts go through the saved index, half read all records.
+    this.saving = { checkpointKeysMin: seed % 2 === 0 ? 0 : 1000, journalBytesMin: 500 };
     this.random = new SimRandom(seed);
     this.disk = new SimKvDisk({ clock: this.clock, random: this.random, latencyMsMax: 2 });
   }
@@ -104,7 +104,7 @@ class World {
     };
     const opening = this.disk
       .open('d')
-      .then((kv) => openStore(kv, this.clock, options, fatal, this.checkpointKeysMin));
+      .then((kv) => openStore(kv, this.clock, options, fatal, this.saving));
     this.store = await this.run(opening);
     const { index } = this.store.applied;
     expect(index).toBeLessThanOrEqual(this.log.length);
