@@ -63,6 +63,12 @@ export interface ServerConfig {
   readonly watchProgressIntervalMs: number;
   readonly slowRequestMs: number;
   readonly slowApplyMs: number;
+  /** Feature gate InitialCorruptCheck: compare with other members before serving. */
+  readonly initialCorruptCheck: boolean;
+  /** 0: no periodic corruption check. */
+  readonly corruptCheckMs: number;
+  /** 0: no check after compactions (feature gate CompactHashCheck is off). */
+  readonly compactHashCheckMs: number;
   /** Feature gate LeaseCheckpoint: remaining times of long leases survive a change of leader. */
   readonly leaseCheckpoints: boolean;
 
@@ -233,6 +239,8 @@ export function checkBootstrap(config: ServerConfig): void {
       seen.set(url, name);
     }
   }
+  // Whoever added this member has told the cluster its URLs; here they are only compared. As etcd.
+  if (config.initialClusterState === 'existing') return;
   const advertised = parseUrls('initial-advertise-peer-urls', config.advertisePeerUrls);
   const listed = parseUrls('initial-cluster', own);
   const missing = advertised.find((url) => !listed.some((other) => mayBeSame(url, other)));
@@ -293,6 +301,8 @@ function buildLimits(flags: Flags, warnings: string[]) {
     warnings.push('--max-request-bytes is above the advised 10 MiB');
   }
   const gates = featureGates(flags.text('feature-gates'));
+  // All those that are asked for here are alpha.
+  const isOn = (gate: string): boolean => gates.get(gate) ?? gates.get('AllAlpha') ?? false;
   const noQuota = quota < 0 ? Number.POSITIVE_INFINITY : quota;
   return {
     quotaBytes: quota === 0 ? quotaBytesDefault : noQuota,
@@ -309,7 +319,10 @@ function buildLimits(flags: Flags, warnings: string[]) {
     watchProgressIntervalMs: flags.number('watch-progress-notify-interval'),
     slowRequestMs: flags.number('warning-unary-request-duration'),
     slowApplyMs: flags.number('warning-apply-duration'),
-    leaseCheckpoints: gates.get('LeaseCheckpoint') ?? gates.get('AllAlpha') ?? false,
+    initialCorruptCheck: isOn('InitialCorruptCheck'),
+    corruptCheckMs: flags.number('corrupt-check-time'),
+    compactHashCheckMs: isOn('CompactHashCheck') ? flags.number('compact-hash-check-time') : 0,
+    leaseCheckpoints: isOn('LeaseCheckpoint'),
   };
 }
 

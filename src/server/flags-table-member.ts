@@ -181,7 +181,7 @@ export const clusteringFlags = flagGroup('clustering', [
     'All members at the first start: name=url,name=url,...',
   ],
   [
-    'refused',
+    'implemented',
     'initial-cluster-state',
     'choice',
     'new',
@@ -226,7 +226,7 @@ export const clusteringFlags = flagGroup('clustering', [
     { choices: ['exit'] },
   ],
   [
-    'accepted',
+    'implemented',
     'strict-reconfig-check',
     'bool',
     'true',
@@ -249,7 +249,7 @@ export const clusteringFlags = flagGroup('clustering', [
     { choices: ['periodic', 'revision'] },
   ],
   [
-    'accepted',
+    'implemented',
     'max-learners',
     'int',
     '1',

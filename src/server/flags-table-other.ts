@@ -142,8 +142,20 @@ export const loggingFlags = flagGroup('logging', [
 ]);
 
 export const featureFlags = flagGroup('features', [
-  ['accepted', 'corrupt-check-time', 'duration', '0s', 'Time between corruption checks; 0 is off.'],
-  ['accepted', 'compact-hash-check-time', 'duration', '1m', 'Time between compaction hash checks.'],
+  [
+    'implemented',
+    'corrupt-check-time',
+    'duration',
+    '0s',
+    'Time between corruption checks; 0 is off.',
+  ],
+  [
+    'implemented',
+    'compact-hash-check-time',
+    'duration',
+    '1m',
+    'Time between compaction hash checks.',
+  ],
   [
     'implemented',
     'compaction-batch-limit',

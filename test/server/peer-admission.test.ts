@@ -1,0 +1,61 @@
+import { describe, expect, it } from 'vitest';
+import type { MemberId } from '../../src/common/index.js';
+import { Membership } from '../../src/server/membership.js';
+import { PeerAdmission } from '../../src/server/peer-admission.js';
+
+const nowhere = { setMeta(): void {} };
+
+function setup() {
+  const membership = new Membership();
+  const members = [1n, 2n, 3n].map((id) => ({
+    id,
+    name: `n${id}`,
+    peerUrls: [`http://${id}`],
+    clientUrls: [],
+    isLearner: false,
+    incarnation: 0n,
+  }));
+  membership.restore({ metaEntries: () => [] }, members);
+  const admission = new PeerAdmission({ clusterId: 7n, self: 1n, version: '0.1.0', membership });
+  const admit = (memberId: MemberId, incarnation: bigint, more: object = {}, to = 1n) =>
+    admission.admit({ clusterId: 7n, memberId, incarnation, version: '0.9.9', ...more }, to);
+  const publish = (id: MemberId, incarnation: bigint) =>
+    membership.applyAttributes(nowhere, { id, name: 'x', clientUrls: ['y'], incarnation });
+  return { membership, admission, admit, publish };
+}
+
+describe('admission', () => {
+  it('is for members of this cluster that mean this member and speak its language', () => {
+    const { admit } = setup();
+    expect(admit(2n, 5n)).toBeUndefined();
+    expect(admit(2n, 5n, { clusterId: 8n })).toBe('clusterIdMismatch');
+    expect(admit(2n, 5n, {}, 3n)).toBe('notForThisMember');
+    expect(admit(2n, 5n, { version: '1.0.0' })).toBe('incompatibleVersion');
+  });
+
+  it('is also for members that this one has not heard of yet', () => {
+    const { admit } = setup();
+    expect(admit(9n, 5n)).toBeUndefined();
+    expect(admit(9n, 6n)).toBe('otherIncarnation');
+  });
+
+  it('rule 27: ends for one that was removed', () => {
+    const { membership, admit } = setup();
+    expect(admit(2n, 5n)).toBeUndefined();
+    membership.applyChange(nowhere, { type: 'remove', id: 2n });
+    expect(admit(2n, 5n)).toBe('removed');
+  });
+
+  it('row 32: is not for a member that comes back with an empty disk', () => {
+    const { admission, admit, publish } = setup();
+    publish(2n, 5n);
+    expect(admit(2n, 6n)).toBe('otherIncarnation');
+    expect(admit(2n, 5n)).toBeUndefined();
+    // Not even if it was wiped before it could publish itself.
+    expect(admit(3n, 11n)).toBeUndefined();
+    expect(admission.incarnationOf(3n)).toBe(11n);
+    expect(admission.members().map(({ incarnation }) => incarnation)).toEqual([0n, 5n, 11n]);
+    expect(admit(3n, 12n)).toBe('otherIncarnation');
+    expect(admit(3n, 11n)).toBeUndefined();
+  });
+});
