@@ -33,10 +33,12 @@ export function createMemoryDisk(): Disk {
       return 0o700;
     },
     async rename(from, to) {
-      const file = files.get(from);
-      if (file === undefined) throw openError(from, 'write');
-      files.delete(from);
-      files.set(to, file);
+      const moved = [...files].filter(([name]) => name === from || name.startsWith(`${from}/`));
+      if (moved.length === 0) throw openError(from, 'write');
+      for (const [name, file] of moved) {
+        files.delete(name);
+        files.set(to + name.slice(from.length), file);
+      }
     },
     async remove(path) {
       for (const name of [...files.keys()]) {

@@ -24,12 +24,13 @@ export interface MemoryPorts extends ServerPorts {
 export function memoryPorts(logger: Logger = silentLogger): MemoryPorts {
   const clock = nodeClock;
   const random = openNodeRandom();
+  const disk = createMemoryDisk();
   const wires = { latencyMsMin: 0, latencyMsMax: 0, splitChance: 0 };
   return {
     clock,
     random,
-    disk: createMemoryDisk(),
-    openKvStore: new SimKvDisk({ clock, random, latencyMsMax: 0 }).open,
+    disk,
+    openKvStore: new SimKvDisk({ clock, random, disk, forgetsRemoved: true }).open,
     network: new MemoryNetwork(clock, random, wires).host('localhost'),
     logger,
     metricsText: (metrics) => async () => {

@@ -1,14 +1,15 @@
 /**
  * Opens a member's data directory, or founds a new one, and makes sure that its two halves agree:
  * the log must reach at least as far as the KvStore, and the KvStore at least as far as the point
- * before which the log was deleted. Anything else is damage, and the node does not start on it.
+ * before which the log was deleted. Anything else is damage, and the node does not start on it. If
+ * a crash left more than one KvStore, the log says which one counts (docs/on-disk-format.md).
  */
 
 import {
   type Clock,
   type Disk,
-  type KvStore,
   type Logger,
+  type LogIndex,
   type MemberId,
   type OpenKvStore,
   type Random,
@@ -16,8 +17,13 @@ import {
 } from '../common/index.js';
 import { initialRestore, joiningRestore, type RaftRestore } from '../raft/index.js';
 import {
+  chooseGeneration,
+  KvGenerations,
+  type KvPlace,
   type MvccStore,
   type MvccStoreOptions,
+  type OpenGeneration,
+  openGenerations,
   openMvccStore,
   openWal,
   type Wal,
@@ -63,41 +69,45 @@ export async function openStorage(options: OpenStorageOptions): Promise<OpenedSt
   const memberDir = `${dataDir}/member`;
   await disk.mkdir(memberDir);
   for (const dir of [dataDir, memberDir]) await warnIfOpenToOthers(disk, dir, options.logger);
-  await refuseIfKvIsHalved(disk, `${memberDir}/kv`);
-  // First, for its lock: a second process must not get as far as the log.
-  const kv = await options.openKvStore(`${memberDir}/kv`);
+  const place = { disk, openKvStore: options.openKvStore, memberDir };
+  // First, for the lock: a second process must not get as far as the log.
+  const generations = await openGenerations(place);
   let wal: Wal | undefined;
   try {
-    return await openHalves(options, memberDir, kv, (opened) => {
+    return await openHalves(options, place, generations, (opened) => {
       wal = opened;
     });
   } catch (error) {
     await wal?.close().catch(() => {});
-    await kv.close().catch(() => {});
+    for (const { kv } of generations) await kv.close().catch(() => {});
     throw error;
   }
 }
 
 async function openHalves(
   options: OpenStorageOptions,
-  memberDir: string,
-  kv: KvStore,
+  place: KvPlace,
+  generations: readonly OpenGeneration[],
   onWal: (wal: Wal) => void,
 ): Promise<OpenedStorage> {
-  const { disk, clock, random, logger, onFatal } = options;
+  const { disk, random, logger, founding } = options;
+  const { memberDir } = place;
   const walDir = options.walDir === '' ? `${memberDir}/wal` : options.walDir;
-  const store = await openMvccStore({
-    kv,
-    clock,
-    options: options.mvcc,
-    logger,
-    path: `${memberDir}/kv`,
-    onFatal,
-  });
-  const { founding } = options;
   const ifNew = founding === undefined ? {} : { metadataIfNew: encodeNodeMetadata(founding) };
   const { wal, contents } = await openWal(disk, walDir, { random, logger, ...ifNew });
   onWal(wal);
+  const log = { snapshot: contents.snapshot, lastIndex: lastIndexOf(contents) };
+  const chosen = chooseGeneration(generations, log, memberDir);
+  const directories = new KvGenerations(place, generations);
+  const store = await openMvccStore({
+    kv: chosen.kv,
+    clock: options.clock,
+    options: options.mvcc,
+    logger,
+    path: chosen.path,
+    onFatal: options.onFatal,
+    generations: directories,
+  });
   const metadata = decodeNodeMetadata(contents.metadata);
   if (metadata === undefined) {
     throw new StorageError('the log was written by a newer version', {
@@ -107,7 +117,9 @@ async function openHalves(
   }
   const isNew = contents.snapshot.index === 0 && contents.entries.length === 0;
   if (isNew) await found(store, wal, metadata, contents, walDir);
-  else checkAgreement(store, contents, walDir, memberDir);
+  else checkAgreement(store, contents, walDir, chosen.path);
+  // Now that it is sure which one counts.
+  await directories.settle(generations, chosen);
   const membership = new Membership();
   membership.restore(store, initialMembers(metadata));
   const restore = isNew ? foundingRestore(metadata, contents) : restoreFrom(store, contents);
@@ -123,22 +135,6 @@ async function warnIfOpenToOthers(disk: Disk, dir: string, logger: Logger): Prom
     path: dir,
     mode: mode.toString(8).padStart(4, '0'),
   });
-}
-
-/**
- * LevelDB takes a directory without CURRENT for a new one and deletes the tables in it: what could
- * still be repaired by hand would be gone.
- */
-async function refuseIfKvIsHalved(disk: Disk, kvDir: string): Promise<void> {
-  const names = await disk.list(kvDir);
-  if (names.includes('CURRENT') || !names.some((name) => /\.(log|ldb|sst)$/.test(name))) return;
-  throw new StorageError(
-    'the database has tables, but the file that says which of them count is gone',
-    {
-      path: `${kvDir}/CURRENT`,
-      remedy: 'Put the file back, or replace this member or restore a backup.',
-    },
-  );
 }
 
 function initialMembers(metadata: NodeMetadata) {
@@ -186,16 +182,16 @@ function checkAgreement(
   store: MvccStore,
   contents: WalContents,
   walDir: string,
-  memberDir: string,
+  kvDir: string,
 ): void {
-  const { snapshot, entries } = contents;
-  const last = entries[entries.length - 1]?.index ?? snapshot.index;
+  const { snapshot } = contents;
+  const last = lastIndexOf(contents);
   const applied = store.applied.index;
   if (applied < snapshot.index) {
     throw new StorageError(
       `the data reach up to entry ${applied}, but the log begins after entry ${snapshot.index}`,
       {
-        path: `${memberDir}/kv`,
+        path: kvDir,
         remedy: 'Data that had been synced is gone: restore this member from a snapshot.',
       },
     );
@@ -206,6 +202,10 @@ function checkAgreement(
       remedy: 'The end of the log is gone: restore this member from a snapshot.',
     });
   }
+}
+
+function lastIndexOf({ snapshot, entries }: WalContents): LogIndex {
+  return entries[entries.length - 1]?.index ?? snapshot.index;
 }
 
 /** Raft starts from what is applied: entries before it need not be kept in memory. */

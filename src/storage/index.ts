@@ -1,4 +1,11 @@
 export { BboltImage, type ImageEntry } from './bbolt-image.js';
+export {
+  chooseGeneration,
+  KvGenerations,
+  type KvPlace,
+  type OpenGeneration,
+  openGenerations,
+} from './kv-generations.js';
 export { openLevelStore } from './kv-level.js';
 export { type MvccSetup, noConfiguration } from './mvcc-state.js';
 export { openMvccStore } from './mvcc-store.js';
@@ -8,6 +15,7 @@ export {
   type KeyValueFields,
   recordValue,
 } from './record.js';
+export * from './snapshot-types.js';
 export type { SnapshotView } from './snapshot-view.js';
 export * from './types.js';
 export { openWal, type WalOptions } from './wal.js';

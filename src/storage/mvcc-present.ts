@@ -11,9 +11,14 @@ import type { KeyState, MvccPresent } from './types.js';
 
 /** The present of one store. */
 export class Present implements MvccPresent {
-  private readonly store: MvccState;
+  private store: MvccState;
 
   constructor(store: MvccState) {
+    this.store = store;
+  }
+
+  /** From now on reads are of `store`. */
+  switchTo(store: MvccState): void {
     this.store = store;
   }
 

@@ -17,6 +17,7 @@ import {
 import type { Configuration } from '../raft/index.js';
 import { KeyIndex } from './key-index.js';
 import { noLocation } from './key-index-item.js';
+import type { KvGenerations } from './kv-generations.js';
 import type { Removal } from './schema.js';
 import type { AppliedMark, MvccStoreOptions, ReadPoint } from './types.js';
 import { ValueLog } from './value-log.js';
@@ -36,6 +37,8 @@ export interface MvccSetup {
   readonly checkpointKeysMin?: number;
   /** A journal of the index that is shorter is not replaced by a checkpoint. */
   readonly journalBytesMin?: number;
+  /** Where states from other members are staged; without it none can be installed. */
+  readonly generations?: KvGenerations;
 }
 
 /** A configuration without members, before the first applied one. */

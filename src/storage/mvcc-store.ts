@@ -8,7 +8,7 @@
  *   compaction  compact.ts        removal in the background
  *   hashes      hash.ts           as etcd's
  *   start       restore.ts        index and counters from the KvStore
- *   for it      checkpointer.ts   the index, saved in the background
+ *   install     mvcc-parts.ts     a state from another member takes over: snapshot-*.ts
  */
 
 import {
@@ -21,19 +21,27 @@ import {
   type Term,
 } from '../common/index.js';
 import type { Configuration } from '../raft/index.js';
-import { Checkpointer } from './checkpointer.js';
-import { Compactor } from './compact.js';
+import type { Compactor } from './compact.js';
 import { hashAll, hashKv } from './hash.js';
 import { noLocation } from './key-index-item.js';
-import { Flusher } from './mvcc-flush.js';
+import type { KvGenerations } from './kv-generations.js';
+import type { Flusher } from './mvcc-flush.js';
 import { readHistory } from './mvcc-history.js';
+import { openParts, type StoreParts } from './mvcc-parts.js';
 import { Present } from './mvcc-present.js';
 import { rangeAt } from './mvcc-range.js';
 import { type Candidate, loadRecords } from './mvcc-records.js';
-import { type MvccSetup, MvccState } from './mvcc-state.js';
+import type { MvccSetup, MvccState } from './mvcc-state.js';
 import { WriteTxn } from './mvcc-txn.js';
-import { restore } from './restore.js';
-import { recordsEnd, recordsStart } from './schema.js';
+import { damage, recordsEnd, recordsStart } from './schema.js';
+import { openGenerationSink, StagedState } from './snapshot-sink.js';
+import { openSnapshotSource } from './snapshot-source.js';
+import {
+  ObsoleteSnapshotError,
+  type SnapshotSink,
+  type SnapshotSource,
+  type StagedSnapshot,
+} from './snapshot-types.js';
 import { openSnapshotView, type SnapshotView } from './snapshot-view.js';
 import type {
   AppliedMark,
@@ -50,9 +58,7 @@ import type {
  * StorageError if what is stored is damaged or incomplete.
  */
 export async function openMvccStore(setup: MvccSetup): Promise<MvccStore> {
-  const state = new MvccState(setup);
   const startMs = setup.clock.nowMs();
-  const { mark, checkpoint } = await restore(state);
   let failed = false;
   const onFatal = (error: Error): void => {
     if (failed) return;
@@ -60,46 +66,52 @@ export async function openMvccStore(setup: MvccSetup): Promise<MvccStore> {
     setup.logger.error('the store can not go on', { error: error.message });
     setup.onFatal?.(error);
   };
-  const flusher = new Flusher(state, mark, onFatal);
-  const compactor = new Compactor(state, flusher, onFatal);
-  const checkpointer = new Checkpointer(state, flusher, checkpoint, onFatal);
-  flusher.onWritten = () => checkpointer.kick();
-  setup.logger.info('store opened', {
+  const parts = await openParts(setup, onFatal);
+  logOpened('store opened', setup, parts, startMs);
+  parts.start();
+  return new Store(setup, parts, onFatal);
+}
+
+function logOpened(what: string, setup: MvccSetup, parts: StoreParts, startMs: number): void {
+  const { state } = parts;
+  setup.logger.info(what, {
     revision: state.revision,
-    appliedIndex: mark.index,
+    appliedIndex: state.applied.index,
     keys: state.index.live,
-    records: mark.records,
+    records: state.records,
     tookMs: Math.round(setup.clock.nowMs() - startMs),
   });
-  compactor.kick();
-  checkpointer.kick();
-  return new Store(state, flusher, compactor, checkpointer);
 }
 
 class Store implements MvccStore {
   readonly present: Present;
-  private readonly inner: MvccState;
-  private readonly flusher: Flusher;
-  private readonly compactor: Compactor;
-  private readonly checkpointer: Checkpointer;
+  private readonly setup: MvccSetup;
+  private readonly onFatal: (error: Error) => void;
+  private parts: StoreParts;
+  // What is used most, out of `parts`.
+  private inner: MvccState;
+  private flusher: Flusher;
+  private compactor: Compactor;
   private txnOpen = false;
+  private isClosing = false;
+  /** The last call of `install`; one at a time. */
+  private installing: Promise<void> = Promise.resolve();
+  /** Replaced states on their way out. */
+  private readonly ending = new Set<Promise<void>>();
   private readonly onCommit = (): void => {
     this.txnOpen = false;
     this.inner.warmLocation = noLocation;
     this.flusher.entryDone();
   };
 
-  constructor(
-    inner: MvccState,
-    flusher: Flusher,
-    compactor: Compactor,
-    checkpointer: Checkpointer,
-  ) {
-    this.inner = inner;
-    this.present = new Present(inner);
-    this.flusher = flusher;
-    this.compactor = compactor;
-    this.checkpointer = checkpointer;
+  constructor(setup: MvccSetup, parts: StoreParts, onFatal: (error: Error) => void) {
+    this.setup = setup;
+    this.onFatal = onFatal;
+    this.parts = parts;
+    this.inner = parts.state;
+    this.present = new Present(parts.state);
+    this.flusher = parts.flusher;
+    this.compactor = parts.compactor;
   }
 
   get revision(): Revision {
@@ -245,15 +257,109 @@ class Store implements MvccStore {
     await this.inner.kv.compact(recordsStart, recordsEnd);
   }
 
+  snapshotSource(): Promise<SnapshotSource> {
+    return openSnapshotSource(this.inner, this.flusher);
+  }
+
+  openSink(): Promise<SnapshotSink> {
+    const { clock } = this.setup;
+    return openGenerationSink(this.generations(), clock, (staged) => this.discard(staged));
+  }
+
+  install(staged: StagedSnapshot, onSwitch?: () => void): Promise<void> {
+    assert(staged instanceof StagedState, 'what is installed was staged here');
+    const run = this.installing.then(() => this.installNow(staged, onSwitch));
+    this.installing = run.catch(() => {});
+    return run;
+  }
+
   async close(): Promise<void> {
+    this.isClosing = true;
     this.inner.closed = true;
+    await this.installing;
+    await Promise.all(this.ending);
+    await this.parts.close();
+  }
+
+  /** Builds the staged state beside the present one, then changes over within a turn. */
+  private async installNow(staged: StagedState, onSwitch?: () => void): Promise<void> {
+    const { setup } = this;
+    const generations = this.generations();
+    assert(!staged.isUsed, 'a staged state is installed once');
+    await this.refuseObsolete(staged);
+    const startMs = setup.clock.nowMs();
+    const kv = await generations.place.openKvStore(staged.path);
     try {
-      await this.compactor.close();
-      const sound = await this.flusher.close();
-      await this.checkpointer.close(sound);
-    } finally {
-      await this.inner.kv.close();
+      const parts = await openParts({ ...setup, kv, path: staged.path }, this.onFatal);
+      const { index, term } = parts.state.applied;
+      if (index !== staged.mark.index || term !== staged.mark.term) {
+        throw damage(
+          `The staged state is at entry ${index}, not ${staged.mark.index}`,
+          staged.path,
+        );
+      }
+      // While it was being built, the log may have caught up.
+      await this.refuseObsolete(staged);
+      if (parts.state.revision < this.inner.revision) {
+        throw damage('The staged state is of an older revision than the present one', staged.path);
+      }
+      staged.isUsed = true;
+      this.switchTo(parts);
+      onSwitch?.();
+      logOpened('state installed', setup, parts, startMs);
+    } catch (error) {
+      if (!staged.isUsed) await kv.close();
+      throw error;
     }
+  }
+
+  /** Rejects if there is nothing in `staged` that is not here; it is discarded then. */
+  private async refuseObsolete(staged: StagedState): Promise<void> {
+    if (this.isClosing) throw new EtcdError('STOPPED');
+    const { index } = this.inner.applied;
+    if (staged.mark.index > index) return;
+    await staged.discard();
+    throw new ObsoleteSnapshotError(staged.mark.index, index);
+  }
+
+  private switchTo(parts: StoreParts): void {
+    assert(!this.txnOpen, 'a state is not replaced while an entry is applied');
+    const old = this.parts;
+    old.retire();
+    this.parts = parts;
+    this.inner = parts.state;
+    this.flusher = parts.flusher;
+    this.compactor = parts.compactor;
+    this.present.switchTo(parts.state);
+    parts.start();
+    const ending = this.endOld(old).finally(() => this.ending.delete(ending));
+    this.ending.add(ending);
+  }
+
+  private async endOld(old: StoreParts): Promise<void> {
+    const { path } = old.state;
+    try {
+      await old.end();
+      await this.generations().remove(path);
+    } catch (cause) {
+      // What remains is removed at the next start.
+      const error = cause instanceof Error ? cause.message : String(cause);
+      this.setup.logger.warn('the replaced state was not removed', { path, error });
+    }
+  }
+
+  private async discard(staged: StagedState): Promise<void> {
+    if (staged.isUsed) return;
+    staged.isUsed = true;
+    // The log may be marked already: then this state is needed until the present one is durable.
+    if (this.inner.applied.index >= staged.mark.index) await this.flusher.flush(true);
+    await this.generations().remove(staged.path);
+  }
+
+  private generations(): KvGenerations {
+    const { generations } = this.setup;
+    assert(generations !== undefined, 'a store that takes in states knows its directories');
+    return generations;
   }
 
   /** Reads cold records; `loadRecords` keeps them warm unless there are very many. */

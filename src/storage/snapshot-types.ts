@@ -4,6 +4,7 @@
  * into a second KvStore beside the one it still serves reads from, and changes over at the end.
  */
 
+import type { LogIndex } from '../common/index.js';
 import type { SnapshotMeta } from '../raft/index.js';
 
 /** Reads one state; stays the same whatever happens to the store meanwhile. Must be closed. */
@@ -37,5 +38,17 @@ export interface SnapshotSink {
 /** A complete state, waiting to be installed with `MvccStore.install`, or discarded. */
 export interface StagedSnapshot {
   readonly mark: SnapshotMeta;
+  /**
+   * Removes it. Not once the log is marked with it, unless the present state has come as far.
+   */
   discard(): Promise<void>;
+}
+
+/** The present state holds all that a staged one does, and perhaps more: nothing was changed. */
+export class ObsoleteSnapshotError extends Error {
+  override readonly name = 'ObsoleteSnapshotError';
+
+  constructor(index: LogIndex, applied: LogIndex) {
+    super(`a snapshot at entry ${index} is not newer than the present state at entry ${applied}`);
+  }
 }

@@ -5,6 +5,7 @@
 
 import type { EtcdError, KeyString, LeaseId, LogIndex, Revision, Term } from '../common/index.js';
 import type { Configuration, Entry, HardState, SnapshotMeta } from '../raft/index.js';
+import type { SnapshotSink, SnapshotSource, StagedSnapshot } from './snapshot-types.js';
 import type { SnapshotView } from './snapshot-view.js';
 
 // ---------------------------------------------------------------------------- write-ahead log
@@ -232,6 +233,21 @@ export interface MvccStore {
 
   /** Everything as of now; must be closed. */
   snapshotView(): Promise<SnapshotView>;
+
+  /** The state as of now, for another member. Flushes first. */
+  snapshotSource(): Promise<SnapshotSource>;
+  /** Takes a state from another member in, beside the present one. */
+  openSink(): Promise<SnapshotSink>;
+  /**
+   * Replaces everything by what was staged. The caller has marked the log with `staged.mark`
+   * before, durably, and applies nothing until this resolves. The present state is served until the
+   * new one is ready, then it changes at once; `onSwitch` is called in that same turn. Whatever
+   * reads then ends on the old state, or rejects with an EtcdError that says to try again; what was
+   * not flushed is dropped. Rejects with ObsoleteSnapshotError, having discarded it, if it is not
+   * newer than the present state; with STOPPED if the store is closed meanwhile. Any other error
+   * is final: the staged state stays, and the next start goes on with it.
+   */
+  install(staged: StagedSnapshot, onSwitch?: () => void): Promise<void>;
 
   meta(name: string): Uint8Array | undefined;
   metaEntries(prefix: string): ReadonlyArray<readonly [string, Uint8Array]>;

@@ -14,8 +14,6 @@ import type { MethodHandler } from '../../src/transport/index.js';
 import { callUnary, type Outcome } from '../helpers/in-process-call.js';
 
 const startMsMax = 30_000;
-/** Where the node keeps its KvStore. */
-const kvDir = '/data/member/kv';
 
 /** One machine with its disk; processes on it come and go. */
 export class SimMachine {
@@ -37,6 +35,7 @@ export class SimMachine {
       clock: this.clock,
       random: this.random.fork(),
       latencyMsMax: 20,
+      disk: this.disk,
       ...options,
     });
   }
@@ -85,7 +84,7 @@ export class SimMachine {
     this.#running?.kill();
     const unsyncedPercent = this.random.below(101);
     this.disk.crash({ unsyncedPercent, tornWrites: true });
-    this.kvDisk.crash(kvDir);
+    this.kvDisk.crash();
   }
 }
 

@@ -6,11 +6,15 @@
  *
  * A SimKvDisk outlives the processes that open stores on it, as a disk does. After `crash` the
  * handles of before never answer again; what they were writing may or may not be there.
+ *
+ * With a Disk beside it, the directories of the stores are on that: a file CURRENT in each says
+ * which store is meant. So they can be listed, renamed and removed there, and a crash there decides
+ * whether it was done.
  */
 
 import { assert } from '../assert.js';
 import { StorageError } from '../errors.js';
-import type { Clock, KvChange, KvScan, KvStore, KvView, Random } from '../ports.js';
+import type { Clock, Disk, KvChange, KvScan, KvStore, KvView, Random } from '../ports.js';
 
 /** How the simulated disk behaves. */
 export interface SimKvOptions {
@@ -21,6 +25,10 @@ export interface SimKvOptions {
   readonly latencyMsMax?: number;
   /** Also keeps nothing that was not synced when true: the worst case. */
   readonly loseAllUnsynced?: boolean;
+  /** Where the directories are; without it they are only names, and none can be removed. */
+  readonly disk?: Disk;
+  /** For a disk that never crashes: what was removed there is forgotten here at the next open. */
+  readonly forgetsRemoved?: boolean;
 }
 
 interface Batch {
@@ -91,6 +99,10 @@ class Image {
 
 /** One directory on the disk. */
 interface Directory {
+  /** What CURRENT says; -1 without a disk. */
+  readonly id: number;
+  /** Where it was when it was last opened. */
+  path: string;
   /** What reads see. */
   live: Image;
   /** What certainly survives. */
@@ -106,10 +118,32 @@ interface Directory {
   failure: Error | undefined;
 }
 
-/** A disk with any number of stores, by directory name. */
+/** When the process dies. */
+class Machine {
+  operations = 0;
+  haltAt = Number.POSITIVE_INFINITY;
+  halted = false;
+
+  /** Counts a call; true if it, like all after it, is never answered. */
+  count(): boolean {
+    if (this.operations >= this.haltAt) this.halted = true;
+    this.operations += 1;
+    return this.halted;
+  }
+
+  goOn(): void {
+    this.halted = false;
+    this.haltAt = Number.POSITIVE_INFINITY;
+  }
+}
+
+/** A disk with any number of stores, by directory name: that under which each was last opened. */
 export class SimKvDisk {
   readonly options: SimKvOptions;
-  readonly #directories = new Map<string, Directory>();
+  readonly #directories = new Set<Directory>();
+  readonly #byPath = new Map<string, Directory>();
+  readonly #machine = new Machine();
+  #lastId = 0;
 
   constructor(options: SimKvOptions) {
     this.options = options;
@@ -117,53 +151,64 @@ export class SimKvDisk {
 
   /** An {@link OpenKvStore}. */
   readonly open = async (dir: string): Promise<KvStore> => {
-    const directory = this.#directory(dir);
+    const directory = await this.#find(dir);
     if (directory.owner !== undefined) {
       throw new StorageError('The data directory is in use by another process', {
         path: dir,
         remedy: 'Stop that process, or give each member a data directory of its own.',
       });
     }
-    const store = new SimKvStore(this.options, directory, dir);
+    const store = new SimKvStore(this.options, directory, dir, this.#machine);
     directory.owner = store;
     return store;
   };
 
-  /** The machine loses power: all handles of `dir` are dead, and the end of the log may be gone. */
-  crash(dir: string): void {
-    const directory = this.#directory(dir);
-    directory.owner?.kill();
-    directory.owner = undefined;
-    const { random, loseAllUnsynced } = this.options;
-    const uncertain = [...directory.unsynced, ...directory.inFlight];
-    const kept = loseAllUnsynced === true ? 0 : random.u32() % (uncertain.length + 1);
-    for (const batch of uncertain.slice(0, kept)) directory.durable.apply(batch);
-    directory.live = directory.durable.clone();
-    directory.unsynced = [];
-    directory.inFlight = [];
+  /**
+   * The machine loses power: all handles are dead, and the end of the log may be gone. With `dir`
+   * only those of that directory.
+   */
+  crash(dir?: string): void {
+    this.#machine.goOn();
+    for (const directory of this.#chosen(dir)) this.#crash(directory);
   }
 
   /** The process dies but the machine lives: what completed stays. */
-  kill(dir: string): void {
-    const directory = this.#directory(dir);
-    directory.owner?.kill();
-    directory.owner = undefined;
-    directory.inFlight = [];
+  kill(dir?: string): void {
+    this.#machine.goOn();
+    for (const directory of this.#chosen(dir)) kill(directory);
+  }
+
+  /** Calls so far, of all stores. */
+  get operations(): number {
+    return this.#machine.operations;
+  }
+
+  /** True once the call given to {@link haltAt} was reached. */
+  get halted(): boolean {
+    return this.#machine.halted;
+  }
+
+  /**
+   * The process dies at that call (as counted by `operations`): nothing completes any more until
+   * the next `crash` or `kill`, which decides what became of what was under way.
+   */
+  haltAt(operation: number): void {
+    this.#machine.haltAt = operation;
   }
 
   /** Batches completed so far in `dir`. */
   batchesWritten(dir: string): number {
-    return this.#directory(dir).written;
+    return this.#at(dir).written;
   }
 
   /** Every later write in `dir` fails; undefined: no more. */
   failWrites(dir: string, error: Error | undefined): void {
-    this.#directory(dir).failure = error;
+    this.#at(dir).failure = error;
   }
 
   /** Flips one bit of the value at `key`; false if there is no such key or it is empty. */
   flipBit(dir: string, key: Uint8Array, bit: number): boolean {
-    const directory = this.#directory(dir);
+    const directory = this.#at(dir);
     const value = directory.live.values.get(nameOf(key));
     if (value === undefined || value.length === 0) return false;
     const damaged = Buffer.from(value);
@@ -177,19 +222,73 @@ export class SimKvDisk {
 
   /** All keys in `dir`, in order. */
   keys(dir: string): Buffer[] {
-    return this.#directory(dir).live.keys.map((key) => Buffer.from(key, 'latin1'));
+    return this.#at(dir).live.keys.map((key) => Buffer.from(key, 'latin1'));
   }
 
   /** Makes `dir` as if it had never been used. */
   wipe(dir: string): void {
-    this.kill(dir);
-    this.#directories.delete(dir);
+    const directory = this.#at(dir);
+    kill(directory);
+    this.#directories.delete(directory);
+    this.#byPath.delete(dir);
   }
 
-  #directory(dir: string): Directory {
-    let directory = this.#directories.get(dir);
+  #chosen(dir: string | undefined): Iterable<Directory> {
+    return dir === undefined ? this.#directories : [this.#at(dir)];
+  }
+
+  #crash(directory: Directory): void {
+    kill(directory, false);
+    const { random, loseAllUnsynced } = this.options;
+    const uncertain = [...directory.unsynced, ...directory.inFlight];
+    const kept = loseAllUnsynced === true ? 0 : random.u32() % (uncertain.length + 1);
+    for (const batch of uncertain.slice(0, kept)) directory.durable.apply(batch);
+    directory.live = directory.durable.clone();
+    directory.unsynced = [];
+    directory.inFlight = [];
+  }
+
+  /** The store that the directory says it is; a new one if it is new. */
+  async #find(dir: string): Promise<Directory> {
+    const { disk, forgetsRemoved } = this.options;
+    if (disk === undefined) return this.#at(dir);
+    if (forgetsRemoved === true) await this.#forget(disk);
+    const marker = `${dir}/CURRENT`;
+    await disk.mkdir(dir);
+    if ((await disk.list(dir)).includes('CURRENT')) {
+      const id = await readId(disk, marker);
+      for (const directory of this.#directories) {
+        if (directory.id !== id) continue;
+        directory.path = dir;
+        this.#byPath.set(dir, directory);
+        return directory;
+      }
+      const remedy = 'Restore a backup.';
+      throw new StorageError("The database can't be opened", { path: dir, remedy });
+    }
+    this.#byPath.delete(dir);
+    const directory = this.#at(dir);
+    const file = await disk.open(marker, 'create');
+    await file.writeDurable(0, [Buffer.from(String(directory.id))]);
+    await file.close();
+    await disk.syncDir(dir);
+    return directory;
+  }
+
+  async #forget(disk: Disk): Promise<void> {
+    for (const directory of this.#directories) {
+      if (directory.owner !== undefined) continue;
+      if ((await disk.list(directory.path)).length === 0) this.#directories.delete(directory);
+    }
+  }
+
+  #at(dir: string): Directory {
+    let directory = this.#byPath.get(dir);
     if (directory === undefined) {
+      this.#lastId += 1;
       directory = {
+        id: this.options.disk === undefined ? -1 : this.#lastId,
+        path: dir,
         live: new Image(),
         durable: new Image(),
         unsynced: [],
@@ -198,9 +297,25 @@ export class SimKvDisk {
         written: 0,
         failure: undefined,
       };
-      this.#directories.set(dir, directory);
+      this.#directories.add(directory);
+      this.#byPath.set(dir, directory);
     }
     return directory;
+  }
+}
+
+function kill(directory: Directory, forgets = true): void {
+  directory.owner?.kill();
+  directory.owner = undefined;
+  if (forgets) directory.inFlight = [];
+}
+
+async function readId(disk: Disk, marker: string): Promise<number> {
+  const file = await disk.open(marker, 'read');
+  try {
+    return Number((await file.read(0, await file.size())).toString());
+  } finally {
+    await file.close();
   }
 }
 
@@ -208,16 +323,18 @@ class SimKvStore implements KvStore {
   readonly #options: SimKvOptions;
   readonly #directory: Directory;
   readonly #dir: string;
+  readonly #machine: Machine;
   #dead = false;
   #closed = false;
   /** Calls complete in order: a later one not before this time. */
   #busyUntilMs = 0;
   readonly #queue: Array<() => void> = [];
 
-  constructor(options: SimKvOptions, directory: Directory, dir: string) {
+  constructor(options: SimKvOptions, directory: Directory, dir: string, machine: Machine) {
     this.#options = options;
     this.#directory = directory;
     this.#dir = dir;
+    this.#machine = machine;
   }
 
   kill(): void {
@@ -244,7 +361,9 @@ class SimKvStore implements KvStore {
       ]),
       sync: options.sync,
     };
-    if (!this.#dead && !this.#closed) directory.inFlight.push(batch);
+    const begun = (): void => {
+      directory.inFlight.push(batch);
+    };
     return this.#later(() => {
       if (directory.failure !== undefined) throw directory.failure;
       assert(directory.inFlight.shift() === batch, 'batches complete in order');
@@ -254,7 +373,7 @@ class SimKvStore implements KvStore {
       if (!batch.sync) return;
       for (const synced of directory.unsynced) directory.durable.apply(synced);
       directory.unsynced = [];
-    });
+    }, begun);
   }
 
   scan(range: KvScan): Promise<Array<readonly [Buffer, Buffer]>> {
@@ -284,12 +403,16 @@ class SimKvStore implements KvStore {
     if (this.#directory.owner === this) this.#directory.owner = undefined;
   }
 
-  #later<T>(work: () => T): Promise<T> {
+  #later<T>(work: () => T, begun?: () => void): Promise<T> {
     if (this.#closed) {
       return Promise.reject(
         new StorageError('The store is closed', { path: this.#dir, remedy: 'Open it again.' }),
       );
     }
+    const wasHalted = this.#machine.halted;
+    const isHalted = this.#machine.count();
+    if (!wasHalted && !this.#dead) begun?.();
+    if (isHalted) return new Promise(() => {});
     const { clock, random, latencyMsMax = 0 } = this.#options;
     return new Promise((resolve, reject) => {
       this.#queue.push(() => {
@@ -312,7 +435,7 @@ class SimKvStore implements KvStore {
   /** The oldest call completes, whichever timer it was; one of a dead process never does. */
   readonly #next = (): void => {
     const finish = this.#queue.shift();
-    if (!this.#dead) finish?.();
+    if (!this.#dead && !this.#machine.halted) finish?.();
   };
 }
 

@@ -1,0 +1,96 @@
+/**
+ * One state of the store and the workers on it. There is one at a time, but for the moments in
+ * which an installed state takes over: whoever reads then goes on with the parts it began with, so
+ * nothing it finds is of both; the workers of the old parts come to a closed door.
+ */
+
+import { type Clock, installGraceMs } from '../common/index.js';
+import { Checkpointer } from './checkpointer.js';
+import { Compactor } from './compact.js';
+import { KvGate, replaced } from './kv-gate.js';
+import { Flusher } from './mvcc-flush.js';
+import { type MvccSetup, MvccState, turn } from './mvcc-state.js';
+import { type Restored, restore } from './restore.js';
+
+/** What the store hands its calls to. */
+export class StoreParts {
+  readonly state: MvccState;
+  readonly flusher: Flusher;
+  readonly compactor: Compactor;
+  private readonly checkpointer: Checkpointer;
+  private readonly gate: KvGate;
+  private isRetired = false;
+
+  constructor(state: MvccState, gate: KvGate, restored: Restored, onFatal: (error: Error) => void) {
+    const unlessRetired = (error: Error): void => {
+      if (!this.isRetired) onFatal(error);
+    };
+    const { mark, checkpoint } = restored;
+    this.state = state;
+    this.gate = gate;
+    this.flusher = new Flusher(state, mark, unlessRetired);
+    this.compactor = new Compactor(state, this.flusher, unlessRetired);
+    const checkpointer = new Checkpointer(state, this.flusher, checkpoint, unlessRetired);
+    this.flusher.onWritten = () => checkpointer.kick();
+    this.checkpointer = checkpointer;
+  }
+
+  /** Goes on with what was left to do in the background. */
+  start(): void {
+    this.compactor.kick();
+    this.checkpointer.kick();
+  }
+
+  /** Writes everything and closes the KvStore. Nothing may be applied afterwards. */
+  async close(): Promise<void> {
+    this.state.closed = true;
+    try {
+      await this.compactor.close();
+      const sound = await this.flusher.close();
+      await this.checkpointer.close(sound);
+    } finally {
+      await this.gate.close();
+    }
+  }
+
+  /** Synchronous: from here on nothing changes here, but for the write that is under way. */
+  retire(): void {
+    this.isRetired = true;
+    this.state.closed = true;
+    this.gate.refuseWrites();
+  }
+
+  /** Ends what still runs on retired parts, then closes the KvStore. */
+  async end(): Promise<void> {
+    const { state, gate, compactor, flusher, checkpointer } = this;
+    await untilOrAfter(state.pins.waitBelow(Number.POSITIVE_INFINITY), state.clock, installGraceMs);
+    await gate.refuseAll();
+    await compactor.close(replaced());
+    await checkpointer.close(false);
+    // Whoever still waits for a flush learns that there will be none.
+    await turn(state.clock);
+    await flusher.close().catch(() => {});
+    await gate.close();
+  }
+}
+
+/** Brings back what `setup.kv` holds; gives way to the event loop as restore does. */
+export async function openParts(
+  setup: MvccSetup,
+  onFatal: (error: Error) => void,
+): Promise<StoreParts> {
+  const gate = new KvGate(setup.kv);
+  const state = new MvccState({ ...setup, kv: gate });
+  return new StoreParts(state, gate, await restore(state), onFatal);
+}
+
+/** Resolves with `work`, or when `delayMs` are over. */
+function untilOrAfter(work: Promise<void>, clock: Clock, delayMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = clock.after(delayMs, resolve);
+    void work.then(() => {
+      timer.cancel();
+      resolve();
+    });
+  });
+}
