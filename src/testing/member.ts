@@ -65,7 +65,9 @@ export class Member implements TestMember {
     this.#port = port;
     this.#disk = createMemoryDisk();
     const random = openNodeRandom();
-    this.#openKvStore = new SimKvDisk({ clock: nodeClock, random, latencyMsMax: 0 }).open;
+    const disk = this.#disk;
+    const kvDisk = new SimKvDisk({ clock: nodeClock, random, disk, forgetsRemoved: true });
+    this.#openKvStore = kvDisk.open;
   }
 
   /** Takes a port; does not start yet. */
