@@ -273,6 +273,11 @@ export class Raft {
     };
   }
 
+  /** Term of the entry at `index`; negative if the log does not hold it. For checks. */
+  termAt(index: LogIndex): Term {
+    return this.#state.log.term(index);
+  }
+
   /** The leader's view of the others, by member id; empty elsewhere. */
   progress(): ProgressView[] {
     const state = this.#state;

@@ -18,8 +18,8 @@ function checker(): RaftChecker {
 describe('the Raft checker', () => {
   it('is content with a log that goes its way', () => {
     const raft = checker();
-    raft.voted(1n, 1, 1n);
-    raft.voted(2n, 1, 1n);
+    raft.persisted(1n, 1, 1n);
+    raft.persisted(2n, 1, 1n);
     raft.observed(1n, leads(1));
     for (const member of [1n, 2n, 3n]) raft.appended(member, [entry(1, 1), entry(2, 1)]);
     raft.appended(3n, [entry(3, 1)]);
@@ -85,9 +85,9 @@ describe('the Raft checker', () => {
 
   it('finds a second vote in a term, also after a restart', () => {
     const raft = checker();
-    raft.voted(1n, 4, 2n);
+    raft.persisted(1n, 4, 2n);
     raft.started(1n, status(4), 1, []);
-    raft.voted(1n, 4, 3n);
+    raft.persisted(1n, 4, 3n);
     expect(raft.report.rules()).toEqual(['raft: one vote a term']);
   });
 
@@ -96,8 +96,9 @@ describe('the Raft checker', () => {
     raft.observed(1n, status(4, { commit: 9 }));
     raft.observed(1n, status(4, { commit: 8 }));
     expect(raft.report.rules()).toEqual(['raft: term and commit never go back']);
+    raft.persisted(1n, 4, 0n);
     raft.started(1n, status(3), 1, []);
-    expect(raft.report.rules()).toContain('raft: term never goes back');
+    expect(raft.report.rules()).toContain('raft: a durable term is not forgotten');
   });
 
   it('finds a committed entry that is truncated', () => {

@@ -26,6 +26,7 @@ interface MemberLog {
   readonly terms: number[];
   first: number;
   term: number;
+  durableTerm: number;
   commit: number;
   applied: number;
   /** Votes by term; a member that lost its disk gets a new id and so a new log. */
@@ -59,26 +60,33 @@ export class RaftChecker {
     return this.#leaders.get(term);
   }
 
-  /** The member starts (again) with this log; what was volatile is forgotten. */
-  started(member: bigint, status: SeenStatus, firstIndex: number, log: readonly SeenEntry[]): void {
+  /**
+   * The member starts (again) with this log: `terms[i]` is that of entry `firstIndex + i`. What was
+   * not durable may be forgotten.
+   */
+  started(
+    member: bigint,
+    status: SeenStatus,
+    firstIndex: number,
+    terms: readonly number[],
+  ): void {
     const before = this.#members.get(member);
-    if (before !== undefined) {
-      this.#check(
-        'raft: term never goes back',
-        status.term >= before.term,
-        () => `member ${hex(member)} forgot term ${before.term}, it is in ${status.term}`,
-      );
-    }
+    const durableTerm = before?.durableTerm ?? 0;
+    this.#check(
+      'raft: a durable term is not forgotten',
+      status.term >= durableTerm,
+      () => `member ${hex(member)} was in term ${durableTerm}, it starts in ${status.term}`,
+    );
     const votes = before?.votes ?? new Map<number, bigint>();
     this.#members.set(member, {
-      terms: [],
+      terms: [...terms],
       first: firstIndex,
       term: status.term,
+      durableTerm,
       commit: 0,
       applied: status.applied,
       votes,
     });
-    this.appended(member, log);
   }
 
   /** Entries went into the member's log, over what was there from the first one on. */
@@ -126,17 +134,18 @@ export class RaftChecker {
     this.report.violate('raft: log matching', `${hex(member)} differs at ${key}`, this.#nowMs());
   }
 
-  /** The member's persistent vote: one a term, restarts included. */
-  voted(member: bigint, term: number, vote: bigint): void {
+  /** The member holds its term and vote (0n: none) for durable: one vote a term, for ever. */
+  persisted(member: bigint, term: number, vote: bigint): void {
+    const log = this.#member(member);
+    log.durableTerm = Math.max(log.durableTerm, term);
     if (vote === 0n) return;
-    const { votes } = this.#member(member);
-    const before = votes.get(term);
+    const before = log.votes.get(term);
     this.#check(
       'raft: one vote a term',
       before === undefined || before === vote,
       () => `${hex(member)} votes for ${hex(vote)} and ${hex(before ?? 0n)} in term ${term}`,
     );
-    votes.set(term, vote);
+    log.votes.set(term, vote);
   }
 
   /** What the member says of itself now. Cheap if nothing changed. */
@@ -223,7 +232,7 @@ export class RaftChecker {
   #member(member: bigint): MemberLog {
     let log = this.#members.get(member);
     if (log === undefined) {
-      log = { terms: [], first: 1, term: 0, commit: 0, applied: 0, votes: new Map() };
+      log = newLog();
       this.#members.set(member, log);
     }
     return log;
@@ -232,6 +241,11 @@ export class RaftChecker {
   #check(rule: string, ok: boolean, what: () => string): void {
     this.report.check(rule, ok, what, this.#nowMs());
   }
+}
+
+function newLog(): MemberLog {
+  const votes = new Map<number, bigint>();
+  return { terms: [], first: 1, term: 0, durableTerm: 0, commit: 0, applied: 0, votes };
 }
 
 function hex(member: bigint): string {

@@ -82,6 +82,12 @@ export class SimClock implements Clock {
     return this.#fireNext(Number.POSITIVE_INFINITY);
   }
 
+  /** Fires the next `count` events, however long that takes; fewer if none is left. */
+  async runEvents(count: number): Promise<void> {
+    await settled();
+    for (let i = 0; i < count && this.step(); i++) await settled();
+  }
+
   /** Fires everything due up to `untilMs` and leaves the time there. */
   async run(untilMs: number): Promise<void> {
     await settled();

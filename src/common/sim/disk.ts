@@ -7,8 +7,7 @@
  */
 
 import { assert } from '../assert.js';
-import type { Disk, DiskFile, OpenMode } from '../ports.js';
-import type { SimClock } from './clock.js';
+import type { Clock, Disk, DiskFile, OpenMode } from '../ports.js';
 import {
   type CrashOptions,
   type FileChange,
@@ -50,7 +49,8 @@ export interface DiskFault {
 
 /** Options of {@link SimDisk}. */
 export interface SimDiskOptions {
-  readonly clock: SimClock;
+  /** That of the machine: while it stands still, nothing completes. */
+  readonly clock: Clock;
   readonly random: SimRandom;
   /** Bounds of the time that one operation takes; syncs take up to ten times as long. */
   readonly latencyMs?: { readonly min: number; readonly max: number };
@@ -68,7 +68,7 @@ const never = new Promise<never>(() => {});
 
 /** A simulated disk; see the head of this file. */
 export class SimDisk implements Disk {
-  readonly #clock: SimClock;
+  readonly #clock: Clock;
   readonly #random: SimRandom;
   readonly #latencyMs: { readonly min: number; readonly max: number };
   #capacityBytes: number;
@@ -218,7 +218,7 @@ export class SimDisk implements Disk {
    * What a crash now would leave, as a disk of its own; this one goes on undisturbed. With a
    * `clock` of its own, looking at the clone takes no time here.
    */
-  crashClone(options: CrashOptions, clock: SimClock = this.#clock): SimDisk {
+  crashClone(options: CrashOptions, clock: Clock = this.#clock): SimDisk {
     const random = this.#random.fork();
     const clone = new SimDisk({ clock, random, latencyMs: this.#latencyMs });
     clone.#root = this.#root.afterCrash(options, random);
