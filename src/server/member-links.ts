@@ -1,0 +1,134 @@
+/**
+ * Joins a node and its links to the other members: what arrives is handed to Raft (or to whoever
+ * answers questions and sends snapshots), and the links follow the membership.
+ */
+
+import { type Clock, idToHex, type Logger, type MemberId, StorageError } from '../common/index.js';
+import type { Message, Raft } from '../raft/index.js';
+import type { Membership } from './membership.js';
+import type { NodeLoop } from './node-loop.js';
+import type { PeerAdmission } from './peer-admission.js';
+import type {
+  PeerHandler,
+  PeerHello,
+  PeerMethod,
+  PeerRefusal,
+  PeerTransport,
+  SnapshotFeed,
+} from './peers/types.js';
+import type { SnapshotReceiver, SnapshotSender } from './snapshot-transfer.js';
+
+/** Ends a member that has been removed from the cluster: no failure, but it can't go on. */
+export class MemberRemovedError extends Error {
+  override readonly name = 'MemberRemovedError';
+
+  constructor(member: MemberId) {
+    super(
+      `the member ${idToHex(member)} has been permanently removed from the cluster; ` +
+        'its data directory is of no use any more',
+    );
+  }
+}
+
+export interface MemberLinksOptions {
+  readonly self: MemberId;
+  readonly dataDir: string;
+  readonly peers: PeerTransport;
+  readonly loop: NodeLoop;
+  readonly raft: Pick<Raft, 'reportUnreachable'>;
+  readonly membership: Membership;
+  readonly admission: PeerAdmission;
+  readonly receiver: SnapshotReceiver;
+  readonly sender: SnapshotSender;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly electionMs: number;
+  /** Answers a question of another member. */
+  readonly answer: (from: MemberId, method: PeerMethod, body: Uint8Array) => Promise<Uint8Array>;
+  /** This member must not go on. */
+  readonly onEnd: (error: unknown) => void;
+}
+
+/** Election timeouts for which a removed member goes on: see the head of raft/types.ts. */
+const removedElections = 3;
+
+export class MemberLinks implements PeerHandler {
+  readonly #o: MemberLinksOptions;
+  /** What each member last refused us for; logged when it changes. */
+  readonly #refusals = new Map<MemberId, PeerRefusal>();
+  #leaving = false;
+
+  constructor(options: MemberLinksOptions) {
+    this.#o = options;
+    options.membership.onChange(() => this.#follow());
+  }
+
+  /** Listens and connects; rejects if a peer URL can't be listened on. */
+  async start(): Promise<void> {
+    await this.#o.peers.start(this);
+    this.#follow();
+  }
+
+  async stop(): Promise<void> {
+    await this.#o.receiver.stop();
+    await this.#o.peers.stop();
+  }
+
+  /** This member applied its own removal. Others may still need it to learn of that. */
+  removedSelf(): void {
+    if (this.#leaving) return;
+    this.#leaving = true;
+    const { clock, electionMs, logger, self } = this.#o;
+    logger.warn('this member has been removed from the cluster; it will stop');
+    clock.after(removedElections * electionMs, () => this.#o.onEnd(new MemberRemovedError(self)));
+  }
+
+  message(message: Message): void {
+    if (message.type === 'InstallSnapshot') this.#o.receiver.offer(message);
+    else this.#o.loop.step(message);
+  }
+
+  unreachable(member: MemberId): void {
+    this.#o.raft.reportUnreachable(member);
+    this.#o.loop.schedule();
+  }
+
+  refused(member: MemberId, refusal: PeerRefusal): void {
+    const { dataDir, logger, membership, onEnd, self } = this.#o;
+    if (this.#refusals.get(member) === refusal) return;
+    this.#refusals.set(member, refusal);
+    logger.warn('another member refuses to talk to this one', { member, refusal });
+    // One that does not know us may only be behind; these two are certain.
+    if (refusal === 'removed' && !membership.isRemoved(self)) onEnd(new MemberRemovedError(self));
+    if (refusal === 'otherIncarnation') {
+      onEnd(
+        new StorageError(
+          `the cluster knows member ${idToHex(self)} with another data directory than this one`,
+          {
+            path: dataDir,
+            remedy:
+              'Start it with its own data directory. If that is lost, remove the member from the ' +
+              'cluster and add it anew: it has forgotten what it promised the others.',
+          },
+        ),
+      );
+    }
+  }
+
+  admit(hello: PeerHello, to: MemberId): PeerRefusal | undefined {
+    return this.#o.admission.admit(hello, to);
+  }
+
+  call(from: MemberId, method: PeerMethod, body: Uint8Array): Promise<Uint8Array> {
+    return this.#o.answer(from, method, body);
+  }
+
+  openSnapshot(): Promise<SnapshotFeed> {
+    return this.#o.sender.open();
+  }
+
+  #follow(): void {
+    const { membership, peers, self } = this.#o;
+    peers.setPeers(membership.list().filter(({ id }) => id !== self));
+  }
+}
