@@ -11,6 +11,7 @@ import {
   Histogram,
   HistogramFamily,
 } from './metrics-histogram.js';
+import { PeerMetrics } from './metrics-peers.js';
 import { RpcMetrics } from './metrics-rpc.js';
 
 /** What is true now and known by the parts of the server; asked for once per scrape. */
@@ -48,6 +49,8 @@ const clientApiVersionsMax = 32;
 
 /** One per server. Add to the fields directly. */
 export class Metrics {
+  /** What the links between members count. */
+  readonly peers = new PeerMetrics();
   // ------------------------------------------------------------- counters, by what happened
   leaderChanges = 0;
   proposalsFailed = 0;

@@ -29,24 +29,27 @@ import { Raft, type RaftRestore } from '../raft/index.js';
 import type { MvccStore, Wal } from '../storage/index.js';
 import { Alarms } from './alarms.js';
 import { Applier } from './apply.js';
-import { checkBootstrap, type ServerConfig } from './config.js';
+import { encodeClusterAnswer } from './cluster-question.js';
+import { isFounded, setUpMember } from './cluster-setup.js';
+import type { ServerConfig } from './config.js';
 import { EntryKind, newEntry } from './entry.js';
-import { UsageError } from './flags-error.js';
-import { foundingIdentity } from './identity.js';
+import { kvorumVersion } from './kvorum-version.js';
 import { LeaderWatch } from './leader-watch.js';
 import { Lessor } from './lessor.js';
 import { LogKeeper } from './log-keeper.js';
 import { LogRelease } from './log-release.js';
+import { MemberLinks, MemberRemovedError } from './member-links.js';
 import { encodeAttributes, type Membership } from './membership.js';
 import { meteredDisk, meteredKvStore } from './metered-ports.js';
 import type { Metrics } from './metrics.js';
 import { NodeLoop } from './node-loop.js';
-import { drawIncarnation } from './node-metadata.js';
 import { openStorage } from './open-storage.js';
+import { PeerAdmission } from './peer-admission.js';
 import type { PeerTransport } from './peers/types.js';
 import { Proposals } from './proposals.js';
 import { ReadGate } from './read-gate.js';
 import { SnapshotReceiver, SnapshotSender } from './snapshot-transfer.js';
+import { etcdVersion } from './versions.js';
 import { defaultWatchLimits, WatchHub } from './watch-hub.js';
 
 /** What a node needs of the outside; the network is the server's business. */
@@ -81,6 +84,9 @@ export interface Node {
   readonly watchHub: WatchHub;
   readonly leaderWatch: LeaderWatch;
   readonly metrics: Metrics;
+  /** Of the data directory: see PeerHello. */
+  readonly incarnation: bigint;
+  readonly admission: PeerAdmission;
   /** Undefined, or why a request that adds so much must not be proposed. */
   spaceFor(costBytes: number): ErrorReason | undefined;
   /** Puts an entry of our own into the log. */
@@ -107,6 +113,10 @@ const unflushedBytesMax = 256 * 1024 * 1024;
 const snapshotOfferAgainMsMin = 2000;
 /** How often a leader that stops looks whether another one leads. */
 const handOverLookMs = 5;
+/** How often a founder looks whether it is connected to enough of the others. */
+const connectedLookMs = 5;
+/** etcd's --wait-cluster-ready-timeout: after this time clients are served, leader or not. */
+const clusterReadyMsMax = 5000;
 /** etcd: 5 s for the disk and two elections. */
 const requestTimeoutBaseMs = 5000;
 
@@ -118,9 +128,10 @@ export async function openNode(
   reportFatal: (error: unknown) => void,
 ): Promise<Node> {
   const { clock, random, logger, peers } = ports;
-  await checkFounding(config, ports.disk);
-  const identity = foundingIdentity(config.initialCluster, config.initialClusterToken);
-  const self = identity.members.find(({ name }) => name === config.name);
+  const isFoundedBefore = await isFounded(ports.disk, config);
+  const founding = isFoundedBefore
+    ? undefined
+    : await setUpMember({ config, random, logger, peers });
   let stopLoop = (): void => {};
   // Nothing may be acknowledged after a failed write, not even by the half that still works.
   const onFatal = (error: unknown): void => {
@@ -133,13 +144,7 @@ export async function openNode(
     openKvStore: meteredKvStore(ports.openKvStore, clock, metrics),
     dataDir: config.dataDir,
     walDir: config.walDir,
-    founding: {
-      clusterId: identity.clusterId,
-      memberId: self?.id ?? 0n,
-      incarnation: drawIncarnation(random),
-      joining: false,
-      founders: identity.members,
-    },
+    founding,
     mvcc: {
       cacheBytesMax,
       flushIntervalMs: config.flushIntervalMs,
@@ -214,7 +219,7 @@ export async function openNode(
   };
   const applier = new Applier({
     self: memberId,
-    onRemovedSelf: () => {},
+    onRemovedSelf: () => links?.removedSelf(),
     store,
     raft,
     lessor,
@@ -271,6 +276,44 @@ export async function openNode(
     peers === undefined
       ? undefined
       : new SnapshotReceiver({ store, raft, loop, peers, logger, clock, release });
+  const admission = new PeerAdmission({
+    clusterId,
+    self: memberId,
+    version: kvorumVersion,
+    membership,
+  });
+  const links =
+    peers === undefined || receiver === undefined
+      ? undefined
+      : new MemberLinks({
+          self: memberId,
+          dataDir: config.dataDir,
+          peers,
+          loop,
+          raft,
+          membership,
+          admission,
+          receiver,
+          sender,
+          clock,
+          logger,
+          electionMs: config.electionMs,
+          answer: async (_from, method) => {
+            if (method !== 'cluster') throw new EtcdError('NOT_CAPABLE');
+            return encodeClusterAnswer({
+              clusterId,
+              memberId,
+              members: admission.members(),
+              removed: membership.removed(),
+              version: kvorumVersion,
+              etcdVersion,
+            });
+          },
+          onEnd: (error) => {
+            loop.stop();
+            reportFatal(error);
+          },
+        });
   function proposeOwn(
     kind: EntryKind,
     body: Uint8Array,
@@ -298,6 +341,8 @@ export async function openNode(
     watchHub,
     leaderWatch,
     metrics,
+    incarnation: storage.incarnation,
+    admission,
     proposeOwn,
     spaceFor(costBytes) {
       // As at apply, where CORRUPT comes first.
@@ -312,14 +357,23 @@ export async function openNode(
       proposeOwn(EntryKind.compaction, encodeCompactionRequest(request), request, done);
     },
     async start() {
+      if (membership.isRemoved(memberId)) throw new MemberRemovedError(memberId);
+      await links?.start();
       loop.start();
+      const { voters } = raft.status().configuration;
       // Alone there is nobody to wait for; an election timeout would only delay the start.
-      if (raft.status().configuration.voters.length === 1) raft.campaign();
+      if (voters.length === 1 && voters[0] === memberId) raft.campaign();
+      else if (isNew && memberId === voters[0]) campaignWhenConnected(voters);
       loop.schedule();
-      await publish();
+      // Without a majority there may be no leader for long; what can be served then should be.
+      const published = publish();
+      const late = new Promise<void>((resolve) => clock.after(clusterReadyMsMax, resolve));
+      await Promise.race([published, late]);
+      published.catch(() => {}); // only by stopping
     },
     async stop() {
       await handOver();
+      await links?.stop();
       loop.stop();
       lessor.demote();
       // Before the store: catching up reads from it.
@@ -346,6 +400,18 @@ export async function openNode(
     while (raft.leader === memberId && clock.nowMs() < untilMs) {
       await new Promise<void>((resolve) => clock.after(handOverLookMs, resolve));
     }
+  }
+
+  /** One of the founders begins, so that a new cluster need not wait for an election timeout. */
+  function campaignWhenConnected(voters: readonly MemberId[]): void {
+    const connected = voters.filter((id) => peers?.connectedSinceMs(id) !== undefined).length;
+    if (raft.leader !== 0n || raft.term > 1) return;
+    if (connected + 1 <= voters.length / 2) {
+      clock.after(connectedLookMs, () => campaignWhenConnected(voters));
+      return;
+    }
+    raft.campaign();
+    loop.schedule();
   }
 
   /** Tells the cluster this member's name and client URLs, until that is in the log. */
@@ -392,17 +458,6 @@ function countExpired(metrics: Metrics, _request: unknown, error: Error | undefi
 
 /** The lessor tries again by itself. */
 function ignoreOutcome(): void {}
-
-/** What the flags say of the cluster counts only while the data directory is new. */
-async function checkFounding(config: ServerConfig, disk: Disk): Promise<void> {
-  const walDir = config.walDir === '' ? `${config.dataDir}/member/wal` : config.walDir;
-  if ((await disk.list(walDir)).length > 0) return;
-  checkBootstrap(config);
-  if (config.initialCluster.size === 1) return;
-  throw new UsageError(
-    '--initial-cluster names several members, but this version of kvorum runs a cluster of one',
-  );
-}
 
 function finishOwn(
   done: (error: Error | undefined) => void,

@@ -12,6 +12,7 @@ import {
   type MemberId,
   type Network,
   type NetworkAddress,
+  present,
 } from '../common/index.js';
 import {
   createGrpcServer,
@@ -24,10 +25,13 @@ import {
 import { AutoCompactor } from './auto-compaction.js';
 import type { ServerConfig } from './config.js';
 import { createHttpHandler, type HttpRoutesOptions } from './http-routes.js';
+import { kvorumVersion } from './kvorum-version.js';
 import { leaseService } from './lease-service.js';
 import { meteredNetwork } from './metered-ports.js';
 import { Metrics } from './metrics.js';
 import { type Node, type NodePorts, openNode } from './node.js';
+import { createPeerTransport } from './peers/transport.js';
+import type { PeerHello } from './peers/types.js';
 import { authMethods } from './rpc-auth.js';
 import { clusterMethods } from './rpc-cluster.js';
 import type { RpcContext } from './rpc-context.js';
@@ -46,6 +50,8 @@ import { clusterVersion, etcdVersion, storageVersion } from './versions.js';
 /** Everything outside: real ones in `ports/`, simulated ones in common/sim. */
 export interface ServerPorts extends NodePorts {
   readonly network: Network;
+  /** Between members, if that is another one. */
+  readonly peerNetwork?: Network;
   /** HTTP/1.1 on the client ports; without it they speak HTTP/2 only. */
   readonly createHttp1?: (handler: HttpHandler) => Http1Acceptor;
   /** The text of /metrics. */
@@ -90,7 +96,11 @@ export async function startServer(
   const network = meteredNetwork(ports.network, metrics);
   const { slowRequestMs } = config;
   const observe = callObserver({ metrics, clock, logger, slowRequestMs });
-  const node = await openNode(config, ports, metrics, (error) => fail(error));
+  const links = peerLinks(config, ports, metrics);
+  const node = await openNode(config, { ...ports, peers: links.peers }, metrics, (error) =>
+    fail(error),
+  );
+  links.introduce(node);
   metrics.attach(() => metricsReadings(node));
   logger.info(node.isNew ? 'founded a new data directory' : 'opened the data directory', {
     clusterId: node.clusterId,
@@ -172,6 +182,28 @@ export async function startServer(
     await stop().catch(() => {});
     throw error;
   }
+}
+
+/** The links to other members; they know whom they speak for once the node is open. */
+function peerLinks(config: ServerConfig, ports: ServerPorts, metrics: Metrics) {
+  let hello: PeerHello | undefined;
+  const peers =
+    ports.peers ??
+    createPeerTransport({
+      clock: ports.clock,
+      random: ports.random,
+      network: ports.peerNetwork ?? ports.network,
+      logger: ports.logger,
+      metrics: metrics.peers,
+      listenUrls: config.listenPeerUrls,
+      tls: config.peerTls,
+      electionMs: config.electionMs,
+      hello: () => present(hello, 'who this member is'),
+    });
+  const introduce = ({ clusterId, memberId, incarnation }: Node): void => {
+    hello = { clusterId, memberId, incarnation, version: kvorumVersion };
+  };
+  return { peers, introduce };
 }
 
 /** What the handlers of a node are given; for tests that call them without a network. */

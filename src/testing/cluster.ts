@@ -51,7 +51,8 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
     latencyMsMax: 0,
     splitChance: 0,
   });
-  const peerUrl = (name: string): string => `http://${name}:2380`;
+  // Addresses of the wires in memory: nothing outside can connect to them.
+  const peerUrl = (name: string): string => `http://127.0.0.${1 + names.indexOf(name)}:2380`;
   const initialCluster = names.map((name) => `${name}=${peerUrl(name)}`).join(',');
   const members = await Promise.all(
     names.map((name) =>
