@@ -6,8 +6,10 @@
  * when its turn came. That is enough, because the journal from the beginning of the writing on is
  * kept, and a change that an item has already is passed over.
  *
- *   's'                     header: JSON + checksum; written when all it speaks of is there
- *   't' slot1 number4       block of items + checksum; two slots, one is being replaced
+ *   '}'                     header: JSON + checksum; written when all it speaks of is there
+ *   '|' slot1 number4       block of items + checksum; two slots, one is being replaced
+ *
+ * Behind all that is written all the time, so that it stays where it is.
  *
  * An item, all numbers as varints: key length, key, flags, main, sub, created, version, bytes,
  * [lease], [history: triples, closed generations].
@@ -18,9 +20,9 @@ import { scanPageBytes } from '../common/index.js';
 import { type ClosedGeneration, KeyItem, noLocation, type RevisionList } from './key-index-item.js';
 import { seal, unseal } from './schema.js';
 
-export const headerKey = Buffer.from('s');
-export const blocksStart = Buffer.from('t');
-export const blocksEnd = Buffer.from('u');
+export const headerKey = Buffer.from('}');
+export const blocksStart = Buffer.from('|');
+export const blocksEnd = Buffer.from('}');
 /** A block ends with the item with which it has more. */
 export const blockBytes = 32 * 1024;
 const blocksPerPage = 32;
@@ -67,7 +69,7 @@ export function decodeHeader(sealed: Buffer): CheckpointHeader | undefined {
 
 /** The key of a block. */
 export function blockKey(slot: number, n: number): Buffer {
-  const key = Buffer.from('t00000', 'latin1');
+  const key = Buffer.from('|00000', 'latin1');
   key[1] = slot;
   key.writeUInt32BE(n, 2);
   return key;

@@ -3,8 +3,13 @@
  * them without their values. A start reads the journal instead of the records, a sixth of the bytes
  * and a thousandth of the LevelDB entries, and has what a compaction removed since, too.
  *
- *   'y' number6    a batch: entries + checksum. The mark has the number of the next one, and how
+ *   '{' number6    a batch: entries + checksum. The mark has the number of the next one, and how
  *                  many bytes were ever written, so that a missing one shows.
+ *
+ * Batches are numbered from 0, but their keys count down. The tables that LevelDB writes then span
+ * from their first record over the mark to their last batch, and all older records are in front of
+ * that, all older batches behind it: nothing has to be written again because of the journal. With
+ * keys that count up, 500,000 puts made LevelDB write half as much again.
  *
  * An entry: main, sub * 2 + tombstone, stored bytes and length as varints, then the KeyValue
  * without its value.
@@ -16,12 +21,13 @@ import { RecordReader } from './record.js';
 import { checksumBytes, recordOverheadBytes, seal, unseal } from './schema.js';
 
 /** All batches of the journal are in [journalStart, journalEnd). */
-export const journalStart = Buffer.from('y');
-export const journalEnd = Buffer.from('z');
+export const journalStart = Buffer.from('{');
+export const journalEnd = Buffer.from('|');
 
 /** So many entries can be sorted; a longer journal is not used. */
 export const journalEntriesMax = 1 << 24;
 
+const numberMax = 2 ** 48 - 1;
 const tagKey = 0x0a;
 const tagValue = 0x2a;
 /** A buffer that grew beyond this for large keys is not kept. */
@@ -30,9 +36,13 @@ const keptBytesMax = 1024 * 1024;
 /** The key of batch `n`. */
 export function journalKey(n: number): Buffer {
   const key = Buffer.allocUnsafe(7);
-  key[0] = 0x79;
-  key.writeUIntBE(n, 1, 6);
+  key[0] = 0x7b;
+  key.writeUIntBE(numberMax - n, 1, 6);
   return key;
+}
+
+function numberOf(key: Buffer): number {
+  return numberMax - key.readUIntBE(1, 6);
 }
 
 /** Encodes one batch after the other. */
@@ -92,8 +102,8 @@ export class JournalWriter {
 export interface Journal {
   /** What each left behind, as if nothing had been there before; `dead`: a delete. */
   readonly items: KeyItem[];
-  /** Of puts with a lease, by position in `items`. */
-  readonly leases: ReadonlyMap<number, LeaseId>;
+  /** Of puts with a lease. */
+  readonly leases: ReadonlyMap<KeyItem, LeaseId>;
 }
 
 /** Reads the batches [from, to); a text about what is wrong if they are not all there. */
@@ -103,40 +113,44 @@ export async function readJournal(
   to: number,
 ): Promise<Journal | string> {
   const decoder = new JournalDecoder();
-  const lt = journalKey(to);
+  if (from === to) return { items: [], leases: decoder.leases };
+  const batches: KeyItem[][] = [];
+  // The newest comes first.
+  const lt = from === 0 ? journalEnd : journalKey(from - 1);
   const page = (gte: Buffer): ReturnType<KvView['scan']> =>
     view.scan({ gte, lt, countMax: 1000, bytesMax: scanPageBytes });
-  let n = from;
-  let pages = page(journalKey(from));
-  while (n < to) {
+  let left = to;
+  let pages = page(journalKey(to - 1));
+  while (left > from) {
     const entries = await pages;
     const last = entries[entries.length - 1];
-    if (last === undefined) return `batch ${n} of the journal is missing`;
+    if (last === undefined) return `batch ${left - 1} of the journal is missing`;
     // The next page is read on another thread meanwhile.
     pages = page(Buffer.concat([last[0], Buffer.from([0])]));
     pages.catch(() => {});
     for (const [key, sealed] of entries) {
-      if (key.readUIntBE(1, 6) !== n) return `batch ${n} of the journal is missing`;
+      left -= 1;
+      if (numberOf(key) !== left) return `batch ${left} of the journal is missing`;
       const batch = unseal(key, sealed);
-      if (batch === undefined) return `batch ${n} of the journal is damaged`;
-      decoder.decode(batch);
-      n += 1;
+      if (batch === undefined) return `batch ${left} of the journal is damaged`;
+      batches.push(decoder.decode(batch));
     }
-    if (decoder.items.length >= journalEntriesMax) return 'the journal is too long';
+    if (decoder.count >= journalEntriesMax) return 'the journal is too long';
   }
   // Nothing may use the view any more when this returns.
   await pages.catch(() => {});
-  return decoder;
+  return { items: batches.reverse().flat(), leases: decoder.leases };
 }
 
-class JournalDecoder implements Journal {
-  readonly items: KeyItem[] = [];
-  readonly leases = new Map<number, LeaseId>();
+class JournalDecoder {
+  count = 0;
+  readonly leases = new Map<KeyItem, LeaseId>();
   private readonly reader = new RecordReader();
   private at = 0;
 
-  decode(bytes: Buffer): void {
+  decode(bytes: Buffer): KeyItem[] {
     const { reader } = this;
+    const items: KeyItem[] = [];
     this.at = 0;
     while (this.at < bytes.length) {
       const main = this.number(bytes);
@@ -152,10 +166,12 @@ class JournalDecoder implements Journal {
       else {
         item.created = reader.createRevision;
         item.version = reader.version;
-        if (reader.lease !== 0n) this.leases.set(this.items.length, reader.lease);
+        if (reader.lease !== 0n) this.leases.set(item, reader.lease);
       }
-      this.items.push(item);
+      items.push(item);
     }
+    this.count += items.length;
+    return items;
   }
 
   private number(bytes: Buffer): number {

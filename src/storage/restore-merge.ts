@@ -93,7 +93,7 @@ export class IndexMerger {
 
   private leaseAt(at: number): LeaseId {
     const { leases } = this.journal;
-    return leases.size === 0 ? 0n : (leases.get(this.order[at] as number) ?? 0n);
+    return leases.size === 0 ? 0n : (leases.get(this.entry(at)) ?? 0n);
   }
 
   /** Makes all changes of the journal to the key of `item`. */

@@ -5,9 +5,9 @@
  *   'k' main8 '_' sub8 ['t']   one revision: encoded KeyValue + checksum; 't' marks a tombstone
  *   'm' name                   a meta record + checksum
  *   'p'                        how far a compaction has come; JSON + checksum
- *   's', 't' slot1 number4     the saved index, see restore-checkpoint.ts
- *   'y' number6                its journal, see restore-journal.ts
  *   'z'                        the mark: applied index, revisions, counters; JSON + checksum
+ *   '{' number6                the journal of the index, see restore-journal.ts
+ *   '|' slot1 number4, '}'     a checkpoint of the index, see restore-checkpoint.ts
  *   'h', 'i' number4           the saved index of earlier versions: removed
  *
  * After the 'k' come the very bytes of etcd's revision key, so HashKV needs no conversion. Each

@@ -85,8 +85,8 @@ describe('the checkpoint of the index', () => {
   });
 
   it.each([
-    ['header', 0x73],
-    ['block', 0x74],
+    ['header', 0x7d],
+    ['block', 0x7c],
   ])('is passed over when a %s is damaged, and made anew', async (_what, prefix) => {
     await sim.run(sim.store.close());
     const key = sim.disk.keys('d').find((k) => k[0] === prefix) ?? Buffer.alloc(0);
