@@ -1,4 +1,5 @@
 /** `kvorum/client`: the typed client for kvorum and for etcd 3.4 and later. */
+export { bytes, json, text, typed } from './codec.js';
 export {
   type ClientReason,
   EtcdClientError,
@@ -8,6 +9,7 @@ export {
   type ServerReason,
   type StatusName,
 } from './errors.js';
+export { Etcd } from './etcd.js';
 export type * from './types.js';
 export type * from './types-admin.js';
 export type * from './types-kv.js';

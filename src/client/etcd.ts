@@ -1,0 +1,215 @@
+/**
+ * `new Etcd(...)`: puts the parts together and takes them apart again. Nothing connects, and no
+ * timer runs, before the first call; after `close` nothing is left that keeps a process alive.
+ */
+
+import { assertNever, type Timer } from '../common/index.js';
+import { authenticateRequest, authenticateResponse } from '../proto/index.js';
+import { authOf } from './auth-admin.js';
+import { Caller } from './caller.js';
+import type { Dial } from './channel.js';
+import { clusterOf, coldCall } from './cluster.js';
+import { bytes } from './codec.js';
+import { parseEndpoints } from './endpoint.js';
+import { isEtcdError } from './errors.js';
+import { dialGrpcJs } from './grpc-js-channel.js';
+import { KvView } from './kv.js';
+import { LeaseClient } from './leases.js';
+import {
+  callTimeoutMsDefault,
+  connectTimeoutMsDefault,
+  keepaliveIntervalMsDefault,
+  keepaliveTimeoutMsDefault,
+  retryAttemptsDefault,
+  retryDelayMaxMsDefault,
+  retryDelayMinMsDefault,
+} from './limits.js';
+import { maintenanceOf } from './maintenance.js';
+import { method } from './methods.js';
+import { invalidOption } from './outcome.js';
+import { closedError, Pool } from './pool.js';
+import { backgroundClock, nodeRuntime } from './runtime-node.js';
+import type { CallOptions, EtcdClient, EtcdOptions, Runtime, TransportName } from './types.js';
+import type { AuthAdmin, Cluster, Maintenance } from './types-admin.js';
+import type { Bytes, Kv } from './types-kv.js';
+import type { Leases } from './types-lease.js';
+import { WatchMux } from './watch-mux.js';
+
+/** A client of one etcd or kvorum cluster. */
+export class Etcd implements EtcdClient {
+  readonly kv: Kv<Buffer, Bytes>;
+  readonly leases: Leases;
+  readonly cluster: Cluster;
+  readonly maintenance: Maintenance;
+  readonly auth: AuthAdmin;
+  readonly runtime: Runtime;
+  readonly signal: AbortSignal;
+  readonly #options: EtcdOptions;
+  readonly #pool: Pool;
+  readonly #caller: Caller;
+  readonly #watches: WatchMux;
+  readonly #leases: LeaseClient;
+  readonly #closing = new AbortController();
+  #syncTimer: Timer | undefined;
+
+  /** Endpoints alone, or all options. Throws INVALID_OPTION. */
+  constructor(given: string | readonly string[] | EtcdOptions = {}) {
+    const options = optionsOf(given);
+    this.#options = options;
+    this.signal = this.#closing.signal;
+    this.runtime = { ...nodeRuntime, ...options.runtime };
+    this.#pool = makePool(options, this.runtime);
+    this.#caller = makeCaller(options, this.runtime, this.#pool, this.signal);
+    this.#watches = new WatchMux(this.#caller);
+    this.#leases = new LeaseClient(this.#caller);
+    this.leases = this.#leases;
+    this.kv = new KvView({ caller: this.#caller, watches: this.#watches }, '', bytes);
+    this.cluster = clusterOf(this.#caller);
+    this.maintenance = maintenanceOf(this.#caller);
+    this.auth = authOf(this.#caller);
+    this.#armSync();
+  }
+
+  get endpoints(): readonly string[] {
+    return this.#pool.endpoints.map(({ address }) => address);
+  }
+
+  async connect(options: CallOptions = {}): Promise<void> {
+    const timeoutMs = this.#options.timeoutMs ?? callTimeoutMsDefault;
+    await this.#pool.connectOnce(this.#caller.until(options, timeoutMs));
+    await this.#caller.tokens.ready();
+  }
+
+  async syncEndpoints(options?: CallOptions): Promise<readonly string[]> {
+    const members = await this.cluster.members({ ...options, serializable: true });
+    // A learner serves next to nothing; a member that has not started has no URLs.
+    const urls = members.filter(({ isLearner }) => !isLearner).flatMap((m) => m.clientUrls);
+    if (urls.length > 0) this.#pool.replaceEndpoints(parseEndpoints(urls));
+    return this.endpoints;
+  }
+
+  close(): Promise<void> {
+    if (this.#closing.signal.aborted) return Promise.resolve();
+    this.#syncTimer?.cancel();
+    this.#closing.abort(closedError());
+    this.#watches.close();
+    this.#leases.close();
+    this.#caller.close();
+    this.#pool.close();
+    return Promise.resolve();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #armSync(): void {
+    const { syncIntervalMs } = this.#options;
+    if (syncIntervalMs === undefined || this.signal.aborted) return;
+    if (!(syncIntervalMs > 0)) throw invalidOption('syncIntervalMs must be above 0');
+    // Nobody waits for it, so it must not keep the process alive.
+    const clock = this.#options.runtime?.clock ?? backgroundClock;
+    this.#syncTimer = clock.after(syncIntervalMs, () => {
+      this.syncEndpoints().then(
+        () => this.#armSync(),
+        () => this.#armSync(), // the endpoints that are known stay
+      );
+    });
+  }
+}
+
+function optionsOf(given: string | readonly string[] | EtcdOptions): EtcdOptions {
+  if (typeof given === 'string') return { endpoints: given };
+  return isList(given) ? { endpoints: given } : given;
+}
+
+function isList(given: readonly string[] | EtcdOptions): given is readonly string[] {
+  return Array.isArray(given);
+}
+
+function makePool(options: EtcdOptions, runtime: Runtime): Pool {
+  const { keepalive, tls } = options;
+  return new Pool({
+    endpoints: parseEndpoints(options.endpoints ?? '127.0.0.1:2379'),
+    dial: dialOf(options.transport ?? 'grpc-js'),
+    dialOptions: {
+      tls,
+      connectTimeoutMs: positive(
+        'connectTimeoutMs',
+        options.connectTimeoutMs,
+        connectTimeoutMsDefault,
+      ),
+      keepalive:
+        keepalive === false
+          ? undefined
+          : {
+              intervalMs: keepalive?.intervalMs ?? keepaliveIntervalMsDefault,
+              timeoutMs: keepalive?.timeoutMs ?? keepaliveTimeoutMsDefault,
+            },
+    },
+    clock: runtime.clock,
+    random: runtime.random,
+    onEvent: options.onEvent ?? (() => undefined),
+  });
+}
+
+function dialOf(transport: TransportName): Dial {
+  switch (transport) {
+    case 'grpc-js':
+      return dialGrpcJs;
+    default:
+      return assertNever(transport, 'transport');
+  }
+}
+
+function makeCaller(
+  options: EtcdOptions,
+  runtime: Runtime,
+  pool: Pool,
+  signal: AbortSignal,
+): Caller {
+  const { retry } = options;
+  return new Caller({
+    pool,
+    clock: runtime.clock,
+    random: runtime.random,
+    timeoutMs: positive('timeoutMs', options.timeoutMs, callTimeoutMsDefault),
+    retry: {
+      attemptsMax: positive('retry.attemptsMax', retry?.attemptsMax, retryAttemptsDefault),
+      delayMinMs: positive('retry.delayMinMs', retry?.delayMinMs, retryDelayMinMsDefault),
+      delayMaxMs: positive('retry.delayMaxMs', retry?.delayMaxMs, retryDelayMaxMsDefault),
+    },
+    metadata: options.metadata ?? {},
+    requireLeader: options.requireLeader ?? true,
+    credentials: options.credentials,
+    interceptors: options.interceptors ?? [],
+    authenticate: async (caller, user, password) => {
+      const token = await authenticate(caller, user, password);
+      options.onEvent?.({ type: 'authenticated' });
+      return token;
+    },
+    signal,
+  });
+}
+
+/** Undefined if the server has auth switched off: then no token is needed. */
+async function authenticate(
+  caller: Caller,
+  name: string,
+  password: string,
+): Promise<string | undefined> {
+  const codecs = [authenticateRequest, authenticateResponse] as const;
+  try {
+    const request = { name, password };
+    return (await coldCall(caller, method.authenticate, 'read', codecs, request, {})).token;
+  } catch (error) {
+    if (isEtcdError(error, 'AUTH_NOT_ENABLED')) return undefined;
+    throw error;
+  }
+}
+
+function positive(name: string, given: number | undefined, otherwise: number): number {
+  if (given === undefined) return otherwise;
+  if (given > 0) return given;
+  throw invalidOption(`${name} must be above 0, not ${given}`);
+}

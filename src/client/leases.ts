@@ -1,0 +1,150 @@
+/** The Lease service: grant, revoke, look, and keep alive. */
+
+import { keyToBytes, type LeaseId } from '../common/index.js';
+import {
+  decodeLeaseGrantResponse,
+  decodeLeaseKeepAliveResponse,
+  decodeLeaseLeasesResponse,
+  decodeLeaseTimeToLiveResponse,
+  decodeOnlyHeader,
+  encodeLeaseGrantRequest,
+  encodeLeaseKeepAliveRequest,
+  encodeLeaseRevokeRequest,
+  encodeLeaseTimeToLiveRequest,
+} from '../proto/index.js';
+import type { Caller } from './caller.js';
+import { headerOf } from './entries.js';
+import { EtcdClientError } from './errors.js';
+import { KeptLease } from './lease.js';
+import { LeaseMux } from './lease-mux.js';
+import { method } from './methods.js';
+import { invalidOption } from './outcome.js';
+import { serverStream } from './server-stream.js';
+import type { CallOptions, Header } from './types.js';
+import type {
+  KeepAliveOptions,
+  LeaseGrant,
+  LeaseHandle,
+  Leases,
+  LeaseTimeToLive,
+} from './types-lease.js';
+
+const empty = Buffer.alloc(0);
+
+export class LeaseClient implements Leases {
+  readonly #caller: Caller;
+  readonly #mux: LeaseMux;
+
+  constructor(caller: Caller) {
+    this.#caller = caller;
+    this.#mux = new LeaseMux(caller);
+  }
+
+  async grant(
+    ttlSeconds: number,
+    options: CallOptions & { readonly id?: LeaseId } = {},
+  ): Promise<LeaseGrant> {
+    if (!(ttlSeconds > 0)) throw invalidOption('a TTL must be above 0 seconds');
+    const request = encodeLeaseGrantRequest({
+      ttlSeconds: Math.ceil(ttlSeconds),
+      id: options.id ?? 0n,
+    });
+    const sentMs = this.#caller.options.clock.nowMs();
+    const reply = await this.#caller.call(method.leaseGrant, 'write', request, options);
+    const response = decodeLeaseGrantResponse(reply);
+    return {
+      id: response.id,
+      ttlSeconds: response.ttlSeconds,
+      header: headerOf(response.header),
+      sentMs,
+    };
+  }
+
+  async create(
+    ttlSeconds: number,
+    options: CallOptions & KeepAliveOptions = {},
+  ): Promise<LeaseHandle> {
+    return this.keepAlive(await this.grant(ttlSeconds, options), options);
+  }
+
+  keepAlive(
+    lease: Pick<LeaseGrant, 'id' | 'ttlSeconds'> & Partial<Pick<LeaseGrant, 'sentMs'>>,
+    options: KeepAliveOptions = {},
+  ): LeaseHandle {
+    const { id, ttlSeconds } = lease;
+    const sentMs = lease.sentMs ?? this.#caller.options.clock.nowMs();
+    const kept = new KeptLease(
+      this.#caller,
+      this.#mux,
+      { id, ttlSeconds, sentMs },
+      options,
+      (of, o) => this.revoke(of, o),
+    );
+    // Whose age is not known is renewed at once, to know it.
+    if (lease.sentMs === undefined) this.#mux.renew(kept);
+    return kept;
+  }
+
+  async keepAliveOnce(
+    id: LeaseId,
+    options: CallOptions = {},
+  ): Promise<{ readonly ttlSeconds: number }> {
+    const request = encodeLeaseKeepAliveRequest({ id });
+    const timed = { timeoutMs: this.#caller.options.timeoutMs, ...options };
+    const replies = serverStream(this.#caller, method.leaseKeepAlive, 'read', request, timed);
+    for await (const reply of replies) {
+      const { ttlSeconds } = decodeLeaseKeepAliveResponse(reply);
+      if (ttlSeconds <= 0) throw notFound(id);
+      return { ttlSeconds };
+    }
+    throw new EtcdClientError({
+      code: 'UNAVAILABLE',
+      reason: 'CONNECTION_LOST',
+      outcome: 'failed',
+      message: 'the keepalive stream ended without a reply',
+      method: method.leaseKeepAlive,
+    });
+  }
+
+  async revoke(id: LeaseId, options?: CallOptions): Promise<{ readonly header: Header }> {
+    const request = encodeLeaseRevokeRequest({ id });
+    const reply = await this.#caller.call(method.leaseRevoke, 'write', request, options);
+    return { header: headerOf(decodeOnlyHeader(reply)) };
+  }
+
+  async timeToLive(
+    id: LeaseId,
+    options: CallOptions & { readonly keys?: boolean } = {},
+  ): Promise<LeaseTimeToLive> {
+    const request = encodeLeaseTimeToLiveRequest({ id, keys: options.keys ?? false });
+    const reply = await this.#caller.call(method.leaseTimeToLive, 'read', request, options);
+    const response = decodeLeaseTimeToLiveResponse(reply);
+    return {
+      id: response.id,
+      ttlSeconds: response.ttlSeconds,
+      grantedTtlSeconds: response.grantedTtlSeconds,
+      keys: response.keys.map(keyToBytes),
+      header: headerOf(response.header),
+    };
+  }
+
+  async list(options?: CallOptions): Promise<readonly LeaseId[]> {
+    const reply = await this.#caller.call(method.leaseLeases, 'read', empty, options);
+    return decodeLeaseLeasesResponse(reply).leases;
+  }
+
+  /** Stops keeping alive; nothing is revoked. */
+  close(): void {
+    this.#mux.close();
+  }
+}
+
+function notFound(id: LeaseId): EtcdClientError {
+  return new EtcdClientError({
+    code: 'NOT_FOUND',
+    reason: 'LEASE_NOT_FOUND',
+    outcome: 'failed',
+    message: `there is no lease ${id.toString(16)}`,
+    method: method.leaseKeepAlive,
+  });
+}
