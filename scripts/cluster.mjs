@@ -14,15 +14,16 @@ import { fileURLToPath } from 'node:url';
 
 const bin = fileURLToPath(new URL('../bin/kvorum', import.meta.url));
 const sizeMax = 9;
-/** The ports that etcd's own Procfile uses: 2379, 22379, 32379, ... */
-const clientPort = (index) => (index === 0 ? 2379 : 10_000 * (index + 1) + 2379);
-const peerPort = (index) => clientPort(index) + 1;
+/** The ports that etcd's own Procfile uses: 2379, 22379, 32379, ...; peers are at the next one. */
+const usualPort = (index) => (index === 0 ? 2379 : 10_000 * (index + 1) + 2379);
+const portsApart = 10;
 const colours = [36, 33, 35, 32, 34, 31, 96, 93, 95];
 const stopMsMax = 15_000;
 
-const usage = `usage: npm run cluster -- [--size 3] [--data-dir kvorum-cluster] [--quiet] [-- flags]
+const usage = `usage: npm run cluster -- [--size 3] [--data-dir kvorum-cluster] [--base-port P] [--quiet] [-- flags]
 
 Starts that many members of one cluster on 127.0.0.1: clients at 2379, 22379, 32379, ...
+or, with --base-port P, at P, P+10, P+20, ...; members reach each other at the port after it.
 Flags after a second -- go to every member, as in: npm run cluster -- --size 5 -- --log-level debug
 Type "kill m1", "pause m1", "resume m1", "start m1", "status" or "quit" meanwhile.
 `;
@@ -48,6 +49,7 @@ function parse(argv) {
   let size = 3;
   let dataDir = 'kvorum-cluster';
   let quiet = false;
+  let basePort;
   const args = [...argv];
   for (;;) {
     const arg = args.shift();
@@ -55,11 +57,15 @@ function parse(argv) {
     const [name, inline] = arg.split(/=(.*)/s);
     if (name === '--quiet') quiet = true;
     else if (name === '--size') size = Number(inline ?? args.shift());
+    else if (name === '--base-port') basePort = Number(inline ?? args.shift());
     else if (name === '--data-dir') dataDir = inline ?? args.shift() ?? '';
     else return undefined;
   }
   if (!Number.isInteger(size) || size < 1 || size > sizeMax || dataDir === '') return undefined;
-  return { size, dataDir: resolve(dataDir), quiet, flags: args };
+  if (basePort !== undefined && !(basePort > 0 && basePort < 65_000)) return undefined;
+  const port = (index) =>
+    basePort === undefined ? usualPort(index) : basePort + portsApart * index;
+  return { size, dataDir: resolve(dataDir), quiet, port, flags: args };
 }
 
 /** One member's process; it can be ended and started again on the same data. */
@@ -71,8 +77,8 @@ class Member {
   constructor(index, options) {
     this.index = index;
     this.name = `m${index + 1}`;
-    this.clientUrl = `http://127.0.0.1:${clientPort(index)}`;
-    this.peerUrl = `http://127.0.0.1:${peerPort(index)}`;
+    this.clientUrl = `http://127.0.0.1:${options.port(index)}`;
+    this.peerUrl = `http://127.0.0.1:${options.port(index) + 1}`;
     this.#options = options;
   }
 
