@@ -55,7 +55,7 @@ export const memberFlags = flagGroup('member', [
     'true',
     'Start with most of the first election timeout already elapsed.',
   ],
-  ['accepted', 'listen-peer-urls', 'urls', localPeerUrl, 'Where other members connect to.'],
+  ['implemented', 'listen-peer-urls', 'urls', localPeerUrl, 'Where other members connect to.'],
   ['implemented', 'listen-client-urls', 'urls', localClientUrl, 'Where clients connect to.'],
   [
     'implemented',
