@@ -220,15 +220,15 @@ class Store implements MvccStore {
   }
 
   compactionDone(): Promise<void> {
-    return this.compactor.done();
+    return this.onCurrent((parts) => parts.compactor.done());
   }
 
   hashKv(revision: Revision): Promise<{ hash: number; compactRevision: Revision }> {
-    return hashKv(this.inner, this.flusher, revision);
+    return this.onCurrent((parts) => hashKv(parts.state, parts.flusher, revision));
   }
 
   hashAll(): Promise<number> {
-    return hashAll(this.inner, this.flusher);
+    return this.onCurrent((parts) => hashAll(parts.state, parts.flusher));
   }
 
   snapshotView(): Promise<SnapshotView> {
@@ -249,7 +249,7 @@ class Store implements MvccStore {
   }
 
   flushSync(): Promise<AppliedMark> {
-    return this.flusher.flush(true);
+    return this.onCurrent((parts) => parts.flusher.flush(true));
   }
 
   async defragment(): Promise<void> {
@@ -279,6 +279,18 @@ class Store implements MvccStore {
     await this.installing;
     await Promise.all(this.ending);
     await this.parts.close();
+  }
+
+  /** A call that fails because its state was replaced is made again on the new one. */
+  private async onCurrent<T>(call: (parts: StoreParts) => Promise<T>): Promise<T> {
+    for (;;) {
+      const { parts } = this;
+      try {
+        return await call(parts);
+      } catch (error) {
+        if (parts === this.parts) throw error;
+      }
+    }
   }
 
   /** Builds the staged state beside the present one, then changes over within a turn. */

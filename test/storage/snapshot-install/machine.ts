@@ -95,7 +95,7 @@ export class Machine {
         memberId: 2n,
         incarnation: 3n,
         joining: false,
-        founders: [{ id: 2n, name: 'a', peerUrls: ['http://a'] }],
+        founders: [{ id: 2n, name: 'a', peerUrls: ['http://a'], isLearner: false }],
       },
       mvcc: { ...testOptions, compactionBatch: 2 },
       onFatal: (error) => this.fatal.push(error),
