@@ -14,6 +14,7 @@ import { idToHex } from '../common/index.js';
 import type { GaugeReadings, Metrics } from './metrics.js';
 import type { CounterFamily, Histogram, HistogramFamily } from './metrics-histogram.js';
 import type { LoopLag } from './metrics-loop-lag.js';
+import type { PeerMetrics } from './metrics-peers.js';
 import { grpcCodeNames } from './metrics-rpc.js';
 
 export interface MetricsTextOptions {
@@ -39,6 +40,7 @@ export function createMetricsText(
   addGauges(add, metrics, () => now);
   addLabelledGauges(registry, metrics, () => now, options);
   addHistograms(add, metrics);
+  addPeers(add, metrics.peers);
   addRpc(registry, metrics, options);
   if (options.process) addProcess(registry);
   return async () => {
@@ -88,6 +90,20 @@ class Adder {
       collect() {
         this.reset();
         for (const { labels, value } of family.rows()) this.inc(labels, value);
+      },
+    });
+  }
+
+  /** A family whose values go down as well. */
+  gauges(name: string, help: string, family: CounterFamily): void {
+    new Gauge({
+      name,
+      help,
+      labelNames: [...family.labelNames],
+      registers: [this.#registry],
+      collect() {
+        this.reset();
+        for (const { labels, value } of family.rows()) this.set(labels, value);
       },
     });
   }
@@ -317,6 +333,30 @@ function addHistograms(add: Adder, m: Metrics): void {
   add.histograms('etcd_server_apply_duration_seconds', 'Applying.', m.applyDuration);
   add.histograms('etcd_server_range_duration_seconds', 'Ranges.', m.rangeDuration);
   add.histograms('etcd_server_request_duration_seconds', 'Requests.', m.requestDuration);
+}
+
+function addPeers(add: Adder, m: PeerMetrics): void {
+  const network = 'etcd_network';
+  const peer = `${network}_peer`;
+  add.counters(`${peer}_sent_bytes_total`, 'To members.', m.sentBytes);
+  add.counters(`${peer}_received_bytes_total`, 'From members.', m.receivedBytes);
+  add.counters(`${peer}_sent_failures_total`, 'Messages dropped.', m.sentFailures);
+  add.counters(`${peer}_received_failures_total`, 'Damaged frames.', m.receivedFailures);
+  add.histograms(`${peer}_round_trip_time_seconds`, 'Pings to members.', m.roundTrip);
+  add.gauges(`${network}_active_peers`, '1: all links to it are up.', m.active);
+  add.gauge(`${network}_known_peers`, 'Members with links.', () => m.known);
+  add.counters(`${network}_disconnected_peers_total`, 'Links lost.', m.disconnected);
+  add.counters('kvorum_peer_refusals_total', 'Refused at the peer port.', m.refused);
+  for (const [direction, transfer] of [
+    ['send', m.snapshotSend],
+    ['receive', m.snapshotReceive],
+  ] as const) {
+    const name = `${network}_snapshot_${direction}`;
+    add.counters(`${name}_success`, 'Snapshots.', transfer.successes);
+    add.counters(`${name}_failures`, 'Snapshots that failed.', transfer.failures);
+    add.gauges(`${name}_inflights_total`, 'Snapshots under way.', transfer.inflight);
+    add.histograms(`${name}_total_duration_seconds`, 'Of a snapshot.', transfer.seconds);
+  }
 }
 
 function addRpc(registry: Registry, metrics: Metrics, options: MetricsTextOptions): void {

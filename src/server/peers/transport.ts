@@ -19,6 +19,8 @@ import { introduceNobody, PeerError } from './handshake.js';
 import { Inbound } from './inbound.js';
 import { Link, unary, unreachable } from './link.js';
 import { dial, type PeerContext, type PeerTransportOptions } from './peer-context.js';
+import { SnapshotFeeds } from './snapshot-feeds.js';
+import { fetchSnapshot } from './snapshot-fetch.js';
 import type { PeerAddress, PeerHandler, PeerMethod, PeerTransport } from './types.js';
 
 export type { PeerTransportOptions } from './peer-context.js';
@@ -43,6 +45,7 @@ export function createPeerTransport(options: PeerTransportOptions): SocketPeerTr
 interface Running {
   readonly context: PeerContext;
   readonly inbound: Inbound;
+  readonly feeds: SnapshotFeeds;
   readonly server: GrpcServer;
 }
 
@@ -53,6 +56,7 @@ class Transport implements SocketPeerTransport {
   readonly #unreachable = new Set<MemberId>();
   #peers: readonly PeerAddress[] = [];
   #running: Running | undefined;
+  readonly #stopping = new AbortController();
   #stopped = false;
 
   constructor(options: PeerTransportOptions) {
@@ -65,11 +69,12 @@ class Transport implements SocketPeerTransport {
     const unreachable = (member: MemberId) => this.#tellUnreachable(member);
     const context: PeerContext = { ...options, handler, unreachable };
     const inbound = new Inbound(context);
+    const feeds = new SnapshotFeeds(context, inbound);
     const server = createGrpcServer({
       clock: options.clock,
       network: options.network,
       logger: options.logger,
-      methods: new Map(inbound.methods()),
+      methods: new Map([...inbound.methods(), feeds.method()]),
       limits: {
         receiveMessageBytesMax: peerMessageBytesMax,
         concurrentStreamsMax,
@@ -80,7 +85,7 @@ class Transport implements SocketPeerTransport {
         keepaliveMinTimeMs: 0,
       },
     });
-    this.#running = { context, inbound, server };
+    this.#running = { context, inbound, feeds, server };
     try {
       const urls: string[] = [];
       for (const url of options.listenUrls) {
@@ -149,8 +154,20 @@ class Transport implements SocketPeerTransport {
     }
   }
 
-  fetchSnapshot(): Promise<void> {
-    return Promise.reject(new Error('not yet'));
+  async fetchSnapshot(
+    member: MemberId,
+    receive: (piece: Uint8Array) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const running = this.#running;
+    if (running === undefined) throw unreachable(member);
+    await fetchSnapshot({
+      context: running.context,
+      member,
+      urls: () => this.#links.get(member)?.urls,
+      receive,
+      signal: AbortSignal.any([signal, this.#stopping.signal]),
+    });
   }
 
   connectedSinceMs(member: MemberId): number | undefined {
@@ -160,8 +177,10 @@ class Transport implements SocketPeerTransport {
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
+    this.#stopping.abort(new EtcdError('STOPPED'));
     for (const link of this.#links.values()) link.stop();
     this.#links.clear();
+    await this.#running?.feeds.stop();
     await this.#running?.server.close();
   }
 

@@ -37,6 +37,8 @@ export interface PeerBench {
   wait<T>(promise: Promise<T>): Promise<T>;
   /** Lets so much time pass. */
   pass(ms: number): Promise<void>;
+  /** Resolves after so much time; for what is called while time passes. */
+  sleep(ms: number): Promise<void>;
   /** Nothing gets from one to the other any more, or does again; where that can be done. */
   readonly block?: (from: MemberId, to: MemberId) => void;
   readonly unblock?: (from: MemberId, to: MemberId) => void;
@@ -210,6 +212,10 @@ export class MemoryBench implements PeerBench {
     return this.clock.run(this.clock.nowMs() + ms);
   }
 
+  sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.clock.after(ms, resolve));
+  }
+
   block(from: MemberId, to: MemberId): void {
     this.network.block(hostOf(from), hostOf(to));
   }
@@ -226,6 +232,8 @@ export class MemoryBench implements PeerBench {
 function hostOf(id: MemberId): string {
   return `m${id}`;
 }
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Over this machine's sockets, in real time. `path`: unix sockets there instead of TCP. */
 export function socketBench(options: { tls?: PortTls; path?: string } = {}): PeerBench {
@@ -246,6 +254,7 @@ export function socketBench(options: { tls?: PortTls; path?: string } = {}): Pee
       }
     },
     wait: (promise) => promise,
-    pass: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+    pass: sleep,
+    sleep,
   };
 }

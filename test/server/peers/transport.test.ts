@@ -6,19 +6,26 @@ import { join } from 'node:path';
 import { afterAll, describe } from 'vitest';
 import { haveOpenssl, makeCertificates } from '../../transport/support/certificates.js';
 import { peerConformance } from './conformance.js';
-import { MemoryBench, socketBench } from './fixtures.js';
+import { MemoryBench, type PeerBench, socketBench } from './fixtures.js';
+import { snapshotConformance, snapshotFaults } from './snapshot-conformance.js';
 
 const dir = mkdtempSync(join(tmpdir(), 'kvorum-peers-'));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-for (const seed of [1, 2, 3]) {
-  peerConformance(`simulated network, seed ${seed}`, () => new MemoryBench(seed));
+function conformance(name: string, makeBench: () => PeerBench): void {
+  peerConformance(name, makeBench);
+  snapshotConformance(name, makeBench);
 }
 
-peerConformance('TCP', () => socketBench());
+for (const seed of [1, 2, 3]) {
+  conformance(`simulated network, seed ${seed}`, () => new MemoryBench(seed));
+  snapshotFaults(`simulated network, seed ${seed}`, () => new MemoryBench(seed));
+}
+
+conformance('TCP', () => socketBench());
 
 let benches = 0;
-peerConformance('unix socket', () => socketBench({ path: join(dir, `peer-${benches++}`) }));
+conformance('unix socket', () => socketBench({ path: join(dir, `peer-${benches++}`) }));
 
 if (haveOpenssl) {
   const { ca, serverCert: cert, serverKey: key } = makeCertificates();
@@ -26,7 +33,7 @@ if (haveOpenssl) {
     listen: { cert, key, ca, requireClientCertificate: true },
     dial: { cert, key, ca },
   };
-  peerConformance('TLS', () => socketBench({ tls }));
+  conformance('TLS', () => socketBench({ tls }));
 } else {
   describe.skip('peer transport: TLS (skipped: openssl is not installed)', () => {});
 }
