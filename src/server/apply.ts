@@ -179,10 +179,12 @@ export class Applier implements EntryApplier {
   #commit(txn: MvccWriteTxn): void {
     const { lessor, store, watchHub } = this.#o;
     const commit = txn.commit();
-    if (commit.events.length === 0) return;
-    for (const event of commit.events) {
-      if (event.type === 'delete' && store.present.state(event.key) === undefined) {
-        lessor.attach(event.key, 0n);
+    if (!txn.changed) return;
+    if (txn.deleted && lessor.isUsed) {
+      for (const event of commit.events) {
+        if (event.type === 'delete' && store.present.state(event.key) === undefined) {
+          lessor.attach(event.key, 0n);
+        }
       }
     }
     watchHub.publish(commit);

@@ -202,6 +202,11 @@ export class Lessor {
     }
   }
 
+  /** Some key is attached to a lease. */
+  get isUsed(): boolean {
+    return this.#leaseOfKey.size > 0;
+  }
+
   /** Moves the key to a lease that exists, from the one it has; 0n: to none. */
   attach(key: KeyString, id: LeaseId): void {
     const old = this.#leaseOfKey.get(key);

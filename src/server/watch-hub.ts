@@ -112,15 +112,17 @@ export class WatchHub {
 
   /** By apply, for every commit, in order, right after it. */
   publish(commit: MvccCommit): void {
-    const { revision, events } = commit;
-    if (events.length === 0) return;
+    const { revision } = commit;
+    // Asked in this order, because events that are asked for are made.
+    if (revision === this.#revision && commit.events.length === 0) return;
     assert(revision === this.#revision + 1, 'revisions are published one after the other');
     // Row 37: nothing is shown that has not been applied.
     assert(revision <= this.#store.revision, 'only what is applied is published');
     this.#revision = revision;
     this.#catchUp.remember(commit);
+    // The events are made when they are asked for; without watchers they never are.
     if (this.#live.size === 0) return;
-    for (const event of events) {
+    for (const event of commit.events) {
       assert(event.modRevision === revision, 'an event belongs to the revision of its commit');
       this.#offerAll(event);
     }

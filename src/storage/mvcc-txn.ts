@@ -2,6 +2,10 @@
  * The changes of one entry. They go straight into index and value log: apply is one synchronous
  * call, so nobody can look in between, and every check that can fail comes before the first change
  * (contract 1.7), so there is nothing to roll back.
+ *
+ * A change is noted as three numbers and its key; events are made of them only if somebody asks.
+ * Without a watcher nobody does, and events, their list and what it holds were a sixth of all that
+ * a put allocates and most of what a large delete does (docs/adr/0004).
  */
 
 import {
@@ -12,7 +16,7 @@ import {
   type Revision,
   type Term,
 } from '../common/index.js';
-import { itemDelete, itemPut, KeyItem } from './key-index-item.js';
+import { itemDelete, itemPut, KeyItem, noLocation } from './key-index-item.js';
 import { LogEvent } from './mvcc-event.js';
 import type { Flusher } from './mvcc-flush.js';
 import type { Present } from './mvcc-present.js';
@@ -20,12 +24,13 @@ import { type MvccState, walkEnd } from './mvcc-state.js';
 import { recordSize, writeRecord } from './record.js';
 import { recordOverheadBytes } from './schema.js';
 import type { KeyState, MvccCommit, MvccEvent, MvccWriteTxn, ReadPoint } from './types.js';
-import type { RecordPlace } from './value-log.js';
 
 const noValue = new Uint8Array(0);
+/** Stands for the location of the previous record of a key that did not exist. */
+const noPrevious = -2;
 
-/** One entry's transaction; the store makes one at a time. */
-export class WriteTxn implements MvccWriteTxn {
+/** One entry's transaction, and its commit; the store makes one at a time. */
+export class WriteTxn implements MvccWriteTxn, MvccCommit {
   private readonly store: MvccState;
   private readonly present: Present;
   private readonly flusher: Flusher;
@@ -33,8 +38,20 @@ export class WriteTxn implements MvccWriteTxn {
   private readonly term: Term;
   private readonly main: Revision;
   private readonly onCommit: () => void;
-  private readonly events: MvccEvent[] = [];
   private open = true;
+  /** Changes so far. The first is in `firstKey` and so on, the others are in `more`. */
+  private count = 0;
+  private firstKey: KeyString = '';
+  /** Location of the new record; `noLocation`: a delete. */
+  private firstLocation = noLocation;
+  /** Location of the record before; `noLocation`: not in memory. */
+  private firstPrevious = noPrevious;
+  private moreKeys: KeyString[] | undefined = undefined;
+  private moreLocations: number[] | undefined = undefined;
+  private morePrevious: number[] | undefined = undefined;
+  private made: MvccEvent[] | undefined = undefined;
+  /** Something was deleted. */
+  deleted = false;
 
   constructor(
     store: MvccState,
@@ -54,11 +71,24 @@ export class WriteTxn implements MvccWriteTxn {
   }
 
   readPoint(): ReadPoint {
-    return { main: this.main, sub: this.events.length };
+    return { main: this.main, sub: this.count };
   }
 
   get changed(): boolean {
-    return this.events.length > 0;
+    return this.count > 0;
+  }
+
+  /** Of the commit. */
+  get revision(): Revision {
+    return this.count > 0 ? this.main : this.main - 1;
+  }
+
+  get events(): readonly MvccEvent[] {
+    if (this.made === undefined) {
+      this.made = [];
+      for (let sub = 0; sub < this.count; sub += 1) this.made.push(this.eventOf(sub));
+    }
+    return this.made;
   }
 
   state(key: KeyString): KeyState | undefined {
@@ -89,19 +119,18 @@ export class WriteTxn implements MvccWriteTxn {
     assert(this.open, 'a transaction is not changed after its commit');
     const { index, log, ring, leases } = this.store;
     const main = this.main;
-    const sub = this.events.length;
+    const sub = this.count;
     const item = index.locate(key);
     const alive = item !== undefined && !item.dead;
     const created = alive ? item.created : main;
     const version = alive ? item.version + 1 : 1;
-    const previous = alive ? this.placeOf(item) : null;
+    const previous = alive ? item.location : noPrevious;
 
     const size = recordSize(key.length, created, main, version, value.length, lease);
     const location = log.reserve(main, sub, false, size);
     const at = log.offset;
     const end = writeRecord(log.buffer, at, key, created, main, version, value, lease);
     assert(end === at + size, 'a record is as long as was computed');
-    const place: RecordPlace = { chunk: log.buffer, start: at, end };
 
     const bytes = size + recordOverheadBytes;
     if (item === undefined) {
@@ -114,7 +143,7 @@ export class WriteTxn implements MvccWriteTxn {
     if (lease !== 0n) leases.set(key, lease);
     else if (leases.size > 0) leases.delete(key);
     ring.push(main, sub, location);
-    this.events.push(new LogEvent(key, main, sub, !alive, place, previous));
+    this.note(key, location, previous);
     this.account(sub, bytes);
   }
 
@@ -138,11 +167,11 @@ export class WriteTxn implements MvccWriteTxn {
     assert(this.open, 'a transaction is committed once');
     this.open = false;
     const { store } = this;
-    if (this.events.length > 0) store.revision = this.main;
+    if (this.count > 0) store.revision = this.main;
     const { configuration } = store.applied;
     store.applied = { index: this.index, term: this.term, configuration };
     this.onCommit();
-    return { revision: store.revision, events: this.events };
+    return this;
   }
 
   private deleteKey(key: KeyString): boolean {
@@ -159,8 +188,8 @@ export class WriteTxn implements MvccWriteTxn {
   private deleteItem(key: KeyString, item: KeyItem): void {
     const { log, ring, leases } = this.store;
     const main = this.main;
-    const sub = this.events.length;
-    const previous = this.placeOf(item);
+    const sub = this.count;
+    const previous = item.location;
     const size = recordSize(key.length, 0, 0, 0, 0, 0n);
     const location = log.reserve(main, sub, true, size);
     writeRecord(log.buffer, log.offset, key, 0, 0, 0, noValue, 0n);
@@ -168,13 +197,39 @@ export class WriteTxn implements MvccWriteTxn {
     itemDelete(item, main, sub, bytes);
     if (leases.size > 0) leases.delete(key);
     ring.push(main, sub, location);
-    this.events.push(new LogEvent(key, main, sub, false, undefined, previous));
+    this.deleted = true;
+    this.note(key, noLocation, previous);
     this.account(sub, bytes);
   }
 
-  private placeOf(item: KeyItem): RecordPlace | undefined {
+  private note(key: KeyString, location: number, previous: number): void {
+    this.count += 1;
+    if (this.count === 1) {
+      this.firstKey = key;
+      this.firstLocation = location;
+      this.firstPrevious = previous;
+      return;
+    }
+    this.moreKeys ??= [];
+    this.moreLocations ??= [];
+    this.morePrevious ??= [];
+    this.moreKeys.push(key);
+    this.moreLocations.push(location);
+    this.morePrevious.push(previous);
+  }
+
+  private eventOf(sub: number): LogEvent {
     const { log } = this.store;
-    return log.has(item.location) ? log.place(item.location) : undefined;
+    const isFirst = sub === 0;
+    const key = isFirst ? this.firstKey : this.moreKeys?.[sub - 1];
+    const location = isFirst ? this.firstLocation : this.moreLocations?.[sub - 1];
+    const previous = isFirst ? this.firstPrevious : this.morePrevious?.[sub - 1];
+    assert(key !== undefined && location !== undefined, 'every change is noted');
+    const place = location === noLocation ? undefined : log.place(location);
+    if (previous === noPrevious) return new LogEvent(key, this.main, sub, true, place, null);
+    const isThere = previous !== undefined && log.has(previous);
+    const before = isThere ? log.place(previous) : undefined;
+    return new LogEvent(key, this.main, sub, false, place, before);
   }
 
   private account(sub: number, bytes: number): void {

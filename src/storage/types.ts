@@ -108,6 +108,7 @@ export interface MvccEvent {
 export interface MvccCommit {
   /** The store's revision after the commit; unchanged if nothing was written. */
   readonly revision: Revision;
+  /** Made when it is read for the first time: do that before the turn ends, or not at all. */
   readonly events: readonly MvccEvent[];
 }
 
@@ -138,6 +139,8 @@ export interface MvccWriteTxn extends MvccPresent {
   readPoint(): ReadPoint;
   /** Something has been put or deleted. */
   readonly changed: boolean;
+  /** Something has been deleted. */
+  readonly deleted: boolean;
   /** `value` is copied. Lease 0n: none. */
   put(key: KeyString, value: Uint8Array, lease: LeaseId): void;
   /** Deletes all live keys in the range in key order; returns how many. */
