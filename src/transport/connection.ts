@@ -39,6 +39,7 @@ import { ResetMemory } from './reset-memory.js';
 import { Sender, type SenderHost } from './sender.js';
 import { applySettings, ownSettings } from './settings.js';
 import { type AbortReason, lengthFits, Stream } from './stream.js';
+import { StreamTable } from './stream-table.js';
 import type { TransportLimits } from './types.js';
 
 /** Who runs a connection: the gRPC server or client. */
@@ -66,7 +67,7 @@ export class Connection
 {
   readonly socket: ByteStream;
   readonly sender: Sender;
-  readonly streams = new Map<number, Stream>();
+  readonly streams = new StreamTable();
   /** False once closed or closing: no frame is looked at any more. */
   reading = true;
   /** GOAWAY was sent or received. */
@@ -191,7 +192,6 @@ export class Connection
     this.#lingerTimer = this.#clock.after(lingerMs, () => this.socket.destroy());
   }
 
-  /** Closes at once. */
   destroy(error?: Error): void {
     if (this.closed) return;
     this.#shut(error);
@@ -497,7 +497,7 @@ export class Connection
     if (this.#isServer) {
       this.#goawayLastId = this.#lastPeerStreamId; // no more streams; those that run may end
     } else {
-      for (const stream of [...this.streams.values()]) {
+      for (const stream of this.streams.values()) {
         if (stream.id > lastStreamId) this.#abort(stream, ErrorCode.REFUSED_STREAM, 'refused');
       }
     }
@@ -525,7 +525,7 @@ export class Connection
 
   #newStream(id: number): Stream {
     const stream = new Stream(id, this.sender.initialWindow, this.#windows.initialBytes);
-    this.streams.set(id, stream);
+    this.streams.add(stream);
     return stream;
   }
 
@@ -592,7 +592,7 @@ export class Connection
     this.#lingerTimer?.cancel();
     this.sender.close();
     if (this.#readPaused) this.socket.resume();
-    for (const stream of [...this.streams.values()]) {
+    for (const stream of this.streams.values()) {
       this.#abort(stream, ErrorCode.CANCEL, 'connection');
     }
     this.#owner.onClosed(error);

@@ -14,13 +14,13 @@ import {
 } from './frames.js';
 import { frameBytesMax, windowBytesMax } from './limits.js';
 import type { Sender } from './sender.js';
-import type { Stream } from './stream.js';
+import type { StreamTable } from './stream-table.js';
 import type { TransportLimits } from './types.js';
 
 /** What the peer's settings change. */
 export interface SettingsTarget {
   readonly sender: Sender;
-  readonly streams: ReadonlyMap<number, Stream>;
+  readonly streams: Pick<StreamTable, 'values'>;
   peerConcurrentStreamsMax: number;
 }
 
