@@ -17,6 +17,8 @@ export class HeaderEncoder {
   private revision = -1;
   private term = -1;
   private last: Buffer = emptyBytes;
+  /** By length, for {@link passing}. */
+  private readonly scratch: Array<Buffer | undefined> = new Array(64).fill(undefined);
 
   constructor(clusterId: bigint, memberId: bigint) {
     const w = startMessage();
@@ -28,15 +30,43 @@ export class HeaderEncoder {
   /** The whole `header` field, tag and length included. Shared: never write to it. */
   header(revision: number, term: number): Buffer {
     if (revision === this.revision && term === this.term) return this.last;
-    const { ids } = this;
-    const length =
-      ids.length +
+    const field = Buffer.allocUnsafe(this.fieldBytes(revision, term));
+    this.write(field, revision, term);
+    this.revision = revision;
+    this.term = term;
+    this.last = field;
+    return field;
+  }
+
+  /**
+   * As {@link header}, but good only until the next call: for a reply that is copied at once. Every
+   * put has a revision of its own, so it would need a buffer of its own.
+   */
+  passing(revision: number, term: number): Buffer {
+    const bytes = this.fieldBytes(revision, term);
+    let field = this.scratch[bytes];
+    if (field === undefined) {
+      field = Buffer.allocUnsafe(bytes);
+      this.scratch[bytes] = field;
+    }
+    this.write(field, revision, term);
+    return field;
+  }
+
+  /** Two ids, a revision and a term take 44 bytes at the most: the length is one byte. */
+  private fieldBytes(revision: number, term: number): number {
+    return (
+      2 +
+      this.ids.length +
       (revision === 0 ? 0 : 1 + varintBytes(revision)) +
-      (term === 0 ? 0 : 1 + varintBytes(term));
-    // Two ids, a revision and a term take 44 bytes at the most: the length is one byte.
-    const field = Buffer.allocUnsafe(2 + length);
+      (term === 0 ? 0 : 1 + varintBytes(term))
+    );
+  }
+
+  private write(field: Buffer, revision: number, term: number): void {
+    const { ids } = this;
     field[0] = 0x0a;
-    field[1] = length;
+    field[1] = field.length - 2;
     let pos = 2;
     for (let i = 0; i < ids.length; i += 1) field[pos + i] = ids[i] as number;
     pos += ids.length;
@@ -48,10 +78,6 @@ export class HeaderEncoder {
       field[pos] = 0x20;
       putVarint(field, term, pos + 1);
     }
-    this.revision = revision;
-    this.term = term;
-    this.last = field;
-    return field;
   }
 }
 

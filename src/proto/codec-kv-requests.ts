@@ -20,10 +20,13 @@ export function decodeRangeRequest(bytes: Buffer): RangeRequest {
   return request;
 }
 
-/** Throws ProtoError. `value` is borrowed from `bytes`. */
-export function decodePutRequest(bytes: Buffer): PutRequest {
+/**
+ * Throws ProtoError. `value` is borrowed from `bytes`. The message begins at `start`: a view of it
+ * costs as much as its decoding.
+ */
+export function decodePutRequest(bytes: Buffer, start = 0): PutRequest {
   const request = emptyPutRequest();
-  putFields(new WireReader(bytes), request);
+  putFields(new WireReader(bytes, start), request);
   return request;
 }
 

@@ -33,8 +33,10 @@ export class WireReader {
   private low = 0;
   private high = 0;
 
-  constructor(bytes: Buffer) {
+  /** The message begins at `start`. */
+  constructor(bytes: Buffer, start = 0) {
     this.bytes = bytes;
+    this.pos = start;
     this.end = bytes.length;
   }
 

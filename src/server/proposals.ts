@@ -124,8 +124,8 @@ export class Proposals {
   }
 
   #place(sequence: number): number {
-    // Not `&` on the sequence itself: it has up to 48 bits, and bit operations have 32.
-    return sequence % this.#ring.length;
+    // `&` takes the low 32 bits of the sequence, of which the ring's length leaves fewer.
+    return sequence & (this.#ring.length - 1);
   }
 
   #remove(sequence: number): Pending | undefined {

@@ -40,7 +40,7 @@ import {
   isTxnSerializable,
 } from './check-request.js';
 import { deferredReads, runDeferredReads } from './deferred-reads.js';
-import { EntryKind, entryBody, newEntry } from './entry.js';
+import { EntryKind, entryBody, entryHeaderBytes, newEntry } from './entry.js';
 import { putCostBytes, txnCostBytes } from './quota.js';
 import {
   failCall,
@@ -85,7 +85,7 @@ function handlePut(rpc: RpcContext, bytes: Buffer, call: ServerCall): void {
     return;
   }
   const data = newEntry(EntryKind.put, bytes);
-  const request = decodePutRequest(entryBody(data));
+  const request = decodePutRequest(data, entryHeaderBytes);
   const wrong = checkPut(request) ?? rpc.spaceFor(putCostBytes(request));
   if (wrong !== undefined) {
     refuseCall(call, wrong);
@@ -104,11 +104,11 @@ function answerPut(
     failCall(rpc, call, error);
     return;
   }
-  const header = headerAt(rpc, result.revision);
   if (result.previous === undefined) {
-    call.reply(encodePutResponse(header, undefined));
+    call.reply(rpc.headers.passing(result.revision, rpc.term()));
     return;
   }
+  const header = headerAt(rpc, result.revision);
   answerWith(rpc, call, result, () => {
     call.reply(encodePutResponse(header, result.previous?.result?.kvs[0]));
   });
