@@ -15,8 +15,10 @@ export class Keepalive {
   readonly #limits: TransportLimits;
   readonly #target: KeepaliveTarget;
   #timer: Timer | undefined;
+  #stopped = false;
   #lastReceivedMs: number;
-  #pinged = false;
+  /** When the ping that waits for an answer was sent; undefined if none does. */
+  #pingedMs: number | undefined;
 
   constructor(clock: Clock, limits: TransportLimits, target: KeepaliveTarget) {
     this.#clock = clock;
@@ -35,6 +37,7 @@ export class Keepalive {
   }
 
   stop(): void {
+    this.#stopped = true;
     this.#timer?.cancel();
     this.#timer = undefined;
   }
@@ -45,18 +48,35 @@ export class Keepalive {
   }
 
   #fire(): void {
-    const idleMs = this.#clock.nowMs() - this.#lastReceivedMs;
+    const nowMs = this.#clock.nowMs();
     const { keepaliveIntervalMs, keepaliveTimeoutMs } = this.#limits;
-    if (idleMs < keepaliveIntervalMs) {
-      this.#pinged = false;
+    // Anything that came after the ping answers it, however long ago that is by now.
+    if (this.#pingedMs !== undefined && this.#lastReceivedMs >= this.#pingedMs) {
+      this.#pingedMs = undefined;
+    }
+    const idleMs = nowMs - this.#lastReceivedMs;
+    if (this.#pingedMs !== undefined) {
+      this.#judge(this.#pingedMs);
+    } else if (idleMs < keepaliveIntervalMs) {
       // A whole millisecond at least: less may be nothing when added to a large clock value.
       this.#arm(Math.max(1, keepaliveIntervalMs - idleMs));
-    } else if (this.#pinged) {
-      this.#target.onSilence();
     } else {
-      this.#pinged = true;
+      this.#pingedMs = nowMs;
       this.#target.sendKeepalivePing();
       this.#arm(keepaliveTimeoutMs);
     }
+  }
+
+  /**
+   * A process that was stalled finds its timers due before it has read what is waiting in its
+   * sockets: it must not take its own silence for that of the other side.
+   */
+  #judge(pingedMs: number): void {
+    this.#timer = undefined;
+    this.#clock.afterTurn(() => {
+      if (this.#stopped) return;
+      if (this.#lastReceivedMs >= pingedMs) this.#fire();
+      else this.#target.onSilence();
+    });
   }
 }

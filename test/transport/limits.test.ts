@@ -199,6 +199,24 @@ describe('row C: pings', () => {
   });
 });
 
+describe('keepalive', () => {
+  test('a peer that answers its pings stays, however much longer the timeout is', async () => {
+    const bench = new Bench({ limits: { keepaliveIntervalMs: 500, keepaliveTimeoutMs: 2_500 } });
+    const peer = await bench.peer();
+    let answered = 0;
+    for (let round = 0; round < 40; round++) {
+      await bench.settle(250);
+      const pings = peer.frames.filter((f) => f.type === 6);
+      for (const { payload } of pings.slice(answered)) peer.send(frame(6, 1, 0, payload));
+      answered = pings.length;
+    }
+    expect(answered).toBeGreaterThan(2);
+    expect(peer.over).toBe(false);
+    await bench.settle(6_000);
+    expect(peer.over).toBe(true);
+  });
+});
+
 describe('row C: the handshake and slow readers', () => {
   test.each([
     ['says nothing', Buffer.alloc(0)],
