@@ -219,7 +219,8 @@ export function snapshotFaults(name: string, makeBench: () => PeerBench) {
       const bench = makeBench();
       const [a, b] = await connected(bench, 2);
       if (a === undefined || b === undefined) throw new Error('two');
-      const feed = new TestFeed(30, 5000);
+      // More than windows and buffers hold, or all of it is here before anything breaks.
+      const feed = new TestFeed(30, 1_000_000);
       const { got, fetch } = fetching(a, b, feed);
       const done = fetch(never, async () => {
         if (got.length % 7 === 3) bench.cut?.(2n);
