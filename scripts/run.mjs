@@ -138,7 +138,7 @@ async function generateCode() {
   await generate(root);
 }
 
-function compile() {
+async function compile() {
   say('compiling ...');
   const started = performance.now();
   const tsc = at('node_modules/typescript/bin/tsc');
@@ -153,6 +153,8 @@ function compile() {
     if (name.startsWith('.')) continue;
     copyFileSync(at('src/proto/generated', name), join(to, name));
   }
+  const { bundle } = await import('./bundle.mjs');
+  await bundle(root);
   say(`compiled in ${((performance.now() - started) / 1000).toFixed(1)} s`);
 }
 
@@ -160,6 +162,7 @@ function compile() {
 function sourceState() {
   const files = ['src', 'bench', 'examples'].flatMap((dir) => filesIn(at(dir), '.ts'));
   files.push(at('tsconfig.json'), at('package.json'), at('src/proto/generated/etcd.js'));
+  files.push(at('scripts/bundle.mjs'));
   const hash = createHash('sha1');
   for (const file of files.sort()) {
     const stat = statSync(file, { throwIfNoEntry: false });

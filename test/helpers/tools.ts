@@ -24,7 +24,7 @@ export const repoRoot = fileURLToPath(new URL('../..', import.meta.url));
 export const kvorumBin = process.env.KVORUM_TEST_BIN ?? `${repoRoot}bin/kvorum`;
 
 /** What bin/kvorum runs, seen from itself. */
-const builtEntry = '../../dist/src/cli/kvorum.js';
+const builtEntry = '../../dist/bin/kvorum.js';
 
 const probes: Readonly<Record<Tool, () => boolean>> = {
   etcd: () => succeeds('etcd', ['--version']),
