@@ -47,7 +47,7 @@ function numberOf(key: Buffer): number {
 
 /** Encodes one batch after the other. */
 export class JournalWriter {
-  private bytes = Buffer.allocUnsafe(128 * 1024);
+  private bytes: Buffer = Buffer.allocUnsafe(128 * 1024);
   private length = 0;
 
   /** Adds a change; `sealed` is its record with the checksum behind it. */
@@ -57,17 +57,16 @@ export class JournalWriter {
     const head = startOfValue(sealed, recordBytes);
     const tail = head < recordBytes ? endOfValue(sealed, head) : recordBytes;
     const length = head + recordBytes - tail;
-    this.reserve(length + 40);
-    this.number(main);
-    this.number(sub * 2 + (tombstone ? 1 : 0));
-    this.number(recordBytes + recordOverheadBytes);
-    this.number(length);
+    if (this.length + length + 40 > this.bytes.length) this.grow(length + 40);
     const { bytes } = this;
-    let p = this.length;
+    let p = writeNumber(bytes, this.length, main);
+    p = writeNumber(bytes, p, sub * 2 + (tombstone ? 1 : 0));
+    p = writeNumber(bytes, p, recordBytes + recordOverheadBytes);
+    p = writeNumber(bytes, p, length);
+    // Loops: for so few bytes cheaper than a call into native code.
     if (head > 128) p += sealed.copy(bytes, p, 0, head);
-    // A loop: for so few bytes cheaper than a call into native code.
-    else for (let i = 0; i < head; i += 1, p += 1) bytes[p] = sealed[i] as number;
-    for (let i = tail; i < recordBytes; i += 1, p += 1) bytes[p] = sealed[i] as number;
+    else for (let i = 0; i < head; i += 1) bytes[p++] = sealed[i] as number;
+    for (let i = tail; i < recordBytes; i += 1) bytes[p++] = sealed[i] as number;
     this.length = p;
   }
 
@@ -79,23 +78,27 @@ export class JournalWriter {
     return value;
   }
 
-  private number(n: number): void {
-    let rest = n;
-    while (rest >= 0x80) {
-      this.bytes[this.length] = (rest % 128) | 0x80;
-      this.length += 1;
-      rest = Math.floor(rest / 128);
-    }
-    this.bytes[this.length] = rest;
-    this.length += 1;
-  }
-
-  private reserve(more: number): void {
-    if (this.length + more <= this.bytes.length) return;
+  private grow(more: number): void {
     const larger = Buffer.allocUnsafe((this.length + more) * 2);
     this.bytes.copy(larger, 0, 0, this.length);
     this.bytes = larger;
   }
+}
+
+/** Writes a varint; returns the offset after it. */
+function writeNumber(bytes: Buffer, at: number, n: number): number {
+  let p = at;
+  let rest = n;
+  while (rest >= 0x8000_0000) {
+    bytes[p++] = (rest % 128) | 0x80;
+    rest = Math.floor(rest / 128);
+  }
+  while (rest >= 0x80) {
+    bytes[p++] = (rest & 0x7f) | 0x80;
+    rest >>>= 7;
+  }
+  bytes[p++] = rest;
+  return p;
 }
 
 /** Changes in the order in which they were made. */
