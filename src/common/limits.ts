@@ -89,6 +89,8 @@ export const leaseCheckpointBatchMax = 1000;
  * Requests of one keepalive stream that may wait for their answers; then it is not read further.
  */
 export const leaseKeepAlivesInFlightMax = 1024;
+/** Renewals that a member asks of its leader in one question: 8 kB, and a fraction of a slice. */
+export const leaseRenewBatchMax = 1000;
 /**
  * The saved key index is used from this size on; smaller ones are read back in no time, and with
  * them every record is checked.

@@ -1,10 +1,9 @@
 /**
- * The Lease service's connection to the node. Renewals and remaining times are asked of the lessor
- * only after a confirmed read: so this member still leads, and has applied every grant and revoke
- * that was answered before (reliability.md rows 16 to 18).
+ * The Lease service's connection to the node: grants and revokes are proposals; renewals and
+ * remaining times are asked of the leader, see lease-leader.ts and lease-renewals.ts.
  */
 
-import { EtcdError } from '../common/index.js';
+import { type Clock, EtcdError, type MemberId, type Random } from '../common/index.js';
 import {
   encodeLeaseGrantRequest,
   encodeLeaseRevokeRequest,
@@ -13,13 +12,44 @@ import {
 } from '../proto/index.js';
 import type { LeaseGrantResult } from './apply.js';
 import { EntryKind, newEntry } from './entry.js';
-import type { Node } from './node.js';
+import type { LeaderCalls } from './leader-calls.js';
+import type { LeaderWatch } from './leader-watch.js';
+import type { LeaseLeader } from './lease-leader.js';
+import { decodeTimeToLiveAnswer, encodeTimeToLiveRequest } from './lease-question.js';
+import { LeaseRenewals } from './lease-renewals.js';
+import type { Lessor } from './lessor.js';
+import type { NodeLoop } from './node-loop.js';
+import type { PeerTransport } from './peers/types.js';
 import { leaseCostBytes } from './quota.js';
-import { headerAt, linearizableRead, type RpcContext } from './rpc-context.js';
+import { headerAt, type RpcContext } from './rpc-context.js';
 import type { LeaseService } from './rpc-lease.js';
 
-export function leaseService(rpc: RpcContext, node: Node): LeaseService {
-  const { lessor, leaderWatch, loop, ports } = node;
+/** The part of a member that the Lease service stands on. */
+export interface LeaseNode {
+  readonly memberId: MemberId;
+  readonly ports: { readonly clock: Clock; readonly random: Random };
+  readonly peers: Pick<PeerTransport, 'call'> | undefined;
+  readonly lessor: Lessor;
+  readonly leaderWatch: LeaderWatch;
+  readonly loop: Pick<NodeLoop, 'propose'>;
+  readonly leaseLeader: LeaseLeader;
+  readonly leaderCalls: LeaderCalls;
+  /** Request timeout, and that of one question to the leader. */
+  readonly requestTimeoutMs: number;
+  readonly attemptMs: number;
+}
+
+export function leaseService(rpc: RpcContext, node: LeaseNode): LeaseService {
+  const { lessor, leaderWatch, loop, ports, leaseLeader, leaderCalls } = node;
+  const renewals = new LeaseRenewals({
+    self: node.memberId,
+    clock: ports.clock,
+    leader: () => leaderWatch.leader,
+    peers: node.peers,
+    leaseLeader,
+    timeoutMs: node.requestTimeoutMs,
+    attemptMs: node.attemptMs,
+  });
   return {
     lessor,
     leader: leaderWatch,
@@ -36,25 +66,20 @@ export function leaseService(rpc: RpcContext, node: Node): LeaseService {
       loop.propose(entry, request, finishRevoke, done);
     },
     renew(id, waiter) {
-      linearizableRead(
-        rpc,
-        (_context, error) => {
-          if (error !== undefined) waiter.renewed(error, 0);
-          else lessor.renew(id, waiter);
-        },
-        undefined,
-      );
+      renewals.renew(id, waiter);
     },
     timeToLive(request, _call, done) {
-      linearizableRead(
-        rpc,
-        (_context, error) => {
-          // Having been deposed since the read began is the caller's business, not the loop's.
-          if (error !== undefined) done(error, undefined);
-          else if (!lessor.isPrimary) done(new EtcdError('NOT_LEADER'), undefined);
-          else done(undefined, lessor.timeToLive(request.id, request.keys));
-        },
-        undefined,
+      const answer = leaderCalls.run({
+        method: 'leaseTimeToLive',
+        body: encodeTimeToLiveRequest(request),
+        here: () => leaseLeader.timeToLive(request.id, request.keys),
+        decode: decodeTimeToLiveAnswer,
+        repeatable: true,
+        withoutLeader: 'NO_LEADER',
+      });
+      answer.then(
+        ({ result }) => done(undefined, result),
+        (error: Error) => done(error, undefined),
       );
     },
   };

@@ -29,27 +29,24 @@ import { Raft, type RaftRestore } from '../raft/index.js';
 import type { MvccStore, Wal } from '../storage/index.js';
 import { Alarms } from './alarms.js';
 import { Applier } from './apply.js';
-import { encodeClusterAnswer } from './cluster-question.js';
 import { isFounded, setUpMember } from './cluster-setup.js';
 import type { ServerConfig } from './config.js';
 import { EntryKind, newEntry } from './entry.js';
-import { kvorumVersion } from './kvorum-version.js';
 import { LeaderWatch } from './leader-watch.js';
 import { Lessor } from './lessor.js';
 import { LogKeeper } from './log-keeper.js';
 import { LogRelease } from './log-release.js';
 import { MemberLinks, MemberRemovedError } from './member-links.js';
+import { type MemberParts, memberParts } from './member-parts.js';
 import { encodeAttributes, type Membership } from './membership.js';
 import { meteredDisk, meteredKvStore } from './metered-ports.js';
 import type { Metrics } from './metrics.js';
 import { NodeLoop } from './node-loop.js';
 import { openStorage } from './open-storage.js';
-import { PeerAdmission } from './peer-admission.js';
 import type { PeerTransport } from './peers/types.js';
 import { Proposals } from './proposals.js';
 import { ReadGate } from './read-gate.js';
 import { SnapshotReceiver, SnapshotSender } from './snapshot-transfer.js';
-import { etcdVersion } from './versions.js';
 import { defaultWatchLimits, WatchHub } from './watch-hub.js';
 
 /** What a node needs of the outside; the network is the server's business. */
@@ -64,7 +61,7 @@ export interface NodePorts {
 }
 
 /** A running member. */
-export interface Node {
+export interface Node extends MemberParts {
   readonly config: ServerConfig;
   readonly ports: NodePorts;
   readonly clusterId: bigint;
@@ -86,7 +83,6 @@ export interface Node {
   readonly metrics: Metrics;
   /** Of the data directory: see PeerHello. */
   readonly incarnation: bigint;
-  readonly admission: PeerAdmission;
   /** Undefined, or why a request that adds so much must not be proposed. */
   spaceFor(costBytes: number): ErrorReason | undefined;
   /** Puts an entry of our own into the log. */
@@ -276,11 +272,21 @@ export async function openNode(
     peers === undefined
       ? undefined
       : new SnapshotReceiver({ store, raft, loop, peers, logger, clock, release });
-  const admission = new PeerAdmission({
+  const parts = memberParts({
+    config,
     clusterId,
-    self: memberId,
-    version: kvorumVersion,
+    memberId,
+    clock,
+    logger,
+    store,
+    raft,
+    loop,
+    reads,
     membership,
+    alarms,
+    lessor,
+    peers,
+    requestTimeoutMs: timeoutMs,
   });
   const links =
     peers === undefined || receiver === undefined
@@ -292,23 +298,13 @@ export async function openNode(
           loop,
           raft,
           membership,
-          admission,
+          admission: parts.admission,
           receiver,
           sender,
           clock,
           logger,
           electionMs: config.electionMs,
-          answer: async (_from, method) => {
-            if (method !== 'cluster') throw new EtcdError('NOT_CAPABLE');
-            return encodeClusterAnswer({
-              clusterId,
-              memberId,
-              members: admission.members(),
-              removed: membership.removed(),
-              version: kvorumVersion,
-              etcdVersion,
-            });
-          },
+          answer: (from, method, body) => parts.questions.call(from, method, body),
           onEnd: (error) => {
             loop.stop();
             reportFatal(error);
@@ -342,7 +338,7 @@ export async function openNode(
     leaderWatch,
     metrics,
     incarnation: storage.incarnation,
-    admission,
+    ...parts,
     proposeOwn,
     spaceFor(costBytes) {
       // As at apply, where CORRUPT comes first.

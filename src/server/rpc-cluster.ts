@@ -1,61 +1,83 @@
 /**
- * The Cluster service (contract section 5), as far as a cluster of one has it: MemberList, and the
- * checks of the changes. The changes themselves come with the second member.
+ * The Cluster service (contract section 5). Replies carry no revision, and list the members as they
+ * are after the change.
  */
 
-import { EtcdError, GrpcCode } from '../common/index.js';
+import { EtcdError } from '../common/index.js';
 import {
   memberAddRequest,
+  memberAddResponse,
   memberListRequest,
   memberListResponse,
   memberPromoteRequest,
+  memberPromoteResponse,
   memberRemoveRequest,
+  memberRemoveResponse,
   memberUpdateRequest,
+  memberUpdateResponse,
 } from '../proto/index.js';
-import type { MethodHandler, ServerCall } from '../transport/index.js';
-import type { Node } from './node.js';
+import type { MethodHandler } from '../transport/index.js';
+import type { MemberAdmin } from './member-admin.js';
+import type { Membership } from './membership.js';
 import { failCall, headerAt, linearizableRead, type RpcContext } from './rpc-context.js';
 import { type UnaryRpc, unaryMethod } from './rpc-unary.js';
 import { parseUrl } from './urls.js';
 
+/** The part of a member that the Cluster service stands on. */
+export interface ClusterNode {
+  readonly membership: Membership;
+  readonly memberAdmin: MemberAdmin;
+}
+
 export function clusterMethods(
   rpc: RpcContext,
-  node: Node,
+  { membership, memberAdmin }: ClusterNode,
 ): Array<readonly [string, MethodHandler]> {
   const method = (name: string, handle: UnaryRpc): readonly [string, MethodHandler] =>
     unaryMethod(rpc, `/etcdserverpb.Cluster/${name}`, handle);
-  const change = (id: bigint, call: ServerCall): void => {
-    if (node.membership.get(id) === undefined) throw new EtcdError('MEMBER_NOT_FOUND');
-    refuseChange(call);
-  };
+  const header = () => headerAt(rpc, 0);
   return [
     method('MemberList', (bytes, call) => {
       const { linearizable } = memberListRequest.decode(bytes);
       const answer = (_context: undefined, error: Error | undefined): void => {
-        if (error !== undefined) {
-          failCall(rpc, call, error);
-          return;
-        }
-        // Replies of this service carry no revision.
-        const header = headerAt(rpc, 0);
-        call.reply(memberListResponse.encode({ members: node.membership.list() }, header));
+        if (error !== undefined) failCall(rpc, call, error);
+        else call.reply(memberListResponse.encode({ members: membership.list() }, header()));
       };
       if (linearizable) linearizableRead(rpc, answer, undefined);
       else answer(undefined, undefined);
     }),
-    method('MemberAdd', (bytes, call) => {
-      const { peerUrls } = memberAddRequest.decode(bytes);
-      const valid =
-        peerUrls.length > 0 && peerUrls.every((url) => typeof parseUrl(url) !== 'string');
-      if (!valid) throw new EtcdError('MEMBER_BAD_URLS');
-      refuseChange(call);
+    method('MemberAdd', async (bytes, call) => {
+      const { peerUrls: asked, isLearner } = memberAddRequest.decode(bytes);
+      const peerUrls = checkedUrls(asked);
+      const id = await memberAdmin.change({ type: 'add', peerUrls, isLearner });
+      const member = { id, name: '', peerUrls, clientUrls: [], isLearner };
+      const members = membership.list();
+      call.reply(memberAddResponse.encode({ member, members }, header()));
     }),
-    method('MemberRemove', (bytes, call) => change(memberRemoveRequest.decode(bytes).id, call)),
-    method('MemberUpdate', (bytes, call) => change(memberUpdateRequest.decode(bytes).id, call)),
-    method('MemberPromote', (bytes, call) => change(memberPromoteRequest.decode(bytes).id, call)),
+    method('MemberRemove', async (bytes, call) => {
+      const { id } = memberRemoveRequest.decode(bytes);
+      await memberAdmin.change({ type: 'remove', id });
+      call.reply(memberRemoveResponse.encode({ members: membership.list() }, header()));
+    }),
+    method('MemberUpdate', async (bytes, call) => {
+      // As etcd, which does not look at these URLs.
+      const { id, peerUrls } = memberUpdateRequest.decode(bytes);
+      await memberAdmin.update({ id, peerUrls });
+      call.reply(memberUpdateResponse.encode({ members: membership.list() }, header()));
+    }),
+    method('MemberPromote', async (bytes, call) => {
+      const { id } = memberPromoteRequest.decode(bytes);
+      await memberAdmin.change({ type: 'promote', id });
+      call.reply(memberPromoteResponse.encode({ members: membership.list() }, header()));
+    }),
   ];
 }
 
-function refuseChange(call: ServerCall): void {
-  call.fail(GrpcCode.UNIMPLEMENTED, 'this version of kvorum runs one member, which stays alone');
+/** Sorted, as etcd keeps them; throws MEMBER_BAD_URLS. */
+function checkedUrls(asked: readonly string[]): string[] {
+  const urls = asked.map((url) => url.trim()).sort();
+  if (urls.length === 0 || urls.some((url) => typeof parseUrl(url) === 'string')) {
+    throw new EtcdError('MEMBER_BAD_URLS');
+  }
+  return urls;
 }

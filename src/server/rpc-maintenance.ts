@@ -1,6 +1,6 @@
 /** The Maintenance service (contract section 6), without Snapshot and Downgrade. */
 
-import { type Clock, EtcdError, idToHex } from '../common/index.js';
+import { type Clock, EtcdError, idToHex, type MemberId } from '../common/index.js';
 import {
   AlarmAction,
   AlarmType,
@@ -14,18 +14,40 @@ import {
   moveLeaderResponse,
   statusResponse,
 } from '../proto/index.js';
+import type { Raft } from '../raft/index.js';
+import type { MvccStore } from '../storage/index.js';
 import type { MethodHandler, ServerCall } from '../transport/index.js';
+import type { Alarms } from './alarms.js';
 import type { AlarmResult } from './apply.js';
+import type { ServerConfig } from './config.js';
 import { EntryKind, newEntry } from './entry.js';
+import { transferLeadership } from './leader-transfer.js';
+import type { LeaderWatch } from './leader-watch.js';
+import type { Membership } from './membership.js';
+import type { Metrics } from './metrics.js';
 import type { Histogram } from './metrics-histogram.js';
-import type { Node } from './node.js';
+import type { NodeLoop } from './node-loop.js';
 import { failCall, headerAt, type RpcContext } from './rpc-context.js';
 import { type UnaryRpc, unaryMethod } from './rpc-unary.js';
 import { etcdVersion, storageVersion } from './versions.js';
 
+/** The part of a member that the Maintenance service stands on. */
+export interface MaintenanceNode {
+  readonly memberId: MemberId;
+  readonly config: Pick<ServerConfig, 'electionMs' | 'quotaBytes'>;
+  readonly ports: { readonly clock: Clock };
+  readonly store: MvccStore;
+  readonly raft: Raft;
+  readonly loop: NodeLoop;
+  readonly membership: Membership;
+  readonly alarms: Alarms;
+  readonly leaderWatch: LeaderWatch;
+  readonly metrics: Metrics;
+}
+
 export function maintenanceMethods(
   rpc: RpcContext,
-  node: Node,
+  node: MaintenanceNode,
 ): Array<readonly [string, MethodHandler]> {
   const method = (name: string, handle: UnaryRpc): readonly [string, MethodHandler] =>
     unaryMethod(rpc, `/etcdserverpb.Maintenance/${name}`, handle);
@@ -96,13 +118,16 @@ class HashQueue {
   }
 }
 
-function statusOf(node: Node) {
+/** Of this member, as it is: also without a leader, and of a learner. */
+function statusOf(node: MaintenanceNode) {
   const { raft, store, config, membership, memberId } = node;
   const { leader, term, commit } = raft.status();
   const errors = leader === 0n ? [new EtcdError('NO_LEADER').message] : [];
   for (const alarm of node.alarms.list(AlarmType.NONE)) {
     const name = alarm.alarm === AlarmType.NOSPACE ? 'NOSPACE' : 'CORRUPT';
-    errors.push(`memberID:${alarm.memberId} alarm:${name} `);
+    // The text form of protobuf leaves out what is zero: an alarm that is about nobody in particular.
+    const member = alarm.memberId === 0n ? '' : `memberID:${alarm.memberId} `;
+    errors.push(`${member}alarm:${name} `);
   }
   return {
     version: etcdVersion,
@@ -120,7 +145,12 @@ function statusOf(node: Node) {
   };
 }
 
-function handleAlarm(rpc: RpcContext, node: Node, bytes: Buffer, call: ServerCall): void {
+function handleAlarm(
+  rpc: RpcContext,
+  node: MaintenanceNode,
+  bytes: Buffer,
+  call: ServerCall,
+): void {
   const data = newEntry(EntryKind.alarm, bytes);
   const request = alarmRequest.decode(data.subarray(data.length - bytes.length));
   const answer = (result: AlarmResult): void => {
@@ -144,21 +174,19 @@ function handleAlarm(rpc: RpcContext, node: Node, bytes: Buffer, call: ServerCal
   rpc.logger.warn('alarm request', { action, alarm, member: idToHex(memberId) });
 }
 
-/** How often a hand-over is looked at while it is under way. */
-const moveLeaderCheckMs = 10;
+/** A transfer has one election timeout at Raft; then it is given up. */
+const transferElections = 3;
 
-async function moveLeader(node: Node, bytes: Buffer, call: ServerCall): Promise<void> {
-  const { leaderWatch, membership, raft, ports, config } = node;
+async function moveLeader(node: MaintenanceNode, bytes: Buffer, call: ServerCall): Promise<void> {
+  const { leaderWatch, membership, raft, loop, ports, config } = node;
   if (!leaderWatch.isLeader) throw new EtcdError('NOT_LEADER');
   const { targetId } = moveLeaderRequest.decode(bytes);
   const target = membership.get(targetId);
   if (target === undefined || target.isLearner) throw new EtcdError('BAD_LEADER_TRANSFEREE');
-  if (raft.leader !== targetId) raft.transferLeadership(targetId);
-  node.loop.schedule();
-  const untilMs = ports.clock.nowMs() + 3 * config.electionMs;
-  while (raft.leader !== targetId) {
-    if (ports.clock.nowMs() > untilMs) throw new EtcdError('TIMEOUT_LEADER_TRANSFER');
-    await new Promise<void>((resolve) => ports.clock.after(moveLeaderCheckMs, resolve));
-  }
+  const options = { clock: ports.clock, raft, loop };
+  const timeoutMs = transferElections * config.electionMs;
+  const isMoved = await transferLeadership(options, targetId, timeoutMs, () => call.cancelled);
+  if (!isMoved) throw new EtcdError('TIMEOUT_LEADER_TRANSFER');
+  // As etcd: without a header.
   call.reply(moveLeaderResponse.encode({}));
 }

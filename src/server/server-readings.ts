@@ -7,7 +7,6 @@ import type { HealthSource } from './http-health.js';
 import type { GaugeReadings } from './metrics.js';
 import type { Node } from './node.js';
 import { linearizableRead, type RpcContext } from './rpc-context.js';
-import { clusterVersion } from './versions.js';
 
 function alarmName(alarm: number): string {
   return alarm === AlarmType.NOSPACE ? 'NOSPACE' : alarm === AlarmType.CORRUPT ? 'CORRUPT' : '';
@@ -71,7 +70,7 @@ export function metricsReadings(node: Node): GaugeReadings {
     slowWatchers: counters.slowWatchers,
     pendingEvents: counters.pendingEvents,
     authRevision: 1,
-    clusterVersion,
+    clusterVersion: node.clusterVersion.version,
     alarms: alarms
       .list(AlarmType.NONE)
       .map((alarm) => ({ memberId: alarm.memberId, name: alarmName(alarm.alarm) })),

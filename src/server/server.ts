@@ -26,6 +26,7 @@ import { AutoCompactor } from './auto-compaction.js';
 import type { ServerConfig } from './config.js';
 import { createHttpHandler, type HttpRoutesOptions } from './http-routes.js';
 import { kvorumVersion } from './kvorum-version.js';
+import { learnerGated } from './learner-gate.js';
 import { leaseService } from './lease-service.js';
 import { meteredNetwork } from './metered-ports.js';
 import { Metrics } from './metrics.js';
@@ -45,7 +46,7 @@ import { snapshotMethod } from './rpc-snapshot.js';
 import { watchHandler } from './rpc-watch.js';
 import { healthSource, metricsReadings } from './server-readings.js';
 import type { ServerUrl } from './urls.js';
-import { clusterVersion, etcdVersion, storageVersion } from './versions.js';
+import { etcdVersion, storageVersion } from './versions.js';
 
 /** Everything outside: real ones in `ports/`, simulated ones in common/sim. */
 export interface ServerPorts extends NodePorts {
@@ -112,7 +113,10 @@ export async function startServer(
   const routes: HttpRoutesOptions = {
     health: healthSource(rpc, node),
     observer: metrics,
-    versions: () => ({ server: etcdVersion, cluster: clusterVersion, storage: storageVersion }),
+    versions: () => {
+      const { version: cluster } = node.clusterVersion;
+      return { server: etcdVersion, cluster, storage: storageVersion };
+    },
     metrics: ports.metricsText(metrics),
     debugVars: () => ({ file_descriptor_limit: 0, 'raft.status': raftVars(node) }),
     cors: config.cors,
@@ -154,6 +158,8 @@ export async function startServer(
   });
   const stop = async (): Promise<void> => {
     autoCompactor.stop();
+    node.corruptionCheck.stop();
+    node.clusterVersion.stop();
     const drained = Promise.all(open.map((server) => server.drain()));
     await Promise.race([drained, delay(clock, drainMsMax)]);
     await Promise.all(open.map((server) => server.close()));
@@ -162,6 +168,7 @@ export async function startServer(
   };
   try {
     await Promise.race([node.start(), failed.then((error) => Promise.reject(error))]);
+    if (config.initialCorruptCheck) await node.corruptionCheck.checkInitially();
     const splitHttp = config.listenClientHttpUrls.length > 0;
     const clientUrls: string[] = [];
     for (const url of config.listenClientUrls) {
@@ -175,6 +182,8 @@ export async function startServer(
       await serve(url, { grpc: false, http: true, metricsOnly: true });
     }
     autoCompactor.start();
+    node.corruptionCheck.start();
+    node.clusterVersion.start();
     const { clusterId, memberId, isNew: isNewData } = node;
     const members = node.membership.list().length;
     return { clusterId, memberId, isNewData, clientUrls, members, node, failed, stop };
@@ -226,9 +235,9 @@ export function rpcContext(node: Node): RpcContext {
 
 /** Every rpc of a node, by full method name. */
 export function allMethods(rpc: RpcContext, node: Node): Array<readonly [string, MethodHandler]> {
-  const { watchHub: hub, leaderWatch: leader } = node;
+  const { watchHub: hub, leaderWatch: leader, membership, memberId } = node;
   const handle = watchHandler({ hub, leader, refusal: () => undefined });
-  return [
+  const methods: Array<readonly [string, MethodHandler]> = [
     ...kvMethods(rpc),
     rangeStreamMethod(rpc),
     ['/etcdserverpb.Watch/Watch', { kind: 'bidi', handle }],
@@ -239,6 +248,7 @@ export function allMethods(rpc: RpcContext, node: Node): Array<readonly [string,
     ...authMethods(rpc),
     ...healthMethods(rpc),
   ];
+  return learnerGated(methods, () => membership.get(memberId)?.isLearner ?? false);
 }
 
 function transportLimits(config: ServerConfig) {
