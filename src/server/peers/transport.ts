@@ -22,6 +22,7 @@ import { dial, type PeerContext, type PeerTransportOptions } from './peer-contex
 import { SnapshotFeeds } from './snapshot-feeds.js';
 import { fetchSnapshot } from './snapshot-fetch.js';
 import type { PeerAddress, PeerHandler, PeerMethod, PeerTransport } from './types.js';
+import { UnreachableTeller } from './unreachable-teller.js';
 
 export type { PeerTransportOptions } from './peer-context.js';
 
@@ -53,7 +54,7 @@ class Transport implements SocketPeerTransport {
   listeningUrls: readonly string[] = [];
   readonly #options: PeerTransportOptions;
   readonly #links = new Map<MemberId, Link>();
-  readonly #unreachable = new Set<MemberId>();
+  #unreachable: UnreachableTeller | undefined;
   #peers: readonly PeerAddress[] = [];
   #running: Running | undefined;
   readonly #stopping = new AbortController();
@@ -66,8 +67,9 @@ class Transport implements SocketPeerTransport {
   async start(handler: PeerHandler): Promise<void> {
     assert(this.#running === undefined && !this.#stopped, 'a peer transport starts once');
     const options = this.#options;
-    const unreachable = (member: MemberId) => this.#tellUnreachable(member);
-    const context: PeerContext = { ...options, handler, unreachable };
+    const teller = new UnreachableTeller(options.clock, (member) => handler.unreachable(member));
+    this.#unreachable = teller;
+    const context: PeerContext = { ...options, handler, unreachable: (id) => teller.add(id) };
     const inbound = new Inbound(context);
     const feeds = new SnapshotFeeds(context, inbound);
     const server = createGrpcServer({
@@ -111,7 +113,7 @@ class Transport implements SocketPeerTransport {
     for (let i = 0; i < messages.length; i++) {
       const message = messages[i] as Message;
       const link = this.#links.get(message.to);
-      if (link === undefined || !link.send(message)) this.#tellUnreachable(message.to);
+      if (link === undefined || !link.send(message)) this.#unreachable?.add(message.to);
     }
   }
 
@@ -177,6 +179,7 @@ class Transport implements SocketPeerTransport {
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
+    this.#unreachable?.stop();
     this.#stopping.abort(new EtcdError('STOPPED'));
     for (const link of this.#links.values()) link.stop();
     this.#links.clear();
@@ -203,20 +206,6 @@ class Transport implements SocketPeerTransport {
       else link.update(peer.peerUrls);
     }
     context.metrics.known = wanted.size;
-  }
-
-  /** After the turn: whoever sends is in the middle of something. */
-  #tellUnreachable(member: MemberId): void {
-    const running = this.#running;
-    if (running === undefined || this.#stopped) return;
-    this.#unreachable.add(member);
-    if (this.#unreachable.size > 1) return;
-    running.context.clock.afterTurn(() => {
-      const members = [...this.#unreachable];
-      this.#unreachable.clear();
-      if (this.#stopped) return;
-      for (const id of members) running.context.handler.unreachable(id);
-    });
   }
 }
 

@@ -7,10 +7,17 @@ import {
   type Network,
   silentLogger,
 } from '../../../src/common/index.js';
-import { MemoryNetwork, SimClock, SimRandom } from '../../../src/common/sim/index.js';
+import {
+  MemoryNetwork,
+  SimClock,
+  type SimProcessClock,
+  SimRandom,
+} from '../../../src/common/sim/index.js';
 import type { Message } from '../../../src/raft/index.js';
 import type { PortTls } from '../../../src/server/config-tls.js';
 import { PeerMetrics } from '../../../src/server/metrics-peers.js';
+import { createSimPeerTransport } from '../../../src/server/peers/sim-transport.js';
+import { SimPeerWire, type WireFaults } from '../../../src/server/peers/sim-wire.js';
 import { createPeerTransport } from '../../../src/server/peers/transport.js';
 import type {
   PeerAddress,
@@ -196,12 +203,8 @@ export class MemoryBench implements PeerBench {
     });
   }
 
-  async until(done: () => boolean): Promise<void> {
-    const endMs = this.clock.nowMs() + 120_000;
-    while (!done()) {
-      if (this.clock.nowMs() > endMs) throw new Error('not within two minutes');
-      await this.clock.run(this.clock.nowMs() + 5);
-    }
+  until(done: () => boolean): Promise<void> {
+    return runUntil(this.clock, done);
   }
 
   wait<T>(promise: Promise<T>): Promise<T> {
@@ -226,6 +229,75 @@ export class MemoryBench implements PeerBench {
 
   cut(member: MemberId): void {
     this.network.cut(hostOf(member));
+  }
+}
+
+/** Over the wire of the simulator: every message, in simulated time. */
+export class WireBench implements PeerBench {
+  readonly clock = new SimClock();
+  readonly processes = new Map<MemberId, SimProcessClock>();
+  readonly wire: SimPeerWire;
+
+  constructor(seed: number, faults: Partial<WireFaults> = {}) {
+    this.wire = new SimPeerWire({ clock: this.clock, random: new SimRandom(seed), faults });
+  }
+
+  make(id: MemberId, hello: () => PeerHello): Made {
+    const metrics = new PeerMetrics();
+    const urls = [`http://m${id}:2380`];
+    const clock = this.clock.process();
+    this.processes.set(id, clock);
+    const transport = createSimPeerTransport({
+      wire: this.wire,
+      id,
+      clock,
+      urls,
+      metrics,
+      electionMs,
+      hello,
+    });
+    return { transport, metrics, urls: () => urls };
+  }
+
+  until(done: () => boolean): Promise<void> {
+    return runUntil(this.clock, done);
+  }
+
+  wait<T>(promise: Promise<T>): Promise<T> {
+    return this.clock.runUntil(promise);
+  }
+
+  pass(ms: number): Promise<void> {
+    return this.clock.run(this.clock.nowMs() + ms);
+  }
+
+  sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.clock.after(ms, resolve));
+  }
+
+  block(from: MemberId, to: MemberId): void {
+    this.wire.block(from, to);
+  }
+
+  unblock(from: MemberId, to: MemberId): void {
+    this.wire.unblock(from, to);
+  }
+
+  cut(member: MemberId): void {
+    this.wire.cut(member);
+  }
+
+  crash(member: MemberId): void {
+    this.processes.get(member)?.kill();
+    this.wire.crash(member);
+  }
+}
+
+async function runUntil(clock: SimClock, done: () => boolean): Promise<void> {
+  const endMs = clock.nowMs() + 120_000;
+  while (!done()) {
+    if (clock.nowMs() > endMs) throw new Error('not within two minutes');
+    await clock.run(clock.nowMs() + 5);
   }
 }
 

@@ -213,7 +213,7 @@ export function snapshotConformance(name: string, makeBench: () => PeerBench | P
 }
 
 /** What needs faults and time; only where both are simulated. */
-export function snapshotFaults(name: string, makeBench: () => PeerBench) {
+export function snapshotFaults(name: string, makeBench: () => PeerBench, rereads: boolean) {
   describe(`snapshots between members, with faults: ${name}`, () => {
     it('go on where they were when the connection breaks', async () => {
       const bench = makeBench();
@@ -228,7 +228,8 @@ export function snapshotFaults(name: string, makeBench: () => PeerBench) {
       });
       await bench.wait(done);
       expect(got).toEqual(upTo(30));
-      expect(feed.asked.length).toBeGreaterThan(31);
+      // What was lost on the way was asked for again; a simulated wire loses nothing here.
+      expect(feed.asked.length).toBeGreaterThan(rereads ? 31 : 30);
       expect(feed.closed).toBe(0);
       await bench.pass(peerFeedIdleMs + 1000);
       expect(feed.closed).toBe(1);

@@ -19,7 +19,7 @@ function conformance(name: string, makeBench: () => PeerBench): void {
 
 for (const seed of [1, 2, 3]) {
   conformance(`simulated network, seed ${seed}`, () => new MemoryBench(seed));
-  snapshotFaults(`simulated network, seed ${seed}`, () => new MemoryBench(seed));
+  snapshotFaults(`simulated network, seed ${seed}`, () => new MemoryBench(seed), true);
 }
 
 conformance('TCP', () => socketBench());
