@@ -29,6 +29,7 @@ export function encodeRangeResponse(header: EncodedHeader, result: RangeResultBy
 export function rangeResponseBytes(header: EncodedHeader, result: RangeResultBytes): number {
   let bytes = header?.length ?? 0;
   for (const kv of result.kvs) bytes += 1 + varintBytes(kv.length) + kv.length;
+  for (const page of result.pages ?? []) bytes += page.length;
   if (result.more) bytes += 2;
   if (result.count !== 0) bytes += 1 + varintBytes(result.count);
   return bytes;
@@ -75,6 +76,8 @@ export function encodeCompactionResponse(header: EncodedHeader): Buffer {
 function writeRange(w: WireWriter, result: RangeResultBytes): void {
   w.optionalInt(4, result.count);
   w.optionalBool(3, result.more);
+  const { pages } = result;
+  if (pages !== undefined) for (let i = pages.length; i-- > 0; ) w.raw(pages[i] as Uint8Array);
   writeKeyValues(w, 2, result.kvs);
 }
 

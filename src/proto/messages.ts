@@ -270,6 +270,8 @@ export type EncodedHeader = Buffer | undefined;
 /** What a range found; `kvs` are encoded mvccpb.KeyValue messages. */
 export interface RangeResultBytes {
   readonly kvs: readonly Uint8Array[];
+  /** More of them, behind those: pieces of the field `kvs` of RangeResponse, tags included. */
+  readonly pages?: readonly Uint8Array[];
   readonly more: boolean;
   readonly count: number;
 }

@@ -185,7 +185,7 @@ function runRange({ rpc, call, request }: RangeReading, error: EtcdError | undef
     // The header shows the newest revision, whatever revision is read.
     const header = headerAt(rpc, rpc.store.revision);
     rpc.metrics.rangeTotal++;
-    const result = rpc.store.range(request, at);
+    const result = rpc.store.range(request.keysOnly ? { ...request, paged: true } : request, at);
     if (result instanceof Promise) {
       result.then(
         (found) => answerRange(call, header, found),

@@ -1,11 +1,13 @@
 /**
  * The plain range: in key order, nothing filtered. Nearly all ranges are, so they take one step a
  * key: what the index finds is turned into its record at once, without a list in between. Records
- * that are not in memory leave a gap, filled with `getMany` at the end.
+ * that are not in memory leave a gap, filled with `getMany` at the end. Records without values come
+ * from the index; for a caller that can send them so, they are written into pages of the reply.
  */
 
 import type { KeyString } from '../common/index.js';
 import { FoundRevision, findAt, isVisible, type KeyItem } from './key-index-item.js';
+import { KeyPages } from './key-pages.js';
 import type { Flusher } from './mvcc-flush.js';
 import { type Candidate, loadRecords } from './mvcc-records.js';
 import { Slice } from './mvcc-slice.js';
@@ -51,12 +53,15 @@ export class PlainScan {
   /** Where in `records` something is missing, and what. */
   private readonly gaps: number[] = [];
   private readonly cold: Candidate[] = [];
+  private readonly pages: KeyPages | undefined;
+  private found = 0;
   private page: Buffer = Buffer.alloc(0);
   private pageUsed = 0;
 
   constructor(state: MvccState, query: RangeQuery, at: ReadPoint) {
     this.state = state;
     this.keysOnly = query.keysOnly;
+    this.pages = query.keysOnly && query.paged === true ? new KeyPages() : undefined;
     this.atMain = at.main;
     this.atSub = at.sub;
     this.next = query.key;
@@ -101,13 +106,16 @@ export class PlainScan {
   private visit(key: KeyString, item: KeyItem): boolean {
     if (!findAt(item, this.atMain, this.atSub, found)) return this.slice.next();
     if (!this.counted) this.count += 1;
-    if (this.records.length >= this.limit) {
+    if (this.found >= this.limit) {
       this.more = true;
       if (!this.counted) return this.slice.next();
       this.done = true;
       return false;
     }
-    this.records.push(this.keysOnly ? this.keyOnly(key) : this.record(key));
+    this.found += 1;
+    const { pages } = this;
+    if (pages !== undefined) pages.add(key, found.created, found.main, found.version);
+    else this.records.push(this.keysOnly ? this.keyOnly(key) : this.record(key));
     return this.slice.next();
   }
 
@@ -144,6 +152,8 @@ export class PlainScan {
   }
 
   private result(): RangeResult {
-    return { kvs: this.records, more: this.more, count: this.count };
+    const { records, more, count, pages } = this;
+    if (pages === undefined) return { kvs: records, more, count };
+    return { kvs: records, pages: pages.take(), more, count };
   }
 }

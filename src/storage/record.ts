@@ -200,7 +200,7 @@ export function asBuffer(bytes: Uint8Array): Buffer {
     : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-function varintSize(n: number): number {
+export function varintSize(n: number): number {
   if (n < 0x80) return 1;
   if (n < 0x4000) return 2;
   if (n < 0x20_0000) return 3;
@@ -210,7 +210,7 @@ function varintSize(n: number): number {
   return size;
 }
 
-function writeVarint(target: Buffer, at: number, n: number): number {
+export function writeVarint(target: Buffer, at: number, n: number): number {
   let p = at;
   let rest = n;
   while (rest >= 0x8000_0000) {

@@ -69,6 +69,8 @@ export interface RangeQuery {
   readonly maxModRevision: number;
   readonly minCreateRevision: number;
   readonly maxCreateRevision: number;
+  /** The caller can send `RangeResult.pages`: a plain range of keys only then answers with them. */
+  readonly paged?: boolean;
 }
 
 /**
@@ -76,6 +78,11 @@ export interface RangeQuery {
  */
 export interface RangeResult {
   readonly kvs: readonly Uint8Array[];
+  /**
+   * Instead of `kvs`, many of them in each: the field `kvs` of a RangeResponse as it goes over the
+   * wire, cut between entries. A list of a million small buffers is what this saves.
+   */
+  readonly pages?: readonly Uint8Array[];
   readonly more: boolean;
   readonly count: number;
 }

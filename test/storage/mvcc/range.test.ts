@@ -2,6 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { mvccSliceKeysMax } from '../../../src/common/index.js';
+import { encodeRangeResponse } from '../../../src/proto/index.js';
 import type { MvccStore } from '../../../src/storage/index.js';
 import { KeyIndex } from '../../../src/storage/key-index.js';
 import { apply, at, del, put, query, rangeOf, show } from './helpers.js';
@@ -98,6 +99,29 @@ describe('range', () => {
       ['b', '', 0n],
       ['a', '', 5n],
     ]);
+  });
+
+  it('gives the same keys in pages of the reply, if asked to', async () => {
+    const lengths = [1, 63, 64, 65, 95, 96, 97, 98, 127, 128, 300, 5_000, 70_000];
+    for (const length of lengths) put(store, 'k'.repeat(length), '1', 7n);
+    for (let i = 0; i < 3_000; i++) put(store, `many/${i}`, '1');
+    for (let i = 0; i < 300; i++) put(store, 'many/7', '1');
+    del(store, 'many/8');
+    const past = at(store.revision - 200);
+    for (const limit of [0, 1, 100, 2_999]) {
+      for (const point of [undefined, past]) {
+        const fields = { keysOnly: true, limit };
+        const listed = await sim.run(Promise.resolve(store.range(query(fields), point)));
+        const wanted = { ...query(fields), paged: true };
+        const paged = await sim.run(Promise.resolve(store.range(wanted, point)));
+        const pages = paged.pages ?? [];
+        expect(paged).toEqual({ ...listed, kvs: [], pages });
+        const bytes = Buffer.concat(encodeRangeResponse(undefined, paged));
+        const same = bytes.equals(Buffer.concat(encodeRangeResponse(undefined, listed)));
+        expect(same, `limit ${limit}`).toBe(true);
+        expect(pages.length).toBeLessThan(40);
+      }
+    }
   });
 
   it('does not read values for keysOnly', async () => {
