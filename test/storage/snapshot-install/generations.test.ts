@@ -2,7 +2,11 @@
 
 import { describe, expect, it } from 'vitest';
 import { StorageError } from '../../../src/common/index.js';
-import { chooseGeneration, type OpenGeneration } from '../../../src/storage/index.js';
+import {
+  chooseGeneration,
+  KvGenerations,
+  type OpenGeneration,
+} from '../../../src/storage/index.js';
 import { goOn, Halted, Machine, memberDir, piecesOf, stage } from './machine.js';
 
 const kv = {
@@ -64,6 +68,42 @@ describe('of several complete directories', () => {
   });
 });
 
+describe('a directory', () => {
+  it('has its lasting name only while all of it is there for sure', async () => {
+    const done: string[] = [];
+    const note = (what: string): Promise<void> => {
+      done.push(what);
+      return Promise.resolve();
+    };
+    const place = {
+      memberDir: 'm',
+      openKvStore: () => Promise.resolve(kv),
+      disk: {
+        open: () => Promise.reject(new Error('not to be opened')),
+        list: () => Promise.resolve([]),
+        mkdir: () => note('mkdir'),
+        mode: () => Promise.resolve(0o700),
+        rename: (from: string, to: string) => note(`rename ${from} ${to}`),
+        remove: (path: string) => note(`remove ${path}`),
+        syncDir: (dir: string) => note(`syncDir ${dir}`),
+      },
+    };
+    const directories = new KvGenerations(place, generations(1));
+    const { path } = await directories.stage();
+    const whole = await directories.complete(path);
+    await directories.remove(whole);
+    expect(done).toEqual([
+      'remove m/kv-1.tmp',
+      'syncDir m/kv-1.tmp',
+      'rename m/kv-1.tmp m/kv-1',
+      'syncDir m',
+      'rename m/kv-1 m/kv-1.gone',
+      'syncDir m',
+      'remove m/kv-1.gone',
+    ]);
+  });
+});
+
 describe('a start', () => {
   it('opens a directory as earlier versions left it', async () => {
     const machine = new Machine(1);
@@ -72,6 +112,16 @@ describe('a start', () => {
     await machine.run(first.store.close());
     await machine.run(first.wal.close());
     expect(await machine.kvDirs()).toEqual(['kv']);
+    const again = await machine.run(machine.open());
+    expect(again.store.applied.index).toBe(20);
+  });
+
+  it('finds what was synced, also if the log is elsewhere', async () => {
+    const machine = new Machine(1, { walDir: '/wal' });
+    const first = await machine.run(machine.open());
+    await machine.run(goOn(first, 2, 20));
+    await machine.run(first.store.flushSync());
+    machine.crash(0);
     const again = await machine.run(machine.open());
     expect(again.store.applied.index).toBe(20);
   });

@@ -33,6 +33,7 @@ export function entryOf(index: number): Entry {
 export interface MachineOptions {
   readonly loseAllUnsynced?: boolean;
   readonly latencyMsMax?: number;
+  readonly walDir?: string;
 }
 
 export class Machine {
@@ -41,8 +42,10 @@ export class Machine {
   readonly disk: SimDisk;
   readonly kvDisk: SimKvDisk;
   readonly fatal: unknown[] = [];
+  private readonly walDir: string;
 
   constructor(seed: number, options: MachineOptions = {}) {
+    this.walDir = options.walDir ?? '';
     this.random = new SimRandom(seed);
     this.clock = new SimClock({ random: this.random.fork() });
     const { clock } = this;
@@ -89,7 +92,7 @@ export class Machine {
       logger: silentLogger,
       openKvStore: this.kvDisk.open,
       dataDir: '/data',
-      walDir: '',
+      walDir: this.walDir,
       founding: {
         clusterId: 1n,
         memberId: 2n,

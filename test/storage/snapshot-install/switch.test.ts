@@ -126,7 +126,7 @@ describe('a state that takes over', () => {
     const installing = store.install(staged, () => {
       isSwitched = true;
       expect(Buffer.from(store.meta('word') ?? []).toString()).toBe('new');
-      expect(store.present.state('key7')?.modRevision).toBe(7);
+      expect(store.present.state('key30')?.modRevision).toBe(30);
       readAll();
     });
     for (let turn = 0; !isSwitched; turn += 1) {
@@ -201,6 +201,36 @@ describe('a state that takes over', () => {
       expect(again.store.applied.index).toBe(80);
       expect(await machine.kvDirs()).toEqual(['kv-1']);
     }
+  });
+
+  it('answers who waits for a flush or a compaction of the old one', async () => {
+    const machine = new Machine(6, { latencyMsMax: 3 });
+    const { store, wal } = await filled(machine, 'old', 10);
+    const staged = await machine.run(stage(store, pieces));
+    await machine.run(wal.markSnapshot(staged.mark));
+    const waiting: Array<Promise<unknown>> = [];
+    let isSwitched = false;
+    const installing = store.install(staged, () => {
+      isSwitched = true;
+    });
+    for (let index = 11; !isSwitched; ) {
+      if (index < 49) {
+        const txn = store.begin(index, 1);
+        txn.put('lost', Buffer.from('lost'), 0n);
+        txn.commit();
+        store.scheduleCompaction(index + 1, 1, store.revision);
+        index += 2;
+      }
+      waiting.push(store.flushSync(), store.compactionDone(), store.hashAll());
+      await machine.clock.run(machine.clock.nowMs() + 1);
+    }
+    await machine.run(installing);
+    await machine.run(Promise.all(waiting));
+    expect(waiting.length).toBeGreaterThan(20);
+    expect(machine.fatal).toEqual([]);
+    expect(await machine.run(rangeOf(store, { key: 'lost', rangeEnd: '' }))).toMatchObject({
+      count: 0,
+    });
   });
 
   it('is not touched by a write to the old one that fails late', async () => {
