@@ -200,7 +200,8 @@ export function asBuffer(bytes: Uint8Array): Buffer {
     : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-export function varintSize(n: number): number {
+/** Bytes of `n` (an integer of up to 53 bits, not negative) as a varint. */
+function varintSize(n: number): number {
   if (n < 0x80) return 1;
   if (n < 0x4000) return 2;
   if (n < 0x20_0000) return 3;
@@ -210,6 +211,7 @@ export function varintSize(n: number): number {
   return size;
 }
 
+/** Writes `n` at `at`; the room must be there. Returns the offset after it. */
 export function writeVarint(target: Buffer, at: number, n: number): number {
   let p = at;
   let rest = n;
