@@ -275,10 +275,18 @@ export class SimKvDisk {
     return directory;
   }
 
+  /** Drops stores that no directory beside that of the last opening speaks of. */
   async #forget(disk: Disk): Promise<void> {
     for (const directory of this.#directories) {
       if (directory.owner !== undefined) continue;
-      if ((await disk.list(directory.path)).length === 0) this.#directories.delete(directory);
+      const above = directory.path.slice(0, directory.path.lastIndexOf('/'));
+      let isThere = false;
+      for (const name of await disk.list(above)) {
+        const dir = `${above}/${name}`;
+        if (!(await disk.list(dir)).includes('CURRENT')) continue;
+        if ((await readId(disk, `${dir}/CURRENT`)) === directory.id) isThere = true;
+      }
+      if (!isThere) this.#directories.delete(directory);
     }
   }
 

@@ -1,7 +1,8 @@
 /** What arrives is what was sent, to the last bit that anyone can ask for. */
 
 import { describe, expect, it } from 'vitest';
-import { silentLogger } from '../../../src/common/index.js';
+import { type Disk, type OpenKvStore, silentLogger } from '../../../src/common/index.js';
+import { memoryPorts } from '../../../src/server/memory-ports.js';
 import { nodeDisk } from '../../../src/server/ports/disk-node.js';
 import {
   KvGenerations,
@@ -130,55 +131,61 @@ describe('a state that is installed', () => {
     );
   });
 
-  it('comes and goes through real LevelDB directories', async () => {
-    await inTempDir(async (dir) => {
-      const open = async (name: string) => {
-        const place = {
-          disk: nodeDisk,
-          openKvStore: openLevelStore,
-          memberDir: `${dir}/${name}${memberDir}`,
-        };
-        await nodeDisk.mkdir(place.memberDir);
-        const generations = await openGenerations(place);
-        const chosen = generations[0];
-        if (chosen === undefined || generations.length > 1) throw new Error('one is expected');
-        const directories = new KvGenerations(place, generations);
-        await directories.settle(generations, chosen);
-        const store = await openMvccStore({
-          kv: chosen.kv,
-          clock: realClock,
-          options: testOptions,
-          logger: silentLogger,
-          path: chosen.path,
-          generations: directories,
-        });
-        return { store, list: () => nodeDisk.list(place.memberDir) };
-      };
-      const from = await open('a');
-      for (let index = 1; index <= 100; index += 1) applyEntry(from.store, index);
-      const to = await open('b');
-      for (let index = 1; index <= 30; index += 1) applyEntry(to.store, index);
-      const first = await piecesOf(from.store);
-      for (let index = 101; index <= 150; index += 1) applyEntry(from.store, index);
-      const second = await piecesOf(from.store);
-      // Given up, installed, and installed again (row 22).
-      const sink = await to.store.openSink();
-      await sink.write(first.pieces[0] as Buffer);
-      await sink.abort();
-      await to.store.install(await stage(to.store, first.pieces));
-      expect(to.store.applied.index).toBe(100);
-      await to.store.install(await stage(to.store, second.pieces));
-      expect(to.store.applied.index).toBe(150);
-      await from.store.compactionDone();
-      await to.store.compactionDone();
-      const expected = await everythingOf(from.store);
-      expect(await everythingOf(to.store)).toEqual(expected);
-      await to.store.close();
-      expect(await to.list()).toEqual(['kv-3']);
-      const again = await open('b');
-      expect(await everythingOf(again.store)).toEqual(expected);
-      await again.store.close();
-      await from.store.close();
-    });
-  });
+  for (const [name, ports] of [
+    ['real LevelDB directories', () => ({ disk: nodeDisk, openKvStore: openLevelStore })],
+    ['memory', () => memoryPorts()],
+  ] as const) {
+    it(`comes and goes through ${name}`, () => inTempDir((dir) => comeAndGo(dir, ports())));
+  }
 });
+
+/** Three states one after the other into one member. */
+async function comeAndGo(
+  dir: string,
+  ports: { readonly disk: Disk; readonly openKvStore: OpenKvStore },
+): Promise<void> {
+  const open = async (name: string) => {
+    const place = { ...ports, memberDir: `${dir}/${name}${memberDir}` };
+    await place.disk.mkdir(place.memberDir);
+    const generations = await openGenerations(place);
+    const chosen = generations[0];
+    if (chosen === undefined || generations.length > 1) throw new Error('one is expected');
+    const directories = new KvGenerations(place, generations);
+    await directories.settle(generations, chosen);
+    const store = await openMvccStore({
+      kv: chosen.kv,
+      clock: realClock,
+      options: testOptions,
+      logger: silentLogger,
+      path: chosen.path,
+      generations: directories,
+    });
+    return { store, list: () => place.disk.list(place.memberDir) };
+  };
+  const from = await open('a');
+  for (let index = 1; index <= 100; index += 1) applyEntry(from.store, index);
+  const to = await open('b');
+  for (let index = 1; index <= 30; index += 1) applyEntry(to.store, index);
+  const first = await piecesOf(from.store);
+  for (let index = 101; index <= 150; index += 1) applyEntry(from.store, index);
+  const second = await piecesOf(from.store);
+  // Given up, installed, and installed again (row 22).
+  const sink = await to.store.openSink();
+  await sink.write(first.pieces[0] as Buffer);
+  await sink.abort();
+  const [one, two] = [await stage(to.store, first.pieces), await stage(to.store, second.pieces)];
+  await to.store.install(one);
+  expect(to.store.applied.index).toBe(100);
+  await to.store.install(two);
+  expect(to.store.applied.index).toBe(150);
+  await from.store.compactionDone();
+  await to.store.compactionDone();
+  const expected = await everythingOf(from.store);
+  expect(await everythingOf(to.store)).toEqual(expected);
+  await to.store.close();
+  expect(await to.list()).toEqual(['kv-3']);
+  const again = await open('b');
+  expect(await everythingOf(again.store)).toEqual(expected);
+  await again.store.close();
+  await from.store.close();
+}
