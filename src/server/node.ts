@@ -248,13 +248,13 @@ export async function openNode(
       sender.sending(messages);
       peers?.send(messages);
     },
-    install: async (snapshot) => {
-      await present(receiver, 'the one who received it').install(snapshot);
-      membership.restore(store, []);
-      alarms.restore(store);
-      lessor.restore(store);
-      watchHub.syncAfterRestore();
-    },
+    install: (snapshot) =>
+      present(receiver, 'the one who received it').install(snapshot, () => {
+        membership.restore(store, []);
+        alarms.restore(store);
+        lessor.restore(store);
+        watchHub.syncAfterRestore();
+      }),
     onFatal,
     onTick: () => {
       leaderWatch.tick();

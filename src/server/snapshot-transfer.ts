@@ -59,10 +59,10 @@ export class SnapshotReceiver {
     }
   }
 
-  /** Step 4 of the loop: changes over to what was received. */
-  async install(snapshot: SnapshotMeta): Promise<void> {
+  /** Step 4 of the loop: changes over to what was received; `onSwitch` in the very turn. */
+  async install(snapshot: SnapshotMeta, onSwitch: () => void): Promise<void> {
     const taken = present(this.#taken, 'the data of the snapshot that Raft took');
-    await this.#o.store.install(taken);
+    await this.#o.store.install(taken, onSwitch);
     this.#taken = undefined;
     this.#o.logger.info('installed a snapshot', { index: snapshot.index, term: snapshot.term });
   }
