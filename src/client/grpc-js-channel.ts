@@ -271,7 +271,10 @@ class GrpcJsStream implements LinkStream {
   readonly #raw: RawCall;
   readonly #target: string;
   readonly #calls: Set<LinkCall>;
-  readonly #over: () => void;
+  readonly #onOver: () => void;
+  readonly #queue: Buffer[] = [];
+  #sending = false;
+  #over = false;
   #backlogBytes = 0;
   #paused = false;
   #reading = true;
@@ -281,28 +284,41 @@ class GrpcJsStream implements LinkStream {
     this.#raw = raw;
     this.#target = target;
     this.#calls = calls;
-    this.#over = over;
+    this.#onOver = over;
     calls.add(this);
   }
 
   send(message: Uint8Array): boolean {
     if (this.#ended) return true;
-    const { length } = message;
-    const wasFull = this.#backlogBytes >= sendHighWaterBytes;
-    this.#backlogBytes += length;
-    const callback = (): void => {
-      const full = this.#backlogBytes >= sendHighWaterBytes;
-      this.#backlogBytes -= length;
-      if (full && this.#backlogBytes < sendHighWaterBytes) this.onDrain?.();
-    };
-    this.#raw.sendMessageWithContext({ callback }, asBuffer(message));
-    return !wasFull && this.#backlogBytes < sendHighWaterBytes;
+    this.#queue.push(asBuffer(message));
+    this.#backlogBytes += message.length;
+    if (!this.#sending) this.#sendNext();
+    return this.#backlogBytes < sendHighWaterBytes;
   }
 
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#raw.halfClose();
+    if (!this.#sending) this.#raw.halfClose();
+  }
+
+  /** One message at a time: grpc-js keeps only one before the call has a connection. */
+  #sendNext(): void {
+    const message = this.#queue.shift();
+    if (message === undefined) {
+      this.#sending = false;
+      if (this.#ended) this.#raw.halfClose();
+      return;
+    }
+    this.#sending = true;
+    const callback = (): void => {
+      const wasFull = this.#backlogBytes >= sendHighWaterBytes;
+      this.#backlogBytes -= message.length;
+      if (this.#over) return;
+      if (wasFull && this.#backlogBytes < sendHighWaterBytes) this.onDrain?.();
+      this.#sendNext();
+    };
+    this.#raw.sendMessageWithContext({ callback }, message);
   }
 
   cancel(): void {
@@ -329,7 +345,9 @@ class GrpcJsStream implements LinkStream {
   onReceiveStatus(status: grpc.StatusObject): void {
     if (!this.#calls.delete(this)) return;
     this.#ended = true;
-    this.#over();
+    this.#over = true;
+    this.#queue.length = 0;
+    this.#onOver();
     this.onStatus?.(
       status.code === grpc.status.OK
         ? okStatus

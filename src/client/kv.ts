@@ -116,24 +116,24 @@ export class KvView<V, In> implements Kv<V, In> {
   async *scan<const O extends ScanOptions>(
     range: KeyRange,
     options?: O,
-  ): AsyncGenerator<EntryOf<V, O>, void, void> {
+  ): AsyncGenerator<EntryOf<V, O>, undefined, void> {
     for await (const page of this.pages(range, options)) yield* page.kvs;
   }
 
   pages<const O extends ScanOptions>(
     range: KeyRange,
     options?: O,
-  ): AsyncGenerator<RangeResult<EntryOf<V, O>>, void, void> {
+  ): AsyncGenerator<RangeResult<EntryOf<V, O>>, undefined, void> {
     const pages = scanPages(this.#context.caller, this.#view, range, options ?? {});
-    return pages as unknown as AsyncGenerator<RangeResult<EntryOf<V, O>>, void, void>;
+    return pages as unknown as AsyncGenerator<RangeResult<EntryOf<V, O>>, undefined, void>;
   }
 
   stream<const O extends ScanOptions>(
     range: KeyRange,
     options?: O,
-  ): AsyncGenerator<readonly EntryOf<V, O>[], void, void> {
+  ): AsyncGenerator<readonly EntryOf<V, O>[], undefined, void> {
     const chunks = streamChunks(this.#context.caller, this.#view, range, options ?? {});
-    return chunks as unknown as AsyncGenerator<readonly EntryOf<V, O>[], void, void>;
+    return chunks as unknown as AsyncGenerator<readonly EntryOf<V, O>[], undefined, void>;
   }
 
   async put<const O extends PutOptions>(

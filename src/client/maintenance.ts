@@ -125,7 +125,7 @@ function alarmOf(raw: { readonly memberId: bigint; readonly alarm: number }): Al
 async function* snapshotOf(
   caller: Caller,
   options: SnapshotOptions,
-): AsyncGenerator<Buffer, void, void> {
+): AsyncGenerator<Buffer, undefined, void> {
   const request = snapshotRequest.encode({});
   const hash = createHash('sha256');
   let receivedBytes = 0;

@@ -37,7 +37,7 @@ export async function* scanRaw(
   prefix: KeyString,
   range: KeyRange,
   options: ScanOptions,
-): AsyncGenerator<RawPage, void, void> {
+): AsyncGenerator<RawPage, undefined, void> {
   const limit = options.pageSize ?? pageKeysDefault;
   if (!(Number.isSafeInteger(limit) && limit >= 1)) throw invalidOption('pageSize must be >= 1');
   const kind = options.serializable === true ? 'local' : 'read';
@@ -62,7 +62,7 @@ export async function* scanPages<V, In>(
   view: View<V, In>,
   range: KeyRange,
   options: ScanOptions,
-): AsyncGenerator<RangeResult<AnyEntry<V>>, void, void> {
+): AsyncGenerator<RangeResult<AnyEntry<V>>, undefined, void> {
   for await (const { response } of scanRaw(caller, view.prefix, range, options)) {
     yield rangeResult(view, response, options.keysOnly === true);
   }
@@ -74,7 +74,7 @@ export async function* streamChunks<V, In>(
   view: View<V, In>,
   range: KeyRange,
   options: ScanOptions & CallOptions,
-): AsyncGenerator<readonly AnyEntry<V>[], void, void> {
+): AsyncGenerator<readonly AnyEntry<V>[], undefined, void> {
   const query = {
     ...queryOf(options),
     ...(options.revision === undefined ? {} : { revision: options.revision }),

@@ -25,7 +25,7 @@ export async function* serverStream(
   kind: CallKind,
   request: Uint8Array,
   options: EndpointOptions,
-): AsyncGenerator<Buffer, void, void> {
+): AsyncGenerator<Buffer, undefined, void> {
   for (let attempt = 1; ; attempt += 1) {
     const opened = await caller.open(method, kind, options);
     const context: CallContext = {

@@ -195,7 +195,7 @@ class Stage implements TxnStart {
     this.#else = elseOps;
   }
 
-  if(...conditions: readonly (Condition | readonly Condition[])[]): Stage {
+  if(...conditions: (Condition | readonly Condition[])[]): Stage {
     const all = [...this.#conditions, ...conditions.flat()];
     return new Stage(this.#caller, all, this.#then, this.#else);
   }

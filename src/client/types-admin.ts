@@ -116,7 +116,7 @@ export interface Maintenance {
   /** Clears one alarm, or all there are. */
   disarm(alarm?: Alarm, options?: CallOptions): Promise<readonly Alarm[]>;
   /** The backend of one member as a file, chunk by chunk, checked against its hash at the end. */
-  snapshot(options?: SnapshotOptions): AsyncIterableIterator<Buffer>;
+  snapshot(options?: SnapshotOptions): AsyncIterableIterator<Buffer, undefined>;
   moveLeader(to: MemberId, options?: EndpointOptions): Promise<void>;
   downgrade(
     action: 'validate' | 'enable' | 'cancel',

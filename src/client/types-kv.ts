@@ -183,17 +183,17 @@ export interface Kv<V, In = V> {
   scan<const O extends ScanOptions>(
     range: KeyRange,
     options?: O,
-  ): AsyncIterableIterator<EntryOf<V, O>>;
+  ): AsyncIterableIterator<EntryOf<V, O>, undefined>;
   /** Page by page, all at one revision. */
   pages<const O extends ScanOptions>(
     range: KeyRange,
     options?: O,
-  ): AsyncIterableIterator<RangeResult<EntryOf<V, O>>>;
+  ): AsyncIterableIterator<RangeResult<EntryOf<V, O>>, undefined>;
   /** Chunks of one RangeStream call (3.7+); where the server has none, pages. */
   stream<const O extends ScanOptions>(
     range: KeyRange,
     options?: O,
-  ): AsyncIterableIterator<readonly EntryOf<V, O>[]>;
+  ): AsyncIterableIterator<readonly EntryOf<V, O>[], undefined>;
 
   put<const O extends PutOptions>(key: Key, value: In, options?: O): Promise<PutResult<V, O>>;
   /** Changes the lease, and the revision, but not the value; the key must be there. */

@@ -114,7 +114,7 @@ export interface TxnIf extends Txn<readonly [], readonly []> {
 /** `kv.txn()`. */
 export interface TxnStart extends TxnIf {
   /** All must hold. May be empty. */
-  if(...conditions: readonly (Condition | readonly Condition[])[]): TxnIf;
+  if(...conditions: (Condition | readonly Condition[])[]): TxnIf;
 }
 
 // --------------------------------------------------------------------------------------- STM

@@ -79,10 +79,10 @@ export interface WatchBatch<V, O = unknown> {
  * `compactRevision`), PERMISSION_DENIED and the like if the server refuses it. One reader.
  */
 export interface Watcher<V, O = unknown>
-  extends AsyncIterableIterator<WatchEvent<V, O>>,
+  extends AsyncIterableIterator<WatchEvent<V, O>, undefined>,
     AsyncDisposable {
   /** Instead of single events: all of a revision together. */
-  batches(): AsyncIterableIterator<WatchBatch<V, O>>;
+  batches(): AsyncIterableIterator<WatchBatch<V, O>, undefined>;
   /** Resolves once the server has accepted it the first time: later changes are seen. */
   readonly ready: Promise<Header>;
   /** Asks the server how far it is; comes as a progress mark. Needs `progress`. */
@@ -117,7 +117,7 @@ export type StateEvent<V, O = unknown> = SnapshotEvent<V> | WatchEvent<V, O>;
 
 /** Snapshot, then changes. */
 export interface StateWatcher<V, O = unknown>
-  extends AsyncIterableIterator<StateEvent<V, O>>,
+  extends AsyncIterableIterator<StateEvent<V, O>, undefined>,
     AsyncDisposable {
   /** Everything up to here was handed to the reader. */
   readonly revision: Revision;

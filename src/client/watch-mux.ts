@@ -35,6 +35,8 @@ export interface WatchTarget {
   onCanceled(response: WatchResponse): void;
   /** It can't be continued at all. */
   onError(error: Error): void;
+  /** The client was closed. */
+  onClosed(): void;
   /** A manual progress mark for the whole stream. */
   onStreamProgress(revision: number): void;
 }
@@ -83,6 +85,10 @@ export class WatchMux {
 
   add(target: WatchTarget): void {
     assert(!this.#entries.has(target), 'a watch is added once');
+    if (this.#closed) {
+      queueMicrotask(() => target.onClosed());
+      return;
+    }
     const entry: Entry = { target, place: { state: 'waiting' }, left: [] };
     this.#entries.set(target, entry);
     if (this.#opened !== undefined) this.#create(entry);
@@ -113,8 +119,12 @@ export class WatchMux {
 
   close(): void {
     this.#closed = true;
+    this.#abort.abort();
     this.#retry?.cancel();
+    const targets = [...this.#entries.keys()];
+    this.#entries.clear();
     this.#dropStream();
+    for (const target of targets) target.onClosed();
   }
 
   #open(): void {

@@ -117,7 +117,7 @@ class WatchRun<V, In, O> implements Watcher<V, O>, WatchTarget {
     return { done: true, value: undefined };
   }
 
-  async *batches(): AsyncGenerator<WatchBatch<V, O>, void, void> {
+  async *batches(): AsyncGenerator<WatchBatch<V, O>, undefined, void> {
     try {
       for (;;) {
         const batch = await this.#nextBatch();
@@ -206,6 +206,10 @@ class WatchRun<V, In, O> implements Watcher<V, O>, WatchTarget {
 
   onError(error: Error): void {
     this.#end(error);
+  }
+
+  onClosed(): void {
+    this.#end(undefined);
   }
 
   /** All events of the revision at `start`; returns where the next revision begins. */
