@@ -64,12 +64,7 @@ export class RaftChecker {
    * The member starts (again) with this log: `terms[i]` is that of entry `firstIndex + i`. What was
    * not durable may be forgotten.
    */
-  started(
-    member: bigint,
-    status: SeenStatus,
-    firstIndex: number,
-    terms: readonly number[],
-  ): void {
+  started(member: bigint, status: SeenStatus, firstIndex: number, terms: readonly number[]): void {
     const before = this.#members.get(member);
     const durableTerm = before?.durableTerm ?? 0;
     this.#check(

@@ -1,0 +1,149 @@
+/**
+ * Changes of the members: added, removed, and replaced when a disk is lost or damaged. At most one
+ * at a time, and never so many disks lost that a majority would be gone.
+ */
+
+import type { SimRandom } from '../../src/common/sim/index.js';
+import {
+  memberAddRequest,
+  memberAddResponse,
+  memberPromoteRequest,
+  memberRemoveRequest,
+} from '../../src/proto/index.js';
+import { callWithin } from './clients.js';
+import type { SimMachine } from './machine.js';
+import type { FaultKind } from './schedule.js';
+import type { World } from './world.js';
+
+/** Looks for a member that can answer this often, and then gives up. */
+const triesMax = 60;
+
+export class MemberChanges {
+  readonly #world: World;
+  #busy = false;
+  readonly counts = { added: 0, removed: 0, promoted: 0, refusedWiped: 0, refusedDamaged: 0 };
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  get busy(): boolean {
+    return this.#busy;
+  }
+
+  change(kind: FaultKind, random: SimRandom): string | undefined {
+    const world = this.#world;
+    const whole = world.machines.filter(({ retired }) => !retired);
+    if (this.#busy) return undefined;
+    const victim = random.pick(whole);
+    const id = victim.process?.isOpen === true ? victim.process.node.memberId : undefined;
+    // A disk may only be lost while the others are a majority even so.
+    const isCostly = kind !== 'add member';
+    if (isCostly && (whole.length < 3 || id === undefined)) return undefined;
+    if (kind === 'add member' && whole.length >= 7) return undefined;
+    this.#busy = true;
+    this.#run(kind, victim, id ?? 0n, random).finally(() => {
+      this.#busy = false;
+    });
+    return kind === 'add member' ? `to ${whole.length}` : victim.name;
+  }
+
+  async #run(kind: FaultKind, victim: SimMachine, id: bigint, random: SimRandom): Promise<void> {
+    const world = this.#world;
+    if (kind === 'wipe' || kind === 'bit flip') {
+      if (kind === 'wipe') victim.wipe();
+      else if (!this.#damage(victim, random)) return;
+      victim.damaged = kind;
+      // It comes back under its old id, and must not count.
+      if (random.chance(0.7)) {
+        world.startNow(victim);
+        await world.sleep(world.knobs.electionMs * 3);
+      }
+    }
+    if (kind === 'remove member') {
+      if (await this.#remove(id)) this.#retire(victim);
+      return;
+    }
+    if (kind === 'add member') {
+      await this.#add(random);
+      return;
+    }
+    if (victim.damaged === 'bit flip' && victim.process?.serving === true) {
+      // Nothing read the bit yet; it may go on with it until it does.
+      victim.damaged = undefined;
+      return;
+    }
+    this.#retire(victim);
+    if (await this.#remove(id)) await this.#add(random);
+  }
+
+  /** Flips one bit of a file at rest. */
+  #damage(victim: SimMachine, random: SimRandom): boolean {
+    victim.kill();
+    const files = victim.disk
+      .tree('/data')
+      .filter(([path, size]) => size > 0 && path.endsWith('.wal'));
+    if (files.length === 0) return false;
+    const [path, size] = random.pick(files);
+    victim.disk.flipBit(path, random.below(size), random.below(8));
+    return true;
+  }
+
+  #retire(machine: SimMachine): void {
+    machine.retired = true;
+    // Rule 27: one that is removed may stay a while and must not disturb.
+    this.#world.later(this.#world.knobs.electionMs * 4, () => machine.kill());
+  }
+
+  async #remove(id: bigint): Promise<boolean> {
+    const bytes = memberRemoveRequest.encode({ id });
+    const done = await this.#ask('MemberRemove', bytes, id);
+    if (done === undefined) return false;
+    this.counts.removed += 1;
+    return true;
+  }
+
+  /** A new machine: as a learner first, or as a voter at once. */
+  async #add(random: SimRandom): Promise<void> {
+    const world = this.#world;
+    const machine = world.newMachine();
+    const isLearner = random.chance(0.5);
+    const bytes = memberAddRequest.encode({ peerUrls: [machine.peerUrl], isLearner });
+    const answer = await this.#ask('MemberAdd', bytes, 0n);
+    if (answer === undefined) {
+      // It may have been added all the same; nobody will ever start it.
+      world.forget(machine);
+      return;
+    }
+    this.counts.added += 1;
+    const { member, members } = memberAddResponse.decode(answer);
+    const cluster = members.map(({ name, peerUrls, id }) => {
+      const own = id === member?.id ? machine.name : name || `n${id.toString(16)}`;
+      return `${own}=${peerUrls[0]}`;
+    });
+    world.join(machine, cluster.join());
+    if (!isLearner || member === undefined) return;
+    const promote = memberPromoteRequest.encode({ id: member.id });
+    if ((await this.#ask('MemberPromote', promote, 0n)) !== undefined) this.counts.promoted += 1;
+  }
+
+  /** Asks one member after the other until one says yes. */
+  async #ask(name: string, bytes: Buffer, not: bigint): Promise<Buffer | undefined> {
+    const world = this.#world;
+    for (let i = 0; i < triesMax && !world.healed; i += 1) {
+      await world.sleep(world.knobs.electionMs);
+      const process = world.anyServing(world.random);
+      if (process === undefined || process.node.memberId === not) continue;
+      const path = `/etcdserverpb.Cluster/${name}`;
+      const outcome = await callWithin(world, process, path, bytes, world.knobs.electionMs * 5);
+      world.trace.add(
+        `${name} by ${process.name}: ${outcome?.ok === false ? outcome.text : outcome?.ok}`,
+      );
+      if (outcome?.ok === true) return outcome.message;
+      if (outcome !== undefined && name === 'MemberRemove' && outcome.text.includes('not found')) {
+        return Buffer.alloc(0);
+      }
+    }
+    return undefined;
+  }
+}

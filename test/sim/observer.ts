@@ -1,0 +1,115 @@
+/**
+ * Looks into the members while they run: wraps a few methods of each node's Raft before it starts,
+ * so that the checkers see every Ready, every durable write and every committed entry. Changes
+ * nothing of what the node does.
+ */
+
+import { createHash } from 'node:crypto';
+import type { Entry, HardState, Ready } from '../../src/raft/index.js';
+import { AppliedLog, type LoggedLeaseEnd } from '../checkers/applied-log.js';
+import { RaftChecker, type SeenEntry } from '../checkers/raft-checker.js';
+import type { SimProcess } from './machine.js';
+import type { Trace } from './trace.js';
+
+/** The snapshot that a cluster is founded with. */
+const foundingIndex = 1;
+
+/** When and by whom a lease was ended. */
+export interface SeenLeaseEnd extends LoggedLeaseEnd {
+  readonly atMs: number;
+  readonly proposer: bigint | undefined;
+}
+
+export class Observer {
+  readonly raft: RaftChecker;
+  readonly log = new AppliedLog(foundingIndex);
+  readonly leaseEnds = new Map<bigint, SeenLeaseEnd>();
+  readonly #nowMs: () => number;
+  readonly #trace: Trace;
+  readonly #origins = new Map<number, bigint>();
+  readonly #digests = new WeakMap<Uint8Array, string>();
+  snapshotsInstalled = 0;
+  entriesApplied = 0;
+
+  constructor(nowMs: () => number, trace: Trace) {
+    this.#nowMs = nowMs;
+    this.#trace = trace;
+    this.raft = new RaftChecker(nowMs);
+  }
+
+  /** To be called when the node is open and has not started. */
+  attach(process: SimProcess): void {
+    const { node } = process;
+    const { raft, memberId: member } = node;
+    this.#origins.set(node.proposals.origin, member);
+    const status = raft.status();
+    const terms: number[] = [];
+    for (let at = status.firstIndex; at <= status.lastIndex; at += 1) terms.push(raft.termAt(at));
+    this.raft.started(member, { ...status, isLeader: false }, status.firstIndex, terms);
+    const writing = new Map<number, HardState>();
+    const { ready, persisted } = raft;
+    let role = '';
+    let seenTerm = -1;
+    let seenCommit = -1;
+    const look = (): void => {
+      const now = raft.status();
+      if (now.term === seenTerm && now.commit === seenCommit && now.role === role) return;
+      if (now.role !== role || now.term !== seenTerm) {
+        this.#trace.add(`${process.name} ${now.role} term ${now.term} leader ${now.leader}`);
+      }
+      seenTerm = now.term;
+      seenCommit = now.commit;
+      role = now.role;
+      const { term, commit, applied } = now;
+      this.raft.observed(member, { term, commit, applied, isLeader: role === 'leader' });
+    };
+    raft.ready = (): Ready => {
+      const result = ready.call(raft);
+      if (result.hardState !== undefined) writing.set(result.sequence, result.hardState);
+      if (result.snapshot !== undefined) {
+        this.snapshotsInstalled += 1;
+        this.#trace.add(`${process.name} installs ${result.snapshot.index}`);
+        this.raft.installed(member, result.snapshot.index);
+      }
+      if (result.entries.length > 0) this.raft.appended(member, result.entries.map(this.#seen));
+      // After what the log has become: what is committed now may have come with it.
+      look();
+      for (const entry of result.committedEntries) this.#committed(process, member, entry);
+      return result;
+    };
+    raft.persisted = (sequence: number): void => {
+      for (const [at, { term, vote }] of writing) {
+        if (at > sequence) continue;
+        writing.delete(at);
+        this.raft.persisted(member, term, vote);
+      }
+      persisted.call(raft, sequence);
+      look();
+    };
+  }
+
+  #committed(process: SimProcess, member: bigint, entry: Entry): void {
+    this.entriesApplied += 1;
+    const seen = this.#seen(entry);
+    this.#trace.add(`${process.name} applies ${seen.index}/${seen.term} ${seen.digest}`);
+    this.raft.appliedEntry(member, seen);
+    if (entry.index !== this.log.lastIndex + 1) return;
+    const before = this.log.leaseEnds.size;
+    this.log.apply(entry);
+    if (this.log.leaseEnds.size === before) return;
+    const end = [...this.log.leaseEnds.values()].at(-1);
+    if (end === undefined) return;
+    const proposer = this.#origins.get(end.origin);
+    this.leaseEnds.set(end.id, { ...end, atMs: this.#nowMs(), proposer });
+  }
+
+  readonly #seen = (entry: Entry): SeenEntry => {
+    const { index, term, type, data } = entry;
+    let digest = this.#digests.get(data);
+    if (digest === undefined) {
+      digest = createHash('sha1').update(type).update(data).digest('base64').slice(0, 12);
+      this.#digests.set(data, digest);
+    }
+    return { index, term, digest };
+  };
+}

@@ -1,0 +1,292 @@
+/**
+ * One run: faults while so many events fire, then everything heals, and what is left must be what
+ * every promise says. The result tells what happened, and how much of it.
+ */
+
+import { SimRandom } from '../../src/common/sim/index.js';
+import {
+  decodeRangeResponse,
+  encodeRangeRequest,
+  hashKvRequest,
+  hashKvResponse,
+} from '../../src/proto/index.js';
+import { putRequest } from '../checkers/history.js';
+import { checkLeases } from '../checkers/lease-checker.js';
+import { checkLinearizable } from '../checkers/linearizability.js';
+import { checkAppendLists, checkHashes, type MemberHash } from '../checkers/oracles.js';
+import type { Violation } from '../checkers/report.js';
+import { checkRevisions } from '../checkers/revision-checker.js';
+import { kvsDifference } from '../checkers/truth.js';
+import { checkWatches } from '../checkers/watch-checker.js';
+import { kvOf } from './calls.js';
+import { Client, callWithin } from './clients.js';
+import { inflict } from './faults.js';
+import type { SimProcess } from './machine.js';
+import { drawSchedule, type Fault, type FaultKind } from './schedule.js';
+import { World } from './world.js';
+
+export interface RunOptions {
+  readonly seed: number;
+  readonly steps: number;
+  readonly size?: number;
+  readonly keepTrace?: boolean;
+  /** Instead of what the seed says; for the shrinker. */
+  readonly schedule?: readonly Fault[];
+  readonly faults?: number;
+}
+
+export interface RunResult {
+  readonly seed: number;
+  readonly size: number;
+  readonly digest: string;
+  readonly violations: readonly Violation[];
+  readonly schedule: readonly Fault[];
+  readonly faults: ReadonlyMap<FaultKind, number>;
+  readonly checks: ReadonlyMap<string, number>;
+  readonly counts: Readonly<Record<string, number>>;
+  readonly simulatedMs: number;
+  readonly lines: readonly string[];
+}
+
+/** Share of the steps in which faults begin; the rest is for the cluster to show what it does. */
+const faultShare = 0.8;
+/** Simulated time that a healed cluster has to agree. */
+const settleMsMax = 60_000;
+/** Events between looks at what only polling tells. */
+const stepsPerLook = 20;
+
+export async function run(options: RunOptions): Promise<RunResult> {
+  const { seed, steps } = options;
+  const world = new World(options);
+  const { knobs, trace } = world;
+  const chance = new SimRandom(seed * 7 + 1);
+  const schedule =
+    options.schedule ??
+    drawSchedule(new SimRandom(seed * 31 + 7), {
+      size: knobs.size,
+      steps: Math.floor(steps * faultShare),
+      count: options.faults ?? 28,
+      allowed: (kind) => kind !== 'bit flip',
+    });
+  const faults = new Map<FaultKind, number>();
+  world.begin();
+  let next = 0;
+  try {
+    while (world.clock.eventsFired < steps) {
+      const fired = world.clock.eventsFired;
+      for (let fault = schedule[next]; fault !== undefined && fault.step <= fired; ) {
+        const what = inflict(world, fault);
+        if (what !== undefined) {
+          trace.add(`FAULT ${fault.kind}: ${what}`);
+          faults.set(fault.kind, (faults.get(fault.kind) ?? 0) + 1);
+        }
+        next += 1;
+        fault = schedule[next];
+      }
+      await world.clock.runEvents(stepsPerLook);
+      world.checkHalts(chance);
+      if (world.report.violationCount > 0) break;
+    }
+    await heal(world);
+    await judge(world);
+  } catch (error) {
+    world.broke('run', error);
+  }
+  return resultOf(world, schedule, faults);
+}
+
+/** Mends everything and waits until all members agree. */
+async function heal(world: World): Promise<void> {
+  const { trace, wire, knobs } = world;
+  trace.add('HEAL');
+  world.healed = true;
+  world.stopping = true;
+  wire.heal();
+  for (const machine of world.machines) {
+    machine.disk.clearFaults();
+    machine.disk.slowDown(1);
+    machine.disk.setCapacity(Number.POSITIVE_INFINITY);
+    if (machine.disk.halted) machine.kill();
+    if (machine.process?.frozen === true) machine.process.unfreeze();
+    if (machine.process === undefined && machine.damaged === undefined) world.startNow(machine);
+  }
+  // Until all calls have ended one way or another.
+  await world.clock.run(world.clock.nowMs() + knobs.electionMs * 6);
+  const untilMs = world.clock.nowMs() + settleMsMax;
+  const last = new Client(world, world.workload, 1000, world.random.fork());
+  let written = false;
+  while (world.clock.nowMs() < untilMs) {
+    world.checkHalts(world.random);
+    if (!written && world.leader() !== undefined) {
+      last.call(putRequest('k0', world.workload.value())).then((response) => {
+        written ||= response !== undefined;
+      });
+    }
+    await world.clock.run(world.clock.nowMs() + knobs.electionMs);
+    if (written && areEqual(world)) break;
+  }
+  const states = running(world).map(({ name, node }) => {
+    const { role, term, commit, applied } = node.raft.status();
+    return `${name} ${role} term ${term} commit ${commit} applied ${applied}`;
+  });
+  world.report.check(
+    'liveness: a healed cluster agrees',
+    written && areEqual(world),
+    () => `after ${settleMsMax} ms: ${states.join('; ')}; written: ${written}`,
+    world.clock.nowMs(),
+  );
+  // Watchers get what is left, wherever they are.
+  for (const watcher of world.watchers) watcher.settle();
+  await world.clock.run(world.clock.nowMs() + knobs.electionMs * 4);
+}
+
+function running(world: World): SimProcess[] {
+  const found: SimProcess[] = [];
+  for (const { process, retired } of world.machines) {
+    if (!retired && process?.isOpen === true) found.push(process);
+  }
+  return found;
+}
+
+/** All members are there and have applied the same. */
+function areEqual(world: World): boolean {
+  const expected = world.machines.filter(
+    ({ retired, damaged, config }) => !retired && damaged === undefined && config !== undefined,
+  );
+  const applied = new Set<number>();
+  for (const { process } of expected) {
+    if (process?.serving !== true) return false;
+    applied.add(process.node.loop.appliedIndex);
+  }
+  return applied.size === 1 && applied.has(world.observer.raft.appliedLast);
+}
+
+/** Holds everything that was recorded against every promise. */
+async function judge(world: World): Promise<void> {
+  const { report, observer, history, workload } = world;
+  const { truth } = observer.log;
+  report.add(observer.raft.report);
+  for (const watcher of world.watchers) watcher.finish(truth.revision);
+  const watchers = world.watchers.flatMap((client) => client.watchers);
+  const compactedMax = Math.max(workload.compactedMax, observer.log.compactRevision);
+  report.add(checkWatches({ truth, watchers, compactedMax }));
+  const seen = world.watchers.flatMap((client) => client.seen);
+  const { leaseRevisions } = observer.log;
+  report.add(checkRevisions({ history, truth, leaseRevisions, seen }));
+  report.add(checkLinearizable(history, { stepsMax: 20_000 }).report);
+  const lists = truth.range('list/', 'list0', truth.revision).map(({ key, value }) => {
+    return { key, items: value.split(','), who: 'the log' };
+  });
+  report.add(checkAppendLists([...workload.listReads, ...lists], workload.appended));
+  judgeLeases(world);
+  const hashes: MemberHash[] = [];
+  const { revision } = truth;
+  for (const process of running(world)) {
+    if (process.serving) await judgeState(world, process, revision, hashes);
+  }
+  report.add(checkHashes(hashes, true));
+}
+
+function judgeLeases(world: World): void {
+  const { observer, report } = world;
+  const leases = world.leaseHolders.flatMap((holder) => holder.leases);
+  for (const lease of leases) {
+    const end = observer.leaseEnds.get(lease.id);
+    if (end === undefined) continue;
+    const { atMs, revision, proposer } = end;
+    const leader = observer.raft.leaderOf(end.term) ?? 0n;
+    const isAsked = lease.askedToEnd;
+    lease.end = {
+      atMs,
+      revision,
+      isAsked,
+      leader,
+      ...(proposer === undefined ? {} : { proposer }),
+    };
+  }
+  report.add(
+    checkLeases({
+      leases,
+      truth: observer.log.truth,
+      clockRateMax: world.clockRateMax,
+      endMs: world.clock.nowMs(),
+      // A new leader gives all leases their full time again, and slow clocks twice that.
+      goneAfterMs: 10_000,
+    }),
+  );
+}
+
+/** What a member has is what the log says, and has the hash that the others have. */
+async function judgeState(
+  world: World,
+  process: SimProcess,
+  revision: number,
+  hashes: MemberHash[],
+): Promise<void> {
+  const { report, observer, clock } = world;
+  const { truth } = observer.log;
+  const all = encodeRangeRequest({ key: '\0', rangeEnd: '\0', serializable: true });
+  const range = await clock.runUntil(
+    callWithin(world, process, '/etcdserverpb.KV/Range', all, 10_000),
+  );
+  if (range?.ok === true) {
+    const { kvs, header } = decodeRangeResponse(range.message);
+    // Leases go on ending.
+    const expected = truth.range('\0', '\0', header?.revision ?? 0);
+    const wrong = kvsDifference(expected, kvs.map(kvOf));
+    report.check(
+      'state: what the log says',
+      wrong === undefined,
+      () => `${process.name}: ${wrong}`,
+    );
+  } else report.violate('state: can be read', `${process.name}: ${range?.text}`);
+  const request = hashKvRequest.encode({ revision });
+  const path = '/etcdserverpb.Maintenance/HashKV';
+  const outcome = await clock.runUntil(callWithin(world, process, path, request, 10_000));
+  if (outcome?.ok !== true) {
+    report.violate('hash: can be had', `${process.name}: ${outcome?.text}`);
+    return;
+  }
+  const { hash, compactRevision } = hashKvResponse.decode(outcome.message);
+  hashes.push({ member: process.name, revision, compactRevision, hash });
+}
+
+function resultOf(
+  world: World,
+  schedule: readonly Fault[],
+  faults: ReadonlyMap<FaultKind, number>,
+): RunResult {
+  const { history, observer, report, wire, watchers, leaseHolders } = world;
+  const { ok, failed, unknown, open } = history.counts;
+  world.trace.add(`end ${report.violationCount}`);
+  return {
+    seed: world.seed,
+    size: world.knobs.size,
+    digest: world.trace.digest(),
+    violations: report.violations,
+    schedule,
+    faults,
+    checks: report.checks,
+    counts: {
+      events: world.clock.eventsFired,
+      operations: history.size,
+      ok,
+      failed,
+      unknown: unknown + open,
+      revisions: observer.log.truth.revision - 1,
+      entries: observer.raft.appliedLast,
+      terms: observer.raft.terms,
+      snapshots: observer.snapshotsInstalled,
+      messages: wire.delivered,
+      dropped: wire.dropped,
+      duplicated: wire.duplicated,
+      watchEvents: watchers.reduce((sum, { eventCount }) => sum + eventCount, 0),
+      leases: leaseHolders.reduce((sum, { leases }) => sum + leases.length, 0),
+      starts: world.machines.reduce((sum, { starts }) => sum + starts, 0),
+      excusedEnds: world.excusedEnds,
+      ...world.members.counts,
+    },
+    simulatedMs: world.clock.nowMs(),
+    lines: world.trace.lines,
+  };
+}

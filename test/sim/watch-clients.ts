@@ -1,0 +1,199 @@
+/**
+ * Clients that watch: each follows some keys for as long as the run goes on, on one member after
+ * the other, resuming where it was; some read slowly. What comes is kept for the checker.
+ */
+
+import type { SimRandom } from '../../src/common/sim/index.js';
+import {
+  decodeWatchResponse,
+  type Event,
+  encodeWatchCreateRequest,
+  encodeWatchProgressRequest,
+  WatchFilter,
+  type WatchResponse,
+} from '../../src/proto/index.js';
+import type { SeenRevision } from '../checkers/revision-checker.js';
+import type { SeenEvent, Watcher } from '../checkers/watch-checker.js';
+import { kvOf, SimStream } from './calls.js';
+import type { ClientWorld } from './clients.js';
+import type { SimProcess } from './machine.js';
+
+const method = '/etcdserverpb.Watch/Watch';
+
+interface Wanted {
+  readonly key: string;
+  readonly end: string;
+  readonly previous: boolean;
+  readonly noPut: boolean;
+  readonly noDelete: boolean;
+}
+
+export class WatchClient {
+  readonly watchers: Watcher[] = [];
+  readonly seen: SeenRevision[] = [];
+  eventCount = 0;
+  readonly #world: ClientWorld;
+  readonly #name: string;
+  readonly #random: SimRandom;
+  readonly #wanted: Wanted;
+  /** Where to go on: the revision after the last that has come. */
+  #from = 1;
+  #process: SimProcess | undefined;
+  #stream: SimStream | undefined;
+  #current: Watcher | undefined;
+  #fragments: Event[] = [];
+  #compacted = false;
+
+  constructor(world: ClientWorld, number: number, random: SimRandom) {
+    this.#world = world;
+    this.#name = `watcher ${number}`;
+    this.#random = random;
+    // The first one wants all there is: it is the truth of those who have no log.
+    const all = number === 0 || random.chance(0.3);
+    const single = random.chance(0.5);
+    this.#wanted = {
+      key: all ? '\0' : 'k',
+      end: all ? '\0' : 'l',
+      ...(single && !all ? { key: 'k0', end: '' } : {}),
+      previous: random.chance(0.6),
+      noPut: !all && random.chance(0.2),
+      noDelete: !all && random.chance(0.2),
+    };
+  }
+
+  async run(): Promise<void> {
+    const { knobs } = this.#world;
+    while (!this.#world.stopping) {
+      await this.#world.sleep(knobs.electionMs * (0.2 + this.#random.float()));
+      if (this.#world.stopping) return;
+      if (this.#process?.alive !== true || this.#stream === undefined) this.#begin();
+      else this.#act();
+    }
+  }
+
+  /** Makes sure that it follows somebody who is there, and reads. */
+  settle(): void {
+    if (this.#process?.alive !== true || this.#stream === undefined) this.#begin();
+    this.#stream?.unstick();
+  }
+
+  /** The run is over, and all has come that will. */
+  finish(revision: number): void {
+    if (this.#current !== undefined) this.#current.completeThrough = revision;
+  }
+
+  #act(): void {
+    const dice = this.#random.below(10);
+    if (dice === 0) this.#stop();
+    else if (dice < 3) this.#stream?.stick();
+    else if (dice < 6) this.#stream?.unstick();
+    else if (dice < 8) this.#ask(encodeWatchProgressRequest());
+  }
+
+  #begin(): void {
+    const process = this.#world.anyServing(this.#random);
+    if (process === undefined) return;
+    this.#process = process;
+    this.#current = undefined;
+    this.#fragments = [];
+    const { previous, noPut, noDelete } = this.#wanted;
+    const filters: number[] = [];
+    if (noPut) filters.push(WatchFilter.NOPUT);
+    if (noDelete) filters.push(WatchFilter.NODELETE);
+    // Now and then "from now on", where that leaves nothing out.
+    const startRevision = this.#compacted ? 0 : this.#from;
+    this.#compacted = false;
+    const stream = new SimStream(
+      process.methods.get(method),
+      (message) => {
+        if (this.#stream === stream) this.#receive(decodeWatchResponse(message), startRevision);
+      },
+      (text) => {
+        this.#world.trace.add(`${this.#name} ended: ${text}`);
+        if (this.#stream === stream) this.#stop();
+      },
+    );
+    this.#stream = stream;
+    process.clock.afterTurn(() => {
+      if (this.#stream !== stream) return;
+      stream.open();
+      this.#ask(
+        encodeWatchCreateRequest({
+          ...this.#wanted,
+          rangeEnd: this.#wanted.end,
+          startRevision,
+          progressNotify: this.#random.chance(0.5),
+          prevKv: previous,
+          filters,
+          fragment: this.#random.chance(0.3),
+        }),
+      );
+    });
+  }
+
+  #ask(bytes: Buffer): void {
+    const stream = this.#stream;
+    this.#process?.clock.afterTurn(() => {
+      if (this.#stream === stream) stream?.send(bytes);
+    });
+  }
+
+  #stop(): void {
+    const stream = this.#stream;
+    this.#stream = undefined;
+    this.#current = undefined;
+    const process = this.#process;
+    process?.clock.afterTurn(() => stream?.cancel());
+  }
+
+  #receive(response: WatchResponse, startRevision: number): void {
+    const world = this.#world;
+    const revision = response.header?.revision ?? 0;
+    world.trace.add(
+      `${this.#name} gets @${revision} ${response.events.length} of ${this.#process?.name}`,
+    );
+    if (response.created) {
+      if (response.canceled) {
+        this.#stop();
+        return;
+      }
+      this.#current = this.#watcher(startRevision, revision);
+      this.watchers.push(this.#current);
+      if (startRevision === 0) this.#from = revision + 1;
+      return;
+    }
+    const current = this.#current;
+    if (current === undefined) return;
+    this.#fragments.push(...response.events);
+    if (response.fragment) return;
+    const events = this.#fragments.map(seenEvent);
+    this.#fragments = [];
+    this.eventCount += events.length;
+    const { compactRevision } = response;
+    const isProgress = events.length === 0 && !response.canceled;
+    const atMs = world.nowMs();
+    current.messages.push({ atMs, revision, events, compactRevision, isProgress });
+    const last = events.at(-1)?.kv.mod ?? 0;
+    if (last > 0) this.seen.push({ atMs, revision: last });
+    this.#from = Math.max(this.#from, last + 1);
+    if (isProgress && revision + 1 > this.#from) this.#from = revision + 1;
+    if (!response.canceled) return;
+    this.#compacted = compactRevision > 0;
+    this.#stop();
+  }
+
+  #watcher(startRevision: number, createdRevision: number): Watcher {
+    const name = `${this.#name} on ${this.#process?.name}`;
+    const messages: Watcher['messages'] = [];
+    return { name, ...this.#wanted, startRevision, createdRevision, messages, completeThrough: 0 };
+  }
+}
+
+function seenEvent({ type, kv, prevKv }: Event): SeenEvent {
+  if (kv === undefined) throw new Error('an event without kv');
+  return {
+    type: type === 0 ? 'put' : 'delete',
+    kv: kvOf(kv),
+    previous: prevKv === undefined ? undefined : kvOf(prevKv),
+  };
+}

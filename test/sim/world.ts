@@ -1,0 +1,209 @@
+/**
+ * A cluster, its machines, clients and troubles, all from one seed: see run.ts for how a run goes.
+ * Nothing here depends on anything but the seed, so the same seed is the same run, event by event.
+ */
+
+import { SimClock, SimRandom } from '../../src/common/sim/index.js';
+import { History } from '../checkers/history.js';
+import { Report } from '../checkers/report.js';
+import { Client, type ClientWorld, Workload } from './clients.js';
+import { configOf, drawKnobs, type Knobs } from './knobs.js';
+import { LeaseHolder } from './lease-clients.js';
+import { SimMachine, type SimProcess } from './machine.js';
+import { MemberChanges } from './members.js';
+import { Observer } from './observer.js';
+import { Trace } from './trace.js';
+import { WatchClient } from './watch-clients.js';
+import { SimWire } from './wire.js';
+
+export interface WorldOptions {
+  readonly seed: number;
+  readonly size?: number;
+  /** Keeps the lines of the trace, for a timeline. */
+  readonly keepTrace?: boolean;
+}
+
+export class World implements ClientWorld {
+  readonly seed: number;
+  readonly random: SimRandom;
+  readonly clock: SimClock;
+  readonly knobs: Knobs;
+  readonly wire: SimWire;
+  readonly trace: Trace;
+  readonly history = new History();
+  readonly report = new Report();
+  readonly observer: Observer;
+  readonly machines: SimMachine[] = [];
+  readonly members: MemberChanges;
+  readonly workload = new Workload();
+  readonly clients: Client[] = [];
+  readonly watchers: WatchClient[] = [];
+  readonly leaseHolders: LeaseHolder[] = [];
+  /** No more calls. */
+  stopping = false;
+  /** No more faults: everybody is to come back. */
+  healed = false;
+  /** How fast the fastest clock of a member ever was. */
+  clockRateMax = 1;
+  /** Processes that ended by themselves for a reason that was no fault of theirs. */
+  excusedEnds = 0;
+  #initialCluster = '';
+
+  constructor({ seed, size, keepTrace = false }: WorldOptions) {
+    this.seed = seed;
+    this.random = new SimRandom(seed);
+    this.knobs = drawKnobs(this.random.fork(), size);
+    this.clock = new SimClock({ random: this.random.fork() });
+    this.trace = new Trace(() => this.clock.nowMs(), keepTrace);
+    const { latencyMs, loss, duplication } = this.knobs;
+    const { clock } = this;
+    const random = this.random.fork();
+    this.wire = new SimWire({ clock, random, latencyMs, loss, duplication });
+    this.wire.onDelivery = (message) => {
+      this.trace.add(`${message.type} ${message.from} ${message.to} ${message.term}`);
+    };
+    this.observer = new Observer(() => this.clock.nowMs(), this.trace);
+    this.members = new MemberChanges(this);
+    this.trace.add(`knobs ${JSON.stringify(this.knobs)}`);
+  }
+
+  /** Founds the cluster and lets the clients loose. */
+  begin(): void {
+    const { knobs } = this;
+    const founders = Array.from({ length: knobs.size }, () => this.newMachine());
+    this.#initialCluster = founders.map(({ name, peerUrl }) => `${name}=${peerUrl}`).join();
+    for (const machine of founders) {
+      const { name, peerUrl } = machine;
+      const initialCluster = this.#initialCluster;
+      machine.config = configOf(knobs, { name, peerUrl, initialCluster, isJoining: false });
+      this.startNow(machine);
+    }
+    for (let i = 0; i < knobs.clients; i += 1) {
+      this.clients.push(new Client(this, this.workload, i, this.random.fork()));
+    }
+    for (let i = 0; i < knobs.watchers; i += 1) {
+      this.watchers.push(new WatchClient(this, i, this.random.fork()));
+    }
+    for (let i = 0; i < knobs.leaseHolders; i += 1) {
+      const client = new Client(this, this.workload, knobs.clients + i, this.random.fork());
+      this.leaseHolders.push(
+        new LeaseHolder(this, client, this.workload, i + 1, this.random.fork()),
+      );
+    }
+    for (const one of [...this.clients, ...this.watchers, ...this.leaseHolders]) {
+      one.run().catch((error: unknown) => this.broke('client', error));
+    }
+  }
+
+  // ------------------------------------------------------------------------------ for clients
+
+  nowMs(): number {
+    return this.clock.nowMs();
+  }
+
+  sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => this.clock.after(ms, resolve));
+  }
+
+  anyServing(random: SimRandom): SimProcess | undefined {
+    const serving = this.machines.filter(({ process }) => process?.serving === true);
+    return serving.length === 0 ? undefined : random.pick(serving).process;
+  }
+
+  // ------------------------------------------------------------------------------- machines
+
+  /** The process that leads in the newest term. */
+  leader(): SimProcess | undefined {
+    let best: SimProcess | undefined;
+    for (const { process } of this.machines) {
+      if (process?.isLeader !== true) continue;
+      if (best === undefined || process.node.raft.term > best.node.raft.term) best = process;
+    }
+    return best;
+  }
+
+  newMachine(): SimMachine {
+    const name = `m${this.machines.length + 1}`;
+    const { clock, wire, knobs } = this;
+    const random = this.random.fork();
+    const peerUrl = `http://${name}.test:2380`;
+    const machine = new SimMachine({ name, peerUrl, clock, random, wire, knobs });
+    this.machines.push(machine);
+    return machine;
+  }
+
+  /** A machine that was made and is not needed. */
+  forget(machine: SimMachine): void {
+    machine.retired = true;
+  }
+
+  /** The first start of a member that was added to a cluster. */
+  join(machine: SimMachine, initialCluster: string): void {
+    const { name, peerUrl } = machine;
+    machine.config = configOf(this.knobs, { name, peerUrl, initialCluster, isJoining: true });
+    this.startNow(machine);
+  }
+
+  startNow(machine: SimMachine): void {
+    if (machine.config === undefined || machine.process !== undefined || machine.retired) return;
+    machine.disk.clearFaults();
+    machine.start(machine.config, {
+      opened: (process) => {
+        this.trace.add(`${process.name} opened`);
+        this.observer.attach(process);
+      },
+      ended: (process, error) => this.processEnded(process, error),
+    });
+  }
+
+  startLater(machine: SimMachine, delayMs: number): void {
+    this.clock.after(delayMs, () => this.startNow(machine));
+  }
+
+  later(delayMs: number, act: () => void): void {
+    this.clock.after(delayMs, act);
+  }
+
+  /** A process ended by itself: was that a fault of the disk, or one of its own? */
+  processEnded(process: SimProcess, error: unknown): void {
+    const { machine } = process;
+    const text = error instanceof Error ? error.message : String(error);
+    this.trace.add(`${process.name} ended: ${text}`);
+    if (this.#isExcused(machine, error, text)) this.excusedEnds += 1;
+    else this.broke(`process ${process.name}`, error);
+    if (!process.alive) return;
+    machine.kill();
+    if (machine.damaged === undefined) this.startLater(machine, this.knobs.electionMs);
+  }
+
+  #isExcused(machine: SimMachine, error: unknown, text: string): boolean {
+    // What failed is often told as the cause of what could not go on.
+    for (let at: unknown = error; at instanceof Error; at = at.cause) {
+      if (at.message.includes('simulated')) return true;
+    }
+    if (machine.damaged !== undefined) return true;
+    if (text.includes('has been removed') || text.includes('permanently removed')) {
+      return machine.retired;
+    }
+    // It could not ask anybody, and tries again.
+    return text.includes('cannot fetch cluster info') || text.includes('server stopped');
+  }
+
+  /** Something is broken that no checker has a rule for. */
+  broke(where: string, error: unknown): void {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.trace.add(`${where} broke: ${text.split('\n')[0]}`);
+    this.report.violate('program', `${where}: ${text}`, this.clock.nowMs());
+  }
+
+  /** Looks for machines whose time has come in the middle of a disk operation. */
+  checkHalts(random: SimRandom): void {
+    for (const machine of this.machines) {
+      if (!machine.disk.halted) continue;
+      this.trace.add(`${machine.name} dies in a disk operation`);
+      if (random.chance(0.5)) machine.crash(random);
+      else machine.kill();
+      this.startLater(machine, this.knobs.electionMs * random.float());
+    }
+  }
+}
