@@ -108,6 +108,11 @@ export class MemberAdmin {
     const change = this.#changeOf(request);
     const refusal = membership.refusal(change);
     if (refusal !== undefined) throw new EtcdError(refusal);
+    // Raft takes no change that leaves no voter, strict or not.
+    const remaining = membership.voters().filter(({ id }) => id !== change.id);
+    if (change.type === 'remove' && remaining.length === 0) {
+      throw new EtcdError('NOT_ENOUGH_STARTED');
+    }
     await this.#propose(change);
     logger.info('changed the members', { change: change.type, member: idToHex(change.id) });
     return change.id;
