@@ -15,6 +15,10 @@ import { etcdVersion } from './versions.js';
 
 type MetricsText = ReturnType<ServerPorts['metricsText']>;
 
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => nodeClock.afterTurn(resolve));
+}
+
 /** Ports for one server that has the process to itself; its /metrics speak of the process, too. */
 export function nodePorts(config: ServerConfig, logger: Logger): ServerPorts {
   const loopLag = measureLoopLag();
@@ -23,7 +27,7 @@ export function nodePorts(config: ServerConfig, logger: Logger): ServerPorts {
     random: openNodeRandom(),
     disk: nodeDisk,
     network: nodeNetwork,
-    openKvStore: openLevelStore,
+    openKvStore: (dir) => openLevelStore(dir, nextTurn),
     logger,
     createHttp1,
     metricsText: (metrics) => {

@@ -32,6 +32,9 @@ import {
 } from './schema.js';
 import type { AppliedMark } from './types.js';
 
+/** Records that are made ready to be written in one go: a microsecond each. */
+const recordsPerTurn = 2000;
+
 interface FlushUnit {
   readonly sequence: number;
   /** Ring position after its last record. */
@@ -253,6 +256,8 @@ export class Flusher {
     for (let p = this.flushedEnd; p < unit.end; p += 1) {
       const record = log.sealed(ring.location(p));
       changes.push(record);
+      // Only after a delete of very many keys: one entry is one unit, whatever it changes.
+      if (changes.length % recordsPerTurn === 0) await turn(clock);
       journal.add(ring.main(p), ring.sub(p), isTombstone(record.key), record.value);
     }
     if (unit.end > this.flushedEnd) {
