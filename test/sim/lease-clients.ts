@@ -74,9 +74,9 @@ export class LeaseHolder {
       await this.#world.sleep(ttlMs * random.pick([0.1, 0.3, 0.3, 0.9, 1.1]));
       await this.#keepAlive(lease);
       // A key may leave its lease by a put without one, or a delete.
-      if (random.chance(0.1))
-        await this.#client.call(putRequest(keys[0] ?? '', this.#shared.value()));
-      else if (random.chance(0.1)) await this.#client.call(deleteRequest(keys[0] ?? ''));
+      const dice = random.below(10);
+      if (dice === 0) await this.#client.call(putRequest(keys[0] ?? '', this.#shared.value()));
+      if (dice === 1) await this.#client.call(deleteRequest(keys[0] ?? ''));
     }
     if (random.chance(0.3)) await this.#revoke(lease);
   }

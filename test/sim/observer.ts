@@ -27,6 +27,8 @@ export class Observer {
   readonly #nowMs: () => number;
   readonly #trace: Trace;
   readonly #origins = new Map<number, bigint>();
+  /** To the checker a member is its data directory: one that lost it is another one. */
+  readonly #memberIds = new Map<bigint, bigint>();
   readonly #digests = new WeakMap<Uint8Array, string>();
   snapshotsInstalled = 0;
   entriesApplied = 0;
@@ -40,8 +42,9 @@ export class Observer {
   /** To be called when the node is open and has not started. */
   attach(process: SimProcess): void {
     const { node } = process;
-    const { raft, memberId: member } = node;
-    this.#origins.set(node.proposals.origin, member);
+    const { raft, incarnation: member } = node;
+    this.#origins.set(node.proposals.origin, node.memberId);
+    this.#memberIds.set(member, node.memberId);
     const status = raft.status();
     const terms: number[] = [];
     for (let at = status.firstIndex; at <= status.lastIndex; at += 1) terms.push(raft.termAt(at));
@@ -86,6 +89,11 @@ export class Observer {
       persisted.call(raft, sequence);
       look();
     };
+  }
+
+  /** Id of the member that led in that term; 0n: none is known. */
+  leaderOf(term: number): bigint {
+    return this.#memberIds.get(this.raft.leaderOf(term) ?? 0n) ?? 0n;
   }
 
   #committed(process: SimProcess, member: bigint, entry: Entry): void {

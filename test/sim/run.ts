@@ -194,7 +194,7 @@ function judgeLeases(world: World): void {
     const end = observer.leaseEnds.get(lease.id);
     if (end === undefined) continue;
     const { atMs, revision, proposer } = end;
-    const leader = observer.raft.leaderOf(end.term) ?? 0n;
+    const leader = observer.leaderOf(end.term);
     const isAsked = lease.askedToEnd;
     lease.end = {
       atMs,
