@@ -150,7 +150,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 );
 
 function simStore(seed: number, journalBytesMin: number): SimStore {
-  const sim = new SimStore(seed, { flushBytes: 1, flushIntervalMs: 1, compactionBatch: 2 });
+  // At once, or much later than what a checkpoint sees.
+  const flushBytes = [1, 300, 1e6][seed % 3] ?? 1;
+  const flushIntervalMs = [1, 1, 40][seed % 3] ?? 1;
+  const sim = new SimStore(seed, { flushBytes, flushIntervalMs, compactionBatch: 2 });
   sim.checkpointKeysMin = 0;
   sim.journalBytesMin = journalBytesMin;
   return sim;
@@ -217,6 +220,53 @@ describe('a start from the saved index', () => {
       await expectSame(sim);
     }
   }, 120_000);
+
+  it('holds what changes while a checkpoint is written, but was not flushed', async () => {
+    for (let crashAfter = 0; crashAfter < 12; crashAfter += 1) {
+      const sim = new SimStore(crashAfter, { flushBytes: 1e6, flushIntervalMs: 1000 });
+      sim.checkpointKeysMin = 0;
+      sim.journalBytesMin = 1000;
+      await sim.open();
+      for (let i = 0; i < 60; i += 1) put(sim.store, `k${i}`, 'v');
+      // The flush begins a checkpoint; nothing of what follows is due before it is written.
+      await sim.run(sim.store.flushSync());
+      const start = sim.disk.batchesWritten('d');
+      for (let i = 0; i < 30; i += 1) put(sim.store, `k${i}`, 'later', 7n);
+      for (let ms = 0; ms < 100 && sim.disk.batchesWritten('d') < start + crashAfter; ms += 1) {
+        await sim.wait(1);
+      }
+      sim.disk.crash('d');
+      await expectSame(sim);
+    }
+  });
+
+  it('row 5: ends so if a compaction was cut short and the next one, too', async () => {
+    for (let cut = 1; cut <= 8; cut += 1) {
+      for (let again = 1; again <= 6; again += 1) {
+        const sim = new SimStore(cut * 10 + again, { compactionBatch: 2, compactionSleepMs: 3 });
+        sim.checkpointKeysMin = 0;
+        await sim.open();
+        for (let i = 0; i < 40; i += 1) put(sim.store, `k${i % 10}`, `v${i}`);
+        await sim.run(sim.store.flushSync());
+        const crashAfter = async (batches: number): Promise<void> => {
+          const end = sim.disk.batchesWritten('d') + batches;
+          for (let ms = 0; ms < 200 && sim.disk.batchesWritten('d') < end; ms += 1) {
+            await sim.wait(1);
+          }
+          sim.disk.crash('d');
+          await expectSame(sim);
+          await sim.open();
+        };
+        compact(sim.store, 21);
+        await crashAfter(cut);
+        if (sim.store.compactRevision < 35) compact(sim.store, 35);
+        await crashAfter(again);
+        await sim.run(sim.store.compactionDone());
+        sim.disk.crash('d');
+        await expectSame(sim);
+      }
+    }
+  });
 
   it('reads all records if a part of it is damaged or missing, and says so', async () => {
     const sim = simStore(1, 400);
