@@ -76,9 +76,13 @@ const normal = 0;
 const configChange = 1;
 const noop = 2;
 
-/** True for what goes on the lane of entries. */
+/**
+ * True for what goes on the lane of entries: what may be long. Proposals, too: they go from
+ * followers to the leader, where that lane has nothing else to do.
+ */
 export function isBulk(message: Message): boolean {
-  return message.type === 'AppendEntries' && message.entries.length > 0;
+  if (message.type === 'AppendEntries') return message.entries.length > 0;
+  return message.type === 'ForwardProposal';
 }
 
 /** The frame of a message, in a new buffer. */

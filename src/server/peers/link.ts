@@ -53,7 +53,7 @@ export class Link implements LaneOwner {
     const member = id;
     const lane = (name: 'entries' | 'control', queueBytesMax: number, silenceMs: number) =>
       new Lane(context, { name, member, queueBytesMax, silenceMs }, this.#urls, this);
-    this.#control = lane('control', peerControlQueueBytesMax, electionMs);
+    this.#control = lane('control', peerControlQueueBytesMax, 1.5 * electionMs);
     // A ping waits behind entries that are in the socket's buffers already.
     this.#entries = lane('entries', peerEntriesQueueBytesMax, 2 * electionMs);
   }

@@ -81,8 +81,9 @@ class Transport implements SocketPeerTransport {
         receiveMessageBytesMax: peerMessageBytesMax,
         concurrentStreamsMax,
         connectionBacklogBytesMax: backlogBytesMax,
-        keepaliveIntervalMs: options.electionMs,
-        keepaliveTimeoutMs: 2 * options.electionMs,
+        // Later than dialers: our pings would be signs of life to one that we can't hear.
+        keepaliveIntervalMs: 3 * options.electionMs,
+        keepaliveTimeoutMs: options.electionMs,
         // Dialers ping when there is nothing to say, which is their right here.
         keepaliveMinTimeMs: 0,
       },

@@ -5,6 +5,7 @@ import {
   type Logger,
   type MemberId,
   type Network,
+  type NetworkAddress,
   silentLogger,
 } from '../../../src/common/index.js';
 import {
@@ -191,16 +192,45 @@ export function urlOf(text: string): ServerUrl {
 export class MemoryBench implements PeerBench {
   readonly clock = new SimClock();
   readonly network: MemoryNetwork;
+  readonly dials: Array<{ readonly atMs: number; readonly address: NetworkAddress }> = [];
+  /** Of those who dialled. */
+  writes = 0;
   readonly make: PeerBench['make'];
 
   constructor(seed: number, logger?: Logger) {
     this.network = new MemoryNetwork(this.clock, new SimRandom(seed), { splitChance: 0.3 });
     this.make = socketMaker({
       clock: this.clock,
-      networkOf: (id) => this.network.host(hostOf(id)),
+      networkOf: (id) => this.#counted(this.network.host(hostOf(id))),
       urlOf: (id) => `http://127.0.0.${id}:2380`,
       ...(logger !== undefined && { logger }),
     });
+  }
+
+  /** Counts writes, and notes who is dialled when. */
+  #counted(network: Network): Network {
+    return {
+      listen: network.listen,
+      connect: async (address, tls, timeoutMs) => {
+        this.dials.push({ atMs: this.clock.nowMs(), address });
+        const stream = await network.connect(address, tls, timeoutMs);
+        const { write, cork } = stream;
+        let corked = false;
+        stream.write = (chunk) => {
+          if (!corked) this.writes++;
+          return write.call(stream, chunk);
+        };
+        stream.cork = () => {
+          this.writes++;
+          corked = true;
+          this.clock.afterTurn(() => {
+            corked = false;
+          });
+          cork.call(stream);
+        };
+        return stream;
+      },
+    };
   }
 
   until(done: () => boolean): Promise<void> {
