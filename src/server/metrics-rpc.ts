@@ -76,7 +76,7 @@ export class RpcMetrics {
     if (row !== undefined) row.started += 1;
   };
 
-  /** The transport's observer. Streams count their messages themselves, through `of`. */
+  /** The transport's observer. What streams send and get counts as it passes (rpc-metering.ts). */
   readonly ended: CallObserver = (method, kind, code, durationMs) => {
     const row = this.#methods.get(method);
     if (row === undefined) return;

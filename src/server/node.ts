@@ -162,6 +162,7 @@ export async function openNode(
     timeoutMs,
     applied: restore.applied,
     contextOrigin: random.u32(),
+    counts: metrics,
   });
   const alarms = new Alarms();
   alarms.restore(store);

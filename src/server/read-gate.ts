@@ -29,10 +29,19 @@ const retryMs = 500;
 /** Between the first contexts of two runs; with 32-bit origins all stay safe integers. */
 const contextsPerRun = 2 ** 20;
 
+/** Rounds, not reads; etcd's slow_read_indexes_total and read_indexes_failed_total. */
+export interface ReadCounts {
+  /** Not confirmed in time, or confirmed when nobody waited for it any more. */
+  slowReadIndexes: number;
+  /** There was nobody to ask until the time was up. */
+  readIndexesFailed: number;
+}
+
 export class ReadGate {
   readonly #raft: Pick<Raft, 'readIndex'>;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
+  readonly #counts: ReadCounts;
   #gathering: Waiting[] = [];
   #nextContext: number;
   /** Asked for, by context. */
@@ -50,7 +59,9 @@ export class ReadGate {
     applied: LogIndex;
     /** Drawn at each start: an answer meant for the run before must not meet a context of ours. */
     contextOrigin: number;
+    counts: ReadCounts;
   }) {
+    this.#counts = options.counts;
     this.#nextContext = options.contextOrigin * contextsPerRun + 1;
     this.#raft = options.raft;
     this.#clock = options.clock;
@@ -83,7 +94,10 @@ export class ReadGate {
   /** Raft confirmed `state.context`. */
   confirmed(state: ReadState): void {
     const batch = this.#asked.get(state.context);
-    if (batch === undefined) return;
+    if (batch === undefined) {
+      this.#counts.slowReadIndexes += 1; // it was asked again, or gave up
+      return;
+    }
     this.#asked.delete(state.context);
     if (state.index <= this.#appliedIndex) {
       runAll(batch, undefined);
@@ -109,12 +123,15 @@ export class ReadGate {
     const unasked = this.#unasked;
     this.#unasked = [];
     for (const batch of unasked) {
-      if (batch.deadlineMs <= now) runAll(batch, new EtcdError(reason));
-      else this.#ask(batch);
+      if (batch.deadlineMs <= now) {
+        this.#counts.readIndexesFailed += 1;
+        runAll(batch, new EtcdError(reason));
+      } else this.#ask(batch);
     }
     for (const [context, batch] of this.#asked) {
       if (batch.deadlineMs <= now) {
         this.#asked.delete(context);
+        this.#counts.slowReadIndexes += 1;
         runAll(batch, new EtcdError(reason));
       } else if (now - batch.askedMs >= retryMs) {
         this.#asked.delete(context);

@@ -24,6 +24,7 @@ function counted(name: string, method: MethodHandler, metrics: Metrics): MethodH
       kind: 'bidi',
       handle: (call) => {
         row.started++;
+        call.counts = row;
         clients.count(call);
         handle(call);
       },
@@ -34,6 +35,7 @@ function counted(name: string, method: MethodHandler, metrics: Metrics): MethodH
     kind,
     handle: (request, call) => {
       row.started++;
+      if (kind === 'serverStream') call.counts = row;
       clients.count(call);
       handle(request, call);
     },

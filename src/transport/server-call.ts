@@ -20,7 +20,7 @@ import type { HeaderBlock } from './hpack-decode.js';
 import type { RequestHead } from './message-head.js';
 import { firstBinary } from './metadata.js';
 import type { AbortReason, Stream, StreamOwner } from './stream.js';
-import type { MethodHandler, ServerCall } from './types.js';
+import type { MessageCounts, MethodHandler, ServerCall } from './types.js';
 
 const noParts: readonly Uint8Array[] = [];
 
@@ -33,6 +33,7 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
   onDrain: (() => void) | undefined;
   onMessage: ((message: Buffer) => void) | undefined;
   onEnd: (() => void) | undefined;
+  counts: MessageCounts | undefined;
   wheelNext: DeadlineEntry | undefined;
   wheelPrevious: DeadlineEntry | undefined;
   wheelSlot: number;
@@ -58,6 +59,7 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
     this.onDrain = undefined;
     this.onMessage = undefined;
     this.onEnd = undefined;
+    this.counts = undefined;
     this.wheelNext = undefined;
     this.wheelPrevious = undefined;
     this.wheelSlot = -1;
@@ -151,11 +153,15 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
   }
 
   send(message: Uint8Array): boolean {
-    return this.#ended || this.#sendMessage(message, noParts);
+    if (this.#ended) return true;
+    if (this.counts !== undefined) this.counts.messagesSent += 1;
+    return this.#sendMessage(message, noParts);
   }
 
   sendParts(parts: readonly Uint8Array[]): boolean {
-    return this.#ended || this.#sendMessage(emptyBytes, parts);
+    if (this.#ended) return true;
+    if (this.counts !== undefined) this.counts.messagesSent += 1;
+    return this.#sendMessage(emptyBytes, parts);
   }
 
   end(): void {
@@ -268,6 +274,7 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
       message = clear.message;
     }
     if (this.#handler.kind === 'bidi') {
+      if (this.counts !== undefined) this.counts.messagesReceived += 1;
       this.onMessage?.(message);
     } else if (this.#request === undefined) {
       // Kept until END_STREAM, which may come in a later chunk.

@@ -12,6 +12,12 @@ export interface PeerOfCall {
   readonly identity: PeerIdentity;
 }
 
+/** Where the messages of a call are counted as they pass. */
+export interface MessageCounts {
+  messagesReceived: number;
+  messagesSent: number;
+}
+
 /** One RPC at the server, unary or streaming. All calls on it after its end are ignored. */
 export interface ServerCall {
   /** Full method, `/package.Service/Method`. */
@@ -51,6 +57,8 @@ export interface ServerCall {
   /** Streaming: stop and go on reading (flow control pushes back on the client). */
   pause(): void;
   resume(): void;
+  /** Streaming: may be set before the handler returns; what then passes `send` and `onMessage`. */
+  counts?: MessageCounts | undefined;
 }
 
 /** Gets the one request of a unary (or server-streaming) RPC; it is only borrowed. */

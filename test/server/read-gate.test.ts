@@ -7,6 +7,7 @@ function setup(applied = 10) {
   const clock = new SimClock();
   const asked: number[] = [];
   const raft = { leader: true };
+  const counts = { slowReadIndexes: 0, readIndexesFailed: 0 };
   const gate = new ReadGate({
     raft: {
       readIndex(context: number) {
@@ -19,6 +20,7 @@ function setup(applied = 10) {
     timeoutMs: 7000,
     applied,
     contextOrigin: 0,
+    counts,
   });
   const done: string[] = [];
   const read = (name: string): void => {
@@ -26,7 +28,7 @@ function setup(applied = 10) {
       done.push(error === undefined ? name : `${name} ${error.reason}`);
     }, undefined);
   };
-  return { clock, asked, raft, gate, done, read };
+  return { clock, asked, raft, gate, done, read, counts };
 }
 
 describe('the read gate', () => {
@@ -79,7 +81,7 @@ describe('the read gate', () => {
   });
 
   it('waits for a leader, then gives up with the time of the read, not of the last question', async () => {
-    const { clock, raft, gate, done, read } = setup();
+    const { clock, raft, gate, done, read, counts } = setup();
     raft.leader = false;
     read('a');
     gate.submit();
@@ -89,6 +91,20 @@ describe('the read gate', () => {
     await clock.run(7000);
     gate.expire('TIMEOUT');
     expect(done).toEqual(['a TIMEOUT']);
+    expect(counts).toEqual({ slowReadIndexes: 0, readIndexesFailed: 1 });
+  });
+
+  it('counts rounds that no answer came for, and answers that came too late', async () => {
+    const { clock, gate, done, read, counts } = setup();
+    read('a');
+    read('b');
+    gate.submit();
+    await clock.run(7_001);
+    gate.expire('TIMEOUT');
+    expect(done).toEqual(['a TIMEOUT', 'b TIMEOUT']);
+    expect(counts).toEqual({ slowReadIndexes: 1, readIndexesFailed: 0 });
+    gate.confirmed({ context: 1, index: 10 });
+    expect(counts).toEqual({ slowReadIndexes: 2, readIndexesFailed: 0 });
   });
 
   it('says so if the index is confirmed but never applied, and ends everything on a stop', async () => {
