@@ -12,7 +12,7 @@ export interface Endpoint {
   readonly secure: boolean;
 }
 
-const pattern = /^(?:(https?|grpcs?):\/\/)?(\[[0-9a-f:.%]+\]|[^:/[\]]+)(?::(\d{1,5}))?\/?$/i;
+const pattern = /^(?:(https?|grpcs?):\/\/)?(\[[0-9a-f:.%]+\]|[^\s:/[\]]+)(?::(\d{1,5}))?\/?$/i;
 
 /** Throws INVALID_OPTION. */
 export function parseEndpoint(text: string): Endpoint {

@@ -109,7 +109,13 @@ function dial(endpoint: Endpoint, options: DialOptions, sockets: Destroyable[]):
 
 /** Only a call that fails tells why there is no connection. */
 function askWhy(channel: Channel, done: (why: string) => void): void {
-  const call = channel.createCall('/grpc.health.v1.Health/Check', never, null, null, noFlags);
+  const call = channel.createCall(
+    '/grpc.health.v1.Health/Check',
+    Number.POSITIVE_INFINITY,
+    null,
+    null,
+    noFlags,
+  );
   call.start(new grpc.Metadata(), {
     onReceiveMetadata() {},
     onReceiveMessage() {},
