@@ -98,10 +98,10 @@ export const leaseRenewBatchMax = 1000;
 export const checkpointKeysMinDefault = 10_000;
 /**
  * The journal of the key index is replaced by a checkpoint when it has grown to this, and to this
- * share of the last checkpoint: 16 MiB are some 250,000 changes, which a start replays in a third
- * of a second; the share bounds what checkpoints add to all that is written (docs/adr/0003).
+ * share of the last checkpoint: 32 MiB are some 650,000 changes, which a start replays in less than
+ * a second; the share bounds what checkpoints add to all that is written (docs/adr/0003).
  */
-export const checkpointJournalBytesMin = 16 * 1024 * 1024;
+export const checkpointJournalBytesMin = 32 * 1024 * 1024;
 export const checkpointJournalShare = 0.75;
 /** A message between members; an entry that is longer would not fit into the log either. */
 export const peerMessageBytesMax = walRecordBytesMax;
