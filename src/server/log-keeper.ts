@@ -14,11 +14,12 @@ export interface LogKeeperOptions {
   readonly clock: Clock;
   /** --snapshot-catchup-entries */
   readonly catchUpEntries: number;
+  /** Compacting copies what stays, so it is done in lots of at least this many entries. */
+  readonly lookEntries?: number | undefined;
 }
 
-/** Compacting copies what stays, so it is done in lots of at least this many entries... */
 const entriesPerLook = 1000;
-/** ... or bytes. */
+/** Or of at least so many bytes. */
 const bytesPerLook = 16 * 1024 * 1024;
 /** What a snapshot begins at is kept for this long after it was sent. */
 const sentMs = 30_000;
@@ -40,7 +41,8 @@ export class LogKeeper {
   applied(index: LogIndex, bytesTotal: number): void {
     const last = this.#looks[this.#looks.length - 1];
     const entries = index - (last?.index ?? 0);
-    if (entries < entriesPerLook && bytesTotal - this.#lastBytes < bytesPerLook) return;
+    const lookEntries = this.#o.lookEntries ?? entriesPerLook;
+    if (entries < lookEntries && bytesTotal - this.#lastBytes < bytesPerLook) return;
     this.#lastBytes = bytesTotal;
     this.#looks.push({ index, bytes: bytesTotal });
     const keepAfter = Math.max(this.#neededAfter(index), this.#affordableAfter(bytesTotal));
