@@ -38,8 +38,9 @@ export function healthSource(rpc: RpcContext, node: Node): HealthSource {
 }
 
 /** Totals that are counted elsewhere. */
-function takeTotals({ lessor, metrics, proposals, watchHub }: Node): void {
+function takeTotals({ lessor, metrics, proposals, store, watchHub }: Node): void {
   metrics.proposalsFailed = proposals.failedTotal;
+  metrics.compactedKeys = store.compactedKeys;
   metrics.eventsTotal = watchHub.counters.eventsTotal;
   metrics.leasesGranted = lessor.counters.granted;
   metrics.leasesRevoked = lessor.counters.revoked;

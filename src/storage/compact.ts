@@ -20,6 +20,8 @@ const tidyBytesMin = 16 * 1024 * 1024;
 
 /** One worker a store; `kick` after each new compaction. */
 export class Compactor {
+  /** Records removed since it was made. */
+  removedKeys = 0;
   private readonly state: MvccState;
   private readonly flusher: Flusher;
   private readonly onFatal: (error: Error) => void;
@@ -108,6 +110,7 @@ export class Compactor {
     const { keys, bytes } = batch.take();
     this.removedBytes += bytes;
     await this.flusher.remove(keys, bytes, progress);
+    this.removedKeys += keys.length;
     if (typeof progress === 'number' || options.compactionSleepMs <= 0) return;
     await new Promise<void>((resolve) => clock.after(options.compactionSleepMs, resolve));
   }

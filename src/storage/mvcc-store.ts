@@ -92,6 +92,8 @@ class Store implements MvccStore {
   private inner: MvccState;
   private flusher: Flusher;
   private compactor: Compactor;
+  /** What compactors before this one have removed. */
+  private compactedBefore = 0;
   private txnOpen = false;
   private isClosing = false;
   /** The last call of `install`; one at a time. */
@@ -128,6 +130,10 @@ class Store implements MvccStore {
 
   get keyCount(): number {
     return this.inner.index.live;
+  }
+
+  get compactedKeys(): number {
+    return this.compactedBefore + this.compactor.removedKeys;
   }
 
   get flushed(): { readonly index: LogIndex; readonly synced: boolean } {
@@ -341,6 +347,7 @@ class Store implements MvccStore {
     this.parts = parts;
     this.inner = parts.state;
     this.flusher = parts.flusher;
+    this.compactedBefore += this.compactor.removedKeys;
     this.compactor = parts.compactor;
     this.present.switchTo(parts.state);
     parts.start();

@@ -194,6 +194,8 @@ export interface MvccStore {
   /** Logical bytes of all stored records; the same on every member. */
   readonly sizeBytes: number;
   readonly keyCount: number;
+  /** Records that compactions have removed since the start. */
+  readonly compactedKeys: number;
   /** As of the last restart or flush: what is in the KvStore, synced if `synced`. */
   readonly flushed: { readonly index: LogIndex; readonly synced: boolean };
   readonly unflushedBytes: number;

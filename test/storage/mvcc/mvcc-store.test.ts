@@ -31,6 +31,8 @@ describe('the store on LevelDB', () => {
       compact(store, 52);
       await store.compactionDone();
       expect((await dump(store)).length).toBe(9);
+      // Of 51 the nine live ones stay, and the tombstone: it is at the compacted revision itself.
+      expect(store.compactedKeys).toBe(51 - 10);
       await expect(rangeOf(store, {}, at(51))).rejects.toThrow('compacted');
       await store.close();
       store = await openStore(await openLevelStore(dir));
