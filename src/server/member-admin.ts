@@ -88,7 +88,9 @@ export class MemberAdmin {
       repeatable: false,
       withoutLeader: request.type === 'promote' ? 'NO_LEADER' : 'TIMEOUT',
     });
-    if (!isOwn) await this.#applied(request.type, id);
+    // One that was removed itself may never hear of it from those who do not talk to it any more.
+    const isGone = request.type === 'remove' && id === this.#o.self;
+    if (!isOwn && !isGone) await this.#applied(request.type, id);
     return id;
   }
 

@@ -7,8 +7,9 @@ import { type Clock, idToHex, type Logger, type MemberId, StorageError } from '.
 import type { Message, Raft } from '../raft/index.js';
 import type { Membership } from './membership.js';
 import type { NodeLoop } from './node-loop.js';
-import type { PeerAdmission } from './peer-admission.js';
+import { type PeerAdmission, removedElections } from './peer-admission.js';
 import type {
+  PeerAddress,
   PeerHandler,
   PeerHello,
   PeerMethod,
@@ -49,14 +50,15 @@ export interface MemberLinksOptions {
   readonly onEnd: (error: unknown) => void;
 }
 
-/** Election timeouts for which a removed member goes on: see the head of raft/types.ts. */
-const removedElections = 3;
-
 export class MemberLinks implements PeerHandler {
   readonly #o: MemberLinksOptions;
   /** What each member last refused us for; logged when it changes. */
   readonly #refusals = new Map<MemberId, PeerRefusal>();
   #leaving = false;
+  #stopped = false;
+  /** Whom there are links with; and those of them that were removed a moment ago. */
+  #linked = new Map<MemberId, PeerAddress>();
+  readonly #departing = new Map<MemberId, PeerAddress>();
 
   constructor(options: MemberLinksOptions) {
     this.#o = options;
@@ -70,6 +72,7 @@ export class MemberLinks implements PeerHandler {
   }
 
   async stop(): Promise<void> {
+    this.#stopped = true;
     await this.#o.receiver.stop();
     await this.#o.peers.stop();
   }
@@ -127,8 +130,22 @@ export class MemberLinks implements PeerHandler {
     return this.#o.sender.open();
   }
 
+  /**
+   * A member that was removed stays linked for a while: it should learn of its removal, and get the
+   * answer if it was removed through itself.
+   */
   #follow(): void {
-    const { membership, peers, self } = this.#o;
-    peers.setPeers(membership.list().filter(({ id }) => id !== self));
+    const { clock, electionMs, membership, peers, self } = this.#o;
+    for (const [id, address] of this.#linked) {
+      if (!membership.isRemoved(id)) continue;
+      this.#departing.set(id, address);
+      clock.after(removedElections * electionMs, () => {
+        this.#departing.delete(id);
+        if (!this.#stopped) this.#follow();
+      });
+    }
+    const others = membership.list().filter(({ id }) => id !== self);
+    this.#linked = new Map(others.map((member) => [member.id, member]));
+    peers.setPeers([...others, ...this.#departing.values()]);
   }
 }

@@ -19,7 +19,7 @@ import type { Lessor } from './lessor.js';
 import { MemberAdmin } from './member-admin.js';
 import type { Membership } from './membership.js';
 import type { NodeLoop } from './node-loop.js';
-import { PeerAdmission } from './peer-admission.js';
+import { PeerAdmission, removedElections } from './peer-admission.js';
 import { PeerQuestions } from './peer-questions.js';
 import type { PeerTransport } from './peers/types.js';
 import type { ReadGate, ReadWaiter } from './read-gate.js';
@@ -107,7 +107,8 @@ export function memberParts(options: MemberPartsOptions): MemberParts {
     compactHashMs: config.compactHashCheckMs,
   });
   const version = kvorumVersion;
-  const admission = new PeerAdmission({ clusterId, self, version, membership });
+  const graceMs = removedElections * config.electionMs;
+  const admission = new PeerAdmission({ clusterId, self, version, membership, clock, graceMs });
   const questions = new PeerQuestions({
     clusterId,
     self,

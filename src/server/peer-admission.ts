@@ -5,7 +5,7 @@
  * member has published, or, before it could, the first one that it came with.
  */
 
-import type { MemberId } from '../common/index.js';
+import type { Clock, MemberId } from '../common/index.js';
 import type { Member, Membership } from './membership.js';
 import type { PeerHello, PeerRefusal } from './peers/types.js';
 
@@ -15,7 +15,16 @@ export interface PeerAdmissionOptions {
   /** Of this program, "major.minor.patch". */
   readonly version: string;
   readonly membership: Membership;
+  readonly clock: Clock;
+  /**
+   * So long a member that was just removed is still talked to: it should learn of its removal, and
+   * whoever had it removed through itself should get an answer.
+   */
+  readonly graceMs: number;
 }
+
+/** Election timeouts for which a removed member goes on: see the head of raft/types.ts. */
+export const removedElections = 3;
 
 /** Strangers whose incarnation is remembered: members that were added and are not applied here. */
 const strangersMax = 100;
@@ -24,10 +33,14 @@ export class PeerAdmission {
   readonly #o: PeerAdmissionOptions;
   /** First seen incarnations of members that have not published theirs. */
   readonly #seen = new Map<MemberId, bigint>();
+  /** Present members, and until when those that were removed while this one ran are admitted. */
+  #present: ReadonlySet<MemberId>;
+  readonly #leavingUntilMs = new Map<MemberId, number>();
 
   constructor(options: PeerAdmissionOptions) {
     this.#o = options;
-    options.membership.onChange(() => this.#forget());
+    this.#present = new Set(options.membership.list().map(({ id }) => id));
+    options.membership.onChange(() => this.#follow());
   }
 
   /** May this one talk to us? See PeerHandler. */
@@ -37,7 +50,7 @@ export class PeerAdmission {
     if (to !== self) return 'notForThisMember';
     if (!areCompatible(version, hello.version)) return 'incompatibleVersion';
     const { memberId, incarnation } = hello;
-    if (membership.isRemoved(memberId)) return 'removed';
+    if (membership.isRemoved(memberId) && !this.#isLeaving(memberId)) return 'removed';
     const known = this.incarnationOf(memberId);
     if (known !== 0n) return known === incarnation ? undefined : 'otherIncarnation';
     const isStranger = membership.get(memberId) === undefined;
@@ -58,8 +71,18 @@ export class PeerAdmission {
     });
   }
 
-  #forget(): void {
-    const { membership } = this.#o;
+  #isLeaving(member: MemberId): boolean {
+    const untilMs = this.#leavingUntilMs.get(member);
+    return untilMs !== undefined && this.#o.clock.nowMs() < untilMs;
+  }
+
+  #follow(): void {
+    const { clock, graceMs, membership } = this.#o;
+    const untilMs = clock.nowMs() + graceMs;
+    for (const id of this.#present) {
+      if (membership.isRemoved(id)) this.#leavingUntilMs.set(id, untilMs);
+    }
+    this.#present = new Set(membership.list().map(({ id }) => id));
     for (const member of this.#seen.keys()) {
       const published = membership.get(member)?.incarnation ?? 0n;
       if (published !== 0n || membership.isRemoved(member)) this.#seen.delete(member);

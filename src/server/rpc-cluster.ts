@@ -57,7 +57,9 @@ export function clusterMethods(
     method('MemberRemove', async (bytes, call) => {
       const { id } = memberRemoveRequest.decode(bytes);
       await memberAdmin.change({ type: 'remove', id });
-      call.reply(memberRemoveResponse.encode({ members: membership.list() }, header()));
+      // This member may not have applied its own removal.
+      const members = membership.list().filter((member) => member.id !== id);
+      call.reply(memberRemoveResponse.encode({ members }, header()));
     }),
     method('MemberUpdate', async (bytes, call) => {
       // As etcd, which does not look at these URLs.

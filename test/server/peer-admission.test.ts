@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { MemberId } from '../../src/common/index.js';
+import { SimClock } from '../../src/common/sim/index.js';
 import { Membership } from '../../src/server/membership.js';
 import { PeerAdmission } from '../../src/server/peer-admission.js';
 
 const nowhere = { setMeta(): void {} };
 
-function setup() {
+function setup(removed: readonly MemberId[] = []) {
   const membership = new Membership();
   const members = [1n, 2n, 3n].map((id) => ({
     id,
@@ -16,12 +17,21 @@ function setup() {
     incarnation: 0n,
   }));
   membership.restore({ metaEntries: () => [] }, members);
-  const admission = new PeerAdmission({ clusterId: 7n, self: 1n, version: '0.1.0', membership });
+  for (const id of removed) membership.applyChange(nowhere, { type: 'remove', id });
+  const clock = new SimClock();
+  const admission = new PeerAdmission({
+    clusterId: 7n,
+    self: 1n,
+    version: '0.1.0',
+    membership,
+    clock,
+    graceMs: 300,
+  });
   const admit = (memberId: MemberId, incarnation: bigint, more: object = {}, to = 1n) =>
     admission.admit({ clusterId: 7n, memberId, incarnation, version: '0.9.9', ...more }, to);
   const publish = (id: MemberId, incarnation: bigint) =>
     membership.applyAttributes(nowhere, { id, name: 'x', clientUrls: ['y'], incarnation });
-  return { membership, admission, admit, publish };
+  return { clock, membership, admission, admit, publish };
 }
 
 describe('admission', () => {
@@ -39,11 +49,16 @@ describe('admission', () => {
     expect(admit(9n, 6n)).toBe('otherIncarnation');
   });
 
-  it('rule 27: ends for one that was removed', () => {
-    const { membership, admit } = setup();
+  it('rule 27: ends a while after a removal, and is never given again', async () => {
+    const { clock, membership, admit } = setup();
     expect(admit(2n, 5n)).toBeUndefined();
     membership.applyChange(nowhere, { type: 'remove', id: 2n });
+    await clock.run(299);
+    expect(admit(2n, 5n)).toBeUndefined();
+    await clock.run(300);
     expect(admit(2n, 5n)).toBe('removed');
+    const restarted = setup([2n]);
+    expect(restarted.admit(2n, 5n)).toBe('removed');
   });
 
   it('row 32: is not for a member that comes back with an empty disk', () => {
