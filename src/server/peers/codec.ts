@@ -1,8 +1,8 @@
 /**
  * Raft messages as bytes and back. The layout is our own: the hot message, entries, is a copy of
- * the data and a few stores for each entry (compared with msgpackr in docs/adr/0005-peer-frames.md).
- * Who sends and who receives is not in the bytes, because a link is between two members and was
- * checked when it was opened: a frame can't claim to come from somebody else.
+ * the data and a few stores for each entry (against msgpackr: docs/adr/0005-peer-frames.md). Who
+ * sends and who receives is not in the bytes, because a link is between two members and was checked
+ * when it was opened: a frame can't claim to come from somebody else.
  *
  * Body, after the head of frame.ts: term u64, then by kind
  *   AppendEntries          prevLogIndex, prevLogTerm, leaderCommit u64, count u32,

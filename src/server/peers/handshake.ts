@@ -67,9 +67,9 @@ export function readIntroduction(
   return { hello: { clusterId, memberId, incarnation, version }, to };
 }
 
-/** "major.minor.patch". */
+/** "major.minor.patch", perhaps with what a build appends to it. */
 export function isVersion(text: string): boolean {
-  return /^\d{1,5}\.\d{1,5}\.\d{1,5}$/.test(text);
+  return /^\d{1,5}\.\d{1,5}\.\d{1,5}([-+][\w.+-]{1,40})?$/.test(text);
 }
 
 function readId(text: string | undefined): bigint | undefined {

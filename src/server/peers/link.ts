@@ -37,6 +37,7 @@ export class Link implements LaneOwner {
   readonly #failures: { value: number };
   readonly #active: { value: number };
   readonly #waiting = new Set<Waiting>();
+  #metadata: CallMetadata | undefined;
   #peerUrls: readonly string[];
   #urls: readonly ServerUrl[];
 
@@ -86,7 +87,7 @@ export class Link implements LaneOwner {
   call(method: PeerMethod, body: Uint8Array, timeoutMs: number): Promise<Buffer> {
     const client = this.#control.client;
     const { clock } = this.#context;
-    const metadata = introduce(this.#context.hello(), this.member);
+    const metadata = this.#introduction();
     if (client !== undefined) return unary(client, method, body, timeoutMs, metadata);
     if (this.#waiting.size >= peerCallsWaitingMax) return Promise.reject(unreachable(this.member));
     const deadlineMs = clock.nowMs() + timeoutMs;
@@ -139,6 +140,7 @@ export class Link implements LaneOwner {
   }
 
   onDown(): void {
+    this.#metadata = undefined;
     const { metrics, hello } = this.#context;
     this.#context.unreachable(this.member);
     if (this.#active.value === 0) return;
@@ -148,6 +150,12 @@ export class Link implements LaneOwner {
 
   onDialFailed(reason: string): void {
     if (this.#control.client === undefined) this.#failWaiting(reason);
+  }
+
+  /** The same object each time: the transport encodes a head once for it. */
+  #introduction(): CallMetadata {
+    this.#metadata ??= introduce(this.#context.hello(), this.member);
+    return this.#metadata;
   }
 
   #failWaiting(reason: string): void {

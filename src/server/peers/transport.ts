@@ -184,8 +184,9 @@ class Transport implements SocketPeerTransport {
     this.#stopping.abort(new EtcdError('STOPPED'));
     for (const link of this.#links.values()) link.stop();
     this.#links.clear();
-    await this.#running?.feeds.stop();
+    // First who could open more of them.
     await this.#running?.server.close();
+    await this.#running?.feeds.stop();
   }
 
   /** Makes the links what `#peers` says. */

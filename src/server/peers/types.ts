@@ -64,7 +64,7 @@ export interface PeerHandler {
   message(message: Message): void;
   /** A message to `member` was dropped or its link broke: see `Raft.reportUnreachable`. */
   unreachable(member: MemberId): void;
-  /** `member` answers us with `refusal` and will go on doing so. */
+  /** `member` answers us with `refusal` and will go on doing so; told at each attempt. */
   refused(member: MemberId, refusal: PeerRefusal): void;
   /** May this one talk to us? `to` is whom it thinks it is talking to. */
   admit(hello: PeerHello, to: MemberId): PeerRefusal | undefined;
@@ -88,7 +88,10 @@ export interface PeerTransport {
    * queue of its lane is dropped, and `unreachable` told, at most once a turn and member.
    */
   send(messages: readonly Message[]): void;
-  /** Asks a member. Rejects with an EtcdError of the other side, or TIMEOUT, or UNAVAILABLE. */
+  /**
+   * Asks a member. Rejects with an EtcdError of the other side or TIMEOUT, or else with a PeerError
+   * (handshake.ts): UNAVAILABLE if there is no link, a refusal, a failure that is none of etcd's.
+   */
   call(member: MemberId, method: PeerMethod, body: Uint8Array, timeoutMs: number): Promise<Buffer>;
   /** As `call`, but of whoever listens at `url`: before this member is one. */
   callUrl(url: string, method: PeerMethod, body: Uint8Array, timeoutMs: number): Promise<Buffer>;

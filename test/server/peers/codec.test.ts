@@ -58,7 +58,7 @@ describe('frames of Raft messages', () => {
         try {
           const other = decodeMessage(bad, message.from, message.to);
           // What is accepted is a message: it encodes to the same bytes.
-          expect(encodeMessage(other)).toEqual(bad);
+          expect(encodeMessage(other).equals(bad)).toBe(true);
           decoded++;
         } catch (error) {
           expect(error).toBeInstanceOf(FrameError);
