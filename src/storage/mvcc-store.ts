@@ -173,21 +173,8 @@ class Store implements MvccStore {
   }
 
   async warm(keys: readonly KeyString[]): Promise<void> {
-    const { index, log } = this.inner;
-    for (;;) {
-      const cold: Candidate[] = [];
-      let oldest = log.end;
-      for (const key of keys) {
-        const item = index.get(key);
-        if (item === undefined || item.dead) continue;
-        if (log.has(item.location)) oldest = Math.min(oldest, item.location);
-        else cold.push(candidateOf(key, item.main, item.sub));
-      }
-      this.inner.warmLocation =
-        this.inner.warmLocation < 0 ? oldest : Math.min(this.inner.warmLocation, oldest);
-      if (cold.length === 0) return;
-      await this.warmCold(cold);
-    }
+    // In the end for the state that is present then, should another take over meanwhile.
+    while (!(await this.onCurrent((parts) => warmOnce(parts, keys))));
   }
 
   checkRevision(revision: Revision): EtcdError | undefined {
@@ -381,17 +368,6 @@ class Store implements MvccStore {
     return generations;
   }
 
-  /** Reads cold records; `loadRecords` keeps them warm unless there are very many. */
-  private async warmCold(cold: readonly Candidate[]): Promise<void> {
-    const { inner } = this;
-    const pin = inner.pins.pin(inner.revision);
-    try {
-      await loadRecords(inner, this.flusher, cold, true);
-    } finally {
-      inner.pins.release(pin);
-    }
-  }
-
   private checkIndex(index: LogIndex): void {
     assert(!this.txnOpen, 'one entry is applied at a time');
     assert(!this.inner.closed, 'nothing is applied to a closed store');
@@ -402,4 +378,30 @@ class Store implements MvccStore {
 
 function candidateOf(key: KeyString, main: Revision, sub: number): Candidate {
   return { key, main, sub, createRevision: 0, version: 0, location: noLocation };
+}
+
+/** True if all current records of the keys are in memory, else brings those that were missing. */
+async function warmOnce(
+  { state, flusher }: StoreParts,
+  keys: readonly KeyString[],
+): Promise<boolean> {
+  const { index, log } = state;
+  const cold: Candidate[] = [];
+  let oldest = log.end;
+  for (const key of keys) {
+    const item = index.get(key);
+    if (item === undefined || item.dead) continue;
+    if (log.has(item.location)) oldest = Math.min(oldest, item.location);
+    else cold.push(candidateOf(key, item.main, item.sub));
+  }
+  state.warmLocation = state.warmLocation < 0 ? oldest : Math.min(state.warmLocation, oldest);
+  if (cold.length === 0) return true;
+  const pin = state.pins.pin(state.revision);
+  try {
+    // Keeps them warm, unlike what a range reads.
+    await loadRecords(state, flusher, cold, true);
+  } finally {
+    state.pins.release(pin);
+  }
+  return false;
 }

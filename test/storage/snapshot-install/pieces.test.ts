@@ -3,7 +3,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { snapshotPieceBytes } from '../../../src/common/index.js';
 import type { MvccStore, SnapshotSink } from '../../../src/storage/index.js';
-import { goOn, Machine, piecesOf, stage } from './machine.js';
+import { goOn, Machine, memberDir, piecesOf, stage } from './machine.js';
 
 /** A leader with some megabytes. */
 async function leaderWith(seed: number): Promise<{ machine: Machine; store: MvccStore }> {
@@ -158,6 +158,27 @@ describe('the pieces of a state', () => {
     await expect(machine.run(later.next(position))).rejects.toThrow(/not of this one/);
     await machine.run(source.close());
     await machine.run(later.close());
+  });
+
+  it('that the disk does not take do no harm to the store in use', async () => {
+    for (let cut = 0; cut < pieces.length; cut += 1) {
+      const { machine, store, sink } = await receiver();
+      for (const one of pieces.slice(0, cut)) await machine.run(sink.write(one));
+      machine.kvDisk.failWrites(`${memberDir}/kv-1.tmp`, new Error('ENOSPC'));
+      const going = async (): Promise<unknown> => {
+        for (const one of pieces.slice(cut)) await sink.write(one);
+        return sink.finish();
+      };
+      await expect(machine.run(going())).rejects.toThrow('ENOSPC');
+      await expect(machine.run(sink.finish())).rejects.toThrow();
+      await machine.run(sink.abort());
+      expect(await machine.kvDirs()).toEqual(['kv']);
+      const txn = store.begin(2, 1);
+      txn.put('a', Buffer.from('b'), 0n);
+      txn.commit();
+      await machine.run(store.flushSync());
+      expect(machine.fatal).toEqual([]);
+    }
   });
 
   it('leave nothing when they are given up, or discarded in the end', async () => {

@@ -1,7 +1,7 @@
 /** What arrives is what was sent, to the last bit that anyone can ask for. */
 
 import { describe, expect, it } from 'vitest';
-import { type Disk, type OpenKvStore, silentLogger } from '../../../src/common/index.js';
+import { type Disk, GrpcCode, type OpenKvStore, silentLogger } from '../../../src/common/index.js';
 import { memoryPorts } from '../../../src/server/memory-ports.js';
 import { nodeDisk } from '../../../src/server/ports/disk-node.js';
 import {
@@ -173,11 +173,23 @@ async function comeAndGo(
   const sink = await to.store.openSink();
   await sink.write(first.pieces[0] as Buffer);
   await sink.abort();
+  const view = await to.store.snapshotView();
+  const reading = view.records()[Symbol.asyncIterator]();
+  expect((await reading.next()).done).toBe(false);
   const [one, two] = [await stage(to.store, first.pieces), await stage(to.store, second.pieces)];
   await to.store.install(one);
   expect(to.store.applied.index).toBe(100);
   await to.store.install(two);
   expect(to.store.applied.index).toBe(150);
+  const source = await to.store.snapshotSource();
+  const rest = async (): Promise<void> => {
+    while ((await reading.next()).done !== true);
+    await view.meta()[Symbol.asyncIterator]().next();
+  };
+  await expect(rest()).rejects.toMatchObject({ name: 'EtcdError', code: GrpcCode.UNAVAILABLE });
+  await view.close();
+  await source.close();
+  expect(source.mark).toEqual(second.mark);
   await from.store.compactionDone();
   await to.store.compactionDone();
   const expected = await everythingOf(from.store);
