@@ -103,8 +103,8 @@ export const checkpointKeysMinDefault = 10_000;
  */
 export const checkpointJournalBytesMin = 32 * 1024 * 1024;
 export const checkpointJournalShare = 0.75;
-/** A message between members; an entry that is longer would not fit into the log either. */
-export const peerMessageBytesMax = walRecordBytesMax;
+/** A message between members: any entry that fits into the log, and its head. */
+export const peerMessageBytesMax = walRecordBytesMax + 64 * 1024;
 /**
  * What may wait on each lane of a link to another member: entries beside what Raft has in flight,
  * and a second of everything else. Above that a message is dropped, and Raft sends it again.

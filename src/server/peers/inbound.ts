@@ -25,6 +25,9 @@ const methods = [
 /** A pinger that does not read gets no more answers above this. */
 const pongBacklogBytesMax = 64 * 1024;
 
+const warnPauseMs = 60_000;
+const warnKeysMax = 1000;
+
 /** A stream that was admitted. */
 interface InboundLane {
   readonly hello: PeerHello;
@@ -36,6 +39,8 @@ export class Inbound {
   readonly #context: PeerContext;
   /** By member and lane: a member that dials again has given up what it had before. */
   readonly #lanes = new Map<string, InboundLane>();
+  /** When each thing was last said aloud. */
+  readonly #warnedMs = new Map<string, number>();
 
   constructor(context: PeerContext) {
     this.#context = context;
@@ -69,12 +74,12 @@ export class Inbound {
   introduced(
     call: ServerCall,
   ): { readonly hello: PeerHello; readonly to: MemberId } | 'nobody' | undefined {
-    const { handler, metrics, logger } = this.#context;
+    const { handler, metrics } = this.#context;
     const introduction = readIntroduction(call);
     const { address } = call.peer;
     if (introduction === undefined) {
       metrics.receivedFailures.inc(unknownMember);
-      logger.warn('somebody at the peer port did not introduce itself', { address });
+      this.#warn(unknownMember, 'somebody at the peer port did not introduce itself', { address });
       call.fail(GrpcCode.INVALID_ARGUMENT, 'not introduced as a member');
       return undefined;
     }
@@ -87,7 +92,8 @@ export class Inbound {
     if (refusal === undefined) return undefined;
     const from = typeof introduction === 'string' ? '' : labelOf(introduction.hello.memberId);
     metrics.refused.inc(refusal);
-    logger.warn('refused a member', { address, member: from, reason: refusal });
+    const fields = { address, member: from, reason: refusal };
+    this.#warn(`${from} ${refusal}`, 'refused a member', fields);
     refuse(call, refusal);
     return undefined;
   }
@@ -133,6 +139,19 @@ export class Inbound {
       call.end();
     };
     call.send(encodeWelcome(own));
+  }
+
+  /** Whoever is refused tries again for ever: the log is told once a minute. */
+  #warn(key: string, text: string, fields: Readonly<Record<string, unknown>>): void {
+    const { clock, logger } = this.#context;
+    const nowMs = clock.nowMs();
+    if (nowMs - (this.#warnedMs.get(key) ?? Number.NEGATIVE_INFINITY) < warnPauseMs) {
+      logger.debug(text, fields);
+      return;
+    }
+    if (this.#warnedMs.size >= warnKeysMax) this.#warnedMs.clear();
+    this.#warnedMs.set(key, nowMs);
+    logger.warn(text, fields);
   }
 
   #damaged(name: LaneName, call: ServerCall, from: MemberId, error: FrameError): void {

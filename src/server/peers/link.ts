@@ -7,6 +7,7 @@ import {
   peerCallsWaitingMax,
   peerControlQueueBytesMax,
   peerEntriesQueueBytesMax,
+  peerMessageBytesMax,
   type Timer,
 } from '../../common/index.js';
 import type { Message } from '../../raft/index.js';
@@ -79,6 +80,13 @@ export class Link implements LaneOwner {
       return false;
     }
     const frame = encodeMessage(message);
+    if (frame.length > peerMessageBytesMax) {
+      // The other side would close the link each time that Raft tries again.
+      const fields = { member: labelOf(this.member), type: message.type, bytes: frame.length };
+      this.#context.logger.error('a message to a member is too long, dropping it', fields);
+      this.#failures.value += 1;
+      return false;
+    }
     this.#sent.value += frame.length;
     lane.send(frame);
     return true;

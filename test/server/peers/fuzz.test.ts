@@ -6,11 +6,11 @@
 import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { GrpcCode } from '../../../src/common/index.js';
+import { GrpcCode, silentLogger } from '../../../src/common/index.js';
 import { encodeMessage } from '../../../src/server/peers/codec.js';
 import { encodeFeedRequest, encodePing, kindPing } from '../../../src/server/peers/link-frames.js';
 import { connectGrpc, type GrpcClient, type RpcStatus } from '../../../src/transport/index.js';
-import { clusterId, connected, linked, MemoryBench, type TestMember } from './fixtures.js';
+import { clusterId, connected, linked, MemoryBench, TestMember } from './fixtures.js';
 import { anyMessage, heartbeat } from './messages.js';
 
 const numRuns = process.env.KVORUM_SLOW === '1' ? 3000 : 150;
@@ -227,6 +227,25 @@ describe('the peer port', () => {
     }
     expect(b.calls).toEqual([]);
     await unharmed();
+  });
+
+  it('says so in the log, but not each time', async () => {
+    const lines: string[] = [];
+    const logger = { ...silentLogger, warn: (text: string) => void lines.push(text) };
+    const own = new MemoryBench(9, logger);
+    const [c] = await connected(own, 1);
+    if (c === undefined) throw new Error('one');
+    const d = await TestMember.start(own, 2n);
+    c.removed.add(2n);
+    d.transport.setPeers([c.address]);
+    await own.pass(50_000);
+    expect(d.refusals.length).toBeGreaterThan(10);
+    expect(lines.filter((text) => text === 'refused a member')).toHaveLength(1);
+    expect(lines.filter((text) => text.startsWith('no link to a member'))).toHaveLength(2);
+    await own.pass(50_000);
+    expect(lines.filter((text) => text === 'refused a member')).toHaveLength(2);
+    expect(c.metrics.refused.of('removed').value).toBe(d.refusals.length);
+    for (const { transport } of [c, d]) await own.wait(transport.stop());
   });
 
   it('keeps one stream for each lane of a member', async () => {
