@@ -1,10 +1,8 @@
-/** Handing leadership over: when an operator asks for it, and before the leader stops. */
+/** Handing leadership over, when an operator asks for it. */
 
 import type { Clock, MemberId } from '../common/index.js';
 import type { Raft } from '../raft/index.js';
-import type { Membership } from './membership.js';
 import type { NodeLoop } from './node-loop.js';
-import type { PeerTransport } from './peers/types.js';
 
 export interface LeaderTransferOptions {
   readonly clock: Clock;
@@ -31,21 +29,4 @@ export async function transferLeadership(
     await new Promise<void>((resolve) => clock.after(checkMs, resolve));
   }
   return true;
-}
-
-/** Who should lead after this member: the voter that has been connected for longest, as etcd. */
-export function successorOf(
-  self: MemberId,
-  membership: Membership,
-  peers: Pick<PeerTransport, 'connectedSinceMs'> | undefined,
-): MemberId | undefined {
-  let best: MemberId | undefined;
-  let bestSinceMs = Number.POSITIVE_INFINITY;
-  for (const { id } of membership.voters()) {
-    const sinceMs = id === self ? undefined : peers?.connectedSinceMs(id);
-    if (sinceMs === undefined || sinceMs >= bestSinceMs) continue;
-    best = id;
-    bestSinceMs = sinceMs;
-  }
-  return best;
 }

@@ -5,12 +5,17 @@
  */
 
 import type { Disk } from '../common/index.js';
-import { emptyBytes } from '../common/index.js';
+import { emptyBytes, idToHex } from '../common/index.js';
 import { alarmMember } from '../proto/index.js';
 import { BboltImage, type ImageEntry, type SnapshotView } from '../storage/index.js';
 import { parseAlarmName } from './alarms.js';
 import { decodeLeaseRecord, leaseMetaPrefix } from './lease-record.js';
-import { decodeMember, memberMetaPrefix } from './membership.js';
+import {
+  decodeMember,
+  memberIdOfName,
+  memberMetaPrefix,
+  removedMetaPrefix,
+} from './member-codec.js';
 import { clusterVersion, snapshotSchemaVersion } from './versions.js';
 
 /** Writes the image to a new file; returns its size in bytes. */
@@ -29,7 +34,7 @@ export async function writeSnapshotImage(
     await image.addBucket('lease', meta.leases);
     await image.addBucket('alarm', meta.alarms);
     await image.addBucket('members', meta.members);
-    await image.addBucket('members_removed', []);
+    await image.addBucket('members_removed', meta.removed);
     const version: ImageEntry = [Buffer.from('clusterVersion'), Buffer.from(clusterVersion)];
     await image.addBucket('cluster', [version]);
     for (const name of ['auth', 'authRoles', 'authUsers']) await image.addBucket(name, []);
@@ -63,15 +68,17 @@ interface MetaBuckets {
   readonly leases: ImageEntry[];
   readonly alarms: ImageEntry[];
   readonly members: ImageEntry[];
+  readonly removed: ImageEntry[];
 }
 
 async function readMeta(view: SnapshotView): Promise<MetaBuckets> {
-  const buckets: MetaBuckets = { leases: [], alarms: [], members: [] };
+  const buckets: MetaBuckets = { leases: [], alarms: [], members: [], removed: [] };
   for await (const [name, value] of view.meta()) {
     const alarm = parseAlarmName(name);
     if (name.startsWith(leaseMetaPrefix)) buckets.leases.push(leaseEntry(name, value));
     else if (alarm !== undefined) buckets.alarms.push([alarmMember.encode(alarm), emptyBytes]);
     else if (name.startsWith(memberMetaPrefix)) buckets.members.push(memberEntry(name, value));
+    else if (name.startsWith(removedMetaPrefix)) buckets.removed.push(removedEntry(name));
   }
   for (const entries of Object.values(buckets) as ImageEntry[][]) {
     entries.sort(([a], [b]) => Buffer.compare(a, b));
@@ -95,6 +102,11 @@ function memberEntry(name: string, value: Buffer): ImageEntry {
     `{"id":${id},"peerURLs":${JSON.stringify(peerUrls)}${learner},` +
     `"name":${JSON.stringify(member.name)},"clientURLs":${JSON.stringify(clientUrls)}}`;
   return [Buffer.from(id.toString(16)), Buffer.from(json)];
+}
+
+function removedEntry(name: string): ImageEntry {
+  const id = memberIdOfName(removedMetaPrefix, name);
+  return [Buffer.from(idToHex(id)), Buffer.from('removed')];
 }
 
 function uint64(value: bigint): Buffer {

@@ -190,6 +190,37 @@ describe('the members of a running cluster', () => {
     );
   });
 
+  it('row 30: are the same after restarts, with a learner and after its promotion', async () => {
+    await wires.found(['n1'], loose);
+    const request = { peerURLs: [wires.url('n2')], isLearner: true };
+    const { member } = await wires.change('n1', 'MemberAdd', request);
+    await wires.join('n2', ['n1', 'n2']);
+    const restart = async (name: string): Promise<void> => {
+      await wires.members.get(name)?.stop();
+      await wires.members.get(name)?.start();
+    };
+    const expectMembers = async (isLearner: boolean): Promise<void> => {
+      const { members } = await wires.at('n1').memberList();
+      expect(members.length).toBe(2);
+      expect(members.find(({ ID }) => ID === member.ID)).toMatchObject({ name: 'n2', isLearner });
+    };
+    for (let i = 0; i < 3; i++) {
+      await restart('n2');
+      await restart('n1');
+      await expectMembers(true);
+    }
+    await eventually(
+      () => wires.change('n1', 'MemberPromote', { ID: member.ID }).catch(() => undefined),
+      'in sync',
+    );
+    for (let i = 0; i < 3; i++) {
+      await restart('n2');
+      await restart('n1');
+      await expectMembers(false);
+      await wires.at('n2').put({ key: bytes('a'), value: bytes(String(i)) });
+    }
+  });
+
   it('rule 27: are left by one that was removed, also by its own hand', async () => {
     await wires.found(['n1', 'n2', 'n3'], loose);
     const { leader, followers } = await wires.roles();

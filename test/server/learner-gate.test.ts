@@ -1,0 +1,64 @@
+import { describe, expect, it } from 'vitest';
+import { GrpcCode } from '../../src/common/index.js';
+import { encodeRangeRequest } from '../../src/proto/index.js';
+import { pointQuery } from '../../src/server/apply-kv.js';
+import { learnerGated } from '../../src/server/learner-gate.js';
+import type { MethodHandler } from '../../src/transport/index.js';
+import { FakeCall } from './watch-call.js';
+
+const names = [
+  '/etcdserverpb.KV/Range',
+  '/etcdserverpb.KV/RangeStream',
+  '/etcdserverpb.KV/Put',
+  '/etcdserverpb.Watch/Watch',
+  '/etcdserverpb.Lease/LeaseKeepAlive',
+  '/etcdserverpb.Cluster/MemberList',
+  '/etcdserverpb.Maintenance/Status',
+  '/etcdserverpb.Maintenance/Snapshot',
+  '/grpc.health.v1.Health/Check',
+];
+const bidi = new Set(['/etcdserverpb.Watch/Watch', '/etcdserverpb.Lease/LeaseKeepAlive']);
+
+/** Names of the methods whose handlers ran; the others were refused with etcd's error. */
+function answered(isLearner: boolean, request: Buffer): string[] {
+  const ran: string[] = [];
+  const methods = learnerGated(
+    names.map((name): readonly [string, MethodHandler] => {
+      const handle = () => void ran.push(name);
+      return [name, bidi.has(name) ? { kind: 'bidi', handle } : { kind: 'unary', handle }];
+    }),
+    () => isLearner,
+  );
+  for (const [name, method] of methods) {
+    const call = new FakeCall();
+    if (method.kind === 'bidi') method.handle(call);
+    else method.handle(request, call);
+    if (ran.includes(name)) continue;
+    expect(call.ended, name).toEqual({
+      code: GrpcCode.FAILED_PRECONDITION,
+      text: 'etcdserver: rpc not supported for learner',
+    });
+  }
+  return ran;
+}
+
+const range = (serializable: boolean): Buffer =>
+  encodeRangeRequest({ ...pointQuery('a'), revision: 0, serializable });
+
+describe('a learner', () => {
+  it('answers nothing but Status, Snapshot and serializable ranges', () => {
+    expect(answered(true, range(false))).toEqual([
+      '/etcdserverpb.Maintenance/Status',
+      '/etcdserverpb.Maintenance/Snapshot',
+    ]);
+    expect(answered(true, range(true))).toEqual([
+      '/etcdserverpb.KV/Range',
+      '/etcdserverpb.Maintenance/Status',
+      '/etcdserverpb.Maintenance/Snapshot',
+    ]);
+  });
+
+  it('answers everything once it votes', () => {
+    expect(answered(false, range(false))).toEqual(names);
+  });
+});
