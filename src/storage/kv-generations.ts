@@ -6,9 +6,9 @@
  *   kv-N.tmp             a state that is being received
  *   kv-N.gone            on its way out
  *
- * A directory gets its lasting name when all in it is durable, and loses it before the first file in
- * it is removed, so what a name promises is true at any moment a crash can choose. Which of several
- * complete ones counts is decided at open, by the log (docs/on-disk-format.md).
+ * A directory gets its lasting name when all in it is durable, and loses it before the first file
+ * in it is removed, so what a name promises is true at any moment a crash can choose. Which of
+ * several complete ones counts is decided at open, by the log (docs/on-disk-format.md).
  */
 
 import {

@@ -65,11 +65,11 @@ export class StoreParts {
     const { state, gate, compactor, flusher, checkpointer } = this;
     await untilOrAfter(state.pins.waitBelow(Number.POSITIVE_INFINITY), state.clock, installGraceMs);
     await gate.refuseAll();
-    await compactor.close(replaced());
-    await checkpointer.close(false);
-    // Whoever still waits for a flush learns that there will be none.
+    // Whoever still waits for a flush learns that there will be none, so nobody holds a pin now.
     await turn(state.clock);
     await flusher.close().catch(() => {});
+    await compactor.close(replaced());
+    await checkpointer.close(false);
     await gate.close();
   }
 }
