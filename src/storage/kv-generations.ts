@@ -90,8 +90,8 @@ export interface LogReach {
 }
 
 /**
- * The generation that goes with the log: the oldest that the log goes on from. An installed state is
- * marked in the log before it counts, and then the state before it lies behind the mark; without
+ * The generation that goes with the log: the oldest that the log goes on from. An installed state
+ * is marked in the log before it counts, and then the state before it lies behind the mark; without
  * that mark it does not count, and the state before it still fits. StorageError if none fits.
  */
 export function chooseGeneration(
