@@ -58,6 +58,18 @@ export interface NodePorts {
   readonly logger: Logger;
   /** The links to other members; without them the cluster is one member and stays so. */
   readonly peers?: PeerTransport;
+  /** For simulations: see {@link NodeTuning}. */
+  readonly tuning?: Partial<NodeTuning>;
+}
+
+/** Bounds that have one good value in production; small ones make rare things frequent. */
+export interface NodeTuning {
+  /** See RaftOptions. */
+  readonly appendBytesMax: number;
+  readonly inflightAppendsMax: number;
+  readonly applyBytesMax: number;
+  /** See LogKeeperOptions. */
+  readonly lookEntries: number;
 }
 
 /** A running member. */
@@ -149,10 +161,11 @@ export async function openNode(
       compactionBatch: config.compactionBatch,
       compactionSleepMs: config.compactionSleepMs,
     },
+    catchUpEntries: config.snapshotCatchUpEntries,
     onFatal,
   });
   const { store, wal, membership, clusterId, memberId, isNew, restore } = storage;
-  const raft = makeRaft(config, random, memberId, restore);
+  const raft = makeRaft(config, ports, memberId, restore);
   const headers = new HeaderEncoder(clusterId, memberId);
   const timeoutMs = requestTimeoutBaseMs + 2 * config.electionMs;
   const proposals = new Proposals({ clock, origin: random.u32(), timeoutMs });
@@ -232,7 +245,8 @@ export async function openNode(
     onQuotaExceeded: raiseNoSpace,
   });
   const catchUpEntries = config.snapshotCatchUpEntries;
-  const keeper = new LogKeeper({ raft, clock, catchUpEntries }, restore.applied);
+  const lookEntries = ports.tuning?.lookEntries;
+  const keeper = new LogKeeper({ raft, clock, catchUpEntries, lookEntries }, restore.applied);
   const offerAgainMs = Math.max(snapshotOfferAgainMsMin, 2 * config.electionMs);
   const sender = new SnapshotSender({ store, raft, keeper, clock, offerAgainMs });
   const loop = new NodeLoop({
@@ -377,7 +391,7 @@ export async function openNode(
       watchHub.close();
       await loop.idle();
       await release.idle();
-      await release.release();
+      await store.flushSync();
       await wal.close();
       await store.close();
     },
@@ -413,18 +427,33 @@ export async function openNode(
 
   /** Tells the cluster this member's name and client URLs, until that is in the log. */
   async function publish(): Promise<void> {
-    const member = membership.get(memberId);
     const { name } = config;
     const clientUrls = config.advertiseClientUrls;
     const { incarnation } = storage;
-    const known =
-      member?.name === name &&
-      member.clientUrls.join() === clientUrls.join() &&
-      member.incarnation === incarnation;
+    const isKnown = (): boolean => {
+      const member = membership.get(memberId);
+      return (
+        member?.name === name &&
+        member.clientUrls.join() === clientUrls.join() &&
+        member.incarnation === incarnation
+      );
+    };
+    const known = isKnown();
     const attributes = { id: memberId, name, clientUrls, incarnation };
+    let told = (): void => {};
+    // One that joins may find its entry in the snapshot that it gets, and never apply it.
+    membership.onChange(() => {
+      if (isKnown()) told();
+    });
     for (;;) {
       const error = await new Promise<Error | undefined>((resolve) => {
-        if (known) reads.add((_context, wrong) => resolve(wrong), undefined);
+        // Known is not enough: what came after it in the log has to be applied as well.
+        const confirm = (): void => {
+          reads.add((_context, wrong) => resolve(wrong), undefined);
+          loop.schedule();
+        };
+        told = confirm;
+        if (known) confirm();
         else {
           const body = encodeAttributes(attributes);
           proposeOwn(EntryKind.memberAttributes, body, attributes, resolve);
@@ -464,7 +493,12 @@ function finishOwn(
   done(error);
 }
 
-function makeRaft(config: ServerConfig, random: Random, id: MemberId, restore: RaftRestore): Raft {
+function makeRaft(
+  config: ServerConfig,
+  { random, tuning }: NodePorts,
+  id: MemberId,
+  restore: RaftRestore,
+): Raft {
   return new Raft(
     {
       id,
@@ -476,6 +510,7 @@ function makeRaft(config: ServerConfig, random: Random, id: MemberId, restore: R
       inflightAppendsMax: 512,
       uncommittedBytesMax: 256 * 1024 * 1024,
       applyBytesMax: 16 * 1024 * 1024,
+      ...tuning,
       randomU32: () => random.u32(),
     },
     restore,

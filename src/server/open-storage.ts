@@ -44,6 +44,8 @@ export interface OpenStorageOptions {
   /** Used if the directory is new; undefined: it must not be. */
   readonly founding: NodeMetadata | undefined;
   readonly mvcc: MvccStoreOptions;
+  /** Applied entries that stay in Raft's memory for members that are behind. */
+  readonly catchUpEntries: number;
   readonly onFatal: (error: unknown) => void;
 }
 
@@ -122,7 +124,9 @@ async function openHalves(
   await directories.settle(generations, chosen);
   const membership = new Membership();
   membership.restore(store, initialMembers(metadata));
-  const restore = isNew ? foundingRestore(metadata, contents) : restoreFrom(store, contents);
+  const restore = isNew
+    ? foundingRestore(metadata, contents)
+    : restoreFrom(store, contents, options.catchUpEntries);
   const { clusterId, memberId, incarnation } = metadata;
   return { store, wal, restore, membership, clusterId, memberId, incarnation, isNew };
 }
@@ -208,14 +212,31 @@ function lastIndexOf({ snapshot, entries }: WalContents): LogIndex {
   return entries[entries.length - 1]?.index ?? snapshot.index;
 }
 
-/** Raft starts from what is applied: entries before it need not be kept in memory. */
-function restoreFrom(store: MvccStore, contents: WalContents): RaftRestore {
+/**
+ * Raft starts from what is applied. The last entries before it stay in its memory, if the log still
+ * has them: after a restart of the leader nobody should need a snapshot for being a little behind.
+ */
+function restoreFrom(store: MvccStore, contents: WalContents, catchUpEntries: number): RaftRestore {
   const { index, term, configuration } = store.applied;
   const commit = Math.max(contents.hardState.commit, index);
+  const after = Math.max(contents.snapshot.index, index - catchUpEntries);
+  const before = contents.entries.find((entry) => entry.index === after);
+  const hardState = { ...contents.hardState, commit };
+  const kept = after < index && (after === contents.snapshot.index || before !== undefined);
+  if (!kept) {
+    return {
+      hardState,
+      snapshot: { index, term, configuration },
+      entries: contents.entries.filter((entry) => entry.index > index),
+      applied: index,
+    };
+  }
   return {
-    hardState: { ...contents.hardState, commit },
-    snapshot: { index, term, configuration },
-    entries: contents.entries.filter((entry) => entry.index > index),
+    hardState,
+    // Its configuration is not asked for: `appliedConfiguration` is newer.
+    snapshot: { index: after, term: before?.term ?? contents.snapshot.term, configuration },
+    entries: contents.entries.filter((entry) => entry.index > after),
     applied: index,
+    appliedConfiguration: configuration,
   };
 }

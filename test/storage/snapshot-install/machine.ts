@@ -100,6 +100,7 @@ export class Machine {
         joining: false,
         founders: [{ id: 2n, name: 'a', peerUrls: ['http://a'], isLearner: false }],
       },
+      catchUpEntries: 100,
       mvcc: { ...testOptions, compactionBatch: 2 },
       onFatal: (error) => this.fatal.push(error),
     });
