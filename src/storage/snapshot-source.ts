@@ -33,6 +33,8 @@ import type { SnapshotSource } from './snapshot-types.js';
 const positionHeadBytes = 32;
 const crcBytes = 4;
 const after = Buffer.from([0]);
+/** Half of what others read at once: reading, copying and the checksum all come in one turn. */
+const pageLimits = { countMax: mvccSliceKeysMax / 2, bytesMax: scanPageBytes / 2 } as const;
 
 /** Flushes, then takes the view. */
 export async function openSnapshotSource(
@@ -83,7 +85,7 @@ class ViewSource implements SnapshotSource {
     const writer = new PieceWriter(pieceKindData, place.number, place.chain);
     let { lastKey } = place;
     while (writer.length < snapshotPieceBytes) {
-      const page = await this.page(lastKey, snapshotPieceBytes - writer.length);
+      const page = await this.page(lastKey);
       const last = page[page.length - 1];
       if (last === undefined) break;
       writer.add(page);
@@ -107,19 +109,14 @@ class ViewSource implements SnapshotSource {
   }
 
   /** What follows `lastKey`, first of the records, then of the meta records. */
-  private async page(
-    lastKey: Buffer,
-    bytesLeft: number,
-  ): Promise<Array<readonly [Buffer, Buffer]>> {
-    const bytesMax = Math.min(scanPageBytes, bytesLeft);
-    const countMax = mvccSliceKeysMax;
+  private async page(lastKey: Buffer): Promise<Array<readonly [Buffer, Buffer]>> {
     const gte = lastKey.length === 0 ? recordsStart : Buffer.concat([lastKey, after]);
     if (Buffer.compare(gte, recordsEnd) < 0) {
-      const page = await this.view.scan({ gte, lt: recordsEnd, countMax, bytesMax });
+      const page = await this.view.scan({ ...pageLimits, gte, lt: recordsEnd });
       if (page.length > 0) return page;
     }
     const from = Buffer.compare(gte, metaStart) < 0 ? metaStart : gte;
-    return this.view.scan({ gte: from, lt: metaEnd, countMax, bytesMax });
+    return this.view.scan({ ...pageLimits, gte: from, lt: metaEnd });
   }
 
   private end(place: Place): { readonly data: Buffer; readonly position: Buffer } {
