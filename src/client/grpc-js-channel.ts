@@ -408,7 +408,8 @@ function channelOptions(endpoint: Endpoint, options: DialOptions): grpc.ClientOp
       : {
           'grpc.keepalive_time_ms': keepalive.intervalMs,
           'grpc.keepalive_timeout_ms': keepalive.timeoutMs,
-          'grpc.keepalive_permit_without_calls': 1,
+          // etcd's servers close connections that are pinged while no call is running.
+          'grpc.keepalive_permit_without_calls': 0,
         }),
   };
 }

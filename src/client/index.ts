@@ -10,6 +10,7 @@ export {
   type StatusName,
 } from './errors.js';
 export { Etcd } from './etcd.js';
+export { mirror } from './mirror.js';
 export type * from './types.js';
 export type * from './types-admin.js';
 export type * from './types-kv.js';

@@ -14,7 +14,7 @@ import {
 } from '../proto/index.js';
 import type { Caller } from './caller.js';
 import { headerOf } from './entries.js';
-import { EtcdClientError } from './errors.js';
+import { EtcdClientError, isEtcdError } from './errors.js';
 import { KeptLease } from './lease.js';
 import { LeaseMux } from './lease-mux.js';
 import { method } from './methods.js';
@@ -64,7 +64,17 @@ export class LeaseClient implements Leases {
     ttlSeconds: number,
     options: CallOptions & KeepAliveOptions = {},
   ): Promise<LeaseHandle> {
-    return this.keepAlive(await this.grant(ttlSeconds, options), options);
+    // An id of our own, so that a grant of unknown outcome can be taken back.
+    const id = this.#caller.options.random.u64() >> 1n || 1n;
+    try {
+      return this.keepAlive(await this.grant(ttlSeconds, { ...options, id }), options);
+    } catch (error) {
+      if (isEtcdError(error) && error.outcome === 'unknown') {
+        // If it fails, the lease runs out by itself.
+        this.revoke(id).catch(() => undefined);
+      }
+      throw error;
+    }
   }
 
   keepAlive(

@@ -4,7 +4,6 @@ import type {
   CallOptions,
   EndpointOptions,
   Header,
-  Key,
   KeyRange,
   MemberId,
   Revision,
@@ -75,19 +74,21 @@ export interface SnapshotOptions extends EndpointOptions {
   }) => void;
 }
 
+/** See `mirror`. */
 export interface MirrorOptions {
+  /** Which keys of the source; all if left out. */
   readonly range?: KeyRange;
   /** Go on after this revision of the source instead of copying the state first. */
   readonly fromRevision?: Revision;
-  /** Delete what is in the destination and not in the source, at the start. Default false. */
+  /** When the state is copied, delete what the destination has and the source has not. */
   readonly prune?: boolean;
-  /** Source prefix is replaced by this one. */
-  readonly rename?: { readonly from: Key; readonly to: Key };
-  /** Operations a transaction. Default 100. */
+  /** Operations in one transaction. Default 100, below every server's limit. */
   readonly txnOpsMax?: number;
+  /** Ends it. */
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: {
-    readonly keys: number;
+    /** Changes written so far. */
+    readonly changes: number;
     /** Everything of the source up to here is in the destination. */
     readonly revision: Revision;
   }) => void;

@@ -85,7 +85,11 @@ export interface Watcher<V, O = unknown>
   batches(): AsyncIterableIterator<WatchBatch<V, O>, undefined>;
   /** Resolves once the server has accepted it the first time: later changes are seen. */
   readonly ready: Promise<Header>;
-  /** Asks the server how far it is; comes as a progress mark. Needs `progress`. */
+  /**
+   * Asks the server how far it is; comes as a progress mark, if `progress` was asked for and all
+   * watches of the client are up to date. Does nothing at etcd before 3.4.25 and 3.5.8, whose
+   * marks are not reliable.
+   */
   requestProgress(): void;
   /** Everything up to here was handed to the reader. */
   readonly revision: Revision;

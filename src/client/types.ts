@@ -51,7 +51,7 @@ export interface RetryOptions {
   readonly delayMaxMs?: number;
 }
 
-/** Pings on a connection that would find out that the other side is gone. */
+/** Pings while calls or watches are running, to find out that the other side is gone. */
 export interface KeepaliveOptions {
   /** Silence after which a ping is sent. Default 10 s. */
   readonly intervalMs?: number;

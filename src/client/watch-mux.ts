@@ -14,11 +14,13 @@ import {
   encodeWatchCancelRequest,
   encodeWatchCreateRequest,
   encodeWatchProgressRequest,
+  statusRequest,
+  statusResponse,
   type WatchCreateRequest,
   type WatchResponse,
 } from '../proto/index.js';
 import { asError, type Caller, type OpenedStream } from './caller.js';
-import type { RpcStatus } from './channel.js';
+import type { Link, RpcStatus } from './channel.js';
 import { type EtcdClientError, isEtcdError, reasonOf } from './errors.js';
 import { streamDelayMaxMs, streamDelayMinMs, watchCreateTimeoutMs } from './limits.js';
 import { method } from './methods.js';
@@ -71,6 +73,8 @@ export class WatchMux {
   #creates: Entry[] = [];
   #byId = new Map<number, Entry>();
   #createTimer: Timer | undefined;
+  /** Whether manual progress marks of this stream's server are in step with its events. */
+  #marksHold: Promise<boolean> | undefined;
   /** Aborts opening when nobody wants the stream any more. */
   #abort = new AbortController();
 
@@ -112,9 +116,14 @@ export class WatchMux {
     return gone;
   }
 
-  /** Asks for a progress mark of the whole stream. */
+  /** Asks for a progress mark of the whole stream, if the server's marks can be believed. */
   requestProgress(): void {
-    this.#opened?.stream.send(encodeWatchProgressRequest());
+    const opened = this.#opened;
+    if (opened === undefined) return;
+    this.#marksHold ??= marksHold(opened.link, this.#caller);
+    void this.#marksHold.then((hold) => {
+      if (hold && this.#opened === opened) opened.stream.send(encodeWatchProgressRequest());
+    });
   }
 
   close(): void {
@@ -337,6 +346,7 @@ export class WatchMux {
 
   #forgetStream(): void {
     this.#opened = undefined;
+    this.#marksHold = undefined;
     this.#createTimer?.cancel();
     this.#createTimer = undefined;
     const known = new Set([...this.#creates, ...this.#byId.values(), ...this.#entries.values()]);
@@ -351,6 +361,25 @@ export class WatchMux {
   #settle(entry: Entry): void {
     for (const resolve of entry.left.splice(0)) resolve();
   }
+}
+
+/**
+ * Before 3.4.25 and 3.5.8 a manual mark could overtake events (etcd#15220): believing it would lose
+ * them after a reconnect, so such servers are not asked.
+ */
+function marksHold(link: Link, caller: Caller): Promise<boolean> {
+  const metadata = caller.metadataOf('local', undefined);
+  const options = { timeoutMs: caller.options.timeoutMs, metadata };
+  return new Promise((resolve) => {
+    link.unary(method.status, statusRequest.encode({}), options, (_, message) => {
+      const version = message === undefined ? '' : statusResponse.decode(message).version;
+      const [major = 0, minor = 0, patch = 0] = version
+        .split('.')
+        .map((part) => Number.parseInt(part, 10));
+      const fixedIn = minor === 4 ? 25 : minor === 5 ? 8 : 0;
+      resolve(major > 3 || (major === 3 && minor >= 4 && patch >= fixedIn));
+    });
+  });
 }
 
 function isTransient(error: Error): boolean {

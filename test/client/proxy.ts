@@ -64,6 +64,8 @@ class TcpProxy implements Proxy {
   #dropRequests = false;
   #paused = false;
   #cut: { readonly direction: 'requests' | 'replies'; bytes: number } | undefined;
+  /** Between the byte at which it cuts and the cut: nothing goes through. */
+  #cutting = false;
   #onDropped: Array<() => void> = [];
 
   constructor(upstream: string) {
@@ -102,11 +104,15 @@ class TcpProxy implements Proxy {
   }
 
   cut(): void {
-    for (const pair of this.#pairs) {
-      pair.client.resetAndDestroy();
-      pair.upstream.resetAndDestroy();
+    for (const { client, upstream } of this.#pairs) {
+      for (const socket of [client, upstream]) {
+        // The first says how, but waits for what is unsent; the second does it now.
+        if (!socket.connecting) socket.resetAndDestroy();
+        socket.destroy();
+      }
     }
     this.#pairs.clear();
+    this.#cutting = false;
   }
 
   dropReplies(): void {
@@ -190,13 +196,14 @@ class TcpProxy implements Proxy {
   }
 
   #request(chunk: Buffer): Buffer | undefined {
-    if (this.#dropRequests) return undefined;
+    if (this.#dropRequests || this.#cutting) return undefined;
     const kept = this.#cutWithin('requests', chunk);
     this.sentBytes += kept.length;
     return kept;
   }
 
   #reply(chunk: Buffer): Buffer | undefined {
+    if (this.#cutting) return undefined;
     if (this.#dropReplies) {
       for (const resolve of this.#onDropped.splice(0)) resolve();
       return undefined;
@@ -215,6 +222,7 @@ class TcpProxy implements Proxy {
       return chunk;
     }
     this.#cut = undefined;
+    this.#cutting = true;
     // After what goes through has been written.
     setImmediate(() => this.cut());
     return chunk.subarray(0, cut.bytes);
