@@ -106,8 +106,9 @@ export const checkpointJournalShare = 0.75;
 /** A message between members: any entry that fits into the log, and its head. */
 export const peerMessageBytesMax = walRecordBytesMax + 64 * 1024;
 /**
- * What may wait on each lane of a link to another member: entries beside what Raft has in flight,
- * and a second of everything else. Above that a message is dropped, and Raft sends it again.
+ * What may wait on each lane of a link to another member; above that a message is dropped, and Raft
+ * sends it again. Entries: more than Raft has in flight to one follower, or a follower that is far
+ * behind gets everything twice (measured). The rest is short: that is seconds of it.
  */
 export const peerEntriesQueueBytesMax = 16 * 1024 * 1024;
 export const peerControlQueueBytesMax = 4 * 1024 * 1024;
