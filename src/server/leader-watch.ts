@@ -23,6 +23,7 @@ export class LeaderWatch implements LeaderGate {
   #leader: MemberId = 0n;
   #term: Term = 0;
   #leading = false;
+  #electedMs = Number.NEGATIVE_INFINITY;
   /** When there was last a leader. */
   #seenMs: number;
   readonly #lostListeners = new Set<() => void>();
@@ -30,6 +31,11 @@ export class LeaderWatch implements LeaderGate {
   constructor(options: LeaderWatchOptions) {
     this.#o = options;
     this.#seenMs = options.clock.nowMs();
+  }
+
+  /** When the present leader became known here (Clock.nowMs); -Infinity: there was none yet. */
+  get electedMs(): number {
+    return this.#electedMs;
   }
 
   get leader(): MemberId {
@@ -61,6 +67,7 @@ export class LeaderWatch implements LeaderGate {
     if (leader !== 0n) {
       this.#seenMs = this.#o.clock.nowMs();
       if (changed) {
+        this.#electedMs = this.#seenMs;
         logger.info('elected leader', { leader: idToHex(leader), term, self: leader === id });
         this.#o.onChange();
       }

@@ -63,6 +63,8 @@ export interface NodeLoopOptions {
   readonly onReady: () => void;
   /** Called after entries were applied, with the newest index and the memory that all so far took. */
   readonly onApplied: (index: LogIndex, bytesTotal: number) => void;
+  /** Why a proposal made at `startMs` may have timed out. */
+  readonly timeoutReason: (startMs: number) => ErrorReason;
   /** True: too much is waiting to be flushed, hold proposals back. */
   readonly overloaded: () => boolean;
 }
@@ -96,6 +98,7 @@ export class NodeLoop {
   #queue: Pending[] = [];
   #changes: PendingChange[] = [];
   #scheduled = false;
+  #retrying = false;
   #stopped = false;
   /** Committed entries waiting to be applied, from `#applyNext` on. */
   #toApply: Entry[] = [];
@@ -288,8 +291,14 @@ export class NodeLoop {
     return raft.leader === id && raft.term === onlyInTerm;
   }
 
+  /** At most one timer: else each turn without a leader would add one that never ends. */
   #retryLater(): void {
-    this.#options.clock.after(this.#options.tickMs / 10, () => this.schedule());
+    if (this.#retrying) return;
+    this.#retrying = true;
+    this.#options.clock.after(this.#options.tickMs / 10, () => {
+      this.#retrying = false;
+      this.schedule();
+    });
   }
 
   #takeReadys(): void {
@@ -454,7 +463,7 @@ export class NodeLoop {
    * others are silent (reliability.md section 3, rule 19).
    */
   #tick(): void {
-    const { clock, logger, raft, proposals, reads, tickMs } = this.#options;
+    const { clock, logger, raft, proposals, reads, tickMs, timeoutReason } = this.#options;
     const now = clock.nowMs();
     const lateMs = now - this.#lastTickMs - tickMs;
     this.#lastTickMs = now;
@@ -462,7 +471,7 @@ export class NodeLoop {
       logger.warn('the event loop stalled', { late_ms: Math.round(lateMs) });
     raft.tick();
     this.#options.onTick();
-    proposals.expire('TIMEOUT');
+    proposals.expire(timeoutReason);
     reads.expire('TIMEOUT');
     this.schedule();
   }

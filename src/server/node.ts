@@ -47,6 +47,7 @@ import type { PeerTransport } from './peers/types.js';
 import { Proposals } from './proposals.js';
 import { ReadGate } from './read-gate.js';
 import { SnapshotReceiver, SnapshotSender } from './snapshot-transfer.js';
+import { timeoutReason } from './timeout-reason.js';
 import { defaultWatchLimits, WatchHub } from './watch-hub.js';
 
 /** What a node needs of the outside; the network is the server's business. */
@@ -280,6 +281,11 @@ export async function openNode(
       release.applied(index);
       keeper.applied(index, bytesTotal);
     },
+    timeoutReason: (startMs) =>
+      timeoutReason(
+        { self: memberId, electionMs: config.electionMs, leaderWatch, membership, peers },
+        startMs,
+      ),
     overloaded: () => store.unflushedBytes > unflushedBytesMax,
   });
   stopLoop = () => loop.stop();

@@ -103,13 +103,13 @@ export class Proposals {
     pending.finish(new EtcdError(reason), undefined);
   }
 
-  /** Ends every call that has waited longer than the request timeout. */
-  expire(reason: ErrorReason): void {
+  /** Ends every call that has waited longer than the request timeout; told since when. */
+  expire(reasonFor: (startMs: number) => ErrorReason): void {
     const now = this.#clock.nowMs();
     while (this.#size > 0) {
       const oldest = present(this.#ring[this.#place(this.#oldest)], 'the oldest waiting call');
       if (oldest.deadlineMs > now) return;
-      this.refuse(oldest, reason);
+      this.refuse(oldest, reasonFor(oldest.deadlineMs - this.#timeoutMs));
     }
   }
 

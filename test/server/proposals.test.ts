@@ -40,10 +40,16 @@ describe('waiting proposals', () => {
     await clock.run(3000);
     add(2);
     await clock.run(7000);
-    proposals.expire('TIMEOUT');
+    proposals.expire((startMs) => {
+      expect(startMs).toBeLessThan(clock.nowMs());
+      return 'TIMEOUT';
+    });
     expect(answers).toEqual([{ name: 1, error: 'TIMEOUT' }]);
     await clock.run(10_000);
-    proposals.expire('TIMEOUT');
+    proposals.expire((startMs) => {
+      expect(startMs).toBeLessThan(clock.nowMs());
+      return 'TIMEOUT';
+    });
     expect(answers.length).toBe(2);
   });
 
