@@ -41,8 +41,8 @@ export interface LaneOptions {
   readonly name: LaneName;
   readonly member: MemberId;
   readonly queueBytesMax: number;
-  /** The connection is given up after this time without a byte. */
-  readonly silenceMs: number;
+  /** The connection is given up after so many election timeouts without a byte. */
+  readonly silenceElections: number;
 }
 
 /** Life of a lane that stayed up less than this does not count as success. */
@@ -121,8 +121,8 @@ export class Lane {
     const url = this.#urls[this.#urlIndex % Math.max(1, this.#urls.length)];
     if (url === undefined) return; // no URL that can be dialled: `setUrls` may bring one
     const context = this.#context;
-    const { queueBytesMax, silenceMs } = this.#options;
-    dial(context, url, dialTimeoutMs(context), queueBytesMax, silenceMs).then(
+    const { queueBytesMax, silenceElections } = this.#options;
+    dial(context, url, dialTimeoutMs(context), queueBytesMax, silenceElections).then(
       (client) => {
         if (attempt === this.#attempt) this.#open(client);
         else client.destroy();

@@ -43,7 +43,7 @@ export class Link implements LaneOwner {
   #urls: readonly ServerUrl[];
 
   constructor(context: PeerContext, { id, peerUrls }: PeerAddress) {
-    const { metrics, electionMs } = context;
+    const { metrics } = context;
     const label = labelOf(id);
     this.member = id;
     this.#context = context;
@@ -53,11 +53,11 @@ export class Link implements LaneOwner {
     this.#peerUrls = peerUrls;
     this.#urls = this.#parse(peerUrls);
     const member = id;
-    const lane = (name: 'entries' | 'control', queueBytesMax: number, silenceMs: number) =>
-      new Lane(context, { name, member, queueBytesMax, silenceMs }, this.#urls, this);
-    this.#control = lane('control', peerControlQueueBytesMax, 1.5 * electionMs);
+    const lane = (name: 'entries' | 'control', queueBytesMax: number, silenceElections: number) =>
+      new Lane(context, { name, member, queueBytesMax, silenceElections }, this.#urls, this);
+    this.#control = lane('control', peerControlQueueBytesMax, 1.5);
     // A ping waits behind entries that are in the socket's buffers already.
-    this.#entries = lane('entries', peerEntriesQueueBytesMax, 2 * electionMs);
+    this.#entries = lane('entries', peerEntriesQueueBytesMax, 2);
   }
 
   /** Where the member is dialled. */

@@ -36,15 +36,22 @@ export function dialTimeoutMs(context: PeerTransportOptions): number {
   return Math.max(1000, context.electionMs);
 }
 
-/** A connection for members, with its keepalive: silence for `silenceMs` ends it. */
+/** With very short election timeouts a busy process must not be taken for a dead one at once. */
+const silenceMsMin = 1000;
+
+/**
+ * A connection for members, with its keepalive: without a sign of life it ends after `elections`
+ * election timeouts.
+ */
 export function dial(
   context: PeerTransportOptions,
   url: ServerUrl,
   timeoutMs: number,
   queueBytesMax: number,
-  silenceMs: number,
+  elections: number,
 ): Promise<GrpcClient> {
-  const pingAfterMs = Math.max(1, context.electionMs / 2);
+  const silenceMs = Math.max(silenceMsMin, elections * context.electionMs);
+  const pingAfterMs = silenceMs / 3;
   return connectGrpc({
     clock: context.clock,
     network: context.network,
@@ -56,7 +63,7 @@ export function dial(
       receiveMessageBytesMax: peerMessageBytesMax,
       streamBacklogHighWaterBytes: queueBytesMax,
       keepaliveIntervalMs: pingAfterMs,
-      keepaliveTimeoutMs: Math.max(1, silenceMs - pingAfterMs),
+      keepaliveTimeoutMs: silenceMs - pingAfterMs,
     },
   });
 }
@@ -65,6 +72,14 @@ export function dial(
 function dialTls(context: PeerTransportOptions, url: ServerUrl): TlsOptions | undefined {
   if (!url.secure) return undefined;
   return context.tls?.dial ?? {};
+}
+
+/**
+ * Silence after which a listener pings: later than dialers give up, because our pings would be
+ * signs of life to one that we can't hear.
+ */
+export function listenerPingMs(context: PeerTransportOptions): number {
+  return 3 * Math.max(silenceMsMin, context.electionMs);
 }
 
 /** Label of a member in logs and metrics. */

@@ -118,7 +118,9 @@ export class SimLink {
         counts.corrupted++;
       }
       this.#deliver(frame, bulk);
-      if (random.float() < faults.duplicateChance) {
+      // A repeated proposal is another proposal, and no connection repeats (raft/types.ts).
+      const mayRepeat = message.type !== 'ForwardProposal';
+      if (mayRepeat && random.float() < faults.duplicateChance) {
         counts.duplicated++;
         this.#deliver(frame, bulk);
       }

@@ -103,9 +103,7 @@ class Fetch {
     if (url === undefined) return { error: unreachable(member), mayResume: false };
     let client: GrpcClient;
     try {
-      const silenceMs = 2 * context.electionMs;
-      const timeoutMs = dialTimeoutMs(context);
-      client = await dial(context, url, timeoutMs, peerControlQueueBytesMax, silenceMs);
+      client = await dial(context, url, dialTimeoutMs(context), peerControlQueueBytesMax, 2);
     } catch (error) {
       return { error: unreachable(member, String(error)), mayResume: true };
     }

@@ -18,7 +18,12 @@ import { parseUrl, type ServerUrl } from '../urls.js';
 import { introduceNobody, PeerError } from './handshake.js';
 import { Inbound } from './inbound.js';
 import { Link, unary, unreachable } from './link.js';
-import { dial, type PeerContext, type PeerTransportOptions } from './peer-context.js';
+import {
+  dial,
+  listenerPingMs,
+  type PeerContext,
+  type PeerTransportOptions,
+} from './peer-context.js';
 import { SnapshotFeeds } from './snapshot-feeds.js';
 import { fetchSnapshot } from './snapshot-fetch.js';
 import type { PeerAddress, PeerHandler, PeerMethod, PeerTransport } from './types.js';
@@ -81,9 +86,8 @@ class Transport implements SocketPeerTransport {
         receiveMessageBytesMax: peerMessageBytesMax,
         concurrentStreamsMax,
         connectionBacklogBytesMax: backlogBytesMax,
-        // Later than dialers: our pings would be signs of life to one that we can't hear.
-        keepaliveIntervalMs: 3 * options.electionMs,
-        keepaliveTimeoutMs: options.electionMs,
+        keepaliveIntervalMs: listenerPingMs(options),
+        keepaliveTimeoutMs: listenerPingMs(options) / 3,
         // Dialers ping when there is nothing to say, which is their right here.
         keepaliveMinTimeMs: 0,
       },
@@ -135,20 +139,16 @@ class Transport implements SocketPeerTransport {
     body: Uint8Array,
     timeoutMs: number,
   ): Promise<Buffer> {
-    const { clock, electionMs } = this.#options;
+    const { clock } = this.#options;
     const url = parseUrl(text);
     if (typeof url === 'string') throw new PeerError(GrpcCode.INVALID_ARGUMENT, url);
     const deadlineMs = clock.nowMs() + timeoutMs;
-    const client = await dial(
-      this.#options,
-      url,
-      timeoutMs,
-      peerControlQueueBytesMax,
-      2 * electionMs,
-    ).catch((cause: unknown) => {
-      if (clock.nowMs() >= deadlineMs) throw new EtcdError('TIMEOUT', { cause });
-      throw new PeerError(GrpcCode.UNAVAILABLE, `${text} can't be reached: ${String(cause)}`);
-    });
+    const client = await dial(this.#options, url, timeoutMs, peerControlQueueBytesMax, 2).catch(
+      (cause: unknown) => {
+        if (clock.nowMs() >= deadlineMs) throw new EtcdError('TIMEOUT', { cause });
+        throw new PeerError(GrpcCode.UNAVAILABLE, `${text} can't be reached: ${String(cause)}`);
+      },
+    );
     try {
       const leftMs = Math.max(1, deadlineMs - clock.nowMs());
       return await unary(client, method, body, leftMs, introduceNobody);

@@ -194,7 +194,7 @@ export function snapshotConformance(name: string, makeBench: () => PeerBench | P
     );
 
     it(
-      'begun anew close what the same member had before',
+      'row 22: begun anew close what the same member had before',
       withMembers(2, async (bench, a, b) => {
         if (a === undefined || b === undefined) throw new Error('two');
         const first = new TestFeed(9, 10);
