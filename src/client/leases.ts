@@ -30,6 +30,7 @@ import type {
 } from './types-lease.js';
 
 const empty = Buffer.alloc(0);
+const takeBackAttemptsMax = 5;
 
 export class LeaseClient implements Leases {
   readonly #caller: Caller;
@@ -70,8 +71,7 @@ export class LeaseClient implements Leases {
       return this.keepAlive(await this.grant(ttlSeconds, { ...options, id }), options);
     } catch (error) {
       if (isEtcdError(error) && error.outcome === 'unknown') {
-        // If it fails, the lease runs out by itself.
-        this.revoke(id).catch(() => undefined);
+        void this.#takeBack(id);
       }
       throw error;
     }
@@ -141,6 +141,19 @@ export class LeaseClient implements Leases {
   async list(options?: CallOptions): Promise<readonly LeaseId[]> {
     const reply = await this.#caller.call(method.leaseLeases, 'read', empty, options);
     return decodeLeaseLeasesResponse(reply).leases;
+  }
+
+  /** Nobody else knows the id, so revoking more than once does no harm. Never rejects. */
+  async #takeBack(id: LeaseId): Promise<void> {
+    for (let attempt = 1; attempt <= takeBackAttemptsMax; attempt += 1) {
+      try {
+        await this.revoke(id);
+        return;
+      } catch (error) {
+        // Otherwise, or if it never succeeds, the lease runs out by itself.
+        if (!isEtcdError(error) || error.outcome !== 'unknown') return;
+      }
+    }
   }
 
   /** Stops keeping alive; nothing is revoked. */

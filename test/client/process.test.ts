@@ -1,0 +1,139 @@
+/**
+ * What a whole process with a client in it does: it exits by itself, and rejects nothing that
+ * nobody handles.
+ */
+
+import { createServer } from 'node:net';
+import { describe, expect, it } from 'vitest';
+import { exec, type Finished } from '../helpers/exec.js';
+import { describeWith, repoRoot } from '../helpers/tools.js';
+import { describeTargets } from './target.js';
+
+/** Runs a program with `Etcd` of the build; the body ends, the process must, too. */
+function program(body: string, env: Readonly<Record<string, string>> = {}): Promise<Finished> {
+  const source = `
+    import { Etcd, text } from ${JSON.stringify(`${repoRoot}dist/src/client/index.js`)};
+    process.on('unhandledRejection', (error) => {
+      console.log('unhandled', error);
+      process.exit(3);
+    });
+    ${body}
+    console.log('end');
+  `;
+  const args = ['--input-type=module', '--eval', source];
+  return exec(process.execPath, args, { timeoutMs: 20_000, env });
+}
+
+function expectOrderly(done: Finished): void {
+  expect(done.stdout.toString() + done.stderr).toBe('end\n');
+  expect(done.code).toBe(0);
+}
+
+describeWith(['kvorum'], 'a process without a server', () => {
+  it('that made a client and did nothing exits', async () => {
+    expectOrderly(await program(`new Etcd('127.0.0.1:1');`));
+  });
+
+  it('that closes a client which was connecting to nobody exits', async () => {
+    expectOrderly(
+      await program(`
+        const client = new Etcd('127.0.0.1:1');
+        const call = client.kv.get('a').catch((error) => error.reason);
+        const watcher = client.kv.watch({ all: true });
+        const next = watcher.next();
+        await client.close();
+        if (await call !== 'CLOSED') throw new Error('not closed');
+        if (!(await next).done) throw new Error('not done');
+      `),
+    );
+  });
+
+  it('that closes a client in the middle of a hanging connect exits', async () => {
+    const server = createServer(() => undefined);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const address = server.address();
+    const port = typeof address === 'object' && address !== null ? address.port : 0;
+    expectOrderly(
+      await program(`
+        const client = new Etcd({ endpoints: '127.0.0.1:${port}', connectTimeoutMs: 600_000 });
+        client.kv.get('a').catch(() => {});
+        setTimeout(() => client.close(), 100);
+        await new Promise((resolve) => client.signal.addEventListener('abort', resolve));
+      `),
+    );
+    server.close();
+  });
+});
+
+describeTargets('a process', {}, (target) => {
+  const env = () => ({ ENDPOINT: target.server().endpoints[0] ?? '' });
+
+  it('that closes a client with everything running exits', async () => {
+    const done = await program(
+      `
+        const client = new Etcd({ endpoints: process.env.ENDPOINT, syncIntervalMs: 50 });
+        const kv = client.kv.namespace('/process/').as(text);
+        const watcher = kv.watch({ all: true });
+        await watcher.ready;
+        const lease = await client.leases.create(60);
+        await kv.put('a', '1', { lease });
+        const state = kv.watchFrom({ all: true });
+        await state.next();
+        const pending = state.next();
+        void kv.stm(async (tx) => { await tx.get('a'); tx.put('b', '2'); }).catch(() => {});
+        await client.close();
+        await pending;
+      `,
+      env(),
+    );
+    expectOrderly(done);
+  });
+
+  it('that does not close a client with nothing running exits, too', async () => {
+    expectOrderly(
+      await program(
+        `
+          const client = new Etcd(process.env.ENDPOINT);
+          await client.kv.get('a');
+          const watcher = client.kv.watch({ all: true });
+          await watcher.ready;
+          await watcher.close();
+        `,
+        env(),
+      ),
+    );
+  });
+
+  it('has no rejection that nobody handles, whatever is given up', async () => {
+    const done = await program(
+      `
+        const client = new Etcd(process.env.ENDPOINT);
+        const kv = client.kv.namespace('/process/').as(text);
+        kv.watch({ all: true }, { fromRevision: 1 });
+        for (let i = 0; i < 20; i += 1) {
+          const watcher = kv.watch({ key: 'k' + i });
+          if (i % 2 === 0) void watcher.close();
+        }
+        const aborted = kv.watch({ all: true }, { signal: AbortSignal.abort() });
+        const lease = await client.leases.create(60);
+        lease.renew().catch(() => {});
+        const calls = Array.from({ length: 20 }, () => kv.get('a').catch(() => {}));
+        await client.close();
+        await Promise.all(calls);
+        await new Promise((resolve) => setTimeout(resolve, 300));
+      `,
+      env(),
+    );
+    expectOrderly(done);
+  });
+});
+
+describe('the programs of this file', () => {
+  it('do fail when something is left open', async () => {
+    const left = program('setInterval(() => {}, 1000);');
+    await expect(
+      Promise.race([left, new Promise((_, reject) => setTimeout(() => reject('alive'), 2000))]),
+    ).rejects.toBe('alive');
+    await left.catch(() => undefined);
+  });
+});
