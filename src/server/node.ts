@@ -512,8 +512,9 @@ function makeRaft(
       heartbeatTicks: 1,
       preVote: config.preVote,
       checkQuorum: true,
-      appendBytesMax: 1024 * 1024,
-      inflightAppendsMax: 512,
+      // Together less than a link's queue holds: what finds no room there is sent again.
+      appendBytesMax: 128 * 1024,
+      inflightAppendsMax: 100,
       uncommittedBytesMax: 256 * 1024 * 1024,
       applyBytesMax: 16 * 1024 * 1024,
       ...tuning,
