@@ -63,6 +63,8 @@ export interface RecoveredWal {
   /** Where the next frame goes in the last segment, and the crc that it repeats. */
   readonly position: number;
   readonly previousCrc: number;
+  /** The caller writes it once more: whoever wrote it may have died of a failed fsync. */
+  readonly lastFrame: { readonly offset: number; readonly bytes: Buffer };
   /** Torn bytes from `position` on; the caller cleans them up before it writes. */
   readonly tornBytes: number;
   /** Last segments that were begun but hold nothing; the caller removes them. */
@@ -115,6 +117,8 @@ export async function readWhole(disk: Disk, path: string): Promise<Buffer> {
 interface SegmentEnd {
   readonly file: SegmentFile;
   readonly bytes: Buffer;
+  /** Where its last frame begins. */
+  readonly frameAt: number;
   readonly position: number;
   readonly magic: number;
   readonly isRecycled: boolean;
@@ -161,6 +165,7 @@ class Recovery {
     this.#segments.push(file);
     const info = this.#takeHead(head, segment, path, isFirst);
     let position = 0;
+    let frameAt = 0;
     for (let frame: Frame | undefined = head; frame !== undefined; ) {
       if (position > 0 && frame.previousCrc !== this.#previousCrc) {
         throw damaged('a frame of the write-ahead log does not follow the last', path, position);
@@ -168,10 +173,11 @@ class Recovery {
       if (position > 0) this.#takeFrame(frame, file, position);
       else this.#takeRest(frame, file);
       this.#previousCrc = frame.crc;
+      frameAt = position;
       position = frame.end;
       frame = readFrame(bytes, position, magic);
     }
-    this.#end = { file, bytes, position, magic, isRecycled: info.isRecycled };
+    this.#end = { file, bytes, frameAt, position, magic, isRecycled: info.isRecycled };
   }
 
   finish(): RecoveredWal {
@@ -199,6 +205,10 @@ class Recovery {
       segments: this.#segments,
       magicBase: this.#magicBase,
       position: end.position,
+      lastFrame: {
+        offset: end.frameAt,
+        bytes: Buffer.from(end.bytes.subarray(end.frameAt, end.position)),
+      },
       previousCrc: this.#previousCrc,
       tornBytes,
       emptyPaths: this.#emptyPaths,

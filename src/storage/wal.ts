@@ -141,7 +141,7 @@ async function prepareForWriting(
   recovered: RecoveredWal,
   logger: Logger,
 ): Promise<DiskFile> {
-  const { emptyPaths, segments, position, tornBytes } = recovered;
+  const { emptyPaths, segments, position, lastFrame, tornBytes } = recovered;
   for (const path of emptyPaths) {
     logger.warn('removing a write-ahead log segment that was never used', { path });
     await disk.remove(path);
@@ -155,7 +155,9 @@ async function prepareForWriting(
     logger.warn('cutting an interrupted write off the write-ahead log', fields);
     await writeZeros(file, position, position + tornBytes);
   }
-  // A killed process may have left frames that were read back but are not durable yet.
+  // A killed process may have left a frame that was read back but is not durable yet: after a
+  // failed fsync it is not on the disk, and a second fsync would not put it there (ATC'20).
+  await file.writeDurable(lastFrame.offset, [lastFrame.bytes]);
   await file.sync();
   return file;
 }

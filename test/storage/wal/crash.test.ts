@@ -198,3 +198,22 @@ test('row 26: no append is acknowledged in a segment whose name is not durable',
   }
   expect(world.disk.tree(dir).length).toBeGreaterThan(3);
 });
+
+test('a frame whose fsync failed, and that was read back all the same, survives a later power loss', async () => {
+  for (let seed = 1; seed <= 40; seed++) {
+    const world = newWorld(seed, 64 * 1024);
+    const first = await open(world);
+    await world.clock.runUntil(first.wal.append(undefined, [entry(1, 1)], true));
+    world.disk.inject({ kinds: ['writeDurable'], nth: 1, code: 'EIO' });
+    const failed = first.wal.append(undefined, [entry(2, 1)], true);
+    await expect(world.clock.runUntil(failed)).rejects.toThrow(StorageError);
+    // The process ends; the next one reads what the page cache has, whole or not.
+    world.disk.kill();
+    const second = await open(world);
+    const last = second.contents.entries.at(-1)?.index ?? 0;
+    await world.clock.runUntil(second.wal.append(undefined, [entry(last + 1, 1)], true));
+    world.disk.crash({ unsyncedPercent: 0, tornWrites: false });
+    const { entries } = await contentsOf(world);
+    expect(entries.map(({ index }) => index)).toEqual(last === 1 ? [1, 2] : [1, 2, 3]);
+  }
+});

@@ -137,7 +137,8 @@ describe('row 24: a flipped bit', () => {
       expect(asExpected(result as WalContents).entries, at).toEqual(prefixOf(log.contents, 1e9));
     } else if (isLast) {
       const contents = result as WalContents;
-      expect(contents.tornBytes, at).toBeGreaterThan(0);
+      // A segment whose first frame is no frame goes as a whole, as one that was never used.
+      if (frame.offset > 0) expect(contents.tornBytes, at).toBeGreaterThan(0);
       const before = log.frames[index - 1]?.entries ?? 0;
       expect(asExpected(contents).entries, at).toEqual(prefixOf(log.contents, before));
     } else {
