@@ -205,17 +205,23 @@ function onWire(
       if (shuffled.length === 3) split([shuffled[0] ?? ''], [shuffled[2] ?? ''], false);
       break;
     case 'loss':
-      wire.loss = random.pick([0.1, 0.3, 0.5]);
+      wire.change({ loss: random.pick([0.1, 0.3, 0.5]) });
       break;
     case 'duplication':
-      wire.duplication = random.pick([0.3, 0.5]);
+      wire.change({ duplication: random.pick([0.3, 0.5]) });
       break;
     case 'delay':
-      wire.slowness = random.pick([5, 20, 100]);
+      wire.change({ slowness: random.pick([5, 20, 100]) });
       break;
     case 'reordering':
-      wire.straggling = random.pick([0.1, 0.3]);
+      wire.change({ straggling: random.pick([0.1, 0.3]) });
       break;
+    case 'corruption':
+      wire.change({ corruption: random.pick([0.01, 0.1]) });
+      break;
+    case 'cut connections':
+      wire.cut(shuffled[0] ?? '');
+      return shuffled[0];
     default:
       return undefined;
   }

@@ -2,6 +2,7 @@
 
 import type { SimRandom } from '../../src/common/sim/index.js';
 import { defaultConfig, type ServerConfig } from '../../src/server/config.js';
+import type { NodeTuning } from '../../src/server/node.js';
 
 export interface Knobs {
   readonly size: number;
@@ -27,6 +28,7 @@ export interface Knobs {
   /** Mean time between the calls of a client. */
   readonly thinkMs: number;
   readonly keys: number;
+  readonly tuning: NodeTuning;
 }
 
 export function drawKnobs(random: SimRandom, size?: number): Knobs {
@@ -53,6 +55,12 @@ export function drawKnobs(random: SimRandom, size?: number): Knobs {
     leaseHolders: random.pick([1, 2]),
     thinkMs: heartbeatMs * random.pick([0.5, 1, 2]),
     keys: random.pick([2, 5, 10]),
+    tuning: {
+      appendBytesMax: random.pick([64, 200, 1000, 1024 * 1024]),
+      inflightAppendsMax: random.pick([1, 2, 8, 512]),
+      applyBytesMax: random.pick([100, 1000, 1024 * 1024]),
+      lookEntries: random.pick([1, 10, 50]),
+    },
   };
 }
 

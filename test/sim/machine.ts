@@ -4,7 +4,13 @@
  * rpc handlers that clients call without a network in between.
  */
 
-import { type Clock, type Logger, silentLogger, type Timer } from '../../src/common/index.js';
+import {
+  type Clock,
+  type Logger,
+  present,
+  silentLogger,
+  type Timer,
+} from '../../src/common/index.js';
 import {
   type SimClock,
   SimDisk,
@@ -102,7 +108,7 @@ export class SimMachine {
   /** Starts a process, unless one runs. */
   start(config: ServerConfig, events: MachineEvents): void {
     if (this.process !== undefined) return;
-    const { clock, random, wire } = this.#o;
+    const { clock, random, wire, knobs } = this.#o;
     const own = clock.process();
     if (this.rate !== 1) own.setRate(this.rate);
     own.jumpWall(this.wallOffsetMs);
@@ -110,15 +116,18 @@ export class SimMachine {
     this.starts += 1;
     const process = new SimProcess(this, own, this.starts);
     this.process = process;
-    const end = wire.connect(this.name, this.peerUrl, own, () => process.hello);
-    process.cut = end.kill;
+    const peers = wire.connect(this.name, this.peerUrl, own, () =>
+      present(process.hello, 'who this member is'),
+    );
+    process.cut = () => peers.vanish();
     const ports = {
       clock: own,
       random: random.fork(),
       disk: this.disk,
       openKvStore: this.kvDisk.open,
       logger: process.logger,
-      peers: end.transport,
+      peers,
+      tuning: knobs.tuning,
     };
     const ended = (error: unknown): void => {
       if (process.alive && process.endedBy === undefined) {

@@ -121,8 +121,9 @@ export class MemberChanges {
       const own = id === member?.id ? machine.name : name || `n${id.toString(16)}`;
       return `${own}=${peerUrls[0]}`;
     });
-    world.join(machine, cluster.join());
-    if (!isLearner || member === undefined) return;
+    if (member === undefined) return;
+    world.join(machine, member.id, cluster.join());
+    if (!isLearner) return;
     const promote = memberPromoteRequest.encode({ id: member.id });
     if ((await this.#ask('MemberPromote', promote, 0n)) !== undefined) this.counts.promoted += 1;
   }

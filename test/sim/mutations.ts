@@ -1,5 +1,191 @@
-import type { SimOptions } from './options.js';
+/**
+ * The mutation gate (reliability.md section 4): twelve known bugs, each put into a copy of the
+ * compiled program, where the simulator must find it. A simulator that finds none proves nothing
+ * by being green. The program itself knows nothing of this: a mutation is a change of text, and one
+ * whose place is not found any more fails the gate.
+ */
 
-export async function runMutations(_options: SimOptions, _script: string): Promise<number> {
-  return 1;
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { SimOptions } from './options.js';
+import { Pool } from './pool.js';
+import type { PlainResult } from './worker.js';
+
+export interface Mutation {
+  readonly name: string;
+  /** Compiled file below src. */
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+  /** Topology that shows it soonest; undefined: as the seed says. */
+  readonly size?: number;
+}
+
+export const mutations: readonly Mutation[] = [
+  {
+    name: 'local reads on the leader',
+    file: 'raft/replication.js',
+    find: 'const confirmed = quorumValue(state.configuration, leadership.readAckedOf);',
+    replace: 'const confirmed = Number.POSITIVE_INFINITY;',
+    size: 3,
+  },
+  {
+    name: 'acknowledge before fsync',
+    file: 'server/node-loop.js',
+    find: 'const write = { ready, durable: !ready.mustSync };',
+    replace: 'const write = { ready, durable: true };',
+  },
+  {
+    name: 'drop a watch event',
+    file: 'server/watch-hub.js',
+    find: 'for (const event of commit.events) {',
+    replace: 'for (const event of commit.events.slice(revision % 9 === 0 ? 1 : 0)) {',
+  },
+  {
+    name: 'duplicate a watch event',
+    file: 'server/watch-hub.js',
+    find: 'this.#offerAll(event);',
+    replace: 'this.#offerAll(event); if (revision % 9 === 0) this.#offerAll(event);',
+  },
+  {
+    name: 'split the events of a transaction',
+    file: 'server/watch-hub.js',
+    find: 'this.#offerAll(event);',
+    replace: 'this.#offerAll(event); this.#flush(true);',
+  },
+  {
+    name: 'commit entries of an old term',
+    file: 'raft/replication.js',
+    find: 'if (index <= before || log.term(index) !== state.term)',
+    replace: 'if (index <= before)',
+    size: 3,
+  },
+  {
+    name: 'skip the consistent index',
+    file: 'storage/mvcc-flush.js',
+    find: 'index: unit.applied.index,',
+    replace: 'index: Math.max(stored.index, unit.applied.index - 1),',
+  },
+  {
+    name: 'reuse the id of a ReadIndex request',
+    file: 'raft/read-only.js',
+    find: 'this.sequence += 1;',
+    replace: 'this.sequence = 1;',
+    size: 3,
+  },
+  {
+    name: 'vote twice in a term',
+    file: 'raft/candidate.js',
+    find: '(state.vote === 0n && state.leader === 0n)',
+    replace: '(state.leader === 0n)',
+  },
+  {
+    name: 'lose leases on a change of leader',
+    file: 'server/lessor.js',
+    find: 'lease.expiryMs = nowMs + remainingMs(lease) + extendMs;',
+    replace: 'lease.expiryMs = nowMs;',
+  },
+  {
+    name: 'a stale read returned as a linearizable one',
+    file: 'server/rpc-kv.js',
+    find: 'if (request.serializable)\n        runRange(reading, undefined);',
+    replace:
+      'if (request.serializable || request.rangeEnd !== "")\n        runRange(reading, undefined);',
+    size: 3,
+  },
+  {
+    name: 'compact one revision too many',
+    file: 'storage/compact.js',
+    find: 'compactItem(item, revision, batch.drop)',
+    replace: 'compactItem(item, revision + 1, batch.drop)',
+  },
+];
+
+/** Seeds that a mutation may need; 10,000 is what reliability.md allows. */
+const seedsMax = 400;
+
+/** Exit code 1 unless every mutation was found. */
+export async function runMutations(options: SimOptions, script: string): Promise<number> {
+  const { mutation: only, seed: first } = options;
+  const chosen = mutations.filter(({ name }) => only === '' || name.includes(only));
+  let found = 0;
+  for (const mutation of chosen) {
+    const startedMs = performance.now();
+    const outcome = await huntOne(options, script, mutation, first);
+    const tookMs = performance.now() - startedMs;
+    const took = `${(tookMs / 1000).toFixed(1)} s`;
+    if (typeof outcome === 'string') {
+      process.stdout.write(`NOT FOUND  ${mutation.name}: ${outcome} (${took})\n`);
+      continue;
+    }
+    found += 1;
+    const { seed, violations } = outcome.result;
+    const rule = violations[0]?.rule;
+    const what = violations[0]?.what.split('\n')[0]?.slice(0, 140);
+    process.stdout.write(
+      `found  ${mutation.name}: seed ${seed}, after ${outcome.seeds} seeds and ${took}, ` +
+        `by "${rule}": ${what}\n`,
+    );
+  }
+  process.stdout.write(`\n${found} of ${chosen.length} mutations found\n`);
+  return found === chosen.length ? 0 : 1;
+}
+
+async function huntOne(
+  options: SimOptions,
+  script: string,
+  mutation: Mutation,
+  first: number,
+): Promise<{ readonly result: PlainResult; readonly seeds: number } | string> {
+  // The tree that this program was compiled to, and a copy of it beside it.
+  const tree = dirname(dirname(dirname(script)));
+  const copy = join(tree, '.mutant');
+  try {
+    plant(tree, copy, mutation);
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+  const pool = new Pool(join(copy, script.slice(tree.length)), options.workers);
+  const { steps, faults } = options;
+  const size = mutation.size === undefined ? {} : { size: mutation.size };
+  let seeds = 0;
+  let next = first;
+  let hit: PlainResult | undefined;
+  const hunt = async (): Promise<void> => {
+    while (hit === undefined && next < first + seedsMax) {
+      const seed = next;
+      next += 1;
+      const result = await pool.run({ seed, steps, faults, ...size });
+      seeds += 1;
+      if (result.violations.length > 0) hit ??= result;
+    }
+  };
+  await Promise.all(Array.from({ length: options.workers }, hunt));
+  pool.stop();
+  rmSync(copy, { recursive: true, force: true });
+  return hit === undefined ? `not within ${seeds} seeds` : { result: hit, seeds };
+}
+
+/** Copies the program and changes it. Throws if the place is not found exactly once. */
+export function plant(tree: string, copy: string, mutation: Mutation): void {
+  rmSync(copy, { recursive: true, force: true });
+  mkdirSync(copy, { recursive: true });
+  for (const part of ['src', 'test']) {
+    cpSync(join(tree, part), join(copy, part), { recursive: true });
+  }
+  const path = join(copy, 'src', mutation.file);
+  const text = readFileSync(path, 'utf8');
+  const places = text.split(mutation.find).length - 1;
+  if (places !== 1) throw new Error(`${places} places for it in ${mutation.file}`);
+  writeFileSync(
+    path,
+    text.replace(mutation.find, () => mutation.replace),
+  );
+}
+
+/** For a test: the compiled file's source, which tells whether a mutation still has its place. */
+export function sourceOf(mutation: Mutation): string {
+  const root = fileURLToPath(new URL('../..', import.meta.url));
+  return join(root, 'src', mutation.file.replace(/\.js$/, '.ts'));
 }

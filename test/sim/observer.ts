@@ -50,7 +50,7 @@ export class Observer {
     for (let at = status.firstIndex; at <= status.lastIndex; at += 1) terms.push(raft.termAt(at));
     this.raft.started(member, { ...status, isLeader: false }, status.firstIndex, terms);
     const writing = new Map<number, HardState>();
-    const { ready, persisted } = raft;
+    const { ready, persisted, step } = raft;
     let role = '';
     let seenTerm = -1;
     let seenCommit = -1;
@@ -65,6 +65,11 @@ export class Observer {
       role = now.role;
       const { term, commit, applied } = now;
       this.raft.observed(member, { term, commit, applied, isLeader: role === 'leader' });
+    };
+    raft.step = (message): void => {
+      const { type, from, term } = message;
+      this.#trace.add(`${process.name} gets ${type} of ${from} in ${term}`);
+      step.call(raft, message);
     };
     raft.ready = (): Ready => {
       const result = ready.call(raft);

@@ -182,6 +182,9 @@ async function judge(world: World): Promise<void> {
   const hashes: MemberHash[] = [];
   const { revision } = truth;
   for (const process of running(world)) {
+    // A learner that nobody promoted yet does not answer.
+    const { learners } = process.node.raft.status().configuration;
+    if (learners.includes(process.node.memberId)) continue;
     if (process.serving) await judgeState(world, process, revision, hashes);
   }
   report.add(checkHashes(hashes, true));
@@ -277,9 +280,7 @@ function resultOf(
       entries: observer.raft.appliedLast,
       terms: observer.raft.terms,
       snapshots: observer.snapshotsInstalled,
-      messages: wire.delivered,
-      dropped: wire.dropped,
-      duplicated: wire.duplicated,
+      ...wire.counts,
       watchEvents: watchers.reduce((sum, { eventCount }) => sum + eventCount, 0),
       leases: leaseHolders.reduce((sum, { leases }) => sum + leases.length, 0),
       starts: world.machines.reduce((sum, { starts }) => sum + starts, 0),

@@ -19,6 +19,8 @@ export type FaultKind =
   | 'duplication'
   | 'delay'
   | 'reordering'
+  | 'corruption'
+  | 'cut connections'
   | 'clock rate'
   | 'clock jump'
   | 'slow disk'
@@ -51,6 +53,8 @@ const needOthers: ReadonlySet<FaultKind> = new Set<FaultKind>([
   'duplication',
   'delay',
   'reordering',
+  'corruption',
+  'cut connections',
   'move leader',
   'lagging member',
   'wipe',
@@ -74,6 +78,8 @@ const others: readonly FaultKind[] = [
   'duplication',
   'delay',
   'reordering',
+  'corruption',
+  'cut connections',
   'clock rate',
   'clock jump',
   'slow disk',

@@ -3,7 +3,9 @@
  * Nothing here depends on anything but the seed, so the same seed is the same run, event by event.
  */
 
+import type { MemberId } from '../../src/common/index.js';
 import { SimClock, SimRandom } from '../../src/common/sim/index.js';
+import { memberIdOf } from '../../src/server/identity.js';
 import { History } from '../checkers/history.js';
 import { Report } from '../checkers/report.js';
 import { Client, type ClientWorld, Workload } from './clients.js';
@@ -55,13 +57,10 @@ export class World implements ClientWorld {
     this.knobs = drawKnobs(this.random.fork(), size);
     this.clock = new SimClock({ random: this.random.fork() });
     this.trace = new Trace(() => this.clock.nowMs(), keepTrace);
-    const { latencyMs, loss, duplication } = this.knobs;
+    const { latencyMs, loss, duplication, electionMs } = this.knobs;
     const { clock } = this;
     const random = this.random.fork();
-    this.wire = new SimWire({ clock, random, latencyMs, loss, duplication });
-    this.wire.onDelivery = (message) => {
-      this.trace.add(`${message.type} ${message.from} ${message.to} ${message.term}`);
-    };
+    this.wire = new SimWire({ clock, random, latencyMs, loss, duplication, electionMs });
     this.observer = new Observer(() => this.clock.nowMs(), this.trace);
     this.members = new MemberChanges(this);
     this.trace.add(`knobs ${JSON.stringify(this.knobs)}`);
@@ -76,6 +75,7 @@ export class World implements ClientWorld {
       const { name, peerUrl } = machine;
       const initialCluster = this.#initialCluster;
       machine.config = configOf(knobs, { name, peerUrl, initialCluster, isJoining: false });
+      this.wire.settle(name, memberIdOf([peerUrl], machine.config.initialClusterToken));
       this.startNow(machine);
     }
     for (let i = 0; i < knobs.clients; i += 1) {
@@ -138,8 +138,9 @@ export class World implements ClientWorld {
   }
 
   /** The first start of a member that was added to a cluster. */
-  join(machine: SimMachine, initialCluster: string): void {
+  join(machine: SimMachine, id: MemberId, initialCluster: string): void {
     const { name, peerUrl } = machine;
+    this.wire.settle(name, id);
     machine.config = configOf(this.knobs, { name, peerUrl, initialCluster, isJoining: true });
     this.startNow(machine);
   }
