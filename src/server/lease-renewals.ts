@@ -92,8 +92,9 @@ export class LeaseRenewals {
       return;
     }
     const body = encodeRenewRequest(batch.map(({ id }) => id));
-    peers.call(leader, 'leaseRenew', body, attemptMs).then(
-      (answer) => this.#answered(batch, decodeRenewAnswer(answer)),
+    const answer = peers.call(leader, 'leaseRenew', body, attemptMs).then(decodeRenewAnswer);
+    answer.then(
+      (ttls) => this.#answered(batch, ttls),
       (error: unknown) => {
         for (const renewal of batch) this.#failed(renewal, error);
       },
