@@ -24,6 +24,8 @@ export interface DialOptions {
   /** Undefined: plain text. */
   readonly tls: ClientTls | undefined;
   readonly connectTimeoutMs: number;
+  /** Gives up connecting. */
+  readonly signal: AbortSignal;
   /** Undefined: no pings. */
   readonly keepalive: Required<KeepaliveOptions> | undefined;
 }

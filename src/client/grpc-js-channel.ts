@@ -29,7 +29,8 @@ import { backgroundClock, nodeClock, systemTimeAfter } from './runtime-node.js';
 type Channel = InstanceType<typeof grpc.Channel>;
 type RawCall = ReturnType<Channel['createCall']>;
 
-const never = 2 ** 31 - 1;
+/** What is never to happen happens after a day: above 2^31 ms timers fire at once. */
+const never = 24 * 60 * 60 * 1000;
 const noFlags = 0;
 /** Time for the last frames to leave. */
 const farewellMs = 250;
@@ -81,10 +82,15 @@ function dial(endpoint: Endpoint, options: DialOptions, sockets: Destroyable[]):
     const timer = nodeClock.after(options.connectTimeoutMs, () =>
       fail(new Error(`no connection to ${endpoint.address} in ${options.connectTimeoutMs} ms`)),
     );
-    const fail = (error: Error): void => {
-      if (over) return;
+    const done = (): void => {
       over = true;
       timer.cancel();
+      options.signal.removeEventListener('abort', onAbort);
+    };
+    const onAbort = (): void => fail(new Error('the client was closed'));
+    const fail = (error: Error): void => {
+      if (over) return;
+      done();
       channel.close();
       reject(error);
     };
@@ -92,8 +98,7 @@ function dial(endpoint: Endpoint, options: DialOptions, sockets: Destroyable[]):
       if (over) return;
       const state = channel.getConnectivityState(true);
       if (state === grpc.connectivityState.READY) {
-        over = true;
-        timer.cancel();
+        done();
         resolve(new GrpcJsLink(channel, sockets));
         return;
       }
@@ -103,6 +108,7 @@ function dial(endpoint: Endpoint, options: DialOptions, sockets: Destroyable[]):
       }
       channel.watchConnectivityState(state, Number.POSITIVE_INFINITY, look);
     };
+    options.signal.addEventListener('abort', onAbort);
     look();
   });
 }
@@ -400,6 +406,7 @@ function channelOptions(endpoint: Endpoint, options: DialOptions): grpc.ClientOp
     'grpc.client_idle_timeout_ms': never,
     // One attempt; another is another channel.
     'grpc.initial_reconnect_backoff_ms': never,
+    'grpc.max_reconnect_backoff_ms': never,
     'grpc-node.flow_control_window': streamWindowBytes,
     ...(endpoint.port === 0 ? { 'grpc.default_authority': 'localhost' } : {}),
     ...(tls?.serverName === undefined ? {} : { 'grpc.ssl_target_name_override': tls.serverName }),

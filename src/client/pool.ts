@@ -17,7 +17,7 @@ import type { ConnectionEvent } from './types.js';
 export interface PoolOptions {
   readonly endpoints: readonly Endpoint[];
   readonly dial: Dial;
-  readonly dialOptions: DialOptions;
+  readonly dialOptions: Omit<DialOptions, 'signal'>;
   readonly clock: Clock;
   readonly random: Random;
   readonly onEvent: (event: ConnectionEvent) => void;
@@ -61,6 +61,7 @@ export class Pool {
   /** Endpoints that were asked for by name and are not among the client's. */
   readonly #others = new Map<string, Slot>();
   readonly #waiters = new Set<() => void>();
+  readonly #closing = new AbortController();
   #next: number;
   #closed = false;
 
@@ -164,6 +165,7 @@ export class Pool {
 
   close(): void {
     this.#closed = true;
+    this.#closing.abort();
     for (const slot of [...this.#slots, ...this.#others.values()]) {
       slot.removed = true;
       slot.link?.destroy();
@@ -200,7 +202,7 @@ export class Pool {
     onEvent({ type: 'connecting', endpoint });
     let link: Link;
     try {
-      link = await dial(slot.endpoint, dialOptions);
+      link = await dial(slot.endpoint, { ...dialOptions, signal: this.#closing.signal });
     } catch (error) {
       slot.lastError = error instanceof Error ? error : new Error(String(error));
       this.#backOff(slot);
