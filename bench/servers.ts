@@ -33,6 +33,8 @@ export interface Cluster {
   readonly readyMs: number;
   /** Stops the members and starts them on their data; resolves with the new `readyMs`. */
   restart(): Promise<number>;
+  /** Starts one that has been killed on its data; resolves when it answers a put. */
+  startAgain(index: number): Promise<void>;
   /** Stops the members and removes their data. */
   remove(): Promise<void>;
 }
@@ -87,6 +89,12 @@ export async function startCluster(
       }
       await allReady(members);
       return performance.now() - restartMs;
+    },
+    async startAgain(index) {
+      const member = members[index];
+      if (member === undefined) throw new Error(`there is no member ${index}`);
+      member.process = spawnMember(kind, member.args, member.logFile);
+      await ready(member);
     },
     async remove() {
       await stopAll(members);
