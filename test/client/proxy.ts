@@ -16,7 +16,7 @@ interface Pair {
 /** What is done with a chunk on its way. */
 type Filter = (chunk: Buffer) => Buffer | undefined;
 
-export interface Proxy extends AsyncDisposable {
+export interface BadNetwork extends AsyncDisposable {
   /** `host:port` for clients. */
   readonly endpoint: string;
   /** Connections made so far. */
@@ -46,13 +46,13 @@ export interface Proxy extends AsyncDisposable {
   leadTo(endpoint: string): void;
 }
 
-export async function startProxy(upstream: string): Promise<Proxy> {
+export async function startProxy(upstream: string): Promise<BadNetwork> {
   const proxy = new TcpProxy(upstream);
   await proxy.accept();
   return proxy;
 }
 
-class TcpProxy implements Proxy {
+class TcpProxy implements BadNetwork {
   accepted = 0;
   sentBytes = 0;
   receivedBytes = 0;

@@ -1,0 +1,187 @@
+/**
+ * The client over a network that drops, delays and cuts at any byte: no write runs twice, what it
+ * says about each write is true, and a watch neither loses nor repeats. The server's own history,
+ * read without the bad network, is the truth.
+ *
+ * 10,000 operations for each target with KVORUM_SLOW=1, fewer without.
+ */
+
+import { expect, it } from 'vitest';
+import { EtcdClientError, type Kv, text } from '../../src/client/index.js';
+import { slow } from '../helpers/tools.js';
+import { type BadNetwork, startProxy } from './proxy.js';
+import { describeTargets } from './target.js';
+
+const operations = slow ? 10_000 : 1_500;
+const workers = 10;
+
+/** A small generator with a seed, so that a failure can be told. */
+function randomOf(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Does harm until `over`; returns how often it did which. */
+async function harm(
+  proxy: BadNetwork,
+  random: () => number,
+  over: () => boolean,
+): Promise<Map<string, number>> {
+  const counts = new Map<string, number>();
+  const kinds: ReadonlyArray<readonly [string, () => Promise<void> | void]> = [
+    ['cut', () => proxy.cut()],
+    ['cut in requests', () => proxy.cutAfter('requests', 1 + Math.floor(random() * 2000))],
+    ['cut in replies', () => proxy.cutAfter('replies', 1 + Math.floor(random() * 2000))],
+    [
+      'lost replies',
+      async () => {
+        proxy.dropReplies();
+        await pause(random() * 40);
+        proxy.cut();
+        proxy.resume();
+      },
+    ],
+    [
+      'lost requests',
+      async () => {
+        proxy.dropRequests();
+        await pause(random() * 40);
+        proxy.cut();
+        proxy.resume();
+      },
+    ],
+    [
+      'delay',
+      async () => {
+        proxy.pause();
+        await pause(random() * 60);
+        proxy.resume();
+      },
+    ],
+    [
+      'refused',
+      async () => {
+        await proxy.refuse();
+        await pause(random() * 60);
+        await proxy.accept();
+      },
+    ],
+  ];
+  while (!over()) {
+    await pause(5 + random() * 60);
+    const [name, act] = kinds[Math.floor(random() * kinds.length)] ?? ['', () => undefined];
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+    await act();
+  }
+  proxy.resume();
+  return counts;
+}
+
+type Said = 'done' | 'failed' | 'unknown';
+
+async function said(write: Promise<unknown>): Promise<Said> {
+  try {
+    await write;
+    return 'done';
+  } catch (error) {
+    if (error instanceof EtcdClientError) return error.outcome;
+    throw error;
+  }
+}
+
+/** One worker: writes each of its values once, in one of several ways. */
+async function work(
+  kv: Kv<string>,
+  id: number,
+  random: () => number,
+  next: () => number | undefined,
+  outcomes: Map<string, Said>,
+): Promise<void> {
+  for (let i = next(); i !== undefined; i = next()) {
+    const value = `${id}-${i}`;
+    const key = `k${Math.floor(random() * 20)}`;
+    const way = random();
+    if (way < 0.5) outcomes.set(value, await said(kv.put(key, value)));
+    else if (way < 0.8) {
+      const txn = kv.txn().then(kv.ops.put(key, value), kv.ops.put(`${key}/shadow`, value));
+      outcomes.set(value, await said(txn.commit()));
+    } else await kv.get(key);
+  }
+}
+
+describeTargets('over a bad network', {}, (target) => {
+  it(
+    `row 35: of ${operations} operations none runs twice, and no event is lost or repeated`,
+    async () => {
+      const seed = Number(process.env.KVORUM_SEED ?? Math.floor(Math.random() * 2 ** 31));
+      const random = randomOf(seed);
+      const proxy = await startProxy(target.server().endpoints[0] ?? '');
+      const prefix = target.prefix();
+      const options = { endpoints: proxy.endpoint, timeoutMs: 30_000 };
+      const direct = target.client().kv.namespace(prefix).as(text);
+      const watching = target.client(options).kv.namespace(prefix).as(text);
+      const { revision: start } = await direct.put('start', 'start');
+      const fromRevision = start + 1;
+      await using truth = direct.watch({ all: true }, { fromRevision, bufferEventsMax: 100_000 });
+      // Small enough to be parked now and then.
+      await using watcher = watching.watch({ all: true }, { fromRevision, bufferEventsMax: 200 });
+      const outcomes = new Map<string, Said>();
+      let left = operations;
+      const next = () => (left > 0 ? left-- : undefined);
+      let over = false;
+      const harming = harm(proxy, random, () => over);
+      const crowd = Array.from({ length: workers }, (_, id) => {
+        const kv = target.client(options).kv.namespace(prefix).as(text);
+        return work(kv, id, random, next, outcomes);
+      });
+      await Promise.all(crowd);
+      over = true;
+      const harms = await harming;
+      const { revision: end } = await direct.put('end', 'end');
+      const seen: string[][] = [[], []];
+      for (const [i, each] of [truth, watcher].entries()) {
+        for await (const event of each) {
+          const value = event.type === 'put' ? event.value : 'deleted';
+          seen[i]?.push(`${event.revision} ${event.key} ${value}`);
+          if (event.revision >= end) break;
+        }
+      }
+      const [true_ = [], watched = []] = seen;
+      const context = `seed ${seed}`;
+      expect(watched, context).toEqual(true_);
+      const executed = new Map<string, number>();
+      for (const line of true_) {
+        const [, key = '', value = ''] = line.split(' ');
+        if (!key.endsWith('/shadow')) executed.set(value, (executed.get(value) ?? 0) + 1);
+      }
+      const wrong = [...outcomes].filter(([value, outcome]) => {
+        const times = executed.get(value) ?? 0;
+        if (outcome === 'done') return times !== 1;
+        return outcome === 'failed' ? times !== 0 : times > 1;
+      });
+      expect(wrong, context).toEqual([]);
+      const count = (outcome: Said) => [...outcomes.values()].filter((o) => o === outcome).length;
+      const applied = [...outcomes].filter(([v, o]) => o === 'unknown' && executed.has(v)).length;
+      const harmed = [...harms].map(([name, n]) => `${name} ${n}`).join(', ');
+      process.stdout.write(
+        `${target.kind.name}: ${operations} operations, ${outcomes.size} writes: ${count('done')} done, ` +
+          `${count('failed')} failed, ${count('unknown')} unknown (${applied} of them executed); ` +
+          `${true_.length} events seen; ${proxy.accepted} connections; ${harmed} (${context})\n`,
+      );
+      // The harness must have harmed.
+      expect(harms.size).toBeGreaterThan(4);
+      expect(count('unknown')).toBeGreaterThan(0);
+      expect(count('done')).toBeGreaterThan(outcomes.size / 2);
+      await proxy[Symbol.asyncDispose]();
+    },
+    slow ? 600_000 : 120_000,
+  );
+});
