@@ -32,14 +32,6 @@ interface Options {
   readonly seconds: number;
 }
 
-const options = parse(process.argv.slice(2));
-if (options === undefined) {
-  process.stderr.write(usage);
-  process.exitCode = 2;
-} else {
-  for (const kind of options.kinds) await measure(kind, options);
-}
-
 function parse(argv: readonly string[]): Options | undefined {
   const values = { vs: '', kills: 20, rate: 500, seconds: 20 };
   for (let i = 0; i < argv.length; i += 2) {
@@ -209,4 +201,13 @@ class Writer {
 
 function say(line: string): void {
   process.stdout.write(`${line}\n`);
+}
+
+// Last: what is above must be initialised by then.
+const options = parse(process.argv.slice(2));
+if (options === undefined) {
+  process.stderr.write(usage);
+  process.exitCode = 2;
+} else {
+  for (const kind of options.kinds) await measure(kind, options);
 }
