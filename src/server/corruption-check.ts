@@ -207,7 +207,10 @@ export class CorruptionCheck {
 
   /** Answers the question 'hashKv'. */
   async answer(body: Uint8Array): Promise<Uint8Array> {
-    const { revision } = codec.unpack(body) as { revision: number };
+    const { revision } = codec.unpack(body) as { revision: unknown };
+    if (typeof revision !== 'number' || !Number.isSafeInteger(revision)) {
+      throw new TypeError('not a revision');
+    }
     return codec.pack(await this.hash(revision));
   }
 

@@ -19,7 +19,7 @@ import type { ReadWaiter } from './read-gate.js';
 export interface LeaseLeaderOptions {
   readonly self: MemberId;
   readonly raft: Pick<Raft, 'leader' | 'term'>;
-  readonly lessor: Lessor;
+  readonly lessor: Pick<Lessor, 'isPrimary' | 'renew' | 'timeToLive'>;
   /** Runs `run` once a linearizable read may happen here. */
   readonly read: <Context>(run: ReadWaiter<Context>, context: Context) => void;
 }

@@ -23,7 +23,8 @@ export function encodeRenewRequest(ids: readonly LeaseId[]): Buffer {
 }
 
 export function decodeRenewRequest(body: Uint8Array): LeaseId[] {
-  const { ids } = codec.unpack(body) as { ids: Buffer };
+  const { ids } = codec.unpack(body) as { ids: unknown };
+  if (!Buffer.isBuffer(ids)) throw new TypeError('not ids of leases');
   const result: LeaseId[] = [];
   for (let at = 0; at + idBytes <= ids.length; at += idBytes) result.push(ids.readBigInt64BE(at));
   return result;

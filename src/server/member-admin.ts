@@ -258,17 +258,17 @@ export function encodeMemberRequest(request: MemberRequest): Buffer {
   );
 }
 
+/** Checked, for it goes into the log: throws TypeError for what is no request. */
 export function decodeMemberRequest(body: Uint8Array): MemberRequest {
-  const wire = codec.unpack(body) as {
-    type: MemberRequest['type'];
-    id: string;
-    peerUrls: string[];
-    isLearner: boolean;
-  };
-  if (wire.type === 'add') {
-    return { type: 'add', peerUrls: wire.peerUrls, isLearner: wire.isLearner };
+  const wire = codec.unpack(body) as Readonly<Record<string, unknown>> | null;
+  const { type, id, peerUrls, isLearner } = wire ?? {};
+  if (type === 'add') {
+    const areUrls = Array.isArray(peerUrls) && peerUrls.every((url) => typeof url === 'string');
+    if (areUrls && typeof isLearner === 'boolean') return { type, peerUrls, isLearner };
+  } else if (type === 'promote' || type === 'remove') {
+    if (typeof id === 'string' && /^[0-9a-f]{1,16}$/.test(id)) return { type, id: idFromHex(id) };
   }
-  return { type: wire.type, id: idFromHex(wire.id) };
+  throw new TypeError('not a change of the members');
 }
 
 /** Its answer: the id of the member. */

@@ -1,0 +1,108 @@
+import fc from 'fast-check';
+import { Packr } from 'msgpackr';
+import { describe, expect, it } from 'vitest';
+import type { MemberId } from '../../src/common/index.js';
+import { decodeClusterAnswer } from '../../src/server/cluster-question.js';
+import { CorruptionCheck } from '../../src/server/corruption-check.js';
+import { LeaseLeader } from '../../src/server/lease-leader.js';
+import { decodeRenewAnswer, encodeRenewRequest } from '../../src/server/lease-question.js';
+import { encodeMemberRequest, type MemberAdmin } from '../../src/server/member-admin.js';
+import { Membership } from '../../src/server/membership.js';
+import { PeerAdmission } from '../../src/server/peer-admission.js';
+import { PeerQuestions } from '../../src/server/peer-questions.js';
+import type { PeerMethod } from '../../src/server/peers/types.js';
+
+const codec = new Packr({ useRecords: false, moreTypes: false });
+const methods: readonly PeerMethod[] = [
+  'cluster',
+  'memberChange',
+  'leaseRenew',
+  'leaseTimeToLive',
+  'hashKv',
+];
+
+function setup() {
+  const membership = new Membership();
+  const member = { name: 'n', clientUrls: [], isLearner: false, incarnation: 0n };
+  const members = [1n, 2n].map((id) => ({ ...member, id, peerUrls: [`http://${id}`] }));
+  membership.restore({ metaEntries: () => [] }, members);
+  const executed: unknown[] = [];
+  const memberAdmin = {
+    execute: async (request: unknown): Promise<MemberId> => {
+      executed.push(request);
+      return 77n;
+    },
+  } as unknown as MemberAdmin;
+  const clock = { nowMs: () => 0 } as never;
+  const self = 1n;
+  const version = '0.1.0';
+  const admission = new PeerAdmission({
+    ...{ clusterId: 5n, self, version, membership, clock },
+    graceMs: 0,
+  });
+  const leaseLeader = new LeaseLeader({
+    self,
+    raft: { leader: 1n, term: 2 },
+    lessor: {
+      isPrimary: true,
+      renew: (id, waiter) => waiter.renewed(undefined, id === 9n ? 0 : 60),
+      timeToLive: () => undefined,
+    },
+    read: (run, context) => run(context, undefined),
+  });
+  const corruptionCheck = new CorruptionCheck({
+    store: { revision: 3, hashKv: async () => ({ hash: 1, compactRevision: -1 }) },
+  } as unknown as ConstructorParameters<typeof CorruptionCheck>[0]);
+  const options = { membership, admission, memberAdmin, leaseLeader, corruptionCheck };
+  const ids = { clusterId: 5n, self, version, etcdVersion: '3.7.1' };
+  return { questions: new PeerQuestions({ ...ids, ...options }), admission, executed };
+}
+
+describe('questions of other members', () => {
+  it('go to whoever can answer them', async () => {
+    const { questions, admission, executed } = setup();
+    admission.admit({ clusterId: 5n, memberId: 2n, incarnation: 8n, version: '0.2.0' }, 1n);
+    const answer = decodeClusterAnswer(await questions.call(2n, 'cluster', Buffer.alloc(0)));
+    expect(answer).toMatchObject({ clusterId: 5n, memberId: 1n, etcdVersion: '3.7.1' });
+    expect(answer.members.map(({ incarnation }) => incarnation)).toEqual([0n, 8n]);
+    const remove = { type: 'remove', id: 2n } as const;
+    await questions.call(2n, 'memberChange', encodeMemberRequest(remove));
+    expect(executed).toEqual([remove]);
+    const renewed = await questions.call(2n, 'leaseRenew', encodeRenewRequest([7n, 9n, -1n]));
+    expect(decodeRenewAnswer(renewed)).toEqual([60, 0, 60]);
+    const hash = codec.unpack(await questions.call(2n, 'hashKv', codec.pack({ revision: 0 })));
+    expect(hash).toMatchObject({ hash: 1, hashedRevision: 3 });
+  });
+
+  it('are not answered to one that is no member, but who is there', async () => {
+    const { questions } = setup();
+    for (const method of methods) {
+      const answer = questions.call(0n, method, codec.pack({ revision: 0 }));
+      if (method === 'cluster') await answer;
+      else await expect(answer).rejects.toMatchObject({ reason: 'MEMBER_NOT_FOUND' });
+    }
+  });
+
+  it('are rejected when they make no sense, and change nothing', async () => {
+    const value = fc.oneof(
+      fc.string(),
+      fc.integer(),
+      fc.boolean(),
+      fc.constant(null),
+      fc.array(fc.integer()),
+    );
+    const keys = ['type', 'id', 'peerUrls', 'isLearner', 'ids', 'keys', 'revision'];
+    const object = fc.dictionary(fc.constantFrom(...keys), value).map((one) => codec.pack(one));
+    const body = fc.oneof(fc.uint8Array({ maxLength: 50 }), object);
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...methods.slice(1)), body, async (method, bytes) => {
+        const { questions, executed } = setup();
+        await questions.call(2n, method, Buffer.from(bytes)).catch((error: unknown) => {
+          expect(error).toBeInstanceOf(Error);
+        });
+        expect(executed).toEqual([]);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});
