@@ -268,9 +268,13 @@ export class SimKvDisk {
     }
     this.#byPath.delete(dir);
     const directory = this.#at(dir);
-    const file = await disk.open(marker, 'create');
+    // As LevelDB: under another name until it is whole.
+    const temporary = `${dir}/000001.dbtmp`;
+    await disk.remove(temporary);
+    const file = await disk.open(temporary, 'create');
     await file.writeDurable(0, [Buffer.from(String(directory.id))]);
     await file.close();
+    await disk.rename(temporary, marker);
     await disk.syncDir(dir);
     return directory;
   }
