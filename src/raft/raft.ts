@@ -113,7 +113,11 @@ export class Raft {
       if (message.preVote) return true;
     }
     if (message.type === 'RequestVoteResponse' && message.preVote && message.granted) return true;
+    const { electionElapsed } = state;
     state.becomeFollower(message.term, isFromLeader(message) ? message.from : 0n);
+    // A candidate that does not get the vote must not put off this member's own election (paper
+    // 5.2): with a faster clock and a shorter log it would do so for ever.
+    if (message.type === 'RequestVote') state.electionElapsed = electionElapsed;
     return true;
   }
 

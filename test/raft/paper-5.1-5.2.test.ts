@@ -207,3 +207,18 @@ describe('5.2 leader election', () => {
     expect([...timeouts].sort((a, b) => a - b)).toEqual([10, 11, 12, 13, 14, 15, 16, 17, 18, 19]);
   });
 });
+
+test('5.2: a candidate that gets no vote does not put off the election of who has the longer log', () => {
+  const cluster = new TestCluster(0);
+  // The clock of the first runs twice as fast; the third member is gone.
+  const options = { randomU32: () => 5 };
+  cluster.add(1n, restoreWithTerms(voters, [1]), options);
+  cluster.add(2n, restoreWithTerms(voters, [1, 1]), options);
+  for (let i = 0; i < 100 && cluster.raft(2n).status().role !== 'leader'; i += 1) {
+    for (const id of [1n, 1n, 2n]) {
+      cluster.raft(id).tick();
+      cluster.deliver();
+    }
+  }
+  expect(cluster.raft(2n).status().role).toBe('leader');
+});
