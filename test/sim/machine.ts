@@ -77,6 +77,8 @@ export class SimMachine {
   process: SimProcess | undefined;
   /** It is not coming back: removed from the cluster, or its disk is damaged. */
   retired = false;
+  /** Somebody wants it out of the cluster. */
+  removalAsked = false;
   /** Its disk was; what it does from then on is excused. */
   damaged: FaultKind | undefined;
   /** Faults of its clock outlive its processes. */

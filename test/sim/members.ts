@@ -6,9 +6,11 @@
 import type { SimRandom } from '../../src/common/sim/index.js';
 import {
   memberAddRequest,
-  memberAddResponse,
+  memberListRequest,
+  memberListResponse,
   memberPromoteRequest,
   memberRemoveRequest,
+  type ProtoMember,
 } from '../../src/proto/index.js';
 import { callWithin } from './clients.js';
 import type { SimMachine } from './machine.js';
@@ -16,7 +18,7 @@ import type { FaultKind } from './schedule.js';
 import type { World } from './world.js';
 
 /** Looks for a member that can answer this often, and then gives up. */
-const triesMax = 60;
+const triesMax = 100;
 
 export class MemberChanges {
   readonly #world: World;
@@ -60,6 +62,7 @@ export class MemberChanges {
         await world.sleep(world.knobs.electionMs * 3);
       }
     }
+    victim.removalAsked = kind !== 'add member';
     if (kind === 'remove member') {
       if (await this.#remove(id)) this.#retire(victim);
       return;
@@ -110,28 +113,36 @@ export class MemberChanges {
     const isLearner = random.chance(0.5);
     const bytes = memberAddRequest.encode({ peerUrls: [machine.peerUrl], isLearner });
     const answer = await this.#ask('MemberAdd', bytes, 0n);
-    if (answer === undefined) {
-      // It may have been added all the same; nobody will ever start it.
+    const members = answer === undefined ? undefined : await this.#list();
+    const member = members?.find(({ peerUrls }) => peerUrls.includes(machine.peerUrl));
+    if (members === undefined || member === undefined) {
       world.forget(machine);
       return;
     }
     this.counts.added += 1;
-    const { member, members } = memberAddResponse.decode(answer);
     const cluster = members.map(({ name, peerUrls, id }) => {
-      const own = id === member?.id ? machine.name : name || `n${id.toString(16)}`;
+      const own = id === member.id ? machine.name : name || `n${id.toString(16)}`;
       return `${own}=${peerUrls[0]}`;
     });
-    if (member === undefined) return;
     world.join(machine, member.id, cluster.join());
     if (!isLearner) return;
     const promote = memberPromoteRequest.encode({ id: member.id });
     if ((await this.#ask('MemberPromote', promote, 0n)) !== undefined) this.counts.promoted += 1;
   }
 
+  async #list(): Promise<readonly ProtoMember[] | undefined> {
+    const answer = await this.#ask(
+      'MemberList',
+      memberListRequest.encode({ linearizable: true }),
+      0n,
+    );
+    return answer === undefined ? undefined : memberListResponse.decode(answer).members;
+  }
+
   /** Asks one member after the other until one says yes. */
   async #ask(name: string, bytes: Buffer, not: bigint): Promise<Buffer | undefined> {
     const world = this.#world;
-    for (let i = 0; i < triesMax && !world.healed; i += 1) {
+    for (let i = 0; i < triesMax; i += 1) {
       await world.sleep(world.knobs.electionMs);
       const process = world.anyServing(world.random);
       if (process === undefined || process.node.memberId === not) continue;
@@ -141,9 +152,10 @@ export class MemberChanges {
         `${name} by ${process.name}: ${outcome?.ok === false ? outcome.text : outcome?.ok}`,
       );
       if (outcome?.ok === true) return outcome.message;
-      if (outcome !== undefined && name === 'MemberRemove' && outcome.text.includes('not found')) {
-        return Buffer.alloc(0);
-      }
+      // An earlier try was done though nobody said so.
+      const text = outcome?.ok === false ? outcome.text : '';
+      const isDone = name === 'MemberRemove' ? /not found/ : /already exist|only promote a learner/;
+      if (isDone.test(text)) return Buffer.alloc(0);
     }
     return undefined;
   }

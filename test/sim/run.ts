@@ -52,6 +52,8 @@ export interface RunResult {
 const faultShare = 0.8;
 /** Simulated time that a healed cluster has to agree. */
 const settleMsMax = 60_000;
+/** And that its leases have to end. */
+const leasesMsMax = 20_000;
 /** Events between looks at what only polling tells. */
 const stepsPerLook = 20;
 
@@ -123,7 +125,7 @@ async function heal(world: World): Promise<void> {
       });
     }
     await world.clock.run(world.clock.nowMs() + knobs.electionMs);
-    if (written && areEqual(world)) break;
+    if (written && areEqual(world) && !world.members.busy) break;
   }
   const states = running(world).map(({ name, node }) => {
     const { role, term, commit, applied } = node.raft.status();
@@ -135,9 +137,20 @@ async function heal(world: World): Promise<void> {
     () => `after ${settleMsMax} ms: ${states.join('; ')}; written: ${written}`,
     world.clock.nowMs(),
   );
+  // The newest leader gave all leases their full time again.
+  const leasesUntilMs = world.clock.nowMs() + leasesMsMax;
+  while (hasOpenLease(world) && world.clock.nowMs() < leasesUntilMs) {
+    await world.clock.run(world.clock.nowMs() + knobs.electionMs);
+  }
   // Watchers get what is left, wherever they are.
   for (const watcher of world.watchers) watcher.settle();
   await world.clock.run(world.clock.nowMs() + knobs.electionMs * 4);
+}
+
+function hasOpenLease({ leaseHolders, observer }: World): boolean {
+  return leaseHolders.some(({ leases }) =>
+    leases.some(({ id, renewals }) => renewals.length > 0 && !observer.leaseEnds.has(id)),
+  );
 }
 
 function running(world: World): SimProcess[] {

@@ -184,6 +184,8 @@ export class World implements ClientWorld {
     }
     if (machine.damaged !== undefined) return true;
     if (text.includes('has been removed') || text.includes('permanently removed')) {
+      // The answer to the one who removed it may have been lost.
+      if (machine.removalAsked) machine.retired = true;
       return machine.retired;
     }
     // It could not ask anybody, and tries again.
