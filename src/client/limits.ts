@@ -7,8 +7,8 @@ export const connectTimeoutMsDefault = 3_000;
 /** Pause before an endpoint that failed is tried again; doubles up to the maximum. */
 export const reconnectDelayMinMs = 50;
 export const reconnectDelayMaxMs = 2_000;
-/** Retries of reads. */
-export const retryAttemptsDefault = 5;
+/** Attempts of reads: with their pauses some four seconds, a change of leader or a restart. */
+export const retryAttemptsDefault = 10;
 export const retryDelayMinMsDefault = 25;
 export const retryDelayMaxMsDefault = 2_000;
 /** Pings: etcd servers allow one each 5 s. */

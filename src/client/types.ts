@@ -43,7 +43,7 @@ export type Metadata = Readonly<Record<string, string>>;
 
 /** How a failed call is tried again. Only reads, and writes that were provably not sent. */
 export interface RetryOptions {
-  /** Attempts in all; 1 turns retries off. Default 5. */
+  /** Attempts in all; 1 turns retries off. Default 10. */
   readonly attemptsMax?: number;
   /** First pause; doubles each time, with full jitter. Default 25 ms. */
   readonly delayMinMs?: number;

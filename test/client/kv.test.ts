@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { EtcdClientError, json, text } from '../../src/client/index.js';
-import { describeTargets } from './target.js';
+import { describeTargets, everywhere } from './target.js';
 
-describeTargets('kv', {}, (target) => {
+describeTargets('kv', { targets: everywhere }, (target) => {
   it('puts and gets', async () => {
     const kv = target.client().kv.namespace(target.prefix());
     const { revision } = await kv.put('a', 'hello');

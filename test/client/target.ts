@@ -14,6 +14,9 @@ import { have } from '../helpers/tools.js';
 
 export type TargetName = 'kvorum' | 'kvorum of three' | 'etcd';
 
+/** All targets. */
+export const everywhere: readonly TargetName[] = ['kvorum', 'kvorum of three', 'etcd'];
+
 /** A running target. */
 export interface Running {
   readonly endpoints: readonly string[];

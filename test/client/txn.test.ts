@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
 import { Etcd, json, text } from '../../src/client/index.js';
-import { describeTargets } from './target.js';
+import { describeTargets, everywhere } from './target.js';
 
-describeTargets('txn', {}, (target) => {
+describeTargets('txn', { targets: everywhere }, (target) => {
   it('does one thing or the other, and says which', async () => {
     const kv = target.client().kv.namespace(target.prefix()).as(text);
     const txn = kv
@@ -87,7 +87,7 @@ describeTargets('txn', {}, (target) => {
   });
 });
 
-describeTargets('stm', {}, (target) => {
+describeTargets('stm', { targets: everywhere }, (target) => {
   const number = json<number>();
 
   it('moves money and loses none', async () => {

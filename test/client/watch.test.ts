@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { json, text } from '../../src/client/index.js';
 import { eventually } from '../helpers/eventually.js';
 import { startProxy } from './proxy.js';
-import { describeTargets } from './target.js';
+import { describeTargets, everywhere } from './target.js';
 
 /** The next `count` items. */
 async function take<T>(from: AsyncIterator<T>, count: number): Promise<T[]> {
@@ -15,7 +15,7 @@ async function take<T>(from: AsyncIterator<T>, count: number): Promise<T[]> {
   return taken;
 }
 
-describeTargets('watch', {}, (target) => {
+describeTargets('watch', { targets: everywhere }, (target) => {
   it('delivers puts and deletes as they happen', async () => {
     const kv = target.client().kv.namespace(target.prefix()).as(text);
     await kv.put('before', 'x');
@@ -162,7 +162,7 @@ describeTargets('watch', {}, (target) => {
   });
 });
 
-describeTargets('watchFrom', {}, (target) => {
+describeTargets('watchFrom', { targets: everywhere }, (target) => {
   it('gives the state, then every change after it', async () => {
     const kv = target.client().kv.namespace(target.prefix()).as(text);
     await kv.put('a', '1');
@@ -245,7 +245,7 @@ describeTargets('watchFrom', {}, (target) => {
   });
 });
 
-describeTargets('watch over a bad network', {}, (target) => {
+describeTargets('watch over a bad network', { targets: everywhere }, (target) => {
   it('goes on where it was, after any number of cuts, without gap or repeat', async () => {
     const proxy = await startProxy(target.server().endpoints[0] ?? '');
     const prefix = target.prefix();
