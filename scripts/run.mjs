@@ -1,7 +1,7 @@
 /**
- * What `npm start`, `npm test`, `npm run build|bench|cluster|check` do: bring the checkout up to date
- * (install, generate, compile; each only if its inputs changed), then run the command. Plain
- * JavaScript without dependencies, since it is what installs them.
+ * What `npm start`, `npm test`, `npm run build|bench|cluster|sim|check` do: bring the checkout up
+ * to date (install, generate, compile; each only if its inputs changed), then run the command.
+ * Plain JavaScript without dependencies, since it is what installs them.
  *
  * When everything is up to date it only stats files, and `start` and `bench` go on in this very
  * process, so that signals and the exit code need no passing on.
@@ -42,6 +42,7 @@ const commands = {
   bench: (args) => runHere(at('dist/bench/main.js'), args),
   'bench:failover': (args) => runHere(at('dist/bench/failover.js'), args),
   cluster,
+  sim,
   build: async () => 0,
   test,
   check,
@@ -213,6 +214,13 @@ async function runHere(script, args) {
 async function cluster(args) {
   const { runCluster } = await import('./cluster.mjs');
   return runCluster(args);
+}
+
+async function sim(args) {
+  const { buildSimulator } = await import('./sim.mjs');
+  const script = buildSimulator(root);
+  if (script === undefined) stop('the simulator does not compile; see above.', 1);
+  await runHere(script, args);
 }
 
 async function test(args) {
