@@ -53,9 +53,22 @@ export class EtcdctlSession {
     return session;
   }
 
-  /** Runs one command as it is. */
+  /**
+   * Makes a value known before any output shows it: `<name>` stands for it in arguments, and for
+   * it in outputs, unless these have a name for it already. A bigint is an id.
+   */
+  introduce(name: string, value: bigint | string): void {
+    const text = typeof value === 'string' ? value : value.toString(16);
+    this.#captured.set(name, text);
+    if (this.known.has(text)) return;
+    if (typeof value === 'string') this.known.set(value, `<${name}>`);
+    else this.#know(value, `<${name}>`);
+  }
+
+  /** Runs one command as it is, against the session's server unless it names others. */
   exec(args: readonly string[], options: ExecOptions = {}): Promise<Finished> {
-    return exec('etcdctl', ['--endpoints', this.server.endpoint, ...args], options);
+    const at = args.includes('--endpoints') ? [] : ['--endpoints', this.server.endpoint];
+    return exec('etcdctl', [...at, ...args], options);
   }
 
   /** Runs one step and returns its masked transcript. */
@@ -75,11 +88,12 @@ export class EtcdctlSession {
   transcript(step: EtcdctlStep, done: Finished): string {
     const text = step.decode?.(done.stdout) ?? done.stdout.toString('utf8');
     if (step.capture !== undefined) this.#capture(text, step.capture.name, step.capture.from);
-    const stdout = maskOutput(text, this.known);
-    const stderr = maskOutput(done.stderr, this.known);
-    const lines = step.unordered === true ? stdout.split('\n').sort().join('\n') : stdout;
+    const sorted = (lines: string): string =>
+      step.unordered === true ? lines.split('\n').sort().join('\n') : lines;
+    const stdout = sorted(maskOutput(text, this.known));
+    const stderr = sorted(maskOutput(done.stderr, this.known));
     const command = maskKnown(`$ etcdctl ${step.args.join(' ')}`, this.known);
-    return `${command}\n${lines}\n--- stderr\n${stderr}\n--- exit ${done.code}`;
+    return `${command}\n${stdout}\n--- stderr\n${stderr}\n--- exit ${done.code}`;
   }
 
   /** Replaces `<name>` by the value captured under it. */
@@ -87,6 +101,11 @@ export class EtcdctlSession {
     return text.replace(/<([a-z0-9]+)>/g, (whole, name: string) => {
       return this.#captured.get(name) ?? whole;
     });
+  }
+
+  /** What `<name>` stands for; undefined if nothing was captured. */
+  captured(name: string): string | undefined {
+    return this.#captured.get(name);
   }
 
   #capture(text: string, name: string, from: RegExp): void {

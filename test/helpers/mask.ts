@@ -30,6 +30,8 @@ const textMasks: readonly (readonly [RegExp, string])[] = [
   [/\b\d+(\.\d+)? [kM]?B\b/g, '<size>'],
   [/, \d+\.\d+\.\d+, /g, ', <version>, '],
   [/((?:true|false), (?:true|false)), \d+, \d+, \d+,/g, '$1, <term>, <index>, <index>,'],
+  // Ids are padded to 16 digits.
+  [/^Member +</, 'Member <'],
   // Keys of locks and elections end in the lease id of a session.
   [/\/[0-9a-f]{9,16}$/, '/<lease>'],
 ];

@@ -8,39 +8,29 @@
  * KVORUM_TRANSCRIPT=1 prints what the target said.
  */
 
-import { createHash } from 'node:crypto';
-import { readFileSync, rmSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { EtcdctlSession, type EtcdctlStep } from '../helpers/etcdctl.js';
-import { eventually } from '../helpers/eventually.js';
-import { RawClient } from '../helpers/grpc.js';
-import { saysPending } from '../helpers/pending.js';
+import { EtcdctlSession } from '../helpers/etcdctl.js';
 import { useServer, useTarget } from '../helpers/server.js';
-import { targetMinor, targetTool } from '../helpers/target.js';
+import { targetTool } from '../helpers/target.js';
 import { describeWith, slow } from '../helpers/tools.js';
 import { alarmSteps } from './etcdctl/alarm-steps.js';
-import { reconcile } from './etcdctl/differences.js';
+import { compareStep, nameOf, type Sessions } from './etcdctl/compare.js';
+import { campaign, contend, hashes, raiseNoSpace, saveSnapshot } from './etcdctl/scenes.js';
 import { script } from './etcdctl/steps.js';
 
 describeWith(['etcd', 'etcdctl', targetTool], 'etcdctl sees no difference', () => {
   const reference = useServer('etcd');
   const target = useTarget();
-  let sessions: readonly [EtcdctlSession, EtcdctlSession];
+  let sessions: Sessions;
 
   beforeAll(async () => {
     sessions = [await EtcdctlSession.open(reference()), await EtcdctlSession.open(target())];
   });
 
-  async function compareStep(step: EtcdctlStep, skip: (note: string) => void): Promise<void> {
-    const said = await Promise.all([sessions[0].run(step), sessions[1].run(step)]);
-    if (saysPending(said[1])) skip('kvorum has this RPC not yet');
-    compareTranscripts(step, said);
-  }
-
   for (const chapter of script) {
     describe(chapter.title, () => {
       for (const [index, step] of chapter.steps.entries()) {
-        it(`${index + 1}: ${nameOf(step)}`, ({ skip }) => compareStep(step, skip));
+        it(`${index + 1}: ${nameOf(step)}`, ({ skip }) => compareStep(sessions, step, skip));
       }
     });
   }
@@ -73,7 +63,7 @@ describeWith(['etcd', 'etcdctl', targetTool], 'etcdctl sees no difference', () =
       for (const session of sessions) await raiseNoSpace(session);
     });
     for (const [index, step] of alarmSteps.entries()) {
-      it(`${index + 1}: ${nameOf(step)}`, ({ skip }) => compareStep(step, skip));
+      it(`${index + 1}: ${nameOf(step)}`, ({ skip }) => compareStep(sessions, step, skip));
     }
   });
 });
@@ -94,135 +84,3 @@ describeWith(['etcdctl', targetTool], 'etcdctl check perf', () => {
     },
   );
 });
-
-function nameOf(step: EtcdctlStep): string {
-  const input = step.stdin === undefined ? '' : ` <<< ${JSON.stringify(step.stdin)}`;
-  return `etcdctl ${step.args.join(' ')}${input}`;
-}
-
-function compareTranscripts(step: EtcdctlStep, said: readonly [string, string]): void {
-  if (process.env.KVORUM_TRANSCRIPT === '1') console.log(said[1]);
-  const [expected, actual] =
-    targetMinor === 4 ? said : reconcile(step.args.join(' '), said[0], said[1]);
-  expect(actual).toBe(expected);
-}
-
-/** Two locks on one name: the second is acquired only after the first was given up. */
-async function contend(session: EtcdctlSession): Promise<string> {
-  const [released, release] = signal();
-  const first = session.exec(['lock', 'contended'], { endWhen: released });
-  await waiters(session, 'contended', 1);
-  const second = session.exec(['lock', 'contended', 'echo', 'second']);
-  await waiters(session, 'contended', 2);
-  let secondDone = false;
-  void second.then(() => {
-    secondDone = true;
-  });
-  const order = [`second done while first holds: ${secondDone}`];
-  release();
-  for (const done of [await first, await second]) {
-    order.push(session.transcript({ args: ['lock', 'contended'] }, done));
-  }
-  return order.join('\n');
-}
-
-/** A leader, a listener and a second candidate. */
-async function campaign(session: EtcdctlSession): Promise<string> {
-  const [resigned, resign] = signal();
-  const [elected, leading] = signal();
-  const leader = session.exec(['elect', 'office', 'one'], {
-    until: (out) => {
-      if (out.includes('one\n')) leading();
-      return false;
-    },
-    endWhen: resigned,
-  });
-  await elected;
-  // It must stay in office until the listener has seen it: a candidate that leaves at once may be
-  // gone before the listener looks.
-  const [heard, hear] = signal();
-  const [won, win] = signal();
-  const second = session.exec(['elect', 'office', 'two'], {
-    until: (out) => {
-      if (out.includes('two\n')) win();
-      return false;
-    },
-    endWhen: Promise.all([heard, won]).then(() => undefined),
-  });
-  await waiters(session, 'office', 2);
-  const listener = session.exec(['elect', '-l', 'office'], {
-    until: (out) => {
-      if (out.includes('one\n')) resign();
-      if (out.includes('two\n')) hear();
-      return out.includes('two\n');
-    },
-  });
-  const seen: string[] = [];
-  for (const [who, done] of [
-    ['leader', await leader],
-    ['second', await second],
-    ['listener', await listener],
-  ] as const) {
-    // Whether a call was under way when the command was interrupted is chance: no stderr.
-    seen.push(session.transcript({ args: [who] }, { ...done, stderr: '' }));
-  }
-  return seen.join('\n');
-}
-
-/** A promise and the function that fulfils it. */
-function signal(): readonly [Promise<void>, () => void] {
-  let fulfil: () => void = () => undefined;
-  const promise = new Promise<void>((resolve) => {
-    fulfil = resolve;
-  });
-  return [promise, fulfil];
-}
-
-function waiters(session: EtcdctlSession, prefix: string, count: number): Promise<true> {
-  return eventually(async () => {
-    const got = await session.exec(['get', `${prefix}/`, '--prefix', '--keys-only']);
-    const keys = got.stdout.toString('utf8').split('\n').filter(Boolean).length;
-    return keys === count ? (true as const) : undefined;
-  }, `${count} keys under ${prefix}/`);
-}
-
-async function saveSnapshot(session: EtcdctlSession): Promise<string> {
-  const file = `${session.server.dataDir}.snapshot`;
-  session.known.set(file, '<file>');
-  const step: EtcdctlStep = { args: ['snapshot', 'save', file] };
-  const transcript = await session.run(step);
-  const content = readFileSync(file);
-  rmSync(file);
-  const digest = createHash('sha256').update(content.subarray(0, -32)).digest();
-  const trailer = content.subarray(-32);
-  return [
-    transcript,
-    `size modulo 512: ${content.length % 512}`,
-    `the last 32 bytes are the digest of the rest: ${digest.equals(trailer)}`,
-  ].join('\n');
-}
-
-async function hashes(session: EtcdctlSession): Promise<readonly string[]> {
-  const answers: string[] = [];
-  for (const before of [
-    ['get', 'c/a'],
-    ['get', 'c/a'],
-    ['put', 'hash/x', '1'],
-  ]) {
-    await session.exec(before);
-    const said = await session.exec(['endpoint', 'hashkv']);
-    answers.push(said.stdout.toString('utf8'));
-  }
-  return answers;
-}
-
-async function raiseNoSpace(session: EtcdctlSession): Promise<void> {
-  const client = new RawClient(session.server);
-  try {
-    const status = await client.status();
-    const memberID = status.header?.member_id ?? '0';
-    await client.alarm({ action: 1, memberID, alarm: 1 });
-  } finally {
-    client.close();
-  }
-}

@@ -32,7 +32,7 @@ const compactionSteps: readonly EtcdctlStep[] = [
 
 const endpointSteps: readonly EtcdctlStep[] = [
   step('endpoint health'),
-  step('endpoint health --cluster'),
+  step('endpoint health --cluster', { unordered: true }),
   step('endpoint health -w json'),
   step('endpoint health -w fields'),
   step('endpoint status'),
