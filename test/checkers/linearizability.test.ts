@@ -110,6 +110,18 @@ describe('the search for an order', () => {
     expect(isFine(history(...twice))).toBe(false);
   });
 
+  it('lets an unknown write that nobody read be why a key existed', () => {
+    const overwrite = txnRequest(
+      [{ target: 'version', key: 'a', result: '>', number: 0 }],
+      [
+        { type: 'put', key: 'a', value: '2', lease: 0n },
+        { type: 'get', key: 'a', end: '', revision: 0 },
+      ],
+    );
+    expect(isFine(history([0, never, put('1')], [2, 3, overwrite, '2']))).toBe(true);
+    expect(isFine(history([2, 3, overwrite, '2'], [4, never, put('1')]))).toBe(false);
+  });
+
   it('does not let an unknown write take effect before its call', () => {
     expect(isFine(history([4, 5, get, '2'], [6, never, put('2')]))).toBe(false);
   });

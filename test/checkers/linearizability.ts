@@ -173,7 +173,10 @@ function withoutUnseen(ops: readonly Projected[]): Projected[] {
   const seen = new Set<string>();
   for (const { op } of ops) {
     for (const steps of op) {
-      const reads = steps.some(({ type }) => type === 'is');
+      // What it reads of itself does not tell what was there before.
+      const own = steps.findIndex(({ type }) => type === 'put' || type === 'delete');
+      const before = own < 0 ? steps : steps.slice(0, own);
+      const reads = before.some(({ type }) => type === 'is');
       for (const step of steps) {
         if (step.type === 'is' && step.value !== null) seen.add(step.value);
         // What the value was is not told, so it may be anybody's.

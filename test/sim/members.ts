@@ -12,6 +12,7 @@ import {
   memberRemoveRequest,
   type ProtoMember,
 } from '../../src/proto/index.js';
+import type { Outcome } from '../helpers/in-process-call.js';
 import { callWithin } from './clients.js';
 import type { SimMachine } from './machine.js';
 import type { FaultKind } from './schedule.js';
@@ -112,8 +113,7 @@ export class MemberChanges {
     const machine = world.newMachine();
     const isLearner = random.chance(0.5);
     const bytes = memberAddRequest.encode({ peerUrls: [machine.peerUrl], isLearner });
-    const answer = await this.#ask('MemberAdd', bytes, 0n);
-    const members = answer === undefined ? undefined : await this.#list();
+    const members = await this.#addUntilListed(bytes, machine.peerUrl);
     const member = members?.find(({ peerUrls }) => peerUrls.includes(machine.peerUrl));
     if (members === undefined || member === undefined) {
       world.forget(machine);
@@ -130,33 +130,47 @@ export class MemberChanges {
     if ((await this.#ask('MemberPromote', promote, 0n)) !== undefined) this.counts.promoted += 1;
   }
 
-  async #list(): Promise<readonly ProtoMember[] | undefined> {
-    const answer = await this.#ask(
-      'MemberList',
-      memberListRequest.encode({ linearizable: true }),
-      0n,
-    );
-    return answer === undefined ? undefined : memberListResponse.decode(answer).members;
+  /**
+   * The answer to an addition that was done may be lost, and the cluster then wait for the new
+   * member in order to go on: what any member says of itself must do.
+   */
+  async #addUntilListed(
+    bytes: Buffer,
+    peerUrl: string,
+  ): Promise<readonly ProtoMember[] | undefined> {
+    for (let i = 0; i < triesMax; i += 1) {
+      const list = await this.#once('MemberList', memberListRequest.encode({}), 0n);
+      if (list?.ok === true) {
+        const { members } = memberListResponse.decode(list.message);
+        if (members.some(({ peerUrls }) => peerUrls.includes(peerUrl))) return members;
+      }
+      await this.#once('MemberAdd', bytes, 0n);
+    }
+    return undefined;
   }
 
   /** Asks one member after the other until one says yes. */
   async #ask(name: string, bytes: Buffer, not: bigint): Promise<Buffer | undefined> {
-    const world = this.#world;
     for (let i = 0; i < triesMax; i += 1) {
-      await world.sleep(world.knobs.electionMs);
-      const process = world.anyServing(world.random);
-      if (process === undefined || process.node.memberId === not) continue;
-      const path = `/etcdserverpb.Cluster/${name}`;
-      const outcome = await callWithin(world, process, path, bytes, world.knobs.electionMs * 5);
-      world.trace.add(
-        `${name} by ${process.name}: ${outcome?.ok === false ? outcome.text : outcome?.ok}`,
-      );
+      const outcome = await this.#once(name, bytes, not);
       if (outcome?.ok === true) return outcome.message;
       // An earlier try was done though nobody said so.
-      const text = outcome?.ok === false ? outcome.text : '';
-      const isDone = name === 'MemberRemove' ? /not found/ : /already exist|only promote a learner/;
+      const text = outcome?.text ?? '';
+      const isDone = name === 'MemberRemove' ? /not found/ : /only promote a learner/;
       if (isDone.test(text)) return Buffer.alloc(0);
     }
     return undefined;
+  }
+
+  async #once(name: string, bytes: Buffer, not: bigint): Promise<Outcome | undefined> {
+    const world = this.#world;
+    await world.sleep(world.knobs.electionMs);
+    const process = world.anyServing(world.random);
+    if (process === undefined || process.node.memberId === not) return undefined;
+    const path = `/etcdserverpb.Cluster/${name}`;
+    const outcome = await callWithin(world, process, path, bytes, world.knobs.electionMs * 5);
+    const text = outcome?.ok === false ? outcome.text : outcome?.ok;
+    world.trace.add(`${name} by ${process.name}: ${text}`);
+    return outcome;
   }
 }
