@@ -147,6 +147,7 @@ async function huntOne(
     return error instanceof Error ? error.message : String(error);
   }
   const pool = new Pool(join(copy, script.slice(tree.length)), options.workers);
+  const plain = new Pool(script, 1);
   const { steps, faults } = options;
   const size = mutation.size === undefined ? {} : { size: mutation.size };
   let seeds = 0;
@@ -158,11 +159,15 @@ async function huntOne(
       next += 1;
       const result = await pool.run({ seed, steps, faults, ...size });
       seeds += 1;
-      if (result.violations.length > 0) hit ??= result;
+      if (result.violations.length === 0 || hit !== undefined) continue;
+      // What fails without the bug as well does not show that the bug was found.
+      const before = await plain.run({ seed, steps, faults, ...size });
+      if (before.violations.length === 0) hit ??= result;
     }
   };
   await Promise.all(Array.from({ length: options.workers }, hunt));
   pool.stop();
+  plain.stop();
   rmSync(copy, { recursive: true, force: true });
   return hit === undefined ? `not within ${seeds} seeds` : { result: hit, seeds };
 }

@@ -73,6 +73,8 @@ export class WatchClient {
 
   /** Makes sure that it follows somebody who is there, and reads. */
   settle(): void {
+    // One that was removed may not know it: it says nothing any more, and nothing wrong.
+    if (this.#process?.machine.retired === true) this.#stop();
     if (this.#process?.alive !== true || this.#stream === undefined) this.#begin();
     this.#stream?.unstick();
   }

@@ -106,7 +106,9 @@ export class World implements ClientWorld {
   }
 
   anyServing(random: SimRandom): SimProcess | undefined {
-    const serving = this.machines.filter(({ process }) => process?.serving === true);
+    const serving = this.machines.filter(
+      ({ process, retired }) => process?.serving === true && !(retired && this.healed),
+    );
     return serving.length === 0 ? undefined : random.pick(serving).process;
   }
 
