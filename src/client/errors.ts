@@ -66,6 +66,8 @@ export type ClientReason =
   | 'UNSAFE_INTEGER'
   /** The lease is gone, or may be by now. */
   | 'LEASE_LOST'
+  /** The key of a lock, a leadership or a registration is gone, or belongs to somebody else. */
+  | 'NOT_OWNER'
   /** The transaction met changes by others as often as it was allowed to. */
   | 'CONFLICT'
   /** The server ended a watch, with a text of its own. */

@@ -1,6 +1,26 @@
 /** `kvorum/client`: the typed client for kvorum and for etcd 3.4 and later. */
 export { bytes, json, text, typed } from './codec.js';
 export {
+  type Barrier,
+  barrier,
+  type DoubleBarrier,
+  doubleBarrier,
+  type Entered,
+} from './coordination/barrier.js';
+export { type Election, election, type Leader, type Leadership } from './coordination/election.js';
+export { type LockHolder, type Mutex, mutex } from './coordination/mutex.js';
+export {
+  type PriorityQueue,
+  priorityQueue,
+  type Queue,
+  type QueueEntry,
+  queue,
+} from './coordination/queue.js';
+export { type ReadWriteLock, readWriteLock } from './coordination/rw-lock.js';
+export { type Semaphore, semaphore } from './coordination/semaphore.js';
+export { openSession } from './coordination/session.js';
+export type * from './coordination/types.js';
+export {
   type ClientReason,
   EtcdClientError,
   isEtcdError,

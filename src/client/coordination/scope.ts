@@ -1,0 +1,133 @@
+/** Waiting: what ends a wait, pauses, and which failures pass by themselves. */
+
+import type { Clock } from '../../common/index.js';
+import { EtcdClientError, isEtcdError } from '../errors.js';
+import type { CallOptions } from '../types.js';
+
+/** Bounds of a wait, in one signal. */
+export interface Scope {
+  /** Its reason is an EtcdClientError. */
+  readonly signal: AbortSignal;
+  /** Takes all listeners and timers away. */
+  end(): void;
+}
+
+/** Aborts with the caller's signal, the caller's deadline, or one of `others`. */
+export function scopeOf(
+  clock: Clock,
+  options: Pick<CallOptions, 'signal' | 'timeoutMs'>,
+  ...others: AbortSignal[]
+): Scope {
+  const controller = new AbortController();
+  const ends: Array<() => void> = [];
+  const link = (signal: AbortSignal, reason: () => unknown): void => {
+    const onAbort = (): void => controller.abort(reason());
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+    ends.push(() => signal.removeEventListener('abort', onAbort));
+  };
+  for (const other of others) link(other, () => other.reason);
+  const { signal, timeoutMs } = options;
+  if (signal !== undefined) link(signal, () => abortedError(signal));
+  if (timeoutMs !== undefined && Number.isFinite(timeoutMs) && !controller.signal.aborted) {
+    const timer = clock.after(timeoutMs, () => controller.abort(timeoutError()));
+    ends.push(() => timer.cancel());
+  }
+  return {
+    signal: controller.signal,
+    end: () => {
+      for (const end of ends.splice(0)) end();
+    },
+  };
+}
+
+/** Resolves after the delay, or when the signal aborts. */
+export function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) {
+      resolve();
+      return;
+    }
+    const done = (): void => {
+      timer.cancel();
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = clock.after(delayMs, done);
+    signal.addEventListener('abort', done, { once: true });
+  });
+}
+
+/** The promise's result, unless the signal aborts first; then its reason. */
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason);
+    const over = (): void => signal.removeEventListener('abort', onAbort);
+    promise.then(
+      (value) => {
+        over();
+        resolve(value);
+      },
+      (error: unknown) => {
+        over();
+        reject(error);
+      },
+    );
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+  });
+}
+
+/** Whether what failed like this may succeed when it is done again (it must be idempotent). */
+export function passes(error: unknown): boolean {
+  if (!isEtcdError(error)) return false;
+  if (error.reason === 'ABORTED' || error.reason === 'CLOSED') return false;
+  return (
+    error.outcome === 'unknown' ||
+    error.code === 'UNAVAILABLE' ||
+    error.code === 'DEADLINE_EXCEEDED' ||
+    error.reason === 'TOO_MANY_REQUESTS'
+  );
+}
+
+const delayMsMin = 25;
+const delayMsMax = 1000;
+
+/**
+ * Repeats what is idempotent while its failures are of the passing kind. Rejects with the signal's
+ * reason when that aborts.
+ */
+export async function persist<T>(
+  runtime: { readonly clock: Clock; readonly random: { float(): number } },
+  signal: AbortSignal,
+  attempt: () => Promise<T>,
+): Promise<T> {
+  for (let delayMs = delayMsMin; ; delayMs = Math.min(delayMs * 2, delayMsMax)) {
+    signal.throwIfAborted();
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!passes(error)) throw signal.aborted ? signal.reason : error;
+    }
+    await pause(runtime.clock, delayMs * (0.5 + runtime.random.float() / 2), signal);
+  }
+}
+
+function abortedError(signal: AbortSignal): EtcdClientError {
+  return new EtcdClientError({
+    code: 'CANCELLED',
+    reason: 'ABORTED',
+    outcome: 'failed',
+    message: 'the wait was aborted',
+    cause: signal.reason,
+  });
+}
+
+function timeoutError(): EtcdClientError {
+  return new EtcdClientError({
+    code: 'DEADLINE_EXCEEDED',
+    reason: 'CALL_TIMEOUT',
+    outcome: 'failed',
+    message: 'the deadline of the wait passed',
+  });
+}
