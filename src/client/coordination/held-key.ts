@@ -9,7 +9,7 @@ import { EtcdClientError, isEtcdError } from '../errors.js';
 import type { CallOptions, Revision } from '../types.js';
 import type { Bytes, Kv } from '../types-kv.js';
 import type { Condition, TxnIf } from '../types-txn.js';
-import { pause, persist, scopeOf, unlessAborted } from './scope.js';
+import { onAbort, pause, persist, scopeOf, unlessAborted } from './scope.js';
 import type { AcquireOptions, Ownership, Session } from './types.js';
 
 /** Before a watch that was refused is tried again. */
@@ -25,6 +25,7 @@ export class HeldKey implements Ownership {
   readonly #lost = new AbortController();
   /** Ends the watch of the key. */
   readonly #unwatch = new AbortController();
+  #takeBack: () => void = () => undefined;
   #watching = false;
   #releasing: Promise<void> | undefined;
 
@@ -41,7 +42,7 @@ export class HeldKey implements Ownership {
     this.guard = kv.when(key).createRevision('=', fencingRevision);
     this.#kv = kv;
     this.#leave = leave;
-    session.signal.addEventListener('abort', this.#onSessionOver, { once: true });
+    this.#takeBack = onAbort(session.signal, () => this.lose(session.signal.reason));
   }
 
   get signal(): AbortSignal {
@@ -93,8 +94,6 @@ export class HeldKey implements Ownership {
     this.#lost.abort(error);
   }
 
-  readonly #onSessionOver = (): void => this.lose(this.session.signal.reason);
-
   async #release(): Promise<void> {
     this.#forget();
     try {
@@ -107,7 +106,7 @@ export class HeldKey implements Ownership {
   }
 
   #forget(): void {
-    this.session.signal.removeEventListener('abort', this.#onSessionOver);
+    this.#takeBack();
     this.#unwatch.abort();
   }
 

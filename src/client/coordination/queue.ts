@@ -27,7 +27,7 @@ export interface QueueEntry<V> {
 
 /** Taking from a queue. */
 export interface Taker<V> {
-  /** Waits for an entry. */
+  /** Waits for an entry. What ends the wait does not end a deletion that is on its way. */
   take(options?: AcquireOptions): Promise<QueueEntry<V>>;
   /** Undefined if it is empty. */
   tryTake(options?: CallOptions): Promise<QueueEntry<V> | undefined>;
@@ -146,10 +146,11 @@ function takerOf<V, In>(client: Client, view: Kv<V, In>, range: KeyRange, sort: 
     const scope = scopeOf(client.runtime.clock, options, client.signal);
     try {
       for (;;) {
-        const bounds = { signal: scope.signal };
-        // Looking is repeated however long the servers are away; deleting is not.
-        const lookLong = () => persist(client.runtime, scope.signal, () => look(bounds));
-        const [entry, revision] = await takeFirst(view, lookLong, bounds);
+        // Looking is repeated however long the servers are away. A deletion is not, and it is not
+        // aborted either: what is taken is handed out.
+        const lookLong = () =>
+          persist(client.runtime, scope.signal, () => look({ signal: scope.signal }));
+        const [entry, revision] = await takeFirst(view, lookLong);
         if (entry !== undefined) return entry;
         await somePut(view, range, revision, scope);
       }

@@ -4,6 +4,38 @@ import type { Clock } from '../../common/index.js';
 import { EtcdClientError, isEtcdError } from '../errors.js';
 import type { CallOptions } from '../types.js';
 
+/** Signal -> who wants to know, behind one listener: Node warns of signals with more than ten. */
+const hubs = new WeakMap<AbortSignal, Set<() => void>>();
+
+/** Calls `told` when the signal aborts; at once if it has. Returns what takes it back. */
+export function onAbort(signal: AbortSignal, told: () => void): () => void {
+  if (signal.aborted) {
+    told();
+    return () => undefined;
+  }
+  const hub = hubs.get(signal) ?? newHub(signal);
+  // An entry of its own, in case the same function is given twice.
+  const entry = (): void => told();
+  hub.add(entry);
+  return () => {
+    hub.delete(entry);
+  };
+}
+
+function newHub(signal: AbortSignal): Set<() => void> {
+  const hub = new Set<() => void>();
+  hubs.set(signal, hub);
+  const onSignal = (): void => {
+    hubs.delete(signal);
+    for (const told of [...hub]) {
+      // One that was called may have taken others back.
+      if (hub.delete(told)) told();
+    }
+  };
+  signal.addEventListener('abort', onSignal, { once: true });
+  return hub;
+}
+
 /** Bounds of a wait, in one signal. */
 export interface Scope {
   /** Its reason is an EtcdClientError. */
@@ -21,10 +53,7 @@ export function scopeOf(
   const controller = new AbortController();
   const ends: Array<() => void> = [];
   const link = (signal: AbortSignal, reason: () => unknown): void => {
-    const onAbort = (): void => controller.abort(reason());
-    if (signal.aborted) onAbort();
-    else signal.addEventListener('abort', onAbort, { once: true });
-    ends.push(() => signal.removeEventListener('abort', onAbort));
+    ends.push(onAbort(signal, () => controller.abort(reason())));
   };
   for (const other of others) link(other, () => other.reason);
   const { signal, timeoutMs } = options;
@@ -43,38 +72,33 @@ export function scopeOf(
 
 /** Resolves after the delay, or when the signal aborts. */
 export function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
   return new Promise((resolve) => {
-    if (signal.aborted) {
+    const timer = clock.after(delayMs, () => {
+      takeBack();
       resolve();
-      return;
-    }
-    const done = (): void => {
+    });
+    const takeBack = onAbort(signal, () => {
       timer.cancel();
-      signal.removeEventListener('abort', done);
       resolve();
-    };
-    const timer = clock.after(delayMs, done);
-    signal.addEventListener('abort', done, { once: true });
+    });
   });
 }
 
 /** The promise's result, unless the signal aborts first; then its reason. */
 export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason);
-    const over = (): void => signal.removeEventListener('abort', onAbort);
+    const takeBack = onAbort(signal, () => reject(signal.reason));
     promise.then(
       (value) => {
-        over();
+        takeBack();
         resolve(value);
       },
       (error: unknown) => {
-        over();
+        takeBack();
         reject(error);
       },
     );
-    if (signal.aborted) onAbort();
-    else signal.addEventListener('abort', onAbort, { once: true });
   });
 }
 

@@ -9,7 +9,7 @@
 import { EtcdClientError } from '../errors.js';
 import type { CallOptions, EtcdClient, LeaseId } from '../types.js';
 import type { LeaseHandle } from '../types-lease.js';
-import { persist, scopeOf } from './scope.js';
+import { onAbort, persist, scopeOf } from './scope.js';
 import type { Session, SessionOptions, SessionState, SessionWork } from './types.js';
 
 /** Long enough for an election of the cluster and a few lost renewals. */
@@ -46,6 +46,7 @@ class SessionRun implements Session, SessionWork {
   /** Name -> who waits for it; a name without entry is free. */
   readonly #turns = new Map<string, Array<() => void>>();
   #closing: Promise<void> | undefined;
+  #links: Array<() => void> = [];
 
   constructor(
     client: EtcdClient,
@@ -57,10 +58,11 @@ class SessionRun implements Session, SessionWork {
     this.signal = this.#over.signal;
     this.#lease = lease;
     this.#onLost = onLost;
-    if (lease.signal.aborted) this.#onLeaseLost();
-    else lease.signal.addEventListener('abort', this.#onLeaseLost, { once: true });
-    if (client.signal.aborted) this.#onClientClosed();
-    else client.signal.addEventListener('abort', this.#onClientClosed, { once: true });
+    this.#links = [
+      onAbort(lease.signal, () => this.#onLeaseLost()),
+      onAbort(client.signal, () => this.#onClientClosed()),
+    ];
+    if (this.signal.aborted) this.#unlink();
   }
 
   get work(): SessionWork {
@@ -96,20 +98,15 @@ class SessionRun implements Session, SessionWork {
     if (entered !== undefined) return Promise.resolve(entered);
     return new Promise((resolve, reject) => {
       const turn = (): void => {
-        signal.removeEventListener('abort', onAbort);
+        takeBack();
         resolve(this.#leaver(name));
       };
-      const onAbort = (): void => {
+      this.#turns.get(name)?.push(turn);
+      const takeBack = onAbort(signal, () => {
         const waiting = this.#turns.get(name) ?? [];
         waiting.splice(waiting.indexOf(turn), 1);
         reject(signal.reason);
-      };
-      if (signal.aborted) {
-        reject(signal.reason);
-        return;
-      }
-      signal.addEventListener('abort', onAbort, { once: true });
-      this.#turns.get(name)?.push(turn);
+      });
     });
   }
 
@@ -145,16 +142,16 @@ class SessionRun implements Session, SessionWork {
     };
   }
 
-  readonly #onLeaseLost = (): void => {
+  #onLeaseLost(): void {
     const error: EtcdClientError = this.#lease.signal.reason;
     if (!this.#end(error)) return;
     this.#onLost?.(error);
-  };
+  }
 
-  readonly #onClientClosed = (): void => {
+  #onClientClosed(): void {
     this.#lease.stop();
     this.#end(closedError('the client was closed'));
-  };
+  }
 
   async #close(options?: CallOptions): Promise<void> {
     const clientClosed = this.client.signal.aborted;
@@ -165,10 +162,13 @@ class SessionRun implements Session, SessionWork {
 
   #end(error: EtcdClientError): boolean {
     if (this.signal.aborted) return false;
-    this.#lease.signal.removeEventListener('abort', this.#onLeaseLost);
-    this.client.signal.removeEventListener('abort', this.#onClientClosed);
+    this.#unlink();
     this.#over.abort(error);
     return true;
+  }
+
+  #unlink(): void {
+    for (const takeBack of this.#links.splice(0)) takeBack();
   }
 }
 
