@@ -120,14 +120,32 @@ export class MemberChanges {
       return;
     }
     this.counts.added += 1;
-    const cluster = members.map(({ name, peerUrls, id }) => {
-      const own = id === member.id ? machine.name : name || `n${id.toString(16)}`;
-      return `${own}=${peerUrls[0]}`;
-    });
-    world.join(machine, member.id, cluster.join());
+    this.#join(machine, member.id, members);
     if (!isLearner) return;
     const promote = memberPromoteRequest.encode({ id: member.id });
     if ((await this.#ask('MemberPromote', promote, 0n)) !== undefined) this.counts.promoted += 1;
+  }
+
+  /** Starts it with the members that there are. */
+  #join(machine: SimMachine, id: bigint, members: readonly ProtoMember[]): void {
+    const cluster = members.map((member) => {
+      const name = member.id === id ? machine.name : member.name || `n${member.id.toString(16)}`;
+      return `${name}=${member.peerUrls[0]}`;
+    });
+    this.#world.join(machine, id, cluster.join());
+  }
+
+  /** With a list that is newer than the one before. */
+  async rejoin(machine: SimMachine): Promise<void> {
+    for (let i = 0; i < triesMax && !machine.retired; i += 1) {
+      const list = await this.#once('MemberList', memberListRequest.encode({}), 0n);
+      if (list?.ok !== true) continue;
+      const { members } = memberListResponse.decode(list.message);
+      const member = members.find(({ peerUrls }) => peerUrls.includes(machine.peerUrl));
+      if (member === undefined) continue;
+      this.#join(machine, member.id, members);
+      return;
+    }
   }
 
   /**

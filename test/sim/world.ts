@@ -25,6 +25,9 @@ export interface WorldOptions {
   readonly keepTrace?: boolean;
 }
 
+/** What a member says that joins with another list of members than the cluster has. */
+const staleList = 'error validating peerURLs';
+
 export class World implements ClientWorld {
   readonly seed: number;
   readonly random: SimRandom;
@@ -176,6 +179,11 @@ export class World implements ClientWorld {
     else this.broke(`process ${process.name}`, error);
     if (!process.alive) return;
     machine.kill();
+    // Between the list that it was given and its start the members changed once more.
+    if (text.includes(staleList)) {
+      this.members.rejoin(machine);
+      return;
+    }
     if (machine.damaged === undefined) this.startLater(machine, this.knobs.electionMs);
   }
 
@@ -190,6 +198,7 @@ export class World implements ClientWorld {
       if (machine.removalAsked) machine.retired = true;
       return machine.retired;
     }
+    if (text.includes(staleList)) return machine.config?.initialClusterState === 'existing';
     // It could not ask anybody, and tries again.
     return text.includes('cannot fetch cluster info') || text.includes('server stopped');
   }
