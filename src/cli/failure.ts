@@ -1,7 +1,7 @@
 /** Why the process ends: one readable line for a person, and the exit status for a script. */
 
 import { EtcdError, InvariantError, invariantExitCode, StorageError } from '../common/index.js';
-import { UsageError } from '../server/index.js';
+import { MemberRemovedError, UsageError } from '../server/index.js';
 
 export interface Failure {
   readonly message: string;
@@ -29,6 +29,10 @@ const hints: ReadonlyMap<string, string> = new Map([
 export function failureOf(error: unknown): Failure {
   if (error instanceof UsageError) {
     return { message: error.message, exitCode: error.exitCode, isBug: false };
+  }
+  // What was asked for: a supervisor should not start it again.
+  if (error instanceof MemberRemovedError) {
+    return { message: error.message, exitCode: 0, isBug: false };
   }
   if (error instanceof InvariantError) {
     const message = `invariant violated: ${error.message}`;

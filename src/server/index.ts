@@ -11,6 +11,7 @@ export { UsageError } from './flags-error.js';
 export { helpText, versionText } from './flags-help.js';
 export { kvorumVersion } from './kvorum-version.js';
 export { createLogger, type FlushableLogger } from './logger-pino.js';
+export { MemberRemovedError } from './member-links.js';
 export { createMemoryDisk } from './memory-disk.js';
 export { type MemoryPorts, memoryPorts } from './memory-ports.js';
 export type { Metrics } from './metrics.js';

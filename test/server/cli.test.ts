@@ -11,6 +11,7 @@ import {
 } from '../../src/cli/server-command.js';
 import { EtcdError, InvariantError, StorageError } from '../../src/common/index.js';
 import { kvorumVersion } from '../../src/server/kvorum-version.js';
+import { MemberRemovedError } from '../../src/server/member-links.js';
 import { notifySystemd } from '../../src/server/systemd.js';
 
 /** A process that is not one: what the command did to it can be looked at. */
@@ -257,6 +258,7 @@ describe('a running server', () => {
 describe('exit status', () => {
   it.each([
     [new EtcdError('CORRUPT'), 1, false],
+    [new MemberRemovedError(5n), 0, false],
     [Object.assign(new Error('no space'), { code: 'ENOSPC' }), 1, false],
     [new TypeError('boom'), 1, true],
     ['a string', 1, true],
