@@ -32,6 +32,7 @@ import { Applier } from './apply.js';
 import { isFounded, setUpMember } from './cluster-setup.js';
 import type { ServerConfig } from './config.js';
 import { EntryKind, newEntry } from './entry.js';
+import { checkForcedFounding, hasCommittedChanges } from './force-new-cluster.js';
 import { LeaderWatch } from './leader-watch.js';
 import { Lessor } from './lessor.js';
 import { LogKeeper } from './log-keeper.js';
@@ -109,8 +110,11 @@ export interface Node extends MemberParts {
   compact(revision: number, done: (error: Error | undefined) => void): void;
   /** Resolves when this member leads or follows, has applied the log and published itself. */
   start(): Promise<void>;
-  /** Ends waiting calls, writes everything with an fsync, and closes the files. */
-  stop(): Promise<void>;
+  /**
+   * Ends waiting calls, writes everything with an fsync, and closes the files. A leader hands over
+   * first, unless told not to: when all members stop there is nobody to hand over to.
+   */
+  stop(options?: { readonly handOver?: boolean }): Promise<void>;
 }
 
 /** Memory for records beside those not yet flushed. */
@@ -124,6 +128,8 @@ const snapshotOfferAgainMsMin = 2000;
 const handOverLookMs = 5;
 /** How often a founder looks whether it is connected to enough of the others. */
 const connectedLookMs = 5;
+/** How often a start looks whether it has applied what it must. */
+const appliedLookMs = 1;
 /** etcd's --wait-cluster-ready-timeout: after this time clients are served, leader or not. */
 const clusterReadyMsMax = 5000;
 /** etcd: 5 s for the disk and two elections. */
@@ -138,6 +144,7 @@ export async function openNode(
 ): Promise<Node> {
   const { clock, random, logger, peers } = ports;
   const isFoundedBefore = await isFounded(ports.disk, config);
+  if (config.forceNewCluster && !isFoundedBefore) checkForcedFounding(config, logger);
   const founding = isFoundedBefore
     ? undefined
     : await setUpMember({ config, random, logger, peers });
@@ -154,6 +161,7 @@ export async function openNode(
     dataDir: config.dataDir,
     walDir: config.walDir,
     founding,
+    forceNewCluster: config.forceNewCluster,
     mvcc: {
       cacheBytesMax,
       flushIntervalMs: config.flushIntervalMs,
@@ -375,6 +383,7 @@ export async function openNode(
     },
     async start() {
       if (membership.isRemoved(memberId)) throw new MemberRemovedError(memberId);
+      if (hasCommittedChanges(restore)) await applyCommitted();
       await links?.start();
       loop.start();
       const { voters } = raft.status().configuration;
@@ -388,8 +397,8 @@ export async function openNode(
       await Promise.race([published, late]);
       published.catch(() => {}); // only by stopping
     },
-    async stop() {
-      await handOver();
+    async stop(options) {
+      if (options?.handOver !== false) await handOver();
       await links?.stop();
       loop.stop();
       lessor.demote();
@@ -402,6 +411,15 @@ export async function openNode(
       await store.close();
     },
   };
+
+  /** Without ticks, so without elections, and before anybody is spoken to. */
+  async function applyCommitted(): Promise<void> {
+    loop.schedule();
+    while (loop.appliedIndex < restore.hardState.commit && !loop.isStopped) {
+      await new Promise<void>((resolve) => clock.after(appliedLookMs, resolve));
+    }
+    parts.admission.forgetLeaving();
+  }
 
   /**
    * A leader that stops in an orderly way lets another one lead first: nobody then has to wait

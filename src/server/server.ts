@@ -74,7 +74,7 @@ export interface RunningServer {
   /** Resolves with what ended the server, if it was not `stop`: the process should end. */
   readonly failed: Promise<unknown>;
   /** Lets running calls end (for a while), then closes everything; all data are synced. */
-  stop(): Promise<void>;
+  stop(options?: { readonly handOver?: boolean }): Promise<void>;
 }
 
 /** How long a graceful stop waits for calls that are still running. */
@@ -156,7 +156,7 @@ export async function startServer(
     isLeader: () => node.leaderWatch.isLeader,
     compact: (revision, done) => node.compact(revision, done),
   });
-  const stop = async (): Promise<void> => {
+  const stop: RunningServer['stop'] = async (options) => {
     autoCompactor.stop();
     node.corruptionCheck.stop();
     node.clusterVersion.stop();
@@ -164,7 +164,7 @@ export async function startServer(
     await Promise.race([drained, delay(clock, drainMsMax)]);
     await Promise.all(open.map((server) => server.close()));
     await Promise.all(acceptors.map((acceptor) => acceptor.close()));
-    await node.stop();
+    await node.stop(options);
   };
   try {
     await Promise.race([node.start(), failed.then((error) => Promise.reject(error))]);

@@ -99,15 +99,15 @@ export class Member implements TestMember {
     this.#server = await startServer(config, this.#ports(nodePorts(config, this.#setup.logger)));
   }
 
-  async stop(): Promise<void> {
+  async stop(options?: { readonly handOver?: boolean }): Promise<void> {
     const server = this.#server;
     this.#server = undefined;
-    await server?.stop();
+    await server?.stop(options);
   }
 
   /** Stops for good. */
   async dispose(): Promise<void> {
-    await this.stop();
+    await this.stop({ handOver: false });
     await this.#port.close();
   }
 
