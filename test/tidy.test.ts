@@ -183,8 +183,16 @@ function runtimeImports(source: Source): string[] {
 const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
   ['node:fs', ['src/server/ports/disk-node.ts', 'src/cli/files.ts'], 'use the Disk port'],
   ['node:fs/promises', [], 'use the Disk port'],
-  ['node:net', ['src/server/ports/network-node.ts'], 'use the Network port'],
-  ['node:tls', ['src/server/ports/network-node.ts'], 'use the Network port'],
+  [
+    'node:net',
+    ['src/server/ports/network-node.ts', 'src/client/network-node.ts'],
+    'use the Network port',
+  ],
+  [
+    'node:tls',
+    ['src/server/ports/network-node.ts', 'src/client/network-node.ts'],
+    'use the Network port',
+  ],
   ['node:dgram', [], 'use the Network port'],
   ['node:dns', [], 'use the Network port'],
   ['node:http', ['src/server/ports/http1-node.ts'], 'use HttpHandler of the transport'],

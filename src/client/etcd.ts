@@ -26,6 +26,7 @@ import {
 } from './limits.js';
 import { maintenanceOf } from './maintenance.js';
 import { method } from './methods.js';
+import { dialNative } from './native-channel.js';
 import { invalidOption } from './outcome.js';
 import { closedError, Pool } from './pool.js';
 import { backgroundClock, nodeRuntime } from './runtime-node.js';
@@ -157,6 +158,8 @@ function dialOf(transport: TransportName): Dial {
   switch (transport) {
     case 'grpc-js':
       return dialGrpcJs;
+    case 'native':
+      return dialNative;
     default:
       return assertNever(transport, 'transport');
   }

@@ -32,6 +32,7 @@ export const transportLimitsDefault: TransportLimits = {
   // etcd's --grpc-keepalive-interval, -timeout and -min-time.
   keepaliveIntervalMs: 7_200_000,
   keepaliveTimeoutMs: 20_000,
+  keepaliveWithoutStreams: true,
   keepaliveMinTimeMs: 5_000,
 };
 

@@ -127,6 +127,8 @@ export interface TransportLimits {
   /** Idle time after which the server pings, and how long it waits for the answer. */
   readonly keepaliveIntervalMs: number;
   readonly keepaliveTimeoutMs: number;
+  /** Ping also while no stream is open; etcd's servers close connections of clients that do. */
+  readonly keepaliveWithoutStreams: boolean;
   /** Pings from the client closer than this are counted; too many: GOAWAY too_many_pings. */
   readonly keepaliveMinTimeMs: number;
 }

@@ -4,14 +4,20 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { Etcd, type EtcdOptions, text } from '../../src/client/index.js';
+import { Etcd, type EtcdOptions, type TransportName, text } from '../../src/client/index.js';
 import { type Certificates, describeWithOpenssl, makeCertificates } from '../e2e/certificates.js';
 import { freePort, type ServerProcess, startEtcd } from '../helpers/server.js';
 import { describeWith, have } from '../helpers/tools.js';
 
 const root = { user: 'root', password: 'secret' } as const;
 
-describeWith(['etcd'], 'auth: etcd', () => {
+const transports = ['grpc-js', 'native'] as const;
+
+for (const transport of transports) {
+  describeWith(['etcd'], `auth: etcd over ${transport}`, () => authTests(transport));
+}
+
+function authTests(transport: TransportName): void {
   let server: ServerProcess;
   const clients: Etcd[] = [];
 
@@ -33,7 +39,7 @@ describeWith(['etcd'], 'auth: etcd', () => {
   });
 
   function clientOf(options: EtcdOptions = {}): Etcd {
-    const client = new Etcd({ endpoints: server.endpoint, ...options });
+    const client = new Etcd({ endpoints: server.endpoint, transport, ...options });
     clients.push(client);
     return client;
   }
@@ -172,7 +178,7 @@ describeWith(['etcd'], 'auth: etcd', () => {
     });
     return ((await reply.json()) as { readonly token: string }).token;
   }
-});
+}
 
 describeWithOpenssl('TLS', () => {
   let dir: string;
@@ -197,14 +203,19 @@ describeWithOpenssl('TLS', () => {
 
   const pem = (path: string): Buffer => readFileSync(path);
 
-  it.skipIf(!have('etcd'))('lets in who has a certificate, and nobody else', async () => {
+  it.skipIf(!have('etcd')).each(transports)('lets in who has a certificate: %s', async (name) => {
+    const transport = { transport: name };
     const endpoints = `https://${server?.endpoint}`;
     const { ca, client, stranger } = certificates;
     const good = { ca: pem(ca), cert: pem(client.cert), key: pem(client.key) };
-    await using alice = new Etcd({ endpoints, tls: good });
+    await using alice = new Etcd({ ...transport, endpoints, tls: good });
     await alice.kv.put('a', '1');
     expect((await alice.kv.as(text).get('a'))?.value).toBe('1');
-    await using named = new Etcd({ endpoints, tls: { ...good, serverName: 'localhost' } });
+    await using named = new Etcd({
+      ...transport,
+      endpoints,
+      tls: { ...good, serverName: 'localhost' },
+    });
     await named.connect();
     for (const tls of [
       { ca: pem(ca) },
@@ -212,12 +223,13 @@ describeWithOpenssl('TLS', () => {
       { ...good, cert: pem(stranger.cert), key: pem(stranger.key) },
       { ...good, serverName: 'elsewhere' },
     ]) {
-      await using other = new Etcd({ endpoints, tls, connectTimeoutMs: 1000 });
+      await using other = new Etcd({ ...transport, endpoints, tls, connectTimeoutMs: 1000 });
       const error: unknown = await other.kv.get('a', { timeoutMs: 1500 }).catch((e: unknown) => e);
       expect(error).toMatchObject({ name: 'EtcdClientError', outcome: 'failed' });
     }
     const { ca: _, ...unverified } = good;
     await using careless = new Etcd({
+      ...transport,
       endpoints,
       tls: { ...unverified, insecureSkipVerify: true },
     });

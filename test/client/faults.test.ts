@@ -117,7 +117,7 @@ async function work(
   }
 }
 
-describeTargets('over a bad network', {}, (target) => {
+describeTargets('over a bad network', { bothTransports: true }, (target) => {
   it(
     `row 35: of ${operations} operations none runs twice, and no event is lost or repeated`,
     async () => {
@@ -172,7 +172,7 @@ describeTargets('over a bad network', {}, (target) => {
       const applied = [...outcomes].filter(([v, o]) => o === 'unknown' && executed.has(v)).length;
       const harmed = [...harms].map(([name, n]) => `${name} ${n}`).join(', ');
       process.stdout.write(
-        `${target.kind.name}: ${operations} operations, ${outcomes.size} writes: ${count('done')} done, ` +
+        `${target.kind.name} over ${target.transport}: ${operations} operations, ${outcomes.size} writes: ${count('done')} done, ` +
           `${count('failed')} failed, ${count('unknown')} unknown (${applied} of them executed); ` +
           `${true_.length} events seen; ${proxy.accepted} connections; ${harmed} (${context})\n`,
       );

@@ -5,6 +5,7 @@
 
 import { createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
+import type { TransportName } from '../../src/client/index.js';
 import { exec, type Finished } from '../helpers/exec.js';
 import { describeWith, repoRoot } from '../helpers/tools.js';
 import { describeTargets } from './target.js';
@@ -33,15 +34,21 @@ function expectOrderly(done: Finished): void {
   expect(done.code).toBe(0);
 }
 
-describeWith(['kvorum'], 'a process without a server', () => {
+for (const transport of ['grpc-js', 'native'] as const) {
+  describeWith(['kvorum'], `a process without a server, over ${transport}`, () => alone(transport));
+}
+
+function alone(transport: TransportName): void {
   it('that made a client and did nothing exits', async () => {
-    expectOrderly(await program(`new Etcd('127.0.0.1:1');`));
+    expectOrderly(
+      await program(`new Etcd({ endpoints: '127.0.0.1:1', transport: '${transport}' });`),
+    );
   });
 
   it('that closes a client which was connecting to nobody exits', async () => {
     expectOrderly(
       await program(`
-        const client = new Etcd('127.0.0.1:1');
+        const client = new Etcd({ endpoints: '127.0.0.1:1', transport: '${transport}' });
         const call = client.kv.get('a').catch((error) => error.reason);
         const watcher = client.kv.watch({ all: true });
         const next = watcher.next();
@@ -59,7 +66,11 @@ describeWith(['kvorum'], 'a process without a server', () => {
     const port = typeof address === 'object' && address !== null ? address.port : 0;
     expectOrderly(
       await program(`
-        const client = new Etcd({ endpoints: '127.0.0.1:${port}', connectTimeoutMs: 600_000 });
+        const client = new Etcd({
+          endpoints: '127.0.0.1:${port}',
+          transport: '${transport}',
+          connectTimeoutMs: 600_000,
+        });
         client.kv.get('a').catch(() => {});
         setTimeout(() => client.close(), 100);
         await new Promise((resolve) => client.signal.addEventListener('abort', resolve));
@@ -67,15 +78,20 @@ describeWith(['kvorum'], 'a process without a server', () => {
     );
     server.close();
   });
-});
+}
 
-describeTargets('a process', {}, (target) => {
+describeTargets('a process', { bothTransports: true }, (target) => {
+  const { transport } = target;
   const env = () => ({ ENDPOINT: target.server().endpoints[0] ?? '' });
 
   it('that closes a client with everything running exits', async () => {
     const done = await program(
       `
-        const client = new Etcd({ endpoints: process.env.ENDPOINT, syncIntervalMs: 50 });
+        const client = new Etcd({
+          endpoints: process.env.ENDPOINT,
+          transport: '${transport}',
+          syncIntervalMs: 50,
+        });
         const kv = client.kv.namespace('/process/').as(text);
         const watcher = kv.watch({ all: true });
         await watcher.ready;
@@ -97,7 +113,7 @@ describeTargets('a process', {}, (target) => {
     expectOrderly(
       await program(
         `
-          const client = new Etcd(process.env.ENDPOINT);
+          const client = new Etcd({ endpoints: process.env.ENDPOINT, transport: '${transport}' });
           await client.kv.get('a');
           const watcher = client.kv.watch({ all: true });
           await watcher.ready;
@@ -111,7 +127,7 @@ describeTargets('a process', {}, (target) => {
   it('has no rejection that nobody handles, whatever is given up', async () => {
     const done = await program(
       `
-        const client = new Etcd(process.env.ENDPOINT);
+        const client = new Etcd({ endpoints: process.env.ENDPOINT, transport: '${transport}' });
         const kv = client.kv.namespace('/process/').as(text);
         kv.watch({ all: true }, { fromRevision: 1 });
         for (let i = 0; i < 20; i += 1) {

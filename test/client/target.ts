@@ -1,16 +1,17 @@
 /**
  * What the client's tests are run against: kvorum in this process on real sockets, alone and as a
- * cluster of three, and the etcd of this machine. The same tests for all.
+ * cluster of three, and the etcd of this machine. The same tests for all; each target with one of
+ * the client's transports, or with both.
  *
  * KVORUM_CLIENT_TARGETS (comma separated names) chooses some of them. With KVORUM_TEST_BIN the
  * target `kvorum` is that program instead of this checkout.
  */
 
 import { afterAll, afterEach, beforeAll, describe } from 'vitest';
-import { Etcd, type EtcdOptions } from '../../src/client/index.js';
+import { Etcd, type EtcdOptions, type TransportName } from '../../src/client/index.js';
 import { startCluster as startMembers, startNode } from '../../src/testing/index.js';
 import { startEtcd, startKvorum } from '../helpers/server.js';
-import { have } from '../helpers/tools.js';
+import { have, slow } from '../helpers/tools.js';
 
 export type TargetName = 'kvorum' | 'kvorum of three' | 'etcd';
 
@@ -33,15 +34,15 @@ export interface TargetOptions {
 
 export interface TargetKind {
   readonly name: TargetName;
-  /** Minor version of etcd 3 that it behaves like. */
-  readonly minor: number;
+  /** What its tests use if only one transport is tested with it. */
+  readonly transport: TransportName;
   start(options: TargetOptions): Promise<Running>;
 }
 
 const kinds: readonly TargetKind[] = [
-  { name: 'kvorum', minor: 7, start: startKvorumTarget },
-  { name: 'kvorum of three', minor: 7, start: startThree },
-  { name: 'etcd', minor: 4, start: startEtcdTarget },
+  { name: 'kvorum', transport: 'grpc-js', start: startKvorumTarget },
+  { name: 'kvorum of three', transport: 'native', start: startThree },
+  { name: 'etcd', transport: 'native', start: startEtcdTarget },
 ];
 
 async function startKvorumTarget({ flags = [] }: TargetOptions): Promise<Running> {
@@ -100,6 +101,7 @@ function running(
 /** One target for a describe block, with clients that are closed after each test. */
 export interface TargetOfTests {
   readonly kind: TargetKind;
+  readonly transport: TransportName;
   server(): Running;
   /** A client of it; closed after the test. */
   client(options?: EtcdOptions): Etcd;
@@ -108,6 +110,8 @@ export interface TargetOfTests {
 }
 
 export interface DescribeOptions extends TargetOptions {
+  /** Both transports with each target; always so with KVORUM_SLOW=1. */
+  readonly bothTransports?: boolean;
   /** Which targets; alone (`kvorum`, `etcd`) if not given. */
   readonly targets?: readonly TargetName[];
 }
@@ -125,14 +129,27 @@ export function describeTargets(
     if (!(options.targets ?? ['kvorum', 'etcd']).includes(kind.name)) continue;
     if (chosen !== undefined && !chosen.includes(kind.name)) continue;
     if (kind.name === 'etcd' && !have('etcd')) {
-      describe.skip(`${name}: etcd (skipped: etcd is not installed)`, () => body(targetOf(kind)));
+      describe.skip(`${name}: etcd (skipped: etcd is not installed)`, () => {
+        body(targetOf(kind, kind.transport, options));
+      });
       continue;
     }
-    describe(`${name}: ${kind.name}`, () => body(targetOf(kind, options)));
+    const both = options.bothTransports === true || slow;
+    for (const transport of both ? transports : [kind.transport]) {
+      describe(`${name}: ${kind.name} over ${transport}`, () => {
+        body(targetOf(kind, transport, options));
+      });
+    }
   }
 }
 
-function targetOf(kind: TargetKind, options: TargetOptions = {}): TargetOfTests {
+const transports: readonly TransportName[] = ['grpc-js', 'native'];
+
+function targetOf(
+  kind: TargetKind,
+  transport: TransportName,
+  options: TargetOptions,
+): TargetOfTests {
   let server: Running | undefined;
   const clients: Etcd[] = [];
   const present = (): Running => {
@@ -150,9 +167,11 @@ function targetOf(kind: TargetKind, options: TargetOptions = {}): TargetOfTests 
   });
   return {
     kind,
+    transport,
     server: present,
     client(given) {
-      const client = new Etcd({ endpoints: present().endpoints, ...given });
+      const endpoints = present().endpoints;
+      const client = new Etcd({ endpoints, transport, ...given });
       clients.push(client);
       return client;
     },

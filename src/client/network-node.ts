@@ -1,0 +1,167 @@
+/**
+ * Sockets for the client's own transport: the connecting half of the Network port, with what a
+ * client needs beside it: giving up by a signal, and not keeping the process alive while nothing
+ * is running. The only file of src/client that imports node:net and node:tls.
+ */
+
+import { connect as netConnect, type Socket } from 'node:net';
+import { type ConnectionOptions, connect as tlsConnect } from 'node:tls';
+import type {
+  ByteStream,
+  ByteStreamHandler,
+  Network,
+  NetworkAddress,
+  TlsOptions,
+} from '../common/index.js';
+import { nodeClock } from './runtime-node.js';
+
+/** What `write` may gather before it says false; also the size of a read. */
+const highWaterBytes = 256 * 1024;
+
+/** One dial: its network connects once, and its socket can be told to keep the process alive. */
+export interface Dialer {
+  readonly network: Network;
+  ref(): void;
+  unref(): void;
+  /** At once, whatever it is doing. */
+  destroy(): void;
+}
+
+/** `signal` gives up connecting, and closes the socket that is connected. */
+export function makeDialer(signal: AbortSignal): Dialer {
+  let socket: Socket | undefined;
+  const onAbort = (): void => void socket?.destroy(new Error('the client was closed'));
+  signal.addEventListener('abort', onAbort, { once: true });
+  return {
+    network: {
+      listen: () => Promise.reject(new Error('a client does not listen')),
+      async connect(address, tls, timeoutMs) {
+        signal.throwIfAborted();
+        socket = open(address, tls);
+        socket.once('close', () => signal.removeEventListener('abort', onAbort));
+        await connected(socket, tls !== undefined, timeoutMs);
+        return new SocketStream(socket);
+      },
+    },
+    ref: () => void socket?.ref(),
+    unref: () => void socket?.unref(),
+    destroy: () => void socket?.destroy(),
+  };
+}
+
+function open(address: NetworkAddress, tls: TlsOptions | undefined): Socket {
+  const where = 'path' in address ? { path: address.path } : address;
+  const options = { ...where, noDelay: true, highWaterMark: highWaterBytes };
+  return tls === undefined
+    ? netConnect(options)
+    : tlsConnect({ ...options, ...tlsOptions(tls, address) });
+}
+
+function connected(socket: Socket, secure: boolean, timeoutMs: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = nodeClock.after(timeoutMs, () =>
+      failed(new Error(`no connection in ${timeoutMs} ms`)),
+    );
+    const failed = (error: Error): void => {
+      timer.cancel();
+      socket.destroy();
+      reject(error);
+    };
+    const early = (): void => failed(new Error('closed while connecting'));
+    socket.once('error', failed);
+    socket.once('close', early);
+    socket.once(secure ? 'secureConnect' : 'connect', () => {
+      timer.cancel();
+      socket.off('error', failed);
+      socket.off('close', early);
+      resolve();
+    });
+  });
+}
+
+function tlsOptions(tls: TlsOptions, address: NetworkAddress): ConnectionOptions {
+  const host = 'path' in address ? 'localhost' : address.host;
+  // SNI takes names only; the certificate is checked against the address all the same.
+  const isAddress = /^[0-9.]+$|:/.test(host);
+  const serverName = tls.serverName ?? (isAddress ? undefined : host);
+  const pem = (value: Uint8Array | string): Buffer | string =>
+    typeof value === 'string' ? value : Buffer.from(value);
+  return {
+    ALPNProtocols: ['h2'],
+    rejectUnauthorized: tls.insecureSkipVerify !== true,
+    ...(tls.cert === undefined ? {} : { cert: pem(tls.cert) }),
+    ...(tls.key === undefined ? {} : { key: pem(tls.key) }),
+    ...(tls.ca === undefined ? {} : { ca: pem(tls.ca) }),
+    ...(serverName === undefined ? {} : { servername: serverName }),
+  };
+}
+
+class SocketStream implements ByteStream {
+  readonly remoteAddress: string;
+  readonly alpnProtocol = 'h2';
+  readonly identity = { commonName: '', certificateVerified: false };
+  readonly #socket: Socket;
+  #handler: ByteStreamHandler | undefined;
+  #error: Error | undefined;
+  #closed = false;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    this.remoteAddress = `${socket.remoteAddress}:${socket.remotePort}`;
+    socket.on('error', (error) => {
+      this.#error ??= error;
+    });
+    socket.on('close', () => {
+      this.#closed = true;
+      this.#handler?.onClose(this.#error);
+    });
+  }
+
+  setHandler(handler: ByteStreamHandler): void {
+    const first = this.#handler === undefined;
+    this.#handler = handler;
+    if (!first) return;
+    if (this.#closed) {
+      handler.onClose(this.#error);
+      return;
+    }
+    const socket = this.#socket;
+    socket.on('data', (chunk: Buffer) => this.#handler?.onData(chunk));
+    socket.on('end', () => this.#handler?.onEnd());
+    socket.on('drain', () => this.#handler?.onDrain());
+  }
+
+  write(chunk: Uint8Array): boolean {
+    if (this.#socket.destroyed || this.#socket.writableEnded) return true;
+    return this.#socket.write(chunk);
+  }
+
+  cork(): void {
+    this.#socket.cork();
+  }
+
+  uncork(): void {
+    this.#socket.uncork();
+  }
+
+  backlogBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  end(): void {
+    this.#socket.end();
+  }
+
+  destroy(error?: Error): void {
+    this.#error ??= error;
+    this.#socket.destroy();
+  }
+}
