@@ -86,6 +86,8 @@ export interface ServerConfig {
   /** 'stderr', 'stdout' or a path. */
   readonly logOutputs: readonly string[];
   readonly unsafeNoFsync: boolean;
+  /** Go on as the only member of the cluster that is in the data directory. */
+  readonly forceNewCluster: boolean;
 
   /** For the log at start: what was ignored or has no effect. */
   readonly warnings: readonly string[];
@@ -132,6 +134,7 @@ export function buildConfig(flags: Flags, readFile: ReadFile): ServerConfig {
     extensiveMetrics: flags.text('metrics') === 'extensive',
     ...buildLogging(flags),
     unsafeNoFsync: flags.bool('unsafe-no-fsync'),
+    forceNewCluster: flags.bool('force-new-cluster'),
     warnings,
   });
 }

@@ -193,7 +193,13 @@ export const featureFlags = flagGroup('features', [
 ]);
 
 export const unsafeFlags = flagGroup('unsafe', [
-  ['refused', 'force-new-cluster', 'bool', 'false', 'Make a one-member cluster of this member.'],
+  [
+    'implemented',
+    'force-new-cluster',
+    'bool',
+    'false',
+    'Go on as the only member: all others are removed for good.',
+  ],
   [
     'accepted',
     'unsafe-no-fsync',

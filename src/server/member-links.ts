@@ -55,6 +55,7 @@ export class MemberLinks implements PeerHandler {
   /** What each member last refused us for; logged when it changes. */
   readonly #refusals = new Map<MemberId, PeerRefusal>();
   #leaving = false;
+  #started = false;
   #stopped = false;
   /** Whom there are links with; and those of them that were removed a moment ago. */
   #linked = new Map<MemberId, PeerAddress>();
@@ -68,6 +69,7 @@ export class MemberLinks implements PeerHandler {
   /** Listens and connects; rejects if a peer URL can't be listened on. */
   async start(): Promise<void> {
     await this.#o.peers.start(this);
+    this.#started = true;
     this.#follow();
   }
 
@@ -135,6 +137,8 @@ export class MemberLinks implements PeerHandler {
    * answer if it was removed through itself.
    */
   #follow(): void {
+    // What is applied before the start is the past: nobody in it is spoken to any more.
+    if (!this.#started) return;
     const { clock, electionMs, membership, peers, self } = this.#o;
     for (const [id, address] of this.#linked) {
       if (!membership.isRemoved(id)) continue;

@@ -126,6 +126,10 @@ export class NodeLoop {
     return this.#appliedIndex;
   }
 
+  get isStopped(): boolean {
+    return this.#stopped;
+  }
+
   /** Starts the ticks; call once. */
   start(): void {
     this.#tickLater();

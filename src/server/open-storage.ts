@@ -29,6 +29,7 @@ import {
   type Wal,
   type WalContents,
 } from '../storage/index.js';
+import { forceNewCluster } from './force-new-cluster.js';
 import { Membership } from './membership.js';
 import { decodeNodeMetadata, encodeNodeMetadata, type NodeMetadata } from './node-metadata.js';
 
@@ -43,6 +44,8 @@ export interface OpenStorageOptions {
   readonly walDir: string;
   /** Used if the directory is new; undefined: it must not be. */
   readonly founding: NodeMetadata | undefined;
+  /** See --force-new-cluster. */
+  readonly forceNewCluster?: boolean;
   readonly mvcc: MvccStoreOptions;
   /** Applied entries that stay in Raft's memory for members that are behind. */
   readonly catchUpEntries: number;
@@ -124,10 +127,15 @@ async function openHalves(
   await directories.settle(generations, chosen);
   const membership = new Membership();
   membership.restore(store, initialMembers(metadata));
-  const restore = isNew
+  let restore = isNew
     ? foundingRestore(metadata, contents)
     : restoreFrom(store, contents, options.catchUpEntries);
   const { clusterId, memberId, incarnation } = metadata;
+  if (options.forceNewCluster === true && founding === undefined) {
+    const { dataDir } = options;
+    const force = { store, wal, membership, self: memberId, logger, dataDir };
+    restore = await forceNewCluster(force, restore);
+  }
   return { store, wal, restore, membership, clusterId, memberId, incarnation, isNew };
 }
 

@@ -58,6 +58,11 @@ export class PeerAdmission {
     return undefined;
   }
 
+  /** Whoever was removed up to now, before there were links, need not learn of it here. */
+  forgetLeaving(): void {
+    this.#leavingUntilMs.clear();
+  }
+
   /** Of the member's data directory, as far as it is known here; 0n: it is not. */
   incarnationOf(member: MemberId): bigint {
     const published = this.#o.membership.get(member)?.incarnation ?? 0n;

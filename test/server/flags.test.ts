@@ -344,7 +344,7 @@ describe('flags without effect', () => {
   });
 
   it('refuse to start where silence would be unsafe', () => {
-    for (const word of ['--peer-cert-allowed-cn=x', '--auto-tls', '--force-new-cluster']) {
+    for (const word of ['--peer-cert-allowed-cn=x', '--auto-tls']) {
       expect(usageErrorOf(() => configOf([word])).message).toContain('not supported yet');
     }
   });
