@@ -68,7 +68,6 @@ export async function run(options: RunOptions): Promise<RunResult> {
       size: knobs.size,
       steps: Math.floor(steps * faultShare),
       count: options.faults ?? 28,
-      allowed: (kind) => kind !== 'bit flip',
     });
   const faults = new Map<FaultKind, number>();
   world.begin();

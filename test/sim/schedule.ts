@@ -98,14 +98,11 @@ export interface ScheduleOptions {
   /** Faults come while so many events fire. */
   readonly steps: number;
   readonly count: number;
-  /** Kinds that the server knows. */
-  readonly allowed: (kind: FaultKind) => boolean;
 }
 
 export function drawSchedule(random: SimRandom, options: ScheduleOptions): Fault[] {
   const { size, steps, count } = options;
-  const possible = (kind: FaultKind): boolean =>
-    options.allowed(kind) && (size > 1 || !needOthers.has(kind));
+  const possible = (kind: FaultKind): boolean => size > 1 || !needOthers.has(kind);
   const kinds: FaultKind[] = [];
   for (const kind of random.shuffled(costly.filter(possible)).slice(0, 2)) kinds.push(kind);
   const rest = random.shuffled(others.filter(possible));
