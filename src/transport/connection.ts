@@ -260,11 +260,6 @@ export class Connection
   // KeepaliveTarget
 
   sendKeepalivePing(): void {
-    if (!this.#limits.keepaliveWithoutStreams && this.streams.size === 0) {
-      // Nobody waits for anything: as good as answered.
-      this.#keepalive.received(this.#clock.nowMs());
-      return;
-    }
     this.sender.sendPing(false, keepalivePing, 0);
   }
 

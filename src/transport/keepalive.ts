@@ -5,6 +5,8 @@ import type { TransportLimits } from './types.js';
 
 /** What a keepalive does to its connection. */
 export interface KeepaliveTarget {
+  /** Streams open now. */
+  readonly streams: { readonly size: number };
   sendKeepalivePing(): void;
   onSilence(): void;
 }
@@ -60,6 +62,8 @@ export class Keepalive {
     } else if (idleMs < keepaliveIntervalMs) {
       // A whole millisecond at least: less may be nothing when added to a large clock value.
       this.#arm(Math.max(1, keepaliveIntervalMs - idleMs));
+    } else if (!this.#limits.keepaliveWithoutStreams && this.#target.streams.size === 0) {
+      this.#arm(keepaliveIntervalMs); // nobody waits for anything
     } else {
       this.#pingedMs = nowMs;
       this.#target.sendKeepalivePing();
