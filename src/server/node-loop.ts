@@ -349,10 +349,11 @@ export class NodeLoop {
     assert(this.#installing === undefined, 'one snapshot is installed at a time');
     const applying = this.#applying ?? Promise.resolve();
     this.#applyWaits = true;
+    // The mark first: a commit index that is durable without it would speak of entries that are
+    // still in the log and that the snapshot contradicts.
     const persisted = Promise.all([
-      wal.append(hardState, [], true),
       wal.markSnapshot(snapshot),
-      entries.length > 0 ? wal.append(undefined, entries, true) : undefined,
+      wal.append(hardState, entries, true),
     ]);
     this.#installing = persisted
       .then(() => this.#durable(write))

@@ -1,4 +1,4 @@
-/** What the loop does with proposals while nobody leads. */
+/** The loop between Raft and a log that only takes notes. */
 
 import { expect, test } from 'vitest';
 import { silentLogger } from '../../src/common/index.js';
@@ -12,7 +12,7 @@ import { ReadGate } from '../../src/server/read-gate.js';
 
 const tickMs = 100;
 
-function loopWithoutLeader(clock: SimClock): NodeLoop {
+function loopWithoutLeader(clock: SimClock, notes: string[] = []): NodeLoop {
   const options = {
     id: 1n,
     electionTimeoutTicks: 1000,
@@ -32,8 +32,12 @@ function loopWithoutLeader(clock: SimClock): NodeLoop {
     raft,
     wal: {
       sizeBytes: 0,
-      append: async () => {},
-      markSnapshot: async () => {},
+      append: async (hardState) => {
+        notes.push(`append commit ${hardState?.commit}`);
+      },
+      markSnapshot: async ({ index }) => {
+        notes.push(`mark ${index}`);
+      },
       release: async () => {},
       close: async () => {},
     },
@@ -80,4 +84,18 @@ test('waiting for a leader costs the same however many turns there were meanwhil
     await eventsIn(tickMs / 20);
   }
   expect(await eventsIn(10 * tickMs)).toBeLessThanOrEqual(early * 1.1);
+});
+
+test('a snapshot is marked in the log before the commit index that comes with it', async () => {
+  // Else a crash in between would have the entries committed that it takes the place of.
+  const clock = new SimClock();
+  const notes: string[] = [];
+  const loop = loopWithoutLeader(clock, notes);
+  loop.start();
+  const configuration = initialRestore([1n, 2n, 3n]).snapshot.configuration;
+  const snapshot = { index: 10, term: 2, configuration };
+  const taken = loop.stepSnapshot({ type: 'InstallSnapshot', from: 2n, to: 1n, term: 2, snapshot });
+  expect(taken).toBe(true);
+  await clock.run(clock.nowMs() + 1);
+  expect(notes).toEqual(['mark 10', 'append commit 10']);
 });
