@@ -103,7 +103,7 @@ export class Caller {
     avoid?: Slot,
   ): Promise<OpenedStream> {
     const until = this.until(options, Number.POSITIVE_INFINITY);
-    await this.tokens.ready();
+    await this.tokenReady(until);
     const pick =
       options.endpoint === undefined
         ? await this.options.pool.acquire(until, avoid)
@@ -127,6 +127,36 @@ export class Caller {
   until(options: CallOptions, defaultMs: number): Until {
     const timeoutMs = options.timeoutMs ?? defaultMs;
     return { deadlineMs: this.options.clock.nowMs() + timeoutMs, signal: options.signal };
+  }
+
+  /** Resolves when there is a token, or none is needed; rejects at the end of the time given. */
+  tokenReady(until: Until): Promise<void> {
+    if (this.tokens.known) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const { clock } = this.options;
+      const { signal, deadlineMs } = until;
+      const end = (): void => {
+        timer?.cancel();
+        signal?.removeEventListener('abort', onEnd);
+      };
+      const onEnd = (): void => {
+        end();
+        reject(noTokenError(signal?.aborted === true));
+      };
+      const leftMs = deadlineMs - clock.nowMs();
+      const timer = Number.isFinite(leftMs) ? clock.after(Math.max(0, leftMs), onEnd) : undefined;
+      signal?.addEventListener('abort', onEnd, { once: true });
+      this.tokens.ready().then(
+        () => {
+          end();
+          resolve();
+        },
+        (error: unknown) => {
+          end();
+          reject(asError(error));
+        },
+      );
+    });
   }
 
   /** Options for the calls that one operation is made of: together they have its deadline. */
@@ -256,9 +286,9 @@ class CallRun {
   #begin(): void {
     const { tokens } = this.#caller;
     if (!tokens.known && this.#method !== authenticateMethod) {
-      tokens.ready().then(
+      this.#caller.tokenReady({ deadlineMs: this.#deadlineMs, signal: this.#options.signal }).then(
         () => this.#begin(),
-        (error: unknown) => this.#fail(asError(error)),
+        (error: unknown) => this.#fail(this.#withContext(asError(error))),
       );
       return;
     }
@@ -394,6 +424,15 @@ class CallRun {
       attempts: this.#attempts,
     });
   }
+}
+
+function noTokenError(aborted: boolean): EtcdClientError {
+  return new EtcdClientError({
+    code: aborted ? 'CANCELLED' : 'DEADLINE_EXCEEDED',
+    reason: aborted ? 'ABORTED' : 'CONNECT_FAILED',
+    outcome: 'failed',
+    message: `${aborted ? 'aborted' : 'the deadline passed'} while waiting for a token`,
+  });
 }
 
 /** Errors as they are; anything else somebody threw, wrapped. */

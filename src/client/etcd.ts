@@ -77,8 +77,9 @@ export class Etcd implements EtcdClient {
 
   async connect(options: CallOptions = {}): Promise<void> {
     const timeoutMs = this.#options.timeoutMs ?? callTimeoutMsDefault;
-    await this.#pool.connectOnce(this.#caller.until(options, timeoutMs));
-    await this.#caller.tokens.ready();
+    const until = this.#caller.until(options, timeoutMs);
+    await this.#pool.connectOnce(until);
+    await this.#caller.tokenReady(until);
   }
 
   async syncEndpoints(options?: CallOptions): Promise<readonly string[]> {

@@ -41,6 +41,7 @@ export class LeaseMux {
   readonly #leases = new Set<RenewalTarget>();
   /** Unanswered, oldest first. */
   #sent: Sent[] = [];
+  readonly #inFlight = new Set<RenewalTarget>();
   #opened: OpenedStream | undefined;
   #opening: AbortController | undefined;
   #avoid: Slot | undefined;
@@ -73,7 +74,7 @@ export class LeaseMux {
   renew(target: RenewalTarget): void {
     if (this.#closed || !this.#leases.has(target)) return;
     // One unanswered request a lease: a stream that hangs does not fill up.
-    if (this.#sent.some((sent) => sent.target === target)) return;
+    if (this.#inFlight.has(target)) return;
     if (this.#opened !== undefined) {
       this.#send(target);
       return;
@@ -91,6 +92,7 @@ export class LeaseMux {
   }
 
   #send(target: RenewalTarget): void {
+    this.#inFlight.add(target);
     this.#sent.push({ target, sentMs: this.#caller.options.clock.nowMs() });
     this.#opened?.stream.send(encodeLeaseKeepAliveRequest({ id: target.id }));
     this.#armReplyTimer();
@@ -144,6 +146,7 @@ export class LeaseMux {
     const { id, ttlSeconds } = decodeLeaseKeepAliveResponse(message);
     const at = this.#sent.findIndex(({ target }) => target.id === id);
     const [sent] = at < 0 ? [] : this.#sent.splice(at, 1);
+    if (sent !== undefined) this.#inFlight.delete(sent.target);
     this.#failures = 0;
     this.#avoid = undefined;
     this.#replyTimer?.cancel();
@@ -223,6 +226,7 @@ export class LeaseMux {
   #forget(): void {
     this.#opened = undefined;
     this.#sent = [];
+    this.#inFlight.clear();
     this.#replyTimer?.cancel();
     this.#replyTimer = undefined;
   }

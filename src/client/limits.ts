@@ -40,3 +40,5 @@ export const leaseMarginFraction = 0.1;
 export const leaseMarginMsMax = 1_000;
 /** Operations in one transaction of a mirror. */
 export const mirrorTxnOpsDefault = 100;
+/** Connections to endpoints that calls name and the client does not have; the oldest goes. */
+export const otherEndpointsMax = 16;

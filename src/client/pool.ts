@@ -11,7 +11,12 @@ import type { Clock, Random } from '../common/index.js';
 import type { Dial, DialOptions, Link } from './channel.js';
 import type { Endpoint } from './endpoint.js';
 import { EtcdClientError } from './errors.js';
-import { reconnectDelayMaxMs, reconnectDelayMinMs, suspectMs } from './limits.js';
+import {
+  otherEndpointsMax,
+  reconnectDelayMaxMs,
+  reconnectDelayMinMs,
+  suspectMs,
+} from './limits.js';
 import type { ConnectionEvent } from './types.js';
 
 export interface PoolOptions {
@@ -178,8 +183,20 @@ export class Pool {
     const own = this.#slots.find((slot) => slot.endpoint.address === address);
     if (own !== undefined) return own;
     const other = this.#others.get(address) ?? new Slot(endpoint);
+    // Used last, dropped last.
+    this.#others.delete(address);
     this.#others.set(address, other);
+    if (this.#others.size > otherEndpointsMax) this.#dropOldest();
     return other;
+  }
+
+  #dropOldest(): void {
+    for (const [address, slot] of this.#others) {
+      this.#others.delete(address);
+      slot.removed = true;
+      void slot.link?.close();
+      return;
+    }
   }
 
   #startIfDue(slot: Slot, nowMs: number): void {

@@ -77,6 +77,15 @@ describe.each(['grpc-js', 'native'] as const)('without a server, over %s', (tran
     expect(error.message).toContain('ECONNREFUSED');
   });
 
+  it('row 33: the deadline also holds while a token is waited for', async () => {
+    const credentials = { user: 'u', password: 'p' };
+    await using client = new Etcd({ endpoints: '127.0.0.1:1', transport, credentials });
+    const error = await errorOf(client.kv.put('a', '1', { timeoutMs: 150 }));
+    expect(error).toMatchObject({ code: 'DEADLINE_EXCEEDED', outcome: 'failed', attempts: 0 });
+    const signal = AbortSignal.timeout(50);
+    expect(await errorOf(client.kv.get('a', { signal }))).toMatchObject({ reason: 'ABORTED' });
+  });
+
   it('a signal ends a call that waits for a connection', async () => {
     await using client = new Etcd({ endpoints: '127.0.0.1:1', transport });
     const abort = new AbortController();
