@@ -49,6 +49,21 @@ export async function bundle(root) {
   }
 }
 
+/** Joins a program for developers, with all it imports, into one file `dir`/main.js. */
+export async function bundleTool(root, input, dir) {
+  const { rolldown } = await import('rolldown');
+  const build = await rolldown({
+    input: join(root, input),
+    platform: 'node',
+    resolve: { extensionAlias: { '.js': ['.ts', '.js'] } },
+    plugins: [{ name: 'native-code', resolveId: leaveOutside }],
+  });
+  const file = join(root, dir, 'main.js');
+  await build.write({ file, format: 'esm', sourcemap: true, codeSplitting: false });
+  await build.close();
+  return file;
+}
+
 /** Native code is loaded from where it was installed. */
 function leaveOutside(source, importer) {
   if (source !== './binding' || !importer?.includes('classic-level')) return undefined;

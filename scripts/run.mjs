@@ -223,6 +223,11 @@ async function sim(args) {
   await runHere(script, args);
 }
 
+async function chaos(args) {
+  const { bundleTool } = await import('./bundle.mjs');
+  return runHere(await bundleTool(root, 'test/chaos/main.ts', 'dist/chaos'), args);
+}
+
 async function test(args) {
   const code = await runChild(at('node_modules/vitest/vitest.mjs'), ['run', ...args]);
   const missing = Object.entries(optionalTools).filter(([tool]) => !onPath(tool));

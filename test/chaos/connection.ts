@@ -1,0 +1,74 @@
+/** Calls over our own transport's client half, as promises. */
+
+import type { GrpcCode } from '../../src/common/index.js';
+import { nodeClock } from '../../src/server/ports/clock-node.js';
+import { nodeNetwork } from '../../src/server/ports/network-node.js';
+import { type ClientStream, connectGrpc, type GrpcClient } from '../../src/transport/index.js';
+
+/** What became of a call. */
+export type Answer =
+  | { readonly ok: true; readonly message: Buffer }
+  | {
+      readonly ok: false;
+      readonly code: GrpcCode;
+      readonly text: string;
+      /** False: it is certain that the server never saw it. */
+      readonly maySent: boolean;
+    };
+
+const connectTimeoutMs = 1000;
+
+/** One connection to one member. */
+export class Connection {
+  readonly member: string;
+  readonly #client: GrpcClient;
+
+  private constructor(member: string, client: GrpcClient) {
+    this.member = member;
+    this.#client = client;
+  }
+
+  /** Undefined if nobody answers there. */
+  static async open(member: string, port: number): Promise<Connection | undefined> {
+    try {
+      const client = await connectGrpc({
+        clock: nodeClock,
+        network: nodeNetwork,
+        address: { host: '127.0.0.1', port },
+        connectTimeoutMs,
+      });
+      return new Connection(member, client);
+    } catch {
+      return undefined;
+    }
+  }
+
+  get usable(): boolean {
+    return this.#client.usable;
+  }
+
+  call(method: string, request: Uint8Array, timeoutMs: number): Promise<Answer> {
+    return new Promise((resolve) => {
+      this.#client.unary(method, request, { timeoutMs }, (status, message) => {
+        if (message !== undefined) resolve({ ok: true, message: Buffer.from(message) });
+        else {
+          const { code, message: text, maySent } = status;
+          resolve({ ok: false, code, text, maySent });
+        }
+      });
+    });
+  }
+
+  stream(method: string): ClientStream {
+    return this.#client.stream(method, {});
+  }
+
+  close(): void {
+    this.#client.destroy();
+  }
+}
+
+/** Resolves after that long. */
+export function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,77 @@
+/** The command line of the chaos run. */
+
+export interface ChaosOptions {
+  readonly minutes: number;
+  readonly seed: number;
+  readonly size: number;
+  readonly program: 'kvorum' | 'etcd';
+  readonly clients: number;
+  readonly watchers: number;
+  /** What all clients together try for; it is less while members are away. */
+  readonly operationsPerSecond: number;
+  /** The run fails if the mean was below this: it would have proved too little. */
+  readonly operationsPerSecondMin: number;
+  /** From the start of a fault to the start of the next. */
+  readonly faultEveryMs: number;
+  /** Only these faults; empty: all. */
+  readonly faults: readonly string[];
+  /** Where data and logs go; they stay after a run that failed. */
+  readonly dir: string;
+  /** Where the summary is written as JSON; '': nowhere. */
+  readonly json: string;
+}
+
+export const usage = `Real processes under load, killed, stopped, cut off and replaced.
+
+  npm run chaos -- [--minutes T] [--seed S] [--size N] [--faults a,b] [--json FILE] [--dir DIR]
+
+  --minutes T          how long faults go on (1); the checks come on top
+  --seed S             of what is done and to whom (random); the timing is the machine's
+  --size N             members (3)
+  --clients N          clients that read and write (32)
+  --watchers N         clients that watch (32)
+  --rate N             operations a second that the clients try for (2600)
+  --rate-min N         fails below this mean (750)
+  --fault-every S      seconds from one fault to the next (10)
+  --faults a,b         only these kinds
+  --program etcd       the etcd of the path instead of kvorum
+  --dir DIR            parent of the data and logs (the system's temporary directory)
+  --json FILE          writes the summary there, too
+`;
+
+const names = [
+  ...['minutes', 'seed', 'size', 'clients', 'watchers', 'rate', 'rate-min', 'fault-every'],
+  ...['faults', 'program', 'dir', 'json'],
+];
+
+/** Throws with the usage if they make no sense. */
+export function parseOptions(argv: readonly string[], tmp: string, seed: number): ChaosOptions {
+  const values = new Map<string, string>();
+  for (let i = 0; i < argv.length; i += 1) {
+    const [name = '', inline] = (argv[i] ?? '').replace(/^--/, '').split(/=(.*)/s);
+    if (!names.includes(name)) throw new Error(`unknown option --${name}\n\n${usage}`);
+    if (inline === undefined) i += 1;
+    values.set(name, inline ?? argv[i] ?? '');
+  }
+  const number = (name: string, otherwise: number, min: number): number => {
+    const value = Number(values.get(name) ?? otherwise);
+    if (!(value >= min)) throw new Error(`--${name} must be a number of at least ${min}`);
+    return value;
+  };
+  const program = values.get('program') ?? 'kvorum';
+  if (program !== 'kvorum' && program !== 'etcd') throw new Error('--program kvorum or etcd');
+  return {
+    minutes: number('minutes', 1, 0.1),
+    seed: number('seed', seed, 0),
+    size: number('size', 3, 3),
+    program,
+    clients: number('clients', 32, 1),
+    watchers: number('watchers', 32, 1),
+    operationsPerSecond: number('rate', 2600, 1),
+    operationsPerSecondMin: number('rate-min', 750, 0),
+    faultEveryMs: number('fault-every', 10, 1) * 1000,
+    faults: (values.get('faults') ?? '').split(',').filter(Boolean),
+    dir: values.get('dir') ?? tmp,
+    json: values.get('json') ?? '',
+  };
+}

@@ -1,0 +1,96 @@
+/** What the clients of a run share: the clock, the history, the truth so far, who may be asked. */
+
+import type { SimRandom } from '../../src/common/sim/index.js';
+import type { History, Op, Request } from '../checkers/history.js';
+import { txnRequest } from '../checkers/history.js';
+import type { ListRead } from '../checkers/oracles.js';
+import type { Report } from '../checkers/report.js';
+import type { SeenRevision } from '../checkers/revision-checker.js';
+import type { Truth } from '../checkers/truth.js';
+import type { ChaosCluster } from './cluster.js';
+import { Connection, sleep } from './connection.js';
+
+const ringSize = 5;
+export const ringKey = (at: number): string => `ring/${at}`;
+/** Sightings of revisions closer together than this add nothing. */
+const sightingMs = 5;
+const retryMs = 20;
+
+export class World {
+  readonly cluster: ChaosCluster;
+  readonly history: History;
+  readonly truth: Truth;
+  readonly report: Report;
+  readonly listReads: ListRead[] = [];
+  readonly appended = new Map<string, string[]>();
+  readonly seen: SeenRevision[] = [];
+  /** Newest revision that anybody asked to compact at. */
+  compactedMax = 0;
+  /** No more operations. */
+  stopping = false;
+  /** Nobody is asked any more. */
+  closed = false;
+  /** When it was seen that keys of leases were deleted, by revision. */
+  readonly leaseDeletesMs = new Map<number, number>();
+  #lastValue = 0;
+  #lastClient = 0;
+  #ringIsAsked = false;
+
+  constructor(cluster: ChaosCluster, history: History, truth: Truth, report: Report) {
+    this.cluster = cluster;
+    this.history = history;
+    this.truth = truth;
+    this.report = report;
+  }
+
+  nowMs(): number {
+    return performance.now();
+  }
+
+  /** One that nobody else writes. */
+  value(): string {
+    this.#lastValue += 1;
+    return `v${this.#lastValue}`;
+  }
+
+  /** A number for a client of the history. */
+  clientNumber(): number {
+    this.#lastClient += 1;
+    return this.#lastClient;
+  }
+
+  /** A watcher or a client has been told that `revision` exists. */
+  sight(revision: number): void {
+    const last = this.seen.at(-1);
+    const atMs = this.nowMs();
+    if (last !== undefined && (last.revision >= revision || atMs - last.atMs < sightingMs)) return;
+    this.seen.push({ atMs, revision });
+  }
+
+  /** A connection to a random member; waits for one that answers. Undefined when all is over. */
+  async connect(random: SimRandom, not = ''): Promise<Connection | undefined> {
+    for (let tries = 0; !this.closed; tries += 1) {
+      const others = this.cluster.members.filter(({ name }) => name !== not);
+      const member = random.pick(tries % 3 === 2 ? this.cluster.members : others);
+      const connection = await Connection.open(member.name, member.clientPort);
+      if (connection !== undefined) return connection;
+      await sleep(retryMs * (1 + random.float()));
+    }
+    return undefined;
+  }
+
+  /** The transaction that lays the ring (FoundationDB's Cycle), once. */
+  layRing(): Request | undefined {
+    if (this.#ringIsAsked) return undefined;
+    this.#ringIsAsked = true;
+    const puts = Array.from({ length: ringSize }, (_, at): Op => {
+      const value = `${(at + 1) % ringSize}#${this.value()}`;
+      return { type: 'put', key: ringKey(at), value, lease: 0n };
+    });
+    return txnRequest([{ target: 'create', key: ringKey(0), result: '=', number: 0 }], puts, [
+      { type: 'get', key: ringKey(0), end: '', revision: 0 },
+    ]);
+  }
+
+  readonly ringSize = ringSize;
+}
