@@ -1,6 +1,6 @@
 /**
- * What `npm start`, `npm test`, `npm run build|bench|cluster|sim|check` do: bring the checkout up
- * to date (install, generate, compile; each only if its inputs changed), then run the command.
+ * What `npm start`, `npm test`, `npm run build|bench|cluster|sim|chaos|check` do: bring the
+ * checkout up to date (install, generate, compile; each only if its inputs changed), then run it.
  * Plain JavaScript without dependencies, since it is what installs them.
  *
  * When everything is up to date it only stats files, and `start` and `bench` go on in this very
@@ -43,6 +43,7 @@ const commands = {
   'bench:failover': (args) => runHere(at('dist/bench/failover.js'), args),
   cluster,
   sim,
+  chaos,
   build: async () => 0,
   test,
   check,
