@@ -54,16 +54,18 @@ export class Observer {
     let role = '';
     let seenTerm = -1;
     let seenCommit = -1;
-    const look = (): void => {
+    // The commit index only with a Ready: before it, the log may not be seen to be what it is.
+    const look = (withReady: boolean): void => {
       const now = raft.status();
-      if (now.term === seenTerm && now.commit === seenCommit && now.role === role) return;
+      const commit = withReady ? now.commit : Math.max(0, seenCommit);
+      if (now.term === seenTerm && commit === seenCommit && now.role === role) return;
       if (now.role !== role || now.term !== seenTerm) {
         this.#trace.add(`${process.name} ${now.role} term ${now.term} leader ${now.leader}`);
       }
       seenTerm = now.term;
-      seenCommit = now.commit;
+      seenCommit = commit;
       role = now.role;
-      const { term, commit, applied } = now;
+      const { term, applied } = now;
       this.raft.observed(member, { term, commit, applied, isLeader: role === 'leader' });
     };
     raft.step = (message): void => {
@@ -81,7 +83,7 @@ export class Observer {
       }
       if (result.entries.length > 0) this.raft.appended(member, result.entries.map(this.#seen));
       // After what the log has become: what is committed now may have come with it.
-      look();
+      look(true);
       for (const entry of result.committedEntries) this.#committed(process, member, entry);
       return result;
     };
@@ -92,7 +94,7 @@ export class Observer {
         this.raft.persisted(member, term, vote);
       }
       persisted.call(raft, sequence);
-      look();
+      look(false);
     };
   }
 
