@@ -19,7 +19,7 @@ async function metric(endpoint: string, name: string): Promise<number> {
   return Number(line?.split(' ')[1]);
 }
 
-describeTargets('complaints', {}, (target) => {
+describeTargets('complaints', { bothTransports: true }, (target) => {
   const endpoint = () => target.server().endpoints[0] ?? '';
 
   it('"watch is dead after a reconnect" (etcd3#31, #78; jetcd#523)', async () => {
@@ -106,6 +106,47 @@ describeTargets('complaints', {}, (target) => {
         ),
       'no watchers',
     );
+  });
+
+  it('"events pile up" (nats.js, etcd3): a reader that stops costs its buffer, no more', async () => {
+    const client = target.client();
+    const kv = client.kv.namespace(target.prefix()).as(text);
+    await using stopped = kv.watch({ all: true }, { bufferEventsMax: 10 });
+    await stopped.ready;
+    for (let i = 0; i < 20; i += 1) await kv.put('k', String(i));
+    // The server does not keep it either: it was cancelled there.
+    await eventually(
+      () =>
+        metric(endpoint(), 'etcd_debugging_mvcc_watcher_total').then((n) =>
+          n === 0 ? true : undefined,
+        ),
+      'no watcher',
+    );
+    for (let i = 0; i < 20; i += 1) expect((await stopped.next()).value?.type).toBe('put');
+  });
+
+  it('"the whole backup in memory": a slow reader holds the server back', async () => {
+    const proxy = await startProxy(endpoint());
+    const direct = target.client();
+    const kv = direct.kv.namespace(target.prefix());
+    for (let i = 0; i < 16; i += 1) await kv.put(`k${i}`, Buffer.alloc(1_000_000, i));
+    const client = target.client({ endpoints: proxy.endpoint });
+    let read = 0;
+    let received = 0;
+    for await (const chunk of client.maintenance.snapshot({ timeoutMs: 60_000 })) {
+      read += chunk.length;
+      if (read > chunk.length) continue;
+      let before = -1;
+      while (before !== proxy.receivedBytes) {
+        before = proxy.receivedBytes;
+        await new Promise((resolve) => setTimeout(resolve, 300));
+      }
+      received = before;
+    }
+    expect(read).toBeGreaterThan(16_000_000);
+    expect(received).toBeLessThan(8_000_000);
+    await kv.deleteRange({ all: true });
+    await proxy[Symbol.asyncDispose]();
   });
 
   it('"unordered reads of what was written" : a read after a put sees it', async () => {

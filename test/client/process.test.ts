@@ -10,14 +10,14 @@ import { exec, type Finished } from '../helpers/exec.js';
 import { describeWith, repoRoot } from '../helpers/tools.js';
 import { describeTargets } from './target.js';
 
-/** Runs a program with `Etcd` of the build; the body ends, the process must, too. */
+/** Runs a program with `Etcd` of the build, by the name that users import; the body ends, the process must, too. */
 function program(
   body: string,
   env: Readonly<Record<string, string>> = {},
   timeoutMs = 20_000,
 ): Promise<Finished> {
   const source = `
-    import { Etcd, text } from ${JSON.stringify(`${repoRoot}dist/src/client/index.js`)};
+    import { Etcd, text } from 'kvorum/client';
     process.on('unhandledRejection', (error) => {
       console.log('unhandled', error);
       process.exit(3);
@@ -26,7 +26,7 @@ function program(
     console.log('end');
   `;
   const args = ['--input-type=module', '--eval', source];
-  return exec(process.execPath, args, { timeoutMs, env });
+  return exec(process.execPath, args, { timeoutMs, env, cwd: repoRoot });
 }
 
 function expectOrderly(done: Finished): void {
