@@ -209,7 +209,11 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
   ['prom-client', ['src/server/metrics-registry.ts'], 'add a number to Metrics'],
   ['pino', ['src/server/logger-pino.ts'], 'use the Logger port'],
   ['yaml', ['src/server/flags-file.ts'], 'the only YAML is --config-file'],
-  ['@grpc/grpc-js', ['src/client/grpc-js-channel.ts'], 'use the Channel interface'],
+  [
+    '@grpc/grpc-js',
+    ['src/client/grpc-js-channel.ts', 'src/client/discovery/grpc-js-resolver.ts'],
+    'use the Channel interface',
+  ],
 ];
 
 const clockFiles = ['src/server/ports/clock-node.ts', 'src/client/runtime-node.ts'];

@@ -20,6 +20,19 @@ export { type ReadWriteLock, readWriteLock } from './coordination/rw-lock.js';
 export { type Semaphore, semaphore } from './coordination/semaphore.js';
 export { openSession } from './coordination/session.js';
 export type * from './coordination/types.js';
+export { registerGrpcResolver } from './discovery/grpc-js-resolver.js';
+export {
+  atRandom,
+  leastLoaded,
+  type Picked,
+  type Picker,
+  picker,
+  roundRobin,
+  type Strategy,
+  zoneAware,
+} from './discovery/picker.js';
+export { registry } from './discovery/registry.js';
+export type * from './discovery/types.js';
 export {
   type ClientReason,
   EtcdClientError,

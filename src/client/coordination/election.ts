@@ -12,8 +12,9 @@ import type { Kv } from '../types-kv.js';
 import { type HeldKey, notOwnerError } from './held-key.js';
 import { followRange } from './live-range.js';
 import { acquire, type Claim, prefixOf, sessionKey } from './owned-key.js';
-import { persist, scopeOf } from './scope.js';
+import { scopeOf } from './scope.js';
 import type { AcquireOptions, Ownership, Session } from './types.js';
+import { ValueWriter } from './value-writer.js';
 
 /** A leader as everybody sees it. */
 export interface Leader<V> {
@@ -85,14 +86,20 @@ export function election<V, In>(
 class Term<V, In> implements Leadership<In> {
   readonly #view: Kv<V, In>;
   readonly #held: HeldKey;
-  /** Of the key, as far as it is known. */
-  #modRevision: Revision;
-  #proclaiming: Promise<void> = Promise.resolve();
+  readonly #writer: ValueWriter;
 
   constructor(view: Kv<V, In>, held: HeldKey) {
     this.#view = view;
     this.#held = held;
-    this.#modRevision = held.fencingRevision;
+    const { key, session, fencingRevision } = held;
+    this.#writer = new ValueWriter({
+      runtime: session.client.runtime,
+      kv: view.as(bytes),
+      key,
+      lease: session.id,
+      modRevision: fencingRevision,
+      mayReplace: (there) => there?.createRevision === fencingRevision,
+    });
   }
 
   get key(): string {
@@ -130,22 +137,13 @@ class Term<V, In> implements Leadership<In> {
     return this.#held.release();
   }
 
-  proclaim(value: In, options: AcquireOptions = {}): Promise<void> {
-    const done = this.#proclaiming.then(() => this.#proclaim(value, options));
-    this.#proclaiming = done.catch(() => undefined);
-    return done;
-  }
-
-  async #proclaim(value: In, options: AcquireOptions): Promise<void> {
+  async proclaim(value: In, options: AcquireOptions = {}): Promise<void> {
     const { session, key } = this.#held;
     if (!this.#held.owned) throw notOwnerError(key);
     const encoded = encodeWith(this.#view.codec, key, value);
     const scope = scopeOf(session.client.runtime.clock, options, session.signal);
     try {
-      const there = await persist(session.client.runtime, scope.signal, () =>
-        this.#write(encoded, scope.signal),
-      );
-      if (there) return;
+      if (await this.#writer.write(encoded, scope.signal)) return;
       const error = notOwnerError(key);
       this.#held.lose(error);
       throw error;
@@ -153,30 +151,6 @@ class Term<V, In> implements Leadership<In> {
       throw scope.signal.aborted ? scope.signal.reason : error;
     } finally {
       scope.end();
-    }
-  }
-
-  /**
-   * Each write names the one before it, so that one whose reply was lost, and which arrives late,
-   * can't undo what was proclaimed since. False if the key is not there any more.
-   */
-  async #write(encoded: Buffer, signal: AbortSignal): Promise<boolean> {
-    const { session, key, fencingRevision } = this.#held;
-    const kv = this.#view.as(bytes);
-    for (;;) {
-      const done = await this.#held
-        .txn(kv.when(key).modRevision('=', this.#modRevision))
-        .then(kv.ops.put(key, encoded, { lease: session.id }))
-        .else(kv.ops.get(key))
-        .commit({ signal });
-      if (done.ok) {
-        this.#modRevision = done.revision;
-        return true;
-      }
-      const [there] = done.results;
-      if (there?.createRevision !== fencingRevision) return false;
-      this.#modRevision = there.modRevision;
-      if (there.value.equals(encoded)) return true;
     }
   }
 }

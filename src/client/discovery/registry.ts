@@ -1,0 +1,48 @@
+/**
+ * The registry of services: `<service>/<id>` -> an instance as Go's `naming/endpoints` of etcd
+ * writes it, so that services in Go find ours, and ours those in Go.
+ */
+
+import { bytes } from '../codec.js';
+import { invalidOption } from '../outcome.js';
+import type { EtcdClient } from '../types.js';
+import { encodeInstance, snapshotOf } from './endpoint-json.js';
+import { LiveServiceRun } from './live-service.js';
+import { RegistrationRun } from './registration.js';
+import type { RegisterOptions, Registry, RegistryOptions } from './types.js';
+
+/** Registers instances of services and finds them. */
+export function registry<Out = unknown, In = Out>(
+  client: EtcdClient,
+  options: RegistryOptions<In, Out> = {},
+): Registry<Out, In> {
+  const kv = (options.view ?? client.kv).as(bytes);
+  const { metadata: schema } = options;
+  return {
+    register: (given) => {
+      // Left out is undefined; RegisterArgument lets only those do it for whom that is right.
+      const asked = given as RegisterOptions<In>;
+      const key = `${prefixOf(asked.service)}${nonEmpty('id', asked.id)}`;
+      nonEmpty('address', asked.address);
+      const encode = (address: string, metadata: In): Buffer =>
+        encodeInstance(schema, asked.id, address, metadata);
+      return new RegistrationRun(client, kv, key, asked, encode).start();
+    },
+    list: async (service, callOptions) => {
+      const prefix = prefixOf(service);
+      const { kvs, revision } = await kv.range({ prefix }, callOptions);
+      return snapshotOf(schema, service, prefix, revision, kvs);
+    },
+    watch: (service, { signal } = {}) =>
+      new LiveServiceRun({ client, kv, service, prefix: prefixOf(service), schema, signal }),
+  };
+}
+
+function prefixOf(service: string): string {
+  return `${nonEmpty('service', service)}/`;
+}
+
+function nonEmpty(what: string, given: string): string {
+  if (given === '') throw invalidOption(`${what} must not be empty`);
+  return given;
+}
