@@ -24,7 +24,7 @@ const triesMax = 100;
 export class MemberChanges {
   readonly #world: World;
   #busy = false;
-  readonly counts = { added: 0, removed: 0, promoted: 0, refusedWiped: 0, refusedDamaged: 0 };
+  readonly counts = { added: 0, removed: 0, promoted: 0 };
 
   constructor(world: World) {
     this.#world = world;
@@ -40,15 +40,24 @@ export class MemberChanges {
     if (this.#busy) return undefined;
     const victim = random.pick(whole);
     const id = victim.process?.isOpen === true ? victim.process.node.memberId : undefined;
-    // A disk may only be lost while the others are a majority even so.
-    const isCostly = kind !== 'add member';
-    if (isCostly && (whole.length < 3 || id === undefined)) return undefined;
+    if (kind !== 'add member' && (id === undefined || !this.#canLose(whole))) return undefined;
     if (kind === 'add member' && whole.length >= 7) return undefined;
     this.#busy = true;
     this.#run(kind, victim, id ?? 0n, random).finally(() => {
       this.#busy = false;
     });
     return kind === 'add member' ? `to ${whole.length}` : victim.name;
+  }
+
+  /** The others are a majority of the voters, and none of them is on its way in or out. */
+  #canLose(whole: readonly SimMachine[]): boolean {
+    const configuration = this.#world.leader()?.node.raft.status().configuration;
+    if (configuration === undefined) return false;
+    const { voters, votersOutgoing, learners } = configuration;
+    if (votersOutgoing.length > 0 || learners.length > 0 || voters.length < 3) return false;
+    const there = whole.filter(({ process }) => process?.isOpen === true);
+    const ids = new Set(there.map(({ process }) => process?.node.memberId));
+    return whole.length === voters.length && voters.every((voter) => ids.has(voter));
   }
 
   async #run(kind: FaultKind, victim: SimMachine, id: bigint, random: SimRandom): Promise<void> {

@@ -26,7 +26,7 @@ export const usage = `Runs simulated clusters: the server's own code on simulate
   --seed S       the first seed (1); alone: just this one, with its timeline
   --steps M      events in which faults come; healing comes on top (20000)
   --size N       members; otherwise 1, 3, 5 or 7, as the seed says
-  --faults N     faults in a run (28)
+  --faults N     faults in a run (32)
   --workers N    processes (2)
   --twice        runs each seed twice: the traces must have the same hash
   --no-shrink    does not look for a shorter schedule that fails
@@ -57,7 +57,7 @@ export function parseOptions(argv: readonly string[]): SimOptions {
     seed: number('seed', 1),
     steps: number('steps', 20_000),
     size: values.has('size') ? number('size', 3) : undefined,
-    faults: number('faults', 28),
+    faults: number('faults', 32),
     workers: number('workers', 2),
     mutations: values.has('mutations') || values.has('mutation'),
     mutation: values.get('mutation') ?? '',

@@ -67,7 +67,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
     drawSchedule(new SimRandom(seed * 31 + 7), {
       size: knobs.size,
       steps: Math.floor(steps * faultShare),
-      count: options.faults ?? 28,
+      count: options.faults ?? 32,
     });
   const faults = new Map<FaultKind, number>();
   world.begin();

@@ -10,7 +10,7 @@ import { run } from './run.js';
 
 const slow = process.env.KVORUM_SLOW === '1';
 const steps = slow ? 20_000 : 6000;
-const faults = slow ? 28 : 12;
+const faults = slow ? 32 : 12;
 /** Sizes of a cluster, and the seeds that each gets. */
 const seeds = slow ? 10 : 1;
 
