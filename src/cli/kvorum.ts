@@ -9,9 +9,10 @@ import {
   startServer,
 } from '../server/index.js';
 import { openAppend, readTextFile } from './files.js';
+import { runRestoreCommand } from './restore-command.js';
 import { type CommandIo, runServerCommand, type StartNode } from './server-command.js';
 
-/** Starts a server as `argv` and `env` say; resolves with the exit status once it has stopped. */
+/** Does what `argv` and `env` say, by default running a server; resolves with the exit status. */
 export async function main(
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
@@ -19,7 +20,10 @@ export async function main(
   // No timer of the server keeps the process alive, and before it listens nothing else does.
   const alive = setInterval(() => {}, aliveMs);
   try {
-    return await runServerCommand(argv, env, processIo(env), startHere);
+    const io = processIo(env);
+    const [command, ...rest] = argv;
+    if (command === 'restore') return await runRestoreCommand(rest, io, nodePorts);
+    return await runServerCommand(argv, env, io, startHere);
   } finally {
     clearInterval(alive);
   }

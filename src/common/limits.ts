@@ -59,6 +59,8 @@ export const valueLogChunkBytes = 1024 * 1024;
 export const flushBatchRecordsMax = 1000;
 /** Bytes after which a batch ends too, so that large values do not make a huge one. */
 export const flushBatchBytesMax = 1024 * 1024;
+/** An entry of a bbolt file above this is damage, not a reason to allocate. */
+export const bboltElementBytesMax = 256 * 1024 * 1024;
 /** Cold records fetched with one `getMany`. */
 export const coldPageRecords = 256;
 /** Up to so many cold records of one read are kept in memory afterwards; larger reads are scans. */

@@ -13,7 +13,8 @@ export interface Alarm {
 }
 
 const metaPrefix = 'alarm/';
-const present = Buffer.from([1]);
+/** What the meta record of an alarm holds; its name says all. */
+export const alarmPresent = Buffer.from([1]);
 
 export class Alarms {
   readonly #alarms = new Map<string, Alarm>();
@@ -45,24 +46,25 @@ export class Alarms {
   /** Stores the alarm; type NONE is no alarm. Returns what the reply lists. */
   activate(txn: MvccWriteTxn, alarm: Alarm): Alarm[] {
     if (alarm.alarm === AlarmType.NONE) return [];
-    const name = metaName(alarm);
+    const name = alarmMetaName(alarm);
     if (!this.#alarms.has(name)) {
       this.#alarms.set(name, alarm);
-      txn.setMeta(name, present);
+      txn.setMeta(name, alarmPresent);
     }
     return [alarm];
   }
 
   /** Needs the exact pair; one that is not there is no error and lists nothing. */
   deactivate(txn: MvccWriteTxn, alarm: Alarm): Alarm[] {
-    const name = metaName(alarm);
+    const name = alarmMetaName(alarm);
     if (!this.#alarms.delete(name)) return [];
     txn.setMeta(name, undefined);
     return [alarm];
   }
 }
 
-function metaName(alarm: Alarm): string {
+/** Name of the meta record that stands for an alarm. */
+export function alarmMetaName(alarm: Alarm): string {
   return `${metaPrefix}${alarm.memberId.toString(16).padStart(16, '0')}/${alarm.alarm}`;
 }
 

@@ -5,8 +5,8 @@
  *
  * Nobody is left to agree with, so the log decides: everything in it counts as committed, and
  * behind it come changes of the members, as if the cluster had agreed on them: this member is
- * promoted if it was a learner, then all others are removed. They go to the log together with the
- * commit index, in one write: a crash leaves all of it or nothing, and any later start, with the flag
+ * promoted if it was a learner, then all others are removed. They go to the log with the commit
+ * index, in one write: a crash leaves all of it or nothing, and any later start, with the flag
  * or without, applies them like every other entry. That is why nothing of the state machine is
  * touched here, and why the flag does nothing to a member that is alone.
  *

@@ -22,6 +22,7 @@ export { nodeDisk } from './ports/disk-node.js';
 export { createHttp1 } from './ports/http1-node.js';
 export { nodeNetwork } from './ports/network-node.js';
 export { openNodeRandom } from './ports/random-node.js';
+export { type RestoredSnapshot, type RestoreOptions, restoreSnapshot } from './restore-snapshot.js';
 export { type RunningServer, type ServerPorts, startServer } from './server.js';
 export { type NotifyResult, type NotifyState, notifySystemd } from './systemd.js';
 export { etcdVersion } from './versions.js';

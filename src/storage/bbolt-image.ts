@@ -9,14 +9,12 @@
  */
 
 import { assert } from '../common/index.js';
+import { fnv64a, magic, PageFlag, version } from './bbolt-format.js';
 
 const pageBytes = 4096;
 const pageHeaderBytes = 16;
 const elementBytes = 16;
-const PageFlag = { branch: 0x01, leaf: 0x02, meta: 0x04, freelist: 0x10 } as const;
 const bucketEntryFlag = 0x01;
-const magic = 0xed0cdaed;
-const version = 2;
 /** Pages 0 and 1 are meta, 2 is the freelist. */
 const freelistPage = 2;
 const firstDataPage = 3;
@@ -207,11 +205,4 @@ function writePageHeader(
   into.writeUInt16LE(flag, at + 8);
   into.writeUInt16LE(count, at + 10);
   into.writeUInt32LE(overflow, at + 12);
-}
-
-/** FNV-1a, 64 bits: what a meta page is sealed with. Only ever over 56 bytes. */
-function fnv64a(bytes: Uint8Array): bigint {
-  let hash = 0xcbf29ce484222325n;
-  for (const byte of bytes) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
-  return hash;
 }

@@ -1,4 +1,5 @@
 export { BboltImage, type ImageEntry } from './bbolt-image.js';
+export { type BboltEntry, type BboltReader, openBbolt } from './bbolt-reader.js';
 export {
   chooseGeneration,
   KvGenerations,
@@ -17,6 +18,8 @@ export {
 } from './record.js';
 export * from './snapshot-types.js';
 export type { SnapshotView } from './snapshot-view.js';
+export { type ImportedMark, StoreImport } from './store-import.js';
 export * from './types.js';
 export { openWal, type WalOptions } from './wal.js';
 export { inspectWal, type WalRecord } from './wal-inspect.js';
+export { syncPath } from './wal-segment.js';
