@@ -10,7 +10,7 @@ import { expect, it } from 'vitest';
 import { EtcdClientError, type Kv, text } from '../../src/client/index.js';
 import { slow } from '../helpers/tools.js';
 import { type BadNetwork, startProxy } from './proxy.js';
-import { describeTargets } from './target.js';
+import { describeTargets, everywhere } from './target.js';
 
 const operations = slow ? 10_000 : 1_500;
 const workers = 10;
@@ -31,18 +31,19 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 
 /** Does harm until `over`; returns how often it did which. */
 async function harm(
-  proxy: BadNetwork,
+  proxies: readonly BadNetwork[],
   random: () => number,
   over: () => boolean,
 ): Promise<Map<string, number>> {
   const counts = new Map<string, number>();
-  const kinds: ReadonlyArray<readonly [string, () => Promise<void> | void]> = [
-    ['cut', () => proxy.cut()],
-    ['cut in requests', () => proxy.cutAfter('requests', 1 + Math.floor(random() * 2000))],
-    ['cut in replies', () => proxy.cutAfter('replies', 1 + Math.floor(random() * 2000))],
+  type Act = (proxy: BadNetwork) => Promise<void> | void;
+  const kinds: ReadonlyArray<readonly [string, Act]> = [
+    ['cut', (proxy) => proxy.cut()],
+    ['cut in requests', (proxy) => proxy.cutAfter('requests', 1 + Math.floor(random() * 2000))],
+    ['cut in replies', (proxy) => proxy.cutAfter('replies', 1 + Math.floor(random() * 2000))],
     [
       'lost replies',
-      async () => {
+      async (proxy) => {
         proxy.dropReplies();
         await pause(random() * 40);
         proxy.cut();
@@ -51,7 +52,7 @@ async function harm(
     ],
     [
       'lost requests',
-      async () => {
+      async (proxy) => {
         proxy.dropRequests();
         await pause(random() * 40);
         proxy.cut();
@@ -60,7 +61,7 @@ async function harm(
     ],
     [
       'delay',
-      async () => {
+      async (proxy) => {
         proxy.pause();
         await pause(random() * 60);
         proxy.resume();
@@ -68,7 +69,7 @@ async function harm(
     ],
     [
       'refused',
-      async () => {
+      async (proxy) => {
         await proxy.refuse();
         await pause(random() * 60);
         await proxy.accept();
@@ -79,9 +80,10 @@ async function harm(
     await pause(5 + random() * 60);
     const [name, act] = kinds[Math.floor(random() * kinds.length)] ?? ['', () => undefined];
     counts.set(name, (counts.get(name) ?? 0) + 1);
-    await act();
+    const proxy = proxies[Math.floor(random() * proxies.length)];
+    if (proxy !== undefined) await act(proxy);
   }
-  proxy.resume();
+  for (const proxy of proxies) proxy.resume();
   return counts;
 }
 
@@ -117,15 +119,18 @@ async function work(
   }
 }
 
-describeTargets('over a bad network', { bothTransports: true }, (target) => {
+const options = { targets: everywhere, bothTransports: true };
+
+describeTargets('over a bad network', options, (target) => {
   it(
     `row 35: of ${operations} operations none runs twice, and no event is lost or repeated`,
     async () => {
       const seed = Number(process.env.KVORUM_SEED ?? Math.floor(Math.random() * 2 ** 31));
       const random = randomOf(seed);
-      const proxy = await startProxy(target.server().endpoints[0] ?? '');
+      const proxies = await Promise.all(target.server().endpoints.map(startProxy));
       const prefix = target.prefix();
-      const options = { endpoints: proxy.endpoint, timeoutMs: 30_000 };
+      const endpoints = proxies.map(({ endpoint }) => endpoint);
+      const options = { endpoints, timeoutMs: 30_000 };
       const direct = target.client().kv.namespace(prefix).as(text);
       const watching = target.client(options).kv.namespace(prefix).as(text);
       const { revision: start } = await direct.put('start', 'start');
@@ -137,7 +142,7 @@ describeTargets('over a bad network', { bothTransports: true }, (target) => {
       let left = operations;
       const next = () => (left > 0 ? left-- : undefined);
       let over = false;
-      const harming = harm(proxy, random, () => over);
+      const harming = harm(proxies, random, () => over);
       const crowd = Array.from({ length: workers }, (_, id) => {
         const kv = target.client(options).kv.namespace(prefix).as(text);
         return work(kv, id, random, next, outcomes);
@@ -170,17 +175,18 @@ describeTargets('over a bad network', { bothTransports: true }, (target) => {
       expect(wrong, context).toEqual([]);
       const count = (outcome: Said) => [...outcomes.values()].filter((o) => o === outcome).length;
       const applied = [...outcomes].filter(([v, o]) => o === 'unknown' && executed.has(v)).length;
+      const connections = proxies.reduce((sum, { accepted }) => sum + accepted, 0);
       const harmed = [...harms].map(([name, n]) => `${name} ${n}`).join(', ');
       process.stdout.write(
         `${target.kind.name} over ${target.transport}: ${operations} operations, ${outcomes.size} writes: ${count('done')} done, ` +
           `${count('failed')} failed, ${count('unknown')} unknown (${applied} of them executed); ` +
-          `${true_.length} events seen; ${proxy.accepted} connections; ${harmed} (${context})\n`,
+          `${true_.length} events seen; ${connections} connections; ${harmed} (${context})\n`,
       );
       // The harness must have harmed.
       expect(harms.size).toBeGreaterThan(4);
       expect(count('unknown')).toBeGreaterThan(0);
       expect(count('done')).toBeGreaterThan(outcomes.size / 2);
-      await proxy[Symbol.asyncDispose]();
+      await Promise.all(proxies.map((proxy) => proxy[Symbol.asyncDispose]()));
     },
     slow ? 600_000 : 120_000,
   );
