@@ -81,6 +81,17 @@ export const faults: Readonly<Record<string, Fault>> = {
     await lasts(context);
   },
 
+  /** It wakes up still cut off, and believing that it leads: what it says then may be old. */
+  async 'pause isolated leader'(context) {
+    const { world, random } = context;
+    const leader = await world.cluster.someLeader();
+    split(context, [leader]);
+    leader.pause();
+    await sleep(random.between(2500, 4000));
+    leader.resume();
+    await sleep(random.between(500, 2500));
+  },
+
   async partition(context) {
     const { world, random } = context;
     const { members } = world.cluster;

@@ -1,6 +1,9 @@
 /**
  * A client that reads and writes: one call at a time, at a steady pace, through one member until
  * that does not answer any more. Nothing is sent again; what has no answer has an unknown outcome.
+ *
+ * Some are stubborn: they know one member only, and go on asking it while it is stopped or cut off.
+ * Without them nobody would be there to hear what a leader of yesterday says when it wakes up.
  */
 
 import type { SimRandom } from '../../src/common/sim/index.js';
@@ -18,12 +21,14 @@ import {
 import { checkRing } from '../checkers/oracles.js';
 import { fromWire, isDefinite, toWire } from '../sim/calls.js';
 import { type Connection, sleep } from './connection.js';
+import type { ChaosMember } from './member.js';
 import { ringKey, type World } from './world.js';
 
 const path = '/etcdserverpb.KV/';
 const keyCount = 32;
 const timeoutMsMin = 500;
 const timeoutMsMax = 3000;
+const stubbornMs = 400;
 /** A list longer than this is left alone; another begins. */
 const listItemsMax = 60;
 const ringGet = getRequest('ring/', { end: 'ring0' });
@@ -42,6 +47,7 @@ export class KvClient {
   readonly #world: World;
   readonly #random: SimRandom;
   readonly #intervalMs: number;
+  readonly #only: ChaosMember | undefined;
   /** What it last saw of a key, for its next condition. */
   readonly #known = new Map<string, Kv | undefined>();
   #connection: Connection | undefined;
@@ -49,8 +55,10 @@ export class KvClient {
   #lastRevision = 1;
   #list = 0;
 
-  constructor(world: World, random: SimRandom, intervalMs: number) {
+  /** `only`: the one member that a stubborn one knows. */
+  constructor(world: World, random: SimRandom, intervalMs: number, only?: ChaosMember) {
     this.#world = world;
+    this.#only = only;
     this.#random = random;
     this.#intervalMs = intervalMs;
     this.number = world.clientNumber();
@@ -181,13 +189,16 @@ export class KvClient {
     const world = this.#world;
     if (this.#connection?.usable !== true) {
       this.#connection?.close();
-      this.#connection = await world.connect(this.#random, this.#lastMember);
+      this.#connection = await (this.#only === undefined
+        ? world.connect(this.#random, this.#lastMember)
+        : world.connectTo(this.#only, this.#random));
     }
     const connection = this.#connection;
     if (connection === undefined) return undefined;
     this.#lastMember = connection.member;
     const { method, bytes } = toWire(request);
-    const timeoutMs = this.#random.between(timeoutMsMin, timeoutMsMax);
+    const timeoutMs =
+      this.#only === undefined ? this.#random.between(timeoutMsMin, timeoutMsMax) : stubbornMs;
     const id = world.history.begin(this.number, world.nowMs(), request);
     const answer = await connection.call(`${path}${method}`, bytes, timeoutMs);
     if (!answer.ok) {
@@ -196,7 +207,7 @@ export class KvClient {
       if (!answer.maySent || isDefinite(answer)) history.fail(id, world.nowMs(), text);
       else history.lose(id, text);
       // One that can't answer now may not for a while.
-      if (!isDefinite(answer)) this.#leave();
+      if (!isDefinite(answer) && this.#only === undefined) this.#leave();
       return undefined;
     }
     const response = fromWire(request, answer.message);

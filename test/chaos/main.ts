@@ -19,6 +19,7 @@ import { type FaultContext, faults, heal } from './faults.js';
 import { comeToRest, compareMembers, completeWatches, judge, killAllOnceMore } from './judge.js';
 import { KvClient } from './kv-client.js';
 import { LeaseHolder } from './lease-client.js';
+import type { ChaosMember } from './member.js';
 import { Observer } from './observer.js';
 import { type ChaosOptions, parseOptions, usage } from './options.js';
 import { checksOf, gapsOf, problemsOf, type Summary, summaryText } from './summary.js';
@@ -37,6 +38,8 @@ const warmUpMs = 2000;
 const wholeTimeoutMs = 60_000;
 const breathMs = 1000;
 const leaseHolders = 4;
+/** Of so many clients one knows only one member. */
+const stubbornEvery = 5;
 const judgeEveryMs = 2000;
 
 async function main(argv: readonly string[]): Promise<number> {
@@ -123,8 +126,14 @@ class ChaosRun {
     const { clients, watchers, operationsPerSecond } = this.#options;
     const random = this.#random;
     const intervalMs = (1000 * clients) / operationsPerSecond;
-    const newClient = (): KvClient => new KvClient(world, random.fork(), intervalMs);
-    const kv = Array.from({ length: clients }, newClient);
+    const newClient = (only?: ChaosMember): KvClient =>
+      new KvClient(world, random.fork(), intervalMs, only);
+    const { members } = world.cluster;
+    const kv = Array.from({ length: clients }, (_, i) =>
+      newClient(
+        i % stubbornEvery === 0 ? members[(i / stubbornEvery) % members.length] : undefined,
+      ),
+    );
     const holders = Array.from({ length: leaseHolders }, (_, i) => {
       return new LeaseHolder(world, newClient(), i, random.fork());
     });

@@ -9,6 +9,7 @@ import type { SeenRevision } from '../checkers/revision-checker.js';
 import type { Truth } from '../checkers/truth.js';
 import type { ChaosCluster } from './cluster.js';
 import { Connection, sleep } from './connection.js';
+import type { ChaosMember } from './member.js';
 
 const ringSize = 5;
 export const ringKey = (at: number): string => `ring/${at}`;
@@ -68,10 +69,23 @@ export class World {
   }
 
   /** A connection to a random member; waits for one that answers. Undefined when all is over. */
-  async connect(random: SimRandom, not = ''): Promise<Connection | undefined> {
+  connect(random: SimRandom, not = ''): Promise<Connection | undefined> {
+    const { members } = this.cluster;
+    const others = members.filter(({ name }) => name !== not);
+    return this.#connect(random, (tries) => random.pick(tries % 3 === 2 ? members : others));
+  }
+
+  /** The same to this member only. */
+  connectTo(member: ChaosMember, random: SimRandom): Promise<Connection | undefined> {
+    return this.#connect(random, () => member);
+  }
+
+  async #connect(
+    random: SimRandom,
+    pick: (tries: number) => ChaosMember,
+  ): Promise<Connection | undefined> {
     for (let tries = 0; !this.closed; tries += 1) {
-      const others = this.cluster.members.filter(({ name }) => name !== not);
-      const member = random.pick(tries % 3 === 2 ? this.cluster.members : others);
+      const member = pick(tries);
       const connection = await Connection.open(member.name, member.clientPort);
       if (connection !== undefined) return connection;
       await sleep(retryMs * (1 + random.float()));
