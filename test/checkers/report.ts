@@ -1,4 +1,4 @@
-/** What the checkers found, and how much they looked at: a checker that looked at nothing is red. */
+/** What the checkers found, and how much they looked at: one that looked at nothing is red. */
 
 /** One broken promise. */
 export interface Violation {

@@ -1,9 +1,9 @@
 /**
  * The search of Wing and Gong with Lowe's memory ("Testing for linearizability", 2017): is there an
  * order of the operations, each between its call and its return, in which a sequential object gives
- * the same answers? Depth first over the entries (calls and returns by time, in a linked list from
- * which operations are lifted when they are placed), remembering which sets of placed operations
- * led to which states. Models may be non-deterministic: `step` returns every state that is possible.
+ * the same answers? Depth first over the entries: calls and returns by time, in a linked list from
+ * which operations are lifted when they are placed. Sets of placed operations are remembered with
+ * the states they led to. Models may be non-deterministic: `step` returns every possible state.
  *
  * Operations without a return may be placed anywhere after their call, or nowhere.
  */

@@ -1,4 +1,4 @@
-/** Clients that hold leases: they grant one, put keys on it, keep it alive for a while, and stop. */
+/** Clients with leases: they grant one, put keys on it, keep it alive for a while, and stop. */
 
 import type { SimRandom } from '../../src/common/sim/index.js';
 import {
