@@ -62,17 +62,23 @@ export function registerGrpcResolver(client: EtcdClient, options: GrpcResolverOp
         try {
           for await (const snapshot of live) {
             if (this.#live !== live) return;
-            this.#listener({ ok: true, value: endpointsOf(snapshot) }, {}, null, '');
+            const endpoints = endpointsOf(snapshot);
+            this.#listener({ ok: true, value: endpoints }, {}, null, '');
+            // Of an empty list grpc-js forgets to say that calls must fail, and lets them wait.
+            if (endpoints.length === 0) this.#fail(`nobody is registered as ${this.#service}`);
           }
         } catch (error) {
           if (this.#live !== live) return;
           // A later attempt of the channel begins anew.
           this.#live = undefined;
-          const metadata = new grpc.Metadata();
-          const details = error instanceof Error ? error.message : String(error);
-          const status = { code: grpc.status.UNAVAILABLE, details, metadata };
-          this.#listener({ ok: false, error: status }, {}, null, '');
+          this.#fail(error instanceof Error ? error.message : String(error));
         }
+      }
+
+      #fail(details: string): void {
+        const metadata = new grpc.Metadata();
+        const error = { code: grpc.status.UNAVAILABLE, details, metadata };
+        this.#listener({ ok: false, error }, {}, null, '');
       }
     },
   );

@@ -102,12 +102,12 @@ export function zoneAware<M>(options: {
   /** Fewer in the own zone than this: everybody shares the load. Default 1. */
   readonly localMin?: number;
   /** How to choose among them. Default round robin. */
-  readonly then?: Strategy<M>;
+  readonly among?: Strategy<M>;
 }): Strategy<M> {
-  const { zone, zoneOf, localMin = 1, then = roundRobin<M>() } = options;
+  const { zone, zoneOf, localMin = 1, among = roundRobin<M>() } = options;
   return ({ instances, outstanding }) => {
     const near = instances.filter((instance) => zoneOf(instance) === zone);
-    return then({ instances: near.length >= localMin ? near : instances, outstanding });
+    return among({ instances: near.length >= localMin ? near : instances, outstanding });
   };
 }
 
