@@ -1,8 +1,8 @@
 /**
  * Makes a data directory from a snapshot, as `etcdutl snapshot restore` does: all keys with the
  * history that the file has, leases and alarms, for a member of a new cluster. Members restored
- * from the same file with the same --initial-cluster begin with the same state, which is that of the
- * snapshot at index 1 (see initialRestore), and so form a cluster.
+ * from the same file with the same --initial-cluster begin with the same state, the snapshot at
+ * index 1 (see initialRestore), and so form a cluster.
  *
  * Everything is written below `restore.tmp`, and becomes `member` when it is whole and synced: a
  * crash leaves a directory that no start takes for a member's, and the next restore removes it.
@@ -241,7 +241,7 @@ async function readAlarms(
   return count;
 }
 
-/** Nobody may lose protection by a restore, so users and roles are only left out if they were off. */
+/** Nobody may lose protection by a restore: users and roles are only left out if they were off. */
 async function readAuth(
   options: RestoreOptions,
   reader: BboltReader,

@@ -180,6 +180,7 @@ async function openPage(blocks: Blocks, meta: Meta, ref: NodeRef): Promise<OpenP
   if (ref.page !== undefined && ref.page + 1 + overflow > meta.end) {
     throw blocks.damage('a page goes on behind the last one', offset);
   }
+  if (count === 0 && !isLeaf) throw blocks.damage('a branch is empty', offset);
   const tableBytes = count * elementBytes;
   if (pageHeaderBytes + tableBytes > bytes) {
     throw blocks.damage(`a page has no room for ${count} elements`, offset);
@@ -198,7 +199,6 @@ async function* walk(
   flags: number,
 ): AsyncIterable<readonly BboltEntry[]> {
   const open = [await openPage(blocks, meta, root)];
-  let pagesLeft = meta.end;
   let lastKey: Buffer | undefined;
   let slice: BboltEntry[] = [];
   let bytes = 0;
@@ -210,11 +210,13 @@ async function* walk(
     const at = page.next++ * elementBytes;
     if (!page.isLeaf) {
       const child = Number(page.table.readBigUInt64LE(at + 8));
-      // A tree has no page twice; one with circles would never end.
-      if (child >= meta.end || open.length >= depthMax || --pagesLeft < 0) {
+      // A page that is met twice has keys out of order; only circles of branches have none.
+      if (child >= meta.end || open.length >= depthMax) {
         throw blocks.damage(`a branch points to page ${child}`, page.offset);
       }
-      open.push(await openPage(blocks, meta, pageRef(meta, child)));
+      const below = await openPage(blocks, meta, pageRef(meta, child));
+      if (below.count === 0) throw blocks.damage('a page below a branch is empty', below.offset);
+      open.push(below);
       continue;
     }
     const entry = leafEntry(blocks, page, at, flags);
