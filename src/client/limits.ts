@@ -24,6 +24,8 @@ export const pageKeysDefault = 500;
 export const watchBufferEventsDefault = 10_000;
 /** A server that has not answered a watch create in this time is left for another. */
 export const watchCreateTimeoutMs = 10_000;
+/** `close` of a watch waits this long for the server to confirm it. */
+export const watchCancelTimeoutMs = 2_000;
 /** Pauses between attempts to open a stream again. */
 export const streamDelayMinMs = 50;
 export const streamDelayMaxMs = 2_000;

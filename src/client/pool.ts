@@ -65,6 +65,8 @@ export class Pool {
   #slots: Slot[];
   /** Endpoints that were asked for by name and are not among the client's. */
   readonly #others = new Map<string, Slot>();
+  /** Connections that are replaced and still have calls. */
+  readonly #draining = new Set<Link>();
   readonly #waiters = new Set<() => void>();
   readonly #closing = new AbortController();
   #next: number;
@@ -93,8 +95,8 @@ export class Pool {
     let other: Slot | undefined;
     for (let i = 0; i < slots.length; i += 1) {
       const slot = slots[(this.#next + i) % slots.length] as Slot;
+      if (slot.link?.usable === false) this.#retire(slot, slot.link);
       if (slot.link === undefined) this.#startIfDue(slot, nowMs);
-      else if (!slot.link.usable) continue;
       else if (slot === avoid || slot.suspectUntilMs > nowMs) other ??= slot;
       else preferred ??= slot;
     }
@@ -175,6 +177,7 @@ export class Pool {
       slot.removed = true;
       slot.link?.destroy();
     }
+    for (const link of [...this.#draining]) link.destroy();
     this.#notify();
   }
 
@@ -188,6 +191,15 @@ export class Pool {
     this.#others.set(address, other);
     if (this.#others.size > otherEndpointsMax) this.#dropOldest();
     return other;
+  }
+
+  /** It takes no more calls, but those it has may go on for long: another takes its place. */
+  #retire(slot: Slot, link: Link): void {
+    slot.link = undefined;
+    this.#draining.add(link);
+    link.onClose = () => void this.#draining.delete(link);
+    void link.close();
+    this.#options.onEvent({ type: 'disconnected', endpoint: slot.endpoint.address });
   }
 
   #dropOldest(): void {
@@ -205,6 +217,7 @@ export class Pool {
 
   /** Never rejects: what went wrong is in the slot. */
   #connect(slot: Slot): Promise<void> {
+    if (slot.link?.usable === false) this.#retire(slot, slot.link);
     if (this.#closed || slot.link !== undefined) return Promise.resolve();
     slot.connecting ??= this.#dial(slot).finally(() => {
       slot.connecting = undefined;

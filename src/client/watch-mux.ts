@@ -22,7 +22,12 @@ import {
 import { asError, type Caller, type OpenedStream } from './caller.js';
 import type { Link, RpcStatus } from './channel.js';
 import { type EtcdClientError, isEtcdError, reasonOf } from './errors.js';
-import { streamDelayMaxMs, streamDelayMinMs, watchCreateTimeoutMs } from './limits.js';
+import {
+  streamDelayMaxMs,
+  streamDelayMinMs,
+  watchCancelTimeoutMs,
+  watchCreateTimeoutMs,
+} from './limits.js';
 import { method } from './methods.js';
 import { callError, refusesToken, worthRepeating } from './outcome.js';
 import type { Slot } from './pool.js';
@@ -109,7 +114,17 @@ export class WatchMux {
       this.#closeIfUnused();
       return Promise.resolve();
     }
-    const gone = new Promise<void>((resolve) => entry.left.push(resolve));
+    const gone = new Promise<void>((resolve) => {
+      // A server that hangs must not hang whoever leaves.
+      const timer = this.#caller.options.clock.after(watchCancelTimeoutMs, () => {
+        this.#settle(entry);
+        if (this.#entries.size === 0) this.#dropStream();
+      });
+      entry.left.push(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
     if (place.state === 'created') this.#cancel(entry, place.id);
     // While it is being created its id is not known; it is cancelled when the reply comes.
     this.#closeIfUnused();

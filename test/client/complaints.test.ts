@@ -6,7 +6,7 @@
 
 import * as grpc from '@grpc/grpc-js';
 import { expect, it } from 'vitest';
-import { Etcd, text } from '../../src/client/index.js';
+import { Etcd, type EtcdClientError, text } from '../../src/client/index.js';
 import { decodeWatchRequest, encodeWatchResponse, HeaderEncoder } from '../../src/proto/index.js';
 import { eventually } from '../helpers/eventually.js';
 import { startProxy } from './proxy.js';
@@ -237,13 +237,48 @@ it('a server that ends the stream again and again is not asked without a pause',
   broken.server.forceShutdown();
 });
 
+it.each(['grpc-js', 'native'] as const)(
+  'a connection that the server drains keeps its watch and gets no more calls: %s',
+  async (transport) => {
+    const draining = await fakeWatchServer(
+      (call) => {
+        const header = new HeaderEncoder(1n, 2n).header(7, 1);
+        const fields = { header, watchId: 0, created: true };
+        call.write(Buffer.concat(encodeWatchResponse(fields, [])));
+      },
+      { 'grpc.max_connection_age_ms': 200 },
+    );
+    let disconnects = 0;
+    await using client = new Etcd({
+      endpoints: draining.endpoint,
+      transport,
+      timeoutMs: 3000,
+      onEvent: ({ type }) => {
+        if (type === 'disconnected') disconnects += 1;
+      },
+    });
+    const watcher = client.kv.watch({ all: true });
+    await watcher.ready;
+    const ask = () => client.kv.get('a').catch((error: EtcdClientError) => error.code);
+    await eventually(async () => {
+      // The server knows no Range; what matters is that it was asked.
+      expect(await ask()).toBe('UNIMPLEMENTED');
+      return disconnects > 1 ? true : undefined;
+    }, 'a drained connection');
+    await watcher.close();
+    await client.close();
+    draining.server.forceShutdown();
+  },
+);
+
 type RawCall = grpc.ServerDuplexStream<Buffer, Buffer>;
 
 /** A server whose Watch does what the test says at each create. */
 async function fakeWatchServer(
   onCreate: (call: RawCall) => void,
+  options: grpc.ServerOptions = {},
 ): Promise<{ readonly endpoint: string; readonly server: grpc.Server }> {
-  const server = new grpc.Server();
+  const server = new grpc.Server(options);
   const same = (value: Buffer): Buffer => value;
   const definition = {
     path: '/etcdserverpb.Watch/Watch',
