@@ -1,5 +1,7 @@
 /** `kvorum/client`: the typed client for kvorum and for etcd 3.4 and later. */
 export { bytes, json, text, typed } from './codec.js';
+export { config } from './config/config.js';
+export type * from './config/types.js';
 export {
   type Barrier,
   barrier,
