@@ -72,6 +72,8 @@ export interface NodeTuning {
   readonly applyBytesMax: number;
   /** See LogKeeperOptions. */
   readonly lookEntries: number;
+  /** See WalOptions. */
+  readonly walSegmentBytes: number;
 }
 
 /** A running member. */
@@ -160,6 +162,7 @@ export async function openNode(
     openKvStore: meteredKvStore(ports.openKvStore, clock, metrics),
     dataDir: config.dataDir,
     walDir: config.walDir,
+    walSegmentBytes: ports.tuning?.walSegmentBytes,
     founding,
     forceNewCluster: config.forceNewCluster,
     mvcc: {

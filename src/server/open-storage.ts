@@ -42,6 +42,8 @@ export interface OpenStorageOptions {
   readonly dataDir: string;
   /** '': inside the data directory. */
   readonly walDir: string;
+  /** See WalOptions. */
+  readonly walSegmentBytes?: number | undefined;
   /** Used if the directory is new; undefined: it must not be. */
   readonly founding: NodeMetadata | undefined;
   /** See --force-new-cluster. */
@@ -99,7 +101,9 @@ async function openHalves(
   const { memberDir } = place;
   const walDir = options.walDir === '' ? `${memberDir}/wal` : options.walDir;
   const ifNew = founding === undefined ? {} : { metadataIfNew: encodeNodeMetadata(founding) };
-  const { wal, contents } = await openWal(disk, walDir, { random, logger, ...ifNew });
+  const { walSegmentBytes: segmentBytes } = options;
+  const size = segmentBytes === undefined ? {} : { segmentBytes };
+  const { wal, contents } = await openWal(disk, walDir, { random, logger, ...ifNew, ...size });
   onWal(wal);
   const log = { snapshot: contents.snapshot, lastIndex: lastIndexOf(contents) };
   const chosen = chooseGeneration(generations, log, memberDir);

@@ -21,6 +21,11 @@ export interface WindowOptions {
   /** Operations without an answer whose effect was seen; windows with more are left out. */
   readonly unknownMax: number;
   readonly stepsMax: number;
+  /**
+   * When an operation without an answer had been done at the latest; undefined: it never was.
+   * Infinity, and nothing known, if this is not given.
+   */
+  readonly doneByMs?: (operation: Operation) => number | undefined;
 }
 
 export const windowDefaults: WindowOptions = {
@@ -124,21 +129,22 @@ interface Window {
 }
 
 function windowsOf(history: History, o: WindowOptions): Window[] {
-  const whole: Window[] = [];
-  const parts: Window[] = [];
-  for (const [key, ops] of projections(history)) {
+  const whole: Array<() => Window> = [];
+  const parts: Array<() => Window> = [];
+  for (const [key, ops] of projections(history, o)) {
     if (ops.length <= o.windowOps) {
-      whole.push({ key, ops: withoutUnseen(ops), fromStart: true });
+      whole.push(() => ({ key, ops: withoutUnseen(ops), fromStart: true }));
       continue;
     }
     for (let from = 0; from < ops.length; from += o.windowOps) {
-      parts.push(windowAt(key, ops, from, from + o.windowOps));
+      parts.push(() => windowAt(key, ops, from, from + o.windowOps));
     }
   }
+  // Only those that are looked at are made: there may be many more.
   const all = [...whole, ...parts];
-  if (all.length <= o.windowsMax) return all;
+  if (all.length <= o.windowsMax) return all.map((make) => make());
   const every = all.length / o.windowsMax;
-  return Array.from({ length: o.windowsMax }, (_, i) => all[Math.floor(i * every)] as Window);
+  return Array.from({ length: o.windowsMax }, (_, i) => all[Math.floor(i * every)]?.() as Window);
 }
 
 /** Operations called in the window, and writes around it that may take effect in it. */
@@ -207,7 +213,7 @@ function mayWrite({ request, outcome, response }: Operation): boolean {
 }
 
 /** The operations of each key, by time of call. */
-function projections(history: History): Map<string, Projected[]> {
+function projections(history: History, o: WindowOptions): Map<string, Projected[]> {
   const keys = new Set<string>();
   const leased = new Set<string>();
   for (const { request } of history) {
@@ -222,13 +228,21 @@ function projections(history: History): Map<string, Projected[]> {
   for (const key of sorted) result.set(key, []);
   for (const operation of history) {
     if (!isLinearizable(operation)) continue;
+    const returnMs = returnOf(operation, o);
+    if (returnMs === undefined) continue;
     for (const key of touched(operation, sorted)) {
       const op = answered(operation, key, operation.outcome === 'ok');
-      const { callMs, returnMs } = operation;
+      const { callMs } = operation;
       result.get(key)?.push({ callMs, returnMs, op, operation });
     }
   }
   return result;
+}
+
+/** Undefined: it was never done. */
+function returnOf(operation: Operation, { doneByMs }: WindowOptions): number | undefined {
+  if (operation.outcome === 'ok' || doneByMs === undefined) return operation.returnMs;
+  return doneByMs(operation);
 }
 
 function isLinearizable(operation: Operation): boolean {

@@ -168,7 +168,7 @@ export class RaftChecker {
     this.#isComplete(member, log, term);
   }
 
-  /** Leader completeness (paper 5.4): all that was applied anywhere is in the log of a new leader. */
+  /** Leader completeness (paper 5.4): what anybody applied is in the log of a new leader. */
   #isComplete(member: bigint, log: MemberLog, term: number): void {
     if (log.first === 0) return;
     let missing = 0;

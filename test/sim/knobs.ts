@@ -60,6 +60,7 @@ export function drawKnobs(random: SimRandom, size?: number): Knobs {
       inflightAppendsMax: random.pick([1, 2, 8, 512]),
       applyBytesMax: random.pick([100, 1000, 1024 * 1024]),
       lookEntries: random.pick([1, 10, 50]),
+      walSegmentBytes: random.pick([4096, 16_384, 64 * 1024 * 1024]),
     },
   };
 }
