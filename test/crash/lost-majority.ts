@@ -41,6 +41,7 @@ const knobs: Knobs = {
     inflightAppendsMax: 100,
     applyBytesMax: 1024 * 1024,
     lookEntries: 10,
+    walSegmentBytes: 1024 * 1024,
   },
 };
 
