@@ -1,6 +1,7 @@
 /** The end of a run: everything is brought to rest, compared, killed once more, and compared again. */
 
 import { decodeRangeResponse, encodeRangeRequest } from '../../src/proto/index.js';
+import type { Operation } from '../checkers/history.js';
 import type { LeaseEnd } from '../checkers/lease-checker.js';
 import { checkLeases } from '../checkers/lease-checker.js';
 import { checkLinearizable } from '../checkers/linearizability.js';
@@ -102,7 +103,7 @@ export function judge(world: World, holders: readonly LeaseHolder[], endMs: numb
   const { history, truth, report, seen, leaseDeletesMs } = world;
   const leaseRevisions = new Set(leaseDeletesMs.keys());
   report.add(checkRevisions({ history, truth, leaseRevisions, seen }));
-  const linear = checkLinearizable(history);
+  const linear = checkLinearizable(history, { doneByMs: doneBy(world) });
   report.add(linear.report);
   const lists = truth.range('list/', 'list0', truth.revision);
   const ends = lists.map(({ key, value }) => ({ key, items: value.split(','), who: 'the end' }));
@@ -116,6 +117,29 @@ export function judge(world: World, holders: readonly LeaseHolder[], endMs: numb
     });
   }
   return { windows: linear.windows, windowsLeftOut: linear.leftOut };
+}
+
+/**
+ * When an operation without an answer had been done: when what it wrote was seen. One whose value
+ * never showed did nothing. Only deletes leave no trace by which they could be known.
+ */
+function doneBy({ truth, seenMs }: World): (operation: Operation) => number | undefined {
+  const byValue = new Map<string, number>();
+  for (const { revision, changes } of truth.commits) {
+    for (const { type, value } of changes) {
+      if (type === 'put') byValue.set(value, seenMs[revision - 2] ?? Number.POSITIVE_INFINITY);
+    }
+  }
+  return ({ request }) => {
+    const ops = [...request.success, ...request.failure];
+    const values = ops.flatMap((op) => (op.type === 'put' ? [op.value] : []));
+    if (values.length === 0) return Number.POSITIVE_INFINITY;
+    for (const value of values) {
+      const atMs = byValue.get(value);
+      if (atMs !== undefined) return atMs;
+    }
+    return undefined;
+  };
 }
 
 /** Finds when a lease ended, by its keys; false if it never had any that anybody saw. */

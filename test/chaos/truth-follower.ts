@@ -101,6 +101,7 @@ export class TruthFollower {
       }
       const changes = events.slice(i, end).map(changeOf);
       truth.append(changes);
+      this.#world.seenMs.push(message.atMs);
       if (changes.every(isLeaseDelete)) this.#world.leaseDeletesMs.set(revision, message.atMs);
       i = end;
     }

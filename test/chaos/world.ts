@@ -31,6 +31,8 @@ export class World {
   stopping = false;
   /** Nobody is asked any more. */
   closed = false;
+  /** When each revision was first seen, from revision 2 on. */
+  readonly seenMs: number[] = [];
   /** When it was seen that keys of leases were deleted, by revision. */
   readonly leaseDeletesMs = new Map<number, number>();
   #lastValue = 0;

@@ -152,8 +152,8 @@ function windowAt(key: string, ops: readonly Projected[], from: number, to: numb
   const inside = ops.slice(from, to);
   const startMs = inside[0]?.callMs ?? 0;
   let endMs = startMs;
-  for (const { returnMs } of inside)
-    if (Number.isFinite(returnMs)) endMs = Math.max(endMs, returnMs);
+  for (const { operation } of inside)
+    if (operation.outcome === 'ok') endMs = Math.max(endMs, operation.returnMs);
   // These may have taken effect outside, and are not in the order then.
   const optional = ({ operation, returnMs, ...rest }: Projected): Projected => ({
     ...rest,
@@ -167,7 +167,9 @@ function windowAt(key: string, ops: readonly Projected[], from: number, to: numb
   const after = ops
     .slice(to)
     .filter(({ callMs, operation }) => callMs <= endMs && mayWrite(operation));
-  const all = [...before.map(optional), ...inside, ...after.map(optional)];
+  // One without an answer may have been done after the last of those that have one.
+  const own = inside.map((one) => (one.returnMs > endMs ? optional(one) : one));
+  const all = [...before.map(optional), ...own, ...after.map(optional)];
   return { key, ops: withoutUnseen(all), fromStart: from === 0 };
 }
 
