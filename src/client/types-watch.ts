@@ -9,7 +9,7 @@ import type { EtcdClientError } from './errors.js';
 import type { CallOptions, Header, Key, KeyInfo, KeyValue } from './types.js';
 
 export interface WatchOptions extends Omit<CallOptions, 'timeoutMs'> {
-  /** First revision of interest; from now on if left out. */
+  /** First revision of interest; the present of the member that serves it if left out. */
   readonly fromRevision?: Revision;
   /** Each event also has what was there before. */
   readonly prev?: boolean;
