@@ -3,6 +3,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { configExample } from '../../examples/client/config.js';
+import { coordinationExample } from '../../examples/client/coordination.js';
+import { discoveryExample } from '../../examples/client/discovery.js';
 import { errorsExample } from '../../examples/client/errors.js';
 import { kvExample } from '../../examples/client/kv.js';
 import { leaseExample } from '../../examples/client/lease.js';
@@ -54,6 +57,38 @@ const examples: ReadonlyArray<readonly [string, Example, readonly string[]]> = [
     'maintenance',
     maintenanceExample,
     ['default is leader', 'snapshot 100 %, written', 'mirrored a=1 b=2'],
+  ],
+  [
+    'coordination',
+    coordinationExample,
+    [
+      'session alive',
+      'second try: undefined',
+      'under the lock: true',
+      'holder: undefined',
+      'too late: false, report written',
+      'leader 10.0.0.1:8080, fence true',
+      'first',
+      'second',
+    ],
+  ],
+  [
+    'discovery',
+    discoveryExample,
+    ['a=10.0.0.1:80 b=10.0.0.2:80 c=10.0.1.1:80', 'calls go to a and b', 'left: b c', 'then to c'],
+  ],
+  [
+    'config',
+    configExample,
+    [
+      '{"logLevel":"info","connectionsMax":100}',
+      '{"logLevel":"debug","connectionsMax":101} from group and node',
+      'kept: connectionsMax: must be above 0',
+      'refused: logLevel: must be info or debug',
+      'still debug',
+      'ann: look into it, 2 properties',
+      'back to {"logLevel":"debug","connectionsMax":200}',
+    ],
   ],
 ];
 

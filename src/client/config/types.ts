@@ -1,7 +1,13 @@
 /**
- * Configuration of nodes: properties in layers, `defaults < fleet < group < node`, held to a schema.
- * A property is one key, its value JSON: `<prefix>/fleet/<property>`, `<prefix>/group/<group>/
- * <property>`, `<prefix>/node/<node>/<property>`. A later layer replaces a property as a whole.
+ * Configuration of nodes: properties in layers, `defaults < fleet < group < node`, held to a
+ * schema.
+ * A property is one key, its value JSON:
+ *
+ *     <prefix>/fleet/<property>
+ *     <prefix>/group/<group>/<property>
+ *     <prefix>/node/<node>/<property>
+ *
+ * A later layer replaces a property as a whole.
  */
 
 import type { EtcdClientError } from '../errors.js';

@@ -57,7 +57,7 @@ export function picker<M>(
   };
 }
 
-/** One after the other, in the order of their ids; goes on from the last one if the list changes. */
+/** One after the other, by their ids; goes on from the last one if the list changes. */
 export function roundRobin<M>(): Strategy<M> {
   let last = '';
   return ({ instances }) => {
