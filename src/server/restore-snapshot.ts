@@ -106,7 +106,8 @@ async function checkHash(file: DiskFile, options: RestoreOptions): Promise<numbe
     throw new StorageError('snapshot missing hash but --skip-hash-check=false', {
       path: options.snapshotPath,
       remedy:
-        'It was cut short, or is a copy of a data directory: of the latter give --skip-hash-check.',
+        'It was cut short; or if it is the db file of an etcd data directory, ' +
+        'give --skip-hash-check.',
     });
   }
   const bytes = hasHash ? size - hashBytes : size;
