@@ -7,10 +7,7 @@ import {
   type Clock,
   type Disk,
   type ErrorReason,
-  EtcdError,
-  idToHex,
   type Logger,
-  type LogIndex,
   type MemberId,
   type OpenKvStore,
   present,
@@ -39,9 +36,10 @@ import { LogKeeper } from './log-keeper.js';
 import { LogRelease } from './log-release.js';
 import { MemberLinks, MemberRemovedError } from './member-links.js';
 import { type MemberParts, memberParts } from './member-parts.js';
-import { encodeAttributes, type Membership } from './membership.js';
+import type { Membership } from './membership.js';
 import { meteredDisk, meteredKvStore } from './metered-ports.js';
 import type { Metrics } from './metrics.js';
+import { applyUpTo, campaignWhenConnected, handOver, publishSelf } from './node-lifecycle.js';
 import { NodeLoop } from './node-loop.js';
 import { openStorage } from './open-storage.js';
 import type { PeerTransport } from './peers/types.js';
@@ -126,12 +124,6 @@ const flushBytes = 4 * 1024 * 1024;
 const unflushedBytesMax = 256 * 1024 * 1024;
 /** An offer of a snapshot is repeated after this time, or two elections if they are longer. */
 const snapshotOfferAgainMsMin = 2000;
-/** How often a leader that stops looks whether another one leads. */
-const handOverLookMs = 5;
-/** How often a founder looks whether it is connected to enough of the others. */
-const connectedLookMs = 5;
-/** How often a start looks whether it has applied what it must. */
-const appliedLookMs = 1;
 /** etcd's --wait-cluster-ready-timeout: after this time clients are served, leader or not. */
 const clusterReadyMsMax = 5000;
 /** etcd: 5 s for the disk and two elections. */
@@ -350,7 +342,7 @@ export async function openNode(
   ): void {
     loop.propose(newEntry(kind, body), request, finishOwn, done);
   }
-  return {
+  const node: Node = {
     config,
     ports,
     clusterId,
@@ -386,22 +378,22 @@ export async function openNode(
     },
     async start() {
       if (membership.isRemoved(memberId)) throw new MemberRemovedError(memberId);
-      if (hasCommittedChanges(restore)) await applyCommitted();
+      if (hasCommittedChanges(restore)) await applyUpTo(node, restore.hardState.commit);
       await links?.start();
       loop.start();
       const { voters } = raft.status().configuration;
       // Alone there is nobody to wait for; an election timeout would only delay the start.
       if (voters.length === 1 && voters[0] === memberId) raft.campaign();
-      else if (isNew && memberId === voters[0]) campaignWhenConnected(voters);
+      else if (isNew && memberId === voters[0]) campaignWhenConnected(node, voters);
       loop.schedule();
       // Without a majority there may be no leader for long; what can be served then should be.
-      const published = publish();
+      const published = publishSelf(node);
       const late = new Promise<void>((resolve) => clock.after(clusterReadyMsMax, resolve));
       await Promise.race([published, late]);
       published.catch(() => {}); // only by stopping
     },
     async stop(options) {
-      if (options?.handOver !== false) await handOver();
+      if (options?.handOver !== false) await handOver(node);
       await links?.stop();
       loop.stop();
       lessor.demote();
@@ -414,94 +406,7 @@ export async function openNode(
       await store.close();
     },
   };
-
-  /** Without ticks, so without elections, and before anybody is spoken to. */
-  async function applyCommitted(): Promise<void> {
-    loop.schedule();
-    while (loop.appliedIndex < restore.hardState.commit && !loop.isStopped) {
-      await new Promise<void>((resolve) => clock.after(appliedLookMs, resolve));
-    }
-    parts.admission.forgetLeaving();
-  }
-
-  /**
-   * A leader that stops in an orderly way lets another one lead first: nobody then has to wait
-   * for an election timeout to notice. It is only a courtesy, and may fail.
-   */
-  async function handOver(): Promise<void> {
-    const target = mostUpToDate(raft);
-    if (raft.leader !== memberId || target === undefined) return;
-    logger.info('handing leadership over before stopping', { to: idToHex(target) });
-    raft.transferLeadership(target);
-    loop.schedule();
-    const untilMs = clock.nowMs() + config.electionMs;
-    while (raft.leader === memberId && clock.nowMs() < untilMs) {
-      await new Promise<void>((resolve) => clock.after(handOverLookMs, resolve));
-    }
-  }
-
-  /** One of the founders begins, so that a new cluster need not wait for an election timeout. */
-  function campaignWhenConnected(voters: readonly MemberId[]): void {
-    const connected = voters.filter((id) => peers?.connectedSinceMs(id) !== undefined).length;
-    if (raft.leader !== 0n || raft.term > 1) return;
-    if (connected + 1 <= voters.length / 2) {
-      clock.after(connectedLookMs, () => campaignWhenConnected(voters));
-      return;
-    }
-    raft.campaign();
-    loop.schedule();
-  }
-
-  /** Tells the cluster this member's name and client URLs, until that is in the log. */
-  async function publish(): Promise<void> {
-    const { name } = config;
-    const clientUrls = config.advertiseClientUrls;
-    const { incarnation } = storage;
-    const isKnown = (): boolean => {
-      const member = membership.get(memberId);
-      return (
-        member?.name === name &&
-        member.clientUrls.join() === clientUrls.join() &&
-        member.incarnation === incarnation
-      );
-    };
-    const known = isKnown();
-    const attributes = { id: memberId, name, clientUrls, incarnation };
-    let told = (): void => {};
-    // One that joins may find its entry in the snapshot that it gets, and never apply it.
-    membership.onChange(() => {
-      if (isKnown()) told();
-    });
-    for (;;) {
-      const error = await new Promise<Error | undefined>((resolve) => {
-        // Known is not enough: what came after it in the log has to be applied as well.
-        const confirm = (): void => {
-          reads.add((_context, wrong) => resolve(wrong), undefined);
-          loop.schedule();
-        };
-        told = confirm;
-        if (known) confirm();
-        else {
-          const body = encodeAttributes(attributes);
-          proposeOwn(EntryKind.memberAttributes, body, attributes, resolve);
-        }
-        loop.schedule();
-      });
-      if (error === undefined) return;
-      if (error instanceof EtcdError && error.reason === 'STOPPED') throw error;
-      logger.warn('could not publish this member yet, trying again', { error: error.message });
-    }
-  }
-}
-
-/** The voter that a leader can hand over to most quickly; undefined if there is none. */
-function mostUpToDate(raft: Raft): MemberId | undefined {
-  let best: { readonly member: MemberId; readonly matchIndex: LogIndex } | undefined;
-  for (const follower of raft.progress()) {
-    if (follower.learner || !follower.active || follower.mode === 'snapshot') continue;
-    if (best === undefined || follower.matchIndex > best.matchIndex) best = follower;
-  }
-  return best?.member;
+  return node;
 }
 
 /** The lessor tries again by itself if it failed. */
