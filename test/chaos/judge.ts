@@ -28,7 +28,7 @@ export async function comeToRest(world: World): Promise<number> {
     const all = await Promise.all(cluster.members.map((member) => readAll(member, false)));
     const revisions = new Set(all.map((read) => read?.revision ?? -1));
     const [revision = -1] = revisions;
-    const isSame = revisions.size === 1 && revision > 0 && revision === last;
+    const isSame = revisions.size === 1 && revision > 0 && revision === last && !hasLeases(world);
     if (isSame && truth.revision === revision) return revision;
     last = revisions.size === 1 ? revision : -1;
     if (performance.now() > until) {
@@ -38,6 +38,11 @@ export async function comeToRest(world: World): Promise<number> {
     }
     await sleep(quietMs);
   }
+}
+
+/** Keys that will go with their leases. */
+function hasLeases({ truth }: World): boolean {
+  return truth.range('lease/', 'lease0', truth.revision).length > 0;
 }
 
 /** All members have what the truth says at `revision`, and the same hash of it. */
