@@ -102,8 +102,10 @@ class Ticket {
   readonly #session: Session;
   readonly #claim: Claim;
   readonly #leave: () => void;
-  /** `sent`: it may be there, or come to be. */
-  #state: 'none' | 'sent' | 'created' = 'none';
+  /** The key may be there. */
+  #touched = false;
+  /** A request to create it may still be on its way, and arrive when the key is gone again. */
+  #unsure = false;
   #revision: Revision = 0;
   #withdrawn: Promise<void> | undefined;
 
@@ -139,11 +141,14 @@ class Ticket {
       try {
         return await txn.commit({ signal: scope.signal });
       } catch (error) {
-        if (!isEtcdError(error) || error.outcome === 'unknown') this.#state = 'sent';
+        if (!isEtcdError(error) || error.outcome === 'unknown') {
+          this.#touched = true;
+          this.#unsure = true;
+        }
         throw error;
       }
     });
-    this.#state = 'created';
+    this.#touched = true;
     if (done.ok) {
       this.#revision = done.revision;
     } else {
@@ -188,7 +193,7 @@ class Ticket {
   grant(scope: Scope): HeldKey {
     alive(this.#session, scope);
     const { kv, key } = this.#claim;
-    return new HeldKey(this.#session, kv, key, this.#revision, this.#leave);
+    return new HeldKey(this.#session, kv, key, this.#revision, () => this.#finish());
   }
 
   /** Takes the key away, surely, and then lets the next of this session have the name. */
@@ -198,22 +203,27 @@ class Ticket {
   }
 
   async #withdraw(): Promise<void> {
-    const { work } = this.#session;
     try {
-      if (this.#state !== 'none') await work.insist((signal) => this.#drop(signal));
+      if (this.#touched) await this.#drop();
     } finally {
-      this.#leave();
+      this.#finish();
     }
-    // A request that was on its way may arrive after the deletion.
-    if (this.#state === 'sent') void this.#dropLater().catch(() => undefined);
   }
 
-  async #drop(signal: AbortSignal): Promise<unknown> {
+  #finish(): void {
+    this.#leave();
+    if (this.#unsure) void this.#dropLater().catch(() => undefined);
+  }
+
+  /** While the session's turn is ours, a key of its lease can only be of this use of the name. */
+  #drop(): Promise<void> {
     const { kv, key } = this.#claim;
-    if (this.#revision === 0) return kv.delete(key, { signal });
-    return kv.txn().if(this.#guard()).then(kv.ops.delete(key)).commit({ signal });
+    const mine = kv.when(key).lease('=', this.#session.id);
+    const txn = kv.txn().if(mine).then(kv.ops.delete(key));
+    return this.#session.work.insist((signal) => txn.commit({ signal }));
   }
 
+  /** When a request that was on its way has arrived, or never will. */
   async #dropLater(): Promise<void> {
     const { work, client, signal } = this.#session;
     await pause(client.runtime.clock, requestMsMax, signal);
@@ -221,7 +231,7 @@ class Ticket {
     const { oneASession } = this.#claim;
     const leave = oneASession ? await work.enter(nameOf(this.#claim), signal) : () => undefined;
     try {
-      await work.insist((ending) => this.#drop(ending));
+      await this.#drop();
     } finally {
       leave();
     }

@@ -18,7 +18,7 @@ import {
 import { startNode } from '../../../src/testing/index.js';
 import { eventually } from '../../helpers/eventually.js';
 import { type BadNetwork, startProxy } from '../proxy.js';
-import { describeTargets } from '../target.js';
+import { describeTargets, everywhere } from '../target.js';
 
 /** mulberry32: small, and the same numbers for the same seed. */
 function randomOf(seed: number): () => number {
@@ -190,6 +190,44 @@ describeTargets('faults', {}, (target) => {
     }
     await session.close();
     await proxy[Symbol.asyncDispose]();
+  });
+});
+
+describeTargets('restart', { targets: everywhere }, (target) => {
+  it('"two leaders after a restart" (etcd3#158, #176): one, the same as before', async () => {
+    const prefix = target.prefix();
+    const [one, two] = [target.client(), target.client()];
+    const vote = (client: Etcd) => election(client, client.kv.as(text), `${prefix}leader`);
+    const a = await openSession(one, { ttlSeconds: 30 });
+    const b = await openSession(two, { ttlSeconds: 30 });
+    const first = await vote(one).campaign(a, 'one');
+    const { signal } = first;
+    let elected = false;
+    const campaign = vote(two)
+      .campaign(b, 'two')
+      .then((term) => {
+        elected = true;
+        return term;
+      });
+    campaign.catch(() => undefined);
+    const candidates = async () => (await two.kv.count({ prefix: `${prefix}leader/` })) === 2;
+    await eventually(async () => (await candidates()) || undefined, 'both campaign');
+    const server = target.server();
+    for (const i of server.endpoints.keys()) {
+      await server.stop(i);
+      await server.start(i);
+      // Answered by a quorum, so it is after the restart.
+      expect((await vote(two).leader())?.value).toBe('one');
+      expect([first.owned, signal.aborted, elected]).toEqual([true, false, false]);
+    }
+    const write = one.kv.ops.put(`${prefix}state`, 'one');
+    expect((await first.txn().then(write).commit()).ok).toBe(true);
+    await first.resign();
+    const second = await campaign;
+    expect(second.fencingRevision).toBeGreaterThan(first.fencingRevision);
+    expect((await first.txn().then(write).commit()).ok).toBe(false);
+    await a.close();
+    await b.close();
   });
 });
 

@@ -202,8 +202,12 @@ describeTargets('mutex', {}, (target) => {
     const kv = client.kv.namespace(target.prefix());
     expect(() => mutex(kv, '')).toThrow(expect.objectContaining({ reason: 'INVALID_OPTION' }));
     await using session = await openSession(client);
-    await kv.put(`job/${session.id.toString(16)}`, 'not a lock');
+    const key = `job/${session.id.toString(16)}`;
+    await kv.put(key, 'not a lock');
     await expect(mutex(kv, 'job').acquire(session)).rejects.toMatchObject({ reason: 'CONFLICT' });
+    // The next use of the name waits for whatever the first had to clear up.
+    await expect(mutex(kv, 'job').acquire(session)).rejects.toMatchObject({ reason: 'CONFLICT' });
+    expect(String((await kv.get(key))?.value)).toBe('not a lock');
   });
 });
 
