@@ -185,12 +185,20 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
   ['node:fs/promises', [], 'use the Disk port'],
   [
     'node:net',
-    ['src/server/ports/network-node.ts', 'src/client/network-node.ts'],
+    [
+      'src/server/ports/network-node.ts',
+      'src/client/network-node.ts',
+      'src/transport/socket-stream.ts',
+    ],
     'use the Network port',
   ],
   [
     'node:tls',
-    ['src/server/ports/network-node.ts', 'src/client/network-node.ts'],
+    [
+      'src/server/ports/network-node.ts',
+      'src/client/network-node.ts',
+      'src/transport/socket-stream.ts',
+    ],
     'use the Network port',
   ],
   ['node:dgram', [], 'use the Network port'],

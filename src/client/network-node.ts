@@ -6,13 +6,8 @@
 
 import { connect as netConnect, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as tlsConnect } from 'node:tls';
-import type {
-  ByteStream,
-  ByteStreamHandler,
-  Network,
-  NetworkAddress,
-  TlsOptions,
-} from '../common/index.js';
+import type { Network, NetworkAddress, TlsOptions } from '../common/index.js';
+import { SocketStream } from '../transport/index.js';
 import { nodeClock } from './runtime-node.js';
 
 /** What `write` may gather before it says false; also the size of a read. */
@@ -94,74 +89,4 @@ function tlsOptions(tls: TlsOptions, address: NetworkAddress): ConnectionOptions
     ...(tls.ca === undefined ? {} : { ca: pem(tls.ca) }),
     ...(serverName === undefined ? {} : { servername: serverName }),
   };
-}
-
-class SocketStream implements ByteStream {
-  readonly remoteAddress: string;
-  readonly alpnProtocol = 'h2';
-  readonly identity = { commonName: '', certificateVerified: false };
-  readonly #socket: Socket;
-  #handler: ByteStreamHandler | undefined;
-  #error: Error | undefined;
-  #closed = false;
-
-  constructor(socket: Socket) {
-    this.#socket = socket;
-    this.remoteAddress = `${socket.remoteAddress}:${socket.remotePort}`;
-    socket.on('error', (error) => {
-      this.#error ??= error;
-    });
-    socket.on('close', () => {
-      this.#closed = true;
-      this.#handler?.onClose(this.#error);
-    });
-  }
-
-  setHandler(handler: ByteStreamHandler): void {
-    const first = this.#handler === undefined;
-    this.#handler = handler;
-    if (!first) return;
-    if (this.#closed) {
-      handler.onClose(this.#error);
-      return;
-    }
-    const socket = this.#socket;
-    socket.on('data', (chunk: Buffer) => this.#handler?.onData(chunk));
-    socket.on('end', () => this.#handler?.onEnd());
-    socket.on('drain', () => this.#handler?.onDrain());
-  }
-
-  write(chunk: Uint8Array): boolean {
-    if (this.#socket.destroyed || this.#socket.writableEnded) return true;
-    return this.#socket.write(chunk);
-  }
-
-  cork(): void {
-    this.#socket.cork();
-  }
-
-  uncork(): void {
-    this.#socket.uncork();
-  }
-
-  backlogBytes(): number {
-    return this.#socket.writableLength;
-  }
-
-  pause(): void {
-    this.#socket.pause();
-  }
-
-  resume(): void {
-    this.#socket.resume();
-  }
-
-  end(): void {
-    this.#socket.end();
-  }
-
-  destroy(error?: Error): void {
-    this.#error ??= error;
-    this.#socket.destroy();
-  }
 }
