@@ -40,6 +40,9 @@ export interface Span {
   readonly rangeEnd: KeyString;
 }
 
+/** A range that ends where it begins. */
+const nothing: Span = { key: '\0\0', rangeEnd: '\0\0' };
+
 /** The range below `prefix` (the namespace) that is sent. Throws INVALID_OPTION. */
 export function spanOf(prefix: KeyString, range: KeyRange): Span {
   if (range.key !== undefined)
@@ -47,9 +50,12 @@ export function spanOf(prefix: KeyString, range: KeyRange): Span {
   if (range.prefix !== undefined) return prefixSpan(prefix + keyString(range.prefix));
   if (range.from !== undefined) {
     const key = prefix + keyString(range.from);
-    const rangeEnd = range.to === undefined ? prefixEnd(prefix) : prefix + keyString(range.to);
-    // A range that ends where it begins has no keys; '' would mean one key.
-    return { key: key === '' ? '\0' : key, rangeEnd: rangeEnd === '' ? '\0\0' : rangeEnd };
+    if (range.to === undefined)
+      return { key: key === '' ? '\0' : key, rangeEnd: prefixEnd(prefix) };
+    const rangeEnd = prefix + keyString(range.to);
+    // On the wire these would mean one key, and no end at all; what is meant has no keys.
+    if (rangeEnd === '' || rangeEnd === noEnd) return nothing;
+    return { key: key === '' ? '\0' : key, rangeEnd };
   }
   if (range.all === true) return prefixSpan(prefix);
   throw invalidOption('a range needs one of key, prefix, from, or all');

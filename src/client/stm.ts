@@ -25,7 +25,7 @@ import { fullKey, keyString, keyText } from './keys.js';
 import { stmAttemptsDefault } from './limits.js';
 import { method } from './methods.js';
 import { deleteRequest, putRequest, rangeRequest, type View } from './requests.js';
-import { conflictError, unchanged } from './txn.js';
+import { conflictError, linearizable, unchanged } from './txn.js';
 import type { CallOptions, Key, KeyValue } from './types.js';
 import type { Kv, LeaseChoice } from './types-kv.js';
 import type { Condition, Isolation, Stm, StmOptions } from './types-txn.js';
@@ -129,11 +129,12 @@ class StmRun {
     const conditions = [...guards, ...this.#conditions()];
     // Tells a guard that failed, which will fail again, from a read that has changed.
     const probe = guards.length === 0 ? [] : [guardProbe(guards)];
-    const request = encodeTxnRequest({
+    const txn = linearizable({
       compare: conditions.map(({ compare }) => compare),
       success: [...this.#writes.values()].map(({ op }) => op),
       failure: probe,
     });
+    const request = encodeTxnRequest(txn);
     const kind = this.#writes.size === 0 ? 'read' : 'write';
     const reply = await this.#caller.call(method.txn, kind, request, this.#callOptions());
     const response = decodeTxnResponse(reply);

@@ -267,7 +267,7 @@ class Ready<Then extends Ops, Else extends Ops> implements Txn<Then, Else> {
 
   async commit(options?: CallOptions): Promise<TxnResult<Then, Else>> {
     const kind = onlyReads(this.#request) ? 'read' : 'write';
-    const request = encodeTxnRequest(this.#request);
+    const request = encodeTxnRequest(linearizable(this.#request));
     const reply = await this.#caller.call(method.txn, kind, request, options);
     const response = decodeTxnResponse(reply);
     return this.#result(response, headerOf(response.header));
@@ -283,7 +283,7 @@ class Ready<Then extends Ops, Else extends Ops> implements Txn<Then, Else> {
   /** The tuples of results have the types that the operations promise. */
   #result(response: TxnResponse, header: Header): TxnResult<Then, Else> {
     const ops = response.succeeded ? this.#then : this.#else;
-    if (response.responses.length !== ops.length) {
+    if (response.responses.length < ops.length) {
       throw new EtcdClientError({
         code: 'INTERNAL',
         reason: 'OTHER',
@@ -291,7 +291,7 @@ class Ready<Then extends Ops, Else extends Ops> implements Txn<Then, Else> {
         message: `the server answered ${response.responses.length} of ${ops.length} operations`,
       });
     }
-    const read = response.responses.map((reply, i) => ops[i]?.read(reply, header));
+    const read = ops.map((op, i) => op.read(response.responses[i] ?? { type: 'none' }, header));
     return {
       ok: response.succeeded,
       header,
@@ -299,6 +299,18 @@ class Ready<Then extends Ops, Else extends Ops> implements Txn<Then, Else> {
       results: read,
     } as unknown as TxnResult<Then, Else>;
   }
+}
+
+/**
+ * A transaction of conditions alone is answered by any member from what it has (contract section
+ * 1.7). A read beside them, whose result nobody wants, makes it as current as all others.
+ */
+export function linearizable(request: TxnRequest): TxnRequest {
+  const [first] = request.compare;
+  const operations = request.success.length + request.failure.length;
+  if (first === undefined || operations > 0) return request;
+  const read = countRequest({ key: first.key, rangeEnd: '' }, {});
+  return { ...request, failure: [{ type: 'range', request: read }] };
 }
 
 /** True if neither branch changes anything, however deep. */

@@ -57,6 +57,10 @@ describeTargets('kv', { targets: everywhere }, (target) => {
     expect(await keys({ from: 'a2' })).toEqual(['a2', 'a3', 'b']);
     expect(await keys({ from: 'a2', to: 'b' })).toEqual(['a2', 'a3']);
     expect(await keys({ from: 'b', to: 'b' })).toEqual([]);
+    expect(await keys({ from: 'a', to: '' })).toEqual([]);
+    // On the wire an end of one zero byte means all keys; nobody deletes them by mistake.
+    const none = await target.client().kv.deleteRange({ from: 'a', to: '\0' });
+    expect(none.deleted).toBe(0);
     expect(await keys({ all: true }, { sort: { by: 'value', order: 'ascending' } })).toEqual([
       ...['b', 'a3', 'a2', 'a1'],
     ]);
