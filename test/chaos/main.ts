@@ -34,6 +34,11 @@ const flags = {
   kvorum: ['--snapshot-count', '3000', '--snapshot-catchup-entries', '500'],
   etcd: ['--snapshot-count', '3000', '--logger', 'zap'],
 };
+/**
+ * The history of a round is kept until it is checked, some 1.5 KB for each operation. A longer run
+ * is several rounds, each with a cluster of its own, so that memory stays bounded.
+ */
+const roundMinutes = 10;
 const warmUpMs = 2000;
 const wholeTimeoutMs = 60_000;
 const breathMs = 1000;
@@ -49,6 +54,21 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   const options = parseOptions(argv, tmpdir(), Math.floor(Math.random() * 1e9));
   mkdirSync(options.dir, { recursive: true });
+  const rounds = Math.ceil(options.minutes / roundMinutes);
+  const summaries: Summary[] = [];
+  for (let i = 0; i < rounds; i += 1) {
+    const minutes = options.minutes / rounds;
+    summaries.push(await round({ ...options, minutes, seed: options.seed + i }));
+    if (options.json === '') continue;
+    mkdirSync(dirname(options.json), { recursive: true });
+    const all = rounds === 1 ? summaries[0] : summaries;
+    writeFileSync(options.json, `${JSON.stringify(all, undefined, 2)}\n`);
+  }
+  return summaries.every(isGood) ? 0 : 1;
+}
+
+/** A cluster of its own from its founding to its end. */
+async function round(options: ChaosOptions): Promise<Summary> {
   const dir = mkdtempSync(join(options.dir, 'kvorum-chaos-'));
   const run = new ChaosRun(options, dir);
   const interrupted = (): void => {
@@ -59,18 +79,19 @@ async function main(argv: readonly string[]): Promise<number> {
   try {
     const summary = await run.run();
     process.stdout.write(summaryText(summary));
-    if (options.json !== '') {
-      mkdirSync(dirname(options.json), { recursive: true });
-      writeFileSync(options.json, `${JSON.stringify(summary, undefined, 2)}\n`);
-    }
-    const isGood = summary.violationCount === 0 && summary.problems.length === 0;
     await run.dispose();
-    if (isGood) rmSync(dir, { recursive: true, force: true });
+    if (isGood(summary)) rmSync(dir, { recursive: true, force: true });
     else process.stdout.write(`logs and data: ${dir}\n`);
-    return isGood ? 0 : 1;
+    return summary;
   } finally {
     await run.dispose();
+    process.off('SIGINT', interrupted);
+    process.off('SIGTERM', interrupted);
   }
+}
+
+function isGood({ violationCount, problems }: Summary): boolean {
+  return violationCount === 0 && problems.length === 0;
 }
 
 /** All that talks to the cluster during a run. */
@@ -171,7 +192,8 @@ class ChaosRun {
         if (ms !== undefined) this.#measured.set(what, [...(this.#measured.get(what) ?? []), ms]);
       },
     };
-    let deck: string[] = [];
+    // A short run, too, has seen a lost leader and a partition.
+    let deck = ['isolate leader', 'kill leader'].filter((kind) => kinds.includes(kind));
     while (performance.now() < endMs) {
       if (deck.length === 0) deck = random.shuffled(kinds);
       const kind = deck.pop() ?? '';

@@ -25,7 +25,7 @@ export const usage = `Real processes under load, killed, stopped, cut off and re
 
   npm run chaos -- [--minutes T] [--seed S] [--size N] [--faults a,b] [--json FILE] [--dir DIR]
 
-  --minutes T          how long faults go on (1); the checks come on top
+  --minutes T          how long faults go on (1), in rounds of 10; the checks come on top
   --seed S             of what is done and to whom (random); the timing is the machine's
   --size N             members (3)
   --clients N          clients that read and write (32)
