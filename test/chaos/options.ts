@@ -31,7 +31,7 @@ export const usage = `Real processes under load, killed, stopped, cut off and re
   --clients N          clients that read and write (32)
   --watchers N         clients that watch (32)
   --rate N             operations a second that the clients try for (2600)
-  --rate-min N         fails below this mean (750)
+  --rate-min N         fails below this mean (300: any machine should do that)
   --fault-every S      seconds from one fault to the next (10)
   --faults a,b         only these kinds
   --program etcd       the etcd of the path instead of kvorum
@@ -68,7 +68,7 @@ export function parseOptions(argv: readonly string[], tmp: string, seed: number)
     clients: number('clients', 32, 1),
     watchers: number('watchers', 32, 1),
     operationsPerSecond: number('rate', 2600, 1),
-    operationsPerSecondMin: number('rate-min', 750, 0),
+    operationsPerSecondMin: number('rate-min', 300, 0),
     faultEveryMs: number('fault-every', 10, 1) * 1000,
     faults: (values.get('faults') ?? '').split(',').filter(Boolean),
     dir: values.get('dir') ?? tmp,
