@@ -1,7 +1,7 @@
 /**
  * The client beside `etcd3` of npm, against the same server in the same run:
  *
- *     node dist/bench/client.js [endpoint] [calls a round] [callers] [rounds]
+ *     npm run bench:client -- [endpoint] [calls a round] [callers] [rounds]
  *
  * Closed loop: `callers` calls are always running, on one connection each client. The clients take
  * turns (A B C A B C), so that what else the machine does hits all alike; the median of the rounds

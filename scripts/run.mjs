@@ -40,6 +40,7 @@ const optionalTools = {
 const commands = {
   start: (args) => runHere(at('bin/kvorum'), args),
   bench: (args) => runHere(at('dist/bench/main.js'), args),
+  'bench:client': (args) => runHere(at('dist/bench/client.js'), args),
   'bench:failover': (args) => runHere(at('dist/bench/failover.js'), args),
   cluster,
   sim,
