@@ -206,6 +206,31 @@ describeTargets('config', {}, (target) => {
     for (const live of writers) await live.close();
   });
 
+  it('what became invalid by what others did meanwhile is not written', async () => {
+    const prefix = `${target.prefix()}app`;
+    await using other = await open({ prefix });
+    await other.update({ high: 200 });
+    let meanwhile: (() => Promise<unknown>) | undefined;
+    const client = target.client({
+      interceptors: [
+        async (call, next) => {
+          const first = call.method.endsWith('/Txn') ? meanwhile : undefined;
+          if (first !== undefined) meanwhile = undefined;
+          await first?.();
+          return next(call);
+        },
+      ],
+    });
+    await using live = await open({ prefix }, client);
+    // Valid as long as `high` is 200; a deletion leaves nothing that a range could show.
+    meanwhile = () => other.update({}, { remove: ['high'] });
+    await expect(live.update({ low: 150 })).rejects.toMatchObject({ reason: 'ENCODE_FAILED' });
+    await other.update({ high: 120 });
+    // By hand, without what this client writes beside it.
+    meanwhile = () => target.client().kv.put(`${prefix}/fleet/high`, '115');
+    await expect(live.update({ low: 118 })).rejects.toMatchObject({ reason: 'ENCODE_FAILED' });
+  });
+
   it('has a history, and goes back to any of it', async () => {
     const prefix = `${target.prefix()}app`;
     const client = target.client();

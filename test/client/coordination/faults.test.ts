@@ -8,6 +8,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   Etcd,
+  EtcdClientError,
   election,
   isEtcdError,
   json,
@@ -15,6 +16,7 @@ import {
   openSession,
   text,
 } from '../../../src/client/index.js';
+import { nodeClock } from '../../../src/client/runtime-node.js';
 import { startNode } from '../../../src/testing/index.js';
 import { eventually } from '../../helpers/eventually.js';
 import { type BadNetwork, startProxy } from '../proxy.js';
@@ -190,6 +192,44 @@ describeTargets('faults', {}, (target) => {
     }
     await session.close();
     await proxy[Symbol.asyncDispose]();
+  });
+});
+
+describeTargets('late requests', {}, (target) => {
+  it('a request to take a lock that arrives after its release leaves no lock behind', async () => {
+    const observer = target.client();
+    const prefix = target.prefix();
+    let late: (() => Promise<Buffer>) | undefined;
+    let hold = true;
+    // What waits for late requests to be over (10 s) does not have to wait here.
+    const after: typeof nodeClock.after = (delayMs, fire) =>
+      nodeClock.after(delayMs >= 10_000 ? 100 : delayMs, fire);
+    const client = target.client({
+      runtime: { clock: { ...nodeClock, after } },
+      interceptors: [
+        (call, next) => {
+          if (!hold || !call.method.endsWith('/Txn')) return next(call);
+          hold = false;
+          late = () => next(call);
+          throw new EtcdClientError({
+            code: 'UNAVAILABLE',
+            reason: 'CONNECTION_LOST',
+            outcome: 'unknown',
+            message: 'on its way for long',
+          });
+        },
+      ],
+    });
+    const session = await openSession(client, { ttlSeconds: 60 });
+    const lock = mutex(client.kv, `${prefix}job`);
+    const held = await lock.acquire(session);
+    await held.release();
+    expect(await observer.kv.count({ prefix })).toBe(0);
+    await late?.();
+    expect(await observer.kv.count({ prefix })).toBe(1);
+    await eventually(async () => (await observer.kv.count({ prefix })) === 0 || undefined, 'gone');
+    expect(session.state).toBe('alive');
+    await session.close();
   });
 });
 
