@@ -44,3 +44,21 @@ export const leaseMarginMsMax = 1_000;
 export const mirrorTxnOpsDefault = 100;
 /** Connections to endpoints that calls name and the client does not have; the oldest goes. */
 export const otherEndpointsMax = 16;
+/** TTL of a session: an election of the cluster and a few lost renewals fit into it. */
+export const sessionTtlSecondsDefault = 15;
+/** Pauses between attempts at what is idempotent and failed for a reason that passes. */
+export const persistDelayMsMin = 25;
+export const persistDelayMsMax = 1_000;
+/** Above a server's request timeout of 7 s: what it did not do by then it never does. */
+export const lateRequestMsMax = 10_000;
+/** Before the watch of a held key that was refused is tried again. */
+export const rewatchDelayMs = 1_000;
+/** Entries looked at in one go: who comes second to the first has others to try. */
+export const queueLookKeys = 8;
+/** Between attempts of a registration to come back. */
+export const comeBackDelayMsMin = 100;
+export const comeBackDelayMsMax = 5_000;
+/** Keys in one change of a configuration: below every server's limit of operations. */
+export const configEditsMax = 100;
+/** Changes in a history. */
+export const historyVersionsDefault = 100;

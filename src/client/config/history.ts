@@ -8,19 +8,18 @@
  */
 
 import { isEtcdError } from '../errors.js';
+import { historyVersionsDefault } from '../limits.js';
 import type { KeyValue, Revision } from '../types.js';
 import type { WatchBatch } from '../types-watch.js';
 import type { Layout } from './layers.js';
 import type { ConfigEdit, ConfigVersion, HistoryOptions } from './types.js';
 import { callOptionsOf, counts, readAll, type WriteContext } from './write.js';
 
-const limitDefault = 100;
-
 export async function history<In, Out>(
   context: WriteContext<In, Out>,
   options: HistoryOptions,
 ): Promise<readonly ConfigVersion[]> {
-  const { limit = limitDefault } = options;
+  const { limit = historyVersionsDefault } = options;
   let from = options.fromRevision ?? 1;
   for (;;) {
     try {

@@ -5,16 +5,13 @@
  */
 
 import { EtcdClientError } from '../errors.js';
-import { modifyAttemptsDefault } from '../limits.js';
+import { configEditsMax, modifyAttemptsDefault } from '../limits.js';
 import { invalidOption } from '../outcome.js';
 import type { CallOptions, KeyValue, Revision } from '../types.js';
 import type { Bytes, Kv, StandardSchema } from '../types-kv.js';
 import type { Condition, Op } from '../types-txn.js';
 import { assemble, type Entries, issuesError, judge, type Layout } from './layers.js';
 import type { ConfigWriteOptions, ConfigWritten } from './types.js';
-
-/** Changed keys in one transaction: below every server's limit, with what comes beside them. */
-const editsMax = 100;
 
 export interface WriteContext<In, Out> {
   readonly kv: Kv<Buffer, Bytes>;
@@ -39,7 +36,8 @@ export async function write<In, Out>(
     if (ifRevision !== undefined && newest(entries) > ifRevision) throw conflict(context, attempt);
     const edits = effective(entries, await plan(entries));
     if (edits.size === 0) return { revision, changed: [] };
-    if (edits.size > editsMax) throw invalidOption(`more than ${editsMax} keys in one change`);
+    if (edits.size > configEditsMax)
+      throw invalidOption(`more than ${configEditsMax} keys in one change`);
     await check(context, entries, edits);
     const done = await commit(context, entries, revision, edits, options);
     if (done !== undefined) return { revision: done, changed: [...edits.keys()] };

@@ -6,14 +6,12 @@
  */
 
 import { EtcdClientError, isEtcdError } from '../errors.js';
+import { rewatchDelayMs } from '../limits.js';
 import type { CallOptions, Revision } from '../types.js';
 import type { Bytes, Kv } from '../types-kv.js';
 import type { Condition, TxnIf } from '../types-txn.js';
 import { onAbort, pause, persist, scopeOf, unlessAborted } from './scope.js';
 import type { AcquireOptions, Ownership, Session } from './types.js';
-
-/** Before a watch that was refused is tried again. */
-const rewatchDelayMs = 1000;
 
 export class HeldKey implements Ownership {
   readonly key: string;

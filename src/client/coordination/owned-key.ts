@@ -11,6 +11,7 @@
  */
 
 import { EtcdClientError, isEtcdError } from '../errors.js';
+import { lateRequestMsMax } from '../limits.js';
 import { invalidOption } from '../outcome.js';
 import type { KeyInfo, KeyRange, KeyValue, Revision } from '../types.js';
 import type { Bytes, Kv } from '../types-kv.js';
@@ -32,9 +33,6 @@ export interface Claim {
   /** Throws if those who own it mean something else by it. */
   readonly check?: (contenders: readonly KeyValue<Buffer>[]) => void;
 }
-
-/** Longest that a server works on a request; what it did not do by then it never does. */
-const requestMsMax = 10_000;
 
 /** Waits for its turn. Rejects with LEASE_LOST, CLOSED, ABORTED, CALL_TIMEOUT, NOT_OWNER. */
 export async function acquire(
@@ -226,7 +224,7 @@ class Ticket {
   /** When a request that was on its way has arrived, or never will. */
   async #dropLater(): Promise<void> {
     const { work, client, signal } = this.#session;
-    await pause(client.runtime.clock, requestMsMax, signal);
+    await pause(client.runtime.clock, lateRequestMsMax, signal);
     if (signal.aborted) return;
     const { oneASession } = this.#claim;
     const leave = oneASession ? await work.enter(nameOf(this.#claim), signal) : () => undefined;

@@ -8,6 +8,7 @@
  */
 
 import { isEtcdError } from '../errors.js';
+import { queueLookKeys } from '../limits.js';
 import { invalidOption } from '../outcome.js';
 import type { CallOptions, EtcdClient, KeyRange, KeyValue, Revision } from '../types.js';
 import type { Kv, RangeResult, Sort } from '../types-kv.js';
@@ -139,7 +140,8 @@ const nothing = {
 };
 
 function takerOf<V, In>(client: Client, view: Kv<V, In>, range: KeyRange, sort: Sort): Taker<V> {
-  const look = (options?: CallOptions) => view.range(range, { ...options, limit: lookLimit, sort });
+  const look = (options?: CallOptions) =>
+    view.range(range, { ...options, limit: queueLookKeys, sort });
   const tryTake = async (options?: CallOptions) =>
     (await takeFirst(view, () => look(options), options))[0];
   const take = async (options: AcquireOptions = {}): Promise<QueueEntry<V>> => {
@@ -180,9 +182,6 @@ function takerOf<V, In>(client: Client, view: Kv<V, In>, range: KeyRange, sort: 
     },
   };
 }
-
-/** Several, so that who comes second to the first has another to try. */
-const lookLimit = 8;
 
 /** The first entry, deleted; or none, and the revision at which the queue was empty. */
 async function takeFirst<V, In>(

@@ -2,6 +2,7 @@
 
 import type { Clock } from '../../common/index.js';
 import { EtcdClientError, isEtcdError } from '../errors.js';
+import { persistDelayMsMax, persistDelayMsMin } from '../limits.js';
 import type { CallOptions } from '../types.js';
 
 /** Signal -> who wants to know, behind one listener: Node warns of signals with more than ten. */
@@ -114,9 +115,6 @@ export function passes(error: unknown): boolean {
   );
 }
 
-const delayMsMin = 25;
-const delayMsMax = 1000;
-
 /**
  * Repeats what is idempotent while its failures are of the passing kind. Rejects with the signal's
  * reason when that aborts.
@@ -126,7 +124,7 @@ export async function persist<T>(
   signal: AbortSignal,
   attempt: () => Promise<T>,
 ): Promise<T> {
-  for (let delayMs = delayMsMin; ; delayMs = Math.min(delayMs * 2, delayMsMax)) {
+  for (let delayMs = persistDelayMsMin; ; delayMs = Math.min(delayMs * 2, persistDelayMsMax)) {
     signal.throwIfAborted();
     try {
       return await attempt();

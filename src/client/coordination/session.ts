@@ -7,13 +7,11 @@
  */
 
 import { EtcdClientError } from '../errors.js';
+import { sessionTtlSecondsDefault } from '../limits.js';
 import type { CallOptions, EtcdClient, LeaseId } from '../types.js';
 import type { LeaseHandle } from '../types-lease.js';
 import { onAbort, persist, scopeOf } from './scope.js';
 import type { Session, SessionOptions, SessionState, SessionWork } from './types.js';
-
-/** Long enough for an election of the cluster and a few lost renewals. */
-const ttlSecondsDefault = 15;
 
 /** Grants a lease and keeps it alive until the session is closed. */
 export async function openSession(
@@ -24,7 +22,7 @@ export async function openSession(
   // The caller's signal is for the grant only, and must not stop the lease later.
   const scope = scopeOf(client.runtime.clock, signal === undefined ? {} : { signal });
   try {
-    const lease = await client.leases.create(ttlSeconds ?? ttlSecondsDefault, {
+    const lease = await client.leases.create(ttlSeconds ?? sessionTtlSecondsDefault, {
       ...keepAlive,
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
       ...(metadata === undefined ? {} : { metadata }),

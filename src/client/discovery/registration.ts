@@ -11,13 +11,10 @@ import { openSession } from '../coordination/session.js';
 import type { Session } from '../coordination/types.js';
 import { ValueWriter } from '../coordination/value-writer.js';
 import { EtcdClientError } from '../errors.js';
+import { comeBackDelayMsMax, comeBackDelayMsMin } from '../limits.js';
 import type { CallOptions, EtcdClient } from '../types.js';
 import type { Bytes, Kv } from '../types-kv.js';
 import type { RegisterOptions, Registration, RegistrationState } from './types.js';
-
-/** Between attempts to come back. */
-const comeBackDelayMsMin = 100;
-const comeBackDelayMsMax = 5000;
 
 type Encode<In> = (address: string, metadata: In) => Buffer;
 

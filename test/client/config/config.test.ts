@@ -8,7 +8,7 @@ import {
 } from '../../../src/client/index.js';
 import { eventually } from '../../helpers/eventually.js';
 import { startProxy } from '../proxy.js';
-import { describeTargets } from '../target.js';
+import { describeTargets, everywhere } from '../target.js';
 
 interface Settings {
   readonly logLevel: 'info' | 'debug';
@@ -57,7 +57,7 @@ function becomes(live: Config<Settings, Given>, expected: Partial<Settings>) {
   );
 }
 
-describeTargets('config', {}, (target) => {
+describeTargets('config', { targets: everywhere }, (target) => {
   const open = (
     more: {
       readonly prefix: string;

@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
 import { election, json, type Leader, openSession, text } from '../../../src/client/index.js';
 import { eventually } from '../../helpers/eventually.js';
-import { describeTargets } from '../target.js';
+import { describeTargets, everywhere } from '../target.js';
 
-describeTargets('election', {}, (target) => {
+describeTargets('election', { targets: everywhere }, (target) => {
   it('has one leader at a time, in the order of campaigning', async () => {
     const client = target.client();
     const kv = client.kv.namespace(target.prefix()).as(text);

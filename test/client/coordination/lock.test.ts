@@ -10,12 +10,12 @@ import {
 import { nodeClock } from '../../../src/client/runtime-node.js';
 import { eventually } from '../../helpers/eventually.js';
 import { startProxy } from '../proxy.js';
-import { describeTargets } from '../target.js';
+import { describeTargets, everywhere } from '../target.js';
 
 /** Lets what can happen without the server happen. */
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-describeTargets('mutex', {}, (target) => {
+describeTargets('mutex', { targets: everywhere }, (target) => {
   it('excludes other sessions, and hands over in the order of asking', async () => {
     const client = target.client();
     const kv = client.kv.namespace(target.prefix());

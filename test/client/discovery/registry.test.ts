@@ -9,7 +9,7 @@ import {
 } from '../../../src/client/index.js';
 import { eventually } from '../../helpers/eventually.js';
 import { startProxy } from '../proxy.js';
-import { describeTargets } from '../target.js';
+import { describeTargets, everywhere } from '../target.js';
 
 const ids = (snapshot: ServiceSnapshot<unknown>) => snapshot.instances.map(({ id }) => id);
 
@@ -38,7 +38,7 @@ const place: StandardSchema<{ readonly zone: string; readonly weight?: number },
   },
 };
 
-describeTargets('registry', {}, (target) => {
+describeTargets('registry', { targets: everywhere }, (target) => {
   it('registers, updates and removes, in the JSON of Go', async () => {
     const client = target.client();
     const view = client.kv.namespace(target.prefix()).as(bytes);
