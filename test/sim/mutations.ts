@@ -8,8 +8,10 @@
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Knobs } from './knobs.js';
 import type { SimOptions } from './options.js';
 import { Pool } from './pool.js';
+import type { FaultKind } from './schedule.js';
 import type { PlainResult } from './worker.js';
 
 export interface Mutation {
@@ -20,7 +22,38 @@ export interface Mutation {
   readonly replace: string;
   /** Topology that shows it soonest; undefined: as the seed says. */
   readonly size?: number;
+  /** Faults that show it soonest. */
+  readonly frequent?: readonly FaultKind[];
+  readonly knobs?: Partial<Knobs>;
 }
+
+/** Who was deposed goes on believing that it leads, for as long as it can. */
+const deposing: readonly FaultKind[] = ['clock rate', 'isolate leader', 'isolate leader', 'pause'];
+/** Entries that only few have, and leaders that change quickly (paper figure 8). */
+const figure8: readonly FaultKind[] = [
+  'isolate leader',
+  'crash',
+  'kill',
+  'campaign',
+  'slow disk',
+  'partition',
+];
+/** One entry a message over long ways: old entries are acknowledged long before new ones. */
+const figure8Knobs: Partial<Knobs> = {
+  preVote: false,
+  heartbeatMs: 50,
+  electionMs: 250,
+  latencyMs: { min: 5, max: 25 },
+  clients: 8,
+  thinkMs: 10,
+  tuning: {
+    appendBytesMax: 64,
+    inflightAppendsMax: 1,
+    applyBytesMax: 1000,
+    lookEntries: 50,
+    walSegmentBytes: 65_536,
+  },
+};
 
 export const mutations: readonly Mutation[] = [
   {
@@ -29,6 +62,7 @@ export const mutations: readonly Mutation[] = [
     find: 'const confirmed = quorumValue(state.configuration, leadership.readAckedOf);',
     replace: 'const confirmed = Number.POSITIVE_INFINITY;',
     size: 3,
+    frequent: deposing,
   },
   {
     name: 'acknowledge before fsync',
@@ -60,6 +94,8 @@ export const mutations: readonly Mutation[] = [
     find: 'if (index <= before || log.term(index) !== state.term)',
     replace: 'if (index <= before)',
     size: 3,
+    frequent: figure8,
+    knobs: figure8Knobs,
   },
   {
     name: 'skip the consistent index',
@@ -73,6 +109,7 @@ export const mutations: readonly Mutation[] = [
     find: 'this.sequence += 1;',
     replace: 'this.sequence = 1;',
     size: 3,
+    frequent: deposing,
   },
   {
     name: 'vote twice in a term',
@@ -149,7 +186,12 @@ async function huntOne(
   const pool = new Pool(join(copy, script.slice(tree.length)), options.workers);
   const plain = new Pool(script, 1);
   const { steps, faults } = options;
-  const size = mutation.size === undefined ? {} : { size: mutation.size };
+  const { size, frequent, knobs } = mutation;
+  const shape = {
+    ...(size === undefined ? {} : { size }),
+    ...(frequent === undefined ? {} : { frequent }),
+    ...(knobs === undefined ? {} : { knobs }),
+  };
   let seeds = 0;
   let next = first;
   let hit: PlainResult | undefined;
@@ -157,11 +199,11 @@ async function huntOne(
     while (hit === undefined && next < first + seedsMax) {
       const seed = next;
       next += 1;
-      const result = await pool.run({ seed, steps, faults, ...size });
+      const result = await pool.run({ seed, steps, faults, ...shape });
       seeds += 1;
       if (result.violations.length === 0 || hit !== undefined) continue;
       // What fails without the bug as well does not show that the bug was found.
-      const before = await plain.run({ seed, steps, faults, ...size });
+      const before = await plain.run({ seed, steps, faults, ...shape });
       if (before.violations.length === 0) hit ??= result;
     }
   };

@@ -21,6 +21,7 @@ import { checkWatches } from '../checkers/watch-checker.js';
 import { kvOf } from './calls.js';
 import { Client, callWithin } from './clients.js';
 import { inflict } from './faults.js';
+import type { Knobs } from './knobs.js';
 import type { SimProcess } from './machine.js';
 import { drawSchedule, type Fault, type FaultKind } from './schedule.js';
 import { World } from './world.js';
@@ -29,10 +30,14 @@ export interface RunOptions {
   readonly seed: number;
   readonly steps: number;
   readonly size?: number;
+  /** Instead of what the seed draws. */
+  readonly knobs?: Partial<Knobs>;
   readonly keepTrace?: boolean;
   /** Instead of what the seed says; for the shrinker. */
   readonly schedule?: readonly Fault[];
   readonly faults?: number;
+  /** See ScheduleOptions. */
+  readonly frequent?: readonly FaultKind[];
 }
 
 export interface RunResult {
@@ -68,6 +73,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
       size: knobs.size,
       steps: Math.floor(steps * faultShare),
       count: options.faults ?? 32,
+      frequent: options.frequent,
     });
   const faults = new Map<FaultKind, number>();
   world.begin();

@@ -98,6 +98,8 @@ export interface ScheduleOptions {
   /** Faults come while so many events fire. */
   readonly steps: number;
   readonly count: number;
+  /** More of these; without it the usual ones. */
+  readonly frequent?: readonly FaultKind[] | undefined;
 }
 
 export function drawSchedule(random: SimRandom, options: ScheduleOptions): Fault[] {
@@ -106,9 +108,11 @@ export function drawSchedule(random: SimRandom, options: ScheduleOptions): Fault
   const kinds: FaultKind[] = [];
   for (const kind of random.shuffled(costly.filter(possible)).slice(0, 2)) kinds.push(kind);
   const rest = random.shuffled(others.filter(possible));
+  const usual = (options.frequent ?? frequent).filter(possible);
+  const share = options.frequent === undefined ? 0.4 : 0.8;
   while (kinds.length < count) {
-    const next = random.chance(0.4) ? undefined : rest.pop();
-    kinds.push(next ?? random.pick(frequent.filter(possible)));
+    const next = random.chance(share) ? undefined : rest.pop();
+    kinds.push(next ?? random.pick(usual));
   }
   const first = Math.floor(steps / 20);
   return random

@@ -21,6 +21,8 @@ import { SimWire } from './wire.js';
 export interface WorldOptions {
   readonly seed: number;
   readonly size?: number;
+  /** Instead of what the seed draws. */
+  readonly knobs?: Partial<Knobs>;
   /** Keeps the lines of the trace, for a timeline. */
   readonly keepTrace?: boolean;
 }
@@ -54,10 +56,10 @@ export class World implements ClientWorld {
   excusedEnds = 0;
   #initialCluster = '';
 
-  constructor({ seed, size, keepTrace = false }: WorldOptions) {
+  constructor({ seed, size, knobs, keepTrace = false }: WorldOptions) {
     this.seed = seed;
     this.random = new SimRandom(seed);
-    this.knobs = drawKnobs(this.random.fork(), size);
+    this.knobs = { ...drawKnobs(this.random.fork(), size), ...knobs };
     this.clock = new SimClock({ random: this.random.fork() });
     this.trace = new Trace(() => this.clock.nowMs(), keepTrace);
     const { latencyMs, loss, duplication, electionMs } = this.knobs;
