@@ -66,7 +66,7 @@ describeWith([targetTool], 'traps with auth', () => {
       await auth('AuthEnable');
     },
   );
-  afterAll(() => client.close());
+  afterAll(() => client?.close());
 
   describe('without a token', () => {
     it('trap 8: the missing user name is InvalidArgument', async () => {

@@ -87,31 +87,48 @@ export async function startCluster(
   count: number,
   options: ServerOptions = {},
 ): Promise<readonly ServerProcess[]> {
-  const ports: ServerPorts[] = [];
-  for (let i = 0; i < count; i++) ports.push({ client: await freePort(), peer: await freePort() });
-  const initialCluster = ports.map((p, i) => `m${i + 1}=http://127.0.0.1:${p.peer}`).join(',');
-  const members = ports.map(
-    (p, i) => new ServerProcess(kind, { ...options, name: `m${i + 1}`, initialCluster, ports: p }),
-  );
-  try {
-    await Promise.all(members.map((member) => member.start()));
-  } catch (error) {
-    await Promise.all(members.map((member) => member.dispose()));
-    throw error;
-  }
-  return members;
+  return withFreePorts(true, async () => {
+    const ports: ServerPorts[] = [];
+    for (let i = 0; i < count; i++)
+      ports.push({ client: await freePort(), peer: await freePort() });
+    const initialCluster = ports.map((p, i) => `m${i + 1}=http://127.0.0.1:${p.peer}`).join(',');
+    const members = ports.map(
+      (p, i) =>
+        new ServerProcess(kind, { ...options, name: `m${i + 1}`, initialCluster, ports: p }),
+    );
+    try {
+      await Promise.all(members.map((member) => member.start()));
+    } catch (error) {
+      await Promise.all(members.map((member) => member.dispose()));
+      throw error;
+    }
+    return members;
+  });
 }
 
 async function startServer(kind: ServerKind, options: ServerOptions): Promise<ServerProcess> {
-  const ports = options.ports ?? { client: await freePort(), peer: await freePort() };
-  const server = new ServerProcess(kind, { ...options, ports });
-  try {
-    await server.start();
-  } catch (error) {
-    await server.dispose();
-    throw error;
+  return withFreePorts(options.ports === undefined, async () => {
+    const ports = options.ports ?? { client: await freePort(), peer: await freePort() };
+    const server = new ServerProcess(kind, { ...options, ports });
+    try {
+      await server.start();
+    } catch (error) {
+      await server.dispose();
+      throw error;
+    }
+    return server;
+  });
+}
+
+/** Between finding a port free and listening on it, another test may take it: then try others. */
+async function withFreePorts<T>(mayRetry: boolean, start: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await start();
+    } catch (error) {
+      if (!mayRetry || tries === 5 || !/address already in use/.test(String(error))) throw error;
+    }
   }
-  return server;
 }
 
 const targetOptions: ServerOptions = targetKind === 'etcd' ? { program: targetEtcdProgram } : {};
