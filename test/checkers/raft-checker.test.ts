@@ -35,6 +35,15 @@ describe('the Raft checker', () => {
     expect(raft.report.checkCount).toBeGreaterThan(10);
   });
 
+  it('forgets a log that a snapshot took the place of', () => {
+    const raft = checker();
+    raft.appended(1n, [entry(1, 1), entry(2, 1), entry(3, 1)]);
+    raft.appended(2n, [entry(1, 1), entry(2, 2), entry(3, 3)]);
+    raft.installed(1n, 2);
+    raft.appended(1n, [entry(3, 3)]);
+    expect(raft.report.violations).toEqual([]);
+  });
+
   it('election safety: finds two leaders in a term', () => {
     const raft = checker();
     raft.observed(1n, leads(1));

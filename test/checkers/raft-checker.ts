@@ -218,10 +218,9 @@ export class RaftChecker {
       () => `${hex(member)} goes back from ${log.applied} to ${index}`,
     );
     log.applied = index;
-    if (index >= log.first + log.terms.length) {
-      log.first = index + 1;
-      log.terms.length = 0;
-    }
+    // It takes the place of the whole log: entries that agree with it would have been kept instead.
+    log.first = index + 1;
+    log.terms.length = 0;
   }
 
   #member(member: bigint): MemberLog {
