@@ -5,7 +5,9 @@
 
 import { type Clock, idToHex, type Logger, type MemberId, StorageError } from '../common/index.js';
 import type { Message, Raft } from '../raft/index.js';
+import { kvorumVersion } from './kvorum-version.js';
 import type { Membership } from './membership.js';
+import type { Node } from './node.js';
 import type { NodeLoop } from './node-loop.js';
 import { type PeerAdmission, removedElections } from './peer-admission.js';
 import type {
@@ -50,6 +52,18 @@ export interface MemberLinksOptions {
   readonly onEnd: (error: unknown) => void;
 }
 
+/** What a node says of itself to others. */
+export function helloOf(
+  node: Pick<Node, 'clusterId' | 'config' | 'incarnation' | 'memberId' | 'membership'>,
+): PeerHello {
+  const { clusterId, config, incarnation, memberId, membership } = node;
+  const peerUrls = membership.get(memberId)?.peerUrls ?? config.advertisePeerUrls;
+  return { clusterId, memberId, incarnation, version: kvorumVersion, peerUrls };
+}
+
+/** Strangers that are linked: more than can be added while a member is away. */
+const strangersMax = 16;
+
 export class MemberLinks implements PeerHandler {
   readonly #o: MemberLinksOptions;
   /** What each member last refused us for; logged when it changes. */
@@ -60,6 +74,8 @@ export class MemberLinks implements PeerHandler {
   /** Whom there are links with; and those of them that were removed a moment ago. */
   #linked = new Map<MemberId, PeerAddress>();
   readonly #departing = new Map<MemberId, PeerAddress>();
+  /** Admitted, but not known as members here. */
+  readonly #strangers = new Map<MemberId, PeerAddress>();
 
   constructor(options: MemberLinksOptions) {
     this.#o = options;
@@ -121,7 +137,9 @@ export class MemberLinks implements PeerHandler {
   }
 
   admit(hello: PeerHello, to: MemberId): PeerRefusal | undefined {
-    return this.#o.admission.admit(hello, to);
+    const refusal = this.#o.admission.admit(hello, to);
+    if (refusal === undefined) this.#meet(hello);
+    return refusal;
   }
 
   call(from: MemberId, method: PeerMethod, body: Uint8Array): Promise<Uint8Array> {
@@ -130,6 +148,22 @@ export class MemberLinks implements PeerHandler {
 
   openSnapshot(): Promise<SnapshotFeed> {
     return this.#o.sender.open();
+  }
+
+  /**
+   * One that was added while this member was away may lead by now: it has to be answered, and its
+   * snapshot fetched, before this member can learn who it is.
+   */
+  #meet({ memberId, peerUrls = [] }: PeerHello): void {
+    const { clock, membership } = this.#o;
+    if (membership.get(memberId) !== undefined || peerUrls.length === 0) return;
+    const known = this.#strangers.get(memberId)?.peerUrls.join(' ') === peerUrls.join(' ');
+    if (known || this.#strangers.size >= strangersMax) return;
+    this.#strangers.set(memberId, { id: memberId, peerUrls });
+    // The links are asking; they can't be changed under their hands.
+    clock.afterTurn(() => {
+      if (!this.#stopped) this.#follow();
+    });
   }
 
   /**
@@ -150,6 +184,9 @@ export class MemberLinks implements PeerHandler {
     }
     const others = membership.list().filter(({ id }) => id !== self);
     this.#linked = new Map(others.map((member) => [member.id, member]));
-    peers.setPeers([...others, ...this.#departing.values()]);
+    for (const id of this.#strangers.keys()) {
+      if (this.#linked.has(id) || membership.isRemoved(id)) this.#strangers.delete(id);
+    }
+    peers.setPeers([...others, ...this.#departing.values(), ...this.#strangers.values()]);
   }
 }

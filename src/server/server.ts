@@ -25,14 +25,13 @@ import {
 import { AutoCompactor } from './auto-compaction.js';
 import type { ServerConfig } from './config.js';
 import { createHttpHandler, type HttpRoutesOptions } from './http-routes.js';
-import { kvorumVersion } from './kvorum-version.js';
 import { learnerGated } from './learner-gate.js';
 import { leaseService } from './lease-service.js';
+import { helloOf } from './member-links.js';
 import { meteredNetwork } from './metered-ports.js';
 import { Metrics } from './metrics.js';
 import { type Node, type NodePorts, openNode } from './node.js';
 import { createPeerTransport } from './peers/transport.js';
-import type { PeerHello } from './peers/types.js';
 import { authMethods } from './rpc-auth.js';
 import { clusterMethods } from './rpc-cluster.js';
 import type { RpcContext } from './rpc-context.js';
@@ -195,7 +194,7 @@ export async function startServer(
 
 /** The links to other members; they know whom they speak for once the node is open. */
 function peerLinks(config: ServerConfig, ports: ServerPorts, metrics: Metrics) {
-  let hello: PeerHello | undefined;
+  let speaker: Node | undefined;
   const peers =
     ports.peers ??
     createPeerTransport({
@@ -207,10 +206,10 @@ function peerLinks(config: ServerConfig, ports: ServerPorts, metrics: Metrics) {
       listenUrls: config.listenPeerUrls,
       tls: config.peerTls,
       electionMs: config.electionMs,
-      hello: () => present(hello, 'who this member is'),
+      hello: () => helloOf(present(speaker, 'who this member is')),
     });
-  const introduce = ({ clusterId, memberId, incarnation }: Node): void => {
-    hello = { clusterId, memberId, incarnation, version: kvorumVersion };
+  const introduce = (node: Node): void => {
+    speaker = node;
   };
   return { peers, introduce };
 }

@@ -19,7 +19,7 @@ import {
   type SimRandom,
 } from '../../src/common/sim/index.js';
 import type { ServerConfig } from '../../src/server/config.js';
-import { kvorumVersion } from '../../src/server/kvorum-version.js';
+import { helloOf } from '../../src/server/member-links.js';
 import { Metrics } from '../../src/server/metrics.js';
 import { type Node, openNode } from '../../src/server/node.js';
 import type { PeerHello } from '../../src/server/peers/types.js';
@@ -205,8 +205,7 @@ export class SimProcess {
 
   open(node: Node): void {
     this.#node = node;
-    const { clusterId, memberId, incarnation } = node;
-    this.hello = { clusterId, memberId, incarnation, version: kvorumVersion };
+    this.hello = helloOf(node);
     this.#methods = new Map(allMethods(rpcContext(node), node));
   }
 

@@ -5,6 +5,7 @@
 
 import { EtcdError, errorTable, GrpcCode, idToHex, type MemberId } from '../../common/index.js';
 import type { RpcStatus, ServerCall } from '../../transport/index.js';
+import { parseUrl } from '../urls.js';
 import type { PeerHello, PeerRefusal } from './types.js';
 
 /** Of frames and metadata; another one means that neither side can know what the other means. */
@@ -41,6 +42,7 @@ export function introduce(hello: PeerHello, to: MemberId): CallMetadata {
     ['kvorum-incarnation', idToHex(hello.incarnation)],
     ['kvorum-version', hello.version],
     ['kvorum-to', idToHex(to)],
+    ...(hello.peerUrls === undefined ? [] : [['kvorum-urls', hello.peerUrls.join(' ')] as const]),
   ];
 }
 
@@ -64,7 +66,21 @@ export function readIntroduction(
     return undefined;
   }
   if (memberId === 0n || to === undefined || !isVersion(version)) return undefined;
-  return { hello: { clusterId, memberId, incarnation, version }, to };
+  const urls = readUrls(call.metadata('kvorum-urls'));
+  const hello = { clusterId, memberId, incarnation, version };
+  return { hello: urls === undefined ? hello : { ...hello, peerUrls: urls }, to };
+}
+
+/** More than anybody has; a list that is longer is not believed. */
+const urlsMax = 16;
+
+function readUrls(text: string | undefined): string[] | undefined {
+  if (text === undefined || text === '') return undefined;
+  const urls = text.split(' ');
+  if (urls.length > urlsMax || urls.some((url) => typeof parseUrl(url) === 'string')) {
+    return undefined;
+  }
+  return urls;
 }
 
 /** "major.minor.patch", perhaps with what a build appends to it. */

@@ -30,6 +30,11 @@ export interface PeerHello {
   readonly incarnation: bigint;
   /** Of the program, "major.minor.patch". */
   readonly version: string;
+  /**
+   * Where the sender is reached: for one that was added while the other side was away, and leads
+   * by now. Without an address it could not be answered, nor its snapshot be fetched.
+   */
+  readonly peerUrls?: readonly string[];
 }
 
 /** Why a member is not talked to; the other side logs it, and some of them end it. */
