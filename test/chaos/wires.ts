@@ -232,16 +232,21 @@ class Direction {
   }
 }
 
+/** The table may change while it is read, and an entry be missed. */
+const ownerTries = 5;
+
 /** The member whose process has the socket of this port of the loopback; Linux only. */
 function ownerOf(port: number, processes: ReadonlyMap<number, string>): string | undefined {
   const local = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
-  const line = readFileSync('/proc/net/tcp', 'utf8')
-    .split('\n')
-    .map((text) => text.trim().split(/\s+/))
-    .find((fields) => fields[1] === local);
-  const wanted = `socket:[${line?.[9]}]`;
-  if (line === undefined) return undefined;
-  for (const [pid, name] of processes) if (hasSocket(pid, wanted)) return name;
+  for (let tries = 0; tries < ownerTries; tries++) {
+    for (const text of readFileSync('/proc/net/tcp', 'utf8').split('\n')) {
+      const fields = text.trim().split(/\s+/);
+      // An earlier connection of the same port may still wait for its end; it has no socket.
+      if (fields[1] !== local || fields[9] === '0') continue;
+      const wanted = `socket:[${fields[9]}]`;
+      for (const [pid, name] of processes) if (hasSocket(pid, wanted)) return name;
+    }
+  }
   return undefined;
 }
 
