@@ -43,6 +43,7 @@ const commands = {
   'bench:client': (args) => runHere(at('dist/bench/client.js'), args),
   'bench:failover': (args) => runHere(at('dist/bench/failover.js'), args),
   cluster,
+  docs,
   sim,
   chaos,
   build: async () => 0,
@@ -211,6 +212,24 @@ function isRunning(pid) {
 async function runHere(script, args) {
   process.argv = [process.execPath, script, ...args];
   await import(pathToFileURL(script).href);
+}
+
+/** The API as HTML, in dist/api. */
+async function docs(args) {
+  const dir = at('scripts/api-docs');
+  const typedoc = join(dir, 'node_modules/typedoc/bin/typedoc');
+  if (!existsSync(typedoc)) {
+    const npm = npmCommand([
+      'ci',
+      '--ignore-scripts',
+      '--no-fund',
+      '--no-audit',
+      '--loglevel=error',
+    ]);
+    must(spawnSync(npm.file, npm.args, { cwd: dir, stdio: 'inherit' }), 'npm ci');
+  }
+  const options = ['--options', join(dir, 'typedoc.json')];
+  return runChild(typedoc, [...options, ...args]);
 }
 
 async function cluster(args) {

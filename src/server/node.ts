@@ -267,7 +267,7 @@ export async function openNode(
       sender.sending(messages);
       peers?.send(messages);
     },
-    install: (snapshot) =>
+    install: (snapshot): Promise<void> =>
       present(receiver, 'the one who received it').install(snapshot, () => {
         membership.restore(store, []);
         alarms.restore(store);
@@ -292,7 +292,7 @@ export async function openNode(
     overloaded: () => store.unflushedBytes > unflushedBytesMax,
   });
   stopLoop = () => loop.stop();
-  const receiver =
+  const receiver: SnapshotReceiver | undefined =
     peers === undefined
       ? undefined
       : new SnapshotReceiver({ store, raft, loop, peers, logger, clock, release });
