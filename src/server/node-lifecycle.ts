@@ -84,6 +84,8 @@ export async function publishSelf(
       }
       loop.schedule();
     });
+    // What changes from now on is no answer to this any more.
+    told = () => {};
     if (error === undefined) return;
     if (error instanceof EtcdError && error.reason === 'STOPPED') throw error;
     ports.logger.warn('could not publish this member yet, trying again', {
