@@ -6,7 +6,7 @@
  * The mux only carries requests; when to renew, and when a lease counts as lost, the leases decide.
  */
 
-import { GrpcCode, type LeaseId, type Timer } from '../common/index.js';
+import { backoffMs, GrpcCode, type LeaseId, type Timer } from '../common/index.js';
 import { decodeLeaseKeepAliveResponse, encodeLeaseKeepAliveRequest } from '../proto/index.js';
 import { asError, type Caller, type OpenedStream } from './caller.js';
 import type { RpcStatus } from './channel.js';
@@ -204,8 +204,8 @@ export class LeaseMux {
   #reopenLater(): void {
     if (this.#closed || this.#wanted.size === 0 || this.#retry !== undefined) return;
     const { clock, random } = this.#caller.options;
-    const fullMs = Math.min(streamDelayMaxMs, streamDelayMinMs * 2 ** this.#failures);
-    const delayMs = this.#failures === 0 ? 0 : fullMs * (0.5 + random.float() / 2);
+    const pauseMs = () => backoffMs(this.#failures, streamDelayMinMs, streamDelayMaxMs, random);
+    const delayMs = this.#failures === 0 ? 0 : pauseMs();
     this.#failures += 1;
     this.#retry = clock.after(delayMs, () => {
       this.#retry = undefined;

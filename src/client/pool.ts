@@ -7,7 +7,7 @@
  * there. Nothing runs in the background: what is due is started when somebody asks.
  */
 
-import type { Clock, Random } from '../common/index.js';
+import { backoffMs, type Clock, type Random } from '../common/index.js';
 import type { Dial, DialOptions, Link } from './channel.js';
 import type { Endpoint } from './endpoint.js';
 import { EtcdClientError } from './errors.js';
@@ -261,9 +261,9 @@ export class Pool {
   /** Half of the doubled delay is fixed, half is chance. */
   #backOff(slot: Slot): void {
     const { clock, random } = this.#options;
-    const fullMs = Math.min(reconnectDelayMaxMs, reconnectDelayMinMs * 2 ** slot.failures);
+    const delayMs = backoffMs(slot.failures, reconnectDelayMinMs, reconnectDelayMaxMs, random);
     slot.failures += 1;
-    slot.retryAtMs = clock.nowMs() + fullMs * (0.5 + random.float() / 2);
+    slot.retryAtMs = clock.nowMs() + delayMs;
   }
 
   #nextDueMs(): number {

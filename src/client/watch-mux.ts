@@ -8,7 +8,7 @@
  * they are matched by order; ids of a stream are not given twice; a refused create has id -1.
  */
 
-import { assert, GrpcCode, type Timer } from '../common/index.js';
+import { assert, backoffMs, GrpcCode, type Timer } from '../common/index.js';
 import {
   decodeWatchResponse,
   encodeWatchCancelRequest,
@@ -331,9 +331,9 @@ export class WatchMux {
   #reopenLater(): void {
     if (this.#closed || this.#entries.size === 0 || this.#retry !== undefined) return;
     const { clock, random } = this.#caller.options;
-    const fullMs = Math.min(streamDelayMaxMs, streamDelayMinMs * 2 ** this.#failures);
+    const pauseMs = () => backoffMs(this.#failures, streamDelayMinMs, streamDelayMaxMs, random);
     // The first time at once: a server that restarts is not the rule.
-    const delayMs = this.#failures === 0 ? 0 : fullMs * (0.5 + random.float() / 2);
+    const delayMs = this.#failures === 0 ? 0 : pauseMs();
     this.#failures += 1;
     this.#retry = clock.after(delayMs, () => {
       this.#retry = undefined;

@@ -1,5 +1,6 @@
 /** What every other folder may use: no I/O, no policy. */
 export * from './assert.js';
+export * from './backoff.js';
 export * from './brands.js';
 export * from './bytes.js';
 export { crc32c } from './crc32c.js';

@@ -1,6 +1,6 @@
 /** Waiting: what ends a wait, pauses, and which failures pass by themselves. */
 
-import type { Clock } from '../../common/index.js';
+import { type Clock, jittered } from '../../common/index.js';
 import { EtcdClientError, isEtcdError } from '../errors.js';
 import { persistDelayMsMax, persistDelayMsMin } from '../limits.js';
 import type { CallOptions } from '../types.js';
@@ -131,7 +131,7 @@ export async function persist<T>(
     } catch (error) {
       if (!passes(error)) throw signal.aborted ? signal.reason : error;
     }
-    await pause(runtime.clock, delayMs * (0.5 + runtime.random.float() / 2), signal);
+    await pause(runtime.clock, jittered(delayMs, runtime.random), signal);
   }
 }
 

@@ -6,6 +6,7 @@
  * that is alive writes it; what an earlier session sent late can't undo it (see value-writer.ts).
  */
 
+import { jittered } from '../../common/index.js';
 import { onAbort, pause, scopeOf, unlessAborted } from '../coordination/scope.js';
 import { openSession } from '../coordination/session.js';
 import type { Session } from '../coordination/types.js';
@@ -182,7 +183,7 @@ export class RegistrationRun<In> implements Registration<In> {
         this.#drop(session).catch(() => undefined); // the lease runs out by itself
       }
       const limitMs = Math.min(delayMs, comeBackDelayMsMax);
-      await pause(clock, limitMs * (0.5 + random.float() / 2), scope.signal);
+      await pause(clock, jittered(limitMs, random), scope.signal);
     }
     if (this.#state === 'registered') this.#options.onBack?.();
     scope.end();

@@ -7,20 +7,14 @@
  * Nothing is kept for a lane that is not up: Raft knows better than a queue what to send later.
  */
 
-import {
-  type MemberId,
-  peerBackoffMsMax,
-  peerBackoffMsMin,
-  peerPingIntervalMs,
-  peerRefusedRetryMs,
-  type Timer,
-} from '../../common/index.js';
+import { type MemberId, peerPingIntervalMs, type Timer } from '../../common/index.js';
 import type { ClientStream, GrpcClient, RpcStatus } from '../../transport/index.js';
 import type { ServerUrl } from '../urls.js';
 import { FrameError } from './frame.js';
 import { introduce, refusalOf } from './handshake.js';
 import { decodePing, decodeWelcome, encodePing, kindPing, kindPong } from './link-frames.js';
 import { dial, dialTimeoutMs, labelOf, type PeerContext } from './peer-context.js';
+import { type Redial, redialMs, steadyMs } from './redial.js';
 
 export type LaneName = 'entries' | 'control';
 
@@ -44,9 +38,6 @@ export interface LaneOptions {
   /** The connection is given up after so many election timeouts without a byte. */
   readonly silenceElections: number;
 }
-
-/** Life of a lane that stayed up less than this does not count as success. */
-const steadyMs = 2 * peerBackoffMsMax;
 
 export class Lane {
   readonly #context: PeerContext;
@@ -216,7 +207,7 @@ export class Lane {
     this.#context.handler.refused(this.#options.member, refusal);
   }
 
-  #failed(reason: string, how: 'retry' | 'slow'): void {
+  #failed(reason: string, how: Redial): void {
     const { clock, logger, random } = this.#context;
     const { member, name } = this.#options;
     const upMs = this.#upSinceMs === undefined ? 0 : clock.nowMs() - this.#upSinceMs;
@@ -230,10 +221,8 @@ export class Lane {
     this.#warned = true;
     this.#hangUp();
     if (this.#stopped) return;
-    const doubled = peerBackoffMsMin * 2 ** Math.min(Math.max(0, this.#failures - 1), 20);
-    const pauseMs = how === 'slow' ? peerRefusedRetryMs : Math.min(peerBackoffMsMax, doubled);
-    // Members that lost each other at the same time must not knock at the same time for ever.
-    this.#timer = clock.after(pauseMs * (0.5 + random.float() / 2), () => this.#dial());
+    const pauseMs = redialMs(how, this.#failures, random);
+    this.#timer = clock.after(pauseMs, () => this.#dial());
     if (!wasUp) this.#owner.onDialFailed(reason);
   }
 

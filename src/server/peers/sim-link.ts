@@ -3,21 +3,14 @@
  * backing off are as on sockets (lane.ts), but the two lanes break and come back together.
  */
 
-import {
-  type Clock,
-  GrpcCode,
-  type MemberId,
-  peerBackoffMsMax,
-  peerBackoffMsMin,
-  peerRefusedRetryMs,
-  type Timer,
-} from '../../common/index.js';
+import { type Clock, GrpcCode, type MemberId, type Timer } from '../../common/index.js';
 import type { Message } from '../../raft/index.js';
 import type { PeerMetrics } from '../metrics-peers.js';
 import { decodeMessage, encodeMessage, isBulk } from './codec.js';
 import { FrameError } from './frame.js';
 import { PeerError } from './handshake.js';
 import { labelOf } from './peer-context.js';
+import { type Redial, redialMs, steadyMs } from './redial.js';
 import type { SimPeerTransport } from './sim-transport.js';
 import type { SimPeerWire } from './sim-wire.js';
 import type { PeerAddress, PeerHandler } from './types.js';
@@ -218,15 +211,14 @@ export class SimLink {
     });
   }
 
-  #failed(reason: string, how: 'retry' | 'slow'): void {
+  #failed(reason: string, how: Redial): void {
     const { clock, wire } = this.#host;
     const wasUp = this.upSinceMs !== undefined;
     const upMs = clock.nowMs() - (this.upSinceMs ?? clock.nowMs());
-    this.#failures = upMs > 2 * peerBackoffMsMax ? 0 : this.#failures + 1;
+    this.#failures = upMs > steadyMs ? 0 : this.#failures + 1;
     this.#hangUp(reason);
-    const doubled = peerBackoffMsMin * 2 ** Math.min(Math.max(0, this.#failures - 1), 20);
-    const pauseMs = how === 'slow' ? peerRefusedRetryMs : Math.min(peerBackoffMsMax, doubled);
-    this.#timer = clock.after(pauseMs * (0.5 + wire.random.float() / 2), () => this.#dial());
+    const pauseMs = redialMs(how, this.#failures, wire.random);
+    this.#timer = clock.after(pauseMs, () => this.#dial());
     if (!wasUp) this.#failPending(reason);
   }
 

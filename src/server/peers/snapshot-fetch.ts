@@ -5,6 +5,7 @@
  */
 
 import {
+  backoffMs,
   EtcdError,
   emptyBytes,
   GrpcCode,
@@ -82,8 +83,8 @@ class Fetch {
       if (!this.#mayTryAgain(end.mayResume)) throw end.error;
       const fields = { member: labelOf(member), reason: end.error.message };
       context.logger.info('taking up a snapshot again', fields);
-      const doubled = peerBackoffMsMin * 2 ** Math.min(this.#failures++, 20);
-      const pauseMs = Math.min(peerBackoffMsMax, doubled) * (0.5 + context.random.float() / 2);
+      const { random } = context;
+      const pauseMs = backoffMs(this.#failures++, peerBackoffMsMin, peerBackoffMsMax, random);
       await new Promise<void>((resolve) => context.clock.after(pauseMs, resolve));
     }
   }
