@@ -137,9 +137,25 @@ export class MemberLinks implements PeerHandler {
   }
 
   admit(hello: PeerHello, to: MemberId): PeerRefusal | undefined {
-    const refusal = this.#o.admission.admit(hello, to);
-    if (refusal === undefined) this.#meet(hello);
-    return refusal;
+    return this.#o.admission.admit(hello, to);
+  }
+
+  /**
+   * One that was added while this member was away may lead by now: it has to be answered, and its
+   * snapshot fetched, before this member can learn who it is.
+   */
+  met({ memberId, peerUrls = [] }: PeerHello): void {
+    const { clock, membership } = this.#o;
+    if (membership.get(memberId) !== undefined || peerUrls.length === 0) return;
+    // Admitted for a moment still, to learn of its removal: no stranger, and linked as it is.
+    if (membership.isRemoved(memberId)) return;
+    const known = this.#strangers.get(memberId)?.peerUrls.join(' ') === peerUrls.join(' ');
+    if (known || this.#strangers.size >= strangersMax) return;
+    this.#strangers.set(memberId, { id: memberId, peerUrls });
+    // The links are asking; they can't be changed under their hands.
+    clock.afterTurn(() => {
+      if (!this.#stopped) this.#follow();
+    });
   }
 
   call(from: MemberId, method: PeerMethod, body: Uint8Array): Promise<Uint8Array> {
@@ -148,22 +164,6 @@ export class MemberLinks implements PeerHandler {
 
   openSnapshot(): Promise<SnapshotFeed> {
     return this.#o.sender.open();
-  }
-
-  /**
-   * One that was added while this member was away may lead by now: it has to be answered, and its
-   * snapshot fetched, before this member can learn who it is.
-   */
-  #meet({ memberId, peerUrls = [] }: PeerHello): void {
-    const { clock, membership } = this.#o;
-    if (membership.get(memberId) !== undefined || peerUrls.length === 0) return;
-    const known = this.#strangers.get(memberId)?.peerUrls.join(' ') === peerUrls.join(' ');
-    if (known || this.#strangers.size >= strangersMax) return;
-    this.#strangers.set(memberId, { id: memberId, peerUrls });
-    // The links are asking; they can't be changed under their hands.
-    clock.afterTurn(() => {
-      if (!this.#stopped) this.#follow();
-    });
   }
 
   /**

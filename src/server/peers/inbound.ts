@@ -88,7 +88,10 @@ export class Inbound {
       typeof introduction === 'string'
         ? introduction
         : handler.admit(introduction.hello, introduction.to);
-    if (typeof introduction !== 'string' && refusal === undefined) return introduction;
+    if (typeof introduction !== 'string' && refusal === undefined) {
+      handler.met(introduction.hello);
+      return introduction;
+    }
     if (refusal === undefined) return undefined;
     const from = typeof introduction === 'string' ? '' : labelOf(introduction.hello.memberId);
     metrics.refused.inc(refusal);

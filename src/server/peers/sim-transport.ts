@@ -261,8 +261,10 @@ export class SimPeerTransport implements PeerTransport, SimEndpoint {
   /** Opens a link from `hello`; its messages are taken from now on. */
   greet(hello: PeerHello, to: MemberId, link: SimLink): PeerRefusal | undefined {
     const refusal = this.#host?.handler.admit(hello, to);
-    if (refusal === undefined) this.#inbound.set(hello.memberId, { hello, to, link });
-    else this.metrics.refused.inc(refusal);
+    if (refusal === undefined) {
+      this.#inbound.set(hello.memberId, { hello, to, link });
+      this.#host?.handler.met(hello);
+    } else this.metrics.refused.inc(refusal);
     return refusal;
   }
 

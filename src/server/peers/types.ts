@@ -71,8 +71,10 @@ export interface PeerHandler {
   unreachable(member: MemberId): void;
   /** `member` answers us with `refusal` and will go on doing so; told at each attempt. */
   refused(member: MemberId, refusal: PeerRefusal): void;
-  /** May this one talk to us? `to` is whom it thinks it is talking to. */
+  /** May this one talk to us? `to` is whom it thinks it is talking to. Asked again at any time. */
   admit(hello: PeerHello, to: MemberId): PeerRefusal | undefined;
+  /** One that was admitted has just called us. */
+  met(hello: PeerHello): void;
   /**
    * Answers a question; `from` is 0n if the other is no member yet (only 'cluster' is answered
    * then). What it rejects with reaches the other side: an EtcdError as itself.

@@ -212,6 +212,20 @@ export function peerConformance(name: string, makeBench: () => PeerBench | Promi
     );
 
     it(
+      'tells who called when they call, and not again when the members change',
+      withMembers(2, async (bench, a, b) => {
+        if (a === undefined || b === undefined) throw new Error('two');
+        await bench.until(() => b.meetings.length > 0);
+        await bench.pass(30);
+        const before = b.meetings.length;
+        expect(new Set(b.meetings.map(({ memberId }) => memberId))).toEqual(new Set([1n]));
+        for (let i = 0; i < 5; i++) b.transport.setPeers([a.address]);
+        await bench.pass(30);
+        expect(b.meetings.length).toBe(before);
+      }),
+    );
+
+    it(
       'is quiet after stop',
       withMembers(2, async (bench, a, b) => {
         if (a === undefined || b === undefined) throw new Error('two');

@@ -67,6 +67,7 @@ export class TestMember implements PeerHandler {
   readonly messages: Message[] = [];
   readonly lost: MemberId[] = [];
   readonly refusals: Array<readonly [MemberId, PeerRefusal]> = [];
+  readonly meetings: PeerHello[] = [];
   readonly calls: Array<readonly [MemberId, PeerMethod, string]> = [];
   incarnation = 7n;
   cluster = clusterId;
@@ -126,6 +127,10 @@ export class TestMember implements PeerHandler {
     if (this.removed.has(hello.memberId)) return 'removed';
     const known = this.incarnations.get(hello.memberId) ?? hello.incarnation;
     return known === hello.incarnation ? undefined : 'otherIncarnation';
+  }
+
+  met(hello: PeerHello): void {
+    this.meetings.push(hello);
   }
 
   async call(from: MemberId, method: PeerMethod, body: Uint8Array): Promise<Uint8Array> {
