@@ -32,6 +32,7 @@ const textMasks: readonly (readonly [RegExp, string])[] = [
   [/((?:true|false), (?:true|false)), \d+, \d+, \d+,/g, '$1, <term>, <index>, <index>,'],
   // Ids are padded to 16 digits.
   [/^Member +</, 'Member <'],
+  [/\bcluster +<cluster>/, 'cluster <cluster>'],
   // Keys of locks and elections end in the lease id of a session.
   [/\/[0-9a-f]{9,16}$/, '/<lease>'],
 ];

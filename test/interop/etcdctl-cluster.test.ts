@@ -5,16 +5,14 @@
  * KVORUM_TEST_TARGET=etcd compares two clusters of etcd.
  */
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, it } from 'vitest';
 import { eventually } from '../helpers/eventually.js';
 import { targetEtcdProgram, targetKind, targetTool } from '../helpers/target.js';
 import { describeWith } from '../helpers/tools.js';
-import { alarmSteps } from './etcdctl/alarm-steps.js';
 import { ShownCluster } from './etcdctl/cluster.js';
-import { compareStep, compareTranscripts, nameOf, type Sessions } from './etcdctl/compare.js';
+import { compareTranscripts, nameOf, type Sessions } from './etcdctl/compare.js';
 import { type MemberStep, memberSteps } from './etcdctl/member-steps.js';
-import { campaign, contend, hashes, raiseNoSpace, saveSnapshot } from './etcdctl/scenes.js';
-import { script } from './etcdctl/steps.js';
+import { describeScript } from './etcdctl/suite.js';
 
 describeWith(['etcd', 'etcdctl', targetTool], 'etcdctl and clusters of three', () => {
   let clusters: readonly ShownCluster[] = [];
@@ -32,45 +30,7 @@ describeWith(['etcd', 'etcdctl', targetTool], 'etcdctl and clusters of three', (
     await Promise.all(clusters.map((cluster) => cluster.dispose()));
   });
 
-  for (const chapter of script) {
-    describe(`through a follower: ${chapter.title}`, () => {
-      for (const [index, step] of chapter.steps.entries()) {
-        it(`${index + 1}: ${nameOf(step)}`, ({ skip }) => compareStep(sessions, step, skip));
-      }
-    });
-  }
-
-  it('a lock is waited for, and passes on when its holder ends', async () => {
-    const said = await Promise.all(sessions.map((session) => contend(session)));
-    expect(said[1]).toBe(said[0]);
-  });
-
-  it('an election is seen by a listener, and won by the next when the leader resigns', async () => {
-    const said = await Promise.all(sessions.map((session) => campaign(session)));
-    expect(said[1]).toBe(said[0]);
-  });
-
-  it('snapshot save writes a file that ends in the digest of the rest', async () => {
-    const said = await Promise.all(sessions.map((session) => saveSnapshot(session)));
-    expect(said[1]).toBe(said[0]);
-  });
-
-  it('endpoint hashkv is stable without writes, and differs after one', async () => {
-    const answers = await Promise.all(sessions.map((session) => hashes(session)));
-    for (const [first, again, changed] of answers) {
-      expect(again).toBe(first);
-      expect(changed).not.toBe(first);
-    }
-  });
-
-  describe('with the NOSPACE alarm raised', () => {
-    beforeAll(async () => {
-      for (const session of sessions) await raiseNoSpace(session);
-    });
-    for (const [index, step] of alarmSteps.entries()) {
-      it(`${index + 1}: ${nameOf(step)}`, ({ skip }) => compareStep(sessions, step, skip));
-    }
-  });
+  describeScript(() => sessions, 'through a follower: ');
 
   describe('members', () => {
     for (const [index, step] of memberSteps.entries()) {

@@ -8,15 +8,13 @@
  * KVORUM_TRANSCRIPT=1 prints what the target said.
  */
 
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { EtcdctlSession } from '../helpers/etcdctl.js';
 import { useServer, useTarget } from '../helpers/server.js';
 import { targetTool } from '../helpers/target.js';
 import { describeWith, slow } from '../helpers/tools.js';
-import { alarmSteps } from './etcdctl/alarm-steps.js';
-import { compareStep, nameOf, type Sessions } from './etcdctl/compare.js';
-import { campaign, contend, hashes, raiseNoSpace, saveSnapshot } from './etcdctl/scenes.js';
-import { script } from './etcdctl/steps.js';
+import type { Sessions } from './etcdctl/compare.js';
+import { describeScript } from './etcdctl/suite.js';
 
 describeWith(['etcd', 'etcdctl', targetTool], 'etcdctl sees no difference', () => {
   const reference = useServer('etcd');
@@ -27,45 +25,7 @@ describeWith(['etcd', 'etcdctl', targetTool], 'etcdctl sees no difference', () =
     sessions = [await EtcdctlSession.open(reference()), await EtcdctlSession.open(target())];
   });
 
-  for (const chapter of script) {
-    describe(chapter.title, () => {
-      for (const [index, step] of chapter.steps.entries()) {
-        it(`${index + 1}: ${nameOf(step)}`, ({ skip }) => compareStep(sessions, step, skip));
-      }
-    });
-  }
-
-  it('a lock is waited for, and passes on when its holder ends', async () => {
-    const said = await Promise.all(sessions.map((session) => contend(session)));
-    expect(said[1]).toBe(said[0]);
-  });
-
-  it('an election is seen by a listener, and won by the next when the leader resigns', async () => {
-    const said = await Promise.all(sessions.map((session) => campaign(session)));
-    expect(said[1]).toBe(said[0]);
-  });
-
-  it('snapshot save writes a file that ends in the digest of the rest', async () => {
-    const said = await Promise.all(sessions.map((session) => saveSnapshot(session)));
-    expect(said[1]).toBe(said[0]);
-  });
-
-  it('endpoint hashkv is stable without writes, and differs after one', async () => {
-    const answers = await Promise.all(sessions.map((session) => hashes(session)));
-    for (const [first, again, changed] of answers) {
-      expect(again).toBe(first);
-      expect(changed).not.toBe(first);
-    }
-  });
-
-  describe('with the NOSPACE alarm raised', () => {
-    beforeAll(async () => {
-      for (const session of sessions) await raiseNoSpace(session);
-    });
-    for (const [index, step] of alarmSteps.entries()) {
-      it(`${index + 1}: ${nameOf(step)}`, ({ skip }) => compareStep(sessions, step, skip));
-    }
-  });
+  describeScript(() => sessions);
 });
 
 describeWith(['etcdctl', targetTool], 'etcdctl check perf', () => {
