@@ -12,7 +12,6 @@ import { clusterOf, coldCall } from './cluster.js';
 import { bytes } from './codec.js';
 import { parseEndpoints } from './endpoint.js';
 import { isEtcdError } from './errors.js';
-import { dialGrpcJs } from './grpc-js-channel.js';
 import { KvView } from './kv.js';
 import { LeaseClient } from './leases.js';
 import {
@@ -133,7 +132,7 @@ function makePool(options: EtcdOptions, runtime: Runtime): Pool {
   const { keepalive, tls } = options;
   return new Pool({
     endpoints: parseEndpoints(options.endpoints ?? '127.0.0.1:2379'),
-    dial: dialOf(options.transport ?? 'grpc-js'),
+    dial: dialOf(options.transport ?? 'native'),
     dialOptions: {
       tls,
       connectTimeoutMs: positive(
@@ -165,6 +164,13 @@ function dialOf(transport: TransportName): Dial {
       return assertNever(transport, 'transport');
   }
 }
+
+/** Loaded when it is asked for: @grpc/grpc-js takes longer to load than all of the client. */
+const dialGrpcJs: Dial = async (endpoint, options) => {
+  const grpcJs = await import('./grpc-js-channel.js');
+  if (options.signal.aborted) throw new Error('the client was closed');
+  return grpcJs.dialGrpcJs(endpoint, options);
+};
 
 function makeCaller(
   options: EtcdOptions,

@@ -22,7 +22,6 @@ export { type ReadWriteLock, readWriteLock } from './coordination/rw-lock.js';
 export { type Semaphore, semaphore } from './coordination/semaphore.js';
 export { openSession } from './coordination/session.js';
 export type * from './coordination/types.js';
-export { registerGrpcResolver } from './discovery/grpc-js-resolver.js';
 export {
   atRandom,
   leastLoaded,

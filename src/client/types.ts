@@ -83,14 +83,14 @@ export interface EtcdOptions {
   readonly interceptors?: readonly Interceptor[];
   /** Told what happens to connections; must not throw. */
   readonly onEvent?: (event: ConnectionEvent) => void;
-  /** What the HTTP/2 is done by. Default `grpc-js`. */
+  /** What the HTTP/2 is done by. Default `native`. */
   readonly transport?: TransportName;
   /** Clock and randomness; for tests. */
   readonly runtime?: Partial<Runtime>;
 }
 
-/** `grpc-js`: @grpc/grpc-js. `native`: kvorum's own HTTP/2, at a tenth of the cost. */
-export type TransportName = 'grpc-js' | 'native';
+/** `native`: kvorum's own HTTP/2. `grpc-js`: @grpc/grpc-js, at ten times the cost. */
+export type TransportName = 'native' | 'grpc-js';
 
 /** The only doors to time and chance. */
 export interface Runtime {

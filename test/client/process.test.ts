@@ -80,6 +80,29 @@ function alone(transport: TransportName): void {
   });
 }
 
+describeWith(['kvorum'], 'a process with the default transport', () => {
+  it('never loads @grpc/grpc-js', async () => {
+    expectOrderly(
+      await program(`
+        import { createRequire } from 'node:module';
+        const isLoaded = () => Object.keys(createRequire(import.meta.url).cache)
+          .some((path) => path.includes('grpc-js'));
+        const call = async (options) => {
+          const client = new Etcd({ endpoints: '127.0.0.1:1', timeoutMs: 2000, ...options });
+          const call = client.kv.get('a').catch(() => {});
+          await new Promise((resolve) => setTimeout(resolve, 500));
+          await client.close();
+          await call;
+        };
+        await call({});
+        if (isLoaded()) throw new Error('loaded');
+        await call({ transport: 'grpc-js' });
+        if (!isLoaded()) throw new Error('this test can not tell');
+      `),
+    );
+  });
+});
+
 describeTargets('a process', { bothTransports: true }, (target) => {
   const { transport } = target;
   const env = () => ({ ENDPOINT: target.server().endpoints[0] ?? '' });

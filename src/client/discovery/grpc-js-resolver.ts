@@ -1,4 +1,6 @@
 /**
+ * `kvorum/client/grpc-js`, an entry of its own: who does not use grpc-js need not load it.
+ *
  * `etcd:///service` as a target for @grpc/grpc-js: its channels follow the registry. The one file
  * here that imports grpc-js, by its experimental interface for name resolvers.
  */

@@ -2,7 +2,8 @@
 
 import * as grpc from '@grpc/grpc-js';
 import { expect, it } from 'vitest';
-import { registerGrpcResolver, registry } from '../../../src/client/index.js';
+import { registerGrpcResolver } from '../../../src/client/discovery/grpc-js-resolver.js';
+import { registry } from '../../../src/client/index.js';
 import { eventually } from '../../helpers/eventually.js';
 import { describeTargets } from '../target.js';
 
