@@ -148,9 +148,9 @@ describe('dependencies between folders of src', () => {
   });
 });
 
-/** Simulated ports are an entrance of their own, so that a server does not load them. */
+/** Simulated ports and those on Node are entrances of their own: nobody loads what they do not use. */
 function isSubIndex(target: string): boolean {
-  return /^src\/\w+\/sim\/index\.js$/.test(target);
+  return /^src\/\w+\/(sim|node)\/index\.js$/.test(target);
 }
 
 /** Files that import each other in a circle through what is there at run time. */
@@ -224,34 +224,28 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
   ],
 ];
 
-const clockFiles = ['src/server/ports/clock-node.ts', 'src/client/runtime-node.ts'];
+const clockFile = 'src/common/node/clock.ts';
 
 /** Globals that only their adapter may use, and what everybody else uses. */
 const globals: ReadonlyArray<readonly [RegExp, readonly string[], string]> = [
-  [/\bDate\.now\(/, clockFiles, 'use Clock.wallMs'],
+  [/\bDate\.now\(/, [clockFile, 'src/client/runtime-node.ts'], 'use Clock.wallMs'],
   [/\bnew Date\(\)/, [], 'use Clock.wallMs'],
-  [/\bperformance\.now\(/, clockFiles, 'use Clock.nowMs'],
+  [/\bperformance\.now\(/, [clockFile], 'use Clock.nowMs'],
   [/\bprocess\.hrtime\b/, [], 'use Clock.nowMs'],
   [/\bMath\.random\(/, ['src/client/runtime-node.ts'], 'use the Random port'],
   [
     /(?<![.\w])(setTimeout|setInterval)\(/,
     [
-      'src/server/ports/clock-node.ts',
+      clockFile,
       'src/server/ports/http1-node.ts',
       'src/server/ports/network-node.ts',
       'src/cli/kvorum.ts',
-      'src/client/runtime-node.ts',
     ],
     'use Clock.after',
   ],
   [
     /(?<![.\w])(setImmediate|process\.nextTick)\(/,
-    [
-      'src/server/ports/clock-node.ts',
-      'src/server/ports/network-node.ts',
-      'src/client/runtime-node.ts',
-      'src/common/sim/clock.ts',
-    ],
+    [clockFile, 'src/server/ports/network-node.ts', 'src/common/sim/clock.ts'],
     'use Clock.afterTurn',
   ],
   [

@@ -1,5 +1,5 @@
 /**
- * The real clock and randomness of the client: the one file of src/client that touches timers, the
+ * The real clock and randomness of the client: the one file of src/client that touches the
  * system time and the random generator.
  *
  * Timers keep the process alive, for somebody awaits what they belong to; those of the background
@@ -7,39 +7,14 @@
  */
 
 import { randomBytes } from 'node:crypto';
-import type { Clock, Timer } from '../common/index.js';
+import type { Clock } from '../common/index.js';
+import { makeNodeClock } from '../common/node/index.js';
 import type { Runtime } from './types.js';
 
-/** The longest delay that setTimeout takes. */
-const delayMsMax = 2 ** 31 - 1;
-
-function makeClock(keepsAlive: boolean): Clock {
-  return {
-    nowMs: () => performance.now(),
-    wallMs: () => Date.now(),
-    after(delayMs: number, fire: () => void): Timer {
-      const due = performance.now() + delayMs;
-      let handle: NodeJS.Timeout;
-      const check = (): void => {
-        const leftMs = due - performance.now();
-        if (leftMs <= 0) fire();
-        else arm(leftMs);
-      };
-      const arm = (leftMs: number): void => {
-        handle = setTimeout(check, Math.min(Math.ceil(leftMs), delayMsMax));
-        if (!keepsAlive) handle.unref();
-      };
-      arm(Math.max(0, delayMs));
-      return { cancel: () => clearTimeout(handle) };
-    },
-    afterTurn: (fire) => void setImmediate(fire),
-  };
-}
-
 /** For what somebody waits for. */
-export const nodeClock: Clock = makeClock(true);
+export const nodeClock: Clock = makeNodeClock({ keepsAlive: true });
 /** For what nobody waits for, like syncing endpoints. */
-export const backgroundClock: Clock = makeClock(false);
+export const backgroundClock: Clock = makeNodeClock({ keepsAlive: false });
 
 /** Runtime of this process. */
 export const nodeRuntime: Runtime = {

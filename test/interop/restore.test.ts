@@ -9,7 +9,6 @@ import { join } from 'node:path';
 import { afterAll, afterEach, expect, it } from 'vitest';
 import { eventually } from '../helpers/eventually.js';
 import { exec, type Finished } from '../helpers/exec.js';
-import { bytes, RawClient } from '../helpers/grpc.js';
 import {
   freePort,
   type ServerKind,
@@ -18,8 +17,8 @@ import {
   startKvorum,
 } from '../helpers/server.js';
 import { describeWith, kvorumBin } from '../helpers/tools.js';
+import { contents, etcdctl, fill } from './snapshot-content.js';
 
-const leaseId = 0x7b;
 const dir = mkdtempSync(join(tmpdir(), 'kvorum-restore-'));
 let servers: ServerProcess[] = [];
 afterEach(async () => {
@@ -27,52 +26,6 @@ afterEach(async () => {
   servers = [];
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
-
-async function etcdctl(endpoint: string, ...args: readonly string[]): Promise<string> {
-  const done = await exec('etcdctl', [`--endpoints=${endpoint}`, ...args]);
-  expect(done.code, `etcdctl ${args.join(' ')}: ${done.stderr}`).toBe(0);
-  return done.stdout.toString();
-}
-
-/** History, big values, deletions, a compaction, and a lease with keys. */
-async function fill(endpoint: string): Promise<void> {
-  const client = new RawClient(endpoint);
-  try {
-    await client.leaseGrant({ ID: leaseId, TTL: 3000 });
-    for (let i = 0; i < 80; i++) {
-      await client.put({ key: bytes('often'), value: bytes(`${i}`) });
-      const lease = i % 10 === 0 ? leaseId : 0;
-      const value = bytes('v'.repeat(i % 40 === 39 ? 300_000 : i * 100));
-      await client.put({ key: bytes(`key-${i % 60}`), value, lease });
-    }
-    await client.deleteRange({ key: bytes('key-7') });
-    await client.compact({ revision: 20, physical: true });
-    await client.put({ key: bytes('last'), value: bytes('one') });
-  } finally {
-    client.close();
-  }
-}
-
-/** Everything that a client can see of the data. */
-async function contents(endpoint: string): Promise<Record<string, unknown>> {
-  const json = async (...args: readonly string[]) =>
-    JSON.parse(await etcdctl(endpoint, ...args, '-w', 'json'));
-  const all = await json('get', '', '--prefix');
-  const old = await json('get', 'often', '--rev=40');
-  const hashes = await json('endpoint', 'hashkv');
-  const oldHashes = await json('endpoint', 'hashkv', '--rev=100');
-  const lease = await json('lease', 'timetolive', leaseId.toString(16), '--keys');
-  return {
-    kvs: all.kvs,
-    revision: all.header.revision,
-    old: old.kvs,
-    hash: hashes[0].HashKV.hash,
-    oldHash: oldHashes[0].HashKV.hash,
-    compacted: hashes[0].HashKV.compact_revision,
-    granted: lease['granted-ttl'],
-    leasedKeys: [...lease.keys].sort(),
-  };
-}
 
 /** Fills a server of this kind, saves it, and stops it. */
 async function saved(kind: ServerKind): Promise<{ file: string; before: object }> {

@@ -1,0 +1,2 @@
+/** Ports of src/common on Node itself. */
+export * from './clock.js';
