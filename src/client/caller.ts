@@ -5,6 +5,7 @@
  */
 
 import { type Clock, GrpcCode, type Random, type Timer } from '../common/index.js';
+import { onAbort } from './abort.js';
 import { TokenSource } from './auth-token.js';
 import type { Link, LinkCall, LinkStream, RpcStatus } from './channel.js';
 import { parseEndpoint } from './endpoint.js';
@@ -135,9 +136,10 @@ export class Caller {
     return new Promise((resolve, reject) => {
       const { clock } = this.options;
       const { signal, deadlineMs } = until;
+      let takeBack = (): void => undefined;
       const end = (): void => {
         timer?.cancel();
-        signal?.removeEventListener('abort', onEnd);
+        takeBack();
       };
       const onEnd = (): void => {
         end();
@@ -145,7 +147,7 @@ export class Caller {
       };
       const leftMs = deadlineMs - clock.nowMs();
       const timer = Number.isFinite(leftMs) ? clock.after(Math.max(0, leftMs), onEnd) : undefined;
-      signal?.addEventListener('abort', onEnd, { once: true });
+      takeBack = onAbort(signal, onEnd);
       this.tokens.ready().then(
         () => {
           end();
@@ -222,6 +224,7 @@ class CallRun {
   #tokenGeneration = 0;
   #hadToken = false;
   #pause: Timer | undefined;
+  #takeBack: (() => void) | undefined;
 
   constructor(
     caller: Caller,
@@ -252,14 +255,8 @@ class CallRun {
     }
     this.#running.add(this);
     const { signal } = this.#options;
-    if (signal !== undefined) {
-      if (signal.aborted) {
-        this.#onAbort();
-        return;
-      }
-      signal.addEventListener('abort', this.#onAbort, { once: true });
-    }
-    this.#begin();
+    if (signal !== undefined) this.#takeBack = onAbort(signal, () => this.#aborted(signal));
+    if (!this.#over) this.#begin();
   }
 
   /** The client was closed. */
@@ -277,11 +274,9 @@ class CallRun {
     );
   }
 
-  readonly #onAbort = (): void => {
-    const { signal } = this.#options;
-    if (signal !== undefined)
-      this.#fail(abortedError(signal, this.#call !== undefined, this.#context()));
-  };
+  #aborted(signal: AbortSignal): void {
+    this.#fail(abortedError(signal, this.#call !== undefined, this.#context()));
+  }
 
   #begin(): void {
     const { tokens } = this.#caller;
@@ -398,7 +393,7 @@ class CallRun {
     this.#over = true;
     this.#pause?.cancel();
     this.#running.delete(this);
-    this.#options.signal?.removeEventListener('abort', this.#onAbort);
+    this.#takeBack?.();
   }
 
   #context(): CallContext {

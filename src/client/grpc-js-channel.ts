@@ -13,6 +13,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { subscribe } from 'node:diagnostics_channel';
 import * as grpc from '@grpc/grpc-js';
 import { GrpcCode } from '../common/index.js';
+import { onAbort } from './abort.js';
 import type {
   Dial,
   DialOptions,
@@ -79,15 +80,15 @@ function dial(endpoint: Endpoint, options: DialOptions, sockets: Destroyable[]):
   );
   return new Promise((resolve, reject) => {
     let over = false;
+    let takeBack = (): void => undefined;
     const timer = nodeClock.after(options.connectTimeoutMs, () =>
       fail(new Error(`no connection to ${endpoint.address} in ${options.connectTimeoutMs} ms`)),
     );
     const done = (): void => {
       over = true;
       timer.cancel();
-      options.signal.removeEventListener('abort', onAbort);
+      takeBack();
     };
-    const onAbort = (): void => fail(new Error('the client was closed'));
     const fail = (error: Error): void => {
       if (over) return;
       done();
@@ -108,7 +109,7 @@ function dial(endpoint: Endpoint, options: DialOptions, sockets: Destroyable[]):
       }
       channel.watchConnectivityState(state, Number.POSITIVE_INFINITY, look);
     };
-    options.signal.addEventListener('abort', onAbort);
+    takeBack = onAbort(options.signal, () => fail(new Error('the client was closed')));
     look();
   });
 }

@@ -8,6 +8,7 @@
  */
 
 import type { LeaseId, Timer } from '../common/index.js';
+import { onAbort } from './abort.js';
 import type { Caller } from './caller.js';
 import { EtcdClientError } from './errors.js';
 import type { LeaseMux, RenewalTarget } from './lease-mux.js';
@@ -51,6 +52,7 @@ export class KeptLease implements LeaseHandle, RenewalTarget {
   #renewTimer: Timer | undefined;
   #warnTimer: Timer | undefined;
   #lostTimer: Timer | undefined;
+  #takeBack: (() => void) | undefined;
 
   constructor(
     caller: Caller,
@@ -74,9 +76,8 @@ export class KeptLease implements LeaseHandle, RenewalTarget {
     }
     this.replyTimeoutMs = Math.max(250, ttlMs / 4);
     mux.add(this);
-    if (options.signal?.aborted === true) this.stop();
-    else {
-      options.signal?.addEventListener('abort', this.#onAbort, { once: true });
+    this.#takeBack = onAbort(options.signal, () => this.stop());
+    if (this.#state !== 'stopped') {
       this.#armDeadlines();
       this.#armRenewal(this.#intervalMs - (this.#nowMs() - granted.sentMs));
     }
@@ -108,22 +109,21 @@ export class KeptLease implements LeaseHandle, RenewalTarget {
       const finish = (settle: () => void): void => {
         this.#waiters.delete(waiter);
         timer?.cancel();
-        signal?.removeEventListener('abort', onAbort);
+        takeBack();
         settle();
       };
       const waiter: Waiter = {
         resolve: () => finish(resolve),
         reject: (error) => finish(() => reject(error)),
       };
-      const onAbort = (): void => {
-        if (signal !== undefined) waiter.reject(abortedError(signal, false, renewContext));
-      };
       const timer = Number.isFinite(timeoutMs)
         ? clock.after(timeoutMs, () => waiter.reject(timeoutError()))
         : undefined;
       this.#waiters.add(waiter);
-      if (signal?.aborted === true) onAbort();
-      else signal?.addEventListener('abort', onAbort, { once: true });
+      let takeBack = (): void => undefined;
+      if (signal !== undefined) {
+        takeBack = onAbort(signal, () => waiter.reject(abortedError(signal, false, renewContext)));
+      }
       this.#mux.renew(this);
     });
   }
@@ -174,8 +174,6 @@ export class KeptLease implements LeaseHandle, RenewalTarget {
   }
 
   // ------------------------------------------------------------------------------------ inside
-
-  readonly #onAbort = (): void => this.stop();
 
   #nowMs(): number {
     return this.#caller.options.clock.nowMs();
@@ -238,7 +236,7 @@ export class KeptLease implements LeaseHandle, RenewalTarget {
 
   #leave(error: EtcdClientError): void {
     for (const timer of [this.#renewTimer, this.#warnTimer, this.#lostTimer]) timer?.cancel();
-    this.#options.signal?.removeEventListener('abort', this.#onAbort);
+    this.#takeBack?.();
     this.#mux.remove(this);
     for (const waiter of [...this.#waiters]) waiter.reject(error);
   }

@@ -8,6 +8,7 @@ import { connect as netConnect, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as tlsConnect } from 'node:tls';
 import type { Network, NetworkAddress, TlsOptions } from '../common/index.js';
 import { SocketStream } from '../transport/index.js';
+import { onAbort } from './abort.js';
 import { nodeClock } from './runtime-node.js';
 
 /** What `write` may gather before it says false; also the size of a read. */
@@ -25,15 +26,14 @@ export interface Dialer {
 /** `signal` gives up connecting, and closes the socket that is connected. */
 export function makeDialer(signal: AbortSignal): Dialer {
   let socket: Socket | undefined;
-  const onAbort = (): void => void socket?.destroy(new Error('the client was closed'));
-  signal.addEventListener('abort', onAbort, { once: true });
+  const takeBack = onAbort(signal, () => socket?.destroy(new Error('the client was closed')));
   return {
     network: {
       listen: () => Promise.reject(new Error('a client does not listen')),
       async connect(address, tls, timeoutMs) {
         signal.throwIfAborted();
         socket = open(address, tls);
-        socket.once('close', () => signal.removeEventListener('abort', onAbort));
+        socket.once('close', takeBack);
         await connected(socket, tls !== undefined, timeoutMs);
         return new SocketStream(socket);
       },

@@ -8,6 +8,7 @@
  */
 
 import { backoffMs, type Clock, type Random } from '../common/index.js';
+import { onAbort } from './abort.js';
 import type { Dial, DialOptions, Link } from './channel.js';
 import type { Endpoint } from './endpoint.js';
 import { EtcdClientError } from './errors.js';
@@ -291,13 +292,13 @@ export class Pool {
       const atMs = Math.min(dueMs, until.deadlineMs);
       const finish = (): void => {
         this.#waiters.delete(finish);
-        signal?.removeEventListener('abort', finish);
+        takeBack();
         timer?.cancel();
         if (signal?.aborted === true) resolve('aborted');
         else resolve(clock.nowMs() >= until.deadlineMs ? 'timeout' : undefined);
       };
       const timer = Number.isFinite(atMs) ? clock.after(atMs - nowMs, finish) : undefined;
-      signal?.addEventListener('abort', finish, { once: true });
+      const takeBack = onAbort(signal, finish);
       this.#waiters.add(finish);
     });
   }

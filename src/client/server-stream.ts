@@ -4,6 +4,7 @@
  */
 
 import { GrpcCode } from '../common/index.js';
+import { onAbort } from './abort.js';
 import type { Caller } from './caller.js';
 import type { LinkStream, RpcStatus } from './channel.js';
 import { reasonOf } from './errors.js';
@@ -35,9 +36,8 @@ export async function* serverStream(
       attempts: attempt,
     };
     const inbox = new Inbox(opened.stream);
-    const onAbort = (): void => opened.stream.cancel();
-    const ends = [options.signal, caller.options.signal];
-    for (const signal of ends) signal?.addEventListener('abort', onAbort, { once: true });
+    const signals = [options.signal, caller.options.signal];
+    const takeBacks = signals.map((signal) => onAbort(signal, () => opened.stream.cancel()));
     let seen = false;
     try {
       opened.stream.send(request);
@@ -57,7 +57,7 @@ export async function* serverStream(
         throw callError(status, context);
       }
     } finally {
-      for (const signal of ends) signal?.removeEventListener('abort', onAbort);
+      for (const takeBack of takeBacks) takeBack();
       inbox.close();
     }
   }

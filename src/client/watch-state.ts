@@ -4,6 +4,7 @@
  * state is read again.
  */
 
+import { onAbort } from './abort.js';
 import type { Caller } from './caller.js';
 import { bytes } from './codec.js';
 import { entryOf } from './entries.js';
@@ -44,6 +45,7 @@ class StateRun<V, In, O> implements StateWatcher<V, O> {
   #watcher: Watcher<V, WatchOptions> | undefined;
   #reason: 'start' | 'compacted' = 'start';
   #closed = false;
+  #takeBack: (() => void) | undefined;
 
   constructor(
     caller: Caller,
@@ -57,8 +59,7 @@ class StateRun<V, In, O> implements StateWatcher<V, O> {
     this.#view = view;
     this.#range = range;
     this.#options = options;
-    if (options.signal?.aborted === true) this.#stop();
-    else options.signal?.addEventListener('abort', this.#stop, { once: true });
+    this.#takeBack = onAbort(options.signal, () => this.#stop());
   }
 
   [Symbol.asyncIterator](): this {
@@ -106,12 +107,12 @@ class StateRun<V, In, O> implements StateWatcher<V, O> {
     return this.close();
   }
 
-  readonly #stop = (): void => {
+  #stop(): void {
     this.#closed = true;
-    this.#options.signal?.removeEventListener('abort', this.#stop);
+    this.#takeBack?.();
     this.#abort.abort();
     void this.#watcher?.close();
-  };
+  }
 
   async #first(): Promise<IteratorResult<StateEvent<V, O>, undefined>> {
     let snapshot: SnapshotEvent<V>;

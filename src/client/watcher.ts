@@ -11,6 +11,7 @@
 
 import { GrpcCode } from '../common/index.js';
 import { type Event, WatchFilter, type WatchResponse } from '../proto/index.js';
+import { onAbort } from './abort.js';
 import { headerOf } from './entries.js';
 import { EtcdClientError, reasonOf, type StatusName, statusName } from './errors.js';
 import { type Span, spanOf } from './keys.js';
@@ -65,6 +66,7 @@ class WatchRun<V, In, O> implements Watcher<V, O>, WatchTarget {
   #currentRevision = 0;
   #wake: Array<() => void> = [];
   #causelessCancels = 0;
+  #takeBack: (() => void) | undefined;
   #resolveReady: (header: Header) => void = () => undefined;
   #rejectReady: (error: Error) => void = () => undefined;
 
@@ -82,12 +84,8 @@ class WatchRun<V, In, O> implements Watcher<V, O>, WatchTarget {
       this.#rejectReady = reject;
     });
     this.ready.catch(() => undefined); // nobody has to ask
-    if (options.signal?.aborted === true) {
-      this.#end(undefined);
-      return;
-    }
-    options.signal?.addEventListener('abort', this.#onAbort, { once: true });
-    mux.add(this);
+    this.#takeBack = onAbort(options.signal, () => this.#end(undefined));
+    if (!this.#ended) mux.add(this);
   }
 
   // -------------------------------------------------------------------------- for the reader
@@ -286,8 +284,6 @@ class WatchRun<V, In, O> implements Watcher<V, O>, WatchTarget {
     }
   }
 
-  readonly #onAbort = (): void => this.#end(undefined);
-
   /** With an error: what is buffered is still handed over first. */
   #end(error: Error | undefined): void {
     if (this.#ended) {
@@ -296,7 +292,7 @@ class WatchRun<V, In, O> implements Watcher<V, O>, WatchTarget {
     }
     this.#ended = true;
     this.#error = error;
-    this.#options.signal?.removeEventListener('abort', this.#onAbort);
+    this.#takeBack?.();
     this.#closing = this.#mux.remove(this);
     this.#rejectReady(error ?? endedError());
     if (error === undefined) this.#discard();

@@ -147,6 +147,39 @@ describeTargets('a process', { bothTransports: true }, (target) => {
     );
   });
 
+  it('is not warned of a leak when much hangs on one signal', async () => {
+    const done = await program(
+      `
+        const client = new Etcd({ endpoints: process.env.ENDPOINT, transport: '${transport}' });
+        const kv = client.kv.namespace('/process/').as(text);
+        const stop = new AbortController();
+        const { signal } = stop;
+        const many = (make) => Promise.all(Array.from({ length: 20 }, make));
+        await many(() => kv.get('a', { signal }));
+        const leases = await many(() => client.leases.create(60, { signal }));
+        await many((_, i) => leases[i].renew({ signal }));
+        const watchers = await many(async () => {
+          const watcher = kv.watch({ key: 'a' }, { signal });
+          await watcher.ready;
+          return watcher;
+        });
+        const states = await many(async () => {
+          const state = kv.watchFrom({ all: true }, { signal });
+          await state.next();
+          return state;
+        });
+        stop.abort();
+        await many((_, i) => states[i].next());
+        const ended = await many((_, i) => watchers[i].next());
+        if (!ended.every(({ done }) => done)) throw new Error('a watcher goes on');
+        if (!leases.every(({ state }) => state === 'stopped')) throw new Error('a lease goes on');
+        await client.close();
+      `,
+      env(),
+    );
+    expectOrderly(done);
+  });
+
   it('has no rejection that nobody handles, whatever is given up', async () => {
     const done = await program(
       `

@@ -5,12 +5,13 @@
  * guarded by its fencing revision does not need it, and pays nothing for it.
  */
 
+import { onAbort } from '../abort.js';
 import { EtcdClientError, isEtcdError } from '../errors.js';
 import { rewatchDelayMs } from '../limits.js';
 import type { CallOptions, Revision } from '../types.js';
 import type { Bytes, Kv } from '../types-kv.js';
 import type { Condition, TxnIf } from '../types-txn.js';
-import { onAbort, pause, persist, scopeOf, unlessAborted } from './scope.js';
+import { pause, persist, scopeOf, unlessAborted } from './scope.js';
 import type { AcquireOptions, Ownership, Session } from './types.js';
 
 export class HeldKey implements Ownership {

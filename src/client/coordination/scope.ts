@@ -1,41 +1,10 @@
 /** Waiting: what ends a wait, pauses, and which failures pass by themselves. */
 
 import { type Clock, jittered } from '../../common/index.js';
+import { onAbort } from '../abort.js';
 import { EtcdClientError, isEtcdError } from '../errors.js';
 import { persistDelayMsMax, persistDelayMsMin } from '../limits.js';
 import type { CallOptions } from '../types.js';
-
-/** Signal -> who wants to know, behind one listener: Node warns of signals with more than ten. */
-const hubs = new WeakMap<AbortSignal, Set<() => void>>();
-
-/** Calls `told` when the signal aborts; at once if it has. Returns what takes it back. */
-export function onAbort(signal: AbortSignal, told: () => void): () => void {
-  if (signal.aborted) {
-    told();
-    return () => undefined;
-  }
-  const hub = hubs.get(signal) ?? newHub(signal);
-  // An entry of its own, in case the same function is given twice.
-  const entry = (): void => told();
-  hub.add(entry);
-  return () => {
-    hub.delete(entry);
-  };
-}
-
-function newHub(signal: AbortSignal): Set<() => void> {
-  const hub = new Set<() => void>();
-  hubs.set(signal, hub);
-  const onSignal = (): void => {
-    hubs.delete(signal);
-    for (const told of [...hub]) {
-      // One that was called may have taken others back.
-      if (hub.delete(told)) told();
-    }
-  };
-  signal.addEventListener('abort', onSignal, { once: true });
-  return hub;
-}
 
 /** Bounds of a wait, in one signal. */
 export interface Scope {

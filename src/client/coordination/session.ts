@@ -6,11 +6,12 @@
  * outlives it, timers included.
  */
 
+import { onAbort } from '../abort.js';
 import { EtcdClientError } from '../errors.js';
 import { sessionTtlSecondsDefault } from '../limits.js';
 import type { CallOptions, EtcdClient, LeaseId } from '../types.js';
 import type { LeaseHandle } from '../types-lease.js';
-import { onAbort, persist, scopeOf } from './scope.js';
+import { persist, scopeOf } from './scope.js';
 import type { Session, SessionOptions, SessionState, SessionWork } from './types.js';
 
 /** Grants a lease and keeps it alive until the session is closed. */

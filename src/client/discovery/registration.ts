@@ -7,7 +7,8 @@
  */
 
 import { jittered } from '../../common/index.js';
-import { onAbort, pause, scopeOf, unlessAborted } from '../coordination/scope.js';
+import { onAbort } from '../abort.js';
+import { pause, scopeOf, unlessAborted } from '../coordination/scope.js';
 import { openSession } from '../coordination/session.js';
 import type { Session } from '../coordination/types.js';
 import { ValueWriter } from '../coordination/value-writer.js';

@@ -1,0 +1,36 @@
+/** What many calls, watches and leases have to hear from one signal. */
+
+/** Signal -> who wants to know, behind one listener: Node warns of signals with more than ten. */
+const hubs = new WeakMap<AbortSignal, Set<() => void>>();
+
+const nothing = (): void => undefined;
+
+/** Calls `told` when the signal aborts; at once if it has. Returns what takes it back. */
+export function onAbort(signal: AbortSignal | undefined, told: () => void): () => void {
+  if (signal === undefined) return nothing;
+  if (signal.aborted) {
+    told();
+    return nothing;
+  }
+  const hub = hubs.get(signal) ?? newHub(signal);
+  // An entry of its own, in case the same function is given twice.
+  const entry = (): void => told();
+  hub.add(entry);
+  return () => {
+    hub.delete(entry);
+  };
+}
+
+function newHub(signal: AbortSignal): Set<() => void> {
+  const hub = new Set<() => void>();
+  hubs.set(signal, hub);
+  const onSignal = (): void => {
+    hubs.delete(signal);
+    for (const told of [...hub]) {
+      // One that was called may have taken others back.
+      if (hub.delete(told)) told();
+    }
+  };
+  signal.addEventListener('abort', onSignal, { once: true });
+  return hub;
+}
