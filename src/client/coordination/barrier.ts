@@ -55,7 +55,10 @@ export function barrier<V, In>(client: Client, view: Kv<V, In>, key: string): Ba
 
 /** Being inside a double barrier. */
 export interface Entered extends Ownership {
-  /** Leaves, and waits until everybody who was inside has left. */
+  /**
+   * Leaves, and waits until everybody who was inside has left. When the wait is given up, the first
+   * that came is still inside (`release` does not wait), the others are not.
+   */
   leave(options?: AcquireOptions): Promise<void>;
 }
 
@@ -112,7 +115,7 @@ interface Place {
   readonly ready: string;
 }
 
-/** A `ready` that nobody is inside of was left by sessions that died there. */
+/** A `ready` that nobody is inside of: of a round that is over, or left by sessions that died. */
 async function sweep(place: Place, session: Session, options: AcquireOptions): Promise<void> {
   const { kv, ready } = place;
   const nobody = kv.whenAll({ prefix: place.waiters }).createRevision('=', 0);
@@ -172,20 +175,25 @@ function ranked({ entries }: LiveState<Buffer>, waiters: string) {
 }
 
 function entered(place: Place, held: Ownership, last: Revision): Entered {
-  const { kv, waiters, ready } = place;
+  const { kv, waiters } = place;
   const { client } = held.session;
   const leave = async (options?: AcquireOptions): Promise<void> => {
     await bounded(client, options, async (signal) => {
-      // The last one takes `ready` along.
-      const alone = kv.whenAll({ prefix: waiters }).createRevision('=', held.fencingRevision);
-      await persist(client.runtime, signal, () =>
-        held.txn(alone).then(kv.ops.delete(ready), kv.ops.delete(held.key)).commit({ signal }),
-      );
-      await held.release({ signal });
       const range = { prefix: waiters };
       for await (const state of followRange(client.runtime, kv, range, signal)) {
         // Those who came later are not of this round.
-        if (ranked(state, waiters).every((w) => w.createRevision > last)) return;
+        const inside = ranked(state, waiters).filter((w) => w.createRevision <= last);
+        const [first] = inside;
+        if (first === undefined) return;
+        if (first.key === held.key) {
+          // The first to come is the last to go, and takes `ready` along. Go's recipe counts on it:
+          // others only take their own key, whatever has happened since they looked.
+          if (inside.length > 1) continue;
+          await held.release({ signal });
+          await sweep(place, held.session, { signal });
+          return;
+        }
+        await held.release({ signal });
       }
     });
   };

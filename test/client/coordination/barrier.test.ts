@@ -90,4 +90,40 @@ describeTargets('double barrier', {}, (target) => {
     const gone = async () => ((await kv.count({ all: true })) === 0 ? true : undefined);
     await eventually(gone, 'nothing is left');
   });
+
+  // Of those who leave, Go's recipe lets the first that came delete `ready`, and the others look
+  // before they delete their own key. Ours used to go first, and then nobody took `ready`.
+  it('leaves nothing behind when others leave at the same time', async () => {
+    const client = target.client();
+    const kv = client.kv.namespace(target.prefix());
+    const place = doubleBarrier(kv, 'place', 2);
+    await using session = await openSession(client);
+    const entering = place.enter(session);
+    const mine = async () => (await kv.count({ prefix: 'place/waiters/' })) === 1 || undefined;
+    await eventually(mine, 'the first one');
+    await kv.put('place/waiters/other', '');
+    const entered = await entering;
+    let left = false;
+    const leaving = entered.leave().then(() => {
+      left = true;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(left).toBe(false);
+    await kv.delete('place/waiters/other');
+    await leaving;
+    expect(await kv.count({ all: true })).toBe(0);
+  });
+
+  it('is left by one that can not wait', async () => {
+    const client = target.client();
+    const kv = client.kv.namespace(target.prefix());
+    const place = doubleBarrier(kv, 'place', 2);
+    await using one = await openSession(client);
+    await using two = await openSession(client);
+    const [first, second] = await Promise.all([place.enter(one), place.enter(two)]);
+    await expect(first.leave({ timeoutMs: 50 })).rejects.toMatchObject({ reason: 'CALL_TIMEOUT' });
+    await first.release();
+    await second.leave();
+    expect(await kv.count({ all: true })).toBe(0);
+  });
 });
