@@ -1,5 +1,7 @@
 /** What the simulated disk does that a real one does only on a bad day. */
 
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { beforeEach, describe, expect, test } from 'vitest';
 
 import type { DiskFile } from '../../src/common/index.js';
@@ -232,3 +234,25 @@ test('the same seed gives the same disk, to the byte and the microsecond', async
   expect(await life(5)).toBe(await life(5));
   expect(await life(5)).not.toBe(await life(6));
 });
+
+test('what a process that is gone waited for is let go', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const file = await durableFile('/d/f', '....');
+  disk.crash(loseAll);
+  const waiting = new WeakRef(waitsOn(file));
+  for (let i = 0; i < 20 && waiting.deref() !== undefined; i += 1) {
+    await new Promise((resolve) => setImmediate(resolve));
+    collect();
+  }
+  expect(waiting.deref()).toBeUndefined();
+});
+
+/** Something that goes on when `file` is synced, which will never be. */
+function waitsOn(file: DiskFile): object {
+  const process = { memory: Buffer.alloc(1000), isDone: false };
+  file.sync().then(() => {
+    process.isDone = true;
+  });
+  return process;
+}

@@ -63,8 +63,11 @@ interface ArmedFault {
   left: number;
 }
 
-/** Something that never settles: an operation of a process that is gone. */
-const never = new Promise<never>(() => {});
+/**
+ * Never settles: for an operation of a process that is gone. A promise for each, since a common one
+ * would hold on to everything of all processes that ever waited for it.
+ */
+const never = (): Promise<never> => new Promise<never>(() => {});
 
 /** A simulated disk; see the head of this file. */
 export class SimDisk implements Disk {
@@ -285,12 +288,12 @@ export class SimDisk implements Disk {
     begin: () => () => T,
     fail?: () => void,
   ): Promise<T> {
-    if (generation !== this.#generation || this.#halted) return never;
+    if (generation !== this.#generation || this.#halted) return never();
     const isLast = this.#operations++ >= this.#haltAt;
     if (isLast) {
       this.#halted = true;
       if (this.#random.chance(0.5)) attempt(begin);
-      return never;
+      return never();
     }
     const fault = this.#takeFault(kind, path);
     const started = attempt(() => {
