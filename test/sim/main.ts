@@ -14,6 +14,8 @@ const script = fileURLToPath(import.meta.url);
 /** Runs that the shrinker may spend on one failure, and failures that are shrunk. */
 const shrinkTriesMax = 80;
 const shrunkMax = 3;
+/** Runs between lines that say how far it is. */
+const runsPerLine = 500;
 
 async function main(argv: readonly string[]): Promise<number> {
   if (argv.includes('--help')) {
@@ -34,6 +36,7 @@ async function runSeeds(options: SimOptions): Promise<number> {
   const totals = new Totals(options.steps);
   const startedMs = performance.now();
   const failures: PlainResult[] = [];
+  let done = 0;
   await Promise.all(
     Array.from({ length: seeds }, async (_, i) => {
       const run = runOptions(options, first + i);
@@ -44,6 +47,12 @@ async function runSeeds(options: SimOptions): Promise<number> {
         const rule = result.violations[0]?.rule;
         process.stdout.write(`seed ${result.seed} (${result.size} members) FAILED: ${rule}\n`);
       }
+      done += 1;
+      if (done % runsPerLine === 0 && done < seeds) {
+        const tookMs = performance.now() - startedMs;
+        const { length: failed } = failures;
+        process.stdout.write(`${done} of ${seeds} runs, ${failed} failed, ${seconds(tookMs)} s\n`);
+      }
     }),
   );
   process.stdout.write(totals.text(performance.now() - startedMs));
@@ -51,6 +60,10 @@ async function runSeeds(options: SimOptions): Promise<number> {
   for (const failure of failures.slice(0, shrunkMax)) await explain(options, pool, failure);
   pool.stop();
   return failures.length > 0 || totals.problems().length > 0 ? 1 : 0;
+}
+
+function seconds(ms: number): string {
+  return (ms / 1000).toFixed(0);
 }
 
 function runOptions({ steps, size, faults }: SimOptions, seed: number) {
