@@ -258,9 +258,9 @@ export class NodeLoop {
     const refusal = this.#options.raft.propose(data);
     if (refusal === undefined) return;
     if (refusal === 'noLeader' || refusal === 'transferring') {
-      // As in etcd: wait for a leader until the request times out, rather than fail at once.
+      // As in etcd: wait for a leader until the request times out, rather than fail at once. Only a
+      // message, a write that became durable or a tick can bring one, and each runs the loop.
       this.#queue = batch.concat(this.#queue);
-      this.#retryLater();
       return;
     }
     for (const pending of batch) this.#options.proposals.refuse(pending, refusalReasons[refusal]);
