@@ -5,7 +5,7 @@
  * takes 240-290 us, into one that was only extended by truncate 290-360 us, into a growing one
  * 310-500 us. So segments are filled with zeros, in the background, before they are needed. 64 MB
  * of zeros take 50-230 ms: too long for the first start of an empty node. The first segment is
- * small, and each later one twice as large as the one before, up to the full size.
+ * small, and each later one four times as large as the one before, up to the full size.
  */
 
 import { dirname, join } from 'node:path';
@@ -14,10 +14,12 @@ import { type Disk, type DiskFile, type LogIndex, StorageError } from '../common
 
 /** The size of the first segment of a new log. */
 export const firstSegmentBytes = 1024 * 1024;
-const segmentGrowth = 2;
+const segmentGrowth = 4;
 
-/** What files are filled with. */
-export const zeros = Buffer.alloc(4 * 1024 * 1024);
+const zeroChunkBytes = 1024 * 1024;
+/** Zeros written between syncs: a burst of 64 MB would hold up the syncs of the live segment. */
+const zeroSyncBytes = 4 * 1024 * 1024;
+const zeros = Buffer.alloc(zeroChunkBytes);
 
 const namePattern = /^([0-9a-f]{16})-([0-9a-f]{16})\.wal$/;
 
@@ -68,10 +70,16 @@ export async function createZeroed(disk: Disk, path: string, size: number): Prom
 
 /** Writes zeros over [from, to) and syncs. */
 export async function writeZeros(file: DiskFile, from: number, to: number): Promise<void> {
+  let unsynced = 0;
   for (let at = from; at < to; ) {
-    const chunk = zeros.subarray(0, Math.min(zeros.length, to - at));
+    const chunk = zeros.subarray(0, Math.min(zeroChunkBytes, to - at));
     await file.write(at, [chunk]);
     at += chunk.length;
+    unsynced += chunk.length;
+    if (unsynced >= zeroSyncBytes && at < to) {
+      await file.sync();
+      unsynced = 0;
+    }
   }
   await file.sync();
 }

@@ -428,7 +428,7 @@ class SegmentedWal implements Wal {
     this.#previousCrc = crc;
     const segment = this.#current;
     if (this.#position > segment.sizeBytes) segment.sizeBytes = this.#position;
-    this.#pool.prepare(this.#capacity, this.#position);
+    if (this.#position * 2 > this.#capacity) this.#pool.prepare(this.#capacity, this.#position);
   }
 
   /** True if what waits does not fit and the next segment is ready; else this one just grows. */
