@@ -23,6 +23,7 @@ import { Client, callWithin } from './clients.js';
 import { inflict } from './faults.js';
 import type { Knobs } from './knobs.js';
 import type { SimProcess } from './machine.js';
+import { Pace } from './pace.js';
 import { drawSchedule, type Fault, type FaultKind } from './schedule.js';
 import { World } from './world.js';
 
@@ -55,6 +56,8 @@ export interface RunResult {
 
 /** Share of the steps in which faults begin; the rest is for the cluster to show what it does. */
 const faultShare = 0.8;
+/** A fault that is not possible, at a machine that is down, say, is tried again after so many. */
+const retrySteps = 400;
 /** Simulated time that a healed cluster has to agree. */
 const settleMsMax = 60_000;
 /** And that its leases have to end. */
@@ -76,25 +79,28 @@ export async function run(options: RunOptions): Promise<RunResult> {
       frequent: options.frequent,
     });
   const faults = new Map<FaultKind, number>();
+  const pace = new Pace(world);
   world.begin();
-  let next = 0;
+  const waiting = [...schedule];
   try {
     while (world.clock.eventsFired < steps) {
       const fired = world.clock.eventsFired;
-      for (let fault = schedule[next]; fault !== undefined && fault.step <= fired; ) {
+      while (waiting[0] !== undefined && waiting[0].step <= fired) {
+        const fault = waiting.shift() as Fault;
         const what = inflict(world, fault);
-        if (what !== undefined) {
-          trace.add(`FAULT ${fault.kind}: ${what}`);
-          faults.set(fault.kind, (faults.get(fault.kind) ?? 0) + 1);
+        if (what === undefined) {
+          postpone(waiting, { ...fault, step: fired + retrySteps });
+          continue;
         }
-        next += 1;
-        fault = schedule[next];
+        trace.add(`FAULT ${fault.kind}: ${what}`);
+        faults.set(fault.kind, (faults.get(fault.kind) ?? 0) + 1);
       }
       await world.clock.runEvents(stepsPerLook);
       world.checkHalts(chance);
+      pace.look();
       if (world.report.violationCount > 0) break;
     }
-    await heal(world);
+    await heal(world, pace);
     await judge(world);
   } catch (error) {
     world.broke('run', error);
@@ -102,8 +108,14 @@ export async function run(options: RunOptions): Promise<RunResult> {
   return resultOf(world, schedule, faults);
 }
 
+/** Keeps the order of steps. */
+function postpone(waiting: Fault[], fault: Fault): void {
+  const at = waiting.findIndex(({ step }) => step > fault.step);
+  waiting.splice(at < 0 ? waiting.length : at, 0, fault);
+}
+
 /** Mends everything and waits until all members agree. */
-async function heal(world: World): Promise<void> {
+async function heal(world: World, pace: Pace): Promise<void> {
   const { trace, wire, knobs } = world;
   trace.add('HEAL');
   world.healed = true;
@@ -130,6 +142,7 @@ async function heal(world: World): Promise<void> {
       });
     }
     await world.clock.run(world.clock.nowMs() + knobs.electionMs);
+    pace.look();
     if (written && areEqual(world) && !world.members.busy) break;
   }
   const states = running(world).map(({ name, node }) => {
