@@ -132,7 +132,7 @@ export class Flusher {
 
   /** The next entry begins: the unit ends here if it is large enough. */
   entryStarts(): void {
-    const records = this.state.ring.end - this.openStart;
+    const records = this.state.ring.end - this.openStart + (this.openMeta?.size ?? 0);
     if (records >= flushBatchRecordsMax || this.openBytes >= flushBatchBytesMax) this.closeUnit();
   }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { KvStore } from '../../../src/common/index.js';
 import { openLevelStore } from '../../../src/storage/index.js';
 import { revisionKey } from '../../../src/storage/schema.js';
 import { at, compact, del, dump, inTempDir, openStore, put, rangeOf } from './helpers.js';
@@ -41,6 +42,29 @@ describe('the store on LevelDB', () => {
       await store.close();
     }));
 
+  it('writes many entries in batches of about a thousand, whatever they hold', () =>
+    inTempDir(async (dir) => {
+      const kv = await openLevelStore(dir);
+      const sizes: number[] = [];
+      const store = await openStore({
+        ...bound(kv),
+        write: (changes, options) => {
+          sizes.push(changes.length);
+          return kv.write(changes, options);
+        },
+      });
+      const { index } = store.applied;
+      for (let i = 1; i <= 5000; i += 1) {
+        const txn = store.begin(index + i, 1);
+        txn.setMeta(`lease/${i}`, Buffer.from('x'));
+        txn.commit();
+      }
+      await store.flushSync();
+      expect(sizes.reduce((sum, size) => sum + size, 0)).toBeGreaterThanOrEqual(5000);
+      expect(Math.max(...sizes)).toBeLessThan(1010);
+      await store.close();
+    }));
+
   it('reports a record that was damaged on disk', () =>
     inTempDir(async (dir) => {
       const store = await openStore(await openLevelStore(dir));
@@ -56,3 +80,16 @@ describe('the store on LevelDB', () => {
       await kv.close();
     }));
 });
+
+/** The methods of a KvStore as an object's own, so that some can be replaced. */
+function bound(kv: KvStore): KvStore {
+  return {
+    getMany: (keys) => kv.getMany(keys),
+    write: (changes, options) => kv.write(changes, options),
+    scan: (range) => kv.scan(range),
+    view: () => kv.view(),
+    compact: (gte, lt) => kv.compact(gte, lt),
+    sizeBytes: () => kv.sizeBytes(),
+    close: () => kv.close(),
+  };
+}
