@@ -120,6 +120,12 @@ export const peerBackoffMsMin = 50;
 export const peerBackoffMsMax = 1500;
 /** A member that refuses us seldom changes its mind. */
 export const peerRefusedRetryMs = 5000;
+/** Members not known here that are linked: more than can be added while a member is away. */
+export const peerStrangersMax = 16;
+/** Members not known here whose incarnation is remembered; they cost nothing else. */
+export const peerIncarnationsSeenMax = 100;
+/** URLs that a member may say it is reached at: more than anybody has. */
+export const peerUrlsMax = 16;
 /** Calls that may wait for a link to come up. */
 export const peerCallsWaitingMax = 1000;
 /** Period of the pings that measure the round trip. */

@@ -3,7 +3,14 @@
  * answers questions and sends snapshots), and the links follow the membership.
  */
 
-import { type Clock, idToHex, type Logger, type MemberId, StorageError } from '../common/index.js';
+import {
+  type Clock,
+  idToHex,
+  type Logger,
+  type MemberId,
+  peerStrangersMax,
+  StorageError,
+} from '../common/index.js';
 import type { Message, Raft } from '../raft/index.js';
 import { kvorumVersion } from './kvorum-version.js';
 import type { Membership } from './membership.js';
@@ -60,9 +67,6 @@ export function helloOf(
   const peerUrls = membership.get(memberId)?.peerUrls ?? config.advertisePeerUrls;
   return { clusterId, memberId, incarnation, version: kvorumVersion, peerUrls };
 }
-
-/** Strangers that are linked: more than can be added while a member is away. */
-const strangersMax = 16;
 
 export class MemberLinks implements PeerHandler {
   readonly #o: MemberLinksOptions;
@@ -150,7 +154,7 @@ export class MemberLinks implements PeerHandler {
     // Admitted for a moment still, to learn of its removal: no stranger, and linked as it is.
     if (membership.isRemoved(memberId)) return;
     const known = this.#strangers.get(memberId)?.peerUrls.join(' ') === peerUrls.join(' ');
-    if (known || this.#strangers.size >= strangersMax) return;
+    if (known || this.#strangers.size >= peerStrangersMax) return;
     this.#strangers.set(memberId, { id: memberId, peerUrls });
     // The links are asking; they can't be changed under their hands.
     clock.afterTurn(() => {

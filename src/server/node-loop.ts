@@ -295,7 +295,7 @@ export class NodeLoop {
     return raft.leader === id && raft.term === onlyInTerm;
   }
 
-  /** At most one timer: else each turn without a leader would add one that never ends. */
+  /** At most one timer: else each turn that has to wait would add one that never ends. */
   #retryLater(): void {
     if (this.#retrying) return;
     this.#retrying = true;
@@ -385,7 +385,7 @@ export class NodeLoop {
       if (this.#stopped) return;
       this.#takeReadys();
       this.#applyCommitted();
-      // There may be a leader now, so what waited for one need not wait for the timer.
+      // There may be a leader now, so what waited for one need not wait for the next tick.
       if (this.#queue.length > 0) this.schedule();
     } catch (error) {
       this.#options.onFatal(error);

@@ -5,7 +5,7 @@
  * member has published, or, before it could, the first one that it came with.
  */
 
-import type { Clock, MemberId } from '../common/index.js';
+import { type Clock, type MemberId, peerIncarnationsSeenMax } from '../common/index.js';
 import type { Member, Membership } from './membership.js';
 import type { PeerHello, PeerRefusal } from './peers/types.js';
 
@@ -25,9 +25,6 @@ export interface PeerAdmissionOptions {
 
 /** Election timeouts for which a removed member goes on: see the head of raft/types.ts. */
 export const removedElections = 3;
-
-/** Strangers whose incarnation is remembered: members that were added and are not applied here. */
-const strangersMax = 100;
 
 export class PeerAdmission {
   readonly #o: PeerAdmissionOptions;
@@ -54,7 +51,8 @@ export class PeerAdmission {
     const known = this.incarnationOf(memberId);
     if (known !== 0n) return known === incarnation ? undefined : 'otherIncarnation';
     const isStranger = membership.get(memberId) === undefined;
-    if (!isStranger || this.#seen.size < strangersMax) this.#seen.set(memberId, incarnation);
+    if (!isStranger || this.#seen.size < peerIncarnationsSeenMax)
+      this.#seen.set(memberId, incarnation);
     return undefined;
   }
 

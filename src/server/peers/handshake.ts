@@ -3,7 +3,14 @@
  * side answers if it does not want to: a refusal, or an error that goes back to a client.
  */
 
-import { EtcdError, errorTable, GrpcCode, idToHex, type MemberId } from '../../common/index.js';
+import {
+  EtcdError,
+  errorTable,
+  GrpcCode,
+  idToHex,
+  type MemberId,
+  peerUrlsMax,
+} from '../../common/index.js';
 import type { RpcStatus, ServerCall } from '../../transport/index.js';
 import { parseUrl } from '../urls.js';
 import type { PeerHello, PeerRefusal } from './types.js';
@@ -71,13 +78,11 @@ export function readIntroduction(
   return { hello: urls === undefined ? hello : { ...hello, peerUrls: urls }, to };
 }
 
-/** More than anybody has; a list that is longer is not believed. */
-const urlsMax = 16;
-
+/** A list that is longer than any is not believed, nor is one with anything else in it. */
 function readUrls(text: string | undefined): string[] | undefined {
   if (text === undefined || text === '') return undefined;
   const urls = text.split(' ');
-  if (urls.length > urlsMax || urls.some((url) => typeof parseUrl(url) === 'string')) {
+  if (urls.length > peerUrlsMax || urls.some((url) => typeof parseUrl(url) === 'string')) {
     return undefined;
   }
   return urls;
