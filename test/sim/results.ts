@@ -5,7 +5,7 @@ import type { PlainResult } from './worker.js';
 /** A run with fewer proves too little (reliability.md section 5A; etcd issue 21033). */
 const faultsMin = 20;
 const kindsMin = 8;
-const operationsMinPerStep = 1 / 1000;
+const operationsMinPerStep = 1 / 400;
 
 export class Totals {
   readonly #steps: number;
