@@ -51,6 +51,13 @@ export const watchProgressIntervalMs = 10 * 60 * 1000;
 /** Lease scan period of the primary lessor, and its revocations per scan, as etcd. */
 export const leaseScanMs = 500;
 export const leaseRevokesPerScanMax = 500;
+/**
+ * What the puts of one entry may copy from the values that they keep (ignore_value): a request of a
+ * megabyte could else write a hundred gigabytes.
+ */
+export const entryCopiedBytesMax = 256 * 1024 * 1024;
+/** Changes of one entry above which watchers get them from history, which gives way. */
+export const watchLiveChangesMax = 1000;
 /** Keys that one synchronous slice of a range, compaction, restore or hash handles at the most. */
 export const mvccSliceKeysMax = 2000;
 /** The value log grows by chunks of this size; a larger record gets one of its own. */

@@ -1,9 +1,17 @@
 /**
- * Step 9 of the data path for KV requests: synchronous, deterministic, memory only. Whatever
- * decides the outcome is read from replicated state, so that every member decides alike.
+ * Step 9 of the data path for KV requests: deterministic. Whatever decides the outcome is read from
+ * replicated state, so that every member decides alike. What may touch many keys is done in steps:
+ * first everything is decided and checked, then everything is done, so that nothing fails half way.
  */
 
-import { EtcdError, type KeyString, type LeaseId } from '../common/index.js';
+import {
+  EtcdError,
+  entryCopiedBytesMax,
+  type KeyString,
+  type LeaseId,
+  type Slice,
+  type Steps,
+} from '../common/index.js';
 import type { DeleteRangeRequest, PutRequest, RangeRequest, TxnRequest } from '../proto/index.js';
 import type { MvccStore, MvccWriteTxn, RangeQuery } from '../storage/index.js';
 import type { DeferredRange, DeleteRangeResult, OpResult, PutResult } from './apply-types.js';
@@ -49,14 +57,50 @@ export function pointQuery(key: KeyString): RangeQuery {
   };
 }
 
-/** Throws EtcdError if the put can't be done; changes nothing then. */
-export function checkPutState(target: KvTarget, txn: MvccWriteTxn, request: PutRequest): void {
+/** Throws EtcdError if the put can't be done. */
+export function checkPutState(target: KvTarget, request: PutRequest): void {
   if (request.lease !== 0n && !target.leases.has(request.lease)) {
     throw new EtcdError('LEASE_NOT_FOUND');
   }
   if (request.ignoreValue || request.ignoreLease) {
-    if (txn.state(request.key) === undefined) throw new EtcdError('KEY_NOT_FOUND');
+    if (target.store.present.state(request.key) === undefined) throw new EtcdError('KEY_NOT_FOUND');
   }
+}
+
+/**
+ * The values that the puts of an entry keep (ignore_value): they have to be in memory when it is
+ * done, and together they must not be more than an entry may copy.
+ */
+class KeptValues {
+  readonly #store: MvccStore;
+  readonly #cold: KeyString[] = [];
+  #bytes = 0;
+
+  constructor(store: MvccStore) {
+    this.#store = store;
+  }
+
+  /** Throws REQUEST_TOO_LARGE, on every member alike. */
+  add(key: KeyString): void {
+    const store = this.#store;
+    if (this.#bytes === 0) store.holdRecords();
+    this.#bytes += store.present.storedBytes(key);
+    if (this.#bytes > entryCopiedBytesMax) throw new EtcdError('REQUEST_TOO_LARGE');
+    if (!store.isWarm([key])) this.#cold.push(key);
+  }
+
+  *load(): Steps<void> {
+    if (this.#cold.length > 0) yield this.#store.warm(this.#cold);
+  }
+}
+
+/** Throws EtcdError if the put can't be done, else brings what it needs into memory. */
+export function* preparePut(target: KvTarget, request: PutRequest): Steps<void> {
+  checkPutState(target, request);
+  if (!request.ignoreValue) return;
+  const kept = new KeptValues(target.store);
+  kept.add(request.key);
+  yield* kept.load();
 }
 
 /** A put that passed {@link checkPutState}. */
@@ -84,20 +128,21 @@ export function applyPut(
   return { type: 'put', revision, previous };
 }
 
-/** `changed`: the entry has already changed something, so it has a revision of its own. */
-export function applyDeleteRange(
+/** Any number of keys, in steps. */
+export function* applyDeleteRange(
   target: KvTarget,
   txn: MvccWriteTxn,
   request: DeleteRangeRequest,
   wantAnswer: boolean,
-): DeleteRangeResult {
+  slice: Slice,
+): Steps<DeleteRangeResult> {
   const { key, rangeEnd } = request;
   let previous: DeferredRange | undefined;
   if (request.prevKv && wantAnswer) {
     previous = { query: { ...pointQuery(key), rangeEnd }, at: txn.readPoint(), result: undefined };
   }
   target.counts.deleteTotal++;
-  const deleted = txn.deleteRange(key, rangeEnd);
+  const deleted = yield* txn.deleteRangeSteps(key, rangeEnd, slice);
   return { type: 'deleteRange', revision: revisionNow(target, txn), deleted, previous };
 }
 
@@ -108,31 +153,32 @@ function revisionNow(target: KvTarget, txn: MvccWriteTxn): number {
 
 /**
  * The compares of the whole tree are decided first, then everything that could fail on the chosen
- * path is checked, and only then is anything written: a failing transaction has no effect.
+ * path is checked; {@link runPath} is what is left to do. Throws EtcdError: the transaction has no
+ * effect.
  */
-export function applyTxn(
-  target: KvTarget,
-  txn: MvccWriteTxn,
-  request: TxnRequest,
-  wantAnswer: boolean,
-): OpResult {
-  const path = chooseBranches(txn, request);
-  checkPath(target, txn, path);
-  return runPath(target, txn, path, wantAnswer);
+export function* planTxn(target: KvTarget, request: TxnRequest, slice: Slice): Steps<TxnPath> {
+  const { store } = target;
+  const path = yield* chooseBranches(store.reader(undefined), request, slice);
+  const kept = new KeptValues(store);
+  yield* checkPath(target, path, kept, slice);
+  yield* kept.load();
+  return path;
 }
 
-function checkPath(target: KvTarget, txn: MvccWriteTxn, path: TxnPath): void {
+function* checkPath(target: KvTarget, path: TxnPath, kept: KeptValues, slice: Slice): Steps<void> {
   let nested = 0;
   for (const op of path.ops) {
+    if (!slice.next()) yield slice.rest();
     switch (op.type) {
       case 'range':
         checkRangeState(target.store, op.request);
         break;
       case 'put':
-        checkPutState(target, txn, op.request);
+        checkPutState(target, op.request);
+        if (op.request.ignoreValue) kept.add(op.request.key);
         break;
       case 'txn':
-        checkPath(target, txn, path.nested[nested++] as TxnPath);
+        yield* checkPath(target, path.nested[nested++] as TxnPath, kept, slice);
         break;
       default:
         break;
@@ -153,24 +199,29 @@ export function checkRangeState(
   if (request.revision < store.compactRevision) throw new EtcdError('COMPACTED');
 }
 
-function runPath(
+/** Does what was planned. */
+export function* runPath(
   target: KvTarget,
   txn: MvccWriteTxn,
   path: TxnPath,
   wantAnswer: boolean,
-): OpResult {
+  slice: Slice,
+): Steps<OpResult> {
   const responses: OpResult[] = [];
   let nested = 0;
   for (const op of path.ops) {
+    if (!slice.next()) yield slice.rest();
     switch (op.type) {
       case 'put':
         responses.push(applyPut(target, txn, op.request, wantAnswer));
         break;
       case 'deleteRange':
-        responses.push(applyDeleteRange(target, txn, op.request, wantAnswer));
+        responses.push(yield* applyDeleteRange(target, txn, op.request, wantAnswer, slice));
         break;
       case 'txn':
-        responses.push(runPath(target, txn, path.nested[nested++] as TxnPath, wantAnswer));
+        responses.push(
+          yield* runPath(target, txn, path.nested[nested++] as TxnPath, wantAnswer, slice),
+        );
         break;
       case 'range':
         target.counts.rangeTotal++;

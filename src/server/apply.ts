@@ -1,7 +1,11 @@
 /**
- * Step 9 of the data path: turns committed entries into state, in log order, once each. Synchronous
- * but for one thing: an entry whose outcome hangs on a value that is only on disk (a compare of
- * values, ignore_value) first waits for that value; nothing else is applied meanwhile.
+ * Step 9 of the data path: turns committed entries into state, in log order, once each. Nearly all
+ * are applied within one call. One that touches many keys, or whose outcome hangs on a value that is
+ * only on disk, takes as many turns as it needs: nothing else is applied meanwhile, and whoever
+ * reads sees the revision before it.
+ *
+ * Nothing that a request can ask for may throw here, but as an EtcdError that every member finds
+ * alike: the entry is in the log, so what throws once throws at every start.
  */
 
 import {
@@ -12,6 +16,9 @@ import {
   type KeyString,
   type Logger,
   type MemberId,
+  runSteps,
+  Slice,
+  type Steps,
 } from '../common/index.js';
 import {
   AlarmAction,
@@ -35,7 +42,15 @@ import {
 import type { Entry, Raft } from '../raft/index.js';
 import type { MvccStore, MvccWriteTxn } from '../storage/index.js';
 import type { Alarm, Alarms } from './alarms.js';
-import { applyDeleteRange, applyPut, applyTxn, checkPutState, type KvTarget } from './apply-kv.js';
+import {
+  applyDeleteRange,
+  applyPut,
+  checkPutState,
+  type KvTarget,
+  planTxn,
+  preparePut,
+  runPath,
+} from './apply-kv.js';
 import { applyConfigChange } from './apply-members.js';
 import { ApplyMeter } from './apply-meter.js';
 import { EntryKind, entryBody, entryKind, entryOrigin, entrySequence } from './entry.js';
@@ -46,7 +61,7 @@ import type { Metrics } from './metrics.js';
 import type { EntryApplier } from './node-loop.js';
 import type { Pending, Proposals } from './proposals.js';
 import { leaseCostBytes, putCostBytes, txnCostBytes } from './quota.js';
-import { valuesNeeded } from './txn-path.js';
+import type { TxnPath } from './txn-path.js';
 import type { WatchHub } from './watch-hub.js';
 
 export interface ApplierOptions {
@@ -87,9 +102,15 @@ export class Applier implements EntryApplier {
   readonly #o: ApplierOptions;
   readonly #target: KvTarget;
   readonly #meter: ApplyMeter;
+  /** One entry is applied at a time. */
+  readonly #slice: Slice;
+  readonly #onDetached: (key: KeyString) => void;
 
   constructor(options: ApplierOptions) {
     this.#o = options;
+    this.#slice = new Slice(options.clock, 'apply');
+    const { lessor } = options;
+    this.#onDetached = (key) => lessor.attach(key, 0n);
     this.#target = { store: options.store, leases: options.lessor, counts: options.metrics };
     this.#meter = new ApplyMeter(options);
   }
@@ -101,17 +122,18 @@ export class Applier implements EntryApplier {
     }
     const startMs = this.#o.clock.nowMs();
     const kind = entryKind(entry.data, entry.index);
-    const { proposals, store } = this.#o;
+    const { proposals } = this.#o;
     const pending = proposals.take(entryOrigin(entry.data), entrySequence(entry.data));
     const request = pending === undefined ? decodeBody(kind, entry.data) : pending.request;
-    const cold = this.#coldKeys(kind, request);
-    if (cold !== undefined) {
-      return store.warm(cold).then(() => {
-        this.#applyNormal(entry, kind, request, pending);
-        this.#meter.applied(kind, entry.index, startMs);
-      });
+    if (!mayBeLong(kind, request)) {
+      this.#applyAtOnce(entry, kind, request, pending);
+      this.#meter.applied(kind, entry.index, startMs);
+      return undefined;
     }
-    this.#applyNormal(entry, kind, request, pending);
+    const done = runSteps(this.#applySteps(entry, kind, request, pending));
+    if (done instanceof Promise) {
+      return done.then(() => this.#meter.applied(kind, entry.index, startMs));
+    }
     this.#meter.applied(kind, entry.index, startMs);
     return undefined;
   }
@@ -120,28 +142,12 @@ export class Applier implements EntryApplier {
     this.#o.watchHub.flush();
   }
 
-  /** Keys whose values decide the outcome and are not all in memory. */
-  #coldKeys(kind: EntryKind, request: unknown): KeyString[] | undefined {
-    const { store } = this.#o;
-    let keys: KeyString[] | undefined;
-    if (kind === EntryKind.put) {
-      const put = request as PutRequest;
-      if (!put.ignoreValue) return undefined;
-      keys = [put.key];
-    } else if (kind === EntryKind.txn) {
-      keys = [];
-      valuesNeeded(store.present, request as TxnRequest, keys);
-    }
-    if (keys === undefined || keys.length === 0 || store.isWarm(keys)) return undefined;
-    return keys;
-  }
-
   #applyRaftEntry(entry: Entry): void {
     if (entry.type === 'configChange') applyConfigChange(this.#o, entry);
     else this.#o.store.setApplied({ index: entry.index, term: entry.term });
   }
 
-  #applyNormal(
+  #applyAtOnce(
     entry: Entry,
     kind: EntryKind,
     request: unknown,
@@ -151,49 +157,117 @@ export class Applier implements EntryApplier {
       this.#compact(entry, request as CompactionRequest, pending);
       return;
     }
-    const txn = this.#o.store.begin(entry.index, entry.term);
+    const cost = costBytes(kind, request);
+    const isOver = this.#isOverQuota(cost);
+    const txn = this.#o.store.begin(entry.index, entry.term, this.#onDetached);
     let result: unknown;
     let error: EtcdError | undefined;
-    let cost = 0;
     try {
-      this.#refuseIfAlarmed(kind, request);
-      cost = costBytes(kind, request);
+      this.#refuseIfAlarmed(kind, cost);
       result = this.#change(kind, txn, request, pending !== undefined);
     } catch (thrown) {
-      if (!(thrown instanceof EtcdError)) throw thrown;
+      error = this.#expected(thrown);
       // Everything that can fail is checked before anything is written.
       assert(!txn.changed, 'a failed entry must not have changed anything');
-      error = thrown;
-      this.#meter.failed = true;
     }
-    const overQuota = cost > 0 && this.#o.store.sizeBytes + cost >= this.#o.quotaBytes;
-    this.#commit(txn);
-    if (overQuota && error === undefined) {
-      // As in etcd: the write is applied, and answered with the error all the same.
-      error = new EtcdError('NO_SPACE');
-      this.#o.onQuotaExceeded();
-    }
-    pending?.finish(error, error === undefined ? result : undefined);
-  }
-
-  #commit(txn: MvccWriteTxn): void {
-    const { lessor, store, watchHub } = this.#o;
     const commit = txn.commit();
-    if (!txn.changed) return;
-    if (txn.deleted && lessor.isUsed) {
-      for (const event of commit.events) {
-        if (event.type === 'delete' && store.present.state(event.key) === undefined) {
-          lessor.attach(event.key, 0n);
-        }
-      }
-    }
-    watchHub.publish(commit);
+    if (txn.changed) this.#o.watchHub.publish(commit);
+    this.#answer(pending, error, result, isOver);
   }
 
-  #refuseIfAlarmed(kind: EntryKind, request: unknown): void {
+  /** The same in steps: decide, do, tell. */
+  *#applySteps(
+    entry: Entry,
+    kind: EntryKind,
+    request: unknown,
+    pending: Pending | undefined,
+  ): Steps<void> {
+    const slice = this.#slice;
+    slice.begin();
+    const cost = costBytes(kind, request);
+    const isOver = this.#isOverQuota(cost);
+    let result: unknown;
+    let error: EtcdError | undefined;
+    let path: TxnPath | undefined;
+    try {
+      this.#refuseIfAlarmed(kind, cost);
+      path = yield* this.#prepare(kind, request);
+    } catch (thrown) {
+      error = this.#expected(thrown);
+    }
+    const txn = this.#o.store.begin(entry.index, entry.term, this.#onDetached);
+    if (error === undefined) {
+      result = yield* this.#changeSteps(kind, txn, request, path, pending !== undefined);
+    }
+    const commit = txn.commit();
+    if (txn.changed) yield* this.#o.watchHub.publishSteps(commit, slice);
+    this.#answer(pending, error, result, isOver);
+  }
+
+  /** Whatever else is thrown is our mistake, and ends the process. */
+  #expected(thrown: unknown): EtcdError {
+    if (!(thrown instanceof EtcdError)) throw thrown;
+    this.#meter.failed = true;
+    return thrown;
+  }
+
+  /** Asked before the write, as in etcd, so that it counts once. */
+  #isOverQuota(cost: number): boolean {
+    return cost > 0 && this.#o.store.sizeBytes + cost >= this.#o.quotaBytes;
+  }
+
+  #answer(
+    pending: Pending | undefined,
+    error: EtcdError | undefined,
+    result: unknown,
+    isOverQuota: boolean,
+  ): void {
+    if (error !== undefined) {
+      pending?.finish(error, undefined);
+    } else if (isOverQuota) {
+      // As in etcd: the write is applied, and answered with the error all the same.
+      this.#o.onQuotaExceeded();
+      pending?.finish(new EtcdError('NO_SPACE'), undefined);
+    } else pending?.finish(undefined, result);
+  }
+
+  #refuseIfAlarmed(kind: EntryKind, cost: number): void {
     const { alarms } = this.#o;
     if (alarms.corrupt && refusedWhenCorrupt.has(kind)) throw new EtcdError('CORRUPT');
-    if (alarms.noSpace && costBytes(kind, request) > 0) throw new EtcdError('NO_SPACE');
+    if (alarms.noSpace && cost > 0) throw new EtcdError('NO_SPACE');
+  }
+
+  /** Throws the EtcdError of an entry that can't be done, else makes sure that it can. */
+  *#prepare(kind: EntryKind, request: unknown): Steps<TxnPath | undefined> {
+    if (kind === EntryKind.put) yield* preparePut(this.#target, request as PutRequest);
+    else if (kind === EntryKind.txn) {
+      this.#o.metrics.txnTotal++;
+      return yield* planTxn(this.#target, request as TxnRequest, this.#slice);
+    } else if (kind === EntryKind.leaseRevoke) {
+      this.#o.lessor.checkRevoke((request as LeaseRevokeRequest).id);
+    }
+    return undefined;
+  }
+
+  /** What was prepared; can't fail any more. */
+  *#changeSteps(
+    kind: EntryKind,
+    txn: MvccWriteTxn,
+    request: unknown,
+    path: TxnPath | undefined,
+    wantAnswer: boolean,
+  ): Steps<unknown> {
+    const target = this.#target;
+    const slice = this.#slice;
+    if (path !== undefined) return yield* runPath(target, txn, path, wantAnswer, slice);
+    if (kind === EntryKind.deleteRange) {
+      const deletion = request as DeleteRangeRequest;
+      return yield* applyDeleteRange(target, txn, deletion, wantAnswer, slice);
+    }
+    if (kind === EntryKind.put) return applyPut(target, txn, request as PutRequest, wantAnswer);
+    assert(kind === EntryKind.leaseRevoke, `entries of kind ${kind} are applied at once`);
+    yield* this.#o.lessor.applyRevoke(txn, (request as LeaseRevokeRequest).id, slice);
+    return true;
   }
 
   #change(kind: EntryKind, txn: MvccWriteTxn, request: unknown, wantAnswer: boolean): unknown {
@@ -202,24 +276,14 @@ export class Applier implements EntryApplier {
     switch (kind) {
       case EntryKind.put: {
         const put = request as PutRequest;
-        checkPutState(target, txn, put);
+        checkPutState(target, put);
         return applyPut(target, txn, put, wantAnswer);
       }
-      case EntryKind.deleteRange:
-        return applyDeleteRange(target, txn, request as DeleteRangeRequest, wantAnswer);
-      case EntryKind.txn:
-        metrics.txnTotal++;
-        return applyTxn(target, txn, request as TxnRequest, wantAnswer);
       case EntryKind.leaseGrant: {
         const grant = request as LeaseGrantRequest;
         const ttlSeconds = lessor.applyGrant(txn, grant.id, grant.ttlSeconds);
         metrics.leaseTtlSeconds.observe(ttlSeconds);
         return { id: grant.id, ttlSeconds } satisfies LeaseGrantResult;
-      }
-      case EntryKind.leaseRevoke: {
-        const keys = lessor.applyRevoke(txn, (request as LeaseRevokeRequest).id);
-        for (const key of keys) txn.deleteRange(key, '');
-        return true;
       }
       case EntryKind.leaseCheckpoint:
         lessor.applyCheckpoints(txn, request as readonly LeaseCheckpoint[]);
@@ -282,6 +346,20 @@ const refusedWhenCorrupt: ReadonlySet<EntryKind> = new Set<EntryKind>([
   EntryKind.leaseGrant,
   EntryKind.leaseRevoke,
 ]);
+
+/** Entries that may touch many keys, or want a value that may be on disk: applied in steps. */
+function mayBeLong(kind: EntryKind, request: unknown): boolean {
+  switch (kind) {
+    case EntryKind.put:
+      return (request as PutRequest).ignoreValue;
+    case EntryKind.deleteRange:
+    case EntryKind.txn:
+    case EntryKind.leaseRevoke:
+      return true;
+    default:
+      return false;
+  }
+}
 
 /** What the quota counts; 0 for what may go on when there is no space left. */
 function costBytes(kind: EntryKind, request: unknown): number {

@@ -24,12 +24,15 @@ import {
   leaseScanLooksMax,
   leaseScanMs,
   leaseTtlSecondsMax,
+  mvccSliceKeysMax,
   present,
+  type Slice,
+  type Steps,
   type Term,
   type Timer,
 } from '../common/index.js';
 import type { LeaseCheckpoint } from '../proto/index.js';
-import type { MvccStore, MvccWriteTxn } from '../storage/index.js';
+import { type MvccStore, type MvccWriteTxn, sortInSlices } from '../storage/index.js';
 import { LeaseHeap } from './lease-heap.js';
 import {
   decodeLeaseRecord,
@@ -56,6 +59,9 @@ export interface LessorOptions {
 
 /** Where entries write what is stored of a lease. */
 export type LeaseTxn = Pick<MvccWriteTxn, 'setMeta'>;
+
+/** Where a revocation also deletes keys. */
+export type RevokeTxn = Pick<MvccWriteTxn, 'setMeta' | 'deleteRange'>;
 
 /** Who asked for a renewal. An object and not a function: a keepalive then makes no closure. */
 export interface RenewWaiter {
@@ -172,20 +178,47 @@ export class Lessor {
     return ttlSeconds;
   }
 
-  /** Returns the keys to delete, in order. Throws LEASE_NOT_FOUND, changing nothing. */
-  applyRevoke(txn: LeaseTxn, id: LeaseId): KeyString[] {
-    const lease = this.#leases.get(id);
-    if (lease === undefined) throw new EtcdError('LEASE_NOT_FOUND');
+  /** Throws LEASE_NOT_FOUND. */
+  checkRevoke(id: LeaseId): void {
+    if (!this.#leases.has(id)) throw new EtcdError('LEASE_NOT_FOUND');
+  }
+
+  /**
+   * Removes a lease that is there and deletes its keys, in order. In steps: it may have any number
+   * of them, and of keepalives that wait for its end.
+   */
+  *applyRevoke(txn: RevokeTxn, id: LeaseId, slice: Slice): Steps<void> {
+    const lease = present(this.#leases.get(id), 'the lease to revoke');
     this.#leases.delete(id);
     this.#expiries.remove(lease);
+    this.#clearing.delete(lease);
     txn.setMeta(leaseMetaName(id), undefined);
     this.counters.revoked += 1;
-    const keys = sortedKeys(lease);
-    for (const key of keys) this.#leaseOfKey.delete(key);
+    for (const key of yield* this.#takeKeys(lease, slice)) {
+      if (!slice.next()) yield slice.rest();
+      this.#leaseOfKey.delete(key);
+      txn.deleteRange(key, '');
+    }
+    for (const waiter of takeWaiters(lease)) {
+      if (!slice.next()) yield slice.rest();
+      waiter.renewed(undefined, 0);
+    }
+  }
+
+  /** The keys of a lease that ends, in order. */
+  *#takeKeys(lease: Lease, slice: Slice): Steps<readonly KeyString[]> {
+    const keys: KeyString[] = [];
+    for (const key of lease.keys ?? []) {
+      if (!slice.next()) yield slice.rest();
+      keys.push(key);
+    }
     lease.keys = undefined;
-    this.#clearing.delete(lease);
-    for (const waiter of takeWaiters(lease)) waiter.renewed(undefined, 0);
-    return keys;
+    if (keys.length <= mvccSliceKeysMax) return keys.sort();
+    let sorted: readonly KeyString[] = keys;
+    yield sortInSlices(keys, byKey, this.#clock, 'apply').then((done) => {
+      sorted = done;
+    });
+    return sorted;
   }
 
   /** Leases that are gone are skipped. */
@@ -202,17 +235,13 @@ export class Lessor {
     }
   }
 
-  /** Some key is attached to a lease. */
-  get isUsed(): boolean {
-    return this.#leaseOfKey.size > 0;
-  }
-
   /** Moves the key to a lease that exists, from the one it has; 0n: to none. */
   attach(key: KeyString, id: LeaseId): void {
     const old = this.#leaseOfKey.get(key);
     if (old !== undefined) {
       if (old.id === id) return;
-      present(old.keys, 'the keys of a lease').delete(key);
+      // None: it is being revoked.
+      old.keys?.delete(key);
     }
     if (id === 0n) {
       if (old !== undefined) this.#leaseOfKey.delete(key);
@@ -273,7 +302,7 @@ export class Lessor {
     for (const lease of this.#leases.values()) {
       lease.expiryMs = Number.POSITIVE_INFINITY;
       lease.clearingMs = 0;
-      if (lease.waiters !== undefined) waiting.push(...takeWaiters(lease));
+      for (const waiter of takeWaiters(lease)) waiting.push(waiter);
     }
     for (const waiter of waiting) waiter.renewed(new EtcdError('NOT_LEADER'), 0);
   }
@@ -423,6 +452,10 @@ function takeWaiters(lease: Lease): readonly RenewWaiter[] {
 
 function sortedKeys(lease: Lease): KeyString[] {
   return lease.keys === undefined ? [] : [...lease.keys].sort();
+}
+
+function byKey(a: KeyString, b: KeyString): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 function byExpiry(a: Lease, b: Lease): number {

@@ -15,6 +15,7 @@ import {
   type Logger,
   type LogIndex,
   type MemberId,
+  sliceMsMax,
   type Term,
 } from '../common/index.js';
 import type {
@@ -69,6 +70,8 @@ export interface NodeLoopOptions {
   readonly overloaded: () => boolean;
 }
 
+/** The clock is looked at after so many entries, a power of two less one. */
+const applyLookMask = 15;
 /** What an entry costs in memory beside its data, roughly. */
 const entryOverheadBytes = 100;
 
@@ -402,9 +405,15 @@ export class NodeLoop {
 
   #applyCommitted(): void {
     if (this.#applyWaits) return;
-    const { applier, raft, reads } = this.#options;
+    const { applier, clock, raft, reads } = this.#options;
     let last: LogIndex = this.#appliedIndex;
+    const untilMs = clock.nowMs() + sliceMsMax;
     while (this.#applyNext < this.#toApply.length) {
+      // A member that catches up has thousands of entries to apply; others go on meanwhile.
+      if ((this.#applyNext & applyLookMask) === applyLookMask && clock.nowMs() >= untilMs) {
+        this.schedule();
+        break;
+      }
       const entry = this.#toApply[this.#applyNext++] as Entry;
       assert(entry.index === last + 1, `entry ${entry.index} applied after ${last}`);
       last = entry.index;

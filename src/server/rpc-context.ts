@@ -3,7 +3,7 @@
  * with a context, not methods with closures: one put makes no closure at all.
  */
 
-import { type ErrorReason, EtcdError, GrpcCode, type Logger } from '../common/index.js';
+import { type Clock, type ErrorReason, EtcdError, GrpcCode, type Logger } from '../common/index.js';
 import { type HeaderEncoder, ProtoError } from '../proto/index.js';
 import type { MvccStore } from '../storage/index.js';
 import type { ServerCall } from '../transport/index.js';
@@ -12,6 +12,7 @@ import type { NodeLoop } from './node-loop.js';
 import type { ReadGate, ReadWaiter } from './read-gate.js';
 
 export interface RpcContext {
+  readonly clock: Clock;
   readonly store: MvccStore;
   readonly loop: NodeLoop;
   readonly reads: ReadGate;

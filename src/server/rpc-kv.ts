@@ -3,7 +3,7 @@
  * DeleteRange, Txn and Compact. RangeStream is in rpc-range-stream.ts.
  */
 
-import type { EtcdError } from '../common/index.js';
+import { type EtcdError, runSteps, Slice } from '../common/index.js';
 import {
   type CompactionRequest,
   type DeleteRangeRequest,
@@ -21,7 +21,7 @@ import {
   type RangeRequest,
   type TxnRequest,
 } from '../proto/index.js';
-import type { RangeResult, ReadPoint } from '../storage/index.js';
+import type { PointReader, RangeResult, ReadPoint } from '../storage/index.js';
 import type { MethodHandler, ServerCall } from '../transport/index.js';
 import type { CompactionResult } from './apply.js';
 import type {
@@ -51,7 +51,6 @@ import {
   replyWith,
 } from './rpc-context.js';
 import { unaryMethod } from './rpc-unary.js';
-import { valuesNeeded } from './txn-path.js';
 import { evaluateReadonlyTxn } from './txn-readonly.js';
 import { opReply } from './txn-reply.js';
 
@@ -115,10 +114,16 @@ function answerPut(
 }
 
 /** Runs what the answer still has to read, then answers: at once, if all of it is in memory. */
-function answerWith(rpc: RpcContext, call: ServerCall, result: OpResult, answer: () => void): void {
+function answerWith(
+  rpc: RpcContext,
+  call: ServerCall,
+  result: OpResult,
+  answer: () => void,
+  held?: PointReader,
+): void {
   const reads: DeferredRange[] = [];
   deferredReads(result, reads);
-  const waits = runDeferredReads(rpc.store, reads);
+  const waits = runDeferredReads(rpc.store, rpc.clock, reads, held);
   if (waits === undefined) answer();
   else waits.then(answer).catch((error: unknown) => failCall(rpc, call, error));
 }
@@ -247,16 +252,18 @@ function answerTxn(
   error: Error | undefined,
   result: TxnResult | undefined,
 ): void {
-  if (result === undefined) {
-    failCall(rpc, call, error);
-    return;
-  }
+  if (result === undefined) failCall(rpc, call, error);
+  else replyToTxn(rpc, call, result);
+}
+
+function replyToTxn(rpc: RpcContext, call: ServerCall, result: TxnResult, held?: PointReader) {
   const header = headerAt(rpc, result.revision);
-  answerWith(rpc, call, result, () => {
+  const answer = (): void => {
     const { succeeded, responses } = result;
     const reply = { header, succeeded, responses: responses.map(opReply) };
     replyWith(call, encodeTxnResponse(reply));
-  });
+  };
+  answerWith(rpc, call, result, answer, held);
 }
 
 interface TxnReading extends Answering {
@@ -269,24 +276,30 @@ function runReadonlyTxn(reading: TxnReading, error: EtcdError | undefined): void
     failCall(rpc, call, error);
     return;
   }
-  try {
-    const needed: string[] = [];
-    valuesNeeded(rpc.store.present, request, needed);
-    if (needed.length > 0 && !rpc.store.isWarm(needed)) {
-      // The values may have changed again by then, so decide only when all are there.
-      rpc.store
-        .warm(needed)
-        .then(() => runReadonlyTxn(reading, undefined))
-        .catch((thrown: unknown) => failCall(rpc, call, thrown));
-      return;
-    }
-    const result = evaluateReadonlyTxn(rpc.store, request);
+  // Whatever is written meanwhile, all of it is decided and read at this revision.
+  const reader = rpc.store.reader(rpc.store.revision);
+  const answer = (result: TxnResult): void => {
     rpc.metrics.txnTotal++;
     rpc.metrics.rangeTotal += result.responses.length;
-    answerTxn(reading, request, undefined, result);
+    // What waits for the disk has a hold of its own by then.
+    replyToTxn(rpc, call, result, reader);
+  };
+  const fail = (thrown: unknown): void => failCall(rpc, call, thrown);
+  try {
+    const slice = new Slice(rpc.clock);
+    const done = runSteps(evaluateReadonlyTxn(rpc.store, reader, request, slice));
+    if (done instanceof Promise) {
+      void done
+        .then(answer)
+        .catch(fail)
+        .finally(() => reader.close());
+      return;
+    }
+    answer(done);
   } catch (thrown) {
-    failCall(rpc, call, thrown);
+    fail(thrown);
   }
+  reader.close();
 }
 
 // ---------------------------------------------------------------------------------- Compact

@@ -218,6 +218,7 @@ function peerLinks(config: ServerConfig, ports: ServerPorts, metrics: Metrics) {
 export function rpcContext(node: Node): RpcContext {
   const { config, store, loop, reads, headers, raft, leaderWatch, ports } = node;
   return {
+    clock: ports.clock,
     store,
     loop,
     reads,

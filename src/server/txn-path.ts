@@ -1,9 +1,10 @@
 /**
  * Decides which branches of a transaction run, before any of them does (contract section 1.7): the
- * compares of nested transactions see the state before the outermost one, too.
+ * compares of nested transactions see the state before the outermost one, too. In steps: a compare
+ * may look at every key there is, and at values that are only on disk.
  */
 
-import type { KeyString } from '../common/index.js';
+import type { LeaseId, Slice, Steps } from '../common/index.js';
 import {
   type Compare,
   CompareResult,
@@ -11,7 +12,7 @@ import {
   type RequestOp,
   type TxnRequest,
 } from '../proto/index.js';
-import type { MvccPresent } from '../storage/index.js';
+import type { KeyState, PointReader, VisitedKey } from '../storage/index.js';
 
 /** The branch that runs, and the same for each 'txn' operation in it, in order. */
 export interface TxnPath {
@@ -20,35 +21,104 @@ export interface TxnPath {
   readonly nested: readonly TxnPath[];
 }
 
-/** What a compare reads. */
-export type TxnView = Pick<MvccPresent, 'state' | 'lease' | 'value' | 'keysInRange'>;
-
-export function chooseBranches(view: TxnView, request: TxnRequest): TxnPath {
-  const succeeded = request.compare.every((compare) => holds(view, compare));
+/** Recurses as deep as the request does, which its decoder bounds. */
+export function* chooseBranches(
+  reader: PointReader,
+  request: TxnRequest,
+  slice: Slice,
+): Steps<TxnPath> {
+  let succeeded = true;
+  for (const compare of request.compare) {
+    if (!slice.next()) yield slice.rest();
+    succeeded = yield* holds(reader, compare, slice);
+    if (!succeeded) break;
+  }
   const ops = succeeded ? request.success : request.failure;
   const nested: TxnPath[] = [];
   for (const op of ops) {
-    if (op.type === 'txn') nested.push(chooseBranches(view, op.request));
+    if (op.type === 'txn') nested.push(yield* chooseBranches(reader, op.request, slice));
   }
   return { succeeded, ops, nested };
 }
 
-function holds(view: TxnView, compare: Compare): boolean {
-  if (compare.rangeEnd === '') return keyHolds(view, compare, compare.key);
-  const keys = view.keysInRange(compare.key, compare.rangeEnd);
-  if (keys.length === 0) return keyHolds(view, compare, compare.key, true);
-  return keys.every((key) => keyHolds(view, compare, key));
+function* holds(reader: PointReader, compare: Compare, slice: Slice): Steps<boolean> {
+  if (compare.rangeEnd !== '') return yield* rangeHolds(reader, compare, slice);
+  const verdict = keyHolds(reader, compare);
+  if (!(verdict instanceof Promise)) return verdict;
+  let held = false;
+  yield verdict.then((known) => {
+    held = known;
+  });
+  return held;
 }
 
-function keyHolds(view: TxnView, compare: Compare, key: KeyString, absent = false): boolean {
-  const state = absent ? undefined : view.state(key);
+function keyHolds(reader: PointReader, compare: Compare): boolean | Promise<boolean> {
+  const { key, target } = compare;
+  if (target === CompareTarget.VALUE) {
+    const value = reader.value(key);
+    if (!(value instanceof Promise)) return valueHolds(compare, value);
+    return value.then((read) => valueHolds(compare, read));
+  }
+  if (target === CompareTarget.LEASE) {
+    const lease = reader.lease(key);
+    if (!(lease instanceof Promise)) return leaseHolds(compare, lease);
+    return lease.then((read) => leaseHolds(compare, read));
+  }
+  return stateHolds(compare, reader.state(key));
+}
+
+/** It must hold for every key there is in the range; if there is none, for one that is missing. */
+function* rangeHolds(reader: PointReader, compare: Compare, slice: Slice): Steps<boolean> {
+  const { key, rangeEnd, target } = compare;
+  let isEmpty = true;
+  let visit: (visited: VisitedKey) => boolean;
+  let wants: 'state' | 'lease' | 'value' = 'state';
+  if (target === CompareTarget.VALUE) {
+    wants = 'value';
+    visit = (visited) => {
+      isEmpty = false;
+      return valueHolds(compare, visited.value);
+    };
+  } else if (target === CompareTarget.LEASE) {
+    wants = 'lease';
+    visit = (visited) => {
+      isEmpty = false;
+      return leaseHolds(compare, visited.lease);
+    };
+  } else {
+    visit = (visited) => {
+      isEmpty = false;
+      return stateHolds(compare, visited);
+    };
+  }
+  const all = yield* reader.every(key, rangeEnd, wants, visit, slice);
+  return isEmpty ? missingHolds(compare) : all;
+}
+
+function missingHolds(compare: Compare): boolean {
+  if (compare.target === CompareTarget.VALUE) return valueHolds(compare, undefined);
+  if (compare.target === CompareTarget.LEASE) return leaseHolds(compare, 0n);
+  return stateHolds(compare, undefined);
+}
+
+/** A missing key has no value to compare with, not even as "not equal". */
+function valueHolds(compare: Compare, value: Uint8Array | undefined): boolean {
+  if (value === undefined) return false;
+  const wanted = compare.targetUnion === 'value' ? compare.value : noValue;
+  return resultHolds(compare.result, Buffer.compare(value, wanted));
+}
+
+const noValue = Buffer.alloc(0);
+
+function leaseHolds(compare: Compare, lease: LeaseId): boolean {
+  return resultHolds(
+    compare.result,
+    order(lease, compare.targetUnion === 'lease' ? compare.lease : 0n),
+  );
+}
+
+function stateHolds(compare: Compare, state: KeyState | undefined): boolean {
   switch (compare.target) {
-    case CompareTarget.VALUE: {
-      // A missing key has no value to compare with, not even as "not equal".
-      if (state === undefined) return false;
-      const wanted = compare.targetUnion === 'value' ? compare.value : Buffer.alloc(0);
-      return resultHolds(compare.result, Buffer.compare(view.value(key) ?? wanted, wanted));
-    }
     case CompareTarget.VERSION: {
       const wanted = compare.targetUnion === 'version' ? compare.version : 0;
       return resultHolds(compare.result, order(state?.version ?? 0, wanted));
@@ -60,10 +130,6 @@ function keyHolds(view: TxnView, compare: Compare, key: KeyString, absent = fals
     case CompareTarget.MOD: {
       const wanted = compare.targetUnion === 'modRevision' ? compare.modRevision : 0;
       return resultHolds(compare.result, order(state?.modRevision ?? 0, wanted));
-    }
-    case CompareTarget.LEASE: {
-      const wanted = compare.targetUnion === 'lease' ? compare.lease : 0n;
-      return resultHolds(compare.result, order(state === undefined ? 0n : view.lease(key), wanted));
     }
     default:
       // etcd compares nothing for a target it does not know, and takes that for "equal".
@@ -87,20 +153,5 @@ function resultHolds(result: number, compared: number): boolean {
       return compared !== 0;
     default:
       return true;
-  }
-}
-
-/** Every key whose value may decide something in `request`: it must be in memory before apply. */
-export function valuesNeeded(view: TxnView, request: TxnRequest, into: KeyString[]): void {
-  for (const compare of request.compare) {
-    if (compare.target !== CompareTarget.VALUE) continue;
-    if (compare.rangeEnd === '') into.push(compare.key);
-    else into.push(...view.keysInRange(compare.key, compare.rangeEnd));
-  }
-  for (const branch of [request.success, request.failure]) {
-    for (const op of branch) {
-      if (op.type === 'put' && op.request.ignoreValue) into.push(op.request.key);
-      else if (op.type === 'txn') valuesNeeded(view, op.request, into);
-    }
   }
 }

@@ -3,20 +3,30 @@
  * ranges read the same point, so that it is as atomic as one that writes.
  */
 
+import type { Slice, Steps } from '../common/index.js';
 import type { RangeRequest, TxnRequest } from '../proto/index.js';
-import type { MvccStore } from '../storage/index.js';
+import type { MvccStore, PointReader } from '../storage/index.js';
 import { checkRangeState } from './apply-kv.js';
 import type { OpResult, TxnResult } from './apply-types.js';
 import { chooseBranches } from './txn-path.js';
 
-/** Throws EtcdError if a range of the chosen branch asks for a revision that can't be read. */
-export function evaluateReadonlyTxn(store: MvccStore, request: TxnRequest): TxnResult {
-  const { succeeded, ops } = chooseBranches(store.present, request);
-  const { revision } = store;
+/**
+ * `reader` holds the revision that it shows. Throws EtcdError if a range of the chosen branch asks
+ * for a revision that can't be read.
+ */
+export function* evaluateReadonlyTxn(
+  store: MvccStore,
+  reader: PointReader,
+  request: TxnRequest,
+  slice: Slice,
+): Steps<TxnResult> {
+  const { succeeded, ops } = yield* chooseBranches(reader, request, slice);
+  const { revision } = reader;
+  const { compactRevision } = store;
   const responses: OpResult[] = [];
   for (const op of ops) {
     if (op.type !== 'range') continue;
-    checkRangeState(store, op.request);
+    checkRangeState({ revision, compactRevision }, op.request);
     responses.push(rangeAt(op.request, revision));
   }
   return { type: 'txn', revision, succeeded, responses };

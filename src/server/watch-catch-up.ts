@@ -95,7 +95,8 @@ export class WatchCatchUp {
     for (const kept of this.#recent) this.#recentBytes += bytesOf(kept);
   }
 
-  #forgetRecent(): void {
+  /** What is published now is only to be had from history. */
+  forgetRecent(): void {
     this.#recent = [];
     this.#recentBytes = 0;
   }
@@ -103,7 +104,7 @@ export class WatchCatchUp {
   /** The store is another one: all that read it start over from where they are. */
   restart(): void {
     this.#epoch += 1;
-    this.#forgetRecent();
+    this.forgetRecent();
     for (const group of this.#groups) {
       for (const watcher of group.members) this.#sendBack(watcher);
     }
@@ -133,7 +134,7 @@ export class WatchCatchUp {
       await this.#turn();
     }
     this.#running = false;
-    this.#forgetRecent();
+    this.forgetRecent();
   }
 
   #turn(): Promise<void> {

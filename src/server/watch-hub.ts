@@ -10,13 +10,17 @@
 import {
   assert,
   grpcOverheadBytes,
+  type KeyString,
   type Revision,
   requestBytesMaxDefault,
+  type Slice,
+  type Steps,
   sliceMsMax,
   watchBacklogBytesMax,
   watchBacklogBytesTotalMax,
   watchCatchUpBytesMax,
   watchCatchUpRevisionsMax,
+  watchLiveChangesMax,
   watchMessageBytesTarget,
   watchPendingEventsMax,
   watchProgressIntervalMs,
@@ -70,8 +74,10 @@ export class WatchHub {
   readonly #catchUp: WatchCatchUp;
   readonly #streams = new Set<WatchStream>();
   #store: WatchStore;
-  /** Everything up to here has been published. */
+  /** Everything up to here has been published, or is being. */
   #revision: Revision;
+  /** Everything up to here has been offered to every live watcher. */
+  #offeredRevision: Revision;
   #touched: Watcher[] = [];
   #flushed = 0;
   #flushScheduled = false;
@@ -84,6 +90,7 @@ export class WatchHub {
     this.header = options.header;
     this.#store = options.store;
     this.#revision = options.store.revision;
+    this.#offeredRevision = this.#revision;
     this.#live = new WatcherIndex(options.random);
     this.#catchUp = new WatchCatchUp(this, options.fatal);
   }
@@ -119,6 +126,7 @@ export class WatchHub {
     // Row 37: nothing is shown that has not been applied.
     assert(revision <= this.#store.revision, 'only what is applied is published');
     this.#revision = revision;
+    this.#offeredRevision = revision;
     this.#catchUp.remember(commit);
     // The events are made when they are asked for; without watchers they never are.
     if (this.#live.size === 0) return;
@@ -127,6 +135,53 @@ export class WatchHub {
       this.#offerAll(event);
     }
     if (this.counters.pendingEvents > this.limits.pendingEventsMax) this.#flush(true);
+  }
+
+  /**
+   * As `publish`, for a commit of any size: one with very many changes is not handed out, but
+   * whoever wants some of it gets it from history. Nothing else may be published until it is done.
+   */
+  *publishSteps(commit: MvccCommit, slice: Slice): Steps<void> {
+    if (commit.changes <= watchLiveChangesMax) {
+      this.publish(commit);
+      return;
+    }
+    const { revision } = commit;
+    assert(revision === this.#revision + 1, 'revisions are published one after the other');
+    assert(revision <= this.#store.revision, 'only what is applied is published');
+    this.#revision = revision;
+    this.#catchUp.forgetRecent();
+    for (let sub = 0; sub < commit.changes && this.#live.size > 0; sub += 1) {
+      if (!slice.next()) yield slice.rest();
+      const key = commit.keyAt(sub);
+      const type = commit.isDeleteAt(sub) ? 'delete' : 'put';
+      while (!this.#leaveToHistory(key, type, revision, slice)) yield slice.rest();
+    }
+    this.#offeredRevision = revision;
+  }
+
+  /** Every live watcher that wants such a change falls behind; false if there may be more. */
+  #leaveToHistory(
+    key: KeyString,
+    type: MvccEvent['type'],
+    revision: Revision,
+    slice: Slice,
+  ): boolean {
+    for (const head of this.#live.heads(key)) {
+      let watcher: Watcher | undefined = head;
+      while (watcher !== undefined) {
+        const next: Watcher | undefined = watcher.next;
+        if (watcher.wants(type, revision)) this.#fallBehind(watcher, revision);
+        watcher = next;
+        if (!slice.next()) return false;
+      }
+    }
+    return true;
+  }
+
+  /** Not all of what was published last has been offered to everybody. */
+  get isPublishing(): boolean {
+    return this.#offeredRevision !== this.#revision;
   }
 
   #offerAll(event: MvccEvent): void {
@@ -209,7 +264,7 @@ export class WatchHub {
     const first = slots[0];
     if (first === undefined) return;
     if (watcher.stream.blocked) this.#fallBehind(watcher, first.revision);
-    else if (!watcher.stream.sendEvents(watcher, slots, this.#revision)) {
+    else if (!watcher.stream.sendEvents(watcher, slots, this.#offeredRevision)) {
       // Unless the sink found out that its client is gone.
       if (isSynced(watcher)) this.#fallBehind(watcher, watcher.nextRevision);
     }
@@ -329,6 +384,7 @@ export class WatchHub {
     assert(store.revision >= before, 'a restored store is not older');
     this.#store = store;
     this.#revision = store.revision;
+    this.#offeredRevision = this.#revision;
     this.#catchUp.restart();
     for (const stream of this.#streams) {
       for (const watcher of stream.watchers.values()) {

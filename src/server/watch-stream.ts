@@ -153,7 +153,7 @@ export class WatchStream {
    * behind everything sent so far; else dropped, the client asks again.
    */
   requestProgress(): void {
-    if (this.#closed || this.watchers.size === 0) return;
+    if (this.#closed || this.watchers.size === 0 || this.#hub.isPublishing) return;
     const { revision } = this.#hub;
     for (const watcher of this.watchers.values()) {
       if (!isSynced(watcher) || revision < watcher.startRevision) return;
@@ -185,6 +185,7 @@ export class WatchStream {
 
   /** What can't leave soon is not queued: a stuck reader must not collect notifications. */
   #tickProgress(): void {
+    if (this.#hub.isPublishing) return;
     const { revision } = this.#hub;
     for (const watcher of this.watchers.values()) {
       if (!watcher.progressNotify) continue;

@@ -126,10 +126,12 @@ export class Watcher {
 
   /** Whether the watcher has asked for this event and not had it. */
   accepts(event: MvccEvent): boolean {
-    return (
-      event.modRevision >= this.nextRevision &&
-      (event.type === 'put' ? this.wantsPuts : this.wantsDeletes)
-    );
+    return this.wants(event.type, event.modRevision);
+  }
+
+  /** Whether the watcher has asked for such an event of its keys and not had it. */
+  wants(type: MvccEvent['type'], revision: Revision): boolean {
+    return revision >= this.nextRevision && (type === 'put' ? this.wantsPuts : this.wantsDeletes);
   }
 }
 

@@ -7,9 +7,9 @@
  * records, and a checkpoint in between would be ahead of the store.
  */
 
-import { checkpointJournalShare, type KeyString, type KvChange } from '../common/index.js';
+import { checkpointJournalShare, type KeyString, type KvChange, turn } from '../common/index.js';
 import type { Flusher } from './mvcc-flush.js';
-import { type MvccState, turn } from './mvcc-state.js';
+import type { MvccState } from './mvcc-state.js';
 import {
   blockBytes,
   blockKey,

@@ -7,11 +7,10 @@
  * goes before the puts that it hides.
  */
 
-import type { KeyString, Revision } from '../common/index.js';
+import { type KeyString, type Revision, Slice } from '../common/index.js';
 import { compactItem, isCompactable } from './key-index-item.js';
 import type { Flusher } from './mvcc-flush.js';
-import { Slice } from './mvcc-slice.js';
-import { type MvccState, turn } from './mvcc-state.js';
+import type { MvccState } from './mvcc-state.js';
 import { type Removal, recordsStart, revisionKey } from './schema.js';
 
 /** Below this share of removed bytes LevelDB is left to tidy up by itself. */
@@ -98,7 +97,7 @@ export class Compactor {
       dead.length = 0;
       const isFull = batch.keys.length >= state.options.compactionBatch;
       if (isFull && next !== undefined) await this.write(batch, { revision, below: next });
-      else await turn(state.clock);
+      else await slice.rest();
     }
     if (state.closed) return;
     await this.write(batch, revision);

@@ -15,14 +15,15 @@ import {
   EtcdError,
   type KeyString,
   type KvView,
+  laneTurn,
   mvccSliceKeysMax,
   type Revision,
+  Slice,
   scanPageBytes,
 } from '../common/index.js';
 import { FoundRevision, findAt } from './key-index-item.js';
 import type { Flusher } from './mvcc-flush.js';
-import { Slice } from './mvcc-slice.js';
-import { type MvccState, turn } from './mvcc-state.js';
+import type { MvccState } from './mvcc-state.js';
 import { RecordReader } from './record.js';
 import {
   isTombstone,
@@ -140,6 +141,6 @@ async function eachStored(
     const last = page[page.length - 1];
     if (last === undefined) return;
     gte = Buffer.concat([last[0], Buffer.from([0])]);
-    await turn(state.clock);
+    await laneTurn(state.clock);
   }
 }

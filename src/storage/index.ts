@@ -8,6 +8,7 @@ export {
   openGenerations,
 } from './kv-generations.js';
 export { openLevelStore } from './kv-level.js';
+export { sortInSlices } from './mvcc-sort.js';
 export { type MvccSetup, noConfiguration } from './mvcc-state.js';
 export { openMvccStore } from './mvcc-store.js';
 export {

@@ -134,17 +134,20 @@ export class KeyIndex {
   }
 
   /**
-   * Has `kill` end every living key of [start, end) with revision `main`, in order; returns how
-   * many. One walk, where a `locate` for each key would take as long as everything else.
+   * Has `kill` end every living key of [start, end) with revision `main`, in order, until it
+   * returns false; returns the key to go on from, or undefined at the end. One walk, where a
+   * `locate` for each key would take as long as everything else.
    */
   killRange(
     start: KeyString,
     end: KeyString | undefined,
     main: Revision,
-    kill: (key: KeyString, item: KeyItem) => void,
-  ): number {
-    if (end !== undefined && end <= start) return 0;
-    return killBelow(this.root, start, end, main, kill);
+    kill: VisitItem,
+  ): KeyString | undefined {
+    if (end !== undefined && end <= start) return undefined;
+    const walk: KillWalk = { main, kill, last: undefined };
+    killBelow(this.root, start, end, walk);
+    return walk.last === undefined ? undefined : `${walk.last}\0`;
   }
 
   /** Removes a dead key for good. */
@@ -351,34 +354,47 @@ function isBetween(
   return (below === undefined || below <= key) && (above === undefined || key < above);
 }
 
-/** {@link KeyIndex.killRange} for one node; an undefined bound lies outside of it. */
+/** One call of {@link KeyIndex.killRange}. */
+interface KillWalk {
+  readonly main: Revision;
+  readonly kill: VisitItem;
+  /** The key that `kill` wanted to be the last one. */
+  last: KeyString | undefined;
+}
+
+/**
+ * {@link KeyIndex.killRange} for one node; an undefined bound lies outside of it. Returns the number
+ * of keys that died.
+ */
 function killBelow(
   node: Node,
   start: KeyString | undefined,
   end: KeyString | undefined,
-  main: Revision,
-  kill: (key: KeyString, item: KeyItem) => void,
+  walk: KillWalk,
 ): number {
+  if (node.live === 0) return 0;
   let killed = 0;
   if (node.leaf) {
     const stop = end === undefined ? node.count : node.lower(end);
     for (let i = start === undefined ? 0 : node.lower(start); i < stop; i += 1) {
       const item = node.items[i] as KeyItem;
       if (item.dead) continue;
-      kill(item.key, item);
       killed += 1;
+      if (walk.kill(item.key, item)) continue;
+      walk.last = item.key;
+      break;
     }
   } else {
     const first = start === undefined ? 0 : node.upper(start);
     const last = end === undefined ? node.count : node.upper(end);
-    for (let i = first; i <= last; i += 1) {
+    for (let i = first; i <= last && walk.last === undefined; i += 1) {
       const from = i === first ? start : undefined;
-      killed += killBelow(node.kids[i] as Node, from, i === last ? end : undefined, main, kill);
+      killed += killBelow(node.kids[i] as Node, from, i === last ? end : undefined, walk);
     }
   }
   if (killed > 0) {
     node.live -= killed;
-    node.newest = main;
+    node.newest = walk.main;
   }
   return killed;
 }

@@ -15,8 +15,9 @@ import {
   type KvChange,
   type Revision,
   type Timer,
+  turn,
 } from '../common/index.js';
-import { type MvccState, turn } from './mvcc-state.js';
+import type { MvccState } from './mvcc-state.js';
 import { JournalWriter, journalKey } from './restore-journal.js';
 import {
   encodeMark,
@@ -93,6 +94,9 @@ export class Flusher {
   private openRecords = 0;
   private openMetaSum = 0;
   private pending = 0;
+  /** An entry is being applied; who wants a flush meanwhile waits for its end. */
+  private entryOpen = false;
+  private afterEntry: Array<() => void> = [];
   private lastSyncMs: number;
   private timer: Timer | undefined;
   private due = false;
@@ -132,13 +136,20 @@ export class Flusher {
 
   /** The next entry begins: the unit ends here if it is large enough. */
   entryStarts(): void {
+    this.entryOpen = true;
     const records = this.state.ring.end - this.openStart + (this.openMeta?.size ?? 0);
     if (records >= flushBatchRecordsMax || this.openBytes >= flushBatchBytesMax) this.closeUnit();
   }
 
   /** An entry was applied completely; its configuration may still follow in the same turn. */
   entryDone(): void {
+    this.entryOpen = false;
     this.openDirty = true;
+    if (this.afterEntry.length > 0) {
+      const waiting = this.afterEntry;
+      this.afterEntry = [];
+      for (const flush of waiting) flush();
+    }
     if (this.pending >= this.state.options.flushBytes) this.start();
     else this.arm();
   }
@@ -146,6 +157,12 @@ export class Flusher {
   /** Resolves when everything applied so far is in the KvStore, with an fsync if `sync`. */
   flush(sync: boolean): Promise<AppliedMark> {
     if (this.failure !== undefined) return Promise.reject(this.failure);
+    if (this.entryOpen) {
+      // It takes several turns: what it has changed so far must not be written without the rest.
+      return new Promise((resolve, reject) => {
+        this.afterEntry.push(() => this.flush(sync).then(resolve, reject));
+      });
+    }
     const covered = sync ? this.syncedSequence : this.flushedSequence;
     if (!this.openDirty && covered === this.sequence) return Promise.resolve(this.stored);
     // A unit of the mark alone if all records are out but not synced.
@@ -207,10 +224,10 @@ export class Flusher {
   private async run(): Promise<void> {
     try {
       while (this.due) {
-        // Whole entries only: let the present turn finish what it is applying.
+        // Whole entries only: let the present turn finish what it is applying, as a rule.
         await turn(this.state.clock);
         this.due = false;
-        if (this.openDirty) this.closeUnit();
+        if (this.openDirty && !this.entryOpen) this.closeUnit();
         for (let unit = this.units.shift(); unit; unit = this.units.shift()) {
           await this.writeUnit(unit);
         }

@@ -4,12 +4,12 @@
  * nothing it finds is of both; the workers of the old parts come to a closed door.
  */
 
-import { type Clock, installGraceMs } from '../common/index.js';
+import { type Clock, installGraceMs, turn } from '../common/index.js';
 import { Checkpointer } from './checkpointer.js';
 import { Compactor } from './compact.js';
 import { KvGate, replaced } from './kv-gate.js';
 import { Flusher } from './mvcc-flush.js';
-import { type MvccSetup, MvccState, turn } from './mvcc-state.js';
+import { type MvccSetup, MvccState } from './mvcc-state.js';
 import { type Restored, restore } from './restore.js';
 
 /** What the store hands its calls to. */

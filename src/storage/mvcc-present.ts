@@ -34,17 +34,12 @@ export class Present implements MvccPresent {
     return leases.size === 0 ? 0n : (leases.get(key) ?? 0n);
   }
 
-  countRange(key: KeyString, rangeEnd: KeyString): number {
-    return this.store.index.count(key, walkEnd(key, rangeEnd));
+  storedBytes(key: KeyString): number {
+    return this.alive(key)?.bytes ?? 0;
   }
 
-  keysInRange(key: KeyString, rangeEnd: KeyString): KeyString[] {
-    const keys: KeyString[] = [];
-    this.store.index.walk(key, walkEnd(key, rangeEnd), Number.POSITIVE_INFINITY, (k, item) => {
-      if (!item.dead) keys.push(k);
-      return true;
-    });
-    return keys;
+  countRange(key: KeyString, rangeEnd: KeyString): number {
+    return this.store.index.count(key, walkEnd(key, rangeEnd));
   }
 
   record(key: KeyString): Uint8Array | undefined {

@@ -5,15 +5,14 @@
  * turn; everything else gives way after each slice and is pinned against compaction.
  */
 
-import { EtcdError, type KeyString, mvccSliceKeysMax } from '../common/index.js';
+import { EtcdError, type KeyString, laneTurn, mvccSliceKeysMax, Slice } from '../common/index.js';
 import type { QuietLeaves } from './key-index.js';
 import { FoundRevision, findAt, isVisible, type KeyItem } from './key-index-item.js';
 import type { Flusher } from './mvcc-flush.js';
-import { type Candidate, loadRecords, warmRecords } from './mvcc-records.js';
+import { type Candidate, candidateOf, loadRecords, warmRecords } from './mvcc-records.js';
 import { isPlain, PlainScan } from './mvcc-scan.js';
-import { Slice } from './mvcc-slice.js';
 import { sortInSlices } from './mvcc-sort.js';
-import { checkPoint, type MvccState, pinOf, turn, walkEnd } from './mvcc-state.js';
+import { checkPoint, type MvccState, pinOf, walkEnd } from './mvcc-state.js';
 import { decodeRecord, encodeRecord, recordSize, recordValue, writeRecord } from './record.js';
 import type { RangeQuery, RangeResult, ReadPoint } from './types.js';
 
@@ -34,6 +33,8 @@ export function rangeAt(
   flusher: Flusher,
   query: RangeQuery,
   point: ReadPoint | undefined,
+  /** The caller holds the history that it needs. */
+  isHeld = false,
 ): RangeResult | Promise<RangeResult> {
   const single = query.rangeEnd === '' && isPlain(query) && !query.keysOnly;
   if (single && point === undefined) {
@@ -41,7 +42,8 @@ export function rangeAt(
     if (result !== undefined) return result;
   }
   const at = point ?? { main: state.revision, sub: Number.POSITIVE_INFINITY };
-  if (checkPoint(state, at) !== undefined) return Promise.reject(new EtcdError('COMPACTED'));
+  if (!isHeld && checkPoint(state, at) !== undefined)
+    return Promise.reject(new EtcdError('COMPACTED'));
   if (single) {
     const result = readOne(state, query.key, at);
     if (result !== undefined) return result;
@@ -169,7 +171,7 @@ class RangeWalk {
     const records: Uint8Array[] = [];
     for (const candidate of chosen) {
       if (records.length > 0 && records.length % mvccSliceKeysMax === 0) {
-        await turn(this.state.clock);
+        await laneTurn(this.state.clock);
       }
       records.push(keyOnlyRecord(candidate));
     }
@@ -200,14 +202,7 @@ class RangeWalk {
     if (!findAt(item, this.atMain, this.atSub, found)) return this.slice.next();
     if (!this.counted) this.count += 1;
     if (this.candidates.length >= this.fetchMax) return !this.counted && this.slice.next();
-    this.candidates.push({
-      key,
-      main: found.main,
-      sub: found.sub,
-      createRevision: found.created,
-      version: found.version,
-      location: found.location,
-    });
+    this.candidates.push(candidateOf(key, found));
     if (this.counted && this.candidates.length >= this.fetchMax) return false;
     return this.slice.next();
   }
@@ -286,7 +281,7 @@ class RangeWalk {
     const { clock } = this.state;
     const list: ValuedRecord[] = [];
     for (const record of records) {
-      if (list.length > 0 && list.length % mvccSliceKeysMax === 0) await turn(clock);
+      if (list.length > 0 && list.length % mvccSliceKeysMax === 0) await laneTurn(clock);
       list.push(withValue(record));
     }
     return this.valueResult(await sortInSlices(list, this.byValue(), clock));

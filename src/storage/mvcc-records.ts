@@ -8,11 +8,11 @@ import {
   type KeyString,
   mvccSliceKeysMax,
   type Revision,
+  Slice,
   warmRecordsMax,
 } from '../common/index.js';
-import { noLocation } from './key-index-item.js';
+import { type FoundRevision, noLocation } from './key-index-item.js';
 import type { Flusher } from './mvcc-flush.js';
-import { Slice } from './mvcc-slice.js';
 import type { MvccState } from './mvcc-state.js';
 import { revisionKey, unsealOrThrow } from './schema.js';
 
@@ -28,6 +28,18 @@ export interface Candidate {
   readonly version: number;
   /** Where the record was when it was chosen; `noLocation` if not in memory. */
   readonly location: number;
+}
+
+/** What a look-up in the index has found of a key. */
+export function candidateOf(key: KeyString, found: FoundRevision): Candidate {
+  return {
+    key,
+    main: found.main,
+    sub: found.sub,
+    createRevision: found.created,
+    version: found.version,
+    location: found.location,
+  };
 }
 
 /** A view of the record if it is in memory. */

@@ -5,12 +5,11 @@
  * from the index; for a caller that can send them so, they are written into pages of the reply.
  */
 
-import type { KeyString } from '../common/index.js';
+import { type KeyString, Slice } from '../common/index.js';
 import { FoundRevision, findAt, isVisible, type KeyItem } from './key-index-item.js';
 import { KeyPages } from './key-pages.js';
 import type { Flusher } from './mvcc-flush.js';
-import { type Candidate, loadRecords } from './mvcc-records.js';
-import { Slice } from './mvcc-slice.js';
+import { type Candidate, candidateOf, loadRecords } from './mvcc-records.js';
 import { type MvccState, walkEnd } from './mvcc-state.js';
 import { recordSize, writeRecord } from './record.js';
 import type { RangeQuery, RangeResult, ReadPoint } from './types.js';
@@ -125,14 +124,7 @@ export class PlainScan {
     if (location < 0) location = ring.find(found.main, found.sub);
     if (location >= 0 && log.has(location)) return log.record(location);
     this.gaps.push(this.records.length);
-    this.cold.push({
-      key,
-      main: found.main,
-      sub: found.sub,
-      createRevision: found.created,
-      version: found.version,
-      location: found.location,
-    });
+    this.cold.push(candidateOf(key, found));
     return noValue;
   }
 

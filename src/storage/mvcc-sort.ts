@@ -3,18 +3,18 @@
  * Array.sort for a million keys would block for more than half a second.
  */
 
-import { type Clock, mvccSliceKeysMax } from '../common/index.js';
-import { turn } from './mvcc-state.js';
+import { type Clock, type Lane, laneTurn, mvccSliceKeysMax } from '../common/index.js';
 
 /** A sorted copy of `list`; no slice handles more than `mvccSliceKeysMax` elements. */
 export async function sortInSlices<T>(
   list: readonly T[],
   compare: (a: T, b: T) => number,
   clock: Clock,
+  lane: Lane = 'read',
 ): Promise<T[]> {
   let runs: T[][] = [];
   for (let i = 0; i < list.length; i += mvccSliceKeysMax) {
-    if (i > 0) await turn(clock);
+    if (i > 0) await laneTurn(clock, lane);
     runs.push(list.slice(i, i + mvccSliceKeysMax).sort(compare));
   }
   while (runs.length > 1) {
@@ -22,7 +22,7 @@ export async function sortInSlices<T>(
     for (let i = 0; i < runs.length; i += 2) {
       const left = runs[i] as T[];
       const right = runs[i + 1];
-      merged.push(right === undefined ? left : await merge(left, right, compare, clock));
+      merged.push(right === undefined ? left : await merge(left, right, compare, clock, lane));
     }
     runs = merged;
   }
@@ -34,6 +34,7 @@ async function merge<T>(
   right: readonly T[],
   compare: (a: T, b: T) => number,
   clock: Clock,
+  lane: Lane,
 ): Promise<T[]> {
   const result: T[] = [];
   let i = 0;
@@ -48,7 +49,7 @@ async function merge<T>(
       result.push(right[j] as T);
       j += 1;
     }
-    if (result.length % mvccSliceKeysMax === 0) await turn(clock);
+    if (result.length % mvccSliceKeysMax === 0) await laneTurn(clock, lane);
   }
   return result;
 }

@@ -93,11 +93,6 @@ export class MvccState {
   }
 }
 
-/** Resolves in a later turn of the event loop: how long work gives way between slices. */
-export function turn(clock: Clock): Promise<void> {
-  return new Promise((resolve) => clock.afterTurn(resolve));
-}
-
 /** Lets one job at a time run, in the order in which they came. */
 export class Lock {
   private last: Promise<unknown> = Promise.resolve();

@@ -1,9 +1,10 @@
 /**
  * The MVCC store: a thin face over the parts that do the work, which share one MvccState.
  *
- *   apply       mvcc-txn.ts       synchronous, memory only
+ *   apply       mvcc-txn.ts       memory only
  *   flush       mvcc-flush.ts     atomic batches to the KvStore, in apply order
  *   reads       mvcc-range.ts     index, then records (mvcc-records.ts); plain ones: mvcc-scan.ts
+ *               mvcc-point.ts     for decisions: compares
  *   history     mvcc-history.ts   events for watchers that are behind
  *   compaction  compact.ts        removal in the background
  *   hashes      hash.ts           as etcd's
@@ -18,6 +19,7 @@ import {
   type LeaseId,
   type LogIndex,
   type Revision,
+  Slice,
   type Term,
 } from '../common/index.js';
 import type { Configuration } from '../raft/index.js';
@@ -28,6 +30,7 @@ import type { KvGenerations } from './kv-generations.js';
 import type { Flusher } from './mvcc-flush.js';
 import { readHistory } from './mvcc-history.js';
 import { openParts, type StoreParts } from './mvcc-parts.js';
+import { PointReads } from './mvcc-point.js';
 import { Present } from './mvcc-present.js';
 import { rangeAt } from './mvcc-range.js';
 import { type Candidate, loadRecords } from './mvcc-records.js';
@@ -48,6 +51,7 @@ import type {
   EventPage,
   MvccStore,
   MvccWriteTxn,
+  PointReader,
   RangeQuery,
   RangeResult,
   ReadPoint,
@@ -149,10 +153,15 @@ class Store implements MvccStore {
     return this.inner.applied;
   }
 
-  begin(index: LogIndex, term: Term): MvccWriteTxn {
+  begin(index: LogIndex, term: Term, onDetached?: (key: KeyString) => void): MvccWriteTxn {
     this.checkIndex(index);
     this.txnOpen = true;
-    return new WriteTxn(this.inner, this.present, this.flusher, index, term, this.onCommit);
+    const { inner, present, flusher, onCommit } = this;
+    return new WriteTxn(inner, present, flusher, index, term, onCommit, onDetached);
+  }
+
+  reader(holdFrom: Revision | undefined): PointReader {
+    return new PointReads(this.inner, this.flusher, holdFrom);
   }
 
   setApplied(mark: { index: LogIndex; term: Term; configuration?: Configuration }): void {
@@ -161,6 +170,11 @@ class Store implements MvccStore {
     const configuration = mark.configuration ?? this.inner.applied.configuration;
     this.inner.applied = { index: mark.index, term: mark.term, configuration };
     this.flusher.entryDone();
+  }
+
+  holdRecords(): void {
+    const { inner } = this;
+    inner.warmLocation = inner.log.start;
   }
 
   isWarm(keys: readonly KeyString[]): boolean {
@@ -376,7 +390,7 @@ class Store implements MvccStore {
   }
 }
 
-function candidateOf(key: KeyString, main: Revision, sub: number): Candidate {
+function newestOf(key: KeyString, main: Revision, sub: number): Candidate {
   return { key, main, sub, createRevision: 0, version: 0, location: noLocation };
 }
 
@@ -387,14 +401,15 @@ async function warmOnce(
 ): Promise<boolean> {
   const { index, log } = state;
   const cold: Candidate[] = [];
-  let oldest = log.end;
+  // Nothing leaves until the next commit: what is warm may be anywhere.
+  state.warmLocation = log.start;
+  const slice = new Slice(state.clock, 'apply');
   for (const key of keys) {
+    if (!slice.next()) await slice.rest();
     const item = index.get(key);
-    if (item === undefined || item.dead) continue;
-    if (log.has(item.location)) oldest = Math.min(oldest, item.location);
-    else cold.push(candidateOf(key, item.main, item.sub));
+    if (item === undefined || item.dead || log.has(item.location)) continue;
+    cold.push(newestOf(key, item.main, item.sub));
   }
-  state.warmLocation = state.warmLocation < 0 ? oldest : Math.min(state.warmLocation, oldest);
   if (cold.length === 0) return true;
   const pin = state.pins.pin(state.revision);
   try {

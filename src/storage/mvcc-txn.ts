@@ -1,7 +1,8 @@
 /**
- * The changes of one entry. They go straight into index and value log: apply is one synchronous
- * call, so nobody can look in between, and every check that can fail comes before the first change
- * (contract 1.7), so there is nothing to roll back.
+ * The changes of one entry. They go straight into index and value log: every check that can fail
+ * comes before the first change (contract 1.7), so there is nothing to roll back. A delete of many
+ * keys takes several turns; whoever reads meanwhile reads at the revision before, which hides what
+ * is newer, and the flush writes whole entries only.
  *
  * A change is noted as three numbers and its key; events are made of them only if somebody asks.
  * Without a watcher nobody does, and events, their list and what it holds were a sixth of all that
@@ -14,6 +15,8 @@ import {
   type LeaseId,
   type LogIndex,
   type Revision,
+  type Slice,
+  type Steps,
   type Term,
 } from '../common/index.js';
 import { itemDelete, itemPut, KeyItem, noLocation } from './key-index-item.js';
@@ -38,6 +41,7 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
   private readonly term: Term;
   private readonly main: Revision;
   private readonly onCommit: () => void;
+  private readonly onDetached: ((key: KeyString) => void) | undefined;
   private open = true;
   /** Changes so far. The first is in `firstKey` and so on, the others are in `more`. */
   private count = 0;
@@ -50,8 +54,6 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
   private moreLocations: number[] | undefined = undefined;
   private morePrevious: number[] | undefined = undefined;
   private made: MvccEvent[] | undefined = undefined;
-  /** Something was deleted. */
-  deleted = false;
 
   constructor(
     store: MvccState,
@@ -60,6 +62,7 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
     index: LogIndex,
     term: Term,
     onCommit: () => void,
+    onDetached: ((key: KeyString) => void) | undefined,
   ) {
     this.store = store;
     this.present = present;
@@ -68,6 +71,7 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
     this.term = term;
     this.main = store.revision + 1;
     this.onCommit = onCommit;
+    this.onDetached = onDetached;
   }
 
   readPoint(): ReadPoint {
@@ -81,6 +85,20 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
   /** Of the commit. */
   get revision(): Revision {
     return this.count > 0 ? this.main : this.main - 1;
+  }
+
+  get changes(): number {
+    return this.count;
+  }
+
+  keyAt(sub: number): KeyString {
+    const key = sub === 0 ? this.firstKey : this.moreKeys?.[sub - 1];
+    assert(key !== undefined, 'every change is noted');
+    return key;
+  }
+
+  isDeleteAt(sub: number): boolean {
+    return (sub === 0 ? this.firstLocation : this.moreLocations?.[sub - 1]) === noLocation;
   }
 
   get events(): readonly MvccEvent[] {
@@ -99,12 +117,12 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
     return this.present.lease(key);
   }
 
-  countRange(key: KeyString, rangeEnd: KeyString): number {
-    return this.present.countRange(key, rangeEnd);
+  storedBytes(key: KeyString): number {
+    return this.present.storedBytes(key);
   }
 
-  keysInRange(key: KeyString, rangeEnd: KeyString): KeyString[] {
-    return this.present.keysInRange(key, rangeEnd);
+  countRange(key: KeyString, rangeEnd: KeyString): number {
+    return this.present.countRange(key, rangeEnd);
   }
 
   record(key: KeyString): Uint8Array | undefined {
@@ -150,8 +168,28 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
   deleteRange(key: KeyString, rangeEnd: KeyString): number {
     assert(this.open, 'a transaction is not changed after its commit');
     if (rangeEnd === '') return this.deleteKey(key) ? 1 : 0;
+    const before = this.count;
+    this.store.index.killRange(key, walkEnd(key, rangeEnd), this.main, (k, item) => {
+      this.deleteItem(k, item);
+      return true;
+    });
+    return this.count - before;
+  }
+
+  *deleteRangeSteps(key: KeyString, rangeEnd: KeyString, slice: Slice): Steps<number> {
+    if (rangeEnd === '') return this.deleteKey(key) ? 1 : 0;
+    const before = this.count;
     const end = walkEnd(key, rangeEnd);
-    return this.store.index.killRange(key, end, this.main, (k, item) => this.deleteItem(k, item));
+    let next: KeyString | undefined = key;
+    while (next !== undefined) {
+      assert(this.open, 'a transaction is not changed after its commit');
+      next = this.store.index.killRange(next, end, this.main, (k, item) => {
+        this.deleteItem(k, item);
+        return slice.next();
+      });
+      if (next !== undefined) yield slice.rest();
+    }
+    return this.count - before;
   }
 
   setMeta(name: string, value: Uint8Array | undefined): void {
@@ -195,9 +233,8 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
     writeRecord(log.buffer, log.offset, key, 0, 0, 0, noValue, 0n);
     const bytes = size + recordOverheadBytes;
     itemDelete(item, main, sub, bytes);
-    if (leases.size > 0) leases.delete(key);
+    if (leases.size > 0 && leases.delete(key)) this.onDetached?.(key);
     ring.push(main, sub, location);
-    this.deleted = true;
     this.note(key, noLocation, previous);
     this.account(sub, bytes);
   }
@@ -221,10 +258,10 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
   private eventOf(sub: number): LogEvent {
     const { log } = this.store;
     const isFirst = sub === 0;
-    const key = isFirst ? this.firstKey : this.moreKeys?.[sub - 1];
+    const key = this.keyAt(sub);
     const location = isFirst ? this.firstLocation : this.moreLocations?.[sub - 1];
     const previous = isFirst ? this.firstPrevious : this.morePrevious?.[sub - 1];
-    assert(key !== undefined && location !== undefined, 'every change is noted');
+    assert(location !== undefined, 'every change is noted');
     const place = location === noLocation ? undefined : log.place(location);
     if (previous === noPrevious) return new LogEvent(key, this.main, sub, true, place, null);
     const isThere = previous !== undefined && log.has(previous);

@@ -13,11 +13,11 @@ import {
   flushBatchRecordsMax,
   type KvChange,
   type KvStore,
+  Slice,
+  turn,
 } from '../common/index.js';
 import type { SnapshotMeta } from '../raft/index.js';
 import type { KvGenerations } from './kv-generations.js';
-import { Slice } from './mvcc-slice.js';
-import { turn } from './mvcc-state.js';
 import {
   decodeMark,
   formatKey,

@@ -3,7 +3,16 @@
  * store. Both run on the ports of common/ports.ts only.
  */
 
-import type { EtcdError, KeyString, LeaseId, LogIndex, Revision, Term } from '../common/index.js';
+import type {
+  EtcdError,
+  KeyString,
+  LeaseId,
+  LogIndex,
+  Revision,
+  Slice,
+  Steps,
+  Term,
+} from '../common/index.js';
 import type { Configuration, Entry, HardState, SnapshotMeta } from '../raft/index.js';
 import type { SnapshotSink, SnapshotSource, StagedSnapshot } from './snapshot-types.js';
 import type { SnapshotView } from './snapshot-view.js';
@@ -115,8 +124,51 @@ export interface MvccEvent {
 export interface MvccCommit {
   /** The store's revision after the commit; unchanged if nothing was written. */
   readonly revision: Revision;
+  /** Number of changes, and key and kind of the one at `sub`: of any number, without events. */
+  readonly changes: number;
+  keyAt(sub: number): KeyString;
+  isDeleteAt(sub: number): boolean;
   /** Made when it is read for the first time: do that before the turn ends, or not at all. */
   readonly events: readonly MvccEvent[];
+}
+
+/** What a visit of keys shows; valid during the call only. */
+export interface VisitedKey extends KeyState {
+  /** If the visit wants leases. */
+  readonly lease: LeaseId;
+  /** If the visit wants values; borrowed. */
+  readonly value: Uint8Array;
+}
+
+/**
+ * Reads at one read point, for decisions: whatever is written meanwhile, it shows the same. To be
+ * closed, for it may hold history that a compaction wants to remove.
+ */
+export interface PointReader {
+  /** What it shows. */
+  readonly revision: Revision;
+  /** Undefined: the key does not exist. */
+  state(key: KeyString): KeyState | undefined;
+  /** 0n: the key has none, or does not exist. A promise: it has to be read from disk. */
+  lease(key: KeyString): LeaseId | Promise<LeaseId>;
+  /** Borrowed; undefined if the key does not exist. A promise: it has to be read from disk. */
+  value(key: KeyString): Uint8Array | undefined | Promise<Uint8Array | undefined>;
+  /**
+   * Visits the living keys of the range in order until `visit` returns false, which it then returns
+   * too. Gives way whenever `slice` is spent; values in memory are bounded, whatever the range.
+   */
+  every(
+    key: KeyString,
+    rangeEnd: KeyString,
+    wants: 'state' | 'lease' | 'value',
+    visit: (key: VisitedKey) => boolean,
+    slice: Slice,
+  ): Steps<boolean>;
+  /** Another one of the same store; at its present revision, too. */
+  reader(holdFrom: Revision | undefined): PointReader;
+  /** As {@link MvccStore.range}, for points whose history it holds, whatever is compacted since. */
+  range(query: RangeQuery, at: ReadPoint): RangeResult | Promise<RangeResult>;
+  close(): void;
 }
 
 /**
@@ -127,10 +179,10 @@ export interface MvccPresent {
   state(key: KeyString): KeyState | undefined;
   /** 0n: the key has none, or does not exist. */
   lease(key: KeyString): LeaseId;
+  /** Of its current record as stored, overhead included; the same on all members. 0: no such key. */
+  storedBytes(key: KeyString): number;
   /** Number of live keys in the range. */
   countRange(key: KeyString, rangeEnd: KeyString): number;
-  /** Live keys of the range in order. */
-  keysInRange(key: KeyString, rangeEnd: KeyString): KeyString[];
   /** Encoded current KeyValue, borrowed; undefined if the key does not exist. */
   record(key: KeyString): Uint8Array | undefined;
   /** Current value, borrowed; undefined if the key does not exist. */
@@ -138,20 +190,20 @@ export interface MvccPresent {
 }
 
 /**
- * One entry's changes. Synchronous; memory only. Reads through it see its own earlier writes.
- * Nothing is visible outside before `commit`; a transaction without changes takes no revision.
+ * One entry's changes; memory only. Reads through it see its own earlier writes. Nothing is visible
+ * outside before `commit`; a transaction without changes takes no revision.
  */
 export interface MvccWriteTxn extends MvccPresent {
   /** Where a read inside the transaction happens now: use it for ranges evaluated later. */
   readPoint(): ReadPoint;
   /** Something has been put or deleted. */
   readonly changed: boolean;
-  /** Something has been deleted. */
-  readonly deleted: boolean;
   /** `value` is copied. Lease 0n: none. */
   put(key: KeyString, value: Uint8Array, lease: LeaseId): void;
-  /** Deletes all live keys in the range in key order; returns how many. */
+  /** Deletes all live keys in the range in key order; returns how many. In one piece. */
   deleteRange(key: KeyString, rangeEnd: KeyString): number;
+  /** The same for any number of keys: gives way whenever `slice` is spent. */
+  deleteRangeSteps(key: KeyString, rangeEnd: KeyString, slice: Slice): Steps<number>;
   /** Sets or deletes a record of the meta key space, atomically with the rest of the entry. */
   setMeta(name: string, value: Uint8Array | undefined): void;
   commit(): MvccCommit;
@@ -201,11 +253,13 @@ export interface MvccStore {
   readonly unflushedBytes: number;
 
   /** Starts the changes of the entry at `index`; one at a time, ends with `commit`. */
-  begin(index: LogIndex, term: Term): MvccWriteTxn;
+  begin(index: LogIndex, term: Term, onDetached?: (key: KeyString) => void): MvccWriteTxn;
   /** Applies an entry that changes nothing here but moves the applied mark. */
   setApplied(mark: { index: LogIndex; term: Term; configuration?: Configuration }): void;
   readonly applied: AppliedMark;
 
+  /** Whatever is in memory stays there until the next commit. */
+  holdRecords(): void;
   /** True if `record(key)` of every key would answer from memory now. */
   isWarm(keys: readonly KeyString[]): boolean;
   /**
@@ -219,6 +273,11 @@ export interface MvccStore {
   checkRevision(revision: Revision): EtcdError | undefined;
   /** What is there now, outside of any transaction. */
   readonly present: MvccPresent;
+  /**
+   * Reads at the present revision, which stays what it shows. Holds history from `holdFrom` on;
+   * undefined: nothing, for an entry that is being applied, during which nothing else is.
+   */
+  reader(holdFrom: Revision | undefined): PointReader;
   /**
    * Synchronous if everything is in memory and small, else a promise; long ranges give way to the
    * event loop. `at` undefined: the present revision. A point that gets compacted away before the

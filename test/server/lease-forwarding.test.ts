@@ -10,6 +10,7 @@ import { LeaseLeader } from '../../src/server/lease-leader.js';
 import { decodeRenewRequest } from '../../src/server/lease-question.js';
 import { LeaseRenewals } from '../../src/server/lease-renewals.js';
 import { Lessor } from '../../src/server/lessor.js';
+import { revokeLease } from '../helpers/revoke.js';
 
 const nowhere = { setMeta(): void {} };
 const timeoutMs = 7000;
@@ -48,7 +49,7 @@ class World {
   }
 
   revoke(id: LeaseId): void {
-    for (const { lessor } of this.members) lessor.applyRevoke(nowhere, id);
+    for (const { lessor } of this.members) revokeLease(lessor, nowhere, id);
   }
 
   async call(to: MemberId, body: Uint8Array): Promise<Buffer> {

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { SimClock } from '../../src/common/sim/index.js';
 import type { LeaseCheckpoint } from '../../src/proto/index.js';
 import { Lessor, type RenewWaiter } from '../../src/server/lessor.js';
+import { revokeLease } from '../helpers/revoke.js';
 
 const electionMs = 1000;
 
@@ -54,7 +55,7 @@ class Member {
   }
 
   revoke(id: bigint): string[] {
-    return this.lessor.applyRevoke(this.meta, id);
+    return revokeLease(this.lessor, this.meta, id);
   }
 }
 
@@ -111,7 +112,7 @@ describe('the replicated half of the lessor', () => {
         const sorted = [...all].sort((a, b) => (a < b ? -1 : 1));
         expect(restarted.lessor.leases()).toEqual(sorted);
         for (const id of all) {
-          expect(restarted.lessor.applyRevoke(member.meta, id)).toEqual([`key of ${id}`]);
+          expect(revokeLease(restarted.lessor, member.meta, id)).toEqual([`key of ${id}`]);
         }
         expect(member.meta.records.size).toBe(0);
       }),

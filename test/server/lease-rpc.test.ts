@@ -14,6 +14,7 @@ import {
 import { Lessor, type RenewWaiter } from '../../src/server/lessor.js';
 import { type LeaseService, leaseMethods } from '../../src/server/rpc-lease.js';
 import type { MethodHandler } from '../../src/transport/index.js';
+import { revokeLease } from '../helpers/revoke.js';
 import { FakeCall, FakeGate } from './watch-call.js';
 import { testHeaders } from './watch-helpers.js';
 
@@ -52,7 +53,7 @@ class Service implements LeaseService {
   };
   revoke: LeaseService['revoke'] = ({ id }, _call, done) => {
     try {
-      this.lessor.applyRevoke(nowhere, id);
+      revokeLease(this.lessor, nowhere, id);
       done(undefined);
     } catch (error) {
       done(error as Error);
@@ -200,7 +201,7 @@ describe('a keepalive stream', () => {
     await service.clock.run(5500);
     call.onMessage?.(alive(1n));
     expect(call.sent).toEqual([]);
-    service.lessor.applyRevoke(nowhere, 1n);
+    revokeLease(service.lessor, nowhere, 1n);
     expect(answers(call)).toEqual([[1n, 0]]);
   });
 

@@ -94,7 +94,14 @@ export class HistoryStore implements WatchStore {
       events.push(toEvent(told, events.length, known ? prevKv : undefined));
     }
     if (events.length > 0) this.revision = revision;
-    return { revision: this.revision, events };
+    const event = (sub: number): MvccEvent => events[sub] as MvccEvent;
+    return {
+      revision: this.revision,
+      events,
+      changes: events.length,
+      keyAt: (sub) => event(sub).key,
+      isDeleteAt: (sub) => event(sub).type === 'delete',
+    };
   }
 
   compact(revision: Revision): void {
