@@ -110,6 +110,17 @@ describe('row 28: at the quota', () => {
     expect(await client.put('small', '')).toEqual(noSpace);
   });
 
+  it('counts a write once: one of more than half of what is left is stored, and no alarm', async () => {
+    const { store } = client.node.node;
+    const left = quotaBytes - store.sizeBytes;
+    ok(await client.put('large', 'x'.repeat(Math.floor(left * 0.7))));
+    ok(await client.txn([putOp('rest', 'x'.repeat(Math.floor(left * 0.2)))]));
+    await client.pass(100);
+    expect(await client.alarms()).toEqual([]);
+    // What does not fit is refused as before.
+    expect(await client.put('more', 'x'.repeat(Math.floor(left * 0.2)))).toEqual(noSpace);
+  });
+
   it('refuses whatever adds data, however little', async () => {
     ok(await client.grant(5n, 100));
     await fill();
