@@ -9,6 +9,11 @@ export const requestBytesMaxDefault = 1_572_864;
 export const grpcOverheadBytes = 512 * 1024;
 /** etcd's --max-txn-ops default. */
 export const txnOpsMaxDefault = 128;
+/**
+ * Messages inside of one transaction (operations, their requests, compares), each counted as often
+ * as it is nested: what decoding and checking one costs. 20,000 operations side by side.
+ */
+export const txnMessagesMax = 65_536;
 /** etcd's largest lease TTL. */
 export const leaseTtlSecondsMax = 9_000_000_000;
 /** etcd's default backend quota for --quota-backend-bytes=0. */

@@ -32,10 +32,13 @@ type OpDraft =
 /** A comparison to be encoded; what is left out has its zero value. */
 export type CompareInput = Partial<Compare>;
 
-/** Throws ProtoError. Values are borrowed from `bytes`. */
-export function decodeTxnRequest(bytes: Buffer): TxnRequest {
+/**
+ * Throws ProtoError; TooManyMessagesError if there are more than `messagesMax` messages in it, each
+ * counted as often as it is nested. Values are borrowed from `bytes`.
+ */
+export function decodeTxnRequest(bytes: Buffer, messagesMax?: number): TxnRequest {
   const request = emptyTxn();
-  txnFields(new WireReader(bytes), request);
+  txnFields(new WireReader(bytes, 0, messagesMax), request);
   return request;
 }
 

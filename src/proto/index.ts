@@ -26,4 +26,4 @@ export * from './cold-concurrency.js';
 export * from './cold-maintenance.js';
 export * from './decode-kv-responses.js';
 export * from './messages.js';
-export { nestingMax } from './wire-reader.js';
+export { nestingMax, TooManyMessagesError } from './wire-reader.js';

@@ -23,19 +23,26 @@ export const nestingMax = 300;
 const fieldNumberMax = 0x1fff_ffff;
 const ids = new DataView(new ArrayBuffer(8));
 
+/** The message has more messages in it than the reader may enter. */
+export class TooManyMessagesError extends ProtoError {}
+
 /** A position in one message. Lives as long as one decode call. */
 export class WireReader {
   private readonly bytes: Buffer;
   private pos = 0;
   private end: number;
   private depth = 0;
+  private readonly enteredMax: number;
+  /** Messages entered so far, each as often as it is nested. */
+  private entered = 0;
   /** The two halves of the last varint, as signed 32-bit: keeps them small integers in V8. */
   private low = 0;
   private high = 0;
 
-  /** The message begins at `start`. */
-  constructor(bytes: Buffer, start = 0) {
+  /** The message begins at `start`; `enteredMax` bounds the messages in it. */
+  constructor(bytes: Buffer, start = 0, enteredMax = Number.POSITIVE_INFINITY) {
     this.bytes = bytes;
+    this.enteredMax = enteredMax;
     this.pos = start;
     this.end = bytes.length;
   }
@@ -139,6 +146,8 @@ export class WireReader {
     this.pos = start;
     this.depth += 1;
     if (this.depth > nestingMax) throw new ProtoError(`messages nest deeper than ${nestingMax}`);
+    this.entered += this.depth;
+    if (this.entered > this.enteredMax) throw new TooManyMessagesError('too many messages in it');
     return outer;
   }
 

@@ -3,7 +3,7 @@
  * DeleteRange, Txn and Compact. RangeStream is in rpc-range-stream.ts.
  */
 
-import { type EtcdError, runSteps, Slice } from '../common/index.js';
+import { type EtcdError, runSteps, Slice, txnMessagesMax } from '../common/index.js';
 import {
   type CompactionRequest,
   type DeleteRangeRequest,
@@ -19,6 +19,7 @@ import {
   encodeTxnResponse,
   type PutRequest,
   type RangeRequest,
+  TooManyMessagesError,
   type TxnRequest,
 } from '../proto/index.js';
 import type { PointReader, RangeResult, ReadPoint } from '../storage/index.js';
@@ -225,7 +226,11 @@ function handleTxn(rpc: RpcContext, bytes: Buffer, call: ServerCall): void {
     return;
   }
   const data = newEntry(EntryKind.txn, bytes);
-  const request = decodeTxnRequest(entryBody(data));
+  const request = decodeBoundedTxn(rpc, entryBody(data));
+  if (request === undefined) {
+    refuseCall(call, 'TOO_MANY_OPS');
+    return;
+  }
   const wrong = checkTxn(request, rpc.txnOpsMax);
   if (wrong !== undefined) {
     refuseCall(call, wrong);
@@ -244,6 +249,19 @@ function handleTxn(rpc: RpcContext, bytes: Buffer, call: ServerCall): void {
     return;
   }
   rpc.loop.propose(data, request, answerTxn, { rpc, call });
+}
+
+/** Messages that one flat operation of each branch and one compare make of a transaction. */
+const messagesPerOp = 7;
+
+/** Undefined: there is more in it than can be looked through in one piece. */
+function decodeBoundedTxn(rpc: RpcContext, bytes: Buffer): TxnRequest | undefined {
+  try {
+    return decodeTxnRequest(bytes, Math.max(txnMessagesMax, messagesPerOp * rpc.txnOpsMax));
+  } catch (error) {
+    if (error instanceof TooManyMessagesError) return undefined;
+    throw error;
+  }
 }
 
 function answerTxn(

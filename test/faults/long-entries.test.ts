@@ -279,6 +279,42 @@ describe('a lease with very many keys and keepalives', () => {
   });
 });
 
+describe('a transaction of more operations than can be looked through at once', () => {
+  const nest = (success: RequestOp[]): RequestOp => {
+    return { type: 'txn', request: { compare: [], success, failure: [] } };
+  };
+  /** `width` to the power of `depth` puts of keys of their own. */
+  const tree = (depth: number, width: number): RequestOp[] => {
+    let made = 0;
+    const level = (left: number): RequestOp[] =>
+      Array.from({ length: width }, () => {
+        made += 1;
+        return left === 1 ? putOp(`t${made}`, '') : nest(level(left - 1));
+      });
+    return level(depth);
+  };
+  const tooMany = {
+    ok: false,
+    code: GrpcCode.INVALID_ARGUMENT,
+    text: 'etcdserver: too many operations in txn request',
+  };
+
+  it('is refused before it is looked through, nested or flat', async () => {
+    expect(await txn([], tree(3, 42))).toEqual(tooMany);
+    expect(await txn(new Array(70_000).fill(compareOf({ key: 'a' })), [])).toEqual(tooMany);
+    expect(client.node.fatal).toEqual([]);
+  });
+
+  it('is done as before, below that, in slices', async () => {
+    const most = await mostKeysInATurn(async () => {
+      const reply = decodeTxnResponse(ok(await txn([], tree(2, 63))));
+      expect(reply.responses).toHaveLength(63);
+    });
+    expect(client.node.node.store.keyCount).toBe(63 * 63);
+    expect(most).toBeLessThanOrEqual(3 * turnKeysMax);
+  });
+});
+
 describe('puts that keep their values', () => {
   it('are refused, and change nothing, if one request copies more than an entry may', async () => {
     const keys = 200;

@@ -19,6 +19,19 @@ describe('a set of key intervals', () => {
     );
   });
 
+  it('takes thousands of them, one before the other', () => {
+    const intervals = 20_000;
+    const set = new KeyIntervalSet();
+    const start = (i: number): string => `k${String(i).padStart(6, '0')}`;
+    for (let i = intervals - 1; i >= 0; i -= 1) set.add(start(i), `${start(i)}5`);
+    const other = new KeyIntervalSet();
+    other.addAll(set);
+    for (let i = 0; i < intervals; i += 1) {
+      const inside = [`${start(i)}`, `${start(i)}4`, `${start(i)}5`].map((one) => other.has(one));
+      if (inside.join() !== 'true,true,false') throw new Error(`wrong at ${start(i)}`);
+    }
+  });
+
   it('takes in another set', () => {
     const first = new KeyIntervalSet();
     const second = new KeyIntervalSet();
