@@ -3,8 +3,8 @@
  * time. A key costs between 0.1 and 10 us, depending on what is cached, so a number of keys alone
  * says little about how long others wait.
  *
- * All slices of one lane share the time of a turn: a thousand ranges that come in together, or go on
- * together, take one slice of time a turn between them, and go on one after the other. What is
+ * All slices of one lane share the time of a turn: a thousand ranges that come in together, or go
+ * on together, take one slice of time a turn between them, and go on one after the other. What is
  * applied has a lane of its own, so that it waits for no reader.
  */
 

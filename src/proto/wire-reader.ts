@@ -24,7 +24,7 @@ const fieldNumberMax = 0x1fff_ffff;
 const ids = new DataView(new ArrayBuffer(8));
 
 /** The message has more messages in it than the reader may enter. */
-export class TooManyMessagesError extends ProtoError {}
+export class TooManyMessagesError extends Error {}
 
 /** A position in one message. Lives as long as one decode call. */
 export class WireReader {
