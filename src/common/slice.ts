@@ -142,7 +142,7 @@ export class Slice {
  */
 export type Steps<T> = Generator<Promise<unknown>, T, void>;
 
-/** Runs `steps` to the end: at once if nothing has to be waited for. Throws or rejects as they do. */
+/** Runs `steps` to the end: at once if there is nothing to wait for. Throws or rejects as they do. */
 export function runSteps<T>(steps: Steps<T>): T | Promise<T> {
   const first = steps.next();
   return first.done === true ? first.value : runRest(steps, first.value);

@@ -33,8 +33,8 @@ type OpDraft =
 export type CompareInput = Partial<Compare>;
 
 /**
- * Throws ProtoError, and TooManyMessagesError if there are more than `messagesMax` messages in it,
- * each counted as often as it is nested. Values are borrowed from `bytes`.
+ * Throws ProtoError, and TooManyMessagesError if more than `messagesMax` messages are in it, each
+ * counted as often as it is nested. Values are borrowed from `bytes`.
  */
 export function decodeTxnRequest(bytes: Buffer, messagesMax?: number): TxnRequest {
   const request = emptyTxn();

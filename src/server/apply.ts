@@ -1,7 +1,7 @@
 /**
  * Step 9 of the data path: turns committed entries into state, in log order, once each. Nearly all
- * are applied within one call. One that touches many keys, or whose outcome hangs on a value that is
- * only on disk, takes as many turns as it needs: nothing else is applied meanwhile, and whoever
+ * are applied within one call. One that touches many keys, or whose outcome hangs on a value that
+ * is only on disk, takes as many turns as it needs: nothing else is applied meanwhile, and whoever
  * reads sees the revision before it.
  *
  * Nothing that a request can ask for may throw here, but as an EtcdError that every member finds

@@ -363,8 +363,8 @@ interface KillWalk {
 }
 
 /**
- * {@link KeyIndex.killRange} for one node; an undefined bound lies outside of it. Returns the number
- * of keys that died.
+ * {@link KeyIndex.killRange} for one node; an undefined bound lies outside of it. Returns how many
+ * keys died.
  */
 function killBelow(
   node: Node,

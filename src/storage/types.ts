@@ -179,7 +179,7 @@ export interface MvccPresent {
   state(key: KeyString): KeyState | undefined;
   /** 0n: the key has none, or does not exist. */
   lease(key: KeyString): LeaseId;
-  /** Of its current record as stored, overhead included; the same on all members. 0: no such key. */
+  /** Of its record as stored, overhead included; the same on all members. 0: no such key. */
   storedBytes(key: KeyString): number;
   /** Number of live keys in the range. */
   countRange(key: KeyString, rangeEnd: KeyString): number;

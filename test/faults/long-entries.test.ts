@@ -232,7 +232,7 @@ describe('a delete of very many keys', () => {
 });
 
 describe('a lease with very many keys and keepalives', () => {
-  it('is revoked in slices: its keys go in order, and who waits for its end is answered', async () => {
+  it('is revoked in slices: keys go in order, and who waits for its end is answered', async () => {
     const keys = 10_000;
     ok(await client.grant(5n, 2));
     await fill(keys, 5n);
