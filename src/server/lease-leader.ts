@@ -4,7 +4,7 @@
  * that was answered before the question came (rows 16 to 18).
  */
 
-import { EtcdError, type LeaseId, type MemberId, type Term } from '../common/index.js';
+import { EtcdError, type LeaseId, type MemberId, runSteps, type Term } from '../common/index.js';
 import type { Raft } from '../raft/index.js';
 import {
   decodeRenewRequest,
@@ -53,7 +53,7 @@ export class LeaseLeader {
   /** Undefined: there is no such lease. Rejects with NOT_LEADER. */
   async timeToLive(id: LeaseId, withKeys: boolean): Promise<LeaseInfo | undefined> {
     await this.#confirm();
-    return this.#o.lessor.timeToLive(id, withKeys);
+    return runSteps(this.#o.lessor.timeToLive(id, withKeys));
   }
 
   /** Answers the question 'leaseRenew'. */

@@ -15,6 +15,7 @@ import {
   type Clock,
   EtcdError,
   type KeyString,
+  type Lane,
   type LeaseId,
   leaseCheckpointBatchMax,
   leaseCheckpointIntervalMs,
@@ -26,7 +27,8 @@ import {
   leaseTtlSecondsMax,
   mvccSliceKeysMax,
   present,
-  type Slice,
+  runSteps,
+  Slice,
   type Steps,
   type Term,
   type Timer,
@@ -84,7 +86,9 @@ interface Lease {
   /** Checkpoint; 0: none. */
   remainingTtlSeconds: number;
   keys: Set<KeyString> | undefined;
-  /** Primary: when it expires; else Infinity. */
+  /** The primary of which term has given it what follows; else that counts for nothing. */
+  term: Term;
+  /** When it expires. */
   expiryMs: number;
   wakeMs: number;
   heapIndex: number;
@@ -108,14 +112,18 @@ export class Lessor {
   readonly #clock: Clock;
   readonly #leases = new Map<LeaseId, Lease>();
   readonly #leaseOfKey = new Map<KeyString, Lease>();
-  readonly #expiries = new LeaseHeap<Lease>();
+  #expiries = new LeaseHeap<Lease>();
   /** In order of time, for all wait for the same interval. */
   #checkpointQueue: CheckpointTurn[] = [];
   #checkpointNext = 0;
   /** Leases whose checkpoint is being taken back. */
   readonly #clearing = new Set<Lease>();
+  /** Leases that renewals wait for. */
+  #awaited = new Set<Lease>();
   /** Undefined: not the primary. */
   #term: Term | undefined;
+  /** When this member became the primary, and how much longer a lease lives then. */
+  #promotedMs = 0;
   #extendMs = 0;
   #scanTimer: Timer | undefined;
 
@@ -169,10 +177,9 @@ export class Lessor {
     this.#leases.set(id, lease);
     txn.setMeta(leaseMetaName(id), encodeLeaseRecord(lease));
     this.counters.granted += 1;
-    if (this.isPrimary) {
+    if (this.#term !== undefined) {
       const nowMs = this.#clock.nowMs();
-      lease.expiryMs = nowMs + ttlSeconds * 1000;
-      this.#expiries.schedule(lease, lease.expiryMs);
+      this.#expireAt(lease, nowMs + ttlSeconds * 1000);
       this.#queueCheckpoint(lease, nowMs);
     }
     return ttlSeconds;
@@ -190,35 +197,21 @@ export class Lessor {
   *applyRevoke(txn: RevokeTxn, id: LeaseId, slice: Slice): Steps<void> {
     const lease = present(this.#leases.get(id), 'the lease to revoke');
     this.#leases.delete(id);
-    this.#expiries.remove(lease);
+    if (lease.term === this.#term) this.#expiries.remove(lease);
     this.#clearing.delete(lease);
     txn.setMeta(leaseMetaName(id), undefined);
     this.counters.revoked += 1;
-    for (const key of yield* this.#takeKeys(lease, slice)) {
+    const keys = yield* this.#sorted(lease.keys ?? [], byKey, slice, 'apply');
+    lease.keys = undefined;
+    for (const key of keys) {
       if (!slice.next()) yield slice.rest();
       this.#leaseOfKey.delete(key);
       txn.deleteRange(key, '');
     }
-    for (const waiter of takeWaiters(lease)) {
+    for (const waiter of this.#takeWaiters(lease)) {
       if (!slice.next()) yield slice.rest();
       waiter.renewed(undefined, 0);
     }
-  }
-
-  /** The keys of a lease that ends, in order. */
-  *#takeKeys(lease: Lease, slice: Slice): Steps<readonly KeyString[]> {
-    const keys: KeyString[] = [];
-    for (const key of lease.keys ?? []) {
-      if (!slice.next()) yield slice.rest();
-      keys.push(key);
-    }
-    lease.keys = undefined;
-    if (keys.length <= mvccSliceKeysMax) return keys.sort();
-    let sorted: readonly KeyString[] = keys;
-    yield sortInSlices(keys, byKey, this.#clock, 'apply').then((done) => {
-      sorted = done;
-    });
-    return sorted;
   }
 
   /** Leases that are gone are skipped. */
@@ -231,7 +224,7 @@ export class Lessor {
       txn.setMeta(leaseMetaName(lease.id), encodeLeaseRecord(lease));
       if (lease.remainingTtlSeconds > 0 || !this.#clearing.delete(lease)) continue;
       lease.clearingMs = 0;
-      for (const waiter of takeWaiters(lease)) this.renew(lease.id, waiter);
+      for (const waiter of this.#takeWaiters(lease)) this.renew(lease.id, waiter);
     }
   }
 
@@ -253,39 +246,76 @@ export class Lessor {
     this.#leaseOfKey.set(key, lease);
   }
 
-  /** Keys of a lease in order; none if it does not exist. */
-  keysOf(id: LeaseId): KeyString[] {
-    const lease = this.#leases.get(id);
-    return lease === undefined ? [] : sortedKeys(lease);
+  /** Ids by what is left of their time, then by id; on a follower by id. */
+  *leases(): Steps<LeaseId[]> {
+    const slice = new Slice(this.#clock);
+    const byExpiry = (a: Lease, b: Lease): number =>
+      this.#expiryOf(a) - this.#expiryOf(b) || byId(a, b);
+    const isPrimary = this.#term !== undefined;
+    const order = isPrimary ? byExpiry : byId;
+    const ids: LeaseId[] = [];
+    for (const lease of yield* this.#sorted(this.#leases.values(), order, slice, 'read')) {
+      if (!slice.next()) yield slice.rest();
+      ids.push(lease.id);
+    }
+    return ids;
   }
 
-  /** Ids by what is left of their time, then by id; on a follower by id. */
-  leases(): LeaseId[] {
-    const sorted = [...this.#leases.values()].sort(byExpiry);
-    return sorted.map((lease) => lease.id);
+  /** A sorted list of what may be very many. */
+  *#sorted<T>(
+    items: Iterable<T>,
+    compare: (a: T, b: T) => number,
+    slice: Slice,
+    lane: Lane,
+  ): Steps<readonly T[]> {
+    const list: T[] = [];
+    for (const item of items) {
+      if (!slice.next()) yield slice.rest();
+      list.push(item);
+    }
+    if (list.length <= mvccSliceKeysMax) return list.sort(compare);
+    let sorted: readonly T[] = list;
+    yield sortInSlices(list, compare, this.#clock, lane).then((done) => {
+      sorted = done;
+    });
+    return sorted;
   }
 
   // ------------------------------------------------------------------------ half of the primary
 
   /**
    * This member leads from now on, in `term`, with everything applied that was committed before.
-   * Every lease starts anew, `extendMs` (an election timeout) longer than it has to.
+   * Every lease starts anew, `extendMs` (an election timeout) longer than it has to. However many
+   * there are, a new leader has to send heartbeats first: they get their turn one after the other.
    */
   promote(term: Term, extendMs: number): void {
     this.demote();
     this.#term = term;
+    this.#promotedMs = this.#clock.nowMs();
     this.#extendMs = extendMs;
-    const nowMs = this.#clock.nowMs();
-    const leases = [...this.#leases.values()];
-    for (const lease of leases) {
-      lease.expiryMs = nowMs + remainingMs(lease) + extendMs;
-    }
-    spreadExpiries(leases);
-    for (const lease of leases) {
-      this.#expiries.schedule(lease, lease.expiryMs);
-      this.#queueCheckpoint(lease, nowMs);
-    }
+    void runSteps(this.#expireAll(term));
     this.#armScan(leaseScanMs);
+  }
+
+  /**
+   * After an election leases expire in heaps, for all start at the same time: each is put off until
+   * no more than so many expire in any second before it.
+   */
+  *#expireAll(term: Term): Steps<void> {
+    const slice = new Slice(this.#clock);
+    const sorted = yield* this.#sorted(this.#leases.values(), byRemaining, slice, 'read');
+    const expiries: number[] = [];
+    for (const [i, lease] of sorted.entries()) {
+      if (!slice.next()) yield slice.rest();
+      if (this.#term !== term) return;
+      const before = expiries[i - leaseExpiriesPerSecondMax] ?? Number.NEGATIVE_INFINITY;
+      const expiryMs = Math.max(this.#fullExpiryOf(lease), before + 1000);
+      expiries.push(expiryMs);
+      // Gone, or renewed meanwhile.
+      if (this.#leases.get(lease.id) !== lease || lease.term === term) continue;
+      this.#expireAt(lease, expiryMs);
+      this.#queueCheckpoint(lease, this.#promotedMs);
+    }
   }
 
   /** This member does not lead any more: it knows no expiry, and revokes nothing (row 16). */
@@ -294,17 +324,60 @@ export class Lessor {
     this.#term = undefined;
     this.#scanTimer?.cancel();
     this.#scanTimer = undefined;
-    this.#expiries.clear();
+    // The leases keep what they had in it; their term says that it is of no use.
+    this.#expiries = new LeaseHeap();
     this.#checkpointQueue = [];
     this.#checkpointNext = 0;
+    for (const lease of this.#clearing) lease.clearingMs = 0;
     this.#clearing.clear();
-    const waiting: RenewWaiter[] = [];
-    for (const lease of this.#leases.values()) {
-      lease.expiryMs = Number.POSITIVE_INFINITY;
-      lease.clearingMs = 0;
-      for (const waiter of takeWaiters(lease)) waiting.push(waiter);
+    const awaited = this.#awaited;
+    this.#awaited = new Set();
+    void runSteps(this.#refuseWaiters(awaited));
+  }
+
+  *#refuseWaiters(awaited: Iterable<Lease>): Steps<void> {
+    const slice = new Slice(this.#clock);
+    const all: Array<readonly RenewWaiter[]> = [];
+    // Taken first: who comes later waits for a later primary.
+    for (const lease of awaited) all.push(this.#takeWaiters(lease));
+    for (const waiters of all) {
+      for (const waiter of waiters) {
+        if (!slice.next()) yield slice.rest();
+        waiter.renewed(new EtcdError('NOT_LEADER'), 0);
+      }
     }
-    for (const waiter of waiting) waiter.renewed(new EtcdError('NOT_LEADER'), 0);
+  }
+
+  #takeWaiters(lease: Lease): readonly RenewWaiter[] {
+    const { waiters } = lease;
+    if (waiters === undefined) return [];
+    lease.waiters = undefined;
+    this.#awaited.delete(lease);
+    return waiters;
+  }
+
+  /** Of the primary. */
+  #expiryOf(lease: Lease): number {
+    return lease.term === this.#term ? lease.expiryMs : this.#fullExpiryOf(lease);
+  }
+
+  /** Of a lease that this primary has not come to yet. */
+  #fullExpiryOf(lease: Lease): number {
+    return this.#promotedMs + remainingMs(lease) + this.#extendMs;
+  }
+
+  /** The heap wakes it at that time, or earlier. */
+  #expireAt(lease: Lease, expiryMs: number): void {
+    const term = present(this.#term, 'the term of the primary');
+    lease.expiryMs = expiryMs;
+    if (lease.term === term) {
+      // Later than before, as a rule: then the heap finds out when the old time comes.
+      if (expiryMs < lease.wakeMs) this.#expiries.schedule(lease, expiryMs);
+      return;
+    }
+    lease.term = term;
+    lease.heapIndex = -1;
+    this.#expiries.schedule(lease, expiryMs);
   }
 
   /**
@@ -325,15 +398,15 @@ export class Lessor {
       return;
     }
     const nowMs = this.#clock.nowMs();
-    if (lease.expiryMs <= nowMs || lease.remainingTtlSeconds > 0) {
+    const expiryMs = this.#expiryOf(lease);
+    if (expiryMs <= nowMs || lease.remainingTtlSeconds > 0) {
       lease.waiters ??= [];
       lease.waiters.push(waiter);
-      if (lease.expiryMs > nowMs) this.#clearCheckpoint(lease, term, nowMs);
+      this.#awaited.add(lease);
+      if (expiryMs > nowMs) this.#clearCheckpoint(lease, term, nowMs);
       return;
     }
-    lease.expiryMs = nowMs + lease.ttlSeconds * 1000;
-    // Later than before, as a rule: then the heap finds out when the old time comes.
-    if (lease.expiryMs < lease.wakeMs) this.#expiries.schedule(lease, lease.expiryMs);
+    this.#expireAt(lease, nowMs + lease.ttlSeconds * 1000);
     this.counters.renewed += 1;
     waiter.renewed(undefined, lease.ttlSeconds);
   }
@@ -346,17 +419,17 @@ export class Lessor {
   }
 
   /** Undefined: no such lease, or expired. Throws NOT_LEADER if this is not the primary. */
-  timeToLive(id: LeaseId, withKeys: boolean): LeaseInfo | undefined {
+  *timeToLive(id: LeaseId, withKeys: boolean): Steps<LeaseInfo | undefined> {
     if (!this.isPrimary) throw new EtcdError('NOT_LEADER');
     const lease = this.#leases.get(id);
     if (lease === undefined) return undefined;
-    const leftMs = lease.expiryMs - this.#clock.nowMs();
+    const leftMs = this.#expiryOf(lease) - this.#clock.nowMs();
     if (leftMs <= 0) return undefined;
-    return {
-      ttlSeconds: Math.floor(leftMs / 1000),
-      grantedTtlSeconds: lease.ttlSeconds,
-      keys: withKeys ? sortedKeys(lease) : [],
-    };
+    const ttlSeconds = Math.floor(leftMs / 1000);
+    const grantedTtlSeconds = lease.ttlSeconds;
+    if (!withKeys || lease.keys === undefined) return { ttlSeconds, grantedTtlSeconds, keys: [] };
+    const keys = yield* this.#sorted(lease.keys, byKey, new Slice(this.#clock), 'read');
+    return { ttlSeconds, grantedTtlSeconds, keys };
   }
 
   #armScan(delayMs: number): void {
@@ -366,9 +439,9 @@ export class Lessor {
       const nowMs = this.#clock.nowMs();
       const done = this.#scan(term, nowMs);
       for (const lease of this.#clearing) this.#clearCheckpoint(lease, term, nowMs);
-      if (this.#options.checkpoints) this.#checkpointDue(term, nowMs);
+      const checkpointed = !this.#options.checkpoints || this.#checkpointDue(term, nowMs);
       if (this.#term !== term) return;
-      this.#armScan(done ? leaseScanMs : 1);
+      this.#armScan(done && checkpointed ? leaseScanMs : 1);
     });
   }
 
@@ -397,16 +470,20 @@ export class Lessor {
     this.#checkpointQueue.push({ lease, dueMs: nowMs + leaseCheckpointIntervalMs });
   }
 
-  /** Leases that were not renewed for an interval get their remaining time replicated. */
-  #checkpointDue(term: Term, nowMs: number): void {
+  /**
+   * Leases that were not renewed for an interval get their remaining time replicated. False: there
+   * are more to look at now.
+   */
+  #checkpointDue(term: Term, nowMs: number): boolean {
     const due: LeaseCheckpoint[] = [];
     const queue = this.#checkpointQueue;
-    while (due.length < leaseCheckpointBatchMax) {
+    let looks = 0;
+    for (; looks < leaseScanLooksMax && due.length < leaseCheckpointBatchMax; looks += 1) {
       const turn = queue[this.#checkpointNext];
       if (turn === undefined || turn.dueMs > nowMs) break;
       this.#checkpointNext += 1;
       const { lease } = turn;
-      const leftMs = lease.expiryMs - nowMs;
+      const leftMs = this.#expiryOf(lease) - nowMs;
       if (this.#leases.get(lease.id) !== lease || leftMs <= 0) continue;
       const elapsedMs = remainingMs(lease) + this.#extendMs - leftMs;
       if (elapsedMs >= leaseCheckpointIntervalMs) {
@@ -421,6 +498,7 @@ export class Lessor {
       this.#checkpointNext = 0;
     }
     if (due.length > 0) this.#options.proposeCheckpoints(due, term);
+    return looks < leaseScanLooksMax;
   }
 }
 
@@ -431,6 +509,7 @@ function newLease(id: LeaseId, ttlSeconds: number, remainingTtlSeconds: number):
     ttlSeconds,
     remainingTtlSeconds,
     keys: undefined,
+    term: 0,
     expiryMs: Number.POSITIVE_INFINITY,
     wakeMs: 0,
     heapIndex: -1,
@@ -444,34 +523,15 @@ function remainingMs(lease: Lease): number {
   return (lease.remainingTtlSeconds > 0 ? lease.remainingTtlSeconds : lease.ttlSeconds) * 1000;
 }
 
-function takeWaiters(lease: Lease): readonly RenewWaiter[] {
-  const { waiters } = lease;
-  lease.waiters = undefined;
-  return waiters ?? [];
-}
-
-function sortedKeys(lease: Lease): KeyString[] {
-  return lease.keys === undefined ? [] : [...lease.keys].sort();
-}
-
 function byKey(a: KeyString, b: KeyString): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-function byExpiry(a: Lease, b: Lease): number {
-  if (a.expiryMs !== b.expiryMs) return a.expiryMs < b.expiryMs ? -1 : 1;
-  return a.id < b.id ? -1 : 1;
+function byId(a: Lease, b: Lease): number {
+  return a.id < b.id ? -1 : a.id > b.id ? 1 : 0;
 }
 
-/**
- * After an election leases expire in heaps, for all start at the same time: each is put off until
- * no more than so many expire in any second before it. Sorts the array.
- */
-function spreadExpiries(leases: Lease[]): void {
-  leases.sort(byExpiry);
-  for (let i = leaseExpiriesPerSecondMax; i < leases.length; i += 1) {
-    const lease = leases[i] as Lease;
-    const before = leases[i - leaseExpiriesPerSecondMax] as Lease;
-    lease.expiryMs = Math.max(lease.expiryMs, before.expiryMs + 1000);
-  }
+/** By what a new primary has to give them. */
+function byRemaining(a: Lease, b: Lease): number {
+  return remainingMs(a) - remainingMs(b) || byId(a, b);
 }

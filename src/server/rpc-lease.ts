@@ -11,6 +11,7 @@ import {
   type LeaseId,
   leaseKeepAlivesInFlightMax,
   type Random,
+  runSteps,
 } from '../common/index.js';
 import {
   decodeLeaseGrantRequest,
@@ -144,7 +145,12 @@ function handleTimeToLive(service: LeaseService, bytes: Buffer, call: ServerCall
 }
 
 function handleLeases(service: LeaseService, _bytes: Buffer, call: ServerCall): void {
-  call.replyParts(encodeLeaseLeasesResponse(service.header(), service.lessor.leases()));
+  const answer = (ids: readonly LeaseId[]): void => {
+    call.replyParts(encodeLeaseLeasesResponse(service.header(), ids));
+  };
+  const listed = runSteps(service.lessor.leases());
+  if (!(listed instanceof Promise)) answer(listed);
+  else void listed.then(answer, (error: Error) => failLeaseCall(call, error));
 }
 
 /** One keepalive request and, once it has come, its answer. */

@@ -14,7 +14,7 @@ import {
 import { Lessor, type RenewWaiter } from '../../src/server/lessor.js';
 import { type LeaseService, leaseMethods } from '../../src/server/rpc-lease.js';
 import type { MethodHandler } from '../../src/transport/index.js';
-import { revokeLease } from '../helpers/revoke.js';
+import { atOnce, revokeLease } from '../helpers/lessor.js';
 import { FakeCall, FakeGate } from './watch-call.js';
 import { testHeaders } from './watch-helpers.js';
 
@@ -64,7 +64,7 @@ class Service implements LeaseService {
     else this.renewals.push(() => this.lessor.renew(id, waiter));
   }
   timeToLive: LeaseService['timeToLive'] = ({ id, keys }, _call, done) => {
-    done(undefined, this.lessor.timeToLive(id, keys));
+    done(undefined, atOnce(this.lessor.timeToLive(id, keys)));
   };
 
   call(method: string, request: Buffer): FakeCall {

@@ -46,7 +46,10 @@ function setup() {
     lessor: {
       isPrimary: true,
       renew: (id, waiter) => waiter.renewed(undefined, id === 9n ? 0 : 60),
-      timeToLive: () => undefined,
+      // biome-ignore lint/correctness/useYield: it has nothing to wait for.
+      *timeToLive() {
+        return undefined;
+      },
     },
     read: (run, context) => run(context, undefined),
   });
