@@ -27,7 +27,6 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const at = (...parts) => join(root, ...parts);
-const nodeVersionMin = [20, 15];
 
 /** Programs that some tests compare with or drive; without them those tests are skipped. */
 const optionalTools = {
@@ -57,12 +56,11 @@ async function main(name, args) {
     stop(`usage: node scripts/run.mjs ${Object.keys(commands).join('|')} [arguments]`, 2);
   }
   const [major, minor] = process.versions.node.split('.').map(Number);
-  const [majorMin, minorMin] = nodeVersionMin;
-  if (major < majorMin || (major === majorMin && minor < minorMin)) {
-    stop(
-      `kvorum needs Node ${majorMin}.${minorMin} or newer; this is ${process.versions.node}.`,
-      1,
-    );
+  // Before these, TLS has only roots for trust anchors (no `allowPartialTrustChain`).
+  const isNewEnough = (major === 20 && minor >= 18) || (major === 22 && minor >= 9) || major > 22;
+  if (!isNewEnough) {
+    const { node } = process.versions;
+    stop(`kvorum needs Node 20.18 or newer (not 21), or 22.9 or newer; this is ${node}.`, 1);
   }
   await bringUpToDate(name === 'build');
   const code = await command(args);

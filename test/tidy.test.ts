@@ -187,6 +187,7 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
     'node:net',
     [
       'src/server/ports/network-node.ts',
+      'src/server/ports/tls-node.ts',
       'src/client/network-node.ts',
       'src/transport/socket-stream.ts',
     ],
@@ -196,6 +197,7 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
     'node:tls',
     [
       'src/server/ports/network-node.ts',
+      'src/server/ports/tls-node.ts',
       'src/client/network-node.ts',
       'src/transport/socket-stream.ts',
     ],

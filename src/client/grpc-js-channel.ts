@@ -25,6 +25,7 @@ import type {
 } from './channel.js';
 import type { Endpoint } from './endpoint.js';
 import { streamWindowBytes } from './limits.js';
+import { secureContextOf } from './network-node.js';
 import { backgroundClock, nodeClock, systemTimeAfter } from './runtime-node.js';
 
 type Channel = InstanceType<typeof grpc.Channel>;
@@ -433,14 +434,15 @@ function channelOptions(endpoint: Endpoint, options: DialOptions): grpc.ClientOp
 
 function credentialsOf(endpoint: Endpoint, { tls }: DialOptions): grpc.ChannelCredentials {
   if (tls === undefined && !endpoint.secure) return grpc.credentials.createInsecure();
-  return grpc.credentials.createSsl(
-    pem(tls?.ca),
-    pem(tls?.key),
-    pem(tls?.cert),
+  const verify: grpc.VerifyOptions =
     tls?.insecureSkipVerify === true
       ? { rejectUnauthorized: false, checkServerIdentity: () => undefined }
-      : {},
-  );
+      : {};
+  if (tls?.ca === undefined) {
+    return grpc.credentials.createSsl(null, pem(tls?.key), pem(tls?.cert), verify);
+  }
+  // For `createSsl` only roots are trust anchors.
+  return grpc.credentials.createFromSecureContext(secureContextOf(tls), verify);
 }
 
 function pem(given: string | Uint8Array | undefined): Buffer | null {

@@ -5,11 +5,18 @@
  */
 
 import { connect as netConnect, type Socket } from 'node:net';
-import { type ConnectionOptions, connect as tlsConnect } from 'node:tls';
+import {
+  type ConnectionOptions,
+  createSecureContext,
+  type SecureContext,
+  type SecureContextOptions,
+  connect as tlsConnect,
+} from 'node:tls';
 import type { Network, NetworkAddress, TlsOptions } from '../common/index.js';
 import { SocketStream } from '../transport/index.js';
 import { onAbort } from './abort.js';
 import { nodeClock } from './runtime-node.js';
+import type { ClientTls } from './types.js';
 
 /** What `write` may gather before it says false; also the size of a read. */
 const highWaterBytes = 256 * 1024;
@@ -79,14 +86,27 @@ function tlsOptions(tls: TlsOptions, address: NetworkAddress): ConnectionOptions
   // SNI takes names only; the certificate is checked against the address all the same.
   const isAddress = /^[0-9.]+$|:/.test(host);
   const serverName = tls.serverName ?? (isAddress ? undefined : host);
+  return {
+    ...contextOptions(tls),
+    ALPNProtocols: ['h2'],
+    rejectUnauthorized: tls.insecureSkipVerify !== true,
+    ...(serverName === undefined ? {} : { servername: serverName }),
+  };
+}
+
+/** The certificates of a client, for who opens sockets by itself; throws if one is unusable. */
+export function secureContextOf(tls: ClientTls): SecureContext {
+  return createSecureContext(contextOptions(tls));
+}
+
+function contextOptions({ ca, cert, key }: ClientTls): SecureContextOptions {
   const pem = (value: Uint8Array | string): Buffer | string =>
     typeof value === 'string' ? value : Buffer.from(value);
   return {
-    ALPNProtocols: ['h2'],
-    rejectUnauthorized: tls.insecureSkipVerify !== true,
-    ...(tls.cert === undefined ? {} : { cert: pem(tls.cert) }),
-    ...(tls.key === undefined ? {} : { key: pem(tls.key) }),
-    ...(tls.ca === undefined ? {} : { ca: pem(tls.ca) }),
-    ...(serverName === undefined ? {} : { servername: serverName }),
+    ...(cert === undefined ? {} : { cert: pem(cert) }),
+    ...(key === undefined ? {} : { key: pem(key) }),
+    ...(ca === undefined ? {} : { ca: pem(ca) }),
+    // Any certificate of `ca` is an anchor, as for clients in Go, not only one that signed itself.
+    allowPartialTrustChain: true,
   };
 }

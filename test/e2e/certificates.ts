@@ -64,12 +64,15 @@ export function pem(path: string): Buffer {
 }
 
 /** One `openssl ca` with its database. */
-class Authority {
+export class Authority {
+  /** Path of its own certificate. */
   readonly cert: string;
   readonly #dir: string;
   readonly #config: string;
+  #lists = 0;
 
-  constructor(dir: string, name: string) {
+  /** `issuer`: whose subordinate it is; without one it signs itself. */
+  constructor(dir: string, name: string, issuer?: Authority) {
     mkdirSync(dir, { recursive: true });
     this.#dir = dir;
     this.#config = join(dir, 'ca.cnf');
@@ -79,16 +82,21 @@ class Authority {
     writeFileSync(join(dir, 'serial'), '1000\n');
     writeFileSync(join(dir, 'crlnumber'), '01\n');
     writeFileSync(this.#config, authorityConfig(dir));
-    const subject = ['-subj', `/CN=${name}`];
-    const extensions = ['-config', this.#config, '-extensions', 'authority'];
-    const out = ['-keyout', key, '-out', this.cert, '-days', '30'];
-    openssl(['req', '-x509', ...newKey, ...subject, ...extensions, ...out]);
+    const subject = ['-config', this.#config, '-subj', `/CN=${name}`, '-keyout', key];
+    if (issuer === undefined) {
+      const out = ['-extensions', 'authority', '-out', this.cert, '-days', '30'];
+      openssl(['req', '-x509', ...newKey, ...subject, ...out]);
+    } else {
+      const request = join(dir, 'ca.csr');
+      openssl(['req', ...newKey, ...subject, '-out', request]);
+      issuer.#sign(request, 'authority', this.cert);
+    }
   }
 
   /** `dates`: start and end as openssl writes them; a month from now if not given. */
   issue(
     name: string,
-    usage: 'serverAuth' | 'clientAuth',
+    usage: 'serverAuth' | 'clientAuth' | 'bothAuth',
     dates?: readonly [string, string],
   ): CertificateFiles {
     const cert = join(this.#dir, `${name}.pem`);
@@ -97,19 +105,29 @@ class Authority {
     const subject = ['-config', this.#config, '-subj', `/CN=${name}`];
     openssl(['req', ...newKey, ...subject, '-keyout', key, '-out', request]);
     const validity = dates === undefined ? [] : ['-startdate', dates[0], '-enddate', dates[1]];
-    const what = ['-config', this.#config, '-extensions', usage, '-in', request, '-out', cert];
-    openssl(['ca', '-batch', '-notext', ...what, ...validity]);
+    this.#sign(request, usage, cert, validity);
     return { cert, key };
+  }
+
+  #sign(request: string, extensions: string, out: string, validity: readonly string[] = []): void {
+    const what = ['-config', this.#config, '-extensions', extensions, '-in', request, '-out', out];
+    openssl(['ca', '-batch', '-notext', ...what, ...validity]);
   }
 
   revoke(cert: string): void {
     openssl(['ca', '-config', this.#config, '-revoke', cert]);
   }
 
-  crl(): string {
-    const path = join(this.#dir, 'crl.pem');
-    openssl(['ca', '-config', this.#config, '-gencrl', '-crldays', '30', '-out', path]);
-    return path;
+  /** The list of what is revoked so far; `overdue`: a newer one was promised for long ago. */
+  crl(form: 'pem' | 'der' = 'pem', overdue = false): string {
+    const path = join(this.#dir, `crl-${this.#lists++}`);
+    const dates = overdue
+      ? ['-crl_lastupdate', '20200101000000Z', '-crl_nextupdate', '20200201000000Z']
+      : ['-crldays', '30'];
+    openssl(['ca', '-config', this.#config, '-gencrl', ...dates, '-out', `${path}.pem`]);
+    if (form === 'pem') return `${path}.pem`;
+    openssl(['crl', '-in', `${path}.pem`, '-outform', 'DER', '-out', `${path}.der`]);
+    return `${path}.der`;
   }
 }
 
@@ -145,6 +163,10 @@ subjectAltName = DNS:localhost, IP:127.0.0.1, IP:::1
 [clientAuth]
 basicConstraints = CA:false
 extendedKeyUsage = clientAuth
+[bothAuth]
+basicConstraints = CA:false
+extendedKeyUsage = serverAuth, clientAuth
+subjectAltName = DNS:localhost, IP:127.0.0.1, IP:::1
 `;
 }
 

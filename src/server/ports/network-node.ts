@@ -1,17 +1,10 @@
 /**
- * The Network port on real sockets: TCP, TLS and unix. The only file that imports node:net and
- * node:tls. A socket's events are forwarded without a closure for each chunk.
+ * The Network port on real sockets: TCP, unix, and TLS on both (tls-node.ts). A socket's events are
+ * forwarded without a closure for each chunk.
  */
 
 import { createServer, connect as netConnect, type Server, type Socket } from 'node:net';
-import {
-  type ConnectionOptions,
-  createServer as createTlsServer,
-  type TlsOptions as NodeTlsOptions,
-  type SecureContextOptions,
-  type TLSSocket,
-  connect as tlsConnect,
-} from 'node:tls';
+import { type TLSSocket, connect as tlsConnect } from 'node:tls';
 import type {
   ByteStream,
   Listener,
@@ -22,10 +15,10 @@ import type {
 } from '../../common/index.js';
 import { SocketStream } from '../../transport/index.js';
 import { nodeDisk } from './disk-node.js';
+import { identityOf, TlsAcceptor, tlsConnectOptions } from './tls-node.js';
 
 /** What `write` may gather before it says false; also the size of a read. */
 const highWaterBytes = 256 * 1024;
-const tlsHandshakeTimeoutMs = 10_000;
 const acceptBacklog = 1_024;
 const noIdentity: PeerIdentity = { commonName: '', certificateVerified: false };
 
@@ -37,16 +30,16 @@ async function listen(
   tls: TlsOptions | undefined,
   onStream: (stream: ByteStream) => void,
 ): Promise<Listener> {
-  const options = { noDelay: true, highWaterMark: highWaterBytes, allowHalfOpen: true };
-  const server =
-    tls === undefined
-      ? createServer(options, (socket) => onStream(new SocketStream(socket)))
-      : createTlsServer({ ...options, ...serverTls(tls) }, (socket) =>
-          onStream(new SocketStream(socket, identityOf(socket))),
-        );
-  // A handshake that failed concerns only the one who tried it. Node leaves the socket open if it
-  // was the time that ran out.
-  server.on('tlsClientError', (_error: Error, socket: TLSSocket) => socket.destroy());
+  const acceptor = tls === undefined ? undefined : new TlsAcceptor(tls, onStream);
+  const options = {
+    noDelay: true,
+    highWaterMark: highWaterBytes,
+    allowHalfOpen: acceptor === undefined,
+  };
+  const server = createServer(options, (socket) => {
+    if (acceptor === undefined) onStream(new SocketStream(socket));
+    else acceptor.accept(socket);
+  });
   if ('path' in address) await removeStaleSocket(address.path);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -73,7 +66,7 @@ function connect(
       socket =
         tls === undefined
           ? netConnect(options)
-          : tlsConnect({ ...options, ...clientTls(tls, address) });
+          : tlsConnect({ ...options, ...tlsConnectOptions(tls, address) });
     } catch (error) {
       reject(error); // unusable certificates
       return;
@@ -95,53 +88,6 @@ function connect(
       resolve(new SocketStream(socket, identity));
     });
   });
-}
-
-function identityOf(socket: TLSSocket): PeerIdentity {
-  if (!socket.authorized) return noIdentity;
-  const subject = socket.getPeerCertificate()?.subject;
-  const name: unknown = subject?.CN;
-  // A subject may have several common names; the first counts, as for crypto/x509 in Go.
-  const first: unknown = Array.isArray(name) ? name[0] : name;
-  return { commonName: typeof first === 'string' ? first : '', certificateVerified: true };
-}
-
-function material(tls: TlsOptions): SecureContextOptions {
-  const pem = (value: Uint8Array | string): Buffer | string =>
-    typeof value === 'string' ? value : Buffer.from(value);
-  return {
-    ...(tls.cert === undefined ? {} : { cert: pem(tls.cert) }),
-    ...(tls.key === undefined ? {} : { key: pem(tls.key) }),
-    ...(tls.ca === undefined ? {} : { ca: pem(tls.ca) }),
-    ...(tls.crl === undefined ? {} : { crl: pem(tls.crl) }),
-    ...(tls.cipherSuites === undefined ? {} : { ciphers: tls.cipherSuites.join(':') }),
-    minVersion: tls.minVersion ?? 'TLSv1.2',
-    maxVersion: tls.maxVersion ?? 'TLSv1.3',
-  };
-}
-
-function serverTls(tls: TlsOptions): NodeTlsOptions {
-  const verify = tls.requireClientCertificate === true;
-  return {
-    ...material(tls),
-    ALPNProtocols: ['h2', 'http/1.1'],
-    handshakeTimeout: tlsHandshakeTimeoutMs,
-    requestCert: verify,
-    rejectUnauthorized: verify,
-  };
-}
-
-function clientTls(tls: TlsOptions, address: NetworkAddress): ConnectionOptions {
-  const host = 'path' in address ? 'localhost' : address.host;
-  // SNI takes names only; the certificate is checked against the address all the same.
-  const isAddress = /^[0-9.]+$|:/.test(host);
-  const serverName = tls.serverName ?? (isAddress ? undefined : host);
-  return {
-    ...material(tls),
-    ALPNProtocols: ['h2'],
-    rejectUnauthorized: tls.insecureSkipVerify !== true,
-    ...(serverName === undefined ? {} : { servername: serverName }),
-  };
 }
 
 function boundAddress(server: Server, asked: NetworkAddress): NetworkAddress {
