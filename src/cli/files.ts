@@ -2,9 +2,9 @@
 
 import { openSync, readFileSync } from 'node:fs';
 
-/** The whole file as UTF-8; throws as node:fs does. */
-export function readTextFile(path: string): string {
-  return readFileSync(path, 'utf8');
+/** The whole file; throws as node:fs does. */
+export function readFile(path: string): Buffer {
+  return readFileSync(path);
 }
 
 /** Opens for appending, created with mode 0600 as etcd's log files are; throws as node:fs does. */

@@ -8,7 +8,7 @@ import {
   notifySystemd,
   startServer,
 } from '../server/index.js';
-import { openAppend, readTextFile } from './files.js';
+import { openAppend, readFile } from './files.js';
 import { runRestoreCommand } from './restore-command.js';
 import { type CommandIo, runServerCommand, type StartNode } from './server-command.js';
 
@@ -47,7 +47,7 @@ function processIo(env: Readonly<Record<string, string | undefined>>): CommandIo
     clock: nodeClock,
     stdout: (text) => void process.stdout.write(text),
     stderr: (text) => void process.stderr.write(text),
-    readFile: readTextFile,
+    readFile,
     openAppend,
     absolute: (path) => resolve(path),
     onSignal(handler) {

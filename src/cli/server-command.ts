@@ -37,7 +37,7 @@ export interface CommandIo {
   /** Lines for people. */
   stdout(text: string): void;
   stderr(text: string): void;
-  readFile(path: string): string;
+  readFile(path: string): string | Uint8Array;
   openAppend(path: string): number;
   absolute(path: string): string;
   /** Calls back at each SIGINT or SIGTERM. */

@@ -165,6 +165,30 @@ export interface ByteStream {
   destroy(error?: Error): void;
 }
 
+/** Why there is no stream after a TLS handshake at a listener. */
+export type TlsRefusalKind =
+  /** No certificate, or one that is not believed. */
+  | 'certificate'
+  /** See {@link TlsOptions.refusal}. */
+  | 'revoked'
+  /** The other side does not speak TLS, or no version, suite or certificate of ours. */
+  | 'protocol'
+  | 'timeout'
+  /** The other side broke the connection. */
+  | 'reset'
+  /** The other side closed it in an orderly way: load balancers do that to see who listens. */
+  | 'closed';
+
+/** A TLS handshake at a listener that did not lead to a stream. */
+export interface TlsRefusal {
+  readonly kind: TlsRefusalKind;
+  /** `address:port`, for people. */
+  readonly remoteAddress: string;
+  /** The host that the other side asked for (SNI); '' if none, or not known yet. */
+  readonly serverName: string;
+  readonly reason: string;
+}
+
 /** Certificates and policy of a TLS end; one object serves every listener and dialer of a node. */
 export interface TlsOptions {
   /** PEM. */
@@ -172,7 +196,6 @@ export interface TlsOptions {
   readonly key?: Uint8Array | string;
   /** PEM of the authorities that the other side's certificate must come from. */
   readonly ca?: Uint8Array | string;
-  readonly crl?: Uint8Array | string;
   /** Server: a client must present a certificate that `ca` vouches for. */
   readonly requireClientCertificate?: boolean;
   /** Client: do not verify the server. For tests and tools. */
@@ -181,6 +204,19 @@ export interface TlsOptions {
   readonly minVersion?: 'TLSv1.2' | 'TLSv1.3';
   readonly maxVersion?: 'TLSv1.2' | 'TLSv1.3';
   readonly cipherSuites?: readonly string[];
+  /**
+   * Asked when a certificate is believed otherwise, with the serial numbers (hexadecimal) of all that
+   * the other side presented, its own first: why it is refused all the same.
+   */
+  readonly refusal?: (serials: readonly string[]) => string | undefined;
+  /**
+   * These options as they are now, for those that change while running; asked before each handshake.
+   * A promise only if somebody has to look; it never rejects. The same object as long as nothing has
+   * changed, and without `current`.
+   */
+  readonly current?: () => TlsOptions | Promise<TlsOptions>;
+  /** Server: told of each handshake that did not lead to a stream. */
+  readonly onRefused?: (refusal: TlsRefusal) => void;
 }
 
 /** `{host, port}` (port 0: any free one) or a unix socket `{path}`. */
@@ -210,6 +246,8 @@ export interface Network {
     tls: TlsOptions | undefined,
     timeoutMs: number,
   ): Promise<ByteStream>;
+  /** Throws if certificates or keys are of no use for TLS; without it they are tried when used. */
+  checkTls?(tls: TlsOptions): void;
 }
 
 /** Structured log lines; `fields` must not hold secrets. */

@@ -1,12 +1,14 @@
 /**
- * Certificates for the listeners and for calls to peers: read once, checked here, where the message
- * can name the flag, and not at the first handshake, where it could not.
+ * Certificates for the listeners and for calls to peers: checked here, where the message can name
+ * the flag, and not at the first handshake, where it could not. Those that may change while the
+ * server runs are checked in the same way when they have (tls-renewal.ts).
  */
 
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import type { TlsOptions } from '../common/index.js';
-import type { Flags, ReadFile } from './flags.js';
+import { type TlsOptions, tlsFileBytesMax } from '../common/index.js';
+import { bytesOf, type Flags, type ReadFile, textOf } from './flags.js';
 import { fileProblem, quote, UsageError } from './flags-error.js';
+import { RevocationList } from './revocation-list.js';
 
 /** TLS of one port. */
 export interface PortTls {
@@ -14,6 +16,19 @@ export interface PortTls {
   readonly listen: TlsOptions;
   /** For calls to the same kind of port at other members. */
   readonly dial: TlsOptions;
+  /** Undefined if nothing is to be read again. */
+  readonly files?: TlsFiles;
+}
+
+/** Where TLS of a port comes from: certificates, keys and the list of what is revoked. */
+export interface TlsFiles {
+  readonly pemPaths: readonly string[];
+  readonly revocations: { readonly flag: string; readonly path: string } | undefined;
+  /**
+   * TLS from what the files hold now. The trusted authorities stay those of the start, as in etcd.
+   * Throws {@link UsageError}.
+   */
+  build(readFile: ReadFile, revocations: RevocationList | undefined): PortTls;
 }
 
 /** Flag names of the two ports: 'peer-' is put before those of the peer port. */
@@ -22,53 +37,116 @@ export type TlsPort = 'client' | 'peer';
 /** TLS of a port; undefined without a certificate. Throws {@link UsageError}. */
 export function readTls(port: TlsPort, flags: Flags, readFile: ReadFile): PortTls | undefined {
   const prefix = port === 'peer' ? 'peer-' : '';
-  const cert = readPem(`${prefix}cert-file`, flags, readFile);
-  const key = readPem(`${prefix}key-file`, flags, readFile);
-  const ca = readPem(`${prefix}trusted-ca-file`, flags, readFile);
-  const crl = readPem(port === 'peer' ? 'peer-crl-file' : 'client-crl-file', flags, readFile);
-  if ((cert === undefined) !== (key === undefined)) {
-    throw new UsageError(`--${prefix}cert-file and --${prefix}key-file must be given together`);
-  }
-  const requireClientCertificate = flags.bool(`${prefix}client-cert-auth`) || ca !== undefined;
+  const ca = readText(`${prefix}trusted-ca-file`, flags, readFile);
   if (ca !== undefined) checkCertificates(`${prefix}trusted-ca-file`, ca);
-  const common = {
-    ...(ca !== undefined && { ca }),
-    ...(crl !== undefined && { crl }),
-    ...versionsAndCiphers(flags),
+  const requireClientCertificate = flags.bool(`${prefix}client-cert-auth`) || ca !== undefined;
+  const policy = { ...(ca !== undefined && { ca }), ...versionsAndCiphers(flags) };
+  const revocations = readRevocations(port, flags, readFile);
+  const build = (
+    read: ReadFile,
+    revoked: RevocationList | undefined,
+  ): Pick<PortTls, 'listen' | 'dial'> | undefined => {
+    const pair = readPair(`${prefix}cert-file`, `${prefix}key-file`, flags, read);
+    const dialPair =
+      port === 'peer'
+        ? readPair('peer-client-cert-file', 'peer-client-key-file', flags, read)
+        : undefined;
+    if (pair === undefined) return undefined;
+    const common = { ...policy, ...(revoked !== undefined && { refusal: refusalBy(revoked) }) };
+    return {
+      listen: { ...pair, requireClientCertificate, ...common },
+      dial: { ...pair, ...dialPair, ...common },
+    };
   };
-  if (cert === undefined || key === undefined) return undefined;
-  checkPair(`${prefix}cert-file`, cert, `${prefix}key-file`, key);
-  const dialPair = port === 'peer' ? peerDialPair(flags, readFile) : undefined;
-  return {
-    listen: { cert, key, requireClientCertificate, ...common },
-    dial: { cert, key, ...dialPair, ...common },
+  const first = build(readFile, revocations);
+  if (first === undefined) return undefined;
+  const files: TlsFiles = {
+    pemPaths: pemFlags(port)
+      .map((flag) => flags.text(flag))
+      .filter((path) => path !== ''),
+    revocations: revocations === undefined ? undefined : revocationsFile(port, flags),
+    build: (read, revoked) => ({ ...first, ...build(read, revoked), files }),
+  };
+  return { ...first, files };
+}
+
+function pemFlags(port: TlsPort): readonly string[] {
+  return port === 'client'
+    ? ['cert-file', 'key-file']
+    : ['peer-cert-file', 'peer-key-file', 'peer-client-cert-file', 'peer-client-key-file'];
+}
+
+function revocationsFile(port: TlsPort, flags: Flags) {
+  const flag = port === 'peer' ? 'peer-crl-file' : 'client-crl-file';
+  return { flag, path: flags.text(flag) };
+}
+
+function readRevocations(
+  port: TlsPort,
+  flags: Flags,
+  readFile: ReadFile,
+): RevocationList | undefined {
+  const { flag, path } = revocationsFile(port, flags);
+  const file = readFlag(flag, flags, readFile);
+  if (file === undefined) return undefined;
+  try {
+    return RevocationList.parse(bytesOf(file));
+  } catch (cause) {
+    throw unusableRevocations(flag, path, cause);
+  }
+}
+
+/** `cause`: what {@link RevocationList.parse} threw for the file at `path`. */
+export function unusableRevocations(flag: string, path: string, cause: unknown): UsageError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new UsageError(`--${flag} ${quote(path)} can't be used: ${reason}`);
+}
+
+function refusalBy(list: RevocationList): NonNullable<TlsOptions['refusal']> {
+  return (serials) => {
+    const revoked = serials.find((serial) => list.has(serial));
+    return revoked === undefined ? undefined : `certificate serial ${revoked} is revoked`;
   };
 }
 
-function peerDialPair(
+function readPair(
+  certFlag: string,
+  keyFlag: string,
   flags: Flags,
   readFile: ReadFile,
 ): { readonly cert: string; readonly key: string } | undefined {
-  const cert = readPem('peer-client-cert-file', flags, readFile);
-  const key = readPem('peer-client-key-file', flags, readFile);
+  const cert = readText(certFlag, flags, readFile);
+  const key = readText(keyFlag, flags, readFile);
   if (cert === undefined && key === undefined) return undefined;
   if (cert === undefined || key === undefined) {
-    throw new UsageError(
-      '--peer-client-cert-file and --peer-client-key-file must be given together',
-    );
+    throw new UsageError(`--${certFlag} and --${keyFlag} must be given together`);
   }
-  checkPair('peer-client-cert-file', cert, 'peer-client-key-file', key);
+  checkPair(certFlag, cert, keyFlag, key);
   return { cert, key };
 }
 
-function readPem(flag: string, flags: Flags, readFile: ReadFile): string | undefined {
+function readText(flag: string, flags: Flags, readFile: ReadFile): string | undefined {
+  const file = readFlag(flag, flags, readFile);
+  return file === undefined ? undefined : textOf(file);
+}
+
+function readFlag(flag: string, flags: Flags, readFile: ReadFile): string | Uint8Array | undefined {
   const path = flags.text(flag);
-  if (path === '') return undefined;
+  return path === '' ? undefined : readFlagFile(flag, path, readFile);
+}
+
+/** The file that `flag` names; throws {@link UsageError}. */
+export function readFlagFile(flag: string, path: string, readFile: ReadFile): string | Uint8Array {
+  let file: string | Uint8Array;
   try {
-    return readFile(path);
+    file = readFile(path);
   } catch (cause) {
     throw new UsageError(`--${flag} ${quote(path)} can't be read: ${fileProblem(cause)}`);
   }
+  if (file.length > tlsFileBytesMax) {
+    throw new UsageError(`--${flag} ${quote(path)} is larger than ${tlsFileBytesMax} bytes`);
+  }
+  return file;
 }
 
 const pemCertificate = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g;

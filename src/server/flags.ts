@@ -11,8 +11,18 @@ import { removedFlagRemedy } from './flags-removed.js';
 import { environmentName, flagByName, flagTable } from './flags-table.js';
 import { type FlagValue, parseFlagValue } from './flags-value.js';
 
-/** Reads a whole file for us; throws as node:fs does. */
-export type ReadFile = (path: string) => string;
+/** Reads a whole file for us, as bytes or as UTF-8; throws as node:fs does. */
+export type ReadFile = (path: string) => string | Uint8Array;
+
+/** What {@link ReadFile} read, as text. */
+export function textOf(file: string | Uint8Array): string {
+  return typeof file === 'string' ? file : Buffer.from(file).toString('utf8');
+}
+
+/** What {@link ReadFile} read, as bytes. */
+export function bytesOf(file: string | Uint8Array): Uint8Array {
+  return typeof file === 'string' ? Buffer.from(file) : file;
+}
 
 /** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -221,7 +231,7 @@ function unknownVariable(variable: string, known: Iterable<string>): string {
 function readConfigFile(path: string, readFile: ReadFile): ReturnType<typeof parseConfigFile> {
   let text: string;
   try {
-    text = readFile(path);
+    text = textOf(readFile(path));
   } catch (cause) {
     throw new UsageError(`--config-file ${quote(path)} can't be read: ${fileProblem(cause)}`);
   }

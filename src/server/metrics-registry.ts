@@ -208,6 +208,8 @@ function addCounters(add: Adder, m: Metrics): void {
   debugging('lease_renewed_total', 'Leases renewed, as leader.', () => m.leasesRenewed);
   debugging('server_lease_expired_total', 'Leases expired.', () => m.leasesExpired);
 
+  add.counters('kvorum_tls_refusals_total', 'Handshakes refused or given up.', m.tlsRefusals);
+
   const network = 'etcd_network_client_grpc';
   add.counter(`${network}_received_bytes_total`, 'From clients.', () => m.clientBytesReceived);
   add.counter(`${network}_sent_bytes_total`, 'To clients.', () => m.clientBytesSent);

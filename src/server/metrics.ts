@@ -113,6 +113,8 @@ export class Metrics {
   readonly healthChecks = new CounterFamily(['type', 'name', 'status'], 100);
   /** Reason. */
   readonly learnerPromotionFailures = new CounterFamily(['Reason'], 100);
+  /** endpoint ('client', 'peer'), reason: see TlsRefusalKind. */
+  readonly tlsRefusals = new CounterFamily(['endpoint', 'reason'], 16);
   readonly rpc = new RpcMetrics();
 
   /** Last result of each check, by `type name`. */

@@ -24,6 +24,7 @@ import {
 } from '../transport/index.js';
 import { AutoCompactor } from './auto-compaction.js';
 import type { ServerConfig } from './config.js';
+import type { PortTls } from './config-tls.js';
 import { createHttpHandler, type HttpRoutesOptions } from './http-routes.js';
 import { learnerGated } from './learner-gate.js';
 import { leaseService } from './lease-service.js';
@@ -44,6 +45,8 @@ import { rangeStreamMethod } from './rpc-range-stream.js';
 import { snapshotMethod } from './rpc-snapshot.js';
 import { watchHandler } from './rpc-watch.js';
 import { healthSource, metricsReadings } from './server-readings.js';
+import { tlsRefusals } from './tls-refusals.js';
+import { renewedTls } from './tls-renewal.js';
 import type { ServerUrl } from './urls.js';
 import { etcdVersion, storageVersion } from './versions.js';
 
@@ -96,6 +99,7 @@ export async function startServer(
   const network = meteredNetwork(ports.network, metrics);
   const { slowRequestMs } = config;
   const observe = callObserver({ metrics, clock, logger, slowRequestMs });
+  const clientTls = liveTls('client', config.clientTls, ports, metrics);
   const links = peerLinks(config, ports, metrics);
   const node = await openNode(config, { ...ports, peers: links.peers }, metrics, (error) =>
     fail(error),
@@ -144,7 +148,7 @@ export async function startServer(
       logger,
     });
     open.push(server);
-    const tls = url.secure ? config.clientTls?.listen : undefined;
+    const tls = url.secure ? clientTls?.listen : undefined;
     return listeningUrl(url, await server.listen(url.address, tls));
   };
   const autoCompactor = new AutoCompactor({
@@ -192,6 +196,18 @@ export async function startServer(
   }
 }
 
+/** Certificates that follow their files, and refusals that are told of. */
+function liveTls(
+  endpoint: 'client' | 'peer',
+  tls: PortTls | undefined,
+  ports: ServerPorts,
+  metrics: Metrics,
+): PortTls | undefined {
+  if (tls === undefined) return undefined;
+  const { clock, logger } = ports;
+  return renewedTls(tls, tlsRefusals(endpoint, clock, logger, metrics), { ...ports, endpoint });
+}
+
 /** The links to other members; they know whom they speak for once the node is open. */
 function peerLinks(config: ServerConfig, ports: ServerPorts, metrics: Metrics) {
   let speaker: Node | undefined;
@@ -204,7 +220,7 @@ function peerLinks(config: ServerConfig, ports: ServerPorts, metrics: Metrics) {
       logger: ports.logger,
       metrics: metrics.peers,
       listenUrls: config.listenPeerUrls,
-      tls: config.peerTls,
+      tls: liveTls('peer', config.peerTls, ports, metrics),
       electionMs: config.electionMs,
       hello: () => helloOf(present(speaker, 'who this member is')),
     });

@@ -7,5 +7,5 @@ export {
   type GrpcServerOptions,
   type Http1Acceptor,
 } from './server.js';
-export { SocketStream } from './socket-stream.js';
+export { peerName, SocketStream } from './socket-stream.js';
 export * from './types.js';

@@ -83,7 +83,8 @@ export class SocketStream implements ByteStream {
   }
 }
 
-function peerName(socket: Socket): string {
+/** `address:port` of the other side, for people; 'unix' if it has none. */
+export function peerName(socket: Socket): string {
   const { remoteAddress, remotePort } = socket;
   if (remoteAddress === undefined) return 'unix';
   return remoteAddress.includes(':')

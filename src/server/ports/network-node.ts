@@ -15,7 +15,7 @@ import type {
 } from '../../common/index.js';
 import { SocketStream } from '../../transport/index.js';
 import { nodeDisk } from './disk-node.js';
-import { identityOf, TlsAcceptor, tlsConnectOptions } from './tls-node.js';
+import { contextOf, identityOf, refusalOf, TlsAcceptor, tlsConnectOptions } from './tls-node.js';
 
 /** What `write` may gather before it says false; also the size of a read. */
 const highWaterBytes = 256 * 1024;
@@ -23,7 +23,11 @@ const acceptBacklog = 1_024;
 const noIdentity: PeerIdentity = { commonName: '', certificateVerified: false };
 
 /** The network of this machine. */
-export const nodeNetwork: Network = { listen, connect };
+export const nodeNetwork: Network = {
+  listen,
+  connect,
+  checkTls: (tls) => void contextOf(tls),
+};
 
 async function listen(
   address: NetworkAddress,
@@ -35,6 +39,8 @@ async function listen(
     noDelay: true,
     highWaterMark: highWaterBytes,
     allowHalfOpen: acceptor === undefined,
+    // TLS reads for itself, and may have to wait for certificates first.
+    pauseOnConnect: acceptor !== undefined,
   };
   const server = createServer(options, (socket) => {
     if (acceptor === undefined) onStream(new SocketStream(socket));
@@ -53,7 +59,15 @@ async function listen(
   return { address: boundAddress(server, address), close: () => closeServer(server) };
 }
 
-function connect(
+async function connect(
+  address: NetworkAddress,
+  tls: TlsOptions | undefined,
+  timeoutMs: number,
+): Promise<ByteStream> {
+  return connectNow(address, await (tls?.current?.() ?? tls), timeoutMs);
+}
+
+function connectNow(
   address: NetworkAddress,
   tls: TlsOptions | undefined,
   timeoutMs: number,
@@ -81,6 +95,11 @@ function connect(
     socket.once('error', failed);
     socket.once('close', early);
     socket.once(tls === undefined ? 'connect' : 'secureConnect', () => {
+      const refusal = tls === undefined ? undefined : refusalOf(socket as TLSSocket, tls);
+      if (refusal !== undefined) {
+        failed(new Error(refusal));
+        return;
+      }
       clearTimeout(timer);
       socket.off('error', failed);
       socket.off('close', early);

@@ -1,0 +1,191 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import {
+  type Disk,
+  type TlsOptions,
+  tlsFileBytesMax,
+  tlsFilesLookMs,
+  tlsFilesWaitMsMax,
+} from '../../src/common/index.js';
+import { SimClock } from '../../src/common/sim/index.js';
+import { readTls } from '../../src/server/config-tls.js';
+import { parseCommandLine } from '../../src/server/flags.js';
+import { renewedTls } from '../../src/server/tls-renewal.js';
+import { Authority, type CertificateFiles, describeWithOpenssl } from '../e2e/certificates.js';
+
+const dir = mkdtempSync(join(tmpdir(), 'kvorum-renewal-'));
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+describeWithOpenssl('renewedTls', () => {
+  let first: CertificateFiles;
+  let second: CertificateFiles;
+  let list: Buffer;
+  let emptyList: Buffer;
+  let files: Map<string, Buffer | 'hangs'>;
+  let opened: string[];
+  let log: string[];
+  let clock: SimClock;
+  let unusable: string | undefined;
+
+  beforeAll(() => {
+    const authority = new Authority(join(dir, 'ca'), 'authority');
+    first = authority.issue('first', 'serverAuth');
+    second = authority.issue('second', 'serverAuth');
+    emptyList = readFileSync(authority.crl('der'));
+    authority.revoke(second.cert);
+    list = readFileSync(authority.crl('der'));
+  }, 60_000);
+
+  beforeEach(() => {
+    opened = [];
+    log = [];
+    clock = new SimClock();
+    unusable = undefined;
+    files = new Map([
+      ['/cert', readFileSync(first.cert)],
+      ['/key', readFileSync(first.key)],
+      ['/crl', list],
+    ]);
+  });
+
+  const disk = {
+    async open(path: string) {
+      opened.push(path);
+      const bytes = files.get(path);
+      if (bytes === undefined) throw Object.assign(new Error(`${path}?`), { code: 'ENOENT' });
+      if (bytes === 'hangs') return new Promise(() => {});
+      return {
+        size: async () => bytes.length,
+        read: async (_offset: number, length: number) => bytes.subarray(0, length),
+        close: async () => {},
+      };
+    },
+  } as unknown as Disk;
+
+  /** What listeners get of these files. */
+  function listening(): TlsOptions & Required<Pick<TlsOptions, 'current'>> {
+    const flags = ['--cert-file=/cert', '--key-file=/key', '--client-crl-file=/crl'];
+    const line = parseCommandLine(flags, {}, () => '');
+    if (line.kind !== 'run') throw new Error(line.kind);
+    const readFile = (path: string): Buffer => files.get(path) as Buffer;
+    const tls = readTls('client', line.flags, readFile);
+    if (tls === undefined) throw new Error('there is a certificate');
+    const tell = (message: string, fields?: Readonly<Record<string, unknown>>): void => {
+      log.push([message, fields?.endpoint, fields?.reason].filter(Boolean).join(' | '));
+    };
+    const { listen } = renewedTls(tls, undefined, {
+      clock,
+      disk,
+      logger: { debug: tell, info: tell, warn: tell, error: tell },
+      network: {
+        checkTls() {
+          if (unusable !== undefined) throw new Error(unusable);
+        },
+      },
+      endpoint: 'client',
+    });
+    const { current } = listen;
+    if (current === undefined) throw new Error('it does not look again');
+    return { ...listen, current };
+  }
+
+  const replace = (pair: CertificateFiles): void => {
+    files.set('/cert', readFileSync(pair.cert));
+    files.set('/key', readFileSync(pair.key));
+  };
+  const certOf = (pair: CertificateFiles): string => readFileSync(pair.cert, 'utf8');
+  const stays = 'certificates can not be read again; those of before stay | client';
+
+  it('looks at the files once for any number of handshakes, and then not for a while', async () => {
+    const tls = listening();
+    const asked = Array.from({ length: 1000 }, () => tls.current());
+    const answers = await clock.runUntil(Promise.all(asked));
+    expect(opened).toEqual(['/cert', '/key', '/crl']);
+    expect(new Set(answers).size).toBe(1);
+    replace(second);
+    await clock.run(clock.nowMs() + tlsFilesLookMs - 1);
+    // Not even a promise: it costs a handshake nothing.
+    expect(tls.current()).toBe(answers[0]);
+    expect(opened).toHaveLength(3);
+    await clock.run(clock.nowMs() + 1);
+    const renewed = await clock.runUntil(Promise.resolve(tls.current()));
+    expect(renewed.cert).toBe(certOf(second));
+    expect(opened).toHaveLength(6);
+    expect(log).toEqual(['certificates were read again | client']);
+    await clock.run(clock.nowMs() + tlsFilesLookMs);
+    expect(await clock.runUntil(Promise.resolve(tls.current()))).toBe(renewed);
+    expect(log).toHaveLength(1);
+  });
+
+  it('keeps what it has while files are of no use, and says so once', async () => {
+    const tls = listening();
+    const look = async (): Promise<TlsOptions> => {
+      await clock.run(clock.nowMs() + tlsFilesLookMs);
+      return clock.runUntil(Promise.resolve(tls.current()));
+    };
+    let before = await look();
+    const wrongs: ReadonlyArray<readonly [string, Buffer | undefined, string]> = [
+      ['/cert', readFileSync(second.cert), '--key-file is not the key of --cert-file'],
+      ['/cert', Buffer.alloc(0), '--cert-file holds no PEM certificate'],
+      ['/key', readFileSync(first.key).subarray(0, 50), 'holds no unencrypted PEM private key'],
+      ['/key', undefined, '--key-file "/key" can\'t be read: no such file'],
+      ['/crl', list.subarray(0, 40), '--client-crl-file "/crl" can\'t be used: it is no'],
+      ['/crl', undefined, '--client-crl-file "/crl" can\'t be read: no such file'],
+      ['/crl', Buffer.alloc(tlsFileBytesMax + 1), 'is larger than'],
+    ];
+    for (const [path, content, reason] of wrongs) {
+      const good = files.get(path) as Buffer;
+      log = [];
+      if (content === undefined) files.delete(path);
+      else files.set(path, content);
+      for (let looks = 0; looks < 3; looks += 1) expect(await look(), reason).toBe(before);
+      expect(log, reason).toEqual([expect.stringContaining(reason)]);
+      expect(log[0]).toContain(stays);
+      files.set(path, good);
+      before = await look();
+      expect(before.cert).toBe(certOf(first));
+    }
+  });
+
+  it('keeps what it has if TLS would not take what there is now', async () => {
+    const tls = listening();
+    const before = await clock.runUntil(Promise.resolve(tls.current()));
+    replace(second);
+    unusable = 'ee key too small';
+    await clock.run(clock.nowMs() + tlsFilesLookMs);
+    expect(await clock.runUntil(Promise.resolve(tls.current()))).toBe(before);
+    expect(log).toEqual([`${stays} | ee key too small`]);
+  });
+
+  it('lets handshakes go on while the disk hangs', async () => {
+    const tls = listening();
+    files.set('/key', 'hangs');
+    const startMs = clock.nowMs();
+    const answers = [tls.current(), tls.current()].map((answer) => Promise.resolve(answer));
+    for (const answer of await clock.runUntil(Promise.all(answers))) {
+      expect(answer.cert).toBe(certOf(first));
+    }
+    expect(clock.nowMs() - startMs).toBe(tlsFilesWaitMsMax);
+    expect(log).toEqual([`${stays} | reading them takes more than ${tlsFilesWaitMsMax} ms`]);
+    const waitedUntilMs = clock.nowMs();
+    await clock.runUntil(Promise.resolve(tls.current()));
+    expect(clock.nowMs()).toBe(waitedUntilMs);
+    expect(log).toHaveLength(1);
+    expect(opened).toEqual(['/cert', '/key']);
+  });
+
+  it('refuses what the list of now has', async () => {
+    files.set('/crl', emptyList);
+    const tls = listening();
+    const serial = '1001';
+    const before = await clock.runUntil(Promise.resolve(tls.current()));
+    expect(before.refusal?.([serial])).toBeUndefined();
+    files.set('/crl', list);
+    await clock.run(clock.nowMs() + tlsFilesLookMs);
+    const now = await clock.runUntil(Promise.resolve(tls.current()));
+    expect(now.refusal?.(['1000'])).toBeUndefined();
+    expect(now.refusal?.(['1000', serial])).toBe('certificate serial 1001 is revoked');
+  });
+});
