@@ -150,7 +150,7 @@ export const peerFeedIdleMs = 30_000;
 export const snapshotPieceBytes = 1024 * 1024;
 /** Reads that run while an installed state takes over may take so long to end on the old one. */
 export const installGraceMs = 5000;
-/** A certificate, key or revocation list that is read while running: far above any that is in use. */
+/** A certificate, key or revocation list: far above any that is in use. */
 export const tlsFileBytesMax = 16 * 1024 * 1024;
 /**
  * However many handshakes there are, the files of a port are looked at only this often: what they

@@ -205,14 +205,14 @@ export interface TlsOptions {
   readonly maxVersion?: 'TLSv1.2' | 'TLSv1.3';
   readonly cipherSuites?: readonly string[];
   /**
-   * Asked when a certificate is believed otherwise, with the serial numbers (hexadecimal) of all that
-   * the other side presented, its own first: why it is refused all the same.
+   * Asked when a certificate is believed otherwise, with the serial numbers (hexadecimal) of all
+   * that the other side presented, its own first: why it is refused all the same.
    */
   readonly refusal?: (serials: readonly string[]) => string | undefined;
   /**
-   * These options as they are now, for those that change while running; asked before each handshake.
-   * A promise only if somebody has to look; it never rejects. The same object as long as nothing has
-   * changed, and without `current`.
+   * These options as they are now, for those that change while running; asked before each
+   * handshake. A promise only if somebody has to look; it never rejects. The same object as long as
+   * nothing has changed, and without `current`.
    */
   readonly current?: () => TlsOptions | Promise<TlsOptions>;
   /** Server: told of each handshake that did not lead to a stream. */

@@ -1,4 +1,4 @@
-/** What is told of TLS handshakes that a listener refused: a count, and lines that can't be a flood. */
+/** What is told of TLS handshakes that a listener refused: a count, and lines, but no flood. */
 
 import type { Clock, Logger, TlsRefusal, TlsRefusalKind } from '../common/index.js';
 import type { Metrics } from './metrics.js';
