@@ -64,9 +64,17 @@ describeWithOpenssl('TLS files', () => {
     };
   }
 
-  const clientFlags = (url: string): string[] => [
-    ...['--listen-client-urls', url, '--advertise-client-urls', url],
-  ];
+  const clientFlags = ['--listen-client-urls', 'https://127.0.0.1:0'].concat(
+    '--advertise-client-urls',
+    'https://127.0.0.1:0',
+  );
+
+  /** Of a member alone. */
+  async function aloneFlags(): Promise<string[]> {
+    const peerUrl = `https://127.0.0.1:${await freePort()}`;
+    const peer = ['--listen-peer-urls', peerUrl, '--initial-advertise-peer-urls', peerUrl];
+    return [...clientFlags, ...peer, '--name', 'a', '--initial-cluster', `a=${peerUrl}`];
+  }
 
   /** Status of GET /version, or why there is none. */
   function version(port: number, who: CertificateFiles): Promise<number | string> {
@@ -129,7 +137,7 @@ describeWithOpenssl('TLS files', () => {
       ['overdueDer', 'in DER, when the next one is overdue'],
     ] as const)('counts: %s, %s', async (list, _form) => {
       const { args } = memberFiles(lists[list]);
-      const member = await serve([...args, ...clientFlags('https://127.0.0.1:0')]);
+      const member = await serve([...args, ...(await aloneFlags())]);
       expect(await version(portOf(member), good)).toBe(200);
       expect(await version(portOf(member), bad)).toMatch(/Error/);
       expect(await version(portOf(member), good)).toBe(200);
@@ -138,7 +146,7 @@ describeWithOpenssl('TLS files', () => {
     it('that can not be used ends the start with a line that names flag and file', async () => {
       const { args, at } = memberFiles(lists.pem);
       writeFileSync(at('crl'), readFileSync(lists.der).subarray(0, 100));
-      const member = run([...args, ...clientFlags('https://127.0.0.1:0')]);
+      const member = run([...args, ...(await aloneFlags())]);
       expect(await member.ended).toBe(2);
       expect(member.stderr).toBe(
         `kvorum: --client-crl-file "${at('crl')}" can't be used: ` +
@@ -163,7 +171,7 @@ describeWithOpenssl('TLS files', () => {
       const own = `https://127.0.0.1:${peerPort}`;
       const otherUrl = `https://127.0.0.1:${(other.address() as AddressInfo).port}`;
       const member = await serve([
-        ...[...files.args, ...clientFlags('https://127.0.0.1:0'), '--name', 'a'],
+        ...[...files.args, ...clientFlags, '--name', 'a'],
         ...['--listen-metrics-urls', `https://127.0.0.1:${metricsPort}`],
         ...['--listen-peer-urls', own, '--initial-advertise-peer-urls', own],
         ...['--initial-cluster', `a=${own},b=${otherUrl}`],
