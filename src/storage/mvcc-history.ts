@@ -73,7 +73,7 @@ function fromRing(state: MvccState, from: Revision, collector: Collector): Event
     reader.read(place.chunk, place.start, place.end);
     // A tombstone's record holds the key alone (etcd stores it so).
     const tombstone = reader.modRevision === 0;
-    const isCreate = !tombstone && reader.version === 1;
+    const isCreate = !tombstone && reader.createRevision === main;
     const previous = isCreate ? null : undefined;
     const shown = tombstone ? undefined : place;
     collector.add(
@@ -119,7 +119,7 @@ function toEvent(
   tombstone: boolean,
   record: Uint8Array,
 ): MvccEvent {
-  const isCreate = !tombstone && reader.version === 1;
+  const isCreate = !tombstone && reader.createRevision === main;
   return {
     type: tombstone ? 'delete' : 'put',
     key: reader.key,

@@ -29,7 +29,7 @@ import { recordOverheadBytes } from './schema.js';
 import type { KeyState, MvccCommit, MvccEvent, MvccWriteTxn, ReadPoint } from './types.js';
 
 const noValue = new Uint8Array(0);
-/** Stands for the location of the previous record of a key that did not exist. */
+/** Stands for the location of the record before a creation. */
 const noPrevious = -2;
 
 /** One entry's transaction, and its commit; the store makes one at a time. */
@@ -48,7 +48,7 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
   private firstKey: KeyString = '';
   /** Location of the new record; `noLocation`: a delete. */
   private firstLocation = noLocation;
-  /** Location of the record before; `noLocation`: not in memory. */
+  /** Location of the record before the revision; `noLocation`: not known, or not in memory. */
   private firstPrevious = noPrevious;
   private moreKeys: KeyString[] | undefined = undefined;
   private moreLocations: number[] | undefined = undefined;
@@ -142,7 +142,7 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
     const alive = item !== undefined && !item.dead;
     const created = alive ? item.created : main;
     const version = alive ? item.version + 1 : 1;
-    const previous = alive ? item.location : noPrevious;
+    const previous = created === main || item === undefined ? noPrevious : this.previousOf(item);
 
     const size = recordSize(key.length, created, main, version, value.length, lease);
     const location = log.reserve(main, sub, false, size);
@@ -227,7 +227,7 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
     const { log, ring, leases } = this.store;
     const main = this.main;
     const sub = this.count;
-    const previous = item.location;
+    const previous = this.previousOf(item);
     const size = recordSize(key.length, 0, 0, 0, 0, 0n);
     const location = log.reserve(main, sub, true, size);
     writeRecord(log.buffer, log.offset, key, 0, 0, 0, noValue, 0n);
@@ -237,6 +237,14 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
     ring.push(main, sub, location);
     this.note(key, noLocation, previous);
     this.account(sub, bytes);
+  }
+
+  /**
+   * Watchers are told the value before the revision (etcd), not one that this transaction wrote:
+   * where that is, and whether there was any, is for the reader of the event to find out.
+   */
+  private previousOf(item: KeyItem): number {
+    return item.main === this.main ? noLocation : item.location;
   }
 
   private note(key: KeyString, location: number, previous: number): void {

@@ -109,13 +109,14 @@ export interface MvccEvent {
   readonly key: KeyString;
   readonly modRevision: Revision;
   readonly sub: number;
-  /** Put: the key did not exist before. */
+  /** A put of a key that this revision created: create and mod revision are the same (etcd). */
   readonly isCreate: boolean;
   /** Encoded mvccpb.KeyValue: the new one, or for a delete just key and mod_revision. */
   readonly kv: Uint8Array;
   /**
-   * Encoded previous KeyValue: `null` if there was none (creation); `undefined` if there was one
-   * but its bytes are not in memory: read it at ReadPoint {main: modRevision - 1}.
+   * Encoded KeyValue before the revision, whatever the transaction did to the key in between:
+   * `null` if there was none, or if `isCreate`; `undefined` if its bytes are not at hand:
+   * read them, if there are any, at ReadPoint {main: modRevision - 1}.
    */
   readonly prevKv: Uint8Array | null | undefined;
 }
