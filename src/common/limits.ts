@@ -45,8 +45,19 @@ export const watchCatchUpRevisionsMax = 1000;
 export const watchBacklogBytesMax = 4 * 1024 * 1024;
 /** Unsent bytes of all watch streams together above which every slow one is held back at once. */
 export const watchBacklogBytesTotalMax = 256 * 1024 * 1024;
-/** A watch response ends at the next revision behind this: grpc-js clients refuse above 4 MiB. */
+/** A response to a live watcher ends at a revision before this. */
 export const watchMessageBytesTarget = 1024 * 1024;
+/**
+ * A response to a watcher that is behind, in one message: what gRPC clients receive by default,
+ * all but etcd's own in Go.
+ */
+export const watchMessageBytesMax = 4 * 1024 * 1024;
+/** The same to a client that takes fragments, or is etcd's in Go: that has no limit. */
+export const watchResponseBytesMax = 32 * 1024 * 1024;
+/** Events of the past that wait for the rest of their response, all watchers together. */
+export const watchHeldBytesMax = 128 * 1024 * 1024;
+/** The same in events times watchers: 8 MB of references. */
+export const watchHeldEventsMax = 1024 * 1024;
 /** Bytes of one page of history for watchers that are behind. */
 export const watchCatchUpBytesMax = 512 * 1024;
 /** Events times watchers that may wait for the end of a batch of applies: some 20 MB. */

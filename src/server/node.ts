@@ -7,6 +7,7 @@ import {
   type Clock,
   type Disk,
   type ErrorReason,
+  grpcOverheadBytes,
   type Logger,
   type MemberId,
   type OpenKvStore,
@@ -192,7 +193,11 @@ export async function openNode(
     clock,
     random,
     header: (revision) => headers.header(revision, raft.term),
-    limits: { ...defaultWatchLimits, progressIntervalMs: config.watchProgressIntervalMs },
+    limits: {
+      ...defaultWatchLimits,
+      fragmentBytes: config.requestBytesMax + grpcOverheadBytes,
+      progressIntervalMs: config.watchProgressIntervalMs,
+    },
     fatal: onFatal,
   });
   const lessor = new Lessor({

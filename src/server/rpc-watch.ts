@@ -51,7 +51,7 @@ class WatchSession {
     const call = this.#call;
     this.#releaseGate = requireLeader(this.#options.leader, call, () => this.#finish());
     if (this.#releaseGate === undefined) return;
-    this.#stream = this.#options.hub.open(call);
+    this.#stream = this.#options.hub.open(call, takesAnySize(call));
     call.onCancel = () => this.#finish();
     // A client that half-closes asks for nothing more, but goes on listening: as etcd, the stream
     // stays until the client cancels it.
@@ -106,4 +106,13 @@ class WatchSession {
     this.#stream?.close();
     this.#stream = undefined;
   }
+}
+
+/**
+ * How much a client receives in one message it does not say. etcd's own for Go takes 2 GiB, all
+ * others take gRPC's 4 MiB unless they were told otherwise: etcd's largest responses end their
+ * watches, for ever, so these get smaller ones.
+ */
+function takesAnySize(call: ServerCall): boolean {
+  return call.metadata('user-agent')?.includes('grpc-go/') ?? false;
 }

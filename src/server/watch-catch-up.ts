@@ -6,6 +6,12 @@
  * published while a page is being read is remembered (bounded), so that a group can join under any
  * load: the last step, from the end of the page to the present, is synchronous.
  *
+ * What a watcher gets is not the page but what etcd would send: everything up to the revision that
+ * was the last one when the pass began, or a thousand revisions of it, as one response. A full one
+ * says in its header how far the store is by now (etcd), which is further than its events: only the
+ * one after it shows that nothing is missing. It is cut earlier if its client would not take it, or
+ * if too much is held; then the header says what has come.
+ *
  * A watcher whose next revision is below the compacted one is cancelled; one that still needs
  * exactly the compacted revision gets it (rows 6 and 7: the store keeps its tombstones). A page
  * whose reading began before a compaction is whole, for the store makes the compaction wait.
@@ -13,6 +19,7 @@
 
 import { assert, EtcdError, present, type Revision, sliceMsMax } from '../common/index.js';
 import type { EventPage, MvccCommit } from '../storage/index.js';
+import { HeldEvents, WatchBatch } from './watch-batch.js';
 import type { WatchHub } from './watch-hub.js';
 import { WatcherIndex } from './watch-index.js';
 import { EventSlot, type Watcher } from './watch-types.js';
@@ -39,9 +46,14 @@ export class CatchUpGroup {
   position: Revision;
   readonly index: WatcherIndex;
   readonly members = new Set<Watcher>();
+  /** What members have been found and not been sent. */
+  readonly held = new Map<Watcher, WatchBatch>();
+  /** What is held is sent when all up to here has been read. */
+  target: Revision;
 
-  constructor(position: Revision, index: WatcherIndex) {
+  constructor(position: Revision, target: Revision, index: WatcherIndex) {
     this.position = position;
+    this.target = target;
     this.index = index;
   }
 }
@@ -59,6 +71,7 @@ export class WatchCatchUp {
   /** The last commits, without a gap up to the hub's revision, while running. */
   #recent: MvccCommit[] = [];
   #recentBytes = 0;
+  readonly held = new HeldEvents();
 
   constructor(hub: WatchHub, fatal: (error: unknown) => void) {
     this.#hub = hub;
@@ -81,7 +94,7 @@ export class WatchCatchUp {
   /** A watcher in state `waiting` or `reading` that goes. */
   remove(watcher: Watcher): void {
     if (watcher.state === 'waiting') this.#waiting.delete(watcher);
-    else leave(watcher);
+    else this.#leave(watcher);
   }
 
   /** Keeps a commit for those who are about to join. */
@@ -119,7 +132,7 @@ export class WatchCatchUp {
 
   /** From its group back to those who wait for one. */
   #sendBack(watcher: Watcher): void {
-    leave(watcher);
+    this.#leave(watcher);
     watcher.state = 'waiting';
     this.enqueue(watcher);
   }
@@ -163,7 +176,8 @@ export class WatchCatchUp {
     }
     if (nearest !== undefined && revision - nearest.position <= groupSpanRevisions) return nearest;
     if (this.#groups.length < groupsMax) {
-      const group = new CatchUpGroup(revision, new WatcherIndex(this.#hub.random));
+      const index = new WatcherIndex(this.#hub.random);
+      const group = new CatchUpGroup(revision, this.#hub.revision, index);
       this.#groups.push(group);
       return group;
     }
@@ -182,11 +196,8 @@ export class WatchCatchUp {
       const ahead = other.position - group.position;
       if (ahead < 0 || ahead > groupSpanRevisions) continue;
       if (other.members.size + group.members.size > groupMembersMax) continue;
-      for (const watcher of other.members) {
-        watcher.nextRevision = Math.max(watcher.nextRevision, other.position);
-        leave(watcher);
-        enter(watcher, group);
-      }
+      for (const watcher of other.members) move(watcher, other, group);
+      group.target = Math.max(group.target, other.target);
       this.#groups = this.#groups.filter((kept) => kept !== other);
       break;
     }
@@ -196,7 +207,11 @@ export class WatchCatchUp {
   /** One page for one group, and if that brings it to the present, its way to the live ones. */
   async #step(group: CatchUpGroup): Promise<void> {
     const epoch = this.#epoch;
-    this.#cancelCompacted(group);
+    if (group.position < this.#hub.store.compactRevision) {
+      await this.#sendHeld(group, epoch);
+      if (epoch !== this.#epoch) return;
+      this.#cancelCompacted(group);
+    }
     if (group.members.size === 0) return;
     if (group.position <= this.#hub.revision) {
       try {
@@ -207,9 +222,22 @@ export class WatchCatchUp {
       }
       if (epoch !== this.#epoch) return;
     }
-    if (group.position > this.#hub.revision || this.#recentCovers(group.position)) {
-      this.#join(group);
+    if (this.#isNear(group) || group.position > group.target || this.#holdsTooMuch()) {
+      await this.#sendHeld(group, epoch);
+      if (epoch !== this.#epoch) return;
+      group.target = this.#hub.revision;
     }
+    if (this.#isNear(group) && group.held.size === 0) this.#join(group);
+  }
+
+  /** What is left to the present can be given at once. */
+  #isNear(group: CatchUpGroup): boolean {
+    return group.position > this.#hub.revision || this.#recentCovers(group.position);
+  }
+
+  #holdsTooMuch(): boolean {
+    const { limits } = this.#hub;
+    return this.held.bytes > limits.heldBytesMax || this.held.count > limits.heldEventsMax;
   }
 
   async #readPage(group: CatchUpGroup, epoch: number): Promise<void> {
@@ -229,7 +257,9 @@ export class WatchCatchUp {
       await Promise.all(some.map((slot) => readPrevious(store, slot)));
     }
     if (epoch !== this.#epoch) return;
-    await this.#deliver(touched, page.throughRevision, epoch);
+    await this.#eachInSlices(touched, epoch, (watcher, slots) =>
+      this.#hold(group, watcher, slots, page.throughRevision),
+    );
     if (epoch !== this.#epoch) return;
     group.position = Math.max(group.position, page.throughRevision + 1);
   }
@@ -257,27 +287,74 @@ export class WatchCatchUp {
     }
   }
 
-  /** Sends each watcher its events of a page; one that can't be sent to waits for its stream. */
-  async #deliver(
-    touched: ReadonlyMap<Watcher, EventSlot[]>,
+  /** Adds what a page has for a watcher to its batch; a batch that is full is sent. */
+  #hold(
+    group: CatchUpGroup,
+    watcher: Watcher,
+    slots: readonly EventSlot[],
     through: Revision,
+  ): void {
+    const { limits } = this.#hub;
+    let batch = group.held.get(watcher) ?? newBatch(group, watcher);
+    for (const slot of slots) {
+      if (!batch.isNext(slot)) continue;
+      if (batch.isFull(slot, limits.catchUpRevisionsMax)) {
+        if (!this.#send(watcher, batch, batch.lastRevision, this.#hub.revision)) return;
+        batch = newBatch(group, watcher);
+      }
+      batch.add(slot, watcher, this.held);
+    }
+    if (batch.bytes <= watcher.stream.responseBytesMax(watcher, batch.bytes)) return;
+    const reached = Math.max(through, batch.lastRevision);
+    this.#send(watcher, batch, reached, reached);
+  }
+
+  /** Sends what the group holds: its members have everything below its position then. */
+  #sendHeld(group: CatchUpGroup, epoch: number): Promise<void> {
+    const through = group.position - 1;
+    return this.#eachInSlices([...group.held], epoch, (watcher, batch) => {
+      if (group.held.get(watcher) !== batch) return;
+      // Further if the watcher came from a group that was, or if its group has gone back.
+      const reached = Math.max(through, batch.lastRevision);
+      this.#send(watcher, batch, reached, reached);
+    });
+  }
+
+  /**
+   * Sends a batch, which brings its watcher up to `through`; false if that is not in the group any
+   * more: one that can't be sent to waits for its stream.
+   */
+  #send(watcher: Watcher, batch: WatchBatch, through: Revision, header: Revision): boolean {
+    const { stream } = watcher;
+    const bytesMax = stream.responseBytesMax(watcher, batch.bytes);
+    const sent =
+      batch.slots.length === 0 ||
+      (!stream.blocked && stream.sendEvents(watcher, batch.slots, through, header, bytesMax));
+    // The sink may have found out that its client is gone.
+    if (!isReading(watcher)) return false;
+    if (!sent) {
+      this.#leave(watcher);
+      this.#hub.resume(watcher);
+      return false;
+    }
+    watcher.nextRevision = through + 1;
+    watcher.group?.held.delete(watcher);
+    this.held.remove(batch);
+    return true;
+  }
+
+  /** Calls `use` for those that are still reading, and gives way to the event loop in between. */
+  async #eachInSlices<T>(
+    list: Iterable<readonly [Watcher, T]>,
     epoch: number,
+    use: (watcher: Watcher, item: T) => void,
   ): Promise<void> {
     const { clock } = this.#hub;
     let deadlineMs = clock.nowMs() + sliceMsMax;
-    for (const [watcher, slots] of touched) {
+    for (const [watcher, item] of list) {
       // It may have been cancelled while previous values were read, or in the pause below.
       if (!isReading(watcher)) continue;
-      watcher.nextRevision = Math.max(
-        watcher.nextRevision,
-        present(watcher.group, 'the group of a watcher').position,
-      );
-      const { stream } = watcher;
-      const sent = !stream.blocked && stream.sendEvents(watcher, slots, through);
-      if (!sent && isReading(watcher)) {
-        leave(watcher);
-        this.#hub.resume(watcher);
-      }
+      use(watcher, item);
       if (clock.nowMs() < deadlineMs) continue;
       await this.#turn();
       if (epoch !== this.#epoch) return;
@@ -290,7 +367,7 @@ export class WatchCatchUp {
     if (group.position >= compactRevision) return;
     for (const watcher of group.members) {
       if (Math.max(watcher.nextRevision, group.position) >= compactRevision) continue;
-      leave(watcher);
+      this.#leave(watcher);
       this.#hub.cancelCompacted(watcher);
     }
     group.position = compactRevision;
@@ -320,13 +397,27 @@ export class WatchCatchUp {
       }
     }
     for (const watcher of members) {
-      leave(watcher);
+      this.#leave(watcher);
       this.#hub.join(watcher);
     }
     for (const [watcher, slot] of missed) {
       // One that wants a previous value which is not in memory has fallen behind again.
       if (watcher.state === 'synced') this.#hub.offerMissed(watcher, slot);
     }
+  }
+
+  /** Out of its group; what it was found and not sent has to be read again. */
+  #leave(watcher: Watcher): void {
+    const group = present(watcher.group, 'the group of a watcher');
+    const batch = group.held.get(watcher);
+    if (batch !== undefined) {
+      group.held.delete(watcher);
+      this.held.remove(batch);
+    }
+    // It may lag behind the position of its group; not afterwards.
+    const next = batch?.slots[0]?.revision ?? group.position;
+    watcher.nextRevision = Math.max(watcher.nextRevision, next);
+    detach(watcher, group);
   }
 }
 
@@ -350,28 +441,46 @@ function bytesOf(commit: MvccCommit): number {
 function enter(watcher: Watcher, group: CatchUpGroup): void {
   assert(watcher.nextRevision >= group.position, 'a group reads all that its members need');
   watcher.state = 'reading';
+  attach(watcher, group);
+}
+
+function attach(watcher: Watcher, group: CatchUpGroup): void {
   watcher.group = group;
   group.members.add(watcher);
   group.index.add(watcher);
 }
 
-/** `nextRevision` of a member may lag behind the position of its group; not afterwards. */
-function leave(watcher: Watcher): void {
-  const group = present(watcher.group, 'the group of a watcher');
-  watcher.nextRevision = Math.max(watcher.nextRevision, group.position);
+function detach(watcher: Watcher, group: CatchUpGroup): void {
   group.members.delete(watcher);
   group.index.remove(watcher);
   watcher.group = undefined;
 }
 
-/** The members that get something out of the page, and what. */
+/** To a group that is further back, with what it was found. */
+function move(watcher: Watcher, from: CatchUpGroup, to: CatchUpGroup): void {
+  const batch = from.held.get(watcher);
+  from.held.delete(watcher);
+  if (batch === undefined || batch.slots.length === 0) {
+    watcher.nextRevision = Math.max(watcher.nextRevision, from.position);
+  } else to.held.set(watcher, batch);
+  detach(watcher, from);
+  attach(watcher, to);
+}
+
+function newBatch(group: CatchUpGroup, watcher: Watcher): WatchBatch {
+  const batch = new WatchBatch();
+  group.held.set(watcher, batch);
+  return batch;
+}
+
+/** The members that the page has something for, and what, before their filters. */
 function match(group: CatchUpGroup, page: EventPage): Map<Watcher, EventSlot[]> {
   const touched = new Map<Watcher, EventSlot[]>();
   for (const event of page.events) {
     let slot: EventSlot | undefined;
     for (const head of group.index.heads(event.key)) {
       for (let at: Watcher | undefined = head; at !== undefined; at = at.next) {
-        if (!at.accepts(event)) continue;
+        if (event.modRevision < at.nextRevision) continue;
         slot ??= new EventSlot(event);
         const slots = touched.get(at);
         if (slots === undefined) touched.set(at, [slot]);
@@ -387,7 +496,10 @@ function previousToRead(touched: ReadonlyMap<Watcher, readonly EventSlot[]>): Ev
   const missing = new Set<EventSlot>();
   for (const [watcher, slots] of touched) {
     if (!watcher.wantsPrev) continue;
-    for (const slot of slots) if (slot.prevKv === undefined) missing.add(slot);
+    for (const slot of slots) {
+      if (slot.prevKv === undefined && watcher.wants(slot.event.type, slot.revision))
+        missing.add(slot);
+    }
   }
   return [...missing];
 }

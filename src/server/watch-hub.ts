@@ -3,8 +3,9 @@
  * of its own: whoever is up to date is served from apply, whoever is behind by watch-catch-up.ts.
  *
  * Invariants: `publish` sees every revision once, in order; a watcher is sent whole revisions, each
- * once, in order; no header names a revision whose events for that watcher are not sent yet; what
- * waits in memory is bounded (references by `pendingEventsMax`, bytes by the streams' backlogs).
+ * once, in order; no header names a revision whose events for that watcher are not sent yet, but
+ * that of a full response to a watcher that is behind (watch-catch-up.ts); what waits in memory is
+ * bounded (references by `pendingEventsMax`, bytes by the streams' backlogs).
  */
 
 import {
@@ -20,10 +21,14 @@ import {
   watchBacklogBytesTotalMax,
   watchCatchUpBytesMax,
   watchCatchUpRevisionsMax,
+  watchHeldBytesMax,
+  watchHeldEventsMax,
   watchLiveChangesMax,
+  watchMessageBytesMax,
   watchMessageBytesTarget,
   watchPendingEventsMax,
   watchProgressIntervalMs,
+  watchResponseBytesMax,
 } from '../common/index.js';
 import type { MvccCommit, MvccEvent } from '../storage/index.js';
 import { WatchCatchUp } from './watch-catch-up.js';
@@ -46,6 +51,10 @@ export const defaultWatchLimits: WatchLimits = {
   backlogBytesTotalMax: watchBacklogBytesTotalMax,
   fragmentBytes: requestBytesMaxDefault + grpcOverheadBytes,
   messageBytesTarget: watchMessageBytesTarget,
+  messageBytesMax: watchMessageBytesMax,
+  responseBytesMax: watchResponseBytesMax,
+  heldBytesMax: watchHeldBytesMax,
+  heldEventsMax: watchHeldEventsMax,
   catchUpRevisionsMax: watchCatchUpRevisionsMax,
   catchUpBytesMax: watchCatchUpBytesMax,
   pendingEventsMax: watchPendingEventsMax,
@@ -109,9 +118,22 @@ export class WatchHub {
     return this.#backlogBytes > this.limits.backlogBytesTotalMax;
   }
 
-  /** A stream without watchers that writes to `sink`. */
-  open(sink: WatchSink): WatchStream {
-    const stream = new WatchStream(this, sink);
+  /**
+   * Whether so many bytes more leave room: for large responses only half of it is there, because
+   * small ones must still find some.
+   */
+  hasRoom(bytes: number): boolean {
+    return this.#backlogBytes + bytes <= this.limits.backlogBytesTotalMax / 2;
+  }
+
+  /** Events of the past that wait for the rest of their response. */
+  get heldEvents(): { readonly bytes: number; readonly count: number } {
+    return this.#catchUp.held;
+  }
+
+  /** A stream without watchers that writes to `sink`; its client may take messages of any size. */
+  open(sink: WatchSink, takesAnySize = false): WatchStream {
+    const stream = new WatchStream(this, sink, takesAnySize);
     this.#streams.add(stream);
     this.counters.streams += 1;
     return stream;
@@ -264,7 +286,15 @@ export class WatchHub {
     const first = slots[0];
     if (first === undefined) return;
     if (watcher.stream.blocked) this.#fallBehind(watcher, first.revision);
-    else if (!watcher.stream.sendEvents(watcher, slots, this.#offeredRevision)) {
+    else if (
+      !watcher.stream.sendEvents(
+        watcher,
+        slots,
+        this.#offeredRevision,
+        this.#offeredRevision,
+        this.limits.messageBytesTarget,
+      )
+    ) {
       // Unless the sink found out that its client is gone.
       if (isSynced(watcher)) this.#fallBehind(watcher, watcher.nextRevision);
     }

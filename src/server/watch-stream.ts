@@ -30,8 +30,8 @@ const hugeIdText = 'kvorum: watch IDs must be smaller than 2^53 - 1';
 const duplicateIdText = 'mvcc: duplicate watch ID provided on the WatchStream';
 /** The interval of progress notifications is lengthened by up to this share, as in etcd. */
 const progressJitter = 0.1;
-/** Bytes of the fields of an event message beside header and events: watch_id and fragment. */
-const fieldBytesMax = 13;
+/** Bytes of an event message beside its events, at the most: header, watch_id and fragment. */
+const headBytesMax = 64;
 
 /** The watchers of one RPC. Made by `WatchHub.open`; `close` ends it. */
 export class WatchStream {
@@ -40,6 +40,7 @@ export class WatchStream {
   readonly parked = new Set<Watcher>();
   readonly #hub: WatchHub;
   readonly #sink: WatchSink;
+  readonly #takesAnySize: boolean;
   /** False from a `sendParts` that said so until `drained`. */
   #writable = true;
   /** What this stream adds to the hub's sum of backlogs. */
@@ -49,9 +50,10 @@ export class WatchStream {
   #progressTimer: Timer | undefined;
   #progressWatchers = 0;
 
-  constructor(hub: WatchHub, sink: WatchSink) {
+  constructor(hub: WatchHub, sink: WatchSink, takesAnySize: boolean) {
     this.#hub = hub;
     this.#sink = sink;
+    this.#takesAnySize = takesAnySize;
   }
 
   /** Too much is unsent: no more events, and better no more requests either. */
@@ -197,13 +199,35 @@ export class WatchStream {
   }
 
   /**
-   * Sends events that the watcher accepts, whole revisions, in order; `through` is the last
-   * revision that the watcher is up to date with afterwards. Returns false if the stream got
-   * blocked on the way: then `watcher.nextRevision` is the first revision that was not sent.
+   * How large a response of `bytes` of events may be. A set of events goes out as one response, as
+   * etcd sends it, if its client takes that and there is room for it.
    */
-  sendEvents(watcher: Watcher, slots: readonly EventSlot[], through: Revision): boolean {
+  responseBytesMax(watcher: Watcher, bytes: number): number {
+    const { limits } = this.#hub;
+    if (!this.#hub.hasRoom(bytes)) return limits.messageBytesTarget;
+    const takesMore = watcher.fragments || this.#takesAnySize;
+    return takesMore ? limits.responseBytesMax : limits.messageBytesMax - headBytesMax;
+  }
+
+  /**
+   * Sends events that the watcher accepts, whole revisions, in order, in responses of at most
+   * `bytesMax` (a revision is not cut, though). `through` is the last revision that the watcher is
+   * up to date with afterwards, `headerRevision` what the header says if one response is enough; of
+   * several, each says how far it goes. Returns false if the stream got blocked on the way: then
+   * `watcher.nextRevision` is the first revision not sent.
+   */
+  sendEvents(
+    watcher: Watcher,
+    slots: readonly EventSlot[],
+    through: Revision,
+    headerRevision: Revision,
+    bytesMax: number,
+  ): boolean {
     let start = 0;
     let bytes = 0;
+    /** Where the last revision so far begins, and the bytes from there on. */
+    let whole = 0;
+    let tailBytes = 0;
     let revision: Revision = watcher.nextRevision - 1;
     let sub = Number.POSITIVE_INFINITY;
     for (let i = 0; i < slots.length; i += 1) {
@@ -213,19 +237,26 @@ export class WatchStream {
         slot.revision > revision || (slot.revision === revision && slot.sub > sub),
         'the events of a watcher are in order',
       );
-      if (slot.revision > revision && bytes > this.#hub.limits.messageBytesTarget) {
-        this.#sendEventMessage(watcher, slots.slice(start, i), revision);
-        start = i;
-        bytes = 0;
-        watcher.nextRevision = slot.revision;
-        if (this.blocked) return false;
+      if (slot.revision > revision) {
+        whole = i;
+        tailBytes = 0;
       }
       revision = slot.revision;
       sub = slot.sub;
-      bytes += slot.encoded(watcher.wantsPrev).length;
+      const eventBytes = slot.encoded(watcher.wantsPrev).length;
+      bytes += eventBytes;
+      tailBytes += eventBytes;
+      if (bytes <= bytesMax || whole === start) continue;
+      const last = (slots[whole - 1] as EventSlot).revision;
+      this.#sendEventMessage(watcher, slots.slice(start, whole), last);
+      start = whole;
+      bytes = tailBytes;
+      watcher.nextRevision = revision;
+      if (this.blocked) return false;
     }
-    assert(through >= revision, 'a header is not behind its events');
-    this.#sendEventMessage(watcher, start === 0 ? slots : slots.slice(start), through);
+    assert(through >= revision, 'a watcher is not behind its events');
+    if (start === 0) this.#sendEventMessage(watcher, slots, headerRevision);
+    else this.#sendEventMessage(watcher, slots.slice(start), through);
     watcher.nextRevision = through + 1;
     return true;
   }
@@ -234,7 +265,7 @@ export class WatchStream {
     const { wantsPrev } = watcher;
     const header = this.#hub.header(revision);
     const events: Uint8Array[] = [];
-    let bytes = fieldBytesMax + (header?.length ?? 0);
+    let bytes = 0;
     for (const slot of slots) {
       const event = slot.encoded(wantsPrev);
       events.push(event);
@@ -243,29 +274,39 @@ export class WatchStream {
     watcher.quiet = false;
     this.#hub.counters.eventsTotal += slots.length;
     const fields: WatchResponseFields = { header, watchId: watcher.id };
-    if (watcher.fragments && bytes > this.#hub.limits.fragmentBytes && slots.length > 1) {
-      this.#sendFragments(fields, events);
-    } else {
+    if (!watcher.fragments || !this.#sendFragments(fields, events, bytes)) {
       this.#put(encodeWatchResponse(fields, events));
     }
   }
 
-  /** The pieces go out back to back: clients put together what follows each other. */
-  #sendFragments(fields: WatchResponseFields, events: readonly Uint8Array[]): void {
+  /**
+   * Cuts where etcd does; false if it would not. The pieces go out back to back: clients put
+   * together what follows each other.
+   */
+  #sendFragments(
+    fields: WatchResponseFields,
+    events: readonly Uint8Array[],
+    eventsBytes: number,
+  ): boolean {
     const { fragmentBytes } = this.#hub.limits;
-    const emptyBytes = fieldBytesMax + (fields.header?.length ?? 0);
+    if (events.length < 2 || eventsBytes + headBytesMax < fragmentBytes) return false;
+    const wholeBytes = byteLength(encodeWatchResponse(fields, [])) + eventsBytes;
+    if (wholeBytes < fragmentBytes) return false;
+    const piece: WatchResponseFields = { ...fields, fragment: true };
+    const emptyBytes = byteLength(encodeWatchResponse(piece, []));
     let start = 0;
     let bytes = emptyBytes;
     for (let i = 0; i < events.length; i += 1) {
       const eventBytes = (events[i] as Uint8Array).length;
-      if (i > start && bytes + eventBytes > fragmentBytes) {
-        this.#put(encodeWatchResponse({ ...fields, fragment: true }, events.slice(start, i)));
+      if (i > start && bytes + eventBytes >= fragmentBytes) {
+        this.#put(encodeWatchResponse(piece, events.slice(start, i)));
         start = i;
         bytes = emptyBytes;
       }
       bytes += eventBytes;
     }
     this.#put(encodeWatchResponse(fields, events.slice(start)));
+    return true;
   }
 
   #send(fields: WatchResponseFields): void {
@@ -304,6 +345,12 @@ export class WatchStream {
     this.parked.clear();
     this.#hub.forgetStream(this);
   }
+}
+
+function byteLength(parts: readonly Uint8Array[]): number {
+  let bytes = 0;
+  for (const part of parts) bytes += part.length;
+  return bytes;
 }
 
 /** undefined: one key; '': everything from the key on. */

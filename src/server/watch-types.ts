@@ -17,11 +17,17 @@ export interface WatchLimits {
   readonly backlogBytesMax: number;
   /** Unsent bytes of all streams together above which each slow stream is held back at once. */
   readonly backlogBytesTotalMax: number;
-  /** With fragment=true a larger response is cut between events. */
+  /** With fragment=true a response of this size is cut between events. */
   readonly fragmentBytes: number;
-  /** Responses are ended at the next revision boundary behind this many bytes. */
+  /** Responses are cut before a revision with which they would be larger. */
   readonly messageBytesTarget: number;
-  /** Distinct revisions, and bytes, of one page of history. */
+  /** The same for watchers that are behind: in one message, and for clients that take any size. */
+  readonly messageBytesMax: number;
+  readonly responseBytesMax: number;
+  /** Bytes, and events times watchers, that wait for the rest of their response. */
+  readonly heldBytesMax: number;
+  readonly heldEventsMax: number;
+  /** Distinct revisions of one response and of one page of history, and bytes of a page. */
   readonly catchUpRevisionsMax: number;
   readonly catchUpBytesMax: number;
   /** Event references waiting for a flush above which publish flushes by itself. */
@@ -145,6 +151,9 @@ export class EventSlot {
    * publishing to 100k watchers of one key took 10 ms of CPU instead of 5 (measured).
    */
   readonly alone: readonly EventSlot[];
+  /** Batches of watchers that are behind which hold it, and what it counts for while they do. */
+  holders = 0;
+  heldBytes = 0;
   /** What had to be read because the event did not have it. */
   #readPrevious: Uint8Array | null | undefined = undefined;
   #plain: Uint8Array | undefined = undefined;

@@ -35,6 +35,10 @@ class Run {
         backlogBytesMax: this.pick([200, 1000, 4000]),
         backlogBytesTotalMax: this.pick([1500, 100_000]),
         messageBytesTarget: this.pick([60, 1000]),
+        messageBytesMax: this.pick([100, 2000]),
+        responseBytesMax: this.pick([100, 4000]),
+        heldBytesMax: this.pick([1000, 20_000, 1_000_000]),
+        heldEventsMax: this.pick([10, 1000]),
         fragmentBytes: this.pick([150, 1000]),
         catchUpRevisionsMax: this.pick([1, 7, 1000]),
         catchUpBytesMax: this.pick([100, 10_000]),
@@ -59,7 +63,10 @@ class Run {
   open(): void {
     const { client, stream } = this.bench.open();
     client.highWaterBytes = this.pick([0, 100, 1000]);
-    const validator = new WatchValidator(this.bench.store);
+    const validator = new WatchValidator(
+      this.bench.store,
+      this.bench.hub.limits.catchUpRevisionsMax,
+    );
     client.onResponse = (response) => validator.receive(response);
     this.streams.push({ client, stream, validator });
   }
@@ -167,6 +174,7 @@ class Run {
     }
     await clock.runAll();
     const { counters } = hub;
+    expect(hub.heldEvents).toEqual({ bytes: 0, count: 0 });
     expect(counters).toMatchObject({ watchers: 0, streams: 0, slowWatchers: 0, pendingEvents: 0 });
   }
 }

@@ -1,8 +1,8 @@
 /**
  * What a watcher is told does not depend on how it is told: live, from the records in memory, from
  * disk, after a restart, as fragments. Held to etcd's rules (server/etcdserver/api/v3rpc/watch.go
- * and server/storage/mvcc, facts only): prev_kv is the value before the revision, and none for a put
- * whose create revision is its mod revision.
+ * and server/storage/mvcc, facts only): prev_kv is the value before the revision, and none for a
+ * put whose create revision is its mod revision.
  */
 
 import fc from 'fast-check';

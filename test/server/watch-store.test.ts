@@ -96,7 +96,7 @@ describe('watchers of the real store', () => {
       const hub = newHub(store, random);
       const streams = Array.from({ length: 4 }, () => {
         const { client, stream } = open(hub);
-        const validator = new WatchValidator(model);
+        const validator = new WatchValidator(model, hub.limits.catchUpRevisionsMax);
         client.onResponse = (response) => validator.receive(response);
         return { client, stream, validator };
       });

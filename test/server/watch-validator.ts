@@ -27,11 +27,13 @@ export class WatchValidator {
   readonly asked: WatchCreateRequest[] = [];
   checked = 0;
   readonly #store: HistoryStore;
+  readonly #fullRevisions: number;
   #fragments: Event[] = [];
   #fragmentsOf: number | undefined;
 
-  constructor(store: HistoryStore) {
+  constructor(store: HistoryStore, fullRevisions: number) {
     this.#store = store;
+    this.#fullRevisions = fullRevisions;
   }
 
   receive(response: WatchResponse): void {
@@ -100,17 +102,40 @@ export class WatchValidator {
   #events(watcher: KnownWatcher, events: readonly Event[], revision: number): string | undefined {
     if (revision < watcher.through) return 'a header goes back';
     if (events.length === 0 && revision < watcher.from - 1) return 'progress before the start';
-    const expected = this.#expected(watcher, watcher.through + 1, revision);
-    if (expected.length !== events.length) {
-      return `${events.length} events instead of ${expected.length}`;
-    }
+    const all = this.#expected(watcher, watcher.through + 1, revision);
+    const through = this.#through(watcher, events, revision, all);
+    if (through === undefined) return `${events.length} events instead of ${all.length}`;
+    const expected = all.filter((told) => told.modRevision <= through);
     for (const [i, event] of events.entries()) {
       const problem = this.#event(watcher, event, expected[i] as Told);
       if (problem !== undefined) return `${problem} (event ${i})`;
     }
-    watcher.through = Math.max(watcher.through, revision);
+    watcher.through = Math.max(watcher.through, through);
     watcher.events += events.length;
     return undefined;
+  }
+
+  /**
+   * How far the response goes: to its header's revision, but a full one says how far the store is
+   * (etcd). Undefined if events are missing although it is not full.
+   */
+  #through(
+    watcher: KnownWatcher,
+    events: readonly Event[],
+    revision: number,
+    all: readonly Told[],
+  ): number | undefined {
+    if (all.length === events.length) return revision;
+    const missing = all[events.length];
+    const last = all[events.length - 1];
+    if (missing === undefined || last === undefined) return undefined;
+    if (missing.modRevision === last.modRevision || revision !== this.#store.revision) {
+      return undefined;
+    }
+    const unfiltered = { ...watcher, request: { ...watcher.request, filters: [] } };
+    const found = this.#expected(unfiltered, watcher.through + 1, missing.modRevision - 1);
+    const revisions = new Set(found.map((told) => told.modRevision)).size;
+    return revisions >= this.#fullRevisions ? last.modRevision : undefined;
   }
 
   #event(watcher: KnownWatcher, event: Event, told: Told): string | undefined {
