@@ -99,6 +99,7 @@ export const errorTable = {
   DEADLINE_EXCEEDED: [c.DEADLINE_EXCEEDED, 'context deadline exceeded'],
   STREAM_SORT_UNSUPPORTED: [c.UNIMPLEMENTED, 'RangeStream does not support custom sort orders'],
   STREAM_FILTER_UNSUPPORTED: [c.UNIMPLEMENTED, 'RangeStream does not support revision filters'],
+  SNAPSHOT_NOT_TAKEN: [c.ABORTED, 'kvorum: nothing of the snapshot was taken for 30 seconds'],
 } as const satisfies Record<string, readonly [GrpcCode, string]>;
 
 /** Stable name of an error that a client can receive. */

@@ -37,6 +37,10 @@ export const logKeepBytesMax = 256 * 1024 * 1024;
 export const commitApplyGapMax = 5000;
 /** Snapshot RPC chunk size, as etcd. */
 export const snapshotChunkBytes = 32 * 1024;
+/** Images of Maintenance.Snapshot on disk: each is as large as the store. */
+export const snapshotImagesMax = 2;
+/** A Snapshot call of which nothing is taken ends; one that finds no room waits as long. */
+export const snapshotIdleMs = 30_000;
 /** RangeStream: keys in the first chunk, as etcd. */
 export const rangeStreamFirstChunkKeys = 10;
 /** Distinct revisions in one catch-up WatchResponse at the most, as etcd. */

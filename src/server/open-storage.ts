@@ -32,6 +32,7 @@ import {
 import { forceNewCluster } from './force-new-cluster.js';
 import { Membership } from './membership.js';
 import { decodeNodeMetadata, encodeNodeMetadata, type NodeMetadata } from './node-metadata.js';
+import { removeStaleImages } from './snapshot-images.js';
 
 export interface OpenStorageOptions {
   readonly disk: Disk;
@@ -79,6 +80,7 @@ export async function openStorage(options: OpenStorageOptions): Promise<OpenedSt
   const place = { disk, openKvStore: options.openKvStore, memberDir };
   // First, for the lock: a second process must not get as far as the log.
   const generations = await openGenerations(place);
+  await removeStaleImages(disk, memberDir);
   let wal: Wal | undefined;
   try {
     return await openHalves(options, place, generations, (opened) => {

@@ -18,16 +18,23 @@ import {
 } from './member-codec.js';
 import { clusterVersion, snapshotSchemaVersion } from './versions.js';
 
-/** Writes the image to a new file; returns its size in bytes. */
+/**
+ * Writes the image to a new file; returns its size in bytes. `check` may throw to end it early; the
+ * file is the caller's in any case.
+ */
 export async function writeSnapshotImage(
   disk: Disk,
   path: string,
   view: SnapshotView,
+  check: () => void,
 ): Promise<number> {
   await disk.remove(path);
   const file = await disk.open(path, 'create');
   try {
-    const image = new BboltImage((offset, bytes) => file.write(offset, [bytes]));
+    const image = new BboltImage((offset, bytes) => {
+      check();
+      return file.write(offset, [bytes]);
+    });
     await image.addBucket('key', view.records());
     const meta = await readMeta(view);
     await image.addBucket('meta', metaEntries(view));

@@ -55,7 +55,7 @@ async function source(): Promise<{ file: Buffer; before: Contents }> {
   const before = await contents(machine, node);
   const { store } = node.node;
   const view = await machine.clock.runUntil(store.snapshotView());
-  await machine.clock.runUntil(writeSnapshotImage(machine.disk, '/s.db', view));
+  await machine.clock.runUntil(writeSnapshotImage(machine.disk, '/s.db', view, () => {}));
   return { file: sealed(machine.disk.peek('/s.db')), before };
 }
 
