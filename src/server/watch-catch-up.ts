@@ -17,7 +17,16 @@
  * whose reading began before a compaction is whole, for the store makes the compaction wait.
  */
 
-import { assert, EtcdError, present, type Revision, sliceMsMax } from '../common/index.js';
+import {
+  assert,
+  EtcdError,
+  present,
+  type Revision,
+  runSteps,
+  Slice,
+  type Steps,
+  sliceMsMax,
+} from '../common/index.js';
 import type { EventPage, MvccCommit } from '../storage/index.js';
 import { HeldEvents, WatchBatch } from './watch-batch.js';
 import type { WatchHub } from './watch-hub.js';
@@ -250,16 +259,19 @@ export class WatchCatchUp {
       shareOf(limits.catchUpBytesMax, share, pageBytesMin),
     );
     if (page === undefined || epoch !== this.#epoch) return;
-    const touched = match(group, page);
-    const missing = previousToRead(touched);
+    const slice = new Slice(this.#hub.clock);
+    const touched = await match(group, page, slice);
+    const missing = await previousToRead(touched, slice);
     for (let i = 0; i < missing.length; i += previousReadsMax) {
       const some = missing.slice(i, i + previousReadsMax);
       await Promise.all(some.map((slot) => readPrevious(store, slot)));
+      if (some.some(() => !slice.next())) await slice.rest();
     }
-    if (epoch !== this.#epoch) return;
-    await this.#eachInSlices(touched, epoch, (watcher, slots) =>
-      this.#hold(group, watcher, slots, page.throughRevision),
-    );
+    for (const [watcher, slots] of touched) {
+      if (epoch !== this.#epoch) return;
+      const waits = runSteps(this.#holdSteps(group, watcher, slots, page.throughRevision, slice));
+      if (waits !== undefined) await waits;
+    }
     if (epoch !== this.#epoch) return;
     group.position = Math.max(group.position, page.throughRevision + 1);
   }
@@ -288,25 +300,39 @@ export class WatchCatchUp {
   }
 
   /** Adds what a page has for a watcher to its batch; a batch that is full is sent. */
-  #hold(
+  *#holdSteps(
     group: CatchUpGroup,
     watcher: Watcher,
     slots: readonly EventSlot[],
     through: Revision,
-  ): void {
+    slice: Slice,
+  ): Steps<void> {
+    // It may have been cancelled while previous values were read, or in a pause.
+    if (watcher.group !== group) return;
     const { limits } = this.#hub;
-    let batch = group.held.get(watcher) ?? newBatch(group, watcher);
+    let batch = group.held.get(watcher) ?? this.#newBatch(group, watcher);
     for (const slot of slots) {
+      if (!slice.next()) {
+        yield slice.rest();
+        if (group.held.get(watcher) !== batch) return;
+      }
       if (!batch.isNext(slot)) continue;
       if (batch.isFull(slot, limits.catchUpRevisionsMax)) {
         if (!this.#send(watcher, batch, batch.lastRevision, this.#hub.revision)) return;
-        batch = newBatch(group, watcher);
+        batch = this.#newBatch(group, watcher);
       }
-      batch.add(slot, watcher, this.held);
+      batch.add(slot, watcher);
     }
-    if (batch.bytes <= watcher.stream.responseBytesMax(watcher, batch.bytes)) return;
+    const fits = batch.bytes <= watcher.stream.responseBytesMax(watcher, batch.bytes);
+    if (fits && !this.#holdsTooMuch()) return;
     const reached = Math.max(through, batch.lastRevision);
     this.#send(watcher, batch, reached, reached);
+  }
+
+  #newBatch(group: CatchUpGroup, watcher: Watcher): WatchBatch {
+    const batch = new WatchBatch(this.held);
+    group.held.set(watcher, batch);
+    return batch;
   }
 
   /** Sends what the group holds: its members have everything below its position then. */
@@ -328,8 +354,8 @@ export class WatchCatchUp {
     const { stream } = watcher;
     const bytesMax = stream.responseBytesMax(watcher, batch.bytes);
     const sent =
-      batch.slots.length === 0 ||
-      (!stream.blocked && stream.sendEvents(watcher, batch.slots, through, header, bytesMax));
+      batch.pieces.length === 0 ||
+      (!stream.blocked && stream.sendEvents(watcher, batch.pieces, through, header, bytesMax));
     // The sink may have found out that its client is gone.
     if (!isReading(watcher)) return false;
     if (!sent) {
@@ -339,7 +365,7 @@ export class WatchCatchUp {
     }
     watcher.nextRevision = through + 1;
     watcher.group?.held.delete(watcher);
-    this.held.remove(batch);
+    batch.release();
     return true;
   }
 
@@ -412,10 +438,10 @@ export class WatchCatchUp {
     const batch = group.held.get(watcher);
     if (batch !== undefined) {
       group.held.delete(watcher);
-      this.held.remove(batch);
+      batch.release();
     }
     // It may lag behind the position of its group; not afterwards.
-    const next = batch?.slots[0]?.revision ?? group.position;
+    const next = batch?.firstRevision ?? group.position;
     watcher.nextRevision = Math.max(watcher.nextRevision, next);
     detach(watcher, group);
   }
@@ -460,23 +486,22 @@ function detach(watcher: Watcher, group: CatchUpGroup): void {
 function move(watcher: Watcher, from: CatchUpGroup, to: CatchUpGroup): void {
   const batch = from.held.get(watcher);
   from.held.delete(watcher);
-  if (batch === undefined || batch.slots.length === 0) {
+  if (batch?.firstRevision === undefined) {
     watcher.nextRevision = Math.max(watcher.nextRevision, from.position);
   } else to.held.set(watcher, batch);
   detach(watcher, from);
   attach(watcher, to);
 }
 
-function newBatch(group: CatchUpGroup, watcher: Watcher): WatchBatch {
-  const batch = new WatchBatch();
-  group.held.set(watcher, batch);
-  return batch;
-}
-
 /** The members that the page has something for, and what, before their filters. */
-function match(group: CatchUpGroup, page: EventPage): Map<Watcher, EventSlot[]> {
+async function match(
+  group: CatchUpGroup,
+  page: EventPage,
+  slice: Slice,
+): Promise<Map<Watcher, EventSlot[]>> {
   const touched = new Map<Watcher, EventSlot[]>();
   for (const event of page.events) {
+    if (!slice.next()) await slice.rest();
     let slot: EventSlot | undefined;
     for (const head of group.index.heads(event.key)) {
       for (let at: Watcher | undefined = head; at !== undefined; at = at.next) {
@@ -485,6 +510,7 @@ function match(group: CatchUpGroup, page: EventPage): Map<Watcher, EventSlot[]> 
         const slots = touched.get(at);
         if (slots === undefined) touched.set(at, [slot]);
         else slots.push(slot);
+        slice.next();
       }
     }
   }
@@ -492,13 +518,18 @@ function match(group: CatchUpGroup, page: EventPage): Map<Watcher, EventSlot[]> 
 }
 
 /** Events that somebody wants with a previous value which is not in memory. */
-function previousToRead(touched: ReadonlyMap<Watcher, readonly EventSlot[]>): EventSlot[] {
+async function previousToRead(
+  touched: ReadonlyMap<Watcher, readonly EventSlot[]>,
+  slice: Slice,
+): Promise<EventSlot[]> {
   const missing = new Set<EventSlot>();
   for (const [watcher, slots] of touched) {
     if (!watcher.wantsPrev) continue;
     for (const slot of slots) {
-      if (slot.prevKv === undefined && watcher.wants(slot.event.type, slot.revision))
+      if (!slice.next()) await slice.rest();
+      if (slot.prevKv === undefined && watcher.wants(slot.event.type, slot.revision)) {
         missing.add(slot);
+      }
     }
   }
   return [...missing];

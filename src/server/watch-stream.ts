@@ -15,8 +15,8 @@ import {
 } from '../proto/index.js';
 import type { WatchHub } from './watch-hub.js';
 import {
-  type EventSlot,
   isSynced,
+  type SendableEvents,
   Watcher,
   type WatcherSpec,
   type WatchSink,
@@ -218,7 +218,7 @@ export class WatchStream {
    */
   sendEvents(
     watcher: Watcher,
-    slots: readonly EventSlot[],
+    slots: readonly SendableEvents[],
     through: Revision,
     headerRevision: Revision,
     bytesMax: number,
@@ -231,7 +231,7 @@ export class WatchStream {
     let revision: Revision = watcher.nextRevision - 1;
     let sub = Number.POSITIVE_INFINITY;
     for (let i = 0; i < slots.length; i += 1) {
-      const slot = slots[i] as EventSlot;
+      const slot = slots[i] as SendableEvents;
       // Unique and in order, whatever the way the events came (rows 8 and 11).
       assert(
         slot.revision > revision || (slot.revision === revision && slot.sub > sub),
@@ -247,7 +247,7 @@ export class WatchStream {
       bytes += eventBytes;
       tailBytes += eventBytes;
       if (bytes <= bytesMax || whole === start) continue;
-      const last = (slots[whole - 1] as EventSlot).revision;
+      const last = (slots[whole - 1] as SendableEvents).revision;
       this.#sendEventMessage(watcher, slots.slice(start, whole), last);
       start = whole;
       bytes = tailBytes;
@@ -261,7 +261,7 @@ export class WatchStream {
     return true;
   }
 
-  #sendEventMessage(watcher: Watcher, slots: readonly EventSlot[], revision: Revision): void {
+  #sendEventMessage(watcher: Watcher, slots: readonly SendableEvents[], revision: Revision): void {
     const { wantsPrev } = watcher;
     const header = this.#hub.header(revision);
     const events: Uint8Array[] = [];
@@ -270,9 +270,9 @@ export class WatchStream {
       const event = slot.encoded(wantsPrev);
       events.push(event);
       bytes += event.length;
+      this.#hub.counters.eventsTotal += slot.count;
     }
     watcher.quiet = false;
-    this.#hub.counters.eventsTotal += slots.length;
     const fields: WatchResponseFields = { header, watchId: watcher.id };
     if (!watcher.fragments || !this.#sendFragments(fields, events, bytes)) {
       this.#put(encodeWatchResponse(fields, events));
@@ -280,7 +280,7 @@ export class WatchStream {
   }
 
   /**
-   * Cuts where etcd does; false if it would not. The pieces go out back to back: clients put
+   * Cuts where etcd does (but for events that were joined); false if it would not. The pieces go out back to back: clients put
    * together what follows each other.
    */
   #sendFragments(

@@ -141,8 +141,18 @@ export class Watcher {
   }
 }
 
+/** Encoded events of one revision that go out together. */
+export interface SendableEvents {
+  readonly revision: Revision;
+  /** Of the first. */
+  readonly sub: number;
+  readonly count: number;
+  /** The `events` fields of a WatchResponse, tags included; with previous values if wanted. */
+  encoded(wantsPrev: boolean): Uint8Array;
+}
+
 /** An event on its way to watchers, encoded at most once with and once without prev_kv. */
-export class EventSlot {
+export class EventSlot implements SendableEvents {
   readonly revision: Revision;
   readonly sub: number;
   readonly event: MvccEvent;
@@ -164,6 +174,10 @@ export class EventSlot {
     this.sub = event.sub;
     this.event = event;
     this.alone = [this];
+  }
+
+  get count(): number {
+    return 1;
   }
 
   /** As MvccEvent.prevKv, or what was read later. */

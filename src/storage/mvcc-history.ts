@@ -3,7 +3,13 @@
  * scan of the KvStore, in revision order and only whole revisions.
  */
 
-import { EtcdError, mvccSliceKeysMax, type Revision, scanPageBytes } from '../common/index.js';
+import {
+  EtcdError,
+  mvccSliceKeysMax,
+  type Revision,
+  Slice,
+  scanPageBytes,
+} from '../common/index.js';
 import { deletedKeyValue, LogEvent } from './mvcc-event.js';
 import type { MvccState } from './mvcc-state.js';
 import { RecordReader } from './record.js';
@@ -19,12 +25,12 @@ export async function readHistory(
 ): Promise<EventPage> {
   if (from < state.compactRevision) throw new EtcdError('COMPACTED');
   if (from > state.revision) return { events: [], throughRevision: state.revision };
-  const inMemory = state.ring.firstComplete() ?? state.revision + 1;
   const collector = new Collector(revisionsMax, bytesMax);
-  if (from >= inMemory) return fromRing(state, from, collector);
   const pin = state.pins.pin(from);
   try {
-    return await fromStore(state, from, inMemory, collector);
+    const inMemory = state.ring.firstComplete() ?? state.revision + 1;
+    if (from >= inMemory) return await fromRing(state, from, collector);
+    return await fromStore(state, revisionKey(from, 0, false), collector);
   } finally {
     state.pins.release(pin);
   }
@@ -62,9 +68,15 @@ class Collector {
   }
 }
 
-function fromRing(state: MvccState, from: Revision, collector: Collector): EventPage {
+/** One revision may have a million events: this gives way as often as it takes. */
+async function fromRing(
+  state: MvccState,
+  from: Revision,
+  collector: Collector,
+): Promise<EventPage> {
   const { ring, log, revision } = state;
   const reader = new RecordReader();
+  const slice = new Slice(state.clock);
   for (let p = ring.lowerBound(from, 0); p < ring.end; p += 1) {
     const main = ring.main(p);
     if (main > revision) break;
@@ -76,24 +88,30 @@ function fromRing(state: MvccState, from: Revision, collector: Collector): Event
     const isCreate = !tombstone && reader.createRevision === main;
     const previous = isCreate ? null : undefined;
     const shown = tombstone ? undefined : place;
+    const sub = ring.sub(p);
     collector.add(
-      new LogEvent(reader.key, main, ring.sub(p), isCreate, shown, previous),
+      new LogEvent(reader.key, main, sub, isCreate, shown, previous),
       place.end - place.start,
     );
+    if (slice.next()) continue;
+    await slice.rest();
+    // What left memory meanwhile is on disk.
+    if (p + 1 < ring.start) return fromStore(state, revisionKey(main, sub + 1, false), collector);
   }
   return { events: collector.events, throughRevision: revision };
 }
 
+/** From the place `start` of the record key space to where the ring begins. */
 async function fromStore(
   state: MvccState,
-  from: Revision,
-  before: Revision,
+  start: Buffer,
   collector: Collector,
 ): Promise<EventPage> {
+  const before = state.ring.firstComplete() ?? state.revision + 1;
   const reader = new RecordReader();
   const lt = before > state.revision ? recordsEnd : revisionKey(before, 0, false);
   const through = Math.min(before - 1, state.revision);
-  let gte = revisionKey(from, 0, false);
+  let gte = start;
   for (;;) {
     const range = { gte, lt, countMax: mvccSliceKeysMax, bytesMax: scanPageBytes };
     const page = await state.kv.scan(range);

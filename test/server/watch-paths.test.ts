@@ -7,6 +7,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { mvccSliceKeysMax } from '../../src/common/index.js';
 import { SimRandom } from '../../src/common/sim/index.js';
 import type { Event, WatchCreateRequest } from '../../src/proto/index.js';
 import { defaultWatchLimits, WatchHub } from '../../src/server/watch-hub.js';
@@ -95,7 +96,7 @@ class Told {
   readonly client = new TestClient();
   readonly hub: WatchHub;
 
-  constructor(store: MvccStore, wanted: Wanted, startRevision: number) {
+  constructor(store: MvccStore, wanted: Wanted, startRevision: number, fragmentBytes = 100) {
     this.hub = new WatchHub({
       store,
       clock: realClock,
@@ -104,7 +105,7 @@ class Told {
       fatal: (error) => {
         throw error;
       },
-      limits: { ...defaultWatchLimits, fragmentBytes: 100, catchUpRevisionsMax: 3 },
+      limits: { ...defaultWatchLimits, fragmentBytes, catchUpRevisionsMax: 3 },
     });
     const stream = this.hub.open(this.client);
     stream.create(requestOf(wanted, startRevision), undefined);
@@ -193,4 +194,51 @@ describe('what a watcher is told', () => {
     );
     expect(repeated).toBeGreaterThan(60);
   }, 60_000);
+});
+
+describe('a revision of very many events', () => {
+  const count = 8000;
+  const cases: readonly [string, Partial<Wanted>][] = [
+    ['plain', {}],
+    ['with previous values, in fragments', { prevKv: true, fragment: true }],
+    ['without puts', { filters: [0] }],
+  ];
+
+  it.each(cases)('comes whole, in one response, in slices: %s', (_name, options) =>
+    inTempDir(async (dir) => {
+      let store = await openStore(await openLevelStore(dir));
+      const names = Array.from({ length: count }, (_, i) => `k${String(i).padStart(6, '0')}`);
+      apply(
+        store,
+        names.map((key) => ({ type: 'put', key, value: 'v' })),
+      );
+      apply(store, [{ type: 'delete', key: 'k', end: 'l' }]);
+      const wanted = { key: undefined, filters: [], prevKv: false, fragment: false, ...options };
+      const before = wanted.prevKv ? 'v' : undefined;
+      const expected = names.map((key) => `delete ${key}= 0/3 v0 <- ${before}`);
+      if (wanted.filters.length === 0) {
+        expected.unshift(...names.map((key) => `put ${key}=v 2/2 v1 <- undefined`));
+      }
+      for (const from of ['memory', 'disk']) {
+        if (from === 'disk') {
+          await store.flushSync();
+          await store.close();
+          store = await openStore(await openLevelStore(dir));
+        }
+        let turns = 0;
+        const told = new Told(store, wanted, 2, 100_000);
+        const counting = (): void => {
+          turns += 1;
+          if (told.hub.counters.slowWatchers > 0) setImmediate(counting);
+        };
+        counting();
+        expect(await told.lines()).toEqual(expected);
+        const ends = told.client.responses.filter(({ created, fragment }) => !created && !fragment);
+        expect(ends).toHaveLength(1);
+        // Looked at more than once: as read, for its watchers, for each of them.
+        expect(turns).toBeGreaterThan((2 * 2 * count) / mvccSliceKeysMax);
+      }
+      await store.close();
+    }),
+  );
 });
