@@ -280,8 +280,8 @@ export class WatchStream {
   }
 
   /**
-   * Cuts where etcd does (but for events that were joined); false if it would not. The pieces go out back to back: clients put
-   * together what follows each other.
+   * Cuts where etcd does (but for events that were joined); false if it would not. The pieces go
+   * out back to back: clients put together what follows each other.
    */
   #sendFragments(
     fields: WatchResponseFields,
