@@ -67,13 +67,10 @@ export function maintenanceMethods(
       let current = 0;
       const found = await hashes.run(call, node.metrics.hashRevision, () => {
         current = rpc.store.revision;
-        return rpc.store.hashKv(Math.max(0, revision));
+        return rpc.store.hashKv(revision);
       });
       if (found === undefined) return;
-      const { hash, compactRevision } = found;
-      const hashRevision = revision > 0 ? revision : current;
-      const reply = { hash, compactRevision, hashRevision };
-      call.reply(hashKvResponse.encode(reply, headerAt(rpc, current)));
+      call.reply(hashKvResponse.encode(found, headerAt(rpc, current)));
     }),
     method('Defragment', async (_bytes, call) => {
       const { metrics, ports } = node;

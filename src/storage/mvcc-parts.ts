@@ -7,6 +7,7 @@
 import { type Clock, installGraceMs, turn } from '../common/index.js';
 import { Checkpointer } from './checkpointer.js';
 import { Compactor } from './compact.js';
+import { CompactionHashes } from './compaction-hashes.js';
 import { KvGate, replaced } from './kv-gate.js';
 import { Flusher } from './mvcc-flush.js';
 import { type MvccSetup, MvccState } from './mvcc-state.js';
@@ -17,11 +18,18 @@ export class StoreParts {
   readonly state: MvccState;
   readonly flusher: Flusher;
   readonly compactor: Compactor;
+  readonly hashes: CompactionHashes;
   private readonly checkpointer: Checkpointer;
   private readonly gate: KvGate;
   private isRetired = false;
 
-  constructor(state: MvccState, gate: KvGate, restored: Restored, onFatal: (error: Error) => void) {
+  constructor(
+    state: MvccState,
+    gate: KvGate,
+    restored: Restored,
+    hashes: CompactionHashes,
+    onFatal: (error: Error) => void,
+  ) {
     const unlessRetired = (error: Error): void => {
       if (!this.isRetired) onFatal(error);
     };
@@ -29,7 +37,8 @@ export class StoreParts {
     this.state = state;
     this.gate = gate;
     this.flusher = new Flusher(state, mark, unlessRetired);
-    this.compactor = new Compactor(state, this.flusher, unlessRetired);
+    this.hashes = hashes;
+    this.compactor = new Compactor(state, this.flusher, hashes, unlessRetired);
     const checkpointer = new Checkpointer(state, this.flusher, checkpoint, unlessRetired);
     this.flusher.onWritten = () => checkpointer.kick();
     this.checkpointer = checkpointer;
@@ -74,14 +83,18 @@ export class StoreParts {
   }
 }
 
-/** Brings back what `setup.kv` holds; gives way to the event loop as restore does. */
+/**
+ * Brings back what `setup.kv` holds; gives way to the event loop as restore does. `hashes` are those
+ * of the state before, if there is one.
+ */
 export async function openParts(
   setup: MvccSetup,
   onFatal: (error: Error) => void,
+  hashes = new CompactionHashes(),
 ): Promise<StoreParts> {
   const gate = new KvGate(setup.kv);
   const state = new MvccState({ ...setup, kv: gate });
-  return new StoreParts(state, gate, await restore(state), onFatal);
+  return new StoreParts(state, gate, await restore(state), hashes, onFatal);
 }
 
 /** Resolves with `work`, or when `delayMs` are over. */

@@ -14,6 +14,7 @@ import type {
   Term,
 } from '../common/index.js';
 import type { Configuration, Entry, HardState, SnapshotMeta } from '../raft/index.js';
+import type { RevisionHash } from './compaction-hashes.js';
 import type { SnapshotSink, SnapshotSource, StagedSnapshot } from './snapshot-types.js';
 import type { SnapshotView } from './snapshot-view.js';
 
@@ -297,8 +298,14 @@ export interface MvccStore {
   /** Resolves when everything scheduled so far has been removed and written. */
   compactionDone(): Promise<void>;
 
-  /** CRC-32C as etcd's HashKV computes it, of all revisions <= `revision`. */
-  hashKv(revision: Revision): Promise<{ hash: number; compactRevision: Revision }>;
+  /**
+   * CRC-32C as etcd's HashKV computes it, of all revisions <= `revision`; 0: the present one. At the
+   * revision of one of the last compactions it is what it was before that, unless `kept` is false:
+   * then it is of what is there now. Rejects with COMPACTED or FUTURE_REVISION.
+   */
+  hashKv(revision: Revision, kept?: boolean): Promise<RevisionHash>;
+  /** Of the last compactions that were made here, newest first. */
+  compactionHashes(): readonly RevisionHash[];
   /** CRC-32C of everything stored. */
   hashAll(): Promise<number>;
 
