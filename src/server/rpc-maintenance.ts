@@ -124,17 +124,17 @@ function statusOf(node: MaintenanceNode) {
     const name = alarm.alarm === AlarmType.NOSPACE ? 'NOSPACE' : 'CORRUPT';
     // The text form of protobuf leaves out what is zero: an alarm that is about nobody in particular.
     const member = alarm.memberId === 0n ? '' : `memberID:${alarm.memberId} `;
-    errors.push(`${member}alarm:${name} `);
+    errors.push(`${member}alarm:${name}`);
   }
   return {
     version: etcdVersion,
-    dbSizeBytes: store.sizeBytes,
+    dbSizeBytes: store.allocatedBytes,
     leader,
     raftIndex: commit,
     raftTerm: term,
     raftAppliedIndex: node.loop.appliedIndex,
     errors,
-    dbSizeInUseBytes: store.sizeBytes,
+    dbSizeInUseBytes: store.inUseBytes,
     isLearner: membership.get(memberId)?.isLearner ?? false,
     storageVersion,
     dbSizeQuotaBytes: Number.isFinite(config.quotaBytes) ? config.quotaBytes : 0,

@@ -21,7 +21,9 @@ import { hashCompaction } from './hash.js';
 import { compactItem, isCompactable } from './key-index-item.js';
 import type { Flusher } from './mvcc-flush.js';
 import type { MvccState } from './mvcc-state.js';
-import { type Removal, recordsStart, revisionKey } from './schema.js';
+import { reclaimRecords } from './reclaim.js';
+import { type Removal, revisionKey } from './schema.js';
+import type { SizeMeter } from './size-meter.js';
 
 /** Below this share of removed bytes LevelDB is left to tidy up by itself. */
 const tidyShare = 0.25;
@@ -50,6 +52,7 @@ export class Compactor {
   /** Oldest first. Those of a process before are not: some of what they cover may be gone. */
   private readonly unhashed: Unhashed[] = [];
   private readonly hashes: CompactionHashes;
+  private readonly meter: Pick<SizeMeter, 'measure'>;
   private removedBytes = 0;
   private failure: Error | undefined;
 
@@ -57,11 +60,13 @@ export class Compactor {
     state: MvccState,
     flusher: Flusher,
     hashes: CompactionHashes,
+    meter: Pick<SizeMeter, 'measure'>,
     onFatal: (error: Error) => void,
   ) {
     this.state = state;
     this.flusher = flusher;
     this.hashes = hashes;
+    this.meter = meter;
     this.onFatal = onFatal;
   }
 
@@ -123,7 +128,9 @@ export class Compactor {
     // Reads that began before the compaction may still want what it removes; later ones can't.
     await state.pins.waitBelow(revision);
     await state.indexLock.run(() => this.removeUpTo(revision, state.removal?.below ?? ''));
-    if (!state.closed) await this.tidy(revision);
+    if (state.closed) return;
+    await this.tidy(revision);
+    await this.meter.measure();
   }
 
   private async hashUpTo(revision: Revision): Promise<void> {
@@ -192,10 +199,10 @@ export class Compactor {
 
   /** LevelDB keeps deleted records until it merges the files; ask for it once it is worth it. */
   private async tidy(revision: Revision): Promise<void> {
-    const { sizeBytes, kv } = this.state;
+    const { sizeBytes } = this.state;
     if (this.removedBytes < Math.max(tidyBytesMin, sizeBytes * tidyShare)) return;
     this.removedBytes = 0;
-    await kv.compact(recordsStart, revisionKey(revision + 1, 0, false));
+    await reclaimRecords(this.state, revision);
   }
 
   private wake(): void {

@@ -74,6 +74,8 @@ export class MvccState {
   removal: Removal | undefined;
   applied: AppliedMark = { index: 0, term: 0, configuration: noConfiguration };
   sizeBytes = 0;
+  /** Stored size of all meta records. */
+  metaBytes = 0;
   records = 0;
   /** The newest change in the index, committed or not. */
   lastMain: Revision = 1;

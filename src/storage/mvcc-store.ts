@@ -37,7 +37,8 @@ import { rangeAt } from './mvcc-range.js';
 import { type Candidate, loadRecords } from './mvcc-records.js';
 import type { MvccSetup, MvccState } from './mvcc-state.js';
 import { WriteTxn } from './mvcc-txn.js';
-import { damage, recordsEnd, recordsStart } from './schema.js';
+import { reclaimRecords } from './reclaim.js';
+import { damage, everythingEnd, recordsEnd } from './schema.js';
 import { openGenerationSink, StagedState } from './snapshot-sink.js';
 import { openSnapshotSource } from './snapshot-source.js';
 import {
@@ -131,6 +132,15 @@ class Store implements MvccStore {
 
   get sizeBytes(): number {
     return this.inner.sizeBytes;
+  }
+
+  get inUseBytes(): number {
+    return this.parts.inUseBytes;
+  }
+
+  get allocatedBytes(): number {
+    const { meter, inUseBytes } = this.parts;
+    return Math.max(meter.allocatedBytes, inUseBytes);
   }
 
   get keyCount(): number {
@@ -270,8 +280,12 @@ class Store implements MvccStore {
   }
 
   async defragment(): Promise<void> {
-    await this.flusher.flush(false);
-    await this.inner.kv.compact(recordsStart, recordsEnd);
+    const { flusher, state, meter } = this.parts;
+    await flusher.flush(false);
+    await reclaimRecords(state, state.revision);
+    // And what is kept beside the keys.
+    await state.kv.compact(recordsEnd, everythingEnd);
+    await meter.measure();
   }
 
   snapshotSource(): Promise<SnapshotSource> {

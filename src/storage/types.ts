@@ -246,6 +246,16 @@ export interface MvccStore {
   readonly compactRevision: Revision;
   /** Logical bytes of all stored records; the same on every member. */
   readonly sizeBytes: number;
+  /**
+   * Bytes of all that is stored: records, what is kept beside the keys, and the saved index. What
+   * is still to be written counts, too. Not the same on every member, and never 0.
+   */
+  readonly inUseBytes: number;
+  /**
+   * Bytes that the files take, as of the last look at them; at least `inUseBytes`. What is more is
+   * what {@link defragment} can give back.
+   */
+  readonly allocatedBytes: number;
   readonly keyCount: number;
   /** Records that compactions have removed since the start. */
   readonly compactedKeys: number;
