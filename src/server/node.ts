@@ -193,6 +193,7 @@ export async function openNode(
     random,
     header: (revision) => headers.header(revision, raft.term),
     limits: { ...defaultWatchLimits, progressIntervalMs: config.watchProgressIntervalMs },
+    sendLoop: metrics.watchSendLoop,
     fatal: onFatal,
   });
   const lessor = new Lessor({

@@ -137,7 +137,8 @@ function statusOf(node: MaintenanceNode) {
     dbSizeInUseBytes: store.inUseBytes,
     isLearner: membership.get(memberId)?.isLearner ?? false,
     storageVersion,
-    dbSizeQuotaBytes: Number.isFinite(config.quotaBytes) ? config.quotaBytes : 0,
+    // As etcd without a quota: what is divided by it must not be 0.
+    dbSizeQuotaBytes: Number.isFinite(config.quotaBytes) ? config.quotaBytes : -1,
     downgradeInfo: { enabled: false, targetVersion: '' },
   };
 }

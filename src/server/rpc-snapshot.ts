@@ -12,7 +12,7 @@ import type { Node } from './node.js';
 import type { RpcContext } from './rpc-context.js';
 import { unaryMethod } from './rpc-unary.js';
 import { writeSnapshotImage } from './snapshot-image.js';
-import { snapshotSchemaVersion } from './versions.js';
+import { storageVersion } from './versions.js';
 
 export function snapshotMethod(rpc: RpcContext, node: Node): readonly [string, MethodHandler] {
   let next = 1;
@@ -39,7 +39,7 @@ export function snapshotMethod(rpc: RpcContext, node: Node): readonly [string, M
 
 async function sendFile(file: DiskFile, bytes: number, call: ServerCall): Promise<void> {
   const hash = createHash('sha256');
-  const version = snapshotSchemaVersion;
+  const version = storageVersion;
   for (let offset = 0; offset < bytes; ) {
     if (call.cancelled) return;
     const blob = await file.read(offset, Math.min(snapshotChunkBytes, bytes - offset));

@@ -127,6 +127,11 @@ export class PinSet {
   private readonly pinned = new Set<{ readonly revision: Revision }>();
   private waiters: Array<{ below: Revision; resolve: () => void }> = [];
 
+  /** Reads that hold something. */
+  get size(): number {
+    return this.pinned.size;
+  }
+
   /** Holds history from `revision` on until the result is given to `release`. */
   pin(revision: Revision): { readonly revision: Revision } {
     const pin = { revision };

@@ -143,6 +143,10 @@ class Store implements MvccStore {
     return Math.max(meter.allocatedBytes, inUseBytes);
   }
 
+  get openReads(): number {
+    return this.inner.pins.size;
+  }
+
   get keyCount(): number {
     return this.inner.index.live;
   }

@@ -257,6 +257,8 @@ export interface MvccStore {
    */
   readonly allocatedBytes: number;
   readonly keyCount: number;
+  /** Reads of history or of what is not in memory that are under way; a compaction waits for them. */
+  readonly openReads: number;
   /** Records that compactions have removed since the start. */
   readonly compactedKeys: number;
   /** As of the last restart or flush: what is in the KvStore, synced if `synced`. */
