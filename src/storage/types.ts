@@ -257,7 +257,7 @@ export interface MvccStore {
    */
   readonly allocatedBytes: number;
   readonly keyCount: number;
-  /** Reads of history or of what is not in memory that are under way; a compaction waits for them. */
+  /** Reads of history, or of what is not in memory, that are under way: compactions wait for them. */
   readonly openReads: number;
   /** Records that compactions have removed since the start. */
   readonly compactedKeys: number;
@@ -311,9 +311,9 @@ export interface MvccStore {
   compactionDone(): Promise<void>;
 
   /**
-   * CRC-32C as etcd's HashKV computes it, of all revisions <= `revision`; 0: the present one. At the
-   * revision of one of the last compactions it is what it was before that, unless `kept` is false:
-   * then it is of what is there now. Rejects with COMPACTED or FUTURE_REVISION.
+   * CRC-32C as etcd's HashKV computes it, of all revisions <= `revision`; 0: the present one. At
+   * the revision of one of the last compactions it is what it was before that, unless `kept` is
+   * false: then it is of what is there now. Rejects with COMPACTED or FUTURE_REVISION.
    */
   hashKv(revision: Revision, kept?: boolean): Promise<RevisionHash>;
   /** Of the last compactions that were made here, newest first. */
