@@ -257,7 +257,7 @@ export interface MvccStore {
    */
   readonly allocatedBytes: number;
   readonly keyCount: number;
-  /** Reads of history, or of what is not in memory, that are under way: compactions wait for them. */
+  /** Reads of history, or of what is not in memory, under way: compactions wait for them. */
   readonly openReads: number;
   /** Records that compactions have removed since the start. */
   readonly compactedKeys: number;
