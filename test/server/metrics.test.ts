@@ -94,7 +94,7 @@ describe('metrics', () => {
       etcd_server_is_leader: 0,
       etcd_server_proposals_pending: 3,
       etcd_server_proposals_committed_total: 12,
-      etcd_server_quota_backend_bytes: 0,
+      etcd_server_quota_backend_bytes: -1,
       etcd_debugging_mvcc_keys_total: 4,
       'etcd_server_id{server_id=8e9e05c52164694d}': 1,
       'etcd_cluster_version{cluster_version=3.7}': 1,
