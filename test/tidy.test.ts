@@ -182,7 +182,7 @@ function runtimeImports(source: Source): string[] {
 /** Modules that only their adapter may import, and what everybody else uses. */
 const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
   ['node:fs', ['src/server/ports/disk-node.ts', 'src/cli/files.ts'], 'use the Disk port'],
-  ['node:fs/promises', [], 'use the Disk port'],
+  ['node:fs/promises', ['src/storage/kv-level.ts'], 'use the Disk port'],
   [
     'node:net',
     [

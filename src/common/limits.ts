@@ -80,6 +80,12 @@ export const entryCopiedBytesMax = 256 * 1024 * 1024;
 export const watchLiveChangesMax = 1000;
 /** Keys that one synchronous slice of a range, compaction, restore or hash handles at the most. */
 export const mvccSliceKeysMax = 2000;
+/** The files of the KvStore are measured so long after a write: a few hundred calls of stat. */
+export const sizeMeasureIntervalMs = 5000;
+/** Bytes of records that are rewritten in one go when their space is given back. */
+export const reclaimPieceBytes = 64 * 1024 * 1024;
+/** Compactions whose hash is kept, as etcd. */
+export const compactionHashesMax = 10;
 /** The value log grows by chunks of this size; a larger record gets one of its own. */
 export const valueLogChunkBytes = 1024 * 1024;
 /** Records in one LevelDB batch: about 1.2 us each on the JavaScript thread (measured). */

@@ -113,7 +113,7 @@ export interface KvStore {
   view(): KvView;
   /** Reclaims space in [gte, lt]; correctness does not depend on it. */
   compact(gte: Uint8Array, lt: Uint8Array): Promise<void>;
-  /** Bytes used on disk, as far as the store knows. */
+  /** Bytes that its files take, with what is deleted and not reclaimed yet. */
   sizeBytes(): Promise<number>;
   close(): Promise<void>;
 }

@@ -27,19 +27,27 @@ export function checkRange(request: RangeRequest): Verdict {
   return undefined;
 }
 
-/** RangeStream sends in key order as it reads, so it can neither sort nor filter. */
+/** RangeStream does not filter, and sorts only where etcd does: see {@link isStreamSorted}. */
 export function checkRangeStream(request: RangeRequest): Verdict {
   const verdict = checkRange(request);
   if (verdict !== undefined) return verdict;
-  const byKey = request.sortTarget === 0 && request.sortOrder !== 2;
-  if (request.sortOrder !== 0 && !byKey) return 'STREAM_SORT_UNSUPPORTED';
-  if (request.sortOrder === 0 && request.sortTarget !== 0) return 'STREAM_SORT_UNSUPPORTED';
+  const { sortOrder, sortTarget } = request;
+  const isByKey = sortOrder === 1 && sortTarget === 0;
+  if (sortOrder !== 0 && !isByKey) return 'STREAM_SORT_UNSUPPORTED';
   const filters =
     request.minModRevision !== 0 ||
     request.maxModRevision !== 0 ||
     request.minCreateRevision !== 0 ||
     request.maxCreateRevision !== 0;
   return filters ? 'STREAM_FILTER_UNSUPPORTED' : undefined;
+}
+
+/**
+ * A target without an order is not refused, and means ascending, as in Range. etcd sorts each chunk
+ * alone, which leaves keys out and sends others twice as soon as there is a second one.
+ */
+export function isStreamSorted({ sortOrder, sortTarget, countOnly }: RangeRequest): boolean {
+  return sortOrder === 0 && sortTarget !== 0 && !countOnly;
 }
 
 export function checkPut(request: PutRequest): Verdict {

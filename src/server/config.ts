@@ -5,6 +5,7 @@
 
 import { quotaBytesDefault } from '../common/index.js';
 import { type PortTls, readTls } from './config-tls.js';
+import { type FeatureGate, readFeatureGates } from './feature-gates.js';
 import { type Flags, parseCommandLine, type ReadFile } from './flags.js';
 import { quote, UsageError } from './flags-error.js';
 import { parseGoDuration } from './flags-value.js';
@@ -63,6 +64,8 @@ export interface ServerConfig {
   readonly watchProgressIntervalMs: number;
   readonly slowRequestMs: number;
   readonly slowApplyMs: number;
+  /** All of them, by name; most have nothing to switch here and are only checked. */
+  readonly featureGates: readonly FeatureGate[];
   /** Feature gate InitialCorruptCheck: compare with other members before serving. */
   readonly initialCorruptCheck: boolean;
   /** 0: no periodic corruption check. */
@@ -303,11 +306,11 @@ function buildLimits(flags: Flags, warnings: string[]) {
   if (requestBytesMax > requestBytesAdvised) {
     warnings.push('--max-request-bytes is above the advised 10 MiB');
   }
-  const gates = featureGates(flags.text('feature-gates'));
-  // All those that are asked for here are alpha.
-  const isOn = (gate: string): boolean => gates.get(gate) ?? gates.get('AllAlpha') ?? false;
+  const featureGates = readFeatureGates(flags.text('feature-gates'));
+  const isOn = (gate: string): boolean => featureGates.some((g) => g.name === gate && g.enabled);
   const noQuota = quota < 0 ? Number.POSITIVE_INFINITY : quota;
   return {
+    featureGates,
     quotaBytes: quota === 0 ? quotaBytesDefault : noQuota,
     flushIntervalMs: flags.number('backend-batch-interval') || flushIntervalMsDefault,
     txnOpsMax: flags.number('max-txn-ops'),
@@ -351,37 +354,6 @@ function autoCompaction(flags: Flags): AutoCompaction {
     );
   }
   return retentionMs === 0 ? { mode: 'off' } : { mode: 'periodic', retentionMs };
-}
-
-const featureGateNames: ReadonlySet<string> = new Set([
-  'AllAlpha',
-  'AllBeta',
-  'StopGRPCServiceOnDefrag',
-  'InitialCorruptCheck',
-  'CompactHashCheck',
-  'TxnModeWriteWithSharedBuffer',
-  'LeaseCheckpoint',
-  'LeaseCheckpointPersist',
-  'SetMemberLocalAddr',
-  'FastLeaseKeepAlive',
-  'PriorityRequest',
-]);
-
-/** Those that are set, on or off; most have nothing to switch here and are only checked. */
-function featureGates(text: string): ReadonlyMap<string, boolean> {
-  const gates = new Map<string, boolean>();
-  for (const part of text.split(',')) {
-    if (part.trim() === '') continue;
-    const [gate = '', value = ''] = part.trim().split('=');
-    if (!featureGateNames.has(gate)) {
-      throw new UsageError(`--feature-gates: unrecognized feature gate: ${quote(gate)}`);
-    }
-    if (value !== 'true' && value !== 'false') {
-      throw new UsageError(`--feature-gates: ${gate} must be followed by =true or =false`);
-    }
-    gates.set(gate, value === 'true');
-  }
-  return gates;
 }
 
 function buildTls(flags: Flags, urls: Urls, readFile: ReadFile, warnings: string[]) {

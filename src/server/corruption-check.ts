@@ -3,8 +3,8 @@
  * equal for equal data if the same was compacted. Three times, as etcd does it:
  *  - before this member serves, with whoever answers: if they differ it does not start;
  *  - from time to time, by the leader: what it and the others have now;
- *  - after compactions, by the leader: everybody at the compacted revision, which tells who is in
- *    the minority.
+ *  - after compactions, by the leader: what everybody had at the compacted revision before it was
+ *    compacted, which tells who is in the minority.
  * A member that deviates gets the alarm CORRUPT, which stops nearly everything (reliability.md
  * 1.2: silence is what made etcd 3.5's inconsistency so bad).
  */
@@ -20,13 +20,13 @@ import {
   StorageError,
   type Timer,
 } from '../common/index.js';
-import type { MvccStore } from '../storage/index.js';
+import type { MvccStore, RevisionHash } from '../storage/index.js';
 import type { Membership } from './membership.js';
 import type { PeerTransport } from './peers/types.js';
 
 export interface CorruptionCheckOptions {
   readonly self: MemberId;
-  readonly store: Pick<MvccStore, 'hashKv' | 'revision' | 'compactRevision'>;
+  readonly store: Pick<MvccStore, 'hashKv' | 'revision' | 'compactionHashes'>;
   readonly membership: Membership;
   readonly peers: Pick<PeerTransport, 'call'> | undefined;
   readonly isLeader: () => boolean;
@@ -46,7 +46,7 @@ export interface CorruptionCheckOptions {
 }
 
 /** The data of one member up to a revision. */
-export interface RevisionHash {
+export interface MemberRevisionHash {
   readonly hash: number;
   readonly compactRevision: Revision;
   /** What was asked for, or the newest one. */
@@ -58,7 +58,7 @@ export interface RevisionHash {
 interface MemberHash {
   readonly member: MemberId;
   /** Undefined: it did not answer, or can't. */
-  readonly found: RevisionHash | undefined;
+  readonly found: MemberRevisionHash | undefined;
 }
 
 const codec = new Packr({ useRecords: false, moreTypes: false });
@@ -91,9 +91,9 @@ export class CorruptionCheck {
   /** Rejects with StorageError if another member holds other data. */
   async checkInitially(): Promise<void> {
     const { self, logger, dataDir } = this.#o;
-    const own = await this.hash(0);
+    const own = await this.hash(0, false);
     let mismatches = 0;
-    for (const { member, found } of await this.#askOthers(own.hashedRevision)) {
+    for (const { member, found } of await this.#askOthers(own.hashedRevision, false)) {
       if (found === undefined || found.hash === own.hash) continue;
       const isSame = found.compactRevision === own.compactRevision;
       if (isSame) mismatches++;
@@ -119,10 +119,10 @@ export class CorruptionCheck {
   /** What this member and the others have now; only the leader knows what they should have. */
   async checkPresent(): Promise<void> {
     const { self, logger, read } = this.#o;
-    const before = await this.hash(0);
-    const others = await this.#askOthers(before.hashedRevision);
+    const before = await this.hash(0, false);
+    const others = await this.#askOthers(before.hashedRevision, false);
     await read();
-    const after = await this.hash(0);
+    const after = await this.hash(0, false);
     const deviation = (member: MemberId, why: string, details: object): void => {
       logger.error(why, { member: idToHex(member), ...details });
       this.#o.raiseCorrupt(member);
@@ -145,32 +145,38 @@ export class CorruptionCheck {
     }
   }
 
-  /** Everybody at the compacted revision. */
+  /** The newest compaction that all can be asked about, and that was not compared before. */
   async checkCompacted(): Promise<void> {
-    const { store, logger, self } = this.#o;
-    const revision = store.compactRevision;
-    if (revision <= this.#checkedRevision) return;
-    const own = await this.hash(revision);
-    // The next compaction came in between: there will be another round.
-    if (own.compactRevision !== revision) return;
-    const others = await this.#askOthers(revision);
-    if (others.length === 0) return;
+    for (const own of this.#o.store.compactionHashes()) {
+      if (own.hashRevision <= this.#checkedRevision) return;
+      if (await this.#compareCompaction(own)) return;
+    }
+  }
+
+  /** False: not all could be compared, so another compaction may tell more. */
+  async #compareCompaction(own: RevisionHash): Promise<boolean> {
+    const { logger, self } = this.#o;
+    const revision = own.hashRevision;
+    const others = await this.#askOthers(revision, true);
+    if (others.length === 0) return true;
     const groups = new Map<number, MemberId[]>([[own.hash, [self]]]);
     let checked = 0;
     for (const { member, found } of others) {
-      if (found === undefined || found.compactRevision !== revision) continue;
+      // One that was away, or restarted, may not have made this compaction after the same one.
+      if (found === undefined || found.compactRevision !== own.compactRevision) continue;
       checked++;
       const group = groups.get(found.hash);
       if (group === undefined) groups.set(found.hash, [member]);
       else group.push(member);
     }
-    if (groups.size === 1) {
-      if (checked === others.length) this.#checkedRevision = revision;
+    const isDone = groups.size > 1 || checked === others.length;
+    if (isDone) this.#checkedRevision = Math.max(this.#checkedRevision, revision);
+    if (groups.size > 1) {
+      this.#raiseForMinority(groups, Math.floor((others.length + 1) / 2) + 1, revision);
+    } else {
       logger.info('finished compaction hash check', { revision, checked, of: others.length });
-      return;
     }
-    this.#checkedRevision = revision;
-    this.#raiseForMinority(groups, Math.floor((others.length + 1) / 2) + 1, revision);
+    return isDone;
   }
 
   #raiseForMinority(
@@ -192,14 +198,17 @@ export class CorruptionCheck {
     }
   }
 
-  /** Of this member; `revision` 0: the newest. Rejects with COMPACTED or FUTURE_REVISION. */
-  hash(revision: Revision): Promise<RevisionHash> {
+  /**
+   * Of this member; `revision` 0: the newest. See {@link MvccStore.hashKv}, also for `kept`. Rejects
+   * with COMPACTED or FUTURE_REVISION.
+   */
+  hash(revision: Revision, kept: boolean): Promise<MemberRevisionHash> {
     const { store } = this.#o;
     const result = this.#lastHash.then(async () => {
       const newest = store.revision;
-      const hashedRevision = revision > 0 ? revision : newest;
-      const { hash, compactRevision } = await store.hashKv(hashedRevision);
-      return { hash, compactRevision, hashedRevision, revision: newest };
+      const found = await store.hashKv(Math.max(0, revision), kept);
+      const { hash, compactRevision, hashRevision } = found;
+      return { hash, compactRevision, hashedRevision: hashRevision, revision: newest };
     });
     this.#lastHash = result.catch(() => {});
     return result;
@@ -207,27 +216,34 @@ export class CorruptionCheck {
 
   /** Answers the question 'hashKv'. */
   async answer(body: Uint8Array): Promise<Uint8Array> {
-    const { revision } = codec.unpack(body) as { revision: unknown };
+    const { revision, kept } = codec.unpack(body) as { revision: unknown; kept?: unknown };
     if (typeof revision !== 'number' || !Number.isSafeInteger(revision)) {
       throw new TypeError('not a revision');
     }
-    return codec.pack(await this.hash(revision));
+    // Members of before do not say.
+    return codec.pack(await this.hash(revision, kept === true));
   }
 
-  async #askOthers(revision: Revision): Promise<MemberHash[]> {
+  async #askOthers(revision: Revision, kept: boolean): Promise<MemberHash[]> {
     const { membership, self } = this.#o;
     const others = membership.list().filter(({ id }) => id !== self);
     return await Promise.all(
-      others.map(async ({ id }) => ({ member: id, found: await this.#ask(id, revision) })),
+      others.map(async ({ id }) => ({ member: id, found: await this.#ask(id, revision, kept) })),
     );
   }
 
-  async #ask(member: MemberId, revision: Revision): Promise<RevisionHash | undefined> {
+  async #ask(
+    member: MemberId,
+    revision: Revision,
+    kept: boolean,
+  ): Promise<MemberRevisionHash | undefined> {
     const { logger, peers, timeoutMs } = this.#o;
     if (peers === undefined) return undefined;
     try {
-      const body = codec.pack({ revision });
-      return codec.unpack(await peers.call(member, 'hashKv', body, timeoutMs)) as RevisionHash;
+      const body = codec.pack({ revision, kept });
+      return codec.unpack(
+        await peers.call(member, 'hashKv', body, timeoutMs),
+      ) as MemberRevisionHash;
     } catch (error) {
       // COMPACTED: we are behind; FUTURE_REVISION: the other is.
       const reason = error instanceof EtcdError ? error.reason : String(error);
@@ -253,9 +269,9 @@ export class CorruptionCheck {
 
 /** Why what a follower has can't be right, given what the leader had before and after asking. */
 function deviationOf(
-  found: RevisionHash,
-  before: RevisionHash,
-  after: RevisionHash,
+  found: MemberRevisionHash,
+  before: MemberRevisionHash,
+  after: MemberRevisionHash,
 ): string | undefined {
   if (found.revision > after.revision) {
     return "revision from follower must be less than or equal to leader's";

@@ -27,12 +27,17 @@ export class Histogram {
 
   /** Adds one value, in the unit of the metric's name. */
   observe(value: number): void {
+    this.observeMany(value, 1);
+  }
+
+  /** Adds `times` values that are `value` on average. */
+  observeMany(value: number, times: number): void {
     const { bounds } = this;
     let i = 0;
     while (i < bounds.length && value > (bounds[i] as number)) i += 1;
-    this.counts[i] = (this.counts[i] as number) + 1;
-    this.count += 1;
-    this.sum += value;
+    this.counts[i] = (this.counts[i] as number) + times;
+    this.count += times;
+    this.sum += value * times;
   }
 }
 

@@ -39,6 +39,16 @@ export class PeerMetrics {
   readonly refused = new CounterFamily(['reason'], 16);
   readonly snapshotSend = new SnapshotTransferMetrics('To');
   readonly snapshotReceive = new SnapshotTransferMetrics('From');
-  /** Members that links are kept with. */
-  known = 0;
+  /** 1: it is a member, itself included; 0: it was. */
+  readonly known = new CounterFamily(['Local', 'Remote'], membersMax);
+
+  /** `local` is a member with those in `members`, itself among them or not. */
+  setKnown(local: string, members: Iterable<string>): void {
+    const now = new Set([local, ...members]);
+    for (const { labels } of this.known.rows()) {
+      const { Local = '', Remote = '' } = labels;
+      if (!now.has(Remote)) this.known.of(Local, Remote).value = 0;
+    }
+    for (const remote of now) this.known.of(local, remote).value = 1;
+  }
 }

@@ -45,8 +45,14 @@ export function createMetricsText(
   if (options.process) addProcess(registry);
   return async () => {
     now = metrics.readings();
-    metrics.scrapes += 1;
-    return { body: await registry.metrics(), contentType: registry.contentType };
+    metrics.scrapesInFlight += 1;
+    try {
+      const body = await registry.metrics();
+      metrics.scrapes += 1;
+      return { body, contentType: registry.contentType };
+    } finally {
+      metrics.scrapesInFlight -= 1;
+    }
   };
 }
 
@@ -228,9 +234,10 @@ function addGauges(add: Adder, m: Metrics, now: () => GaugeReadings | undefined)
   gauge('server_proposals_committed_total', 'Index committed.', (r) => r.committedIndex);
   gauge('server_proposals_applied_total', 'Index applied.', (r) => r.appliedIndex);
   gauge('server_quota_backend_bytes', 'Quota of the data.', (r) =>
-    Number.isFinite(r.quotaBytes) ? r.quotaBytes : 0,
+    Number.isFinite(r.quotaBytes) ? r.quotaBytes : -1,
   );
   gauge('mvcc_db_total_size_in_bytes', 'Size of the data.', (r) => r.dbBytes);
+  gauge('debugging_mvcc_db_total_size_in_bytes', 'The same, as before 3.4.', (r) => r.dbBytes);
   gauge('mvcc_db_total_size_in_use_in_bytes', 'Of it, in use.', (r) => r.dbInUseBytes);
   gauge('mvcc_db_open_read_transactions', 'Open reads.', (r) => r.openReadTransactions);
   gauge('debugging_mvcc_current_revision', 'Revision.', (r) => r.revision);
@@ -300,6 +307,9 @@ function addLabelledGauges(
       return [{ type, name }, Number(healthy)];
     }),
   );
+  gauges('etcd_server_feature_enabled', '1: the feature gate is on.', ['name', 'stage'], () =>
+    metrics.features.map(({ name, stage, enabled }) => [{ name, stage }, Number(enabled)]),
+  );
   gauges('kvorum_build_info', 'What runs.', ['version', 'etcd_version', 'node_version'], () => [
     [{ version: versions.kvorum, etcd_version: versions.etcd, node_version: versions.node }, 1],
   ]);
@@ -332,6 +342,16 @@ function addHistograms(add: Adder, m: Metrics): void {
     'Compaction of the key index.',
     m.indexCompactionPauseMs,
   );
+  const send = `${debugging}_server_watch_send_loop`;
+  const { watchStream, watchStreamPerEvent, controlStream, progress } = m.watchSendLoop;
+  add.histogram(`${send}_watch_stream_duration_seconds`, 'To a watcher.', watchStream);
+  add.histogram(
+    `${send}_watch_stream_duration_per_event_seconds`,
+    'To a watcher, for each event.',
+    watchStreamPerEvent,
+  );
+  add.histogram(`${send}_control_stream_duration_seconds`, 'Control messages.', controlStream);
+  add.histogram(`${send}_progress_duration_seconds`, 'Progress of a stream.', progress);
   add.histograms('etcd_server_apply_duration_seconds', 'Applying.', m.applyDuration);
   add.histograms('etcd_server_range_duration_seconds', 'Ranges.', m.rangeDuration);
   add.histograms('etcd_server_request_duration_seconds', 'Requests.', m.requestDuration);
@@ -346,7 +366,7 @@ function addPeers(add: Adder, m: PeerMetrics): void {
   add.counters(`${peer}_received_failures_total`, 'Damaged frames.', m.receivedFailures);
   add.histograms(`${peer}_round_trip_time_seconds`, 'Pings to members.', m.roundTrip);
   add.gauges(`${network}_active_peers`, '1: all links to it are up.', m.active);
-  add.gauge(`${network}_known_peers`, 'Members with links.', () => m.known);
+  add.gauges(`${network}_known_peers`, '1: a member.', m.known);
   add.counters(`${network}_disconnected_peers_total`, 'Links lost.', m.disconnected);
   add.counters('kvorum_peer_refusals_total', 'Refused at the peer port.', m.refused);
   for (const [direction, transfer] of [
@@ -405,6 +425,16 @@ function addRpc(registry: Registry, metrics: Metrics, options: MetricsTextOption
     collect() {
       this.reset();
       this.inc({ code: '200' }, metrics.scrapes);
+      this.inc({ code: '500' }, 0);
+      this.inc({ code: '503' }, 0);
+    },
+  });
+  new Gauge({
+    name: 'promhttp_metric_handler_requests_in_flight',
+    help: 'Scrapes under way.',
+    registers,
+    collect() {
+      this.set(metrics.scrapesInFlight);
     },
   });
   if (!options.extensive) return;

@@ -5,6 +5,7 @@
  */
 
 import type { MemberId } from '../common/index.js';
+import type { FeatureGate } from './feature-gates.js';
 import {
   CounterFamily,
   exponentialBuckets,
@@ -13,6 +14,7 @@ import {
 } from './metrics-histogram.js';
 import { PeerMetrics } from './metrics-peers.js';
 import { RpcMetrics } from './metrics-rpc.js';
+import { WatchSendLoop } from './metrics-watch.js';
 
 /** What is true now and known by the parts of the server; asked for once per scrape. */
 export interface GaugeReadings {
@@ -36,7 +38,7 @@ export interface GaugeReadings {
   readonly slowWatchers: number;
   readonly pendingEvents: number;
   readonly authRevision: number;
-  /** As in /version; undefined: not decided yet. */
+  /** Major and minor, as etcd's; undefined: not decided yet. */
   readonly clusterVersion: string | undefined;
   readonly alarms: ReadonlyArray<{ readonly memberId: MemberId; readonly name: string }>;
 }
@@ -83,6 +85,7 @@ export class Metrics {
   // --------------------------------------------------------------- what is going on just now
   snapshotsBeingApplied = 0;
   defragmentsRunning = 0;
+  scrapesInFlight = 0;
 
   // ---------------------------------------------- histograms, in the unit of the metric name
   readonly walFsync = new Histogram(diskBuckets);
@@ -105,8 +108,8 @@ export class Metrics {
   readonly applyDuration = new HistogramFamily(['version', 'op', 'success'], applyBuckets);
   /** success; seconds. */
   readonly rangeDuration = new HistogramFamily(['success'], applyBuckets);
-  /** type, success; seconds from arrival to reply. */
-  readonly requestDuration = new HistogramFamily(['type', 'success'], applyBuckets);
+  /** type ('Put'), success; seconds from arrival to reply. */
+  readonly requestDuration = new HistogramFamily(['type', 'success'], diskBuckets);
   /** type ('unary', 'stream'), client_api_version ('3.7'). */
   readonly clientRequests = new CounterFamily(['type', 'client_api_version'], clientApiVersionsMax);
   /** type ('livez', 'readyz'), name, status ('success', 'error'). */
@@ -116,6 +119,9 @@ export class Metrics {
   /** endpoint ('client', 'peer'), reason: see TlsRefusalKind. */
   readonly tlsRefusals = new CounterFamily(['endpoint', 'reason'], 16);
   readonly rpc = new RpcMetrics();
+  readonly watchSendLoop = new WatchSendLoop();
+  /** Feature gates; set once. */
+  features: readonly FeatureGate[] = [];
 
   /** Last result of each check, by `type name`. */
   readonly checkResults = new Map<string, boolean>();

@@ -49,10 +49,18 @@ export function campaignWhenConnected(
 export async function publishSelf(
   node: Pick<
     Node,
-    'config' | 'incarnation' | 'loop' | 'memberId' | 'membership' | 'ports' | 'proposeOwn' | 'reads'
+    | 'config'
+    | 'incarnation'
+    | 'loop'
+    | 'memberId'
+    | 'membership'
+    | 'metrics'
+    | 'ports'
+    | 'proposeOwn'
+    | 'reads'
   >,
 ): Promise<void> {
-  const { config, incarnation, loop, memberId, membership, ports, reads } = node;
+  const { config, incarnation, loop, memberId, membership, metrics, ports, reads } = node;
   const { name, advertiseClientUrls: clientUrls } = config;
   const isKnown = (): boolean => {
     const member = membership.get(memberId);
@@ -80,7 +88,13 @@ export async function publishSelf(
       if (known) confirm();
       else {
         const body = encodeAttributes(attributes);
-        node.proposeOwn(EntryKind.memberAttributes, body, attributes, resolve);
+        const startMs = ports.clock.nowMs();
+        node.proposeOwn(EntryKind.memberAttributes, body, attributes, (wrong) => {
+          metrics.requestDuration
+            .of('ClusterMemberAttrSet', String(wrong === undefined))
+            .observe((ports.clock.nowMs() - startMs) / 1000);
+          resolve(wrong);
+        });
       }
       loop.schedule();
     });

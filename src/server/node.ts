@@ -198,6 +198,7 @@ export async function openNode(
       fragmentBytes: config.requestBytesMax + grpcOverheadBytes,
       progressIntervalMs: config.watchProgressIntervalMs,
     },
+    sendLoop: metrics.watchSendLoop,
     fatal: onFatal,
   });
   const lessor = new Lessor({

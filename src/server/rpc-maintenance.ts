@@ -67,13 +67,10 @@ export function maintenanceMethods(
       let current = 0;
       const found = await hashes.run(call, node.metrics.hashRevision, () => {
         current = rpc.store.revision;
-        return rpc.store.hashKv(Math.max(0, revision));
+        return rpc.store.hashKv(revision);
       });
       if (found === undefined) return;
-      const { hash, compactRevision } = found;
-      const hashRevision = revision > 0 ? revision : current;
-      const reply = { hash, compactRevision, hashRevision };
-      call.reply(hashKvResponse.encode(reply, headerAt(rpc, current)));
+      call.reply(hashKvResponse.encode(found, headerAt(rpc, current)));
     }),
     method('Defragment', async (_bytes, call) => {
       const { metrics, ports } = node;
@@ -127,20 +124,21 @@ function statusOf(node: MaintenanceNode) {
     const name = alarm.alarm === AlarmType.NOSPACE ? 'NOSPACE' : 'CORRUPT';
     // The text form of protobuf leaves out what is zero: an alarm that is about nobody in particular.
     const member = alarm.memberId === 0n ? '' : `memberID:${alarm.memberId} `;
-    errors.push(`${member}alarm:${name} `);
+    errors.push(`${member}alarm:${name}`);
   }
   return {
     version: etcdVersion,
-    dbSizeBytes: store.sizeBytes,
+    dbSizeBytes: store.allocatedBytes,
     leader,
     raftIndex: commit,
     raftTerm: term,
     raftAppliedIndex: node.loop.appliedIndex,
     errors,
-    dbSizeInUseBytes: store.sizeBytes,
+    dbSizeInUseBytes: store.inUseBytes,
     isLearner: membership.get(memberId)?.isLearner ?? false,
     storageVersion,
-    dbSizeQuotaBytes: Number.isFinite(config.quotaBytes) ? config.quotaBytes : 0,
+    // As etcd without a quota: what is divided by it must not be 0.
+    dbSizeQuotaBytes: Number.isFinite(config.quotaBytes) ? config.quotaBytes : -1,
     downgradeInfo: { enabled: false, targetVersion: '' },
   };
 }

@@ -3,6 +3,7 @@
 import { type Clock, GrpcCode, type Logger } from '../common/index.js';
 import type { CallObserver, MethodHandler, ServerCall } from '../transport/index.js';
 import type { Metrics } from './metrics.js';
+import type { Histogram } from './metrics-histogram.js';
 import { SlowLog } from './slow-log.js';
 
 /** The same handlers, counting each call that starts. */
@@ -75,15 +76,42 @@ export interface CallObserverOptions {
 
 const rangeMethod = '/etcdserverpb.KV/Range';
 
+/** What etcd calls the requests that it measures. A txn that only reads is one here. */
+const requestTypes: ReadonlyArray<readonly [method: string, type: string]> = [
+  [rangeMethod, 'Range'],
+  ['/etcdserverpb.KV/Put', 'Put'],
+  ['/etcdserverpb.KV/DeleteRange', 'DeleteRange'],
+  ['/etcdserverpb.KV/Txn', 'Txn'],
+  ['/etcdserverpb.KV/Compact', 'Compaction'],
+  ['/etcdserverpb.Lease/LeaseGrant', 'LeaseGrant'],
+  ['/etcdserverpb.Lease/LeaseRevoke', 'LeaseRevoke'],
+  ['/etcdserverpb.Maintenance/Alarm', 'Alarm'],
+];
+
+/** Made at once, so that dashboards see all rows before the first request. */
+function requestHistograms(metrics: Metrics): ReadonlyMap<string, readonly [Histogram, Histogram]> {
+  const { requestDuration } = metrics;
+  const both = (type: string): readonly [Histogram, Histogram] => [
+    requestDuration.of(type, 'false'),
+    requestDuration.of(type, 'true'),
+  ];
+  return new Map(requestTypes.map(([method, type]) => [method, both(type)]));
+}
+
 /** What the transport tells about each call that ended. */
 export function callObserver(options: CallObserverOptions): CallObserver {
   const { metrics, slowRequestMs } = options;
   const slow = new SlowLog(options.clock, options.logger);
   const ranges = [metrics.rangeDuration.of('false'), metrics.rangeDuration.of('true')] as const;
+  const requests = requestHistograms(metrics);
   return (method, kind, code, durationMs) => {
     metrics.rpc.ended(method, kind, code, durationMs);
     if (kind !== 'unary') return;
     const succeeded = code === GrpcCode.OK;
+    // As etcd: what is refused for its form alone was never a request.
+    if (code !== GrpcCode.INVALID_ARGUMENT) {
+      requests.get(method)?.[succeeded ? 1 : 0].observe(durationMs / 1000);
+    }
     if (method === rangeMethod) ranges[succeeded ? 1 : 0].observe(durationMs / 1000);
     if (durationMs <= slowRequestMs) return;
     slow.warn('slow unary request', {

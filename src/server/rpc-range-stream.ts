@@ -4,7 +4,7 @@
  * Back-pressure: a chunk is read only once the one before it has left.
  */
 
-import { type EtcdError, rangeStreamFirstChunkKeys } from '../common/index.js';
+import { type EtcdError, type Revision, rangeStreamFirstChunkKeys } from '../common/index.js';
 import {
   decodeKeyValue,
   decodeRangeRequest,
@@ -14,7 +14,7 @@ import {
 } from '../proto/index.js';
 import type { RangeResult } from '../storage/index.js';
 import type { MethodHandler, ServerCall } from '../transport/index.js';
-import { checkRangeStream } from './check-request.js';
+import { checkRangeStream, isStreamSorted } from './check-request.js';
 import {
   failCall,
   headerAt,
@@ -55,12 +55,17 @@ function start(streaming: Streaming, error: EtcdError | undefined): void {
   stream(streaming).catch((thrown: unknown) => failCall(rpc, call, thrown));
 }
 
-async function stream({ rpc, call, request }: Streaming): Promise<void> {
-  const { store } = rpc;
+async function stream(streaming: Streaming): Promise<void> {
+  const { rpc, request } = streaming;
   rpc.metrics.rangeTotal++;
+  const main = request.revision > 0 ? request.revision : rpc.store.revision;
+  if (isStreamSorted(request)) await streamSorted(streaming, main);
+  else await streamByKey(streaming, main);
+}
+
+async function streamByKey({ rpc, call, request }: Streaming, main: Revision): Promise<void> {
+  const { store } = rpc;
   const header = headerAt(rpc, store.revision);
-  const main = request.revision > 0 ? request.revision : store.revision;
-  const targetBytes = rpc.requestBytesMax;
   let key = request.key;
   let left = request.limit > 0 ? request.limit : Number.POSITIVE_INFINITY;
   let chunkKeys = rangeStreamFirstChunkKeys;
@@ -75,18 +80,51 @@ async function stream({ rpc, call, request }: Streaming): Promise<void> {
     if (count < 0) count = found.count;
     left -= found.kvs.length;
     if (!found.more || left <= 0) {
-      const last: RangeResult = { kvs: found.kvs, more: found.more, count };
-      call.sendParts(encodeRangeStreamResponse(header, last));
-      call.end();
+      sendLast(call, header, { kvs: found.kvs, more: found.more, count });
       return;
     }
-    const chunk: RangeResult = { kvs: found.kvs, more: false, count: 0 };
-    const bytes = rangeResponseBytes(undefined, chunk);
-    if (bytes < targetBytes / 2) chunkKeys *= 2;
-    else if (bytes > targetBytes * 2) chunkKeys = Math.max(1, Math.floor(chunkKeys / 2));
+    chunkKeys = nextChunkKeys(chunkKeys, found.kvs, rpc.requestBytesMax);
     key = `${lastKey(found)}\0`;
-    if (!call.sendParts(encodeRangeStreamResponse(undefined, chunk))) await drained(call);
+    await sendChunk(call, found.kvs);
   }
+}
+
+/** What Range would answer, in chunks: sorted, it is read as a whole, and held until it is sent. */
+async function streamSorted({ rpc, call, request }: Streaming, main: Revision): Promise<void> {
+  const { store } = rpc;
+  const wrong = store.checkRevision(main);
+  if (wrong !== undefined) throw wrong;
+  const header = headerAt(rpc, store.revision);
+  const found = await store.range(request, { main, sub: Number.POSITIVE_INFINITY });
+  let from = 0;
+  let chunkKeys = rangeStreamFirstChunkKeys;
+  while (!call.cancelled) {
+    const kvs = found.kvs.slice(from, from + chunkKeys);
+    from += kvs.length;
+    if (from >= found.kvs.length) {
+      sendLast(call, header, { kvs, more: found.more, count: found.count });
+      return;
+    }
+    chunkKeys = nextChunkKeys(chunkKeys, kvs, rpc.requestBytesMax);
+    await sendChunk(call, kvs);
+  }
+}
+
+function sendLast(call: ServerCall, header: Buffer, last: RangeResult): void {
+  call.sendParts(encodeRangeStreamResponse(header, last));
+  call.end();
+}
+
+async function sendChunk(call: ServerCall, kvs: RangeResult['kvs']): Promise<void> {
+  const chunk: RangeResult = { kvs, more: false, count: 0 };
+  if (!call.sendParts(encodeRangeStreamResponse(undefined, chunk))) await drained(call);
+}
+
+/** Towards chunks of `targetBytes`, as etcd. */
+function nextChunkKeys(keys: number, kvs: RangeResult['kvs'], targetBytes: number): number {
+  const bytes = rangeResponseBytes(undefined, { kvs, more: false, count: 0 });
+  if (bytes < targetBytes / 2) return keys * 2;
+  return bytes > targetBytes * 2 ? Math.max(1, Math.floor(keys / 2)) : keys;
 }
 
 function lastKey(found: RangeResult): string {

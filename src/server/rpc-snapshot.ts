@@ -19,7 +19,7 @@ import type { Histogram } from './metrics-histogram.js';
 import type { RpcContext } from './rpc-context.js';
 import { unaryMethod } from './rpc-unary.js';
 import { type OpenImage, SnapshotImages } from './snapshot-images.js';
-import { snapshotSchemaVersion } from './versions.js';
+import { storageVersion } from './versions.js';
 
 /** The part of a member that snapshots are made from. */
 export interface SnapshotNode {
@@ -59,7 +59,7 @@ export function snapshotMethod(
 
 async function sendImage({ file, bytes }: OpenImage, call: ServerCall, clock: Clock) {
   const hash = createHash('sha256');
-  const version = snapshotSchemaVersion;
+  const version = storageVersion;
   for (let offset = 0; offset < bytes; ) {
     if (call.cancelled) return;
     const blob = await file.read(offset, Math.min(snapshotChunkBytes, bytes - offset));

@@ -60,9 +60,9 @@ export function metricsReadings(node: Node): GaugeReadings {
     committedIndex: raft.status().commit,
     appliedIndex: node.loop.appliedIndex,
     quotaBytes: config.quotaBytes,
-    dbBytes: store.sizeBytes,
-    dbInUseBytes: store.sizeBytes,
-    openReadTransactions: 0,
+    dbBytes: store.allocatedBytes,
+    dbInUseBytes: store.inUseBytes,
+    openReadTransactions: store.openReads,
     revision: store.revision,
     compactRevision: store.compactRevision,
     keys: store.keyCount,
@@ -71,7 +71,7 @@ export function metricsReadings(node: Node): GaugeReadings {
     slowWatchers: counters.slowWatchers,
     pendingEvents: counters.pendingEvents,
     authRevision: 1,
-    clusterVersion: node.clusterVersion.version,
+    clusterVersion: node.clusterVersion.version?.split('.', 2).join('.'),
     alarms: alarms
       .list(AlarmType.NONE)
       .map((alarm) => ({ memberId: alarm.memberId, name: alarmName(alarm.alarm) })),

@@ -96,6 +96,7 @@ export async function startServer(
     fail = resolve;
   });
   const metrics = new Metrics();
+  metrics.features = config.featureGates;
   const network = meteredNetwork(ports.network, metrics);
   const { slowRequestMs } = config;
   const observe = callObserver({ metrics, clock, logger, slowRequestMs });

@@ -4,7 +4,7 @@
  */
 
 /** Status.version and /version: a released etcd, without any suffix. */
-export const etcdVersion = '3.7.1';
+export const etcdVersion = '3.7.3';
 /** The cluster version that goes with it. */
 export const clusterVersion = '3.7.0';
 /** Status.storageVersion and /version. */

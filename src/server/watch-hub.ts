@@ -31,6 +31,7 @@ import {
   watchResponseBytesMax,
 } from '../common/index.js';
 import type { MvccCommit, MvccEvent } from '../storage/index.js';
+import { WatchSendLoop } from './metrics-watch.js';
 import { WatchCatchUp } from './watch-catch-up.js';
 import { WatcherIndex } from './watch-index.js';
 import { WatchStream } from './watch-stream.js';
@@ -79,6 +80,7 @@ export class WatchHub {
   readonly clock: WatchHubOptions['clock'];
   readonly random: WatchHubOptions['random'];
   readonly header: WatchHubOptions['header'];
+  readonly sendLoop: WatchSendLoop;
   readonly #live: WatcherIndex;
   readonly #catchUp: WatchCatchUp;
   readonly #streams = new Set<WatchStream>();
@@ -97,6 +99,7 @@ export class WatchHub {
     this.clock = options.clock;
     this.random = options.random;
     this.header = options.header;
+    this.sendLoop = options.sendLoop ?? new WatchSendLoop();
     this.#store = options.store;
     this.#revision = options.store.revision;
     this.#offeredRevision = this.#revision;
@@ -247,9 +250,12 @@ export class WatchHub {
 
   #flush(all: boolean): void {
     if (this.#touched.length === 0) return;
-    const deadlineMs = this.clock.nowMs() + sliceMsMax;
+    const startMs = this.clock.nowMs();
+    const deadlineMs = startMs + sliceMsMax;
     const touched = this.#touched;
     let at = this.#flushed;
+    const from = at;
+    const eventsBefore = this.counters.eventsTotal;
     while (at < touched.length) {
       const watcher = touched[at] as Watcher;
       at += 1;
@@ -257,6 +263,7 @@ export class WatchHub {
       if (watcher.pending !== undefined) this.deliver(watcher);
       if (!all && (at & flushCheckMask) === 0 && this.clock.nowMs() >= deadlineMs) break;
     }
+    this.#countFlush(startMs, at - from, this.counters.eventsTotal - eventsBefore);
     this.#flushed = at;
     if (at === touched.length) {
       this.#touched = [];
@@ -268,6 +275,13 @@ export class WatchHub {
       this.#flushed = 0;
     }
     this.#scheduleFlush();
+  }
+
+  /** Two looks at the clock for all watchers: one for each would be a part of what they cost. */
+  #countFlush(startMs: number, watchers: number, events: number): void {
+    const seconds = (this.clock.nowMs() - startMs) / 1000;
+    this.sendLoop.watchStream.observeMany(seconds / watchers, watchers);
+    if (events > 0) this.sendLoop.watchStreamPerEvent.observeMany(seconds / events, watchers);
   }
 
   #scheduleFlush(): void {

@@ -187,8 +187,9 @@ export class WatchStream {
 
   /** What can't leave soon is not queued: a stuck reader must not collect notifications. */
   #tickProgress(): void {
-    if (this.#hub.isPublishing) return;
-    const { revision } = this.#hub;
+    const { clock, isPublishing, revision, sendLoop } = this.#hub;
+    if (isPublishing) return;
+    const startMs = clock.nowMs();
     for (const watcher of this.watchers.values()) {
       if (!watcher.progressNotify) continue;
       const due = watcher.quiet && watcher.state === 'synced' && watcher.pending === undefined;
@@ -196,6 +197,7 @@ export class WatchStream {
       if (!due || revision < watcher.startRevision || !this.#writable) continue;
       this.#send({ header: this.#hub.header(revision), watchId: watcher.id });
     }
+    sendLoop.progress.observe((clock.nowMs() - startMs) / 1000);
   }
 
   /**
@@ -310,7 +312,11 @@ export class WatchStream {
   }
 
   #send(fields: WatchResponseFields): void {
-    if (!this.#closed) this.#put(encodeWatchResponse(fields, []));
+    if (this.#closed) return;
+    const { clock, sendLoop } = this.#hub;
+    const startMs = clock.nowMs();
+    this.#put(encodeWatchResponse(fields, []));
+    sendLoop.controlStream.observe((clock.nowMs() - startMs) / 1000);
   }
 
   #put(parts: readonly Uint8Array[]): void {

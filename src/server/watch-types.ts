@@ -5,6 +5,7 @@
 import type { Clock, KeyString, Random, Revision } from '../common/index.js';
 import { type EncodedHeader, encodeEvent } from '../proto/index.js';
 import type { MvccEvent, MvccStore } from '../storage/index.js';
+import type { WatchSendLoop } from './metrics-watch.js';
 import type { CatchUpGroup } from './watch-catch-up.js';
 import type { WatchStream } from './watch-stream.js';
 
@@ -45,6 +46,8 @@ export interface WatchHubOptions {
   /** The store failed or an invariant broke outside of any call: the process has to end. */
   readonly fatal: (error: unknown) => void;
   readonly limits: WatchLimits;
+  /** Where it is counted how long sending takes; left out: nowhere. */
+  readonly sendLoop?: WatchSendLoop;
 }
 
 /** Where the messages of a stream go, in order. The parts may be shared between streams. */

@@ -46,6 +46,11 @@ export class Checkpointer {
     this.onFatal = onFatal;
   }
 
+  /** Bytes of the saved index and of the journal behind it. */
+  get savedBytes(): number {
+    return this.journalBytes() + (this.header?.bytes ?? 0);
+  }
+
   /** Begins a checkpoint if it is time for one. */
   kick(): void {
     if (this.running !== undefined || this.failed || this.state.closed || !this.isDue()) return;

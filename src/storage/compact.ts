@@ -1,23 +1,45 @@
 /**
- * Removes compacted history in the background. The index knows exactly which revisions go, so
- * nothing is scanned: a slice of the index is compacted in memory, then the dropped revisions are
- * deleted in one atomic batch with the new counters. After a crash the index comes back from what
- * is left, or without it by the same rule up to the key that the batches say they have come to, and
- * the compaction goes on (rows 4 and 5). Within a key the oldest goes first, so a tombstone never
- * goes before the puts that it hides.
+ * Removes compacted history in the background. What a compaction covers is hashed first
+ * (compaction-hashes.ts), which reads all of it, at the pace of the removal. The index knows
+ * exactly which revisions go: a slice of the index is compacted in memory, then the dropped
+ * revisions are deleted in one atomic batch with the new counters. After a crash the index comes
+ * back from what is left, or without it by the same rule up to the key that the batches say they
+ * have come to, and the compaction goes on (rows 4 and 5). Within a key the oldest goes first, so a
+ * tombstone never goes before the puts that it hides.
  */
 
-import { type KeyString, type Revision, Slice } from '../common/index.js';
+import {
+  compactionHashesMax,
+  type KeyString,
+  laneTurn,
+  type Revision,
+  Slice,
+  StorageError,
+} from '../common/index.js';
+import type { CompactionHashes, RevisionHash } from './compaction-hashes.js';
+import { hashCompaction } from './hash.js';
 import { compactItem, isCompactable } from './key-index-item.js';
 import type { Flusher } from './mvcc-flush.js';
 import type { MvccState } from './mvcc-state.js';
-import { type Removal, recordsStart, revisionKey } from './schema.js';
+import { reclaimRecords } from './reclaim.js';
+import { type Removal, revisionKey } from './schema.js';
+import type { SizeMeter } from './size-meter.js';
 
 /** Below this share of removed bytes LevelDB is left to tidy up by itself. */
 const tidyShare = 0.25;
 const tidyBytesMin = 16 * 1024 * 1024;
 
-/** One worker a store; `kick` after each new compaction. */
+/** A compaction that is still to be hashed, and who waits for that. */
+interface Unhashed {
+  readonly revision: Revision;
+  readonly previous: Revision;
+  readonly waiters: Array<{
+    readonly resolve: (hash: RevisionHash | undefined) => void;
+    readonly reject: (e: Error) => void;
+  }>;
+}
+
+/** One worker a store; `schedule` each new compaction. */
 export class Compactor {
   /** Records removed since it was made. */
   removedKeys = 0;
@@ -27,13 +49,42 @@ export class Compactor {
   private running: Promise<void> | undefined;
   private waiters: Array<{ revision: Revision; resolve: () => void; reject: (e: Error) => void }> =
     [];
+  /** Oldest first. Those of a process before are not: some of what they cover may be gone. */
+  private readonly unhashed: Unhashed[] = [];
+  private readonly hashes: CompactionHashes;
+  private readonly meter: Pick<SizeMeter, 'measure'>;
   private removedBytes = 0;
   private failure: Error | undefined;
 
-  constructor(state: MvccState, flusher: Flusher, onFatal: (error: Error) => void) {
+  constructor(
+    state: MvccState,
+    flusher: Flusher,
+    hashes: CompactionHashes,
+    meter: Pick<SizeMeter, 'measure'>,
+    onFatal: (error: Error) => void,
+  ) {
     this.state = state;
     this.flusher = flusher;
+    this.hashes = hashes;
+    this.meter = meter;
     this.onFatal = onFatal;
+  }
+
+  /** Call when the store's compact revision has moved on from `previous`. */
+  schedule(previous: Revision): void {
+    this.unhashed.push({ revision: this.state.compactRevision, previous, waiters: [] });
+    // Its hash would be forgotten by the time the others have theirs.
+    if (this.unhashed.length > compactionHashesMax) settle(this.unhashed.shift(), undefined);
+    this.kick();
+  }
+
+  /** The hash of a compaction, waiting for it if need be; undefined: none is kept or expected. */
+  async hashOf(revision: Revision): Promise<RevisionHash | undefined> {
+    const found = this.hashes.find(revision);
+    const awaited = this.unhashed.find((one) => one.revision === revision);
+    if (found !== undefined || awaited === undefined) return found;
+    if (this.failure !== undefined) throw this.failure;
+    return await new Promise((resolve, reject) => awaited.waiters.push({ resolve, reject }));
   }
 
   /** Starts or goes on removing up to the store's compact revision. */
@@ -61,8 +112,7 @@ export class Compactor {
   /** Stops after the batch in progress; the rest is done after the next start. */
   async close(error: Error = new Error('the store was closed during a compaction')): Promise<void> {
     await this.running;
-    for (const w of this.waiters) w.reject(error);
-    this.waiters = [];
+    this.rejectAll(error);
   }
 
   private isDone(): boolean {
@@ -73,10 +123,43 @@ export class Compactor {
     const { state } = this;
     // What a process before began is finished first: the progress is that of one compaction.
     const revision = state.removal?.revision ?? state.compactRevision;
+    await this.hashUpTo(revision);
+    if (state.closed) return;
     // Reads that began before the compaction may still want what it removes; later ones can't.
     await state.pins.waitBelow(revision);
     await state.indexLock.run(() => this.removeUpTo(revision, state.removal?.below ?? ''));
-    if (!state.closed) await this.tidy(revision);
+    if (state.closed) return;
+    await this.tidy(revision);
+    await this.meter.measure();
+  }
+
+  private async hashUpTo(revision: Revision): Promise<void> {
+    const { state, flusher, hashes, unhashed } = this;
+    for (let next = unhashed[0]; next && next.revision <= revision; next = unhashed[0]) {
+      let hash: RevisionHash | undefined;
+      try {
+        const { revision: at, previous } = next;
+        hash = await hashCompaction(state, flusher, at, previous, () => this.pause());
+      } catch (error) {
+        if (state.closed) return;
+        // As for whoever reads it: the damage is told, and ends nothing.
+        if (!(error instanceof StorageError)) throw error;
+        const { revision: at } = next;
+        state.logger.error('a compaction has no hash', { revision: at, error: error.message });
+      }
+      if (hash !== undefined) hashes.add(hash);
+      // While it was being hashed, more may have come, and this one been dropped for them.
+      if (unhashed[0] === next) unhashed.shift();
+      settle(next, hash);
+    }
+  }
+
+  private async pause(): Promise<void> {
+    const { state } = this;
+    const { compactionSleepMs } = state.options;
+    if (compactionSleepMs <= 0) await laneTurn(state.clock);
+    else await new Promise<void>((resolve) => state.clock.after(compactionSleepMs, resolve));
+    if (state.closed) throw new Error('the store was closed while a compaction was hashed');
   }
 
   private async removeUpTo(revision: Revision, from: KeyString): Promise<void> {
@@ -116,10 +199,10 @@ export class Compactor {
 
   /** LevelDB keeps deleted records until it merges the files; ask for it once it is worth it. */
   private async tidy(revision: Revision): Promise<void> {
-    const { sizeBytes, kv } = this.state;
+    const { sizeBytes } = this.state;
     if (this.removedBytes < Math.max(tidyBytesMin, sizeBytes * tidyShare)) return;
     this.removedBytes = 0;
-    await kv.compact(recordsStart, revisionKey(revision + 1, 0, false));
+    await reclaimRecords(this.state, revision);
   }
 
   private wake(): void {
@@ -132,10 +215,19 @@ export class Compactor {
   private fail(cause: unknown): void {
     const error = cause instanceof Error ? cause : new Error(String(cause));
     this.failure = error;
-    for (const w of this.waiters) w.reject(error);
-    this.waiters = [];
+    this.rejectAll(error);
     this.onFatal(error);
   }
+
+  private rejectAll(error: Error): void {
+    for (const w of this.waiters) w.reject(error);
+    this.waiters = [];
+    for (const one of this.unhashed) for (const w of one.waiters.splice(0)) w.reject(error);
+  }
+}
+
+function settle(one: Unhashed | undefined, hash: RevisionHash | undefined): void {
+  for (const w of one?.waiters.splice(0) ?? []) w.resolve(hash);
 }
 
 /** Revisions on their way out. */

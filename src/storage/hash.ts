@@ -8,6 +8,9 @@
  *  - if no key lives at the hashed revision, that rule is off there; what then remains of such
  *    revisions is what the compaction keeps;
  *  - a tombstone exactly at the compact revision never counts.
+ *
+ * A compaction is hashed, before it removes anything, as HashKV at its revision was until then; but
+ * there a tombstone at the revision is enough for the first rule (kvstore_compaction.go keeps it).
  */
 
 import {
@@ -21,6 +24,7 @@ import {
   Slice,
   scanPageBytes,
 } from '../common/index.js';
+import type { RevisionHash } from './compaction-hashes.js';
 import { FoundRevision, findAt } from './key-index-item.js';
 import type { Flusher } from './mvcc-flush.js';
 import type { MvccState } from './mvcc-state.js';
@@ -41,23 +45,28 @@ import {
 const bucket = Buffer.from('key');
 const everything = Number.POSITIVE_INFINITY;
 
-/** See {@link MvccStore.hashKv}; `revision` 0 is the present one. */
+/**
+ * See {@link MvccStore.hashKv}, of what is there now; `revision` 0 is the present one, and below 0
+ * there is nothing to hash, as in etcd.
+ */
 export async function hashKv(
   state: MvccState,
   flusher: Flusher,
   revision: Revision,
-): Promise<{ hash: number; compactRevision: Revision }> {
+): Promise<RevisionHash> {
   const compacted = state.compactRevision;
   if (revision > 0 && revision < compacted) throw new EtcdError('COMPACTED');
   if (revision > state.revision) throw new EtcdError('FUTURE_REVISION');
-  const upTo = revision > 0 ? revision : state.revision;
+  const upTo = revision === 0 ? state.revision : revision;
   const pin = state.pins.pin(compacted);
   try {
     await flusher.flush(false);
     const view = state.kv.view();
     try {
-      const hash = await hashRecords(state, view, upTo, compacted);
-      return { hash, compactRevision: compacted };
+      const anyAlive = compacted < 0 || (await isAnyAlive(state, upTo));
+      const rule = { upTo, compacted, keepAt: anyAlive ? upTo : compacted };
+      const hash = await hashRecords(state, view, rule, () => laneTurn(state.clock));
+      return { hash, compactRevision: compacted, hashRevision: upTo };
     } finally {
       await view.close();
     }
@@ -66,33 +75,69 @@ export async function hashKv(
   }
 }
 
+/**
+ * What a compaction at `revision` hashes, which stands on the one at `previous`. All that those
+ * behind `previous` remove must be there still. `pause` is between two pages; rejects with what it
+ * rejects with.
+ */
+export async function hashCompaction(
+  state: MvccState,
+  flusher: Flusher,
+  revision: Revision,
+  previous: Revision,
+  pause: () => Promise<void>,
+): Promise<RevisionHash> {
+  await flusher.flush(false);
+  const view = state.kv.view();
+  try {
+    const gte = revisionKey(revision, 0, false);
+    const lt = revisionKey(revision + 1, 0, false);
+    const changed = await view.scan({ gte, lt, countMax: 1, bytesMax: scanPageBytes });
+    // What was put there lives, and a tombstone there is kept.
+    const keeps = previous < 0 || changed.length > 0 || (await isAnyAlive(state, revision));
+    const rule = { upTo: revision, compacted: previous, keepAt: keeps ? revision : previous };
+    const hash = await hashRecords(state, view, rule, pause);
+    return { hash, compactRevision: previous, hashRevision: revision };
+  } finally {
+    await view.close();
+  }
+}
+
 /** CRC-32C of all records and meta records, the marks aside. */
 export async function hashAll(state: MvccState, flusher: Flusher): Promise<number> {
   await flusher.flush(false);
   const view = state.kv.view();
+  const pause = (): Promise<void> => laneTurn(state.clock);
   try {
     let hash = 0;
     const add = (key: Buffer, sealed: Buffer): void => {
       hash = crc32c(unsealOrThrow(key, sealed, state.path), crc32c(key, hash));
     };
-    await eachStored(state, view, recordsStart, recordsEnd, add);
-    await eachStored(state, view, metaStart, metaEnd, add);
+    await eachStored(view, recordsStart, recordsEnd, add, pause);
+    await eachStored(view, metaStart, metaEnd, add, pause);
     return hash;
   } finally {
     await view.close();
   }
 }
 
+/** Which records count. */
+interface HashRule {
+  readonly upTo: Revision;
+  /** At or below it only what lives at `keepAt`. */
+  readonly compacted: Revision;
+  readonly keepAt: Revision;
+}
+
 async function hashRecords(
   state: MvccState,
   view: KvView,
-  upTo: Revision,
-  compacted: Revision,
+  { upTo, compacted, keepAt }: HashRule,
+  pause: () => Promise<void>,
 ): Promise<number> {
+  if (upTo < 0) return crc32c(bucket);
   const reader = new RecordReader();
   const found = new FoundRevision();
-  const anyAlive = compacted < 0 || (await isAnyAlive(state, upTo));
-  const keepAt = anyAlive ? upTo : compacted;
   let hash = crc32c(bucket);
   const add = (key: Buffer, sealed: Buffer): void => {
     const record = unsealOrThrow(key, sealed, state.path);
@@ -106,7 +151,7 @@ async function hashRecords(
     }
     hash = crc32c(record, crc32c(key, hash, 1));
   };
-  await eachStored(state, view, recordsStart, revisionKey(upTo + 1, 0, false), add);
+  await eachStored(view, recordsStart, revisionKey(upTo + 1, 0, false), add, pause);
   return hash;
 }
 
@@ -127,20 +172,25 @@ async function isAnyAlive(state: MvccState, at: Revision): Promise<boolean> {
 }
 
 async function eachStored(
-  state: MvccState,
   view: KvView,
   from: Buffer,
   lt: Buffer,
   visit: (key: Buffer, sealed: Buffer) => void,
+  pause: () => Promise<void>,
 ): Promise<void> {
   let gte = from;
   for (;;) {
     const range = { gte, lt, countMax: mvccSliceKeysMax, bytesMax: scanPageBytes };
     const page = await view.scan(range);
-    for (const [key, sealed] of page) visit(key, sealed);
+    let bytes = 0;
+    for (const [key, sealed] of page) {
+      visit(key, sealed);
+      bytes += key.length + sealed.length;
+    }
     const last = page[page.length - 1];
-    if (last === undefined) return;
+    // It was cut short by the end, not by a limit.
+    if (last === undefined || (page.length < range.countMax && bytes < range.bytesMax)) return;
     gte = Buffer.concat([last[0], Buffer.from([0])]);
-    await laneTurn(state.clock);
+    await pause();
   }
 }

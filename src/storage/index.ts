@@ -1,5 +1,6 @@
 export { BboltImage, type ImageEntry } from './bbolt-image.js';
 export { type BboltEntry, type BboltReader, openBbolt } from './bbolt-reader.js';
+export type { RevisionHash } from './compaction-hashes.js';
 export {
   chooseGeneration,
   KvGenerations,

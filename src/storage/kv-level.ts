@@ -12,6 +12,8 @@
  * us).
  */
 
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { ClassicLevel, type Iterator, type Snapshot } from 'classic-level';
 import {
   type KvChange,
@@ -56,6 +58,9 @@ const options = {
  * thousand keys held up everything else for 50 to 100 ms.
  */
 const changesPerTurn = 2000;
+
+/** How no key of the store ends: longer than any but those of meta records, which are text. */
+const nobodysEnd = Buffer.alloc(32, 0xff);
 
 /**
  * Opens or creates the database in `dir`. StorageError if another process has it open or it is
@@ -136,12 +141,32 @@ class LevelStore implements KvStore {
     };
   }
 
+  /**
+   * LevelDB rewrites the tables of a level together with those above them, so the lowest ones would
+   * keep what was replaced or deleted in them. So that there is something above all of them, two
+   * keys are deleted that nobody has, at the ends of the range.
+   */
   async compact(gte: Uint8Array, lt: Uint8Array): Promise<void> {
-    await this.guard(this.db.compactRange(gte as Buffer, lt as Buffer), 'compacting');
+    const { db } = this;
+    const first = Buffer.concat([gte, Buffer.from([0]), nobodysEnd]);
+    // What is in memory goes into a table, too, or it would come to lie below the two.
+    await this.guard(db.compactRange(first, first), 'writing a table');
+    await this.write([{ key: first }, { key: lastBefore(lt) }], { sync: true });
+    await this.guard(db.compactRange(gte as Buffer, lt as Buffer), 'compacting');
   }
 
+  /** LevelDB itself knows of its tables only, and has up to 16 MiB in its log. */
   async sizeBytes(): Promise<number> {
-    return this.db.approximateSize(Buffer.from([0]), Buffer.from([0xff]));
+    let bytes = 0;
+    // One after the other: they wait for the same threads as what makes the log durable.
+    for (const name of await this.guard(readdir(this.dir), 'listing its files')) {
+      try {
+        bytes += (await stat(join(this.dir, name))).size;
+      } catch {
+        // It was merged into another one meanwhile.
+      }
+    }
+    return bytes;
   }
 
   close(): Promise<void> {
@@ -159,6 +184,15 @@ class LevelStore implements KvStore {
       });
     }
   }
+}
+
+/** A key below `lt` and above all below it but those that end like it, of which there are none. */
+function lastBefore(lt: Uint8Array): Buffer {
+  let length = lt.length;
+  while (length > 0 && lt[length - 1] === 0) length -= 1;
+  const before = Buffer.from(lt.subarray(0, length));
+  if (length > 0) before[length - 1] = (before[length - 1] as number) - 1;
+  return Buffer.concat([before, nobodysEnd]);
 }
 
 /** Adds `changes[from, to)` to a batch. */

@@ -24,6 +24,7 @@ import {
   encodeRemoval,
   isTombstone,
   markKey,
+  metaBytesOf,
   metaKey,
   metaSumOf,
   type Removal,
@@ -74,6 +75,8 @@ export class Flusher {
   onWritten: () => void = () => {};
   /** The index of the last batch written with an fsync. */
   syncedIndex: number;
+  /** What the mark in the KvStore takes. */
+  markBytes: number;
   private readonly state: MvccState;
   private readonly onFatal: (error: Error) => void;
   private readonly journal = new JournalWriter();
@@ -107,6 +110,7 @@ export class Flusher {
     this.state = state;
     this.stored = stored;
     this.syncedIndex = stored.index;
+    this.markBytes = encodeMark(stored).length;
     this.onFatal = onFatal;
     this.lastSyncMs = state.clock.nowMs();
   }
@@ -126,6 +130,7 @@ export class Flusher {
 
   /** A meta record changes from `old`; undefined: there is none. */
   addMeta(name: string, value: Uint8Array | undefined, old: Uint8Array | undefined): void {
+    this.state.metaBytes += metaBytesOf(name, value) - metaBytesOf(name, old);
     this.openMetaSum += metaSumOf(name, value) - metaSumOf(name, old);
     this.openMeta ??= new Map();
     this.openMeta.set(name, value);
@@ -303,10 +308,12 @@ export class Flusher {
       journalEnd,
       journalBytes,
     };
-    changes.push({ key: markKey, value: encodeMark(mark) });
+    const markValue = encodeMark(mark);
+    changes.push({ key: markKey, value: markValue });
     const sync = clock.nowMs() - this.lastSyncMs >= flushSyncMs || this.waiters.some((w) => w.sync);
     await kv.write(changes, { sync });
     this.stored = mark;
+    this.markBytes = markValue.length;
     this.flushedEnd = unit.end;
     this.flushedSequence = unit.sequence;
     this.pending -= unit.pendingBytes;

@@ -7,21 +7,31 @@
 import { type Clock, installGraceMs, turn } from '../common/index.js';
 import { Checkpointer } from './checkpointer.js';
 import { Compactor } from './compact.js';
+import { CompactionHashes } from './compaction-hashes.js';
 import { KvGate, replaced } from './kv-gate.js';
 import { Flusher } from './mvcc-flush.js';
 import { type MvccSetup, MvccState } from './mvcc-state.js';
 import { type Restored, restore } from './restore.js';
+import { SizeMeter } from './size-meter.js';
 
 /** What the store hands its calls to. */
 export class StoreParts {
   readonly state: MvccState;
   readonly flusher: Flusher;
   readonly compactor: Compactor;
+  readonly hashes: CompactionHashes;
+  readonly meter: SizeMeter;
   private readonly checkpointer: Checkpointer;
   private readonly gate: KvGate;
   private isRetired = false;
 
-  constructor(state: MvccState, gate: KvGate, restored: Restored, onFatal: (error: Error) => void) {
+  constructor(
+    state: MvccState,
+    gate: KvGate,
+    restored: Restored,
+    hashes: CompactionHashes,
+    onFatal: (error: Error) => void,
+  ) {
     const unlessRetired = (error: Error): void => {
       if (!this.isRetired) onFatal(error);
     };
@@ -29,14 +39,26 @@ export class StoreParts {
     this.state = state;
     this.gate = gate;
     this.flusher = new Flusher(state, mark, unlessRetired);
-    this.compactor = new Compactor(state, this.flusher, unlessRetired);
+    this.hashes = hashes;
+    this.meter = new SizeMeter(gate, state.clock);
+    this.compactor = new Compactor(state, this.flusher, hashes, this.meter, unlessRetired);
     const checkpointer = new Checkpointer(state, this.flusher, checkpoint, unlessRetired);
-    this.flusher.onWritten = () => checkpointer.kick();
+    this.flusher.onWritten = () => {
+      checkpointer.kick();
+      this.meter.kick();
+    };
     this.checkpointer = checkpointer;
+  }
+
+  /** Bytes of all that is stored and not yet removed; also of what is still to be written. */
+  get inUseBytes(): number {
+    const { state, flusher, checkpointer } = this;
+    return state.sizeBytes + state.metaBytes + checkpointer.savedBytes + flusher.markBytes;
   }
 
   /** Goes on with what was left to do in the background. */
   start(): void {
+    void this.meter.measure();
     this.compactor.kick();
     this.checkpointer.kick();
   }
@@ -45,6 +67,7 @@ export class StoreParts {
   async close(): Promise<void> {
     this.state.closed = true;
     try {
+      await this.meter.close();
       await this.compactor.close();
       const sound = await this.flusher.close();
       await this.checkpointer.close(sound);
@@ -62,7 +85,8 @@ export class StoreParts {
 
   /** Ends what still runs on retired parts, then closes the KvStore. */
   async end(): Promise<void> {
-    const { state, gate, compactor, flusher, checkpointer } = this;
+    const { state, gate, compactor, flusher, checkpointer, meter } = this;
+    await meter.close();
     await untilOrAfter(state.pins.waitBelow(Number.POSITIVE_INFINITY), state.clock, installGraceMs);
     await gate.refuseAll();
     // Whoever still waits for a flush learns that there will be none, so nobody holds a pin now.
@@ -74,14 +98,18 @@ export class StoreParts {
   }
 }
 
-/** Brings back what `setup.kv` holds; gives way to the event loop as restore does. */
+/**
+ * Brings back what `setup.kv` holds; gives way to the event loop as restore does. `hashes` are those
+ * of the state before, if there is one.
+ */
 export async function openParts(
   setup: MvccSetup,
   onFatal: (error: Error) => void,
+  hashes = new CompactionHashes(),
 ): Promise<StoreParts> {
   const gate = new KvGate(setup.kv);
   const state = new MvccState({ ...setup, kv: gate });
-  return new StoreParts(state, gate, await restore(state), onFatal);
+  return new StoreParts(state, gate, await restore(state), hashes, onFatal);
 }
 
 /** Resolves with `work`, or when `delayMs` are over. */

@@ -74,6 +74,8 @@ export class MvccState {
   removal: Removal | undefined;
   applied: AppliedMark = { index: 0, term: 0, configuration: noConfiguration };
   sizeBytes = 0;
+  /** Stored size of all meta records. */
+  metaBytes = 0;
   records = 0;
   /** The newest change in the index, committed or not. */
   lastMain: Revision = 1;
@@ -124,6 +126,11 @@ export function walkEnd(key: KeyString, rangeEnd: KeyString): KeyString | undefi
 export class PinSet {
   private readonly pinned = new Set<{ readonly revision: Revision }>();
   private waiters: Array<{ below: Revision; resolve: () => void }> = [];
+
+  /** Reads that hold something. */
+  get size(): number {
+    return this.pinned.size;
+  }
 
   /** Holds history from `revision` on until the result is given to `release`. */
   pin(revision: Revision): { readonly revision: Revision } {

@@ -24,6 +24,7 @@ import {
 } from '../common/index.js';
 import type { Configuration } from '../raft/index.js';
 import type { Compactor } from './compact.js';
+import type { RevisionHash } from './compaction-hashes.js';
 import { hashAll, hashKv } from './hash.js';
 import { noLocation } from './key-index-item.js';
 import type { KvGenerations } from './kv-generations.js';
@@ -36,7 +37,8 @@ import { rangeAt } from './mvcc-range.js';
 import { type Candidate, loadRecords } from './mvcc-records.js';
 import type { MvccSetup, MvccState } from './mvcc-state.js';
 import { WriteTxn } from './mvcc-txn.js';
-import { damage, recordsEnd, recordsStart } from './schema.js';
+import { reclaimRecords } from './reclaim.js';
+import { damage, everythingEnd, recordsEnd } from './schema.js';
 import { openGenerationSink, StagedState } from './snapshot-sink.js';
 import { openSnapshotSource } from './snapshot-source.js';
 import {
@@ -132,6 +134,19 @@ class Store implements MvccStore {
     return this.inner.sizeBytes;
   }
 
+  get inUseBytes(): number {
+    return this.parts.inUseBytes;
+  }
+
+  get allocatedBytes(): number {
+    const { meter, inUseBytes } = this.parts;
+    return Math.max(meter.allocatedBytes, inUseBytes);
+  }
+
+  get openReads(): number {
+    return this.inner.pins.size;
+  }
+
   get keyCount(): number {
     return this.inner.index.live;
   }
@@ -218,20 +233,29 @@ class Store implements MvccStore {
     const { configuration } = inner.applied;
     inner.applied = { index, term, configuration };
     let refused: EtcdError | undefined;
-    if (revision <= inner.compactRevision) refused = new EtcdError('COMPACTED');
+    const previous = inner.compactRevision;
+    if (revision <= previous) refused = new EtcdError('COMPACTED');
     else if (revision > inner.revision) refused = new EtcdError('FUTURE_REVISION');
     else inner.compactRevision = revision;
     this.flusher.entryDone();
     if (refused !== undefined) throw refused;
-    this.compactor.kick();
+    this.compactor.schedule(previous);
   }
 
   compactionDone(): Promise<void> {
     return this.onCurrent((parts) => parts.compactor.done());
   }
 
-  hashKv(revision: Revision): Promise<{ hash: number; compactRevision: Revision }> {
-    return this.onCurrent((parts) => hashKv(parts.state, parts.flusher, revision));
+  hashKv(revision: Revision, kept = true): Promise<RevisionHash> {
+    return this.onCurrent(async ({ state, flusher, compactor }) => {
+      // In etcd a compaction at 0 freezes the answer to 0, which asks for the present.
+      const found = kept && revision > 0 ? await compactor.hashOf(revision) : undefined;
+      return found ?? (await hashKv(state, flusher, revision));
+    });
+  }
+
+  compactionHashes(): readonly RevisionHash[] {
+    return this.parts.hashes.list();
   }
 
   hashAll(): Promise<number> {
@@ -260,8 +284,12 @@ class Store implements MvccStore {
   }
 
   async defragment(): Promise<void> {
-    await this.flusher.flush(false);
-    await this.inner.kv.compact(recordsStart, recordsEnd);
+    const { flusher, state, meter } = this.parts;
+    await flusher.flush(false);
+    await reclaimRecords(state, state.revision);
+    // And what is kept beside the keys.
+    await state.kv.compact(recordsEnd, everythingEnd);
+    await meter.measure();
   }
 
   snapshotSource(): Promise<SnapshotSource> {
@@ -309,7 +337,8 @@ class Store implements MvccStore {
     const startMs = setup.clock.nowMs();
     const kv = await generations.place.openKvStore(staged.path);
     try {
-      const parts = await openParts({ ...setup, kv, path: staged.path }, this.onFatal);
+      const staging = { ...setup, kv, path: staged.path };
+      const parts = await openParts(staging, this.onFatal, this.parts.hashes);
       const { index, term } = parts.state.applied;
       if (index !== staged.mark.index || term !== staged.mark.term) {
         throw damage(

@@ -43,6 +43,7 @@ import {
   mainOf,
   markKey,
   markKeyOfFormat1,
+  metaBytesOf,
   metaEnd,
   metaName,
   metaStart,
@@ -203,6 +204,7 @@ async function restoreMeta(state: MvccState, view: KvView, mark: StoreMark): Pro
       const name = metaName(key);
       const value = Buffer.from(unsealOrThrow(key, sealed, state.path));
       state.meta.set(name, value);
+      state.metaBytes += metaBytesOf(name, value);
       sum = (sum + metaSumOf(name, value)) >>> 0;
     }
     const last = page[page.length - 1];

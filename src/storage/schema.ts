@@ -37,6 +37,8 @@ export const markKeyOfFormat1 = Buffer.from('a');
  * would write all of them anew with each table (docs/adr/0004).
  */
 export const markKey = Buffer.from('z');
+/** All keys of the KvStore are below. */
+export const everythingEnd = Buffer.from([0xff]);
 /** All revisions are in [recordsStart, recordsEnd), all meta records in [metaStart, metaEnd). */
 export const recordsStart = Buffer.from('k');
 export const recordsEnd = Buffer.from('l');
@@ -193,6 +195,11 @@ export interface StoreMark {
 export interface Removal {
   readonly revision: Revision;
   readonly below: KeyString;
+}
+
+/** What a meta record takes in the KvStore; 0 for none. */
+export function metaBytesOf(name: string, value: Uint8Array | undefined): number {
+  return value === undefined ? 0 : 1 + name.length + value.length + checksumBytes;
 }
 
 /** What a meta record adds to the sum in the mark; 0 for none. Sums are modulo 2^32. */

@@ -14,6 +14,7 @@ import type {
   Term,
 } from '../common/index.js';
 import type { Configuration, Entry, HardState, SnapshotMeta } from '../raft/index.js';
+import type { RevisionHash } from './compaction-hashes.js';
 import type { SnapshotSink, SnapshotSource, StagedSnapshot } from './snapshot-types.js';
 import type { SnapshotView } from './snapshot-view.js';
 
@@ -246,7 +247,19 @@ export interface MvccStore {
   readonly compactRevision: Revision;
   /** Logical bytes of all stored records; the same on every member. */
   readonly sizeBytes: number;
+  /**
+   * Bytes of all that is stored: records, what is kept beside the keys, and the saved index. What
+   * is still to be written counts, too. Not the same on every member, and never 0.
+   */
+  readonly inUseBytes: number;
+  /**
+   * Bytes that the files take, as of the last look at them; at least `inUseBytes`. What is more is
+   * what {@link defragment} can give back.
+   */
+  readonly allocatedBytes: number;
   readonly keyCount: number;
+  /** Reads of history, or of what is not in memory, under way: compactions wait for them. */
+  readonly openReads: number;
   /** Records that compactions have removed since the start. */
   readonly compactedKeys: number;
   /** As of the last restart or flush: what is in the KvStore, synced if `synced`. */
@@ -298,8 +311,14 @@ export interface MvccStore {
   /** Resolves when everything scheduled so far has been removed and written. */
   compactionDone(): Promise<void>;
 
-  /** CRC-32C as etcd's HashKV computes it, of all revisions <= `revision`. */
-  hashKv(revision: Revision): Promise<{ hash: number; compactRevision: Revision }>;
+  /**
+   * CRC-32C as etcd's HashKV computes it, of all revisions <= `revision`; 0: the present one. At
+   * the revision of one of the last compactions it is what it was before that, unless `kept` is
+   * false: then it is of what is there now. Rejects with COMPACTED or FUTURE_REVISION.
+   */
+  hashKv(revision: Revision, kept?: boolean): Promise<RevisionHash>;
+  /** Of the last compactions that were made here, newest first. */
+  compactionHashes(): readonly RevisionHash[];
   /** CRC-32C of everything stored. */
   hashAll(): Promise<number>;
 

@@ -100,8 +100,8 @@ const names = [
   'process_open_fds',
   'process_max_fds',
   'process_start_time_seconds',
-  'etcd_server_version{server_version="3.7.1"}',
-  'etcd_cluster_version{cluster_version="3.7.0"}',
+  'etcd_server_version{server_version="3.7.3"}',
+  'etcd_cluster_version{cluster_version="3.7"}',
 ];
 
 describeWith(['kvorum'], 'HTTP of a server process', () => {

@@ -137,7 +137,7 @@ describeWith(['kvorum'], 'the process', () => {
     it('prints version and help, and exits with 0', async () => {
       const version = run(['--version']);
       expect(await version.ended).toBe(0);
-      expect(version.stdout.split('\n')[0]).toBe('etcd Version: 3.7.1');
+      expect(version.stdout.split('\n')[0]).toBe('etcd Version: 3.7.3');
       const help = run(['--help']);
       expect(await help.ended).toBe(0);
       for (const flag of ['--name', '--listen-client-urls', '--auto-compaction-mode']) {

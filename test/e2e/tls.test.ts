@@ -185,7 +185,7 @@ describeWith(['kvorum'], 'listeners of a server process', () => {
       expect(await get(url(server), '/health', { ca })).toEqual(healthy);
       expect(await getHttp2(url(server).href, '/health', { ca })).toEqual(healthy);
       const version = await getHttp2(url(server).href, '/version', { ca });
-      expect(JSON.parse(version.body)).toMatchObject({ etcdserver: '3.7.1' });
+      expect(JSON.parse(version.body)).toMatchObject({ etcdserver: '3.7.3' });
       expect(await server.stop()).toBe(0);
     });
 

@@ -141,10 +141,14 @@ describe('Compact and HashKV', () => {
     expect(await call('Maintenance/HashKV', { revision: asked })).toEqual(future);
   });
 
-  it.each(negative)('revision %d: compacted already; the present for HashKV', async (asked) => {
+  it.each(negative)('revision %d: compacted already; HashKV has nothing to hash', async (asked) => {
     expect(await call('KV/Compact', { revision: asked })).toEqual(compacted);
     const hash = await call('Maintenance/HashKV', { revision: asked });
-    expect(hash).toMatchObject({ hash_revision: revision, compact_revision: -1n });
+    // As etcd 3.7.3: the hash of the name of the bucket alone.
+    expect(hash).toMatchObject({ hash: 1084519789, compact_revision: -1n, header: { revision } });
+    // Requests are saturated: the answer names the revision that was understood.
+    const understood = asked < -(2n ** 53n) ? -(2n ** 53n - 1n) : asked;
+    expect(hash).toHaveProperty('hash_revision', understood);
   });
 });
 

@@ -108,7 +108,7 @@ describe('kvorum --version and --help', () => {
     const { fake, status } = run(['--version']);
     expect(await status).toBe(0);
     expect(fake.out.split('\n')).toEqual([
-      'etcd Version: 3.7.1',
+      'etcd Version: 3.7.3',
       'Git SHA: kvorum',
       'Go Version: none (node v20.1.2)',
       'Go OS/Arch: linux/amd64',

@@ -41,7 +41,7 @@ const answerOf = (
   members,
   removed: [],
   version: kvorumVersion,
-  etcdVersion: '3.7.1',
+  etcdVersion: '3.7.3',
   ...more,
 });
 

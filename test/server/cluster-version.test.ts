@@ -9,8 +9,8 @@ const nowhere = { setMeta(): void {} };
 
 describe('the cluster version', () => {
   it('is the lowest major and minor', () => {
-    expect(lowestVersion(['3.7.1'])).toBe('3.7.0');
-    expect(lowestVersion(['3.7.1', '3.10.0', '3.6.9'])).toBe('3.6.0');
+    expect(lowestVersion(['3.7.3'])).toBe('3.7.0');
+    expect(lowestVersion(['3.7.3', '3.10.0', '3.6.9'])).toBe('3.6.0');
     expect(lowestVersion(['4.0.0', '3.20.3'])).toBe('3.20.0');
   });
 
@@ -30,7 +30,7 @@ describe('the cluster version', () => {
       return encodeClusterAnswer({ ...rest, memberId, etcdVersion });
     };
     const logger = silentLogger;
-    const options = { self: 1n, etcdVersion: '3.7.1', clock, logger, membership };
+    const options = { self: 1n, etcdVersion: '3.7.3', clock, logger, membership };
     const cluster = new ClusterVersion({ ...options, peers: { call } });
     expect(cluster.version).toBe('3.7.0');
     cluster.start();

@@ -4,6 +4,7 @@ import { EtcdError, type MemberId, StorageError, silentLogger } from '../../src/
 import { SimClock } from '../../src/common/sim/index.js';
 import { CorruptionCheck } from '../../src/server/corruption-check.js';
 import { Membership } from '../../src/server/membership.js';
+import type { RevisionHash } from '../../src/storage/index.js';
 
 const codec = new Packr({ useRecords: false, moreTypes: false });
 
@@ -14,11 +15,26 @@ class Store {
   /** Differs on a member that is corrupt. */
   content = 0;
 
-  async hashKv(revision: number): Promise<{ hash: number; compactRevision: number }> {
-    if (revision < this.compactRevision) throw new EtcdError('COMPACTED');
-    if (revision > this.revision) throw new EtcdError('FUTURE_REVISION');
+  /** Of the last compactions, newest first: its revision, and that of the one before. */
+  compactions: Array<readonly [number, number]> = [[50, 30]];
+
+  compactionHashes(): RevisionHash[] {
+    return this.compactions.map(([revision, previous]) => this.hashAt(revision, previous));
+  }
+
+  async hashKv(asked: number, kept = true): Promise<RevisionHash> {
     const { compactRevision } = this;
-    return { hash: revision * 1000 + compactRevision + this.content, compactRevision };
+    const revision = asked === 0 ? this.revision : asked;
+    const found = this.compactionHashes().find(({ hashRevision }) => hashRevision === asked);
+    if (kept && found !== undefined) return found;
+    if (revision < compactRevision) throw new EtcdError('COMPACTED');
+    if (revision > this.revision) throw new EtcdError('FUTURE_REVISION');
+    return this.hashAt(revision, compactRevision);
+  }
+
+  private hashAt(hashRevision: number, compactRevision: number): RevisionHash {
+    const hash = hashRevision * 1000 + compactRevision + this.content;
+    return { hash, compactRevision, hashRevision };
   }
 }
 
@@ -161,7 +177,7 @@ describe('the check after a compaction', () => {
     world.unreachable.clear();
     await world.clock.run(9500);
     expect(world.asked).toBe(6);
-    for (const store of world.stores.values()) store.compactRevision = 80;
+    for (const store of world.stores.values()) store.compactions.unshift([80, 50]);
     await world.clock.run(19_500);
     expect(world.asked).toBe(8);
     expect(world.raised).toEqual([]);
@@ -193,11 +209,20 @@ describe('the check after a compaction', () => {
 
   it('does not compare members that have compacted otherwise', async () => {
     const world = new World(3);
-    world.store(2n).compactRevision = 40;
+    world.store(2n).compactions = [[50, 40]];
     world.store(2n).content = 1;
-    world.store(3n).compactRevision = 60;
+    world.store(3n).compactions = []; // it was started after that
+    world.store(3n).content = 1;
     await world.check().checkCompacted();
     expect(world.raised).toEqual([]);
+  });
+
+  it('goes back to an older compaction if not all can be compared at the newest', async () => {
+    const world = new World(3);
+    for (const id of [1n, 3n]) world.store(id).compactions.unshift([80, 50]);
+    world.store(2n).content = 1; // and has not come to the newest yet
+    await world.check().checkCompacted();
+    expect(world.raised).toEqual([2n]);
   });
 });
 
@@ -209,7 +234,11 @@ describe('the answer to a question for a hash', () => {
     const found = { hash: 100_050, compactRevision: 50, hashedRevision: 100, revision: 100 };
     expect(await ask(0)).toEqual(found);
     expect(await ask(100)).toEqual(found);
+    expect(await ask(50)).toEqual({ ...found, hash: 50_050, hashedRevision: 50 });
     await expect(ask(101)).rejects.toMatchObject({ reason: 'FUTURE_REVISION' });
     await expect(ask(49)).rejects.toMatchObject({ reason: 'COMPACTED' });
+    const kept = codec.pack({ revision: 50, kept: true });
+    const before = { ...found, hash: 50_030, compactRevision: 30, hashedRevision: 50 };
+    expect(codec.unpack(await world.check().answer(kept))).toEqual(before);
   });
 });

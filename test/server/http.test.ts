@@ -43,7 +43,7 @@ function setUp(
     {
       health: { ...healthy, ...health },
       observer,
-      versions: () => ({ server: '3.7.1', cluster: '3.7.0', storage: '3.7.0' }),
+      versions: () => ({ server: '3.7.3', cluster: '3.7.0', storage: '3.7.0' }),
       metrics: async () => ({ body: 'm 1\n', contentType: 'text/plain; version=0.0.4' }),
       debugVars: () => ({ uptimeSeconds: 1 }),
       cors: ['*'],
@@ -166,16 +166,16 @@ describe('the rest of the HTTP surface', () => {
     expect(await get('/version')).toMatchObject({
       status: 200,
       headers: { 'content-type': 'application/json' },
-      body: '{"etcdserver":"3.7.1","etcdcluster":"3.7.0","storage":"3.7.0"}',
+      body: '{"etcdserver":"3.7.3","etcdcluster":"3.7.0","storage":"3.7.0"}',
     });
     const early = setUp(
       {},
       {
-        versions: () => ({ server: '3.7.1', cluster: undefined, storage: undefined }),
+        versions: () => ({ server: '3.7.3', cluster: undefined, storage: undefined }),
       },
     );
     expect(JSON.parse((await early.get('/version')).body)).toEqual({
-      etcdserver: '3.7.1',
+      etcdserver: '3.7.3',
       etcdcluster: 'not_decided',
       storage: 'unknown',
     });

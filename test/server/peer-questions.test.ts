@@ -54,10 +54,13 @@ function setup() {
     read: (run, context) => run(context, undefined),
   });
   const corruptionCheck = new CorruptionCheck({
-    store: { revision: 3, hashKv: async () => ({ hash: 1, compactRevision: -1 }) },
+    store: {
+      revision: 3,
+      hashKv: async () => ({ hash: 1, compactRevision: -1, hashRevision: 3 }),
+    },
   } as unknown as ConstructorParameters<typeof CorruptionCheck>[0]);
   const options = { membership, admission, memberAdmin, leaseLeader, corruptionCheck };
-  const ids = { clusterId: 5n, self, version, etcdVersion: '3.7.1' };
+  const ids = { clusterId: 5n, self, version, etcdVersion: '3.7.3' };
   return { questions: new PeerQuestions({ ...ids, ...options }), admission, executed };
 }
 
@@ -66,7 +69,7 @@ describe('questions of other members', () => {
     const { questions, admission, executed } = setup();
     admission.admit({ clusterId: 5n, memberId: 2n, incarnation: 8n, version: '0.2.0' }, 1n);
     const answer = decodeClusterAnswer(await questions.call(2n, 'cluster', Buffer.alloc(0)));
-    expect(answer).toMatchObject({ clusterId: 5n, memberId: 1n, etcdVersion: '3.7.1' });
+    expect(answer).toMatchObject({ clusterId: 5n, memberId: 1n, etcdVersion: '3.7.3' });
     expect(answer.members.map(({ incarnation }) => incarnation)).toEqual([0n, 8n]);
     const remove = { type: 'remove', id: 2n } as const;
     await questions.call(2n, 'memberChange', encodeMemberRequest(remove));

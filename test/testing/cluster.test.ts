@@ -75,6 +75,30 @@ describe('a cluster in one process', () => {
     );
   });
 
+  it('answers in the minority what may be old, and no other read', async () => {
+    const three = await cluster();
+    const leader = await three.leader();
+    await clientOf(leader).put({ key: bytes('a'), value: bytes('1') });
+    three.partition([leader], others(three, leader));
+    const client = clientOf(leader);
+    const [equal, value] = [0, 3];
+    const compare = [{ key: bytes('a'), result: equal, target: value, value: bytes('1') }];
+    const old = { request_range: { key: bytes('a'), serializable: true } };
+    const present = { request_range: { key: bytes('a') } };
+    const soon = { deadlineMs: 1000 };
+    const kvs = [{ value: bytes('1') }];
+    expect(await client.range(old.request_range, soon)).toMatchObject({ kvs });
+    await expect(client.range(present.request_range, soon)).rejects.toThrow();
+    // As etcd: all ranges of a transaction without any are serializable.
+    expect(await client.txn({ compare }, soon)).toMatchObject({ succeeded: true });
+    expect(await client.txn({ compare, success: [old] }, soon)).toMatchObject({ succeeded: true });
+    const mixed = { compare, success: [old], failure: [present] };
+    await expect(client.txn(mixed, soon)).rejects.toThrow();
+    await expect(client.txn({ compare, success: [present] }, soon)).rejects.toThrow();
+    await expect(client.txn({ compare, success: [{ request_txn: {} }] }, soon)).rejects.toThrow();
+    three.heal();
+  });
+
   it('sends a snapshot to a member that was away for too long', async () => {
     const flags = ['--snapshot-count=100', '--snapshot-catchup-entries=10'];
     const three = await cluster({ flags });

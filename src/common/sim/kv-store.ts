@@ -16,6 +16,9 @@ import { assert } from '../assert.js';
 import { StorageError } from '../errors.js';
 import type { Clock, Disk, KvChange, KvScan, KvStore, KvView, Random } from '../ports.js';
 
+/** LevelDB merges nothing below the size of its first level. */
+const garbageBytesMin = 16 * 1024 * 1024;
+
 /** How the simulated disk behaves. */
 export interface SimKvOptions {
   readonly clock: Clock;
@@ -115,6 +118,8 @@ interface Directory {
   owner: SimKvStore | undefined;
   /** Batches completed since the directory was made. */
   written: number;
+  /** Of values that were replaced or deleted since the last `compact`. */
+  garbageBytes: number;
   failure: Error | undefined;
 }
 
@@ -307,6 +312,7 @@ export class SimKvDisk {
         inFlight: [],
         owner: undefined,
         written: 0,
+        garbageBytes: 0,
         failure: undefined,
       };
       this.#directories.add(directory);
@@ -314,6 +320,17 @@ export class SimKvDisk {
     }
     return directory;
   }
+}
+
+/** Before the batch is applied. As LevelDB, it tidies up by itself when half of it is garbage. */
+function addGarbage(directory: Directory, batch: Batch): void {
+  const { live } = directory;
+  for (const [key] of batch.changes) {
+    const old = live.values.get(key);
+    if (old !== undefined) directory.garbageBytes += key.length + old.length;
+  }
+  if (directory.garbageBytes < garbageBytesMin) return;
+  if (directory.garbageBytes > live.sizeBytes()) directory.garbageBytes = 0;
 }
 
 function kill(directory: Directory, forgets = true): void {
@@ -379,6 +396,7 @@ class SimKvStore implements KvStore {
     return this.#later(() => {
       if (directory.failure !== undefined) throw directory.failure;
       assert(directory.inFlight.shift() === batch, 'batches complete in order');
+      addGarbage(directory, batch);
       directory.live.apply(batch);
       directory.unsynced.push(batch);
       directory.written += 1;
@@ -401,11 +419,13 @@ class SimKvStore implements KvStore {
   }
 
   compact(): Promise<void> {
-    return this.#later(() => {});
+    return this.#later(() => {
+      this.#directory.garbageBytes = 0;
+    });
   }
 
   sizeBytes(): Promise<number> {
-    return this.#later(() => this.#directory.live.sizeBytes());
+    return this.#later(() => this.#directory.live.sizeBytes() + this.#directory.garbageBytes);
   }
 
   /** As LevelDB's: what was written stays, synced or not. */

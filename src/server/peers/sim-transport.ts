@@ -331,7 +331,7 @@ export class SimPeerTransport implements PeerTransport, SimEndpoint {
       if (link === undefined) this.#links.set(id, new SimLink(host, peer));
       else link.update(peer.peerUrls);
     }
-    this.metrics.known = wanted.size;
+    this.metrics.setKnown(labelOf(this.id), [...wanted.keys()].map(labelOf));
   }
 
   /** There and back; never settles if either way is blocked. */

@@ -20,6 +20,7 @@ import { Inbound } from './inbound.js';
 import { Link, unary, unreachable } from './link.js';
 import {
   dial,
+  labelOf,
   listenerPingMs,
   type PeerContext,
   type PeerTransportOptions,
@@ -207,7 +208,7 @@ class Transport implements SocketPeerTransport {
       if (link === undefined) this.#links.set(id, new Link(context, peer));
       else link.update(peer.peerUrls);
     }
-    context.metrics.known = wanted.size;
+    context.metrics.setKnown(labelOf(self), [...wanted.keys()].map(labelOf));
   }
 }
 

@@ -230,7 +230,8 @@ describe('links between members', () => {
     expect(ofA('etcd_network_peer_round_trip_time_seconds_sum{To="2"}')).toBeLessThan(0.1);
     expect(ofA('etcd_network_active_peers{Local="1",Remote="2"}')).toBe(1);
     expect(ofA('etcd_network_disconnected_peers_total{Local="1",Remote="2"}')).toBe(1);
-    expect(ofA('etcd_network_known_peers')).toBe(1);
+    expect(ofA('etcd_network_known_peers{Local="1",Remote="1"}')).toBe(1);
+    expect(ofA('etcd_network_known_peers{Local="1",Remote="2"}')).toBe(1);
     await stopAll(bench, a, b);
     expect((await scrape(a))('etcd_network_active_peers{Local="1",Remote="2"}')).toBe(0);
   });

@@ -24,6 +24,11 @@ export class Model {
   readonly changes: Revised[] = [];
   /** What a store that has finished its compactions still has. */
   stored: Revised[] = [];
+  /** What etcd keeps of each compaction, by revision: a hash, and the compaction before. */
+  readonly compactionHashes = new Map<
+    number,
+    { readonly hash: number; readonly compactRevision: number }
+  >();
 
   apply(changes: readonly Change[]): void {
     const main = this.revision + 1;
@@ -60,6 +65,12 @@ export class Model {
   compact(revision: number): ModelError | undefined {
     if (revision <= this.compactRevision) return 'COMPACTED';
     if (revision > this.revision) return 'FUTURE_REVISION';
+    const previous = this.compactRevision;
+    const hash = this.hash(
+      revision,
+      this.stored.some((r) => r.main === revision),
+    );
+    this.compactionHashes.set(revision, { hash, compactRevision: previous });
     this.compactRevision = revision;
     const newest = new Map<string, Revised>();
     for (const r of this.stored) if (r.main <= revision) newest.set(r.key, r);
@@ -113,8 +124,11 @@ export class Model {
     return this.changes.filter((r) => r.main >= from);
   }
 
-  /** etcd's HashKV, by its definition, of a store that has finished its compactions. */
-  hash(revision: number): number {
+  /**
+   * etcd's HashKV, by its definition, of a store that has finished its compactions; `keeps`: there
+   * are more to keep than what lives.
+   */
+  hash(revision: number, keeps = false): number {
     const keep = new Set<string>();
     const living = this.at(revision);
     for (const r of this.changes) {
@@ -124,9 +138,8 @@ export class Model {
     let hash = crc32c(Buffer.from('key'));
     for (const r of this.stored) {
       if (r.main > revision) break;
-      if (r.main <= this.compactRevision && keep.size > 0 && !keep.has(`${r.main}.${r.sub}`)) {
-        continue;
-      }
+      const isKept = keep.has(`${r.main}.${r.sub}`) || (keep.size === 0 && !keeps);
+      if (r.main <= this.compactRevision && !isKept) continue;
       if (r.kv === undefined && r.main === this.compactRevision) continue;
       hash = crc32c(this.bytesOf(r), crc32c(etcdKey(r), hash));
     }

@@ -269,7 +269,7 @@ describe('a start from the saved index', () => {
   });
 
   it('reads all records if a part of it is damaged or missing, and says so', async () => {
-    const sim = simStore(1, 400);
+    const sim = simStore(3, 400);
     await sim.open();
     for (let i = 0; i < 60; i += 1) {
       put(sim.store, `k${i % 9}`, `v${i}`, i % 2 === 0 ? 9n : 0n);

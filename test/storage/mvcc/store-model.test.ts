@@ -76,6 +76,8 @@ class World {
   readonly disk: SimKvDisk;
   readonly log: Array<{ changes: readonly Change[] } | { compact: number }> = [];
   model = new Model();
+  /** Compactions that the present process has made, but for those it made again. */
+  readonly compactedHere = new Set<number>();
   store: MvccStore | undefined;
 
   private readonly saving: { readonly checkpointKeysMin: number; readonly journalBytesMin: number };
@@ -108,6 +110,7 @@ class World {
     this.store = await this.run(opening);
     const { index } = this.store.applied;
     expect(index).toBeLessThanOrEqual(this.log.length);
+    this.compactedHere.clear();
     for (const entry of this.log.slice(index)) this.applyEntry(entry);
   }
 
@@ -175,16 +178,32 @@ async function perform(world: World, s: Step): Promise<void> {
     case 'compact': {
       const revision = model.revision - s.back;
       world.add({ compact: revision });
-      model.compact(revision);
+      if (model.compact(revision) === undefined) world.compactedHere.add(revision);
+      if (world.compactedHere.size > 10) {
+        world.compactedHere.delete([...world.compactedHere][0] as number);
+      }
       expect(store.compactRevision).toBe(model.compactRevision);
       return;
     }
     case 'hash': {
       const revision = Math.max(1, model.revision - s.back);
-      if (revision < model.compactRevision) return;
-      const { hash, compactRevision } = await world.run(store.hashKv(revision));
-      expect(compactRevision).toBe(model.compactRevision);
-      expect(hash).toBe(model.hash(revision));
+      const answer = await world.run(
+        store.hashKv(revision).catch(({ reason }: { reason: unknown }) => reason),
+      );
+      const now = { hash: model.hash(revision), compactRevision: model.compactRevision };
+      const kept = model.compactionHashes.get(revision);
+      const hashRevision = revision;
+      const isCompacted = revision < model.compactRevision;
+      const possible: unknown[] = [isCompacted ? 'COMPACTED' : { ...now, hashRevision }];
+      if (kept !== undefined) {
+        // A process does not know the compactions of those before it.
+        if (world.compactedHere.has(revision)) possible.pop();
+        possible.push({ ...kept, hashRevision });
+      }
+      expect(possible).toContainEqual(answer);
+      const live = world.run(store.hashKv(revision, false));
+      if (isCompacted) await expect(live).rejects.toThrow('compacted');
+      else expect(await live).toEqual({ ...now, hashRevision });
       return;
     }
     case 'restart':
