@@ -42,6 +42,7 @@ const knobs: Knobs = {
     applyBytesMax: 1024 * 1024,
     lookEntries: 10,
     walSegmentBytes: 1024 * 1024,
+    requestTimeoutBaseMs: 5000,
   },
 };
 

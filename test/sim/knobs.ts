@@ -61,6 +61,8 @@ export function drawKnobs(random: SimRandom, size?: number): Knobs {
       applyBytesMax: random.pick([100, 1000, 1024 * 1024]),
       lookEntries: random.pick([1, 10, 50]),
       walSegmentBytes: random.pick([4096, 16_384, 64 * 1024 * 1024]),
+      // Short, so that calls time out while the faults last.
+      requestTimeoutBaseMs: random.pick([2, 10, 50]) * heartbeatMs,
     },
   };
 }

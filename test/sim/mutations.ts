@@ -52,6 +52,7 @@ const figure8Knobs: Partial<Knobs> = {
     applyBytesMax: 1000,
     lookEntries: 50,
     walSegmentBytes: 65_536,
+    requestTimeoutBaseMs: 5000,
   },
 };
 
