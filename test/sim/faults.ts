@@ -136,19 +136,27 @@ function pause(world: World, random: SimRandom, lastsMs: number): string | undef
   });
 }
 
-/** Nobody notices, so the leader leads on, and what it had been sent is there. */
+/**
+ * Nobody notices, so the leader leads on when it goes on, and finds what the others had passed on
+ * to it: they are stopped a little later.
+ */
 function pauseAll(world: World, lastsMs: number): string | undefined {
+  const leader = world.leader();
   const paused: SimProcess[] = [];
-  for (const { process } of world.machines) {
-    if (process === undefined || process.frozen) continue;
+  const pause = (process: SimProcess | undefined): void => {
+    if (process === undefined || process.frozen || !process.alive) return;
     process.freeze();
     paused.push(process);
-  }
-  if (paused.length === 0) return undefined;
+  };
+  if (leader === undefined || leader.frozen) return undefined;
+  pause(leader);
+  world.later(world.knobs.electionMs / 2, () => {
+    for (const { process } of world.machines) pause(process);
+  });
   world.later(lastsMs, () => {
     for (const process of paused) if (process.alive) process.unfreeze();
   });
-  return `${paused.length} for ${Math.round(lastsMs)} ms`;
+  return `${leader.name}, then all, for ${Math.round(lastsMs)} ms`;
 }
 
 /** Long enough for calls to time out, or for what they wanted to be too old for anybody. */

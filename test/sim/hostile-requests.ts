@@ -2,7 +2,8 @@
  * Requests that no sane client makes and every member has to stand: transactions at all limits of
  * size and depth, compares over everything, ranges with ends before their beginnings, deletes of
  * all there is, values that are to stay where there are none. What they answer is judged like any
- * other request, so each begins with a put of a value of its own. Their keys sort behind all others.
+ * other request, so each begins with a put of a value of its own. Their keys sort behind all
+ * others.
  */
 
 import type { SimRandom } from '../../src/common/sim/index.js';
