@@ -121,8 +121,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'lose leases on a change of leader',
     file: 'server/lessor.js',
-    find: 'lease.expiryMs = nowMs + remainingMs(lease) + extendMs;',
-    replace: 'lease.expiryMs = nowMs;',
+    find: 'return this.#promotedMs + remainingMs(lease) + this.#extendMs;',
+    replace: 'return this.#promotedMs;',
   },
   {
     name: 'a stale read returned as a linearizable one',
