@@ -35,6 +35,15 @@ export const sliceMsMax = 5;
 export const logKeepBytesMax = 256 * 1024 * 1024;
 /** Unapplied entries above which new proposals get `too many requests`, as in etcd. */
 export const commitApplyGapMax = 5000;
+/**
+ * Proposals whose calls wait at one member: for a leader, for its disk, for a majority. Bounds what
+ * clients can pile up there within the request timeout; some ten times what a busy member has.
+ */
+export const proposalsWaitingMax = 50_000;
+export const proposalsWaitingBytesMax = 128 * 1024 * 1024;
+/** The same for linearizable reads, which wait for a word of the leader; bytes of requests. */
+export const readsWaitingMax = 50_000;
+export const readsWaitingBytesMax = 64 * 1024 * 1024;
 /** Snapshot RPC chunk size, as etcd. */
 export const snapshotChunkBytes = 32 * 1024;
 /** Images of Maintenance.Snapshot on disk: each is as large as the store. */

@@ -106,7 +106,9 @@ function reject(state: RaftState, message: AppendEntries): void {
 function onHeartbeat(state: RaftState, message: Heartbeat): void {
   // At most what we told this leader to be durable here; if the log is shorter now, it was lost.
   state.log.commitTo(message.commit);
-  const { readSequence } = message;
+  const { clockMs = 0, readSequence } = message;
+  // One that was overtaken by a later one tells less.
+  if (clockMs > state.leaderClockMs) state.leaderClockMs = clockMs;
   const type = 'HeartbeatResponse';
   state.send({ type, from: state.id, to: message.from, term: state.term, readSequence });
 }

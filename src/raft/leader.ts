@@ -42,7 +42,10 @@ function append(state: RaftState, leadership: Leadership, type: EntryType, data:
 }
 
 /** Why nothing at all can be proposed now. */
-function refusal(state: RaftState, leadership: Leadership): ProposeRefusal | undefined {
+export function refusalAtLeader(
+  state: RaftState,
+  leadership: Leadership,
+): 'noLeader' | 'transferring' | undefined {
   // A leader that was removed leads on only until its removal is applied (thesis 4.2.2).
   if (!isVoter(state.configuration, state.id)) return 'noLeader';
   if (leadership.transferee !== 0n) return 'transferring';
@@ -61,7 +64,7 @@ export function proposeAtLeader(
   leadership: Leadership,
   data: readonly Uint8Array[],
 ): ProposeRefusal | undefined {
-  const refused = refusal(state, leadership);
+  const refused = refusalAtLeader(state, leadership);
   if (refused !== undefined) return refused;
   let bytes = 0;
   for (const one of data) bytes += entryBytes(one.byteLength);
@@ -101,11 +104,23 @@ export function proposeConfigChangeAtLeader(
   leadership: Leadership,
   change: ConfigChange,
 ): ConfigChangeRefusal | undefined {
-  const refused = refusal(state, leadership) ?? mayChangeConfig(state, leadership, change);
+  const refused = refusalAtLeader(state, leadership) ?? mayChangeConfig(state, leadership, change);
   if (refused !== undefined) return refused;
   append(state, leadership, 'configChange', encodeConfigChange(change));
   leadership.pendingConfigIndex = state.log.lastIndex;
   return undefined;
+}
+
+/**
+ * Whether what a follower sent when it had heard our clock show `clockMs` is young enough to be
+ * acted on. Only this member's clock counts, and whatever held the message up, if only that this
+ * member was stopped, counts as well. 0: sent in this term, so after the election.
+ */
+export function isFresh(state: RaftState, leadership: Leadership, clockMs: number): boolean {
+  const { forwardAge } = state.options;
+  if (forwardAge === undefined) return true;
+  const sentAfterMs = Math.max(clockMs, leadership.electedMs);
+  return forwardAge.nowMs() - sentAfterMs <= forwardAge.maxMs;
 }
 
 /**
@@ -118,7 +133,9 @@ function onForwardProposal(
   leadership: Leadership,
   message: ForwardProposal,
 ): void {
-  if (refusal(state, leadership) !== undefined) return;
+  if (refusalAtLeader(state, leadership) !== undefined) return;
+  // The call has been answered long ago, and nobody must find out later that it was done after all.
+  if (message.clockMs !== undefined && !isFresh(state, leadership, message.clockMs)) return;
   let bytes = 0;
   for (const { data } of message.entries) bytes += entryBytes(data.byteLength);
   if (exceedsUncommitted(state, leadership, bytes)) return;

@@ -27,6 +27,7 @@ import {
   stepFollower,
 } from './follower.js';
 import {
+  isFresh,
   leaderApplied,
   leaderPersisted,
   leaderReconfigured,
@@ -35,6 +36,7 @@ import {
   onUnreachable,
   proposeAtLeader,
   proposeConfigChangeAtLeader,
+  refusalAtLeader,
   stepLeader,
   tickLeader,
   transferAtLeader,
@@ -44,6 +46,7 @@ import { ReadyMaker } from './ready.js';
 import { isActive } from './replication.js';
 import { RaftState } from './state.js';
 import type {
+  AgeStamp,
   ConfigChange,
   ConfigChangeRefusal,
   Configuration,
@@ -134,6 +137,13 @@ export class Raft {
     return this.#forward(data.map((one) => ({ type: 'normal', data: one })));
   }
 
+  /** Whether {@link propose} would refuse with `noLeader` or `transferring` now. */
+  get refusesProposals(): boolean {
+    const state = this.#state;
+    if (state.leadership === undefined) return state.leader === 0n;
+    return refusalAtLeader(state, state.leadership) !== undefined;
+  }
+
   /**
    * Proposes a change of the configuration. It is in force once the driver has applied its entry.
    * A follower passes it on; there a change that can't be taken becomes a no-op.
@@ -147,10 +157,26 @@ export class Raft {
   }
 
   #forward(entries: ForwardProposal['entries']): ProposeRefusal | undefined {
-    const { id, leader, term } = this.#state;
+    const { id, leader, leaderClockMs: clockMs, term } = this.#state;
     if (leader === 0n) return 'noLeader';
-    this.#state.send({ type: 'ForwardProposal', from: id, to: leader, term, entries });
+    this.#state.send({ type: 'ForwardProposal', from: id, to: leader, term, clockMs, entries });
     return undefined;
+  }
+
+  /**
+   * For a message to the leader that the driver sends by itself and that must not be acted on late:
+   * the leader asks `isFresh`.
+   */
+  get ageStamp(): AgeStamp {
+    const { leaderClockMs: clockMs, term } = this.#state;
+    return { term, clockMs };
+  }
+
+  /** Leads in the term of the stamp, and the message is no older than `RaftOptions.forwardAge`. */
+  isFresh({ term, clockMs }: AgeStamp): boolean {
+    const state = this.#state;
+    const { leadership } = state;
+    return leadership !== undefined && term === state.term && isFresh(state, leadership, clockMs);
   }
 
   /**

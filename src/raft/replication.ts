@@ -122,6 +122,8 @@ function sendHeartbeat(
   readSequence: number,
 ): void {
   const matchIndex = leadership.progress.get(member)?.matchIndex ?? 0;
+  const { forwardAge } = state.options;
+  const clock = forwardAge === undefined ? noClock : { clockMs: Math.floor(forwardAge.nowMs()) };
   state.send({
     type: 'Heartbeat',
     from: state.id,
@@ -130,8 +132,11 @@ function sendHeartbeat(
     // No more than it is known to have: a heartbeat does not check the log.
     commit: Math.min(matchIndex, state.log.commitIndex),
     readSequence,
+    ...clock,
   });
 }
+
+const noClock = {};
 
 /** Answers the reads of all rounds that a quorum has confirmed (joint: both majorities). */
 export function answerConfirmedReads(state: RaftState, leadership: Leadership): void {

@@ -27,6 +27,8 @@ export class Leadership {
   /** No configuration change is taken until this index is applied (thesis 4.1). */
   pendingConfigIndex: LogIndex;
   uncommittedBytes = 0;
+  /** By the clock of `RaftOptions.forwardAge`; whole milliseconds. */
+  readonly electedMs: number;
   /** Something may be there to send to a follower; looked at once per Ready. */
   sendDue = false;
   // The quorum functions take these; made once so that a message costs no closure.
@@ -35,7 +37,8 @@ export class Leadership {
   readonly activeTickOf: (member: MemberId) => number;
 
   constructor(state: RaftState) {
-    const { id, log, configuration } = state;
+    const { id, log, configuration, options } = state;
+    this.electedMs = Math.floor(options.forwardAge?.nowMs() ?? 0);
     this.pendingConfigIndex = log.lastIndex;
     // The leader counts itself only up to what is durable here (thesis 10.2.1).
     this.matchIndexOf = (member) =>
@@ -78,6 +81,8 @@ export class RaftState {
   machineConfiguration: Configuration = emptyConfiguration;
   /** The configuration at `log.appliedIndex`: what a snapshot taken there has. */
   appliedConfiguration: Configuration = emptyConfiguration;
+  /** Of the newest heartbeat of `term`; 0: none has been heard. */
+  leaderClockMs = 0;
   /** Ticks since the last sign of a leader, a vote given, or an election begun. */
   electionElapsed = 0;
   heartbeatElapsed = 0;
@@ -126,6 +131,7 @@ export class RaftState {
     if (term > this.term) {
       this.term = term;
       this.vote = vote;
+      this.leaderClockMs = 0;
       // Answers of an earlier term that have not left are no use to anybody.
       if (this.messagesAfterPersist.length > 0) this.messagesAfterPersist = [];
     }

@@ -121,6 +121,8 @@ export interface Heartbeat extends Envelope {
   readonly type: 'Heartbeat';
   readonly commit: LogIndex;
   readonly readSequence: number;
+  /** The sender's own clock, for ForwardProposal to bring back; not from older versions. */
+  readonly clockMs?: number;
 }
 export interface HeartbeatResponse extends Envelope {
   readonly type: 'HeartbeatResponse';
@@ -162,6 +164,11 @@ export interface TimeoutNow extends Envelope {
 /** Follower to leader: proposals made at the follower. */
 export interface ForwardProposal extends Envelope {
   readonly type: 'ForwardProposal';
+  /**
+   * Of the newest heartbeat in this term that the sender had heard: what the leader's own clock
+   * showed before this was sent. 0: it has heard none yet; not from older versions.
+   */
+  readonly clockMs?: number;
   readonly entries: readonly { readonly type: EntryType; readonly data: Uint8Array }[];
 }
 
@@ -213,6 +220,23 @@ export type ProposeRefusal = 'noLeader' | 'transferring' | 'tooMuchUncommitted' 
 /** `invalidChange`: not possible from the present configuration. */
 export type ConfigChangeRefusal = ProposeRefusal | 'invalidChange';
 
+/**
+ * How old proposals may be that a follower passes on. They may have waited anywhere: in a queue, in
+ * the buffers of a connection, at a leader that was stopped.
+ */
+export interface ForwardAge {
+  /** Never goes back; no other member's clock is compared with it. */
+  readonly nowMs: () => number;
+  readonly maxMs: number;
+}
+
+/** What tells the leader of `term` how old a message is at the most; see `Raft.isFresh`. */
+export interface AgeStamp {
+  readonly term: Term;
+  /** As in ForwardProposal. */
+  readonly clockMs: number;
+}
+
 /** Tuning; ticks are turned into time by the caller. */
 export interface RaftOptions {
   readonly id: MemberId;
@@ -230,6 +254,8 @@ export interface RaftOptions {
   readonly applyBytesMax: number;
   /** Uniform integer in [0, 2^32), for election timeouts. */
   readonly randomU32: () => number;
+  /** Without it forwarded proposals may be of any age. */
+  readonly forwardAge?: ForwardAge;
 }
 
 /** What was found on stable storage at start. */

@@ -25,6 +25,7 @@ export interface LeaderCallsOptions {
 /** One piece of work for the leader. */
 export interface LeaderWork<T> {
   readonly method: PeerMethod;
+  /** Looked at anew for each attempt. */
   readonly body: Uint8Array;
   /** Does it, on this member; rejects with NOT_LEADER if that can't be. */
   readonly here: () => Promise<T>;

@@ -9,7 +9,7 @@
 
 import { Packr } from 'msgpackr';
 import { type Clock, EtcdError, idToHex, type Logger, type MemberId } from '../common/index.js';
-import type { Raft } from '../raft/index.js';
+import type { AgeStamp, Raft } from '../raft/index.js';
 import { EntryKind, newEntry } from './entry.js';
 import { addedMemberIdOf } from './identity.js';
 import type { LeaderCalls } from './leader-calls.js';
@@ -39,7 +39,7 @@ export interface MemberAdminOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly membership: Membership;
-  readonly raft: Pick<Raft, 'leader' | 'term' | 'progress' | 'status'>;
+  readonly raft: Pick<Raft, 'ageStamp' | 'isFresh' | 'leader' | 'term' | 'progress' | 'status'>;
   readonly loop: Pick<NodeLoop, 'propose' | 'proposeConfigChange'>;
   readonly leaderCalls: LeaderCalls;
   /** Undefined: this member is alone and stays so. */
@@ -79,10 +79,13 @@ export class MemberAdmin {
    */
   async change(request: MemberRequest): Promise<MemberId> {
     // Without a leader nothing will happen; then etcd's answer is the one of this check.
-    if (this.#o.raft.leader === 0n) this.#checkQuorum(request);
+    const { raft } = this.#o;
+    if (raft.leader === 0n) this.#checkQuorum(request);
     const { result: id, isOwn } = await this.#o.leaderCalls.run({
       method: 'memberChange',
-      body: encodeMemberRequest(request),
+      get body() {
+        return encodeMemberRequest(request, raft.ageStamp);
+      },
       here: () => this.execute(request),
       decode: decodeMemberReply,
       repeatable: false,
@@ -92,6 +95,16 @@ export class MemberAdmin {
     const isGone = request.type === 'remove' && id === this.#o.self;
     if (!isOwn && !isGone) await this.#applied(request.type, id);
     return id;
+  }
+
+  /**
+   * What another member asks for. A question that was held up for so long that it must have been
+   * answered there is not acted on; NOT_LEADER says that nothing happened.
+   */
+  async answer(body: Uint8Array): Promise<Uint8Array> {
+    const { request, stamp } = decodeMemberRequest(body);
+    if (stamp !== undefined && !this.#o.raft.isFresh(stamp)) throw new EtcdError('NOT_LEADER');
+    return encodeMemberReply(await this.execute(request));
   }
 
   /** Executes it here, at the leader; rejects with NOT_LEADER elsewhere. */
@@ -251,22 +264,32 @@ export class MemberAdmin {
   }
 }
 
-/** Body of the question 'memberChange'. */
-export function encodeMemberRequest(request: MemberRequest): Buffer {
-  return codec.pack(
-    request.type === 'add' ? request : { type: request.type, id: idToHex(request.id) },
-  );
+/** Body of the question 'memberChange'. Versions before the stamp look past it. */
+export function encodeMemberRequest(request: MemberRequest, stamp: AgeStamp): Buffer {
+  const { term, clockMs } = stamp;
+  const change = request.type === 'add' ? request : { ...request, id: idToHex(request.id) };
+  return codec.pack({ ...change, term, clockMs });
 }
 
 /** Checked, for it goes into the log: throws TypeError for what is no request. */
-export function decodeMemberRequest(body: Uint8Array): MemberRequest {
+export function decodeMemberRequest(body: Uint8Array): {
+  readonly request: MemberRequest;
+  /** Undefined: of an older version. */
+  readonly stamp: AgeStamp | undefined;
+} {
   const wire = codec.unpack(body) as Readonly<Record<string, unknown>> | null;
-  const { type, id, peerUrls, isLearner } = wire ?? {};
+  const { type, id, peerUrls, isLearner, term, clockMs } = wire ?? {};
+  const isStamped = typeof term === 'number' && typeof clockMs === 'number';
+  const stamp = isStamped ? { term, clockMs } : undefined;
   if (type === 'add') {
     const areUrls = Array.isArray(peerUrls) && peerUrls.every((url) => typeof url === 'string');
-    if (areUrls && typeof isLearner === 'boolean') return { type, peerUrls, isLearner };
+    if (areUrls && typeof isLearner === 'boolean') {
+      return { request: { type, peerUrls, isLearner }, stamp };
+    }
   } else if (type === 'promote' || type === 'remove') {
-    if (typeof id === 'string' && /^[0-9a-f]{1,16}$/.test(id)) return { type, id: idFromHex(id) };
+    if (typeof id === 'string' && /^[0-9a-f]{1,16}$/.test(id)) {
+      return { request: { type, id: idFromHex(id) }, stamp };
+    }
   }
   throw new TypeError('not a change of the members');
 }

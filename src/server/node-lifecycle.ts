@@ -13,6 +13,8 @@ import type { Node } from './node.js';
 const appliedLookMs = 1;
 /** How often a founder looks whether it is connected to enough of the others. */
 const connectedLookMs = 5;
+/** Before it is tried again: what is refused at once must not be tried again at once for ever. */
+const publishPauseMs = 50;
 /** How often a leader that stops looks whether another one leads. */
 const handOverLookMs = 5;
 
@@ -105,6 +107,7 @@ export async function publishSelf(
     ports.logger.warn('could not publish this member yet, trying again', {
       error: error.message,
     });
+    await new Promise<void>((resolve) => ports.clock.after(publishPauseMs, resolve));
   }
 }
 

@@ -158,7 +158,8 @@ export class NodeLoop {
   /**
    * Puts an entry (from `newEntry`) into the log; `respond` is called once, when it was applied
    * here or when it is known that it can't be, or when nobody knows within the request timeout.
-   * With `onlyInTerm` the entry is refused unless this member still leads in that term.
+   * With `onlyInTerm` the entry is refused unless this member still leads in that term. One that
+   * found no log within the request timeout, or before its caller went, is dropped.
    */
   propose<Request, Result, Context>(
     data: Buffer,
@@ -171,7 +172,7 @@ export class NodeLoop {
     const pending = proposals.add(data, request, respond, context, onlyInTerm);
     if (this.#stopped) {
       proposals.refuse(pending, 'STOPPED');
-    } else if (this.#toApply.length - this.#applyNext > commitApplyGapMax) {
+    } else if (this.#toApply.length - this.#applyNext > commitApplyGapMax || proposals.isOverfull) {
       proposals.refuse(pending, 'TOO_MANY_REQUESTS');
     } else {
       this.#queue.push(pending);
@@ -247,26 +248,50 @@ export class NodeLoop {
 
   #proposeQueued(): void {
     if (this.#queue.length === 0) return;
-    if (this.#options.overloaded()) {
+    const { clock, overloaded, proposals, raft } = this.#options;
+    if (overloaded()) {
       this.#retryLater();
       return;
     }
+    // As in etcd: wait for a leader until the request times out, rather than fail at once. Only a
+    // message, a write that became durable or a tick can bring one, and each runs the loop.
+    if (raft.refusesProposals) return;
     const batch = this.#queue;
     this.#queue = [];
+    const nowMs = clock.nowMs();
     const data: Uint8Array[] = [];
     for (const pending of batch) {
-      if (this.#mayPropose(pending)) data.push(pending.data);
-      else this.#options.proposals.refuse(pending, 'NOT_LEADER');
+      if (isOver(pending, nowMs)) this.#drop(pending);
+      else if (this.#mayPropose(pending)) data.push(pending.data);
+      else proposals.refuse(pending, 'NOT_LEADER');
     }
-    const refusal = this.#options.raft.propose(data);
+    const refusal = raft.propose(data);
     if (refusal === undefined) return;
-    if (refusal === 'noLeader' || refusal === 'transferring') {
-      // As in etcd: wait for a leader until the request times out, rather than fail at once. Only a
-      // message, a write that became durable or a tick can bring one, and each runs the loop.
-      this.#queue = batch.concat(this.#queue);
-      return;
+    for (const pending of batch) proposals.refuse(pending, refusalReasons[refusal]);
+  }
+
+  /**
+   * Its call has ended, or ends now: nobody may find out later that it was done after all. What was
+   * answered already is not answered again.
+   */
+  #drop(pending: Pending): void {
+    const { clock, proposals, timeoutReason } = this.#options;
+    if (pending.deadlineMs <= clock.nowMs()) proposals.expire(timeoutReason);
+    else proposals.refuse(pending, 'TIMEOUT');
+  }
+
+  /** What waits for a leader or the disk holds no bodies of calls that have ended. */
+  #dropOver(): void {
+    if (this.#queue.length === 0) return;
+    const nowMs = this.#options.clock.nowMs();
+    const waiting = this.#queue;
+    this.#queue = [];
+    const left: Pending[] = [];
+    for (const pending of waiting) {
+      if (isOver(pending, nowMs)) this.#drop(pending);
+      else left.push(pending);
     }
-    for (const pending of batch) this.#options.proposals.refuse(pending, refusalReasons[refusal]);
+    this.#queue = this.#queue.length === 0 ? left : left.concat(this.#queue);
   }
 
   #proposeChanges(): void {
@@ -486,7 +511,13 @@ export class NodeLoop {
     raft.tick();
     this.#options.onTick();
     proposals.expire(timeoutReason);
+    this.#dropOver();
     reads.expire('TIMEOUT');
     this.schedule();
   }
+}
+
+/** No caller waits for it any more. */
+function isOver(pending: Pending, nowMs: number): boolean {
+  return pending.deadlineMs <= nowMs || pending.isAbandoned;
 }

@@ -73,6 +73,8 @@ export interface NodeTuning {
   readonly lookEntries: number;
   /** See WalOptions. */
   readonly walSegmentBytes: number;
+  /** What a request timeout is beside two election timeouts. */
+  readonly requestTimeoutBaseMs: number;
 }
 
 /** A running member. */
@@ -170,9 +172,10 @@ export async function openNode(
     onFatal,
   });
   const { store, wal, membership, clusterId, memberId, isNew, restore } = storage;
-  const raft = makeRaft(config, ports, memberId, restore);
+  const timeoutMs =
+    (ports.tuning?.requestTimeoutBaseMs ?? requestTimeoutBaseMs) + 2 * config.electionMs;
+  const raft = makeRaft(config, ports, memberId, restore, timeoutMs);
   const headers = new HeaderEncoder(clusterId, memberId);
-  const timeoutMs = requestTimeoutBaseMs + 2 * config.electionMs;
   const proposals = new Proposals({ clock, origin: random.u32(), timeoutMs });
   const reads = new ReadGate({
     raft,
@@ -433,9 +436,10 @@ function finishOwn(
 
 function makeRaft(
   config: ServerConfig,
-  { random, tuning }: NodePorts,
+  { clock, random, tuning }: NodePorts,
   id: MemberId,
   restore: RaftRestore,
+  requestTimeoutMs: number,
 ): Raft {
   return new Raft(
     {
@@ -451,6 +455,8 @@ function makeRaft(
       applyBytesMax: 16 * 1024 * 1024,
       ...tuning,
       randomU32: () => random.u32(),
+      // Nothing that can still be answered in time was sent longer ago.
+      forwardAge: { nowMs: () => clock.nowMs(), maxMs: requestTimeoutMs },
     },
     restore,
   );

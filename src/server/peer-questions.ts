@@ -4,7 +4,7 @@ import { assertNever, EtcdError, type MemberId } from '../common/index.js';
 import { encodeClusterAnswer } from './cluster-question.js';
 import type { CorruptionCheck } from './corruption-check.js';
 import type { LeaseLeader } from './lease-leader.js';
-import { decodeMemberRequest, encodeMemberReply, type MemberAdmin } from './member-admin.js';
+import type { MemberAdmin } from './member-admin.js';
 import type { Membership } from './membership.js';
 import type { PeerAdmission } from './peer-admission.js';
 import type { PeerMethod } from './peers/types.js';
@@ -36,7 +36,7 @@ export class PeerQuestions {
     if (from === 0n) throw new EtcdError('MEMBER_NOT_FOUND');
     switch (method) {
       case 'memberChange':
-        return encodeMemberReply(await memberAdmin.execute(decodeMemberRequest(body)));
+        return memberAdmin.answer(body);
       case 'leaseRenew':
         return leaseLeader.answerRenew(body);
       case 'leaseTimeToLive':

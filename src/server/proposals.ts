@@ -2,11 +2,20 @@
  * The calls that wait for their entry to be applied. One record each, no closure: the responder is
  * a static function of the rpc, and `context` is what it needs to answer.
  *
- * An entry that was proposed may be applied later even after its call timed out here: to the client
- * that is an unknown outcome, which is what the timeout errors say.
+ * An entry that is in a log may be applied even after its call timed out here: to the client that
+ * is an unknown outcome, which is what the timeout errors say. One that is in no log yet when its
+ * call ends never gets into one (docs/guarantees.md).
  */
 
-import { type Clock, type ErrorReason, EtcdError, present, type Term } from '../common/index.js';
+import {
+  type Clock,
+  type ErrorReason,
+  EtcdError,
+  present,
+  proposalsWaitingBytesMax,
+  proposalsWaitingMax,
+  type Term,
+} from '../common/index.js';
 import { stampEntry } from './entry.js';
 
 /** Gets the outcome of a proposal; exactly one of `error` and `result` is set. */
@@ -16,6 +25,11 @@ export type Responder<Request, Result, Context> = (
   error: Error | undefined,
   result: Result | undefined,
 ) => void;
+
+/** What a context of a responder may hold: then its proposal ends with the call. */
+interface Caller {
+  readonly call: { readonly cancelled: boolean };
+}
 
 /** A proposal on its way. `request` is the decoded body, so that apply need not decode it again. */
 export class Pending {
@@ -29,6 +43,13 @@ export class Pending {
     /** Not 0: only if this member leads in this term; else it must not enter any log. */
     readonly onlyInTerm: Term,
   ) {}
+
+  /** Nobody waits for it any more: the caller has gone. */
+  get isAbandoned(): boolean {
+    const { context } = this;
+    if (typeof context !== 'object' || context === null || !('call' in context)) return false;
+    return (context as Caller).call.cancelled;
+  }
 
   finish(error: Error | undefined, result: unknown): void {
     this.respond(this.context, this.request, error, result);
@@ -52,6 +73,7 @@ export class Proposals {
   #oldest = 1;
   #nextSequence = 1;
   #size = 0;
+  #bytes = 0;
   /** Proposals that ended without having been applied here. */
   failedTotal = 0;
 
@@ -64,6 +86,16 @@ export class Proposals {
   /** Number of calls that wait. */
   get size(): number {
     return this.#size;
+  }
+
+  /** Of their entries. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** More wait than a member can hold: the newest must go. */
+  get isOverfull(): boolean {
+    return this.#size > proposalsWaitingMax || this.#bytes > proposalsWaitingBytesMax;
   }
 
   /** Stamps the entry and remembers who waits for it. */
@@ -88,6 +120,7 @@ export class Proposals {
     if (this.#nextSequence - this.#oldest > this.#ring.length) this.#grow();
     this.#ring[this.#place(sequence)] = pending;
     this.#size++;
+    this.#bytes += data.length;
     return pending;
   }
 
@@ -134,6 +167,7 @@ export class Proposals {
     if (pending === undefined || pending.sequence !== sequence) return undefined;
     this.#ring[place] = undefined;
     this.#size--;
+    this.#bytes -= pending.data.length;
     // `#oldest` always is a waiting call's sequence, or the next one to be handed out.
     while (
       this.#oldest < this.#nextSequence &&

@@ -5,7 +5,14 @@
  * to an earlier question must not confirm a later read (reliability.md section 3, rules 7 and 8).
  */
 
-import { type Clock, type ErrorReason, EtcdError, type LogIndex } from '../common/index.js';
+import {
+  type Clock,
+  type ErrorReason,
+  EtcdError,
+  type LogIndex,
+  readsWaitingBytesMax,
+  readsWaitingMax,
+} from '../common/index.js';
 import type { Raft, ReadState } from '../raft/index.js';
 
 /** Runs once the read may go ahead, or with the reason why it can't. */
@@ -18,6 +25,8 @@ interface Waiting {
 
 interface Batch {
   readonly reads: readonly Waiting[];
+  /** Of their requests. */
+  readonly bytes: number;
   readonly deadlineMs: number;
   /** Set when confirmed. */
   index: LogIndex | undefined;
@@ -43,6 +52,10 @@ export class ReadGate {
   readonly #timeoutMs: number;
   readonly #counts: ReadCounts;
   #gathering: Waiting[] = [];
+  #gatheringBytes = 0;
+  /** In all batches, and those that gather. */
+  #waiting = 0;
+  #waitingBytes = 0;
   #nextContext: number;
   /** Asked for, by context. */
   #asked = new Map<number, Batch>();
@@ -69,19 +82,36 @@ export class ReadGate {
     this.#appliedIndex = options.applied;
   }
 
-  /** Waits; `NodeLoop.schedule` must be called afterwards. */
-  add<Context>(run: ReadWaiter<Context>, context: Context): void {
+  /**
+   * Waits; `NodeLoop.schedule` must be called afterwards. `bytes`: what the context holds of the
+   * request. Where too many wait already, `run` gets TOO_MANY_REQUESTS at once.
+   */
+  add<Context>(run: ReadWaiter<Context>, context: Context, bytes = 0): void {
+    if (this.#waiting >= readsWaitingMax || this.#waitingBytes + bytes > readsWaitingBytesMax) {
+      run(context, new EtcdError('TOO_MANY_REQUESTS'));
+      return;
+    }
+    this.#waiting += 1;
+    this.#waitingBytes += bytes;
+    this.#gatheringBytes += bytes;
     this.#gathering.push({ run: run as ReadWaiter<unknown>, context });
   }
 
   /** Asks for a confirmation of all reads that have gathered. Called by the loop, once a turn. */
   submit(): void {
     if (this.#gathering.length > 0) {
-      const reads = this.#gathering;
+      const [reads, bytes] = [this.#gathering, this.#gatheringBytes];
       this.#gathering = [];
+      this.#gatheringBytes = 0;
       const now = this.#clock.nowMs();
-      this.#ask({ reads, deadlineMs: now + this.#timeoutMs, index: undefined, askedMs: now });
+      const deadlineMs = now + this.#timeoutMs;
+      this.#ask({ reads, bytes, deadlineMs, index: undefined, askedMs: now });
     }
+  }
+
+  /** Number of reads that wait. */
+  get waiting(): number {
+    return this.#waiting;
   }
 
   #ask(batch: Batch): void {
@@ -100,7 +130,7 @@ export class ReadGate {
     }
     this.#asked.delete(state.context);
     if (state.index <= this.#appliedIndex) {
-      runAll(batch, undefined);
+      this.#runAll(batch, undefined);
       return;
     }
     batch.index = state.index;
@@ -114,7 +144,7 @@ export class ReadGate {
     const ready = this.#confirmed.filter((batch) => (batch.index ?? 0) <= index);
     if (ready.length === 0) return;
     this.#confirmed = this.#confirmed.filter((batch) => (batch.index ?? 0) > index);
-    for (const batch of ready) runAll(batch, undefined);
+    for (const batch of ready) this.#runAll(batch, undefined);
   }
 
   /** Once a tick: ends reads that waited too long, and asks again for those without an answer. */
@@ -125,14 +155,14 @@ export class ReadGate {
     for (const batch of unasked) {
       if (batch.deadlineMs <= now) {
         this.#counts.readIndexesFailed += 1;
-        runAll(batch, new EtcdError(reason));
+        this.#runAll(batch, new EtcdError(reason));
       } else this.#ask(batch);
     }
     for (const [context, batch] of this.#asked) {
       if (batch.deadlineMs <= now) {
         this.#asked.delete(context);
         this.#counts.slowReadIndexes += 1;
-        runAll(batch, new EtcdError(reason));
+        this.#runAll(batch, new EtcdError(reason));
       } else if (now - batch.askedMs >= retryMs) {
         this.#asked.delete(context);
         this.#ask(batch);
@@ -141,7 +171,7 @@ export class ReadGate {
     if (this.#confirmed.some((batch) => batch.deadlineMs <= now)) {
       const late = this.#confirmed.filter((batch) => batch.deadlineMs <= now);
       this.#confirmed = this.#confirmed.filter((batch) => batch.deadlineMs > now);
-      for (const batch of late) runAll(batch, new EtcdError('TIMEOUT_APPLY'));
+      for (const batch of late) this.#runAll(batch, new EtcdError('TIMEOUT_APPLY'));
     }
   }
 
@@ -153,11 +183,16 @@ export class ReadGate {
     this.#confirmed = [];
     this.#unasked = [];
     this.#gathering = [];
-    for (const batch of batches) runAll(batch, new EtcdError(reason));
+    this.#waiting -= gathering.length;
+    this.#waitingBytes -= this.#gatheringBytes;
+    this.#gatheringBytes = 0;
+    for (const batch of batches) this.#runAll(batch, new EtcdError(reason));
     for (const read of gathering) read.run(read.context, new EtcdError(reason));
   }
-}
 
-function runAll(batch: Batch, error: EtcdError | undefined): void {
-  for (const read of batch.reads) read.run(read.context, error);
+  #runAll(batch: Batch, error: EtcdError | undefined): void {
+    this.#waiting -= batch.reads.length;
+    this.#waitingBytes -= batch.bytes;
+    for (const read of batch.reads) read.run(read.context, error);
+  }
 }

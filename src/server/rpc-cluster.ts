@@ -43,7 +43,7 @@ export function clusterMethods(
         if (error !== undefined) failCall(rpc, call, error);
         else call.reply(memberListResponse.encode({ members: membership.list() }, header()));
       };
-      if (linearizable) linearizableRead(rpc, answer, undefined);
+      if (linearizable) linearizableRead(rpc, answer, undefined, 0);
       else answer(undefined, undefined);
     }),
     method('MemberAdd', async (bytes, call) => {

@@ -54,13 +54,14 @@ export function refuseCall(call: ServerCall, reason: ErrorReason): void {
   call.fail(error.code, error.message);
 }
 
-/** Runs `run` once a linearizable read may happen here. */
+/** Runs `run` once a linearizable read may happen here; `bytes`: of the request that waits. */
 export function linearizableRead<Context>(
   rpc: RpcContext,
   run: ReadWaiter<Context>,
   context: Context,
+  bytes: number,
 ): void {
-  rpc.reads.add(run, context);
+  rpc.reads.add(run, context, bytes);
   rpc.loop.schedule();
 }
 

@@ -174,7 +174,7 @@ function handleRange(rpc: RpcContext, bytes: Buffer, call: ServerCall): void {
   }
   const reading = { rpc, call, request };
   if (request.serializable) runRange(reading, undefined);
-  else linearizableRead(rpc, runRange, reading);
+  else linearizableRead(rpc, runRange, reading, bytes.length);
 }
 
 interface RangeReading extends Answering {
@@ -239,7 +239,7 @@ function handleTxn(rpc: RpcContext, bytes: Buffer, call: ServerCall): void {
   if (isTxnReadonly(request)) {
     const reading = { rpc, call, request };
     if (isTxnSerializable(request)) runReadonlyTxn(reading, undefined);
-    else linearizableRead(rpc, runReadonlyTxn, reading);
+    else linearizableRead(rpc, runReadonlyTxn, reading, bytes.length);
     return;
   }
   const costBytes = txnCostBytes(request);

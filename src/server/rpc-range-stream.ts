@@ -41,7 +41,7 @@ export function rangeStreamMethod(rpc: RpcContext): readonly [string, MethodHand
     }
     const streaming = { rpc, call, request };
     if (request.serializable) start(streaming, undefined);
-    else linearizableRead(rpc, start, streaming);
+    else linearizableRead(rpc, start, streaming, bytes.length);
   };
   return unaryMethod(rpc, '/etcdserverpb.KV/RangeStream', handle, 'serverStream');
 }

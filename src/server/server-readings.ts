@@ -29,7 +29,7 @@ export function healthSource(rpc: RpcContext, node: Node): HealthSource {
     alarms: () => alarms.list(AlarmType.NONE).map(({ alarm }) => alarmName(alarm)),
     linearizableRead: async () => {
       const error = await new Promise<EtcdError | undefined>((resolve) => {
-        linearizableRead(rpc, (_context, wrong) => resolve(wrong), undefined);
+        linearizableRead(rpc, (_context, wrong) => resolve(wrong), undefined, 0);
       });
       return error ?? (await read());
     },

@@ -22,7 +22,6 @@ import {
   type Condition,
   deleteRequest,
   type Op,
-  putRequest,
   type Request,
   txnRequest,
 } from './history.js';
@@ -73,9 +72,7 @@ export class AppliedLog {
     const body = entryBody(entry.data);
     switch (entryKind(entry.data, entry.index)) {
       case EntryKind.put: {
-        const put = decodePutRequest(body);
-        const op = putOp(put);
-        this.#change(entry, putRequest(op.key, op.value, op.lease));
+        this.#change(entry, txnRequest([], [putOp(decodePutRequest(body))]));
         return;
       }
       case EntryKind.deleteRange: {
@@ -93,9 +90,11 @@ export class AppliedLog {
         }
         return;
       }
-      case EntryKind.leaseGrant:
-        this.leases.add(decodeLeaseGrantRequest(body).id);
+      case EntryKind.leaseGrant: {
+        const { id, ttlSeconds } = decodeLeaseGrantRequest(body);
+        if (ttlSeconds <= ttlSecondsMax) this.leases.add(id);
         return;
+      }
       case EntryKind.leaseRevoke:
         this.#revoke(entry, decodeLeaseRevokeRequest(body).id);
         return;
@@ -105,10 +104,9 @@ export class AppliedLog {
 
   #change(entry: LogEntry, request: Request): void {
     const { truth } = this;
+    if (truth.refuses(request, truth.revision, this)) return;
     const effect = truth.effect(request, truth.revision);
     if (effect.changes.length === 0) return;
-    // A put with a lease that is not there fails as a whole.
-    if (effect.changes.some(({ lease }) => lease !== 0n && !this.leases.has(lease))) return;
     truth.append(effect.changes);
     this.indexes.push(entry.index);
   }
@@ -128,9 +126,11 @@ export class AppliedLog {
   }
 }
 
-function putOp(put: PutRequest): Op & { readonly type: 'put' } {
-  if (put.ignoreLease || put.ignoreValue) throw new Error('the checkers do not know ignore_*');
-  return { type: 'put', key: put.key, value: put.value.toString('latin1'), lease: put.lease };
+/** etcd's largest. */
+const ttlSecondsMax = 9_000_000_000;
+
+function putOp({ key, value, lease, ignoreValue, ignoreLease }: PutRequest): Op {
+  return { type: 'put', key, value: value.toString('latin1'), lease, ignoreValue, ignoreLease };
 }
 
 function txnOf({ compare, success, failure }: TxnRequest): Request {
@@ -140,19 +140,30 @@ function txnOf({ compare, success, failure }: TxnRequest): Request {
 const compareResults: readonly CompareResult[] = ['=', '>', '<', '!='];
 
 function conditionOf(compare: Compare): Condition {
-  const { key, target } = compare;
-  const result = compareResults[compare.result] ?? '=';
+  const { key, target, targetUnion } = compare;
+  const base = { key, end: compare.rangeEnd, result: compareResults[compare.result] ?? 'any' };
+  // What is given for another target than the one that is compared counts for nothing.
+  const number = (union: Compare['targetUnion'], given: number): number =>
+    targetUnion === union ? given : 0;
   switch (target) {
-    case CompareTarget.VALUE:
-      return { target: 'value', key, result, value: compare.value.toString('latin1') };
+    case CompareTarget.VALUE: {
+      const value = targetUnion === 'value' ? compare.value.toString('latin1') : '';
+      return { ...base, target: 'value', value };
+    }
     case CompareTarget.CREATE:
-      return { target: 'create', key, result, number: compare.createRevision };
+      return {
+        ...base,
+        target: 'create',
+        number: number('createRevision', compare.createRevision),
+      };
     case CompareTarget.MOD:
-      return { target: 'mod', key, result, number: compare.modRevision };
+      return { ...base, target: 'mod', number: number('modRevision', compare.modRevision) };
     case CompareTarget.VERSION:
-      return { target: 'version', key, result, number: compare.version };
+      return { ...base, target: 'version', number: number('version', compare.version) };
+    case CompareTarget.LEASE:
+      return { ...base, target: 'lease', lease: targetUnion === 'lease' ? compare.lease : 0n };
     default:
-      throw new Error(`the checkers do not know the comparison ${target}`);
+      return { ...base, target: 'unknown' };
   }
 }
 
@@ -169,7 +180,9 @@ function opOf(op: RequestOp): Op {
         end: op.request.rangeEnd,
         revision: op.request.revision,
       };
-    default:
-      throw new Error(`the checkers do not know the operation ${op.type}`);
+    case 'txn':
+      return { type: 'txn', request: txnOf(op.request) };
+    case 'none':
+      throw new Error('an operation that is none is in the log');
   }
 }

@@ -25,7 +25,8 @@ export function checkCompactions({ history }: CompactionLog, report: Report): vo
     const { request, outcome, error, callMs, returnMs } = operation;
     if (request.kind !== 'get' || request.serializable) continue;
     const op = request.success[0];
-    if (op?.type !== 'get' || op.revision === 0) continue;
+    // As in etcd: what is below 0 is the present.
+    if (op?.type !== 'get' || op.revision <= 0) continue;
     if (outcome === 'ok') {
       let compacted = 0;
       for (const by of done) {

@@ -20,31 +20,43 @@ export interface Kv {
   readonly lease: bigint;
 }
 
-export type CompareResult = '=' | '!=' | '<' | '>';
+/** `any`: a relation that nobody knows, which always holds, as in etcd. */
+export type CompareResult = '=' | '!=' | '<' | '>' | 'any';
+
+interface Compared {
+  readonly key: string;
+  /** Of a range, all keys of which must fulfil it; as in {@link Op}. */
+  readonly end?: string;
+  readonly result: CompareResult;
+}
 
 /** A condition of a transaction. */
 export type Condition =
-  | {
-      readonly target: 'value';
-      readonly key: string;
-      readonly result: CompareResult;
-      readonly value: string;
-    }
-  | {
+  | (Compared & { readonly target: 'value'; readonly value: string })
+  | (Compared & { readonly target: 'lease'; readonly lease: bigint })
+  /** What nobody knows is equal to everything, as in etcd. */
+  | (Compared & { readonly target: 'unknown' })
+  | (Compared & {
       readonly target: 'create' | 'mod' | 'version';
-      readonly key: string;
-      readonly result: CompareResult;
       readonly number: number;
       /**
        * For checkers that do not look at revisions: the value that the caller had read at `number`
        * (null: that there was none). Only with `=`.
        */
       readonly valueThen?: string | null;
-    };
+    });
 
 /** `end`: '' is the single key, '\0' all keys from `key` on, as on the wire. */
 export type Op =
-  | { readonly type: 'put'; readonly key: string; readonly value: string; readonly lease: bigint }
+  | {
+      readonly type: 'put';
+      readonly key: string;
+      readonly value: string;
+      readonly lease: bigint;
+      /** The value, or the lease, stays what it is; the key must be there. */
+      readonly ignoreValue?: boolean;
+      readonly ignoreLease?: boolean;
+    }
   | { readonly type: 'delete'; readonly key: string; readonly end: string }
   | {
       readonly type: 'get';
@@ -52,7 +64,8 @@ export type Op =
       readonly end: string;
       /** 0: now. */
       readonly revision: number;
-    };
+    }
+  | { readonly type: 'txn'; readonly request: Request };
 
 /** Single puts, deletes and gets are transactions without conditions. */
 export interface Request {
@@ -64,12 +77,18 @@ export interface Request {
   readonly serializable: boolean;
   /** Of a compaction; else 0. */
   readonly compactRevision: number;
+  /**
+   * One of those that only try what a member stands: its keys are nobody else's, and only the first
+   * put of each branch writes a value of its own.
+   */
+  readonly isHostile?: boolean;
 }
 
 export type OpResult =
   | { readonly type: 'put' }
   | { readonly type: 'delete'; readonly deleted: number }
-  | { readonly type: 'get'; readonly kvs: readonly Kv[] };
+  | { readonly type: 'get'; readonly kvs: readonly Kv[] }
+  | { readonly type: 'txn'; readonly succeeded: boolean; readonly results: readonly OpResult[] };
 
 export interface Response {
   /** Of the header. */
@@ -124,10 +143,11 @@ function single(kind: Request['kind'], op: Op, serializable: boolean): Request {
 }
 
 /** True if the answer says that something changed. */
-export function isWrite(response: Response): boolean {
-  return response.results.some(
-    (result) => result.type === 'put' || (result.type === 'delete' && result.deleted > 0),
-  );
+export function isWrite({ results }: Pick<Response, 'results'>): boolean {
+  return results.some((result) => {
+    if (result.type === 'txn') return isWrite(result);
+    return result.type === 'put' || (result.type === 'delete' && result.deleted > 0);
+  });
 }
 
 /** An operation as the checkers see it. */
@@ -250,17 +270,41 @@ export function describeRequest(request: Request): string {
   if (request.kind !== 'txn')
     return `${request.serializable ? 'stale ' : ''}${ops(request.success)}`;
   const conditions = request.conditions.map((condition) => {
-    const right = condition.target === 'value' ? condition.value : condition.number;
-    return `${condition.target}(${condition.key})${condition.result}${right}`;
+    const { target, key, end = '', result } = condition;
+    return `${target}(${showRange(key, end)})${result}${wantedBy(condition)}`;
   });
   return `if ${conditions.join(' && ')} then ${ops(request.success)} else ${ops(request.failure)}`;
 }
 
-function describeOp(op: Op): string {
-  if (op.type === 'put') {
-    return `put ${op.key}=${op.value}${op.lease === 0n ? '' : ` lease ${op.lease}`}`;
+function wantedBy(condition: Condition): string | number | bigint {
+  switch (condition.target) {
+    case 'value':
+      return show(condition.value);
+    case 'lease':
+      return condition.lease;
+    case 'unknown':
+      return '';
+    default:
+      return condition.number;
   }
-  const range = `${op.key}${op.end === '' ? '' : `..${op.end === '\0' ? '' : op.end}`}`;
+}
+
+/** Keys and values may be of any size. */
+function show(text: string): string {
+  return text.length <= 80 ? text : `${text.slice(0, 20)}(${text.length} bytes)`;
+}
+
+function showRange(key: string, end: string): string {
+  return `${show(key)}${end === '' ? '' : `..${end === '\0' ? '' : show(end)}`}`;
+}
+
+function describeOp(op: Op): string {
+  if (op.type === 'txn') return `(${describeRequest(op.request)})`;
+  if (op.type === 'put') {
+    const lease = op.ignoreLease ? ' its lease' : op.lease === 0n ? '' : ` lease ${op.lease}`;
+    return `put ${show(op.key)}=${op.ignoreValue ? 'its value' : show(op.value)}${lease}`;
+  }
+  const range = showRange(op.key, op.end);
   if (op.type === 'delete') return `delete ${range}`;
   return `get ${range}${op.revision === 0 ? '' : `@${op.revision}`}`;
 }
@@ -268,9 +312,10 @@ function describeOp(op: Op): string {
 function describeResult(result: OpResult): string {
   if (result.type === 'put') return 'put';
   if (result.type === 'delete') return `deleted ${result.deleted}`;
+  if (result.type === 'txn') return `(${result.results.map(describeResult).join('; ')})`;
   return `{${result.kvs.map(describeKv).join(', ')}}`;
 }
 
 export function describeKv(kv: Kv): string {
-  return `${kv.key}=${kv.value}@${kv.mod}(${kv.create}/${kv.version})`;
+  return `${show(kv.key)}=${show(kv.value)}@${kv.mod}(${kv.create}/${kv.version})`;
 }

@@ -29,6 +29,7 @@ function history(...lines: readonly Line[]): History {
     const ops = succeeded ? request.success : request.failure;
     const results = ops.map((op): OpResult => {
       if (op.type === 'put') return { type: 'put' };
+      if (op.type === 'txn') throw new Error('only hostile requests are nested');
       if (op.type === 'delete') return { type: 'delete', deleted: found === null ? 0 : 1 };
       return { type: 'get', kvs: typeof found === 'string' ? [kv(op.key, found)] : [] };
     });

@@ -219,6 +219,8 @@ function projections(history: History, o: WindowOptions): Map<string, Projected[
   const keys = new Set<string>();
   const leased = new Set<string>();
   for (const { request } of history) {
+    // Nobody else has these keys, and their values say nothing.
+    if (request.isHostile) continue;
     for (const op of [...request.success, ...request.failure]) {
       if (op.type !== 'put') continue;
       keys.add(op.key);
@@ -250,6 +252,7 @@ function returnOf(operation: Operation, { doneByMs }: WindowOptions): number | u
 function isLinearizable(operation: Operation): boolean {
   const { request, outcome } = operation;
   if (request.kind === 'compact' || request.serializable || outcome === 'failed') return false;
+  if (request.isHostile) return false;
   return outcome === 'ok' || mayWrite(operation);
 }
 
@@ -257,6 +260,8 @@ function touched({ request }: Operation, sorted: readonly string[]): Iterable<st
   const ops = [...request.success, ...request.failure];
   const found = new Set<string>(request.conditions.map(({ key }) => key));
   for (const op of ops) {
+    // Nested ones are only in hostile requests.
+    if (op.type === 'txn') continue;
     if (op.type === 'put' || op.end === '') found.add(op.key);
     else for (const key of sorted) if (isInRange(key, op.key, op.end)) found.add(key);
   }
@@ -282,7 +287,7 @@ function answered(operation: Operation, key: string, isKnown: boolean): Alternat
 function effects(ops: readonly Op[], key: string): Step[] {
   return ops.flatMap((op): Step[] => {
     if (op.type === 'put') return op.key === key ? [{ type: 'put', value: op.value }] : [];
-    if (op.type === 'get' || !isInRange(key, op.key, op.end)) return [];
+    if (op.type !== 'delete' || !isInRange(key, op.key, op.end)) return [];
     return [{ type: 'delete', existed: undefined }];
   });
 }
@@ -291,7 +296,7 @@ function results(ops: readonly Op[], operation: Operation, key: string): Step[] 
   return ops.flatMap((op, i): Step[] => {
     const result = operation.response?.results[i];
     if (op.type === 'put') return op.key === key ? [{ type: 'put', value: op.value }] : [];
-    if (!isInRange(key, op.key, op.end)) return [];
+    if (op.type === 'txn' || !isInRange(key, op.key, op.end)) return [];
     if (op.type === 'delete') {
       const deleted = result?.type === 'delete' ? result.deleted : 0;
       const existed = op.end === '' ? deleted > 0 : deleted === 0 ? false : undefined;
@@ -309,6 +314,7 @@ function stepsOf(condition: Condition): Step[] {
     if (condition.result !== '!=') return [{ type: 'exists' }];
     return [{ type: 'exists' }, { type: 'isNot', value: condition.value }];
   }
+  if (condition.target === 'lease' || condition.target === 'unknown') return [];
   const { result, number, valueThen } = condition;
   if (number === 0 && result === '=') return [{ type: 'is', value: null }];
   if (number === 0 && result !== '<') return [{ type: 'exists' }];

@@ -197,6 +197,63 @@ describe('the revision checker', () => {
     expect(bench.broken()).toEqual(['log: failed means nothing happened']);
   });
 
+  it('finds what was done long after its call had timed out', () => {
+    const bench = new Bench();
+    bench.lost(putRequest('a', 'old'));
+    // Called at 2 ms.
+    bench.did(putRequest('a', 'new'));
+    bench.truth.append([{ type: 'put', key: 'a', value: 'old', create: 2, version: 2, lease: 0n }]);
+    expect(bench.broken()).toEqual([]);
+    expect(bench.broken({ lateMsMax: 3 })).toEqual([]);
+    expect(bench.broken({ lateMsMax: 1 })).toEqual(['timeout: before later writes']);
+    // As long as it comes first it may come at any time.
+    const early = new Bench();
+    early.lost(putRequest('a', 'old'));
+    early.truth.append([{ type: 'put', key: 'a', value: 'old', create: 2, version: 1, lease: 0n }]);
+    early.did(putRequest('a', 'new'));
+    const { history, truth } = early;
+    const report = checkRevisions({ history, truth, leaseRevisions: new Set(), lateMsMax: 1 });
+    expect(report.rules()).toEqual([]);
+    expect(report.checks.get('timeout: before later writes')).toBe(1);
+  });
+
+  it('knows what hostile requests do', () => {
+    const bench = new Bench();
+    const inner = txnRequest(
+      [{ target: 'version', key: '~a', end: '~c', result: '>', number: 1 }],
+      [{ type: 'delete', key: '~', end: '\0' }],
+      [{ type: 'put', key: '~d', value: '', lease: 0n }],
+    );
+    const hostile = {
+      ...txnRequest(
+        [
+          { target: 'unknown', key: '~x', end: '~', result: '=' },
+          { target: 'lease', key: '~x', result: 'any', lease: 7n },
+        ],
+        [
+          { type: 'put', key: '}', value: 't1', lease: 0n },
+          { type: 'put', key: '~b', value: '', lease: 0n, ignoreValue: true, ignoreLease: true },
+          { type: 'txn', request: inner },
+        ],
+      ),
+      isHostile: true,
+    };
+    bench.did(putRequest('~a', '1'));
+    bench.did(putRequest('~b', '2'));
+    bench.did(hostile);
+    const rest = bench.truth.range('~', '\0', 4).map(({ key, value }) => `${key}=${value}`);
+    expect(rest).toEqual(['~a=1', '~b=2', '~d=']);
+    expect(bench.broken()).toEqual([]);
+    const state = { leases: new Set<bigint>(), compactRevision: -1 };
+    expect(bench.truth.refuses(hostile, 4, state)).toBe(false);
+    expect(bench.truth.refuses(hostile, 1, state)).toBe(true);
+    const [token, ...ops] = hostile.success;
+    const again = { ...hostile, success: [{ ...token, value: 't2' } as typeof token, ...ops] };
+    const wrong: OpResult = { type: 'txn', succeeded: true, results: [put] };
+    bench.says(again as typeof hostile, 4, [put, put, wrong]);
+    expect(bench.broken()).toContain('revision: write');
+  });
+
   it('finds changes that nobody asked for', () => {
     const bench = new Bench();
     bench.did(putRequest('a', '1'));

@@ -7,7 +7,7 @@
  */
 
 import { type CompactionLog, checkCompactions } from './compaction-checker.js';
-import { describe, type History, isWrite, type Operation } from './history.js';
+import { describe, type History, isWrite, type Op, type Operation } from './history.js';
 import { Report } from './report.js';
 import {
   type Change,
@@ -25,6 +25,11 @@ export interface RevisionInput {
   readonly leaseRevisions: ReadonlySet<number>;
   /** Revisions that clients saw elsewhere (a watch): later reads must not be older. */
   readonly seen?: readonly SeenRevision[];
+  /**
+   * So long after its call a write without an answer is in a log or never: then it comes before all
+   * that are called later. Undefined: not known.
+   */
+  readonly lateMsMax?: number;
 }
 
 export interface SeenRevision {
@@ -48,6 +53,7 @@ export function checkRevisions(input: RevisionInput): Report {
   }
   placeUnanswered(input, report, placed, writers);
   checkOrder(input, report, placed);
+  if (input.lateMsMax !== undefined) checkTimeouts(placed, input.lateMsMax, report);
   const log: CompactionLog = { history: input.history, truth: input.truth };
   checkCompactions(log, report);
   return report;
@@ -115,10 +121,9 @@ function placeUnanswered(
   const byValue = new Map<string, number>();
   const deleters: Operation[] = [];
   for (const operation of history) {
-    const { success, failure } = operation.request;
+    const { success } = operation.request;
     let puts = false;
-    for (const op of [...success, ...failure]) {
-      if (op.type !== 'put') continue;
+    for (const op of tokensOf(operation)) {
       puts = true;
       const other = byValue.get(op.value);
       if (other !== undefined && other !== operation.id) {
@@ -165,6 +170,15 @@ function placeUnanswered(
   }
 }
 
+/** Puts whose values nobody else writes. */
+function tokensOf({ request }: Operation): Array<Op & { readonly type: 'put' }> {
+  const branches = [request.success, request.failure];
+  return branches.flatMap((branch) => {
+    const puts = branch.filter((op) => op.type === 'put');
+    return request.isHostile ? puts.slice(0, 1) : puts;
+  });
+}
+
 function couldBe(operation: Operation, commit: Commit): boolean {
   const ops = [...operation.request.success, ...operation.request.failure];
   return commit.changes.every((change) =>
@@ -201,6 +215,39 @@ function checkOrder(input: RevisionInput, report: Report, placed: Map<number, Pl
         const what = by.id < 0 ? 'an event' : describe(input.history.at(by.id));
         return `revision ${revision} after ${by.revision} had been seen by ${what}: ${describe(operation)}`;
       },
+      operation.callMs,
+    );
+  }
+}
+
+/** What may have waited somewhere when its call ended does not overwrite what came long after. */
+function checkTimeouts(
+  placed: ReadonlyMap<number, Placed>,
+  lateMsMax: number,
+  report: Report,
+): void {
+  const all = [...placed.values()].filter(({ isWrite }) => isWrite);
+  const lost = all
+    .filter(({ operation }) => operation.outcome !== 'ok')
+    .sort((a, b) => a.operation.callMs - b.operation.callMs);
+  const answered = all
+    .filter(({ operation }) => operation.outcome === 'ok')
+    .sort((a, b) => a.operation.callMs - b.operation.callMs);
+  let next = 0;
+  let newest: Placed | undefined;
+  for (const { operation, revision } of answered) {
+    for (; next < lost.length; next += 1) {
+      const before = lost[next] as Placed;
+      if (before.operation.callMs + lateMsMax >= operation.callMs) break;
+      if (before.revision > (newest?.revision ?? 0)) newest = before;
+    }
+    if (newest === undefined) continue;
+    const late = newest;
+    report.check(
+      'timeout: before later writes',
+      late.revision < revision,
+      () =>
+        `done at ${late.revision}, more than ${lateMsMax.toFixed(0)} ms late: ${describe(late.operation)}; after ${describe(operation)}`,
       operation.callMs,
     );
   }

@@ -29,6 +29,12 @@ interface KeyHistory {
   readonly states: Array<Kv | undefined>;
 }
 
+/** What decides beside the keys whether a request can be done. */
+export interface StoreState {
+  readonly leases: ReadonlySet<bigint>;
+  readonly compactRevision: number;
+}
+
 /** What a request does and answers. */
 export interface Effect {
   readonly succeeded: boolean;
@@ -87,10 +93,32 @@ export class Truth {
   /** What `request` does to the store as of `revision`, and answers: pure. */
   effect(request: Request, revision: number): Effect {
     const view = new View(this, revision);
-    const succeeded = request.conditions.every((condition) => view.holds(condition));
-    const ops = succeeded ? request.success : request.failure;
-    const results = ops.map((op) => view.apply(op));
+    const { succeeded, results } = view.run(request);
     return { succeeded, results, changes: view.changes };
+  }
+
+  /**
+   * True if something on the chosen path can't be done to the store as of `revision`, before
+   * anything of it is done: then nothing is.
+   */
+  refuses(request: Request, revision: number, state: StoreState): boolean {
+    const view = new View(this, revision);
+    const isRefused = (op: Op): boolean => {
+      switch (op.type) {
+        case 'put':
+          if (op.lease !== 0n && !state.leases.has(op.lease)) return true;
+          if (op.ignoreValue !== true && op.ignoreLease !== true) return false;
+          return this.at(op.key, revision) === undefined;
+        case 'get':
+          if (op.revision === 0) return false;
+          return op.revision > revision || op.revision < state.compactRevision;
+        case 'txn':
+          return this.refuses(op.request, revision, state);
+        case 'delete':
+          return false;
+      }
+    };
+    return view.chosen(request).some(isRefused);
   }
 
   #note(change: Change, revision: number): void {
@@ -123,20 +151,31 @@ class View {
     this.#revision = revision;
   }
 
+  /** All conditions look at the store as it was before the outermost transaction, as in etcd. */
   holds(condition: Condition): boolean {
-    const kv = this.#truth.at(condition.key, this.#revision);
-    if (condition.target === 'value') {
-      // As etcd: no condition on the value of a key that is not there holds.
-      return kv !== undefined && isRelated(kv.value, condition.result, condition.value);
-    }
-    const zero = { create: 0, mod: 0, version: 0 };
-    return isRelated((kv ?? zero)[condition.target], condition.result, condition.number);
+    const { key, end = '' } = condition;
+    if (end === '') return isFulfilled(condition, this.#truth.at(key, this.#revision));
+    const kvs = this.#truth.range(key, end, this.#revision);
+    if (kvs.length === 0) return isFulfilled(condition, undefined);
+    return kvs.every((kv) => isFulfilled(condition, kv));
+  }
+
+  chosen({ conditions, success, failure }: Request): readonly Op[] {
+    return conditions.every((condition) => this.holds(condition)) ? success : failure;
+  }
+
+  run(request: Request): OpResult & { readonly type: 'txn' } {
+    const succeeded = request.conditions.every((condition) => this.holds(condition));
+    const ops = succeeded ? request.success : request.failure;
+    return { type: 'txn', succeeded, results: ops.map((op) => this.apply(op)) };
   }
 
   apply(op: Op): OpResult {
     switch (op.type) {
+      case 'txn':
+        return this.run(op.request);
       case 'put':
-        this.#put(op.key, op.value, op.lease);
+        this.#put(op);
         return { type: 'put' };
       case 'delete':
         return { type: 'delete', deleted: this.#delete(op.key, op.end) };
@@ -154,8 +193,11 @@ class View {
     return this.#own.has(key) ? this.#own.get(key) : this.#truth.at(key, this.#revision);
   }
 
-  #put(key: string, value: string, lease: bigint): void {
+  #put(op: Op & { readonly type: 'put' }): void {
+    const { key } = op;
     const before = this.#get(key);
+    const value = op.ignoreValue ? (before?.value ?? op.value) : op.value;
+    const lease = op.ignoreLease ? (before?.lease ?? 0n) : op.lease;
     const mod = this.#revision + 1;
     const create = before?.create ?? mod;
     const version = (before?.version ?? 0) + 1;
@@ -194,8 +236,29 @@ export function isInRange(name: string, key: string, end: string): boolean {
   return name >= key && (end === '\0' || name < end);
 }
 
-function isRelated(left: string | number, result: Condition['result'], right: string | number) {
+function isFulfilled(condition: Condition, kv: Kv | undefined): boolean {
+  const { result } = condition;
+  switch (condition.target) {
+    case 'value':
+      // As etcd: no condition on the value of a key that is not there holds.
+      return kv !== undefined && isRelated(kv.value, result, condition.value);
+    case 'lease':
+      return isRelated(kv?.lease ?? 0n, result, condition.lease);
+    case 'unknown':
+      return isRelated(0, result, 0);
+    default:
+      return isRelated(kv?.[condition.target] ?? 0, result, condition.number);
+  }
+}
+
+function isRelated<T extends string | number | bigint>(
+  left: T,
+  result: Condition['result'],
+  right: T,
+): boolean {
   switch (result) {
+    case 'any':
+      return true;
     case '=':
       return left === right;
     case '!=':
@@ -208,7 +271,10 @@ function isRelated(left: string | number, result: Condition['result'], right: st
 }
 
 /** Undefined if `response` is what `effect` says, else the difference. */
-export function difference(effect: Effect, response: Response): string | undefined {
+export function difference(
+  effect: Pick<Effect, 'succeeded' | 'results'>,
+  response: Pick<Response, 'succeeded' | 'results'>,
+): string | undefined {
   if (effect.succeeded !== response.succeeded) {
     return `the conditions ${effect.succeeded ? 'hold' : 'do not hold'}`;
   }
@@ -220,6 +286,10 @@ export function difference(effect: Effect, response: Response): string | undefin
       if (expected.deleted !== found.deleted) {
         return `deleted ${found.deleted} instead of ${expected.deleted}`;
       }
+    }
+    if (expected.type === 'txn' && found.type === 'txn') {
+      const what = difference(expected, found);
+      if (what !== undefined) return what;
     }
     if (expected.type !== 'get' || found.type !== 'get') continue;
     const what = kvsDifference(expected.kvs, found.kvs);

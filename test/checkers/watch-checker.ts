@@ -187,7 +187,9 @@ class WatcherCheck {
       message,
       () => `${show(event)} instead of create ${expected.create}, version ${expected.version}`,
     );
-    const before = this.#truth.at(kv.key, revision - 1);
+    // As in etcd: a key that its transaction deleted first is created anew, from nothing.
+    const isCreation = type === 'put' && expected.create === revision;
+    const before = isCreation ? undefined : this.#truth.at(kv.key, revision - 1);
     // What was compacted away can't be told.
     const mayLack =
       !this.#watcher.previous || before === undefined || revision - 1 < this.#compactedMax;

@@ -35,6 +35,8 @@ const knobs: Knobs = {
   watchers: 0,
   leaseHolders: 0,
   thinkMs: 1,
+  hostiles: 0,
+  hostileKeys: 0,
   keys: 1,
   tuning: {
     appendBytesMax: 64 * 1024,
@@ -42,6 +44,7 @@ const knobs: Knobs = {
     applyBytesMax: 1024 * 1024,
     lookEntries: 10,
     walSegmentBytes: 1024 * 1024,
+    requestTimeoutBaseMs: 5000,
   },
 };
 

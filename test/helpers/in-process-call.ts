@@ -8,11 +8,15 @@ export type Outcome =
   | { readonly ok: true; readonly message: Buffer }
   | { readonly ok: false; readonly code: GrpcCode; readonly text: string };
 
-/** Calls a handler without a network in between. */
+/**
+ * Calls a handler without a network in between; `onCall` is given what cancels the call: what is
+ * answered after that reaches nobody.
+ */
 export function callUnary(
   methods: ReadonlyMap<string, MethodHandler>,
   method: string,
   request: Uint8Array,
+  onCall?: (cancel: () => void) => void,
 ): Promise<Outcome> {
   const handler = methods.get(method);
   if (handler === undefined || handler.kind !== 'unary') throw new Error(`no method ${method}`);
@@ -23,7 +27,7 @@ export function callUnary(
       ended = true;
       resolve(outcome);
     };
-    const call: ServerCall = {
+    const call: ServerCall & { cancelled: boolean } = {
       method,
       peer: { address: 'in-process', identity: nobody },
       deadlineMs: undefined,
@@ -44,6 +48,11 @@ export function callUnary(
       pause: () => {},
       resume: () => {},
     };
+    onCall?.(() => {
+      if (ended || call.cancelled) return;
+      call.cancelled = true;
+      call.onCancel?.();
+    });
     handler.handle(Buffer.from(request), call);
   });
 }

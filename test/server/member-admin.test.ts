@@ -1,7 +1,8 @@
+import { Packr } from 'msgpackr';
 import { describe, expect, it } from 'vitest';
 import { EtcdError, type MemberId, silentLogger } from '../../src/common/index.js';
 import { SimClock } from '../../src/common/sim/index.js';
-import type { ProgressView } from '../../src/raft/index.js';
+import type { AgeStamp, ProgressView } from '../../src/raft/index.js';
 import { LeaderCalls } from '../../src/server/leader-calls.js';
 import {
   decodeMemberRequest,
@@ -23,6 +24,8 @@ class World {
   readonly raft = {
     leader: 1n as MemberId,
     term: 3,
+    ageStamp: { term: 3, clockMs: 1234 } as AgeStamp,
+    isFresh: (_stamp: AgeStamp): boolean => true,
     progress: (): ProgressView[] =>
       [...this.match].map(([member, matchIndex]) => ({ member, matchIndex }) as ProgressView),
     status: () => ({ lastIndex: 1000 }) as never,
@@ -185,7 +188,7 @@ describe('a change asked of a follower', () => {
     const world = new World([1n, 2n, 3n]);
     world.raft.leader = 2n;
     world.answer = async (body) => {
-      expect(decodeMemberRequest(body)).toEqual(add());
+      expect(decodeMemberRequest(body)).toEqual({ request: add(), stamp: world.raft.ageStamp });
       world.clock.after(400, () => world.addUnstarted(77n));
       return encodeMemberReply(77n);
     };
@@ -234,6 +237,24 @@ describe('a leader', () => {
       { type: 'promote', id: 2n ** 64n - 1n },
       { type: 'remove', id: 2n ** 63n },
     ];
-    for (const one of requests) expect(decodeMemberRequest(encodeMemberRequest(one))).toEqual(one);
+    const stamp = { term: 7, clockMs: 123_456 };
+    for (const request of requests) {
+      expect(decodeMemberRequest(encodeMemberRequest(request, stamp))).toEqual({ request, stamp });
+    }
+  });
+
+  it('is not made by a leader that finds it too old: it was answered long ago', async () => {
+    const world = new World([1n]);
+    const body = encodeMemberRequest(add(), { term: 3, clockMs: 55 });
+    world.raft.isFresh = ({ term, clockMs }) => {
+      expect([term, clockMs]).toEqual([3, 55]);
+      return false;
+    };
+    await expect(world.admin.answer(body)).rejects.toMatchObject({ reason: 'NOT_LEADER' });
+    expect(world.proposed).toEqual([]);
+    // Of a version that says nothing of ages.
+    const older = new Packr({ useRecords: false }).pack(add());
+    await world.clock.runUntil(world.admin.answer(older));
+    expect(world.proposed).toHaveLength(1);
   });
 });

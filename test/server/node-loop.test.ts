@@ -1,10 +1,17 @@
 /** The loop between Raft and a log that only takes notes. */
 
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
-import { silentLogger } from '../../src/common/index.js';
+import {
+  type EtcdError,
+  proposalsWaitingBytesMax,
+  proposalsWaitingMax,
+  silentLogger,
+} from '../../src/common/index.js';
 import { SimClock } from '../../src/common/sim/index.js';
-import { initialRestore, Raft } from '../../src/raft/index.js';
-import { EntryKind, newEntry } from '../../src/server/entry.js';
+import { initialRestore, type Message, Raft } from '../../src/raft/index.js';
+import { EntryKind, entryBody, newEntry } from '../../src/server/entry.js';
 import { Metrics } from '../../src/server/metrics.js';
 import { NodeLoop } from '../../src/server/node-loop.js';
 import { Proposals } from '../../src/server/proposals.js';
@@ -12,7 +19,19 @@ import { ReadGate } from '../../src/server/read-gate.js';
 
 const tickMs = 100;
 
-function loopWithoutLeader(clock: SimClock, notes: string[] = []): NodeLoop {
+interface Setup {
+  readonly notes?: string[];
+  readonly timeoutMs?: number;
+  readonly overloaded?: () => boolean;
+}
+
+function loopWithoutLeader(clock: SimClock, setup: Setup = {}): NodeLoop {
+  return setUp(clock, setup).loop;
+}
+
+/** Member 1 of three, which hears what is stepped into it; `sent` is what it says. */
+function setUp(clock: SimClock, { notes = [], timeoutMs = 1e9, overloaded }: Setup) {
+  const sent: Message[] = [];
   const options = {
     id: 1n,
     electionTimeoutTicks: 1000,
@@ -27,7 +46,8 @@ function loopWithoutLeader(clock: SimClock, notes: string[] = []): NodeLoop {
   };
   const raft = new Raft(options, initialRestore([1n, 2n, 3n]));
   const nothing = (): void => {};
-  return new NodeLoop({
+  const proposals = new Proposals({ clock, origin: 1, timeoutMs });
+  const loop = new NodeLoop({
     id: 1n,
     raft,
     wal: {
@@ -42,7 +62,7 @@ function loopWithoutLeader(clock: SimClock, notes: string[] = []): NodeLoop {
       close: async () => {},
     },
     applier: { apply: () => undefined, afterRun: nothing },
-    proposals: new Proposals({ clock, origin: 1, timeoutMs: 1e9 }),
+    proposals,
     reads: new ReadGate({
       raft,
       clock,
@@ -55,7 +75,9 @@ function loopWithoutLeader(clock: SimClock, notes: string[] = []): NodeLoop {
     logger: silentLogger,
     tickMs,
     timeoutReason: () => 'TIMEOUT',
-    send: nothing,
+    send: (messages) => {
+      sent.push(...messages);
+    },
     install: async () => {},
     onFatal: (error) => {
       throw error;
@@ -63,8 +85,20 @@ function loopWithoutLeader(clock: SimClock, notes: string[] = []): NodeLoop {
     onTick: nothing,
     onReady: nothing,
     onApplied: nothing,
-    overloaded: () => false,
+    overloaded: overloaded ?? (() => false),
   });
+  /** Member 2 leads in term 1 from now on. */
+  const lead = (): void => {
+    loop.step({ type: 'Heartbeat', from: 2n, to: 1n, term: 1, commit: 1, readSequence: 0 });
+  };
+  /** Bodies of what was passed on to the leader. */
+  const passedOn = (): string[] =>
+    sent.flatMap((message) =>
+      message.type === 'ForwardProposal'
+        ? message.entries.map(({ data }) => entryBody(data).toString())
+        : [],
+    );
+  return { loop, proposals, lead, passedOn };
 }
 
 test('waiting for a leader costs the same however many turns there were meanwhile', async () => {
@@ -90,7 +124,7 @@ test('a snapshot is marked in the log before the commit index that comes with it
   // Else a crash in between would have the entries committed that it takes the place of.
   const clock = new SimClock();
   const notes: string[] = [];
-  const loop = loopWithoutLeader(clock, notes);
+  const loop = loopWithoutLeader(clock, { notes });
   loop.start();
   const configuration = initialRestore([1n, 2n, 3n]).snapshot.configuration;
   const snapshot = { index: 10, term: 2, configuration };
@@ -98,4 +132,123 @@ test('a snapshot is marked in the log before the commit index that comes with it
   expect(taken).toBe(true);
   await clock.run(clock.nowMs() + 1);
   expect(notes).toEqual(['mark 10', 'append commit 10']);
+});
+
+/** A call, as far as the loop looks at it, and how it was answered. */
+class Call {
+  readonly answers: string[] = [];
+  readonly call = { cancelled: false };
+}
+
+function put(loop: NodeLoop, body: string | Buffer): Call {
+  const call = new Call();
+  const answer = (to: Call, _request: unknown, error: Error | undefined): void => {
+    to.answers.push((error as EtcdError | undefined)?.reason ?? 'done');
+  };
+  loop.propose(newEntry(EntryKind.put, Buffer.from(body)), {}, answer, call);
+  return call;
+}
+
+test('a proposal whose call timed out without a leader is not made when one comes', async () => {
+  const clock = new SimClock();
+  const { loop, lead, passedOn } = setUp(clock, { timeoutMs: 7000 });
+  loop.start();
+  const old = put(loop, 'old');
+  await clock.run(6500);
+  const young = put(loop, 'young');
+  await clock.run(7500);
+  expect([old.answers, young.answers]).toEqual([['TIMEOUT'], []]);
+  lead();
+  await clock.run(clock.nowMs() + 1);
+  expect(passedOn()).toEqual(['young']);
+});
+
+test('nor if the leader comes before the tick that would have answered the call', async () => {
+  const clock = new SimClock();
+  const { loop, lead, passedOn } = setUp(clock, { timeoutMs: 7010 });
+  loop.start();
+  const old = put(loop, 'old');
+  await clock.run(7050);
+  expect(old.answers).toEqual([]);
+  lead();
+  await clock.run(7051);
+  expect(passedOn()).toEqual([]);
+  expect(old.answers).toEqual(['TIMEOUT']);
+});
+
+test('a proposal whose caller has gone meanwhile is not made', async () => {
+  const clock = new SimClock();
+  const { loop, proposals, lead, passedOn } = setUp(clock, { timeoutMs: 7000 });
+  loop.start();
+  const [gone, here] = [put(loop, 'gone'), put(loop, 'here')];
+  await clock.run(1000);
+  gone.call.cancelled = true;
+  await clock.run(1200);
+  expect(proposals.size).toBe(1);
+  lead();
+  await clock.run(1201);
+  expect(passedOn()).toEqual(['here']);
+  const both = put(loop, 'at once');
+  both.call.cancelled = true;
+  await clock.run(1202);
+  expect(passedOn()).toEqual(['here']);
+  expect(here.answers).toEqual([]);
+});
+
+test('the same behind a disk that is slower than the clients', async () => {
+  const clock = new SimClock();
+  let overloaded = true;
+  const setup = { timeoutMs: 7000, overloaded: () => overloaded };
+  const { loop, lead, passedOn } = setUp(clock, setup);
+  loop.start();
+  lead();
+  const old = put(loop, 'old');
+  await clock.run(6000);
+  lead();
+  put(loop, 'young');
+  await clock.run(8000);
+  expect(old.answers).toEqual(['TIMEOUT']);
+  overloaded = false;
+  await clock.run(8100);
+  expect(passedOn()).toEqual(['young']);
+});
+
+test('what waits is bounded, in number and in bytes, and there is room again in time', async () => {
+  const clock = new SimClock();
+  const { loop, proposals } = setUp(clock, { timeoutMs: 7000 });
+  loop.start();
+  const small = Array.from({ length: proposalsWaitingMax + 10 }, () => put(loop, 'x'));
+  const refused = small.filter(({ answers }) => answers[0] === 'TOO_MANY_REQUESTS');
+  expect(refused).toHaveLength(10);
+  await clock.run(7200);
+  expect([proposals.size, proposals.bytes]).toEqual([0, 0]);
+  const big = Buffer.alloc(1024 * 1024);
+  const large = Array.from({ length: 200 }, () => put(loop, big));
+  const taken = large.filter(({ answers }) => answers.length === 0);
+  expect(taken.length).toBeLessThanOrEqual(proposalsWaitingBytesMax / big.length);
+  expect(taken.length).toBeGreaterThan(100);
+  const answers = new Set(large.flatMap((call) => call.answers));
+  expect([...answers]).toEqual(['TOO_MANY_REQUESTS']);
+  await clock.run(14_400);
+  expect([proposals.size, proposals.bytes]).toEqual([0, 0]);
+  expect(put(loop, 'x').answers).toEqual([]);
+});
+
+test('the bodies of calls that were answered are let go of', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const clock = new SimClock();
+  const { loop } = setUp(clock, { timeoutMs: 7000 });
+  loop.start();
+  const bodies: WeakRef<Buffer>[] = [];
+  for (let i = 0; i < 100; i += 1) {
+    const data = newEntry(EntryKind.put, Buffer.alloc(100_000));
+    bodies.push(new WeakRef(data));
+    loop.propose(data, data.subarray(12), () => {}, undefined);
+  }
+  await clock.run(7200);
+  // A weak reference holds until the end of the job that made it.
+  await new Promise((resolve) => setImmediate(resolve));
+  collect();
+  expect(bodies.filter((body) => body.deref() !== undefined).length).toBeLessThan(3);
 });

@@ -1,12 +1,16 @@
 import fc from 'fast-check';
 import { Packr } from 'msgpackr';
 import { describe, expect, it } from 'vitest';
-import type { MemberId } from '../../src/common/index.js';
 import { decodeClusterAnswer } from '../../src/server/cluster-question.js';
 import { CorruptionCheck } from '../../src/server/corruption-check.js';
 import { LeaseLeader } from '../../src/server/lease-leader.js';
 import { decodeRenewAnswer, encodeRenewRequest } from '../../src/server/lease-question.js';
-import { encodeMemberRequest, type MemberAdmin } from '../../src/server/member-admin.js';
+import {
+  decodeMemberRequest,
+  encodeMemberReply,
+  encodeMemberRequest,
+  type MemberAdmin,
+} from '../../src/server/member-admin.js';
 import { Membership } from '../../src/server/membership.js';
 import { PeerAdmission } from '../../src/server/peer-admission.js';
 import { PeerQuestions } from '../../src/server/peer-questions.js';
@@ -28,9 +32,9 @@ function setup() {
   membership.restore({ metaEntries: () => [] }, members);
   const executed: unknown[] = [];
   const memberAdmin = {
-    execute: async (request: unknown): Promise<MemberId> => {
-      executed.push(request);
-      return 77n;
+    answer: async (body: Uint8Array): Promise<Uint8Array> => {
+      executed.push(decodeMemberRequest(body));
+      return encodeMemberReply(77n);
     },
   } as unknown as MemberAdmin;
   const clock = { nowMs: () => 0 } as never;
@@ -72,8 +76,9 @@ describe('questions of other members', () => {
     expect(answer).toMatchObject({ clusterId: 5n, memberId: 1n, etcdVersion: '3.7.3' });
     expect(answer.members.map(({ incarnation }) => incarnation)).toEqual([0n, 8n]);
     const remove = { type: 'remove', id: 2n } as const;
-    await questions.call(2n, 'memberChange', encodeMemberRequest(remove));
-    expect(executed).toEqual([remove]);
+    const stamp = { term: 2, clockMs: 9 };
+    await questions.call(2n, 'memberChange', encodeMemberRequest(remove, stamp));
+    expect(executed).toEqual([{ request: remove, stamp }]);
     const renewed = await questions.call(2n, 'leaseRenew', encodeRenewRequest([7n, 9n, -1n]));
     expect(decodeRenewAnswer(renewed)).toEqual([60, 0, 60]);
     const hash = codec.unpack(await questions.call(2n, 'hashKv', codec.pack({ revision: 0 })));

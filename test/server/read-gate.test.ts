@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { EtcdError } from '../../src/common/index.js';
+import { type EtcdError, readsWaitingBytesMax, readsWaitingMax } from '../../src/common/index.js';
 import { SimClock } from '../../src/common/sim/index.js';
 import { ReadGate } from '../../src/server/read-gate.js';
 
@@ -120,5 +120,34 @@ describe('the read gate', () => {
     read('gathering');
     gate.failAll('STOPPED');
     expect(done.slice(1)).toEqual(['asked STOPPED', 'gathering STOPPED']);
+  });
+
+  it('holds so many reads and no more, and has room again when they end', async () => {
+    const { clock, asked, gate, done, read, raft } = setup();
+    raft.leader = false;
+    for (let i = 0; i < readsWaitingMax; i += 1) read('x');
+    read('one too many');
+    expect(done).toEqual(['one too many TOO_MANY_REQUESTS']);
+    gate.submit();
+    read('still');
+    expect(done).toHaveLength(2);
+    await clock.run(7001);
+    gate.expire('TIMEOUT');
+    expect(gate.waiting).toBe(0);
+    const ends: Array<string | undefined> = [];
+    const large = (bytes: number): void =>
+      gate.add((_context, error) => ends.push(error?.reason), undefined, bytes);
+    large(readsWaitingBytesMax);
+    large(1);
+    expect(ends).toEqual(['TOO_MANY_REQUESTS']);
+    gate.failAll('STOPPED');
+    expect(ends).toEqual(['TOO_MANY_REQUESTS', 'STOPPED']);
+    large(readsWaitingBytesMax);
+    expect(ends).toHaveLength(2);
+    raft.leader = true;
+    gate.submit();
+    expect(gate.waiting).toBe(1);
+    gate.confirmed({ context: asked.at(-1) ?? 0, index: 10 });
+    expect([ends, gate.waiting]).toEqual([['TOO_MANY_REQUESTS', 'STOPPED', undefined], 0]);
   });
 });

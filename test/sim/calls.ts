@@ -21,6 +21,7 @@ import {
   type RangeRequest,
   type RequestOp,
   type ResponseOp,
+  type TxnRequest,
 } from '../../src/proto/index.js';
 import type { MethodHandler, ServerCall } from '../../src/transport/index.js';
 import type { Condition, Kv, Op, OpResult, Request, Response } from '../checkers/history.js';
@@ -33,18 +34,13 @@ export interface WireRequest {
 
 export function toWire(request: Request): WireRequest {
   const { kind, serializable } = request;
-  const op = request.success[0];
+  const [op] = request.success;
   if (kind === 'compact') {
     const revision = request.compactRevision;
     return { method: 'Compact', bytes: encodeCompactionRequest({ revision, physical: false }) };
   }
-  if (kind === 'txn' || op === undefined) {
-    const { conditions, success, failure } = request;
-    const compare = conditions.map(compareOf);
-    return {
-      method: 'Txn',
-      bytes: encodeTxnRequest({ compare, success: success.map(opOf), failure: failure.map(opOf) }),
-    };
+  if (kind === 'txn' || op === undefined || op.type === 'txn') {
+    return { method: 'Txn', bytes: encodeTxnRequest(txnOf(request)) };
   }
   if (op.type === 'put') return { method: 'Put', bytes: encodePutRequest(putOf(op)) };
   if (op.type === 'delete') {
@@ -86,9 +82,21 @@ function resultOf(op: ResponseOp): OpResult {
       return { type: 'delete', deleted: op.response.deleted };
     case 'range':
       return { type: 'get', kvs: op.response.kvs.map(kvOf) };
-    default:
-      throw new Error(`the workload asks for no ${op.type}`);
+    case 'txn': {
+      const { succeeded, responses } = op.response;
+      return { type: 'txn', succeeded, results: responses.map(resultOf) };
+    }
+    case 'none':
+      throw new Error('an answer to no operation');
   }
+}
+
+function txnOf({ conditions, success, failure }: Request): TxnRequest {
+  return {
+    compare: conditions.map(compareOf),
+    success: success.map(opOf),
+    failure: failure.map(opOf),
+  };
 }
 
 export function kvOf(kv: KeyValue): Kv {
@@ -103,9 +111,9 @@ export function kvOf(kv: KeyValue): Kv {
 }
 
 function putOf(op: Op & { type: 'put' }): PutRequest {
+  const { key, lease, ignoreValue = false, ignoreLease = false } = op;
   const value = Buffer.from(op.value, 'latin1');
-  const flags = { prevKv: false, ignoreValue: false, ignoreLease: false };
-  return { key: op.key, value, lease: op.lease, ...flags };
+  return { key, value, lease, prevKv: false, ignoreValue, ignoreLease };
 }
 
 function deleteOf(op: Op & { type: 'delete' }): DeleteRangeRequest {
@@ -133,22 +141,26 @@ function rangeOf(op: Op & { type: 'get' }): RangeRequest {
 function opOf(op: Op): RequestOp {
   if (op.type === 'put') return { type: 'put', request: putOf(op) };
   if (op.type === 'delete') return { type: 'deleteRange', request: deleteOf(op) };
+  if (op.type === 'txn') return { type: 'txn', request: txnOf(op.request) };
   return { type: 'range', request: rangeOf(op) };
 }
 
-const results = {
+const results: Record<Condition['result'], number> = {
   '=': CompareResult.EQUAL,
   '>': CompareResult.GREATER,
   '<': CompareResult.LESS,
   '!=': CompareResult.NOT_EQUAL,
+  any: 99,
 };
+/** A target that no version knows. */
+const noTarget = 77;
 const noValue = Buffer.alloc(0);
 
 function compareOf(condition: Condition): Compare {
   const base = {
     result: results[condition.result],
     key: condition.key,
-    rangeEnd: '',
+    rangeEnd: condition.end ?? '',
     version: 0,
     createRevision: 0,
     modRevision: 0,
@@ -177,6 +189,12 @@ function compareOf(condition: Condition): Compare {
       const version = condition.number;
       return { ...base, target: CompareTarget.VERSION, targetUnion: 'version', version };
     }
+    case 'lease': {
+      const { lease } = condition;
+      return { ...base, target: CompareTarget.LEASE, targetUnion: 'lease', lease };
+    }
+    case 'unknown':
+      return { ...base, target: noTarget, targetUnion: 'none' };
   }
 }
 

@@ -3,6 +3,7 @@
  * of its own: what is not answered by then has an unknown outcome, and nothing is ever sent again.
  */
 
+import { GrpcCode } from '../../src/common/index.js';
 import type { SimRandom } from '../../src/common/sim/index.js';
 import {
   type Condition,
@@ -23,7 +24,7 @@ import { checkRing, type ListRead } from '../checkers/oracles.js';
 import type { Report } from '../checkers/report.js';
 import { callUnary, type Outcome } from '../helpers/in-process-call.js';
 import { fromWire, isDefinite, toWire } from './calls.js';
-import type { Knobs } from './knobs.js';
+import { type Knobs, requestTimeoutMs } from './knobs.js';
 import type { SimProcess } from './machine.js';
 import type { Trace } from './trace.js';
 
@@ -40,28 +41,65 @@ export interface ClientWorld {
   readonly stopping: boolean;
 }
 
-/** A call with a time limit; undefined: no answer came. */
+/**
+ * A call with a time limit; undefined: no answer came. With `cancels` the member is told when the
+ * caller gives up.
+ */
 export function callWithin(
   world: ClientWorld,
   process: SimProcess,
   method: string,
   bytes: Buffer,
   timeoutMs: number,
+  cancels = false,
 ): Promise<Outcome | undefined> {
   return new Promise((resolve) => {
     let isOpen = true;
+    let cancel = (): void => {};
     world.sleep(timeoutMs).then(() => {
       isOpen = false;
       resolve(undefined);
+      if (cancels) process.clock.afterTurn(() => cancel());
     });
+    const started = (by: () => void): void => {
+      cancel = by;
+    };
     // A stopped process gets the call when it goes on; one that dies never does.
     process.clock.afterTurn(() => {
       if (!isOpen || !process.alive) return;
-      callUnary(process.methods, method, bytes).then((outcome) => {
+      callUnary(process.methods, method, bytes, started).then((outcome) => {
         if (process.alive) resolve(outcome);
       });
     });
   });
+}
+
+/** Some wait for the member to give up; most give up sooner. */
+function limitMs(knobs: Knobs, random: SimRandom): number {
+  if (random.chance(0.3)) return requestTimeoutMs(knobs) * 1.5;
+  return knobs.electionMs * (1 + 4 * random.float());
+}
+
+/** No client waits longer for an answer. */
+export function callMsMax(knobs: Knobs): number {
+  return Math.max(requestTimeoutMs(knobs) * 1.5, knobs.electionMs * 5);
+}
+
+/** Nothing that a client asks for is a member's own mistake. */
+export function judgeError(
+  world: ClientWorld,
+  outcome: Outcome | undefined,
+  what: () => string,
+): void {
+  if (outcome === undefined || outcome.ok) return;
+  const { code, text } = outcome;
+  const isBad = code === GrpcCode.INTERNAL && !text.startsWith('grpc: error unmarshalling request');
+  world.report.check(
+    'answer: no internal error',
+    !isBad && code !== GrpcCode.DATA_LOSS,
+    () => `${code} ${text}: ${what()}`,
+    world.nowMs(),
+  );
 }
 
 const ringSize = 5;
@@ -239,12 +277,14 @@ export class Client {
     const id = history.begin(this.#id, world.nowMs(), request);
     trace.add(`client ${this.#id} asks ${process.name} #${id} ${describeRequest(request)}`);
     const { method, bytes } = toWire(request);
-    const timeoutMs = knobs.electionMs * (1 + 4 * this.#random.float());
+    const timeoutMs = limitMs(knobs, this.#random);
     const path = `/etcdserverpb.KV/${method}`;
-    const outcome = await callWithin(world, process, path, bytes, timeoutMs);
+    const cancels = this.#random.chance(0.5);
+    const outcome = await callWithin(world, process, path, bytes, timeoutMs, cancels);
     if (outcome === undefined || !outcome.ok) {
       const text = outcome === undefined ? 'no answer' : `${outcome.code} ${outcome.text}`;
       trace.add(`#${id} ${text}`);
+      judgeError(world, outcome, () => `#${id} of client ${this.#id}: ${describeRequest(request)}`);
       if (outcome !== undefined && isDefinite(outcome)) history.fail(id, world.nowMs(), text);
       else history.lose(id, text);
       return undefined;

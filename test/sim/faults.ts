@@ -6,7 +6,8 @@
 import type { SimRandom } from '../../src/common/sim/index.js';
 import { moveLeaderRequest } from '../../src/proto/index.js';
 import { callWithin } from './clients.js';
-import type { SimMachine } from './machine.js';
+import { requestTimeoutMs } from './knobs.js';
+import type { SimMachine, SimProcess } from './machine.js';
 import { chanceOf, type Fault } from './schedule.js';
 import type { World } from './world.js';
 
@@ -33,6 +34,8 @@ export function inflict(world: World, fault: Fault): string | undefined {
       });
     case 'pause':
       return pause(world, random, lastsMs);
+    case 'pause all':
+      return pauseAll(world, longMs(world, random));
     case 'failed fsync':
       return onRunning(world, random, ({ disk }) => {
         const kinds = random.pick([
@@ -60,6 +63,7 @@ export function inflict(world: World, fault: Fault): string | undefined {
         machine.rate = rate;
         machine.process?.clock.setRate(rate);
         world.clockRateMax = Math.max(world.clockRateMax, rate);
+        world.clockRateMin = Math.min(world.clockRateMin, rate);
       });
     case 'clock jump':
       return onRunning(world, random, (machine) => {
@@ -132,6 +136,34 @@ function pause(world: World, random: SimRandom, lastsMs: number): string | undef
   });
 }
 
+/**
+ * Nobody notices, so the leader leads on when it goes on, and finds what the others had passed on
+ * to it: they are stopped a little later.
+ */
+function pauseAll(world: World, lastsMs: number): string | undefined {
+  const leader = world.leader();
+  const paused: SimProcess[] = [];
+  const pause = (process: SimProcess | undefined): void => {
+    if (process === undefined || process.frozen || !process.alive) return;
+    process.freeze();
+    paused.push(process);
+  };
+  if (leader === undefined || leader.frozen) return undefined;
+  pause(leader);
+  world.later(world.knobs.electionMs / 2, () => {
+    for (const { process } of world.machines) pause(process);
+  });
+  world.later(lastsMs, () => {
+    for (const process of paused) if (process.alive) process.unfreeze();
+  });
+  return `${leader.name}, then all, for ${Math.round(lastsMs)} ms`;
+}
+
+/** Long enough for calls to time out, or for what they wanted to be too old for anybody. */
+function longMs({ knobs }: World, random: SimRandom): number {
+  return requestTimeoutMs(knobs) * random.pick([1.2, 3, 3]);
+}
+
 function moveLeader(world: World, random: SimRandom): string | undefined {
   const leader = world.leader();
   const others = world.machines.filter(({ process }) => process?.isOpen && process !== leader);
@@ -194,6 +226,16 @@ function onWire(
       lastsMs = world.knobs.electionMs * 8;
       break;
     }
+    case 'no leader':
+      for (const name of names) {
+        split(
+          [name],
+          names.filter((other) => other > name),
+          false,
+        );
+      }
+      lastsMs = longMs(world, random);
+      break;
     case 'ring':
       // Each member hears its neighbours only: every majority overlaps, none sees all.
       for (const [i, a] of shuffled.entries()) {

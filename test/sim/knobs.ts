@@ -28,6 +28,9 @@ export interface Knobs {
   /** Mean time between the calls of a client. */
   readonly thinkMs: number;
   readonly keys: number;
+  /** Clients that try what a member stands, and how many keys theirs are. */
+  readonly hostiles: number;
+  readonly hostileKeys: number;
   readonly tuning: NodeTuning;
 }
 
@@ -55,14 +58,23 @@ export function drawKnobs(random: SimRandom, size?: number): Knobs {
     leaseHolders: random.pick([1, 2]),
     thinkMs: heartbeatMs * random.pick([0.5, 1, 2]),
     keys: random.pick([2, 5, 10]),
+    hostiles: random.pick([1, 1, 2]),
+    hostileKeys: random.pick([1, 10, 100, 400]),
     tuning: {
       appendBytesMax: random.pick([64, 200, 1000, 1024 * 1024]),
       inflightAppendsMax: random.pick([1, 2, 8, 512]),
       applyBytesMax: random.pick([100, 1000, 1024 * 1024]),
       lookEntries: random.pick([1, 10, 50]),
       walSegmentBytes: random.pick([4096, 16_384, 64 * 1024 * 1024]),
+      // Short, so that calls time out while the faults last.
+      requestTimeoutBaseMs: heartbeatMs * random.pick([2, 10]),
     },
   };
+}
+
+/** How long a member waits before it answers a call with a timeout, as server/node.ts has it. */
+export function requestTimeoutMs({ electionMs, tuning }: Knobs): number {
+  return tuning.requestTimeoutBaseMs + 2 * electionMs;
 }
 
 /** The configuration of a member with these knobs. */

@@ -1,5 +1,5 @@
 /**
- * The mutation gate (reliability.md section 4): twelve known bugs, each put into a copy of the
+ * The mutation gate (reliability.md section 4): fourteen known bugs, each put into a copy of the
  * compiled program, where the simulator must find it. A simulator that finds none proves nothing
  * by being green. The program itself knows nothing of this: a mutation is a change of text, and one
  * whose place is not found any more fails the gate.
@@ -52,6 +52,7 @@ const figure8Knobs: Partial<Knobs> = {
     applyBytesMax: 1000,
     lookEntries: 50,
     walSegmentBytes: 65_536,
+    requestTimeoutBaseMs: 5000,
   },
 };
 
@@ -120,8 +121,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'lose leases on a change of leader',
     file: 'server/lessor.js',
-    find: 'lease.expiryMs = nowMs + remainingMs(lease) + extendMs;',
-    replace: 'lease.expiryMs = nowMs;',
+    find: 'return this.#promotedMs + remainingMs(lease) + this.#extendMs;',
+    replace: 'return this.#promotedMs;',
   },
   {
     name: 'a stale read returned as a linearizable one',
@@ -136,6 +137,23 @@ export const mutations: readonly Mutation[] = [
     file: 'storage/compact.js',
     find: 'compactItem(item, revision, batch.drop)',
     replace: 'compactItem(item, revision + 1, batch.drop)',
+  },
+  {
+    // What a client asks for is committed, and every member that applies it ends, at each start.
+    name: 'a large transaction throws when it is applied',
+    file: 'server/node-loop.js',
+    find: 'applier.apply(entry)',
+    replace:
+      '(() => { if (entry.data[1] === 3 && entry.data.length > 4000) ' +
+      'throw new RangeError("Maximum call stack size exceeded"); return applier.apply(entry); })()',
+  },
+  {
+    name: 'an expired proposal is executed',
+    file: 'server/node-loop.js',
+    find: 'return pending.deadlineMs <= nowMs || pending.isAbandoned;',
+    replace: 'return false;',
+    size: 3,
+    frequent: ['no leader'],
   },
 ];
 

@@ -6,13 +6,24 @@
 
 import { createHash } from 'node:crypto';
 import type { Entry, HardState, Ready } from '../../src/raft/index.js';
+import { entryOrigin, entrySequence } from '../../src/server/entry.js';
 import { AppliedLog, type LoggedLeaseEnd } from '../checkers/applied-log.js';
 import { RaftChecker, type SeenEntry } from '../checkers/raft-checker.js';
 import type { SimProcess } from './machine.js';
 import type { Trace } from './trace.js';
 
+/** Proposals that get into a log sooner are not worth a record. */
+const longMs = 100;
+
 /** The snapshot that a cluster is founded with. */
 const foundingIndex = 1;
+
+/** A proposal that got into the log of a leader; times are those of the world. */
+export interface SeenProposal {
+  readonly what: string;
+  readonly askedMs: number;
+  readonly enteredMs: number;
+}
 
 /** When and by whom a lease was ended. */
 export interface SeenLeaseEnd extends LoggedLeaseEnd {
@@ -24,11 +35,16 @@ export class Observer {
   readonly raft: RaftChecker;
   readonly log = new AppliedLog(foundingIndex);
   readonly leaseEnds = new Map<bigint, SeenLeaseEnd>();
+  /** Those that took long. */
+  readonly latecomers: SeenProposal[] = [];
+  proposalsEntered = 0;
   readonly #nowMs: () => number;
   readonly #trace: Trace;
   readonly #origins = new Map<number, bigint>();
   /** To the checker a member is its data directory: one that lost it is another one. */
   readonly #memberIds = new Map<bigint, bigint>();
+  /** When a member was asked for what is in no log yet, by origin and sequence. */
+  readonly #asked = new Map<string, number>();
   readonly #digests = new WeakMap<Uint8Array, string>();
   snapshotsInstalled = 0;
   entriesApplied = 0;
@@ -50,7 +66,7 @@ export class Observer {
     for (let at = status.firstIndex; at <= status.lastIndex; at += 1) terms.push(raft.termAt(at));
     this.raft.started(member, { ...status, isLeader: false }, status.firstIndex, terms);
     const writing = new Map<number, HardState>();
-    const { ready, persisted, step } = raft;
+    const { ready, persisted, propose, step } = raft;
     let role = '';
     let seenTerm = -1;
     let seenCommit = -1;
@@ -71,8 +87,28 @@ export class Observer {
     raft.step = (message): void => {
       const { type, from, term } = message;
       this.#trace.add(`${process.name} gets ${type} of ${from} in ${term}`);
+      if (message.type !== 'ForwardProposal') {
+        step.call(raft, message);
+        return;
+      }
+      const { lastIndex } = raft.status();
       step.call(raft, message);
+      if (raft.status().lastIndex === lastIndex) return;
+      for (const { data } of message.entries) this.#entered(process, data);
     };
+    raft.propose = (data) => {
+      const refusal = propose.call(raft, data);
+      const isOwn = refusal === undefined && raft.leader === node.memberId;
+      if (isOwn) for (const one of data) this.#entered(process, one);
+      return refusal;
+    };
+    const { proposals } = node;
+    const { add } = proposals;
+    proposals.add = ((...args: Parameters<typeof add>) => {
+      const pending = add.apply(proposals, args);
+      this.#asked.set(`${proposals.origin} ${pending.sequence}`, this.#nowMs());
+      return pending;
+    }) as typeof add;
     raft.ready = (): Ready => {
       const result = ready.call(raft);
       if (result.hardState !== undefined) writing.set(result.sequence, result.hardState);
@@ -101,6 +137,18 @@ export class Observer {
   /** Id of the member that led in that term; 0n: none is known. */
   leaderOf(term: number): bigint {
     return this.#memberIds.get(this.raft.leaderOf(term) ?? 0n) ?? 0n;
+  }
+
+  #entered(process: SimProcess, data: Uint8Array): void {
+    const key = `${entryOrigin(data)} ${entrySequence(data)}`;
+    const askedMs = this.#asked.get(key);
+    if (askedMs === undefined) return;
+    this.#asked.delete(key);
+    this.proposalsEntered += 1;
+    const enteredMs = this.#nowMs();
+    if (enteredMs - askedMs < longMs) return;
+    const what = `proposal ${key} of kind ${data[1]} at ${process.name}`;
+    this.latecomers.push({ what, askedMs, enteredMs });
   }
 
   #committed(process: SimProcess, member: bigint, entry: Entry): void {

@@ -19,9 +19,9 @@ import { checkRevisions } from '../checkers/revision-checker.js';
 import { kvsDifference } from '../checkers/truth.js';
 import { checkWatches } from '../checkers/watch-checker.js';
 import { kvOf } from './calls.js';
-import { Client, callWithin } from './clients.js';
+import { Client, callMsMax, callWithin } from './clients.js';
 import { inflict } from './faults.js';
-import type { Knobs } from './knobs.js';
+import { type Knobs, requestTimeoutMs } from './knobs.js';
 import type { SimProcess } from './machine.js';
 import { Pace } from './pace.js';
 import { drawSchedule, type Fault, type FaultKind } from './schedule.js';
@@ -203,7 +203,8 @@ async function judge(world: World): Promise<void> {
   report.add(checkWatches({ truth, watchers, compactedMax }));
   const seen = world.watchers.flatMap((client) => client.seen);
   const { leaseRevisions } = observer.log;
-  report.add(checkRevisions({ history, truth, leaseRevisions, seen }));
+  const lateMsMax = judgeTimeouts(world);
+  report.add(checkRevisions({ history, truth, leaseRevisions, seen, lateMsMax }));
   report.add(checkLinearizable(history, { stepsMax: 20_000 }).report);
   const lists = truth.range('list/', 'list0', truth.revision).map(({ key, value }) => {
     return { key, items: value.split(','), who: 'the log' };
@@ -220,6 +221,22 @@ async function judge(world: World): Promise<void> {
   }
   // Who restarted has no hash of a compaction at this very revision, and can't be compared then.
   report.add(checkHashes(hashes, compactedMax < revision));
+}
+
+/**
+ * Twice the request timeout, by the slowest clock that there was, as docs/guarantees.md says; the
+ * result counts from the call: a member that is stopped hears of it later.
+ */
+function judgeTimeouts({ observer, report, knobs, clockRateMin }: World): number {
+  const lateMsMax = (2 * requestTimeoutMs(knobs)) / clockRateMin + 1;
+  const rule = 'timeout: in the log in time or never';
+  for (const { what, askedMs, enteredMs } of observer.latecomers) {
+    const tookMs = enteredMs - askedMs;
+    const show = (): string =>
+      `${what} entered it ${tookMs.toFixed(0)} ms late, ${lateMsMax.toFixed(0)} is the most`;
+    report.check(rule, tookMs <= lateMsMax, show, enteredMs);
+  }
+  return lateMsMax + callMsMax(knobs);
 }
 
 function judgeLeases(world: World): void {
@@ -314,6 +331,9 @@ function resultOf(
       snapshots: observer.snapshotsInstalled,
       ...wire.counts,
       watchEvents: watchers.reduce((sum, { eventCount }) => sum + eventCount, 0),
+      hostile: world.hostiles.reduce((sum, { count }) => sum + count, 0),
+      latecomers: observer.latecomers.length,
+      proposals: observer.proposalsEntered,
       leases: leaseHolders.reduce((sum, { leases }) => sum + leases.length, 0),
       starts: world.machines.reduce((sum, { starts }) => sum + starts, 0),
       excusedEnds: world.excusedEnds,

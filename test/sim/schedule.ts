@@ -30,6 +30,8 @@ export type FaultKind =
   | 'move leader'
   | 'campaign'
   | 'lagging member'
+  | 'no leader'
+  | 'pause all'
   | 'bit flip'
   | 'wipe'
   | 'add member'
@@ -57,6 +59,7 @@ const needOthers: ReadonlySet<FaultKind> = new Set<FaultKind>([
   'cut connections',
   'move leader',
   'lagging member',
+  'no leader',
   'wipe',
   'bit flip',
   'remove member',
@@ -89,6 +92,8 @@ const others: readonly FaultKind[] = [
   'move leader',
   'campaign',
   'lagging member',
+  'no leader',
+  'pause all',
 ];
 /** At most once or twice a run: they cost a member. */
 const costly: readonly FaultKind[] = ['wipe', 'bit flip', 'add member', 'remove member'];

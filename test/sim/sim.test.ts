@@ -40,8 +40,8 @@ describe('simulated clusters', () => {
 });
 
 describe('the mutation gate', () => {
-  it('has twelve bugs', () => {
-    expect(mutations).toHaveLength(12);
+  it('has fourteen bugs', () => {
+    expect(mutations).toHaveLength(14);
   });
 
   // The compiler leaves the text of a statement as it is, but for indentation and types.

@@ -9,6 +9,7 @@ import { memberIdOf } from '../../src/server/identity.js';
 import { History } from '../checkers/history.js';
 import { Report } from '../checkers/report.js';
 import { Client, type ClientWorld, Workload } from './clients.js';
+import { HostileClient } from './hostile-clients.js';
 import { configOf, drawKnobs, type Knobs } from './knobs.js';
 import { LeaseHolder } from './lease-clients.js';
 import { SimMachine, type SimProcess } from './machine.js';
@@ -46,12 +47,14 @@ export class World implements ClientWorld {
   readonly clients: Client[] = [];
   readonly watchers: WatchClient[] = [];
   readonly leaseHolders: LeaseHolder[] = [];
+  readonly hostiles: HostileClient[] = [];
   /** No more calls. */
   stopping = false;
   /** No more faults: everybody is to come back. */
   healed = false;
   /** How fast the fastest clock of a member ever was. */
   clockRateMax = 1;
+  clockRateMin = 1;
   /** Processes that ended by themselves for a reason that was no fault of theirs. */
   excusedEnds = 0;
   #initialCluster = '';
@@ -95,7 +98,13 @@ export class World implements ClientWorld {
         new LeaseHolder(this, client, this.workload, i + 1, this.random.fork()),
       );
     }
-    for (const one of [...this.clients, ...this.watchers, ...this.leaseHolders]) {
+    for (let i = 0; i < knobs.hostiles; i += 1) {
+      const number = knobs.clients + knobs.leaseHolders + i;
+      const client = new Client(this, this.workload, number, this.random.fork());
+      this.hostiles.push(new HostileClient(this, client, this.workload, i, this.random.fork()));
+    }
+    const all = [...this.clients, ...this.watchers, ...this.leaseHolders, ...this.hostiles];
+    for (const one of all) {
       one.run().catch((error: unknown) => this.broke('client', error));
     }
   }

@@ -8,7 +8,7 @@
  *   AppendEntries          prevLogIndex, prevLogTerm, leaderCommit u64, count u32,
  *                          count times (term u64, length u32, type u8), then the data in a row
  *   AppendEntriesResponse  index, hintIndex, hintTerm u64; flag 1: success
- *   Heartbeat              commit, readSequence u64
+ *   Heartbeat              commit, readSequence u64; with flag 1 clockMs u64
  *   HeartbeatResponse      readSequence u64
  *   RequestVote            lastLogIndex, lastLogTerm, commit, commitTerm u64;
  *                          flags 1: preVote, 2: transfer
@@ -17,7 +17,10 @@
  *   ReadIndexRequest       context u64
  *   ReadIndexResponse      context, index u64
  *   TimeoutNow             nothing
- *   ForwardProposal        count u32, count times (length u32, type u8), then the data in a row
+ *   ForwardProposal        with flag 1 clockMs u64; count u32, count times (length u32, type u8),
+ *                          then the data in a row
+ *
+ * Versions before the clocks take no frame with one: their welcome says so (link-frames.ts).
  *
  * Decoding trusts nothing: what is not exactly as above is a {@link FrameError}. Entries must
  * follow each other and their terms must not fall or exceed that of the message, as in any log.
@@ -85,8 +88,8 @@ export function isBulk(message: Message): boolean {
   return message.type === 'ForwardProposal';
 }
 
-/** The frame of a message, in a new buffer. */
-export function encodeMessage(message: Message): Buffer {
+/** The frame of a message, in a new buffer; `withClocks` false: for a member that takes none. */
+export function encodeMessage(message: Message, withClocks = true): Buffer {
   switch (message.type) {
     case 'AppendEntries':
       return encodeAppend(message);
@@ -94,8 +97,13 @@ export function encodeMessage(message: Message): Buffer {
       const { success, index, hintIndex, hintTerm } = message;
       return fixed(message, kindAppendResponse, success ? 1 : 0, [index, hintIndex, hintTerm]);
     }
-    case 'Heartbeat':
-      return fixed(message, kindHeartbeat, 0, [message.commit, message.readSequence]);
+    case 'Heartbeat': {
+      const { clockMs, commit, readSequence } = message;
+      if (clockMs === undefined || !withClocks) {
+        return fixed(message, kindHeartbeat, 0, [commit, readSequence]);
+      }
+      return fixed(message, kindHeartbeat, 1, [commit, readSequence, clockMs]);
+    }
     case 'HeartbeatResponse':
       return fixed(message, kindHeartbeatResponse, 0, [message.readSequence]);
     case 'RequestVote': {
@@ -117,7 +125,7 @@ export function encodeMessage(message: Message): Buffer {
     case 'TimeoutNow':
       return fixed(message, kindTimeoutNow, 0, []);
     case 'ForwardProposal':
-      return encodeForward(message);
+      return encodeForward(message, withClocks);
   }
 }
 
@@ -140,9 +148,13 @@ export function decodeMessage(frame: Buffer, from: MemberId, to: MemberId): Mess
       return { type, from, to, term, success, index, hintIndex, hintTerm };
     }
     case kindHeartbeat: {
-      const [commit, readSequence] = twoNumbers(frame);
-      flagsOf(frame, 0);
-      return { type: 'Heartbeat', from, to, term, commit, readSequence };
+      const type = 'Heartbeat';
+      if (flagsOf(frame, 1) === 0) {
+        const [commit, readSequence] = twoNumbers(frame);
+        return { type, from, to, term, commit, readSequence };
+      }
+      const [commit, readSequence, clockMs] = threeNumbers(frame);
+      return { type, from, to, term, commit, readSequence, clockMs };
     }
     case kindHeartbeatResponse:
       flagsOf(frame, 0);
@@ -298,16 +310,19 @@ function decodeAppend(frame: Buffer, from: MemberId, to: MemberId, term: Term): 
   return { type, from, to, term, prevLogIndex, prevLogTerm, entries, leaderCommit };
 }
 
-function encodeForward(message: ForwardProposal): Buffer {
+function encodeForward(message: ForwardProposal, withClocks: boolean): Buffer {
   const { entries } = message;
+  const clockMs = withClocks ? message.clockMs : undefined;
   const count = entries.length;
   let dataBytes = 0;
   for (const { data } of entries) dataBytes += data.length;
-  let at = fixedAt + 4;
+  const countAt = clockMs === undefined ? fixedAt : fixedAt + 8;
+  let at = countAt + 4;
   let dataAt = at + count * forwardEntryBytes;
-  const frame = newFrame(kindForward, 0, dataAt + dataBytes);
+  const frame = newFrame(kindForward, clockMs === undefined ? 0 : 1, dataAt + dataBytes);
   putNumber(frame, frameHeadBytes, message.term);
-  writeU32(frame, fixedAt, count);
+  if (clockMs !== undefined) putNumber(frame, fixedAt, clockMs);
+  writeU32(frame, countAt, count);
   for (const { type, data } of entries) {
     writeU32(frame, at, data.length);
     frame[at + 4] = typeCode(type);
@@ -319,10 +334,12 @@ function encodeForward(message: ForwardProposal): Buffer {
 }
 
 function decodeForward(frame: Buffer, from: MemberId, to: MemberId, term: Term): ForwardProposal {
-  flagsOf(frame, 0);
-  const headEnd = fixedAt + 4;
+  const hasClock = flagsOf(frame, 1) === 1;
+  const countAt = hasClock ? fixedAt + 8 : fixedAt;
+  const headEnd = countAt + 4;
   if (frame.length < headEnd) throw new FrameError('proposals without a head');
-  const count = readU32(frame, fixedAt);
+  const clock = hasClock ? { clockMs: readU64(frame, fixedAt) } : {};
+  const count = readU32(frame, countAt);
   const data = dataOf(frame, headEnd, count, forwardEntryBytes);
   const entries: Array<{ readonly type: EntryType; readonly data: Uint8Array }> = [];
   let at = headEnd;
@@ -335,7 +352,7 @@ function decodeForward(frame: Buffer, from: MemberId, to: MemberId, term: Term):
     at += forwardEntryBytes;
   }
   if (dataAt !== data.length) throw new FrameError('bytes behind the last proposal');
-  return { type: 'ForwardProposal', from, to, term, entries };
+  return { type: 'ForwardProposal', from, to, term, ...clock, entries };
 }
 
 /**

@@ -12,7 +12,14 @@ import type { ClientStream, GrpcClient, RpcStatus } from '../../transport/index.
 import type { ServerUrl } from '../urls.js';
 import { FrameError } from './frame.js';
 import { introduce, refusalOf } from './handshake.js';
-import { decodePing, decodeWelcome, encodePing, kindPing, kindPong } from './link-frames.js';
+import {
+  decodePing,
+  decodeWelcome,
+  encodePing,
+  kindPing,
+  kindPong,
+  welcomeTakesClocks,
+} from './link-frames.js';
 import { dial, dialTimeoutMs, labelOf, type PeerContext } from './peer-context.js';
 import { type Redial, redialMs, steadyMs } from './redial.js';
 
@@ -53,6 +60,7 @@ export class Lane {
   #client: GrpcClient | undefined;
   #stream: ClientStream | undefined;
   #upSinceMs: number | undefined;
+  #takesClocks = false;
   /** The queue is full until the stream drains. */
   #full = false;
   #stopped = false;
@@ -86,6 +94,11 @@ export class Lane {
   /** True if `send` would take a frame. */
   get ready(): boolean {
     return this.#upSinceMs !== undefined && !this.#full;
+  }
+
+  /** See `encodeMessage`. */
+  get takesClocks(): boolean {
+    return this.#takesClocks;
   }
 
   /** Sends a frame; ownership passes. Only when `ready`. */
@@ -162,6 +175,7 @@ export class Lane {
 
   #onWelcome(frame: Buffer): void {
     const hello = decodeWelcome(frame);
+    this.#takesClocks = welcomeTakesClocks(frame);
     const { handler, clock, logger } = this.#context;
     const { member, name } = this.#options;
     const own = this.#context.hello();

@@ -2,7 +2,8 @@
  * Frames that belong to a link and not to Raft: the listener's own introduction, which must come
  * first; pings for the round trip metric; and what a snapshot travels in.
  *
- *   welcome  clusterId, memberId, incarnation u64, then the version as text
+ *   welcome  clusterId, memberId, incarnation u64, then the version as text; flag 1: clocks in
+ *            heartbeats and proposals are taken (versions that do not know the flag look past it)
  *   ping     sequence u64; pong: the same
  *   open     feed u64 (0: a new one), then a position
  *   opened   feed u64
@@ -34,10 +35,11 @@ const kindPiece = 50;
 const kindEnd = 51;
 
 const bodyAt = frameHeadBytes;
+const takesClocksFlag = 1;
 
 export function encodeWelcome(hello: PeerHello): Buffer {
   const version = Buffer.from(hello.version, 'latin1');
-  const frame = newFrame(kindWelcome, 0, bodyAt + 24 + version.length);
+  const frame = newFrame(kindWelcome, takesClocksFlag, bodyAt + 24 + version.length);
   frame.writeBigUInt64LE(hello.clusterId, bodyAt);
   frame.writeBigUInt64LE(hello.memberId, bodyAt + 8);
   frame.writeBigUInt64LE(hello.incarnation, bodyAt + 16);
@@ -57,6 +59,11 @@ export function decodeWelcome(frame: Buffer): PeerHello {
     incarnation: frame.readBigUInt64LE(bodyAt + 16),
     version,
   };
+}
+
+/** Of a frame that `decodeWelcome` took: see codec.ts. */
+export function welcomeTakesClocks(frame: Buffer): boolean {
+  return ((frame[6] as number) & takesClocksFlag) !== 0;
 }
 
 /** `kind`: ping or pong. */

@@ -3,6 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { peerFeedIdleMs, silentLogger } from '../../../src/common/index.js';
+import { decodeMessage } from '../../../src/server/peers/codec.js';
 import { newFrame, sealFrame } from '../../../src/server/peers/frame.js';
 import {
   decodeFeedRequest,
@@ -10,6 +11,7 @@ import {
   encodeOpened,
   encodePiece,
   encodeWelcome,
+  kindPing,
 } from '../../../src/server/peers/link-frames.js';
 import { createGrpcServer, type ServerCall } from '../../../src/transport/index.js';
 import { rejection } from './conformance.js';
@@ -115,6 +117,35 @@ describe('a listener that is none of ours', () => {
       await bench.until(() => a.transport.connectedSinceMs(2n) === undefined);
       await bench.until(() => calls.length === 3 && a.lost.includes(2n));
       expect(a.metrics.receivedFailures.of('2').value).toBe(1);
+    });
+  });
+});
+
+describe('a listener of a version before the clocks', () => {
+  it.each([
+    ['older', 0],
+    ['present', 1],
+  ])('gets what its welcome says that it takes: %s', async (_name, flag) => {
+    const own = Buffer.from(welcome);
+    own[6] = flag;
+    sealFrame(own);
+    const frames: Buffer[] = [];
+    const lane = (call: ServerCall): void => {
+      call.onMessage = (frame) => {
+        if (frame[5] !== kindPing) frames.push(Buffer.from(frame));
+      };
+      call.send(own);
+    };
+    await withListener({ lane }, async (bench, a) => {
+      await bench.until(() => a.transport.connectedSinceMs(2n) !== undefined);
+      const beat = { ...heartbeat(1n, 2n, 1), clockMs: 12_345 };
+      const entries = [{ type: 'normal' as const, data: Buffer.from('x') }];
+      const forward = { type: 'ForwardProposal' as const, from: 1n, to: 2n, term: 3, entries };
+      a.transport.send([beat, { ...forward, clockMs: 12_345 }]);
+      await bench.until(() => frames.length === 2);
+      const got = frames.map((frame) => decodeMessage(frame, 1n, 2n));
+      expect(new Set(got.map(({ type }) => type))).toEqual(new Set([beat.type, forward.type]));
+      for (const message of got) expect('clockMs' in message).toBe(flag === 1);
     });
   });
 });

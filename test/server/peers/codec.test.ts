@@ -30,6 +30,26 @@ describe('frames of Raft messages', () => {
     );
   });
 
+  it('have no clock in them for a member of a version before the clocks', () => {
+    const data = Buffer.from('x');
+    const messages = [
+      { ...heartbeat(1n, 2n, 9), clockMs: 12_345 },
+      {
+        type: 'ForwardProposal' as const,
+        ...{ from: 1n, to: 2n, term: 3, clockMs: 12_345 },
+        entries: [{ type: 'normal' as const, data }],
+      },
+    ];
+    for (const message of messages) {
+      const { clockMs, ...before } = message;
+      const frame = encodeMessage(message, false);
+      // Such a version takes no flags in these frames.
+      expect(frame[6]).toBe(0);
+      expect(frame.equals(encodeMessage(before))).toBe(true);
+      expect(decodeMessage(encodeMessage(message), 1n, 2n)).toEqual(message);
+    }
+  });
+
   it('are refused with any bit flipped, or cut anywhere, or made longer', () => {
     for (const frame of [append, encodeMessage(heartbeat(1n, 2n, 9))]) {
       for (let bit = 0; bit < frame.length * 8; bit++) {

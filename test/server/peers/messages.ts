@@ -50,6 +50,7 @@ export const anyMessage: fc.Arbitrary<Message> = fc.oneof(
     hintTerm: number,
   }),
   fc.record({ ...simple('Heartbeat'), commit: number, readSequence: number }),
+  fc.record({ ...simple('Heartbeat'), commit: number, readSequence: number, clockMs: number }),
   fc.record({ ...simple('HeartbeatResponse'), readSequence: number }),
   fc.record({
     ...simple('RequestVote'),
@@ -88,6 +89,11 @@ export const anyMessage: fc.Arbitrary<Message> = fc.oneof(
   fc.record({ ...simple('ReadIndexRequest'), context: number }),
   fc.record({ ...simple('ReadIndexResponse'), context: number, index: number }),
   fc.record({ ...simple('TimeoutNow') }),
+  fc.record({
+    ...simple('ForwardProposal'),
+    clockMs: number,
+    entries: fc.array(fc.record({ type: entryType, data: data.map((b) => Buffer.from(b)) })),
+  }),
   fc.record({
     ...simple('ForwardProposal'),
     entries: fc.array(fc.record({ type: entryType, data: data.map((b) => Buffer.from(b)) })),
