@@ -3,11 +3,28 @@
  * implementation").
  */
 
-import { assert, type LogIndex } from '../common/index.js';
+import { assert, InvariantError, type LogIndex } from '../common/index.js';
 import { learnCommit, startTransferElection } from './candidate.js';
 import { membersOf } from './config-change.js';
 import type { RaftState } from './state.js';
 import type { AppendEntries, Heartbeat, InstallSnapshot, Message, SnapshotMeta } from './types.js';
+
+/**
+ * This member once told the leader that its log reaches further than it does: the log was lost, or
+ * is that of an old copy. It must not go on, for it has forgotten what it promised.
+ */
+export class LostLogError extends InvariantError {
+  readonly committed: LogIndex;
+  readonly lastIndex: LogIndex;
+
+  constructor(committed: LogIndex, lastIndex: LogIndex) {
+    super(
+      `index ${committed} is committed but the log ends at ${lastIndex}: was it lost or replaced?`,
+    );
+    this.committed = committed;
+    this.lastIndex = lastIndex;
+  }
+}
 
 /** Messages that only the leader of their term sends. */
 export type LeaderMessage = AppendEntries | Heartbeat | InstallSnapshot;
@@ -105,6 +122,8 @@ function reject(state: RaftState, message: AppendEntries): void {
 
 function onHeartbeat(state: RaftState, message: Heartbeat): void {
   // At most what we told this leader to be durable here; if the log is shorter now, it was lost.
+  const { lastIndex } = state.log;
+  if (message.commit > lastIndex) throw new LostLogError(message.commit, lastIndex);
   state.log.commitTo(message.commit);
   const { readSequence } = message;
   const type = 'HeartbeatResponse';

@@ -8,3 +8,9 @@ export const damagedRemedy =
   'Keep this directory, and check the disk. If most of the other members are healthy, replace this ' +
   'one (member remove, member add, start with a new data directory); if not, restore a snapshot ' +
   'with kvorum restore, or a backup.';
+
+/** Two processes want one directory. */
+export const inUseRemedy = 'Stop that process, or give each member a data directory of its own.';
+
+/** A newer kvorum wrote it. */
+export const newerVersionRemedy = 'Start this data directory with that version of kvorum.';

@@ -6,9 +6,10 @@
 import { basename, join } from 'node:path';
 
 import { assert, type Disk, type DiskFile, type Logger } from '../common/index.js';
+import { errorCode } from './disk-failure.js';
 import { walFormatVersion } from './wal-format.js';
 import type { SegmentFile } from './wal-recover.js';
-import { createZeroed, errorCode, nextSegmentBytes, temporarySuffix } from './wal-segment.js';
+import { createZeroed, nextSegmentBytes, temporarySuffix } from './wal-segment.js';
 
 /** A file that is ready to become the next segment. */
 export interface ReadySegment {

@@ -27,6 +27,7 @@ import {
   walSegmentBytes,
 } from '../common/index.js';
 import type { Entry, HardState, SnapshotMeta } from '../raft/index.js';
+import { diskFailure } from './disk-failure.js';
 import type { Wal, WalContents } from './types.js';
 import {
   type EncodedFrame,
@@ -41,7 +42,6 @@ import { type RecoveredWal, recoverWal, type SegmentFile, segmentsOf } from './w
 import { frameHeaderBytes, sectorBytes, stampBytesMax } from './wal-sector.js';
 import {
   createZeroed,
-  diskFailure,
   firstSegmentBytes,
   nextSegmentBytes,
   removeTemporary,
@@ -90,7 +90,7 @@ async function open(
   const isNew = segmentsOf(dir, names).length === 0;
   if (isNew) {
     if (options.metadataIfNew === undefined) {
-      const remedy = 'Check the data directory that was given, or start a new member.';
+      const remedy = 'Check that --data-dir and --wal-dir are those it ran on; put the log back.';
       throw new StorageError('there is no write-ahead log', { path: dir, remedy });
     }
     await create(disk, dir, options.metadataIfNew, options.random, segmentBytes);
