@@ -3,7 +3,7 @@
  * implementation").
  */
 
-import { assert, InvariantError, type LogIndex } from '../common/index.js';
+import { assert, type LogIndex } from '../common/index.js';
 import { learnCommit, startTransferElection } from './candidate.js';
 import { membersOf } from './config-change.js';
 import type { RaftState } from './state.js';
@@ -13,7 +13,8 @@ import type { AppendEntries, Heartbeat, InstallSnapshot, Message, SnapshotMeta }
  * This member once told the leader that its log reaches further than it does: the log was lost, or
  * is that of an old copy. It must not go on, for it has forgotten what it promised.
  */
-export class LostLogError extends InvariantError {
+export class LostLogError extends Error {
+  override readonly name = 'LostLogError';
   readonly committed: LogIndex;
   readonly lastIndex: LogIndex;
 

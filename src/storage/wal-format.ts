@@ -1,7 +1,8 @@
 /**
  * The bytes of the write-ahead log. A segment is a row of frames, each aligned to 8 bytes:
  *
- *   crc u32 | magic u32 | length u32 | previousCrc u32 | payloadLength u32 | 0 u32 | payload | table
+ *   crc u32 | magic u32 | length u32 | previousCrc u32 | payloadLength u32 | 0 u32 |
+ *     payload | table
  *
  * `crc` covers all that follows it up to the end of the frame, `length` counts what follows
  * `previousCrc`. `previousCrc` repeats the crc of the frame before, across segments too: the chain

@@ -2,8 +2,8 @@
  * Reading a write-ahead log back. The question that matters is what to do with bytes that are not a
  * whole frame (reliability.md 1.7, protocol-aware recovery):
  *
- *  - At the end of the last segment, with no whole frame behind them and with a sector missing, they
- *    are a write that a crash interrupted. Nobody was told that it is durable, so it is cut.
+ *  - At the end of the last segment, with no whole frame behind them and with a sector missing,
+ *    they are a write that a crash interrupted. Nobody was told that it is durable: it is cut.
  *  - Anything else is damage to something that was durable. Cutting there could take back what this
  *    member promised, so the log is not opened; the error names file, offset and remedy.
  *
