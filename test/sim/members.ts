@@ -89,8 +89,8 @@ export class MemberChanges {
   }
 
   /**
-   * Flips one bit at rest: in the log, often in the last record that nothing follows, or in a record
-   * of the store.
+   * Flips one bit at rest: in the log, often in the last record that nothing follows, or in a
+   * record of the store.
    */
   #damage(victim: SimMachine, random: SimRandom): boolean {
     victim.kill();
