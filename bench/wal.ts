@@ -42,7 +42,7 @@ function benchEncoding(size: number): void {
   const encoder = new FrameEncoder();
   const batch = batchFrom(1, size);
   const once = (): void => {
-    encoder.begin();
+    encoder.begin(0);
     for (const entry of batch) encoder.entry(entry);
     encoder.finish(1, 2);
   };

@@ -1,8 +1,9 @@
 /** The program `kvorum`: gives the command its process. `bin/kvorum` imports this to run it. */
 
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import {
   checkBootstrap,
+  isUnused,
   nodeClock,
   nodePorts,
   notifySystemd,
@@ -34,8 +35,7 @@ const aliveMs = 24 * 3_600_000;
 const startHere: StartNode = async (config, logger) => {
   const ports = nodePorts(config, logger);
   // Later starts take the cluster from the data, whatever the flags say by then.
-  const isNew = (await ports.disk.list(join(config.dataDir, 'member'))).length === 0;
-  if (isNew) checkBootstrap(config);
+  if (await isUnused(ports.disk, config)) checkBootstrap(config);
   return startServer(config, ports);
 };
 

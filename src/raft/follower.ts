@@ -9,6 +9,24 @@ import { membersOf } from './config-change.js';
 import type { RaftState } from './state.js';
 import type { AppendEntries, Heartbeat, InstallSnapshot, Message, SnapshotMeta } from './types.js';
 
+/**
+ * This member once told the leader that its log reaches further than it does: the log was lost, or
+ * is that of an old copy. It must not go on, for it has forgotten what it promised.
+ */
+export class LostLogError extends Error {
+  override readonly name = 'LostLogError';
+  readonly committed: LogIndex;
+  readonly lastIndex: LogIndex;
+
+  constructor(committed: LogIndex, lastIndex: LogIndex) {
+    super(
+      `index ${committed} is committed but the log ends at ${lastIndex}: was it lost or replaced?`,
+    );
+    this.committed = committed;
+    this.lastIndex = lastIndex;
+  }
+}
+
 /** Messages that only the leader of their term sends. */
 export type LeaderMessage = AppendEntries | Heartbeat | InstallSnapshot;
 
@@ -105,6 +123,8 @@ function reject(state: RaftState, message: AppendEntries): void {
 
 function onHeartbeat(state: RaftState, message: Heartbeat): void {
   // At most what we told this leader to be durable here; if the log is shorter now, it was lost.
+  const { lastIndex } = state.log;
+  if (message.commit > lastIndex) throw new LostLogError(message.commit, lastIndex);
   state.log.commitTo(message.commit);
   const { clockMs = 0, readSequence } = message;
   // One that was overtaken by a later one tells less.

@@ -1,6 +1,7 @@
 /** The Raft core: everything that other folders may use of it. Start reading at raft.ts. */
 export * from './config-change.js';
 export * from './config-change-codec.js';
+export { LostLogError } from './follower.js';
 export type { ProgressMode, ProgressView } from './progress.js';
 export * from './raft.js';
 export { initialRestore, joiningRestore } from './restore.js';

@@ -17,7 +17,7 @@ import type { Configuration, RaftRestore } from './types.js';
  * Must be used once in the life of a member. A member whose disk was wiped has forgotten votes and
  * entries that it promised to keep, and nothing in here can notice: the driver must give it a new
  * id. What Raft does notice is a leader that knows better: the heartbeat's commit index is then
- * beyond the end of the log, and the assertion in `RaftLog.commitTo` stops the member.
+ * beyond the end of the log, and a `LostLogError` stops the member.
  */
 export function initialRestore(voters: readonly MemberId[]): RaftRestore {
   return {

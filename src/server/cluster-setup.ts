@@ -135,8 +135,8 @@ async function firstAnswer(
 
 function refuseIfKnown(answer: ClusterAnswer, memberId: MemberId): void {
   const remedy =
-    'Its data directory is empty, so it was lost: remove the member from the cluster, ' +
-    'and add it anew.';
+    'Its data directory is empty: give the one it ran on as --data-dir (and --wal-dir). If that is ' +
+    'lost, remove the member from the cluster, and add it anew.';
   if (answer.removed.includes(memberId)) {
     throw failure(`the member ${idToHex(memberId)} has been permanently removed from the cluster`);
   }

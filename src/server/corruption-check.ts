@@ -111,8 +111,8 @@ export class CorruptionCheck {
     throw new StorageError(`${idToHex(self)} found data inconsistency with peers`, {
       path: dataDir,
       remedy:
-        'Compare the hashes of all members (etcdctl endpoint hashkv --cluster); remove the one ' +
-        'that differs from the cluster, and add it anew with an empty directory.',
+        'Compare the hashes of all members (etcdctl endpoint hashkv --cluster) and replace the one ' +
+        'that differs from most, which need not be this one; keep its directory for a report.',
     });
   }
 

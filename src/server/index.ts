@@ -6,6 +6,7 @@ export {
   type LogLevel,
   type ServerConfig,
 } from './config.js';
+export { isUnused } from './data-dir.js';
 export { type CommandLine, type Environment, parseCommandLine, type ReadFile } from './flags.js';
 export { UsageError } from './flags-error.js';
 export { helpText, versionText } from './flags-help.js';

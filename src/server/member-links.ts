@@ -11,7 +11,7 @@ import {
   peerStrangersMax,
   StorageError,
 } from '../common/index.js';
-import type { Message, Raft } from '../raft/index.js';
+import { LostLogError, type Message, type Raft } from '../raft/index.js';
 import { kvorumVersion } from './kvorum-version.js';
 import type { Membership } from './membership.js';
 import type { Node } from './node.js';
@@ -109,8 +109,16 @@ export class MemberLinks implements PeerHandler {
   }
 
   message(message: Message): void {
-    if (message.type === 'InstallSnapshot') this.#o.receiver.offer(message);
-    else this.#o.loop.step(message);
+    if (message.type === 'InstallSnapshot') {
+      this.#o.receiver.offer(message);
+      return;
+    }
+    try {
+      this.#o.loop.step(message);
+    } catch (error) {
+      if (!(error instanceof LostLogError)) throw error;
+      this.#o.onEnd(error);
+    }
   }
 
   unreachable(member: MemberId): void {

@@ -29,6 +29,7 @@ import { Alarms } from './alarms.js';
 import { Applier } from './apply.js';
 import { isFounded, setUpMember } from './cluster-setup.js';
 import type { ServerConfig } from './config.js';
+import { checkDirectories, explainFatal } from './data-dir.js';
 import { EntryKind, newEntry } from './entry.js';
 import { checkForcedFounding, hasCommittedChanges } from './force-new-cluster.js';
 import { LeaderWatch } from './leader-watch.js';
@@ -140,6 +141,7 @@ export async function openNode(
   reportFatal: (error: unknown) => void,
 ): Promise<Node> {
   const { clock, random, logger, peers } = ports;
+  await checkDirectories(ports.disk, config);
   const isFoundedBefore = await isFounded(ports.disk, config);
   if (config.forceNewCluster && !isFoundedBefore) checkForcedFounding(config, logger);
   const founding = isFoundedBefore
@@ -149,7 +151,7 @@ export async function openNode(
   // Nothing may be acknowledged after a failed write, not even by the half that still works.
   const onFatal = (error: unknown): void => {
     stopLoop();
-    reportFatal(error);
+    reportFatal(explainFatal(error, config.dataDir));
   };
   const storage = await openStorage({
     ...ports,
@@ -338,10 +340,7 @@ export async function openNode(
           logger,
           electionMs: config.electionMs,
           answer: (from, method, body) => parts.questions.call(from, method, body),
-          onEnd: (error) => {
-            loop.stop();
-            reportFatal(error);
-          },
+          onEnd: onFatal,
         });
   function proposeOwn(
     kind: EntryKind,

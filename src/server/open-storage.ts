@@ -8,6 +8,7 @@
 import {
   type Clock,
   type Disk,
+  type KvStore,
   type Logger,
   type LogIndex,
   type MemberId,
@@ -18,10 +19,13 @@ import {
 import { initialRestore, joiningRestore, type RaftRestore } from '../raft/index.js';
 import {
   chooseGeneration,
+  damagedRemedy,
+  inUseRemedy,
   KvGenerations,
   type KvPlace,
   type MvccStore,
   type MvccStoreOptions,
+  newerVersionRemedy,
   type OpenGeneration,
   openGenerations,
   openMvccStore,
@@ -29,6 +33,7 @@ import {
   type Wal,
   type WalContents,
 } from '../storage/index.js';
+import { explainDirectories } from './data-dir.js';
 import { forceNewCluster } from './force-new-cluster.js';
 import { Membership } from './membership.js';
 import { decodeNodeMetadata, encodeNodeMetadata, type NodeMetadata } from './node-metadata.js';
@@ -73,6 +78,14 @@ export interface OpenedStorage {
  * then.
  */
 export async function openStorage(options: OpenStorageOptions): Promise<OpenedStorage> {
+  try {
+    return await open(options);
+  } catch (error) {
+    throw explainDirectories(error, options);
+  }
+}
+
+async function open(options: OpenStorageOptions): Promise<OpenedStorage> {
   const { disk, dataDir } = options;
   const memberDir = `${dataDir}/member`;
   await disk.mkdir(memberDir);
@@ -105,7 +118,13 @@ async function openHalves(
   const ifNew = founding === undefined ? {} : { metadataIfNew: encodeNodeMetadata(founding) };
   const { walSegmentBytes: segmentBytes } = options;
   const size = segmentBytes === undefined ? {} : { segmentBytes };
-  const { wal, contents } = await openWal(disk, walDir, { random, logger, ...ifNew, ...size });
+  const lock = options.walDir === '' ? undefined : await lockWalDir(options);
+  const opening = openWal(disk, walDir, { random, logger, ...ifNew, ...size });
+  const { wal: opened, contents } = await opening.catch(async (error: unknown) => {
+    await lock?.close();
+    throw error;
+  });
+  const wal = lock === undefined ? opened : withLock(opened, lock);
   onWal(wal);
   const log = { snapshot: contents.snapshot, lastIndex: lastIndexOf(contents) };
   const chosen = chooseGeneration(generations, log, memberDir);
@@ -123,7 +142,7 @@ async function openHalves(
   if (metadata === undefined) {
     throw new StorageError('the log was written by a newer version', {
       path: walDir,
-      remedy: 'Start this data directory with that version of kvorum.',
+      remedy: newerVersionRemedy,
     });
   }
   const isNew = contents.snapshot.index === 0 && contents.entries.length === 0;
@@ -143,6 +162,43 @@ async function openHalves(
     restore = await forceNewCluster(force, restore);
   }
   return { store, wal, restore, membership, clusterId, memberId, incarnation, isNew };
+}
+
+/**
+ * The lock of the data directory says nothing of a log elsewhere: two members may have been given
+ * the same, and opening it writes. There is no lock of files in Node, but LevelDB has one.
+ */
+async function lockWalDir({ disk, openKvStore, walDir }: OpenStorageOptions): Promise<KvStore> {
+  await disk.mkdir(walDir);
+  try {
+    return await openKvStore(`${walDir}/lock`);
+  } catch (error) {
+    if (!(error instanceof StorageError) || error.remedy !== inUseRemedy) throw error;
+    throw new StorageError('--wal-dir is in use by another process', {
+      path: walDir,
+      remedy: 'Stop that process, or give each member a log directory of its own.',
+      cause: error,
+    });
+  }
+}
+
+/** `wal`, which lets go of the lock when it is closed. */
+function withLock(wal: Wal, lock: KvStore): Wal {
+  return {
+    append: (hardState, entries, sync) => wal.append(hardState, entries, sync),
+    markSnapshot: (snapshot) => wal.markSnapshot(snapshot),
+    release: (index) => wal.release(index),
+    get sizeBytes() {
+      return wal.sizeBytes;
+    },
+    async close() {
+      try {
+        await wal.close();
+      } finally {
+        await lock.close();
+      }
+    },
+  };
 }
 
 /** What clients stored may be secret (CVE-2020-15113); but whoever set it up may mean it. */
@@ -177,8 +233,7 @@ async function found(
   if (store.applied.index > snapshot.index) {
     throw new StorageError('the log is empty, but the data beside it is not', {
       path: walDir,
-      remedy:
-        'The log was lost: restore it, or remove the member and add it anew with an empty directory.',
+      remedy: `If the log is in another directory, give that as --wal-dir. ${damagedRemedy}`,
     });
   }
   // One that joins has nothing until a leader sends it a snapshot.
@@ -210,14 +265,14 @@ function checkAgreement(
       `the data reach up to entry ${applied}, but the log begins after entry ${snapshot.index}`,
       {
         path: kvDir,
-        remedy: 'Data that had been synced is gone: restore this member from a snapshot.',
+        remedy: damagedRemedy,
       },
     );
   }
   if (applied > last) {
     throw new StorageError(`the log ends at entry ${last}, but entry ${applied} has been applied`, {
       path: walDir,
-      remedy: 'The end of the log is gone: restore this member from a snapshot.',
+      remedy: damagedRemedy,
     });
   }
 }

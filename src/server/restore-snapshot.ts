@@ -15,6 +15,7 @@ import { initialRestore } from '../raft/index.js';
 import {
   type BboltEntry,
   type BboltReader,
+  diskFact,
   openBbolt,
   openMvccStore,
   openWal,
@@ -23,6 +24,7 @@ import {
 } from '../storage/index.js';
 import { alarmMetaName, alarmPresent } from './alarms.js';
 import type { ServerConfig } from './config.js';
+import { checkDirectories, explainDirectories } from './data-dir.js';
 import { foundingIdentity } from './identity.js';
 import { encodeLeaseRecord, leaseMetaName } from './lease-record.js';
 import { Membership } from './membership.js';
@@ -72,8 +74,10 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<Restored
   const { config, ports, snapshotPath } = options;
   const { disk } = ports;
   const { dataDir, walDir } = config;
+  await checkDirectories(disk, config);
   await refuseIfUsed(disk, dataDir, '--data-dir');
   if (walDir !== '') await refuseIfUsed(disk, walDir, '--wal-dir');
+  await refuseIfDirectory(disk, snapshotPath);
   const file = await disk.open(snapshotPath, 'read');
   try {
     const bytes = await checkHash(file, options);
@@ -83,10 +87,24 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<Restored
         throw wrongSnapshot(options, `it has no bucket "${bucket}", so etcd has not written it`, 0);
       }
     }
-    return await build(options, reader);
+    return await build(options, reader).catch((error: unknown) => {
+      throw explainDirectories(error, config);
+    });
   } finally {
     await file.close();
   }
+}
+
+/** Whoever comes from etcd may give its data directory. */
+async function refuseIfDirectory(disk: Disk, path: string): Promise<void> {
+  const names = await disk.list(path).catch(() => []);
+  if (names.length === 0) return;
+  throw new StorageError('the snapshot is a directory, not a file', {
+    path,
+    remedy:
+      'Give a file that etcdctl snapshot save wrote. In the data directory of an etcd that can not ' +
+      'be started any more, member/snap/db serves with --skip-hash-check, as far as it was written.',
+  });
 }
 
 async function refuseIfUsed(disk: Disk, dir: string, flag: string): Promise<void> {
@@ -94,7 +112,7 @@ async function refuseIfUsed(disk: Disk, dir: string, flag: string): Promise<void
   if (names.every((name) => name === temporaryName)) return;
   throw new StorageError(`${flag} is not empty`, {
     path: dir,
-    remedy: 'Restore into a new directory; an old one that nobody needs any more can be removed.',
+    remedy: 'Give a directory that does not exist or is empty; nothing in this one was changed.',
   });
 }
 
@@ -343,6 +361,7 @@ async function tryToOpen(
     await kv.close().catch(() => {});
   }
   if (failure === undefined) return;
+  if (diskFact(failure) !== undefined) throw failure;
   throw new StorageError(`what was restored can't be opened: ${failure.message}`, {
     path: snapshotPath,
     remedy: 'Take another snapshot.',

@@ -102,9 +102,12 @@ export async function startServer(
   const observe = callObserver({ metrics, clock, logger, slowRequestMs });
   const clientTls = liveTls('client', config.clientTls, ports, metrics);
   const links = peerLinks(config, ports, metrics);
-  const node = await openNode(config, { ...ports, peers: links.peers }, metrics, (error) =>
-    fail(error),
-  );
+  let fatal: { readonly error: unknown } | undefined;
+  const onFatal = (error: unknown): void => {
+    fatal ??= { error };
+    fail(error);
+  };
+  const node = await openNode(config, { ...ports, peers: links.peers }, metrics, onFatal);
   links.introduce(node);
   metrics.attach(() => metricsReadings(node));
   logger.info(node.isNew ? 'founded a new data directory' : 'opened the data directory', {
@@ -193,7 +196,8 @@ export async function startServer(
     return { clusterId, memberId, isNewData, clientUrls, members, node, failed, stop };
   } catch (error) {
     await stop().catch(() => {});
-    throw error;
+    // What waited for the node says only that it stopped, and not why.
+    throw fatal === undefined ? error : fatal.error;
   }
 }
 

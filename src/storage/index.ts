@@ -1,5 +1,6 @@
 export { BboltImage, type ImageEntry } from './bbolt-image.js';
 export { type BboltEntry, type BboltReader, openBbolt } from './bbolt-reader.js';
+export { type DiskFact, diskFact, diskFailure } from './disk-failure.js';
 export type { RevisionHash } from './compaction-hashes.js';
 export {
   chooseGeneration,
@@ -18,10 +19,11 @@ export {
   type KeyValueFields,
   recordValue,
 } from './record.js';
+export { damagedRemedy, inUseRemedy, newerVersionRemedy } from './remedies.js';
 export * from './snapshot-types.js';
 export type { SnapshotView } from './snapshot-view.js';
 export { type ImportedMark, StoreImport } from './store-import.js';
 export * from './types.js';
 export { openWal, type WalOptions } from './wal.js';
 export { inspectWal, type WalRecord } from './wal-inspect.js';
-export { syncPath } from './wal-segment.js';
+export { parseSegmentName, syncPath } from './wal-segment.js';

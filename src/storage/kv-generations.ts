@@ -19,6 +19,7 @@ import {
   StorageError,
   type Term,
 } from '../common/index.js';
+import { damagedRemedy, inUseRemedy } from './remedies.js';
 import { decodeMark, formatKey, formatVersion, markKey } from './schema.js';
 import { syncPath } from './wal-segment.js';
 
@@ -69,7 +70,7 @@ export async function openGenerations(place: KvPlace): Promise<OpenGeneration[]>
     if (now.some((generation) => !numbers.includes(generation))) {
       throw new StorageError('The data directory is in use by another process', {
         path: memberDir,
-        remedy: 'Stop that process, or give each member a data directory of its own.',
+        remedy: inUseRemedy,
       });
     }
     if (opened.length === 1) return opened;
@@ -118,7 +119,7 @@ export function chooseGeneration(
       `up to ${lastIndex} (${have.join(', ')})`,
     {
       path: memberDir,
-      remedy: 'Remove this member and add it again with an empty data directory.',
+      remedy: damagedRemedy,
     },
   );
 }
@@ -208,7 +209,7 @@ async function refuseIfHalved(disk: Disk, path: string): Promise<void> {
     'the database has tables, but the file that says which of them count is gone',
     {
       path: `${path}/CURRENT`,
-      remedy: 'Put the file back, or replace this member or restore a backup.',
+      remedy: `Put the file back if there is a copy. ${damagedRemedy}`,
     },
   );
 }

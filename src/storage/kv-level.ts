@@ -22,6 +22,8 @@ import {
   type KvView,
   StorageError,
 } from '../common/index.js';
+import { diskFailure } from './disk-failure.js';
+import { damagedRemedy, inUseRemedy } from './remedies.js';
 
 type Level = ClassicLevel<Buffer, Buffer>;
 /** How abstract-level talks to the batch of a database (its "private API for implementors"). */
@@ -177,11 +179,7 @@ class LevelStore implements KvStore {
     try {
       return await work;
     } catch (cause) {
-      throw new StorageError(`LevelDB failed while ${what}`, {
-        path: this.dir,
-        remedy: 'Check the disk; if the data is damaged, replace this member or restore a backup.',
-        cause,
-      });
+      throw diskFailure(`LevelDB failed while ${what}`, this.dir, cause, damagedRemedy);
     }
   }
 }
@@ -314,14 +312,9 @@ function explainOpen(dir: string, cause: unknown): StorageError {
   if (code === 'LEVEL_LOCKED') {
     return new StorageError('The data directory is in use by another process', {
       path: dir,
-      remedy: 'Stop that process, or give each member a data directory of its own.',
+      remedy: inUseRemedy,
       cause,
     });
   }
-  const reason = inner instanceof Error ? `: ${inner.message}` : '';
-  return new StorageError(`The database can't be opened${reason}`, {
-    path: dir,
-    remedy: 'Check permissions and disk; if it is damaged, replace the member or restore a backup.',
-    cause,
-  });
+  return diskFailure("the database can't be opened", dir, cause, damagedRemedy);
 }

@@ -19,6 +19,7 @@
 import { crc32 } from 'node:zlib';
 import { type KeyString, type MemberId, type Revision, StorageError } from '../common/index.js';
 import type { Configuration } from '../raft/index.js';
+import { damagedRemedy } from './remedies.js';
 
 /** The layout that this program writes; a newer one is refused. */
 export const formatVersion = 2;
@@ -151,12 +152,7 @@ export function unsealOrThrow(key: Uint8Array, sealed: Buffer | undefined, path:
 
 /** The one remedy for a member whose data can't be trusted. */
 export function damage(what: string, path: string, cause?: unknown): StorageError {
-  return new StorageError(what, {
-    path,
-    remedy:
-      'Remove this member and add it again with an empty data directory, or restore a backup.',
-    cause,
-  });
+  return new StorageError(what, { path, remedy: damagedRemedy, cause });
 }
 
 /** A store key for people. */

@@ -1,14 +1,17 @@
 /**
  * The bytes of the write-ahead log. A segment is a row of frames, each aligned to 8 bytes:
  *
- *   crc u32 | magic u32 | length u32 | previousCrc u32 | payload[length] | zeros to 8
+ *   crc u32 | magic u32 | length u32 | previousCrc u32 | payloadLength u32 | 0 u32 |
+ *     payload | table
  *
- * `crc` covers all that follows it up to the end of the payload. `previousCrc` repeats the crc of
- * the frame before, across segments too: the chain that shows a missing or exchanged frame.
- * `magic` is random for each log and different in each of its segments. It is what makes stale
- * bytes harmless in a segment whose file was used before (an old frame has an old magic, and its
- * crc would be wrong under another), and what keeps a value sent by a client, who can't know it,
- * from being taken for a frame.
+ * `crc` covers all that follows it up to the end of the frame, `length` counts what follows
+ * `previousCrc`. `previousCrc` repeats the crc of the frame before, across segments too: the chain
+ * that shows a missing or exchanged frame. `length` follows from `payloadLength` and says so a
+ * second time, so that a damaged one is not believed. `magic` is random for each log and different
+ * in each of its segments. It is what makes stale bytes harmless in a segment whose file was used
+ * before (an old frame has an old magic, and its crc would be wrong under another), and what keeps
+ * a value sent by a client, who can't know it, from being taken for a frame. What is done to the
+ * payload at the start of each sector, and the table, is told in wal-sector.ts.
  *
  * One frame is one batch: one write and one sync. The next frame is written only after that, so an
  * unreadable frame with a readable one behind it is damage, never an interrupted write. The payload
@@ -17,11 +20,14 @@
  *
  *   item: dataLength u32 | kind u8 | entryType u8 | 0 u16, then by kind
  *     segment   sequence u64, lastIndex u64, lastTerm u64, version u32, magic base u32,
- *               flags u32 (1: the file was used before), 0 u32
+ *               flags u32 (1: the file was used before), bytes of the file u32
  *     metadata  data
  *     hardState term u64, vote u64, commit u64
  *     entry     index u64, term u64, data
  *     snapshot  index u64, term u64, configuration (see wal-configuration.ts)
+ *
+ * Version 1 has neither stamps nor `payloadLength` (the payload begins at 16) nor the file's bytes.
+ * It is read, never written: opening a log of version 1 begins a segment of version 2.
  */
 
 import { crc32 } from 'node:zlib';
@@ -29,11 +35,24 @@ import { crc32 } from 'node:zlib';
 import { assert, type LogIndex, type Term, walRecordBytesMax } from '../common/index.js';
 import type { Entry, EntryType, HardState, SnapshotMeta } from '../raft/index.js';
 import { decodeConfiguration, encodeConfiguration } from './wal-configuration.js';
+import {
+  frameEnd,
+  frameHeaderBytes,
+  frameStart,
+  sectorBytes,
+  sectorEnd,
+  stamp,
+  stampBytesMax,
+  unstamp,
+} from './wal-sector.js';
 
-/** The version that this code writes, and the only one it reads. */
-export const walFormatVersion = 1;
+/** The version that this code writes. */
+export const walFormatVersion = 2 as const;
+/** A version that this code reads. */
+export type WalVersion = 1 | typeof walFormatVersion;
 
-export const frameHeaderBytes = 16;
+/** Of version 1: where its payload begins. The fields up to there are the same in both. */
+const firstHeaderBytes = 16;
 const itemHeaderBytes = 8;
 
 const kindSegment = 1;
@@ -54,9 +73,11 @@ export interface SegmentInfo {
   readonly lastIndex: LogIndex;
   readonly lastTerm: Term;
   readonly version: number;
+  /** What the file had when it got its name: it never shrinks. 0 in version 1. */
+  readonly fileBytes: number;
   /** Magic of segment 0, so to speak: that of segment n is n more. */
   readonly magicBase: number;
-  /** The file was used before: what lies behind the last frame is not zero. */
+  /** The file was used before: not all that lies behind the last frame is zero. */
   readonly isRecycled: boolean;
 }
 
@@ -72,10 +93,11 @@ export type WalItem =
 export interface Frame {
   readonly crc: number;
   readonly previousCrc: number;
-  /** Borrowed from the bytes it was found in. */
+  /** A copy: entries that stay must not keep the whole segment in memory. */
   readonly payload: Buffer;
-  /** Where the next frame begins. */
   readonly end: number;
+  /** Where the next frame begins. */
+  readonly next: number;
 }
 
 /** `length` rounded up to the alignment of frames and items. */
@@ -107,14 +129,16 @@ export class FrameEncoder {
   #buffer = Buffer.allocUnsafeSlow(64 * 1024);
   #view = new DataView(this.#buffer.buffer, this.#buffer.byteOffset, this.#buffer.length);
   #length = frameHeaderBytes;
+  #at = 0;
 
   /** Bytes of the frame so far. */
   get length(): number {
     return this.#length;
   }
 
-  /** Starts a frame; what the last `finish` returned is overwritten. */
-  begin(): void {
+  /** Starts a frame at `at` in its file; what the last `finish` returned is overwritten. */
+  begin(at: number): void {
+    this.#at = at;
     this.#length = frameHeaderBytes;
     // One huge batch must not hold its memory for ever.
     if (this.#buffer.length > bufferBytesKept) this.#allocate(bufferBytesKept);
@@ -128,7 +152,7 @@ export class FrameEncoder {
     this.#view.setUint32(at + 24, info.version, true);
     this.#view.setUint32(at + 28, info.magicBase, true);
     this.#view.setUint32(at + 32, info.isRecycled ? 1 : 0, true);
-    this.#view.setUint32(at + 36, 0, true);
+    this.#view.setUint32(at + 36, info.fileBytes, true);
   }
 
   metadata(metadata: Uint8Array): void {
@@ -159,19 +183,31 @@ export class FrameEncoder {
     this.#buffer.set(configuration, at + 16);
   }
 
-  /** The frame's bytes, padded, until the next `begin`; and its crc, for the next one. */
-  finish(magic: number, previousCrc: number): { readonly bytes: Buffer; readonly crc: number } {
-    const end = this.#length;
-    const payloadLength = end - frameHeaderBytes;
+  /**
+   * What to write, up to the end of the last sector, until the next `begin`; the frame's crc, for
+   * the next one; and where in the file that one begins.
+   */
+  finish(magic: number, previousCrc: number): EncodedFrame {
+    const length = this.#length;
+    const payloadLength = length - frameHeaderBytes;
     assert(payloadLength <= walRecordBytesMax, 'a write-ahead log frame is too long');
     assert(payloadLength > 0, 'a write-ahead log frame is empty');
-    this.#view.setUint32(4, magic, true);
-    this.#view.setUint32(8, payloadLength, true);
-    this.#view.setUint32(12, previousCrc, true);
-    const bytes = this.#buffer.subarray(0, end);
-    const crc = crc32(bytes.subarray(4));
-    this.#view.setUint32(0, crc, true);
-    return { bytes, crc };
+    const room = length + stampBytesMax(length) + sectorBytes;
+    if (room > this.#buffer.length) this.#allocate(room);
+    const view = this.#view;
+    const at = this.#at;
+    const frameBytes = stamp(view, at, length, { magic, previousCrc });
+    view.setUint32(4, magic, true);
+    view.setUint32(8, frameBytes - firstHeaderBytes, true);
+    view.setUint32(12, previousCrc, true);
+    view.setUint32(16, payloadLength, true);
+    view.setUint32(20, 0, true);
+    const crc = crc32(this.#buffer.subarray(4, frameBytes));
+    view.setUint32(0, crc, true);
+    const writtenBytes = sectorEnd(at + frameBytes) - at;
+    this.#buffer.fill(0, frameBytes, writtenBytes);
+    const bytes = this.#buffer.subarray(0, writtenBytes);
+    return { bytes, crc, next: frameStart(at + frameBytes) };
   }
 
   /** Writes the header of an item and makes room; returns where its body begins. */
@@ -199,27 +235,86 @@ export class FrameEncoder {
 /** What the encoder keeps between frames; a normal batch is far smaller. */
 const bufferBytesKept = 8 * 1024 * 1024;
 
+/** What {@link FrameEncoder.finish} returns. */
+export interface EncodedFrame {
+  readonly bytes: Buffer;
+  readonly crc: number;
+  readonly next: number;
+}
+
+/** Which version a segment that begins with these bytes is of, if it is of any. */
+export function versionOf(bytes: Buffer): WalVersion {
+  // In version 1 the first item begins where version 2 has a length and 0.
+  if (bytes.length < frameHeaderBytes) return 2;
+  return bytes.readUInt32LE(20) === kindSegment ? 1 : 2;
+}
+
+/** Where the payload of the frame at `at` and the frame itself end, as far as its header tells. */
+export interface FrameExtent {
+  readonly payloadLength: number;
+  readonly end: number;
+}
+
+/** Undefined if the lengths in the header can't be right. They are in the bytes. */
+export function frameExtent(
+  bytes: Buffer,
+  at: number,
+  version: WalVersion,
+): FrameExtent | undefined {
+  const length = bytes.readUInt32LE(at + 8);
+  if (version === 1) {
+    if (length === 0 || length > walRecordBytesMax) return undefined;
+    return { payloadLength: length, end: at + firstHeaderBytes + length };
+  }
+  const payloadLength = bytes.readUInt32LE(at + 16);
+  if (payloadLength === 0 || payloadLength > walRecordBytesMax) return undefined;
+  if (payloadLength % 8 !== 0 || bytes.readUInt32LE(at + 20) !== 0) return undefined;
+  const end = frameEnd(at, payloadLength);
+  return end === at + firstHeaderBytes + length ? { payloadLength, end } : undefined;
+}
+
 /** The frame at `at`, or undefined if there is no whole one. Trusts no length. */
-export function readFrame(bytes: Buffer, at: number, magic: number): Frame | undefined {
+export function readFrame(
+  bytes: Buffer,
+  at: number,
+  magic: number,
+  version: WalVersion,
+): Frame | undefined {
+  const extent = wholeFrame(bytes, at, magic, version);
+  if (extent === undefined) return undefined;
+  const { payloadLength, end } = extent;
+  const crc = bytes.readUInt32LE(at);
+  const previousCrc = bytes.readUInt32LE(at + 12);
+  if (version === 1) {
+    const payload = Buffer.from(bytes.subarray(at + firstHeaderBytes, end));
+    return { crc, previousCrc, payload, end, next: align8(end) };
+  }
+  const payload = unstamp(bytes, at, payloadLength);
+  return { crc, previousCrc, payload, end, next: frameStart(end) };
+}
+
+function wholeFrame(
+  bytes: Buffer,
+  at: number,
+  magic: number,
+  version: WalVersion,
+): FrameExtent | undefined {
   if (at + frameHeaderBytes > bytes.length) return undefined;
   if (bytes.readUInt32LE(at + 4) !== magic) return undefined;
-  const length = bytes.readUInt32LE(at + 8);
-  const end = at + frameHeaderBytes + length;
-  if (length === 0 || length > walRecordBytesMax || end > bytes.length) return undefined;
-  const crc = bytes.readUInt32LE(at);
-  if (crc32(bytes.subarray(at + 4, end)) !== crc) return undefined;
-  const payload = bytes.subarray(at + frameHeaderBytes, end);
-  return { crc, previousCrc: bytes.readUInt32LE(at + 12), payload, end: at + align8(end - at) };
+  const extent = frameExtent(bytes, at, version);
+  if (extent === undefined || extent.end > bytes.length) return undefined;
+  if (crc32(bytes.subarray(at + 4, extent.end)) !== bytes.readUInt32LE(at)) return undefined;
+  return extent;
 }
 
 /** Where the first whole frame at or behind `from` begins; -1 if there is none. */
-export function findFrame(bytes: Buffer, from: number, magic: number): number {
+export function findFrame(bytes: Buffer, from: number, magic: number, version: WalVersion): number {
   const pattern = Buffer.alloc(4);
   pattern.writeUInt32LE(magic);
   let found = bytes.indexOf(pattern, from + 4);
   while (found >= 0) {
     const at = found - 4;
-    if (at % 8 === 0 && readFrame(bytes, at, magic) !== undefined) return at;
+    if (at % 8 === 0 && wholeFrame(bytes, at, magic, version) !== undefined) return at;
     found = bytes.indexOf(pattern, found + 1);
   }
   return -1;
@@ -295,6 +390,7 @@ function readSegment(view: DataView, body: number): WalItem {
     version: view.getUint32(body + 24, true),
     magicBase: view.getUint32(body + 28, true),
     isRecycled: view.getUint32(body + 32, true) === 1,
+    fileBytes: view.getUint32(body + 36, true),
   };
   return { kind: 'segment', segment };
 }

@@ -6,7 +6,7 @@
 import { join } from 'node:path';
 
 import type { Disk } from '../common/index.js';
-import { findFrame, readFrame, readItems, type WalItem } from './wal-format.js';
+import { findFrame, readFrame, readItems, versionOf, type WalItem } from './wal-format.js';
 import { readWhole, segmentsOf } from './wal-recover.js';
 
 /** Something in a log, and where the frame that holds it begins. */
@@ -30,10 +30,11 @@ export async function* inspectWal(disk: Disk, dir: string): AsyncGenerator<WalRe
     const path = join(dir, segment.name);
     const bytes = await readWhole(disk, path);
     const magic = bytes.length < 8 ? 0 : bytes.readUInt32LE(4);
+    const version = versionOf(bytes);
     for (let offset = 0; ; ) {
-      const frame = readFrame(bytes, offset, magic);
+      const frame = readFrame(bytes, offset, magic, version);
       if (frame === undefined) {
-        const resumesAt = findFrame(bytes, offset + 8, magic);
+        const resumesAt = findFrame(bytes, offset + 8, magic, version);
         yield { path, offset, kind: 'end', resumesAt: resumesAt < 0 ? undefined : resumesAt };
         if (resumesAt < 0) break;
         offset = resumesAt;
@@ -46,7 +47,7 @@ export async function* inspectWal(disk: Disk, dir: string): AsyncGenerator<WalRe
       for (const item of items) yield { path, offset, ...item };
       if (!isKnown) yield { path, offset, kind: 'unknown' };
       previousCrc = frame.crc;
-      offset = frame.end;
+      offset = frame.next;
     }
   }
 }

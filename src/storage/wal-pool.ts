@@ -6,8 +6,10 @@
 import { basename, join } from 'node:path';
 
 import { assert, type Disk, type DiskFile, type Logger } from '../common/index.js';
+import { errorCode } from './disk-failure.js';
+import { walFormatVersion } from './wal-format.js';
 import type { SegmentFile } from './wal-recover.js';
-import { createZeroed, errorCode, nextSegmentBytes, temporarySuffix } from './wal-segment.js';
+import { createZeroed, nextSegmentBytes, temporarySuffix } from './wal-segment.js';
 
 /** A file that is ready to become the next segment. */
 export interface ReadySegment {
@@ -75,8 +77,10 @@ export class SegmentPool {
 
   /** Takes over a segment that is no longer needed; its name is gone durably afterwards. */
   async giveBack(segment: SegmentFile): Promise<void> {
-    const { path, sizeBytes } = segment;
-    const isUseful = this.#spare === undefined && sizeBytes >= this.#fullBytes;
+    const { path, sizeBytes, version } = segment;
+    // What version 1 wrote has no marks by which to tell that it is old.
+    const isOfUse = version === walFormatVersion && sizeBytes >= this.#fullBytes;
+    const isUseful = this.#spare === undefined && isOfUse;
     if (isUseful) {
       const spare = this.#temporaryPath();
       await this.#disk.rename(path, spare);

@@ -2,15 +2,15 @@
  * Reading a write-ahead log back. The question that matters is what to do with bytes that are not a
  * whole frame (reliability.md 1.7, protocol-aware recovery):
  *
- *  - At the end of the last segment, with no whole frame behind them, they are a write that a crash
- *    interrupted. Nobody was told that it is durable, so it is cut.
- *  - Anywhere else they are damage to something that was durable. Cutting there could take back
- *    what this member promised, so the log is not opened; the error names file, offset and remedy.
+ *  - At the end of the last segment, with no whole frame behind them and with a sector missing,
+ *    they are a write that a crash interrupted. Nobody was told that it is durable: it is cut.
+ *  - Anything else is damage to something that was durable. Cutting there could take back what this
+ *    member promised, so the log is not opened; the error names file, offset and remedy.
  *
  * One frame is one synced write, and the next is written only afterwards: that is why one whole
- * frame behind the bytes is proof of the second case. No length is trusted before the checksum over
- * it was right. What can't be told from an interrupted write is damage to the very last frame; it
- * is cut, and the bytes are counted and reported.
+ * frame behind the bytes is proof of the second case, and so is a segment that was begun behind
+ * them. For the last frame, see wal-tail.ts. No length is trusted before the checksum over it was
+ * right.
  */
 
 import { join } from 'node:path';
@@ -24,29 +24,29 @@ import {
   StorageError,
 } from '../common/index.js';
 import type { Entry } from '../raft/index.js';
+import { damagedRemedy } from './remedies.js';
 import {
-  align8,
   type Frame,
   findFrame,
-  frameHeaderBytes,
   magicOf,
   readFrame,
   readItems,
   type SegmentInfo,
+  versionOf,
   type WalItem,
+  type WalVersion,
   walFormatVersion,
 } from './wal-format.js';
+import { sectorEnd } from './wal-sector.js';
 import { parseSegmentName, type SegmentName } from './wal-segment.js';
 import { LogShape } from './wal-shape.js';
-
-const remedy =
-  'Do not edit the file. Remove this member, delete its data directory, and add it again as a ' +
-  'new member; or restore the directory from a backup.';
+import { judgeTail, type Tail } from './wal-tail.js';
 
 /** One segment file of an open log. */
 export interface SegmentFile {
   readonly path: string;
   readonly sequence: number;
+  readonly version: WalVersion;
   /** The highest index of any entry in it, overwritten ones too; 0 without entries. */
   lastIndex: LogIndex;
   sizeBytes: number;
@@ -82,7 +82,7 @@ export function segmentsOf(dir: string, names: readonly string[]): SegmentName[]
     if (before === undefined || after === undefined) continue;
     if (after.sequence === before.sequence + 1) continue;
     const what = `the write-ahead log has no segment between ${before.name} and ${after.name}`;
-    throw new StorageError(what, { path: join(dir, before.name), remedy });
+    throw new StorageError(what, { path: join(dir, before.name), remedy: damagedRemedy });
   }
   return segments;
 }
@@ -119,6 +119,8 @@ interface SegmentEnd {
   readonly bytes: Buffer;
   /** Where its last frame begins. */
   readonly frameAt: number;
+  /** Where that ends. */
+  readonly frameEnd: number;
   readonly position: number;
   readonly magic: number;
   readonly isRecycled: boolean;
@@ -150,22 +152,27 @@ class Recovery {
         ? 0
         : bytes.readUInt32LE(4)
       : magicOf(this.#magicBase, segment.sequence);
-    const head = readFrame(bytes, 0, magic);
+    const version = versionOf(bytes);
+    const head = readFrame(bytes, 0, magic, version);
     if (head === undefined) {
-      const isTorn = isLast && !isFirst && findFrame(bytes, 8, magic) < 0;
-      if (!isTorn) throw damaged('the write-ahead log is damaged', path, 0);
-      this.#emptyPaths.push(path);
+      if (!isLast || isFirst) throw damaged('the write-ahead log is damaged', path, 0);
+      this.#takeUnused(segment, path, bytes, magic);
       return;
     }
     if (this.#end !== undefined && head.previousCrc !== this.#previousCrc) {
       const { file, position } = this.#end;
       throw damaged('the write-ahead log is damaged or was cut short', file.path, position);
     }
-    const file = { path, sequence: segment.sequence, lastIndex: 0, sizeBytes: bytes.length };
+    const { sequence } = segment;
+    const file = { path, sequence, version, lastIndex: 0, sizeBytes: bytes.length };
     this.#segments.push(file);
     const info = this.#takeHead(head, segment, path, isFirst);
+    if (bytes.length < info.fileBytes) {
+      const what = `a segment of the write-ahead log was cut short, it had ${info.fileBytes} bytes`;
+      throw damaged(what, path, bytes.length);
+    }
     let position = 0;
-    let frameAt = 0;
+    let [frameAt, frameEnd] = [0, 0];
     for (let frame: Frame | undefined = head; frame !== undefined; ) {
       if (position > 0 && frame.previousCrc !== this.#previousCrc) {
         throw damaged('a frame of the write-ahead log does not follow the last', path, position);
@@ -174,19 +181,61 @@ class Recovery {
       else this.#takeRest(frame, file);
       this.#previousCrc = frame.crc;
       frameAt = position;
-      position = frame.end;
-      frame = readFrame(bytes, position, magic);
+      frameEnd = frame.end;
+      position = frame.next;
+      frame = readFrame(bytes, position, magic, version);
     }
-    this.#end = { file, bytes, frameAt, position, magic, isRecycled: info.isRecycled };
+    const { isRecycled } = info;
+    this.#end = { file, bytes, frameAt, frameEnd, position, magic, isRecycled };
+  }
+
+  /** A last segment without a first frame: its name was durable, and nothing else yet. */
+  #takeUnused(segment: SegmentName, path: string, bytes: Buffer, magic: number): void {
+    const version = versionOf(bytes);
+    const what = 'the write-ahead log is damaged';
+    const tail = this.#judge({ bytes, at: 0, magic, version, sequence: segment.sequence });
+    if (tail.kind === 'damaged') throw damaged(what, path, 0);
+    // It is begun when everything before it is durable, and its name says how far that reaches.
+    const end = present(this.#end, 'the end of the segment before');
+    if (this.#judgeEnd(end).kind !== 'nothing') throw damaged(what, end.file.path, end.position);
+    const { lastIndex } = this.#shape;
+    if (segment.firstIndex !== lastIndex + 1) {
+      const reach = `it ends at entry ${lastIndex}, the next segment begins at ${segment.firstIndex}`;
+      throw damaged(`the write-ahead log lacks entries (${reach})`, end.file.path, end.position);
+    }
+    this.#emptyPaths.push(path);
+  }
+
+  #judgeEnd({ file, bytes, position, magic, isRecycled }: SegmentEnd): Tail {
+    const { sequence, version } = file;
+    const after = findFrame(bytes, position + 8, magic, version);
+    if (after >= 0) {
+      const what = `the write-ahead log is damaged (a whole frame follows at offset ${after})`;
+      throw damaged(what, file.path, position);
+    }
+    return this.#judge({ bytes, at: position, magic, version, sequence, isRecycled });
+  }
+
+  #judge(at: {
+    readonly bytes: Buffer;
+    readonly at: number;
+    readonly magic: number;
+    readonly version: WalVersion;
+    readonly sequence: number;
+    readonly isRecycled?: boolean;
+  }): Tail {
+    const [magicBase, previousCrc] = [this.#magicBase, this.#previousCrc];
+    return judgeTail({ isRecycled: false, ...at, magicBase, previousCrc });
   }
 
   finish(): RecoveredWal {
     const end = present(this.#end, 'the end of the write-ahead log');
     const shape = this.#shape;
-    const tornBytes = tornLength(end);
-    const after = findFrame(end.bytes, end.position + 8, end.magic);
-    if (after >= 0) {
-      const what = `the write-ahead log is damaged (a whole frame follows at offset ${after})`;
+    const tail = this.#judgeEnd(end);
+    if (tail.kind === 'damaged') {
+      const what =
+        'the last frame of the write-ahead log is damaged (all of it was written, so it is not ' +
+        'an interrupted write)';
       throw damaged(what, end.file.path, end.position);
     }
     if (this.#missingThrough > shape.snapshot.index) {
@@ -205,12 +254,9 @@ class Recovery {
       segments: this.#segments,
       magicBase: this.#magicBase,
       position: end.position,
-      lastFrame: {
-        offset: end.frameAt,
-        bytes: Buffer.from(end.bytes.subarray(end.frameAt, end.position)),
-      },
+      lastFrame: { offset: end.frameAt, bytes: lastFrameBytes(end) },
       previousCrc: this.#previousCrc,
-      tornBytes,
+      tornBytes: tail.kind === 'torn' ? tail.bytes : 0,
       emptyPaths: this.#emptyPaths,
     };
   }
@@ -220,9 +266,9 @@ class Recovery {
     const items: WalItem[] = [];
     const isReadable = readItems(frame.payload, (item) => items.push(item));
     const [first, second, third, fourth] = items;
-    if (first?.kind !== 'segment' || (isReadable && first.segment.version !== walFormatVersion)) {
-      throw otherVersion(path, first?.kind === 'segment' ? first.segment.version : undefined);
-    }
+    const version = first?.kind === 'segment' ? first.segment.version : undefined;
+    const isKnown = version === 1 || version === walFormatVersion;
+    if (first?.kind !== 'segment' || (isReadable && !isKnown)) throw otherVersion(path, version);
     const isHead =
       isReadable &&
       second?.kind === 'metadata' &&
@@ -249,17 +295,14 @@ class Recovery {
   #takeRest(frame: Frame, file: SegmentFile): void {
     const headItems = 4;
     let seen = 0;
-    const payload = Buffer.from(frame.payload);
-    readItems(payload, (item) => {
+    readItems(frame.payload, (item) => {
       seen += 1;
       if (seen > headItems) this.#takeItem(item, file, 0);
     });
   }
 
   #takeFrame(frame: Frame, file: SegmentFile, position: number): void {
-    // A copy: entries that stay must not keep the whole segment in memory.
-    const payload = Buffer.from(frame.payload);
-    const isReadable = readItems(payload, (item) => this.#takeItem(item, file, position));
+    const isReadable = readItems(frame.payload, (item) => this.#takeItem(item, file, position));
     if (!isReadable) throw otherVersion(file.path, undefined, position);
   }
 
@@ -311,33 +354,16 @@ class Recovery {
   }
 }
 
-/** How many bytes behind the last frame look like an interrupted write. */
-function tornLength(end: SegmentEnd): number {
-  const { bytes, position, magic } = end;
-  if (!end.isRecycled) return lastNonZero(bytes, position) - position;
-  // Stale bytes are expected in a file that was used before; a frame that was begun is not.
-  if (position + frameHeaderBytes > bytes.length) return 0;
-  if (bytes.readUInt32LE(position + 4) !== magic) return 0;
-  const length = align8(frameHeaderBytes + bytes.readUInt32LE(position + 8));
-  return Math.min(length, bytes.length - position);
+/** The last frame, and in version 2 the zeros up to the end of its sector that go with it. */
+function lastFrameBytes({ file, bytes, frameAt, frameEnd }: SegmentEnd): Buffer {
+  const end = file.version === 1 ? frameEnd : Math.min(sectorEnd(frameEnd), bytes.length);
+  const result = Buffer.alloc(end - frameAt);
+  bytes.copy(result, 0, frameAt, frameEnd);
+  return result;
 }
-
-/** The end of what is not zero in `bytes` from `from` on; `from` if all of it is. */
-function lastNonZero(bytes: Buffer, from: number): number {
-  let end = bytes.length;
-  // Whole blocks first, natively: a segment is mostly zeros when it is young.
-  while (end - zeroBlock.length >= from) {
-    if (bytes.compare(zeroBlock, 0, zeroBlock.length, end - zeroBlock.length, end) !== 0) break;
-    end -= zeroBlock.length;
-  }
-  while (end > from && bytes[end - 1] === 0) end -= 1;
-  return end;
-}
-
-const zeroBlock = Buffer.alloc(64 * 1024);
 
 function damaged(what: string, path: string, offset: number): StorageError {
-  return new StorageError(what, { path, offset, remedy });
+  return new StorageError(what, { path, offset, remedy: damagedRemedy });
 }
 
 function otherVersion(path: string, version: number | undefined, offset = 0): StorageError {

@@ -10,7 +10,8 @@
 
 import { dirname, join } from 'node:path';
 
-import { type Disk, type DiskFile, type LogIndex, StorageError } from '../common/index.js';
+import type { Disk, DiskFile, LogIndex } from '../common/index.js';
+import { errorCode } from './disk-failure.js';
 
 /** The size of the first segment of a new log. */
 export const firstSegmentBytes = 1024 * 1024;
@@ -110,24 +111,6 @@ export async function removeTemporary(disk: Disk, dir: string): Promise<string[]
     if (name.endsWith(temporarySuffix)) await disk.remove(join(dir, name));
   }
   return names.filter((name) => !name.endsWith(temporarySuffix));
-}
-
-/** An error of the disk, in words for the operator; a StorageError is passed on as it is. */
-export function diskFailure(what: string, path: string, cause: unknown): StorageError {
-  if (cause instanceof StorageError) return cause;
-  const code = errorCode(cause);
-  const remedy =
-    code === 'ENOSPC'
-      ? 'Make room on the disk, then start again.'
-      : 'Check the disk and the permissions, then start again.';
-  const because = cause instanceof Error ? ` (${cause.message})` : '';
-  return new StorageError(`${what}${because}`, { path, remedy, cause });
-}
-
-/** The `code` of a system error; '' if it has none. */
-export function errorCode(error: unknown): string {
-  if (typeof error !== 'object' || error === null || !('code' in error)) return '';
-  return typeof error.code === 'string' ? error.code : '';
 }
 
 function hex16(value: number): string {

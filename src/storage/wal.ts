@@ -27,21 +27,23 @@ import {
   walSegmentBytes,
 } from '../common/index.js';
 import type { Entry, HardState, SnapshotMeta } from '../raft/index.js';
+import { diskFailure } from './disk-failure.js';
 import type { Wal, WalContents } from './types.js';
 import {
+  type EncodedFrame,
   entryItemBytes,
   FrameEncoder,
-  frameHeaderBytes,
   magicBaseFrom,
   magicOf,
   walFormatVersion,
 } from './wal-format.js';
 import { SegmentPool } from './wal-pool.js';
 import { type RecoveredWal, recoverWal, type SegmentFile, segmentsOf } from './wal-recover.js';
+import { frameHeaderBytes, sectorBytes, stampBytesMax } from './wal-sector.js';
 import {
   createZeroed,
-  diskFailure,
   firstSegmentBytes,
+  nextSegmentBytes,
   removeTemporary,
   segmentName,
   syncPath,
@@ -88,15 +90,19 @@ async function open(
   const isNew = segmentsOf(dir, names).length === 0;
   if (isNew) {
     if (options.metadataIfNew === undefined) {
-      const remedy = 'Check the data directory that was given, or start a new member.';
+      const remedy = 'Check that --data-dir and --wal-dir are those it ran on; put the log back.';
       throw new StorageError('there is no write-ahead log', { path: dir, remedy });
     }
     await create(disk, dir, options.metadataIfNew, options.random, segmentBytes);
     names = await disk.list(dir);
   }
-  const recovered = await recoverWal(disk, dir, names);
+  let recovered = await recoverWal(disk, dir, names);
   await syncPath(disk, dir);
-  const file = await prepareForWriting(disk, dir, recovered, logger);
+  let file = await prepareForWriting(disk, dir, recovered, logger);
+  if (recovered.segments.at(-1)?.version !== walFormatVersion) {
+    await file.close();
+    [recovered, file] = await beginVersion(disk, dir, recovered, segmentBytes);
+  }
   const { shape, metadata, entries, tornBytes } = recovered;
   const hardState = shape.consistentHardState();
   shape.hardState = hardState;
@@ -117,13 +123,20 @@ async function create(
   const magicBase = magicBaseFrom(random.u32());
   const encoder = new FrameEncoder();
   const shape = new LogShape();
-  encoder.begin();
-  encodeHead(encoder, { sequence, magicBase, metadata, shape, isRecycled: false });
+  const size = Math.min(segmentBytes, firstSegmentBytes);
+  encoder.begin(0);
+  encodeHead(encoder, {
+    sequence,
+    magicBase,
+    metadata,
+    shape,
+    fileBytes: size,
+    isRecycled: false,
+  });
   const { bytes } = encoder.finish(magicOf(magicBase, sequence), 0);
 
   await disk.mkdir(dir);
   const temporary = join(dir, `new${temporarySuffix}`);
-  const size = Math.min(segmentBytes, firstSegmentBytes);
   const file = await createZeroed(disk, temporary, size);
   try {
     await file.write(0, [bytes]);
@@ -162,19 +175,44 @@ async function prepareForWriting(
   return file;
 }
 
+/**
+ * A log of an earlier version goes on in a segment of this one: a segment has one version. It is
+ * the last one from now on, with nothing in it, which is what a crash right behind it leaves too.
+ */
+async function beginVersion(
+  disk: Disk,
+  dir: string,
+  recovered: RecoveredWal,
+  segmentBytes: number,
+): Promise<[RecoveredWal, DiskFile]> {
+  const last = present(recovered.segments.at(-1), 'the last segment');
+  const sequence = last.sequence + 1;
+  const path = join(dir, segmentName(sequence, recovered.shape.lastIndex + 1));
+  const temporary = join(dir, `new${temporarySuffix}`);
+  const sizeBytes = nextSegmentBytes(last.sizeBytes, segmentBytes);
+  const created = await createZeroed(disk, temporary, sizeBytes);
+  await created.close();
+  await disk.rename(temporary, path);
+  await disk.syncDir(dir);
+  const version = walFormatVersion;
+  recovered.segments.push({ path, sequence, version, lastIndex: 0, sizeBytes });
+  return [{ ...recovered, position: 0 }, await disk.open(path, 'write')];
+}
+
 interface Head {
   readonly sequence: number;
   readonly magicBase: number;
   readonly metadata: Uint8Array;
   readonly shape: LogShape;
+  readonly fileBytes: number;
   readonly isRecycled: boolean;
 }
 
 function encodeHead(encoder: FrameEncoder, head: Head): void {
-  const { sequence, magicBase, metadata, shape, isRecycled } = head;
+  const { sequence, magicBase, metadata, shape, fileBytes, isRecycled } = head;
   const { lastIndex, lastTerm } = shape;
   const version = walFormatVersion;
-  encoder.segment({ sequence, lastIndex, lastTerm, version, magicBase, isRecycled });
+  encoder.segment({ sequence, lastIndex, lastTerm, version, fileBytes, magicBase, isRecycled });
   encoder.metadata(metadata);
   encoder.hardState(shape.hardState);
   encoder.snapshot(shape.snapshot);
@@ -346,7 +384,7 @@ class SegmentedWal implements Wal {
       while (this.#queue.length > 0 && this.#failure === undefined) {
         if (this.#isFull()) await this.#roll();
         const batch = this.#encode();
-        if (batch.bytes !== undefined) await this.#write(batch.bytes, batch.crc);
+        if (batch.frame !== undefined) await this.#write(batch.frame);
         if (this.#failure !== undefined) break;
         this.#markedIndex = this.#shape.snapshot.index;
         for (const pending of this.#queue.splice(0, batch.finished)) pending.resolve();
@@ -358,10 +396,10 @@ class SegmentedWal implements Wal {
   }
 
   /** Takes appends off the queue until a frame is full; `finished` of them are then complete. */
-  #encode(): { readonly bytes: Buffer | undefined; readonly crc: number; finished: number } {
+  #encode(): { readonly frame: EncodedFrame | undefined; finished: number } {
     const encoder = this.#encoder;
     const shape = this.#shape;
-    encoder.begin();
+    encoder.begin(this.#position);
     if (this.#position === 0) this.#encodeHead();
     let finished = 0;
     let needsWrite = false;
@@ -377,13 +415,12 @@ class SegmentedWal implements Wal {
       this.#unwritten = pending.hardState ?? this.#unwritten;
       finished += 1;
     }
-    if (!needsWrite) return { bytes: undefined, crc: 0, finished };
+    if (!needsWrite) return { frame: undefined, finished };
     this.#encodeHardState();
     // Asked for, but nothing to say: as when a log is closed that has all it was given.
-    if (encoder.length === frameHeaderBytes) return { bytes: undefined, crc: 0, finished };
+    if (encoder.length === frameHeaderBytes) return { frame: undefined, finished };
     const magic = magicOf(this.#magicBase, this.#current.sequence);
-    const { bytes, crc } = encoder.finish(magic, this.#previousCrc);
-    return { bytes, crc, finished };
+    return { frame: encoder.finish(magic, this.#previousCrc), finished };
   }
 
   #encodeEntries(pending: Pending): void {
@@ -418,22 +455,24 @@ class SegmentedWal implements Wal {
       magicBase: this.#magicBase,
       metadata: this.#metadata,
       shape: this.#shape,
+      fileBytes: this.#current.sizeBytes,
       isRecycled: this.#isRecycled,
     });
   }
 
-  async #write(bytes: Buffer, crc: number): Promise<void> {
+  async #write({ bytes, crc, next }: EncodedFrame): Promise<void> {
     await this.#file.writeDurable(this.#position, [bytes]);
-    this.#position += bytes.length;
-    this.#previousCrc = crc;
     const segment = this.#current;
-    if (this.#position > segment.sizeBytes) segment.sizeBytes = this.#position;
+    segment.sizeBytes = Math.max(segment.sizeBytes, this.#position + bytes.length);
+    this.#position = next;
+    this.#previousCrc = crc;
     if (this.#position * 2 > this.#capacity) this.#pool.prepare(this.#capacity, this.#position);
   }
 
   /** True if what waits does not fit and the next segment is ready; else this one just grows. */
   #isFull(): boolean {
-    const needed = Math.min(this.#queuedBytes, frameBytesTarget) + frameSlackBytes;
+    const payload = Math.min(this.#queuedBytes, frameBytesTarget) + frameSlackBytes;
+    const needed = payload + stampBytesMax(payload);
     return this.#position > 0 && this.#position + needed > this.#capacity && this.#pool.isReady;
   }
 
@@ -446,7 +485,8 @@ class SegmentedWal implements Wal {
     await this.#disk.syncDir(this.#dir);
     const old = this.#file;
     this.#file = file;
-    this.#segments.push({ path: newPath, sequence, lastIndex: 0, sizeBytes });
+    const version = walFormatVersion;
+    this.#segments.push({ path: newPath, sequence, version, lastIndex: 0, sizeBytes });
     this.#capacity = sizeBytes;
     this.#position = 0;
     this.#isRecycled = isRecycled;
@@ -486,5 +526,5 @@ class SegmentedWal implements Wal {
   }
 }
 
-/** Room for the header of a frame, the head of a segment and a hard state. */
-const frameSlackBytes = 512;
+/** Room for the header of a frame, the head of a segment, a hard state, and zeros behind it. */
+const frameSlackBytes = 512 + sectorBytes;

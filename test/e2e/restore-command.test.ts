@@ -34,7 +34,7 @@ describeWith(['kvorum'], 'kvorum restore', () => {
     [['a', '--initial-cluster=x=http://127.0.0.1:1'], 2, `couldn't find local name "default"`],
     [['a', '--name=x', '--initial-cluster=x=http://127.0.0.1:1'], 2, 'http://localhost:2380'],
     [[join(dir, 'nothing.db')], 1, 'no such file'],
-    [[dir], 1, 'snapshot missing hash but --skip-hash-check=false'],
+    [[dir], 1, 'the snapshot is a directory, not a file'],
     [[noSnapshot], 1, 'expected sha256 0101'],
     [[noSnapshot, '--skip-hash-check'], 1, 'it has no valid meta page'],
     [[noSnapshot, `--data-dir=${used}`], 1, '--data-dir is not empty'],

@@ -16,7 +16,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SimRandom } from '../../src/common/sim/index.js';
@@ -123,6 +123,15 @@ async function usedBytes(original: Original, file: string): Promise<number> {
   return end;
 }
 
+async function lastFrame(original: Original) {
+  let [path, offset, end] = ['', 0, 0];
+  for await (const record of inspectWal(nodeDisk, join(original.dir, 'member/wal'))) {
+    if (record.kind !== 'frame') continue;
+    [path, offset, end] = [record.path, record.offset, record.offset + record.bytes];
+  }
+  return { file: relative(original.dir, path), offset, end };
+}
+
 const kinds = [
   ['log segments', 'wal', /\.wal$/],
   ['tables', 'kv', /\.ldb$/],
@@ -161,6 +170,26 @@ for (const how of ['stopped', 'killed'] as const) {
         }
         if (how === 'killed' && kind === 'log segments') expect(seen).toContain('refused');
       });
+
+      if (kind === 'log segments') {
+        it('row 24: with a flipped bit in the last frame of its log: refuses', {
+          timeout: 600_000,
+        }, async () => {
+          const last = await lastFrame(original);
+          for (let i = 0; i < samples; i++) {
+            // The ends, where a sector begins, and anywhere.
+            const anywhere = random.between(last.offset, last.end - 1);
+            const sector = Math.min(Math.ceil(last.offset / 512) * 512, last.end - 1);
+            const offset = [last.offset + 8, last.end - 1, sector][i] ?? anywhere;
+            const what = `bit ${i % 8} of byte ${offset}`;
+            const { verdict, line } = await verdictOf(original, what, (dir) => {
+              flip(join(dir, last.file), offset, i % 8);
+            });
+            expect([what, verdict]).toEqual([what, 'refused']);
+            expect(line).toContain(`${last.file} at offset ${last.offset}`);
+          }
+        });
+      }
 
       it(`row 25: with its ${kind} cut off`, { timeout: 600_000 }, async () => {
         const files = filesOf(original, folder, pattern);

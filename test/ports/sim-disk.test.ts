@@ -57,18 +57,22 @@ describe('a crash', () => {
     expect(disk.crashClone(loseAll).peek('/d/f').toString()).toBe('ab..');
   });
 
-  test('keeps some un-synced writes, in pieces, in any combination', async () => {
+  test('keeps some un-synced writes, in sectors, in any combination', async () => {
+    const sectors = (letters: string): string =>
+      [...letters].map((letter) => letter.repeat(512)).join('');
     const seen = new Set<string>();
     for (let seed = 0; seed < 600; seed++) {
       disk = new SimDisk({ clock, random: new SimRandom(seed) });
-      const file = await durableFile('/d/f', '....');
-      await run(file.write(0, [Buffer.from('ab')]));
-      await run(file.write(2, [Buffer.from('cd')]));
+      const file = await durableFile('/d/f', sectors('....'));
+      await run(file.write(0, [Buffer.from(sectors('ab'))]));
+      await run(file.write(1024, [Buffer.from(sectors('cd'))]));
       disk.crash({ unsyncedPercent: 60, tornWrites: true });
       seen.add(disk.peek('/d/f').toString());
     }
     expect(seen.size).toBe(16);
-    for (const one of seen) expect(one).toMatch(/^[a.][b.][c.][d.]$/);
+    for (const one of seen) {
+      expect(one).toMatch(/^(a{512}|\.{512})(b{512}|\.{512})(c{512}|\.{512})(d{512}|\.{512})$/);
+    }
   });
 
   test('row 26: loses names that no directory sync has covered', async () => {
@@ -168,24 +172,26 @@ describe('faults', () => {
     const seen = new Set<string>();
     for (let seed = 0; seed < 60; seed++) {
       disk = new SimDisk({ clock, random: new SimRandom(seed) });
-      const file = await durableFile('/d/f', '....');
+      const file = await durableFile('/d/f', '.'.repeat(1024));
       disk.inject({ kinds: ['write'], nth: 1, code: 'EIO' });
-      await expect(run(file.write(1, [Buffer.from('a'), Buffer.from('b')]))).rejects.toThrow();
-      seen.add(disk.peek('/d/f').toString());
+      await expect(run(file.write(511, [Buffer.from('a'), Buffer.from('b')]))).rejects.toThrow();
+      seen.add(disk.peek('/d/f').toString().slice(510, 514));
     }
+    // Up to the end of a sector, or all of it.
     expect([...seen].sort()).toEqual(['....', '.a..', '.ab.']);
   });
 
-  test('a disk is full at the byte', async () => {
-    const file = await durableFile('/d/f', '....');
-    disk.setCapacity(6);
+  test('a disk is full at the sector', async () => {
+    const file = await durableFile('/d/f', '.'.repeat(510));
+    disk.setCapacity(600);
     await run(file.write(0, [Buffer.from('over')]));
-    await expect(run(file.write(3, [Buffer.from('RTHREE')]))).rejects.toMatchObject({
+    const more = 'm'.repeat(100);
+    await expect(run(file.write(509, [Buffer.from(more)]))).rejects.toMatchObject({
       code: 'ENOSPC',
     });
-    expect(disk.peek('/d/f').toString()).toBe('oveRTH');
-    disk.setCapacity(9);
-    await run(file.write(3, [Buffer.from('RTHREE')]));
+    expect(disk.peek('/d/f').toString()).toBe(`over${'.'.repeat(505)}mmm`);
+    disk.setCapacity(609);
+    await run(file.write(509, [Buffer.from(more)]));
   });
 
   test('bits flip at rest', async () => {

@@ -2,7 +2,13 @@
 
 import { describe, expect, test } from 'vitest';
 import { InvariantError } from '../../src/common/index.js';
-import { type AppendEntries, type Entry, emptyConfiguration, Raft } from '../../src/raft/index.js';
+import {
+  type AppendEntries,
+  type Entry,
+  emptyConfiguration,
+  LostLogError,
+  Raft,
+} from '../../src/raft/index.js';
 import { RaftLog } from '../../src/raft/log.js';
 import {
   bytes,
@@ -86,7 +92,7 @@ describe('rule 13: what is committed is never truncated', () => {
     expect(raft.status().lastIndex).toBe(4);
     expect(() =>
       raft.step({ type: 'Heartbeat', from: 1n, to: 2n, term: 5, commit: 9, readSequence: 0 }),
-    ).toThrow(InvariantError);
+    ).toThrow(LostLogError);
   });
 
   test('rule 13: the log itself refuses to give up a committed entry', () => {

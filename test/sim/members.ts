@@ -89,8 +89,8 @@ export class MemberChanges {
   }
 
   /**
-   * Flips one bit at rest: in the log, or in a record of the store. Not near the end of the log,
-   * where a flipped bit can't be told from an interrupted write (wal-recover.ts says so).
+   * Flips one bit at rest: in the log, often in the last record that nothing follows, or in a
+   * record of the store.
    */
   #damage(victim: SimMachine, random: SimRandom): boolean {
     victim.kill();
@@ -105,7 +105,9 @@ export class MemberChanges {
     const logs = files.filter((path) => path.endsWith('.wal') && usedBytes(disk.peek(path)) > 4096);
     if (logs.length === 0) return false;
     const path = random.pick(logs);
-    disk.flipBit(path, random.below(usedBytes(disk.peek(path)) / 2), random.below(8));
+    const used = usedBytes(disk.peek(path));
+    const from = random.chance(0.5) ? used - 300 : 0;
+    disk.flipBit(path, from + random.below(used - from), random.below(8));
     return true;
   }
 

@@ -12,7 +12,7 @@ import type { SimRandom } from './random.js';
 export interface CrashOptions {
   /** Chance in percent that an un-synced change survives: 0 loses them all, 100 keeps them all. */
   readonly unsyncedPercent: number;
-  /** Surviving writes may be cut into pieces of any length, of which again only some survive. */
+  /** Surviving writes may be cut into pieces of whole sectors, of which again only some survive. */
   readonly tornWrites: boolean;
 }
 
@@ -223,7 +223,15 @@ function applyChange(bytes: Bytes, change: FileChange): void {
   else bytes.resize(change.size);
 }
 
-/** Applies a write whole, or in pieces some of which are lost. */
+/** What a disk writes whole or not at all. */
+const sectorBytes = 512;
+
+/** The last place at or before `to` up to which a write from `from` on may come to an end. */
+export function sectorCut(from: number, to: number): number {
+  return Math.max(from, to - (to % sectorBytes));
+}
+
+/** Applies a write whole, or in pieces, cut where sectors begin, some of which are lost. */
 function applyTorn(
   bytes: Bytes,
   change: FileChange,
@@ -234,11 +242,15 @@ function applyTorn(
     applyChange(bytes, change);
     return;
   }
-  const cuts = [0, change.bytes.length];
-  for (let i = random.between(1, 4); i > 0; i--) cuts.push(random.below(change.bytes.length + 1));
+  const { offset } = change;
+  const end = offset + change.bytes.length;
+  const cuts = [offset, end];
+  for (let i = random.between(1, 4); i > 0; i--) {
+    cuts.push(sectorCut(offset, offset + random.below(change.bytes.length + 1)));
+  }
   cuts.sort((a, b) => a - b);
   for (let i = 1; i < cuts.length; i++) {
     const [from, to] = [cuts[i - 1] ?? 0, cuts[i] ?? 0];
-    if (random.chance(0.5)) bytes.write(change.offset + from, change.bytes.subarray(from, to));
+    if (random.chance(0.5)) bytes.write(from, change.bytes.subarray(from - offset, to - offset));
   }
 }

@@ -14,6 +14,7 @@ import {
   ImageDir,
   ImageFile,
   type ImageNode,
+  sectorCut,
 } from './disk-image.js';
 import type { SimRandom } from './random.js';
 
@@ -488,7 +489,8 @@ class SimDiskFile implements DiskFile {
     const missing = growth - this.#open.room(growth);
     if (missing === 0) return bytes.length === 0 ? [] : [file.write(offset, bytes)];
     // As much as there is room for is written, as the system does.
-    const fits = bytes.subarray(0, Math.max(0, bytes.length - missing));
+    const fitting = sectorCut(offset, offset + Math.max(0, bytes.length - missing)) - offset;
+    const fits = bytes.subarray(0, fitting);
     if (fits.length > 0) file.write(offset, fits);
     throw diskError('ENOSPC', operation, this.#open.path);
   }
@@ -496,7 +498,9 @@ class SimDiskFile implements DiskFile {
   /** A write that fails may have written a part. */
   #putSome(offset: number, chunks: readonly Uint8Array[]): FileChange[] {
     const bytes = Buffer.concat(chunks);
-    const part = bytes.subarray(0, this.#open.random.below(bytes.length + 1));
+    const length = this.#open.random.below(bytes.length + 1);
+    const isWhole = length === bytes.length;
+    const part = isWhole ? bytes : bytes.subarray(0, sectorCut(offset, offset + length) - offset);
     return part.length === 0 ? [] : [this.#open.file.write(offset, part)];
   }
 
