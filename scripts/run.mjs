@@ -46,6 +46,7 @@ const commands = {
   sim,
   chaos,
   build: async () => 0,
+  prepare: async () => 0,
   test,
   check,
 };
@@ -62,12 +63,28 @@ async function main(name, args) {
     const { node } = process.versions;
     stop(`kvorum needs Node 20.18 or newer (not 21), or 22.9 or newer; this is ${node}.`, 1);
   }
+  if (name === 'prepare' && !mayPrepare()) return;
   await bringUpToDate(name === 'build');
   const code = await command(args);
   if (code !== undefined) process.exitCode = code;
 }
 
+/**
+ * npm runs `prepare` after each install in the checkout, and builds with it what is installed from
+ * a git address. There is nothing to do for it within our own install, which goes on to build, nor
+ * where somebody wants no compilers: an install without them must not fail.
+ */
+function mayPrepare() {
+  if (process.env[installing] !== undefined) return false;
+  if (existsSync(at('node_modules/typescript'))) return true;
+  if (existsSync(at('src'))) say('not built: development dependencies are left out.');
+  return false;
+}
+
 // ------------------------------------------------------------------------------- up to date
+
+/** Set for the npm that we run. */
+const installing = 'KVORUM_INSTALLING';
 
 /** The steps in order: the marker file, what its content stands for, and the work. */
 const steps = [
@@ -125,7 +142,14 @@ function install() {
   say('installing dependencies from package-lock.json ...');
   // Compilers are development dependencies, needed even where NODE_ENV is production.
   const npm = npmCommand(['ci', '--include=dev', '--no-fund', '--no-audit', '--loglevel=error']);
-  must(spawnSync(npm.file, npm.args, { cwd: root, stdio: 'inherit' }), 'npm ci');
+  // Standard output belongs to whoever runs us: `npm pack --json` prints its answer there.
+  const stdio = ['inherit', process.stderr, 'inherit'];
+  const env = { ...process.env, [installing]: '1' };
+  // What was meant for the npm that runs us only: `npm pack --dry-run` must install all the same.
+  for (const option of ['dry_run', 'global', 'json', 'location', 'omit', 'package_lock_only']) {
+    delete env[`npm_config_${option}`];
+  }
+  must(spawnSync(npm.file, npm.args, { cwd: root, stdio, env }), 'npm ci');
 }
 
 /** The npm that runs us, or the one on the PATH. */
@@ -147,7 +171,7 @@ async function compile() {
   const tsc = at('node_modules/typescript/bin/tsc');
   const result = spawnSync(process.execPath, [tsc, '-b', 'tsconfig.build.json'], {
     cwd: root,
-    stdio: 'inherit',
+    stdio: ['inherit', process.stderr, 'inherit'],
   });
   if (result.status !== 0) stop('the sources do not compile; see above.', result.status ?? 1);
   const to = at('dist/src/proto/generated');
