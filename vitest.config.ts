@@ -1,12 +1,20 @@
 import { defineConfig } from 'vitest/config';
+import { ProgressReporter } from './test/progress.mjs';
+
+/** Where results go as JSON, too, for programs that count them. */
+const report = process.env.KVORUM_TEST_REPORT;
 
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    globalSetup: ['test/setup.mjs'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     // Two cores is the size we plan for; more workers only make the servers under test starve.
     maxWorkers: 2,
-    reporters: ['default'],
+    reporters: [
+      new ProgressReporter(),
+      ...(report === undefined ? [] : [['json', { outputFile: report }] as ['json', object]]),
+    ],
   },
 });

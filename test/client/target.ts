@@ -1,6 +1,6 @@
 /**
  * What the client's tests are run against: kvorum in this process on real sockets, alone and as a
- * cluster of three, and the etcd of this machine. The same tests for all; each target with one of
+ * cluster of three, and the newest etcd of this machine. The same tests for all; each target with one of
  * the client's transports, or with both.
  *
  * KVORUM_CLIENT_TARGETS (comma separated names) chooses some of them. With KVORUM_TEST_BIN the
@@ -11,7 +11,7 @@ import { afterAll, afterEach, beforeAll, describe } from 'vitest';
 import { Etcd, type EtcdOptions, type TransportName } from '../../src/client/index.js';
 import { startCluster as startMembers, startNode } from '../../src/testing/index.js';
 import { startEtcd, startKvorum } from '../helpers/server.js';
-import { have, slow } from '../helpers/tools.js';
+import { reasonToSkip, slow } from '../helpers/tools.js';
 
 export type TargetName = 'kvorum' | 'kvorum of three' | 'etcd';
 
@@ -128,8 +128,9 @@ export function describeTargets(
   for (const kind of kinds) {
     if (!(options.targets ?? ['kvorum', 'etcd']).includes(kind.name)) continue;
     if (chosen !== undefined && !chosen.includes(kind.name)) continue;
-    if (kind.name === 'etcd' && !have('etcd')) {
-      describe.skip(`${name}: etcd (skipped: etcd is not installed)`, () => {
+    const reason = kind.name === 'etcd' ? reasonToSkip(['etcd']) : '';
+    if (reason !== '') {
+      describe.skip(`${name}: etcd${reason}`, () => {
         body(targetOf(kind, kind.transport, options));
       });
       continue;

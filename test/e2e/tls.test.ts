@@ -9,7 +9,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { exec } from '../helpers/exec.js';
 import { asFailure, bytes, RawClient } from '../helpers/grpc.js';
 import { freePort } from '../helpers/server.js';
-import { describeWith, have } from '../helpers/tools.js';
+import { describeWith, itWith, toolPath } from '../helpers/tools.js';
 import {
   type CertificateFiles,
   type Certificates,
@@ -189,14 +189,14 @@ describeWith(['kvorum'], 'listeners of a server process', () => {
       expect(await server.stop()).toBe(0);
     });
 
-    it.runIf(have('etcdctl'))('works with etcdctl --cacert --cert --key', async () => {
+    itWith(['etcdctl'], 'works with etcdctl --cacert --cert --key', {}, async () => {
       const server = await serve(flags('https://127.0.0.1:0', ...mutual));
       const { cert, key } = certs.client;
       const who = ['--cacert', certs.ca, '--cert', cert, '--key', key];
       const common = ['--endpoints', server.clientUrls[0] ?? '', ...who];
-      const put = await exec('etcdctl', [...common, 'put', 'a', 'b']);
+      const put = await exec(toolPath('etcdctl'), [...common, 'put', 'a', 'b']);
       expect([put.code, put.stdout.toString()]).toEqual([0, 'OK\n']);
-      const health = await exec('etcdctl', [...common, 'endpoint', 'health']);
+      const health = await exec(toolPath('etcdctl'), [...common, 'endpoint', 'health']);
       expect(health.stdout.toString() + health.stderr).toContain('is healthy');
     });
 

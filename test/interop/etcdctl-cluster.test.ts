@@ -7,22 +7,23 @@
 
 import { afterAll, beforeAll, describe, it } from 'vitest';
 import { eventually } from '../helpers/eventually.js';
-import { targetEtcdProgram, targetKind, targetTool } from '../helpers/target.js';
-import { describeWith } from '../helpers/tools.js';
+import { targetKind } from '../helpers/target.js';
+import { toolPath } from '../helpers/tools.js';
 import { ShownCluster } from './etcdctl/cluster.js';
-import { compareTranscripts, nameOf, type Sessions } from './etcdctl/compare.js';
+import { compareTranscripts, describePeers, nameOf, type Sessions } from './etcdctl/compare.js';
 import { type MemberStep, memberSteps } from './etcdctl/member-steps.js';
 import { describeScript } from './etcdctl/suite.js';
 
-describeWith(['etcd', 'etcdctl', targetTool], 'etcdctl and clusters of three', () => {
+describePeers('etcdctl and clusters of three', (peer) => {
   let clusters: readonly ShownCluster[] = [];
   let sessions: Sessions;
 
   beforeAll(async () => {
-    const program = targetKind === 'etcd' ? { program: targetEtcdProgram } : {};
-    const reference = await ShownCluster.start('etcd', {});
+    const etcdctl = toolPath(peer.etcdctl);
+    const program = toolPath(peer.etcd);
+    const reference = await ShownCluster.start('etcd', etcdctl, { program });
     clusters = [reference];
-    const target = await ShownCluster.start(targetKind, program);
+    const target = await ShownCluster.start(targetKind, etcdctl, {});
     clusters = [reference, target];
     sessions = [reference.session, target.session];
   });
@@ -30,7 +31,7 @@ describeWith(['etcd', 'etcdctl', targetTool], 'etcdctl and clusters of three', (
     await Promise.all(clusters.map((cluster) => cluster.dispose()));
   });
 
-  describeScript(() => sessions, 'through a follower: ');
+  describeScript(peer, () => sessions, 'through a follower: ');
 
   describe('members', () => {
     for (const [index, step] of memberSteps.entries()) {
@@ -57,6 +58,6 @@ describeWith(['etcd', 'etcdctl', targetTool], 'etcdctl and clusters of three', (
         ),
       ),
     );
-    compareTranscripts(step, [first ?? '', second ?? '']);
+    compareTranscripts(peer, step, [first ?? '', second ?? '']);
   }
 });

@@ -1,6 +1,6 @@
 /**
- * Debian's etcdctl must not be able to tell kvorum from Debian's etcd-server: one script of
- * commands runs on both, and what etcdctl prints, its errors and its exit codes must be the same
+ * etcdctl must not be able to tell kvorum from the etcd of its own version: one script of commands
+ * runs on both, and what etcdctl prints, its errors and its exit codes must be the same
  * line by line, apart from ids, times, sizes and versions (see helpers/mask.ts) and the few rows
  * of etcdctl/differences.ts.
  *
@@ -12,20 +12,24 @@ import { beforeAll, expect, it } from 'vitest';
 import { EtcdctlSession } from '../helpers/etcdctl.js';
 import { useServer, useTarget } from '../helpers/server.js';
 import { targetTool } from '../helpers/target.js';
-import { describeWith, slow } from '../helpers/tools.js';
-import type { Sessions } from './etcdctl/compare.js';
+import { describeWith, slow, toolPath } from '../helpers/tools.js';
+import { describePeers, type Sessions } from './etcdctl/compare.js';
 import { describeScript } from './etcdctl/suite.js';
 
-describeWith(['etcd', 'etcdctl', targetTool], 'etcdctl sees no difference', () => {
-  const reference = useServer('etcd');
+describePeers('etcdctl sees no difference', (peer) => {
+  const reference = useServer('etcd', () => ({ program: toolPath(peer.etcd) }));
   const target = useTarget();
   let sessions: Sessions;
 
   beforeAll(async () => {
-    sessions = [await EtcdctlSession.open(reference()), await EtcdctlSession.open(target())];
+    const etcdctl = toolPath(peer.etcdctl);
+    sessions = [
+      await EtcdctlSession.open(reference(), etcdctl),
+      await EtcdctlSession.open(target(), etcdctl),
+    ];
   });
 
-  describeScript(() => sessions);
+  describeScript(peer, () => sessions);
 });
 
 describeWith(['etcdctl', targetTool], 'etcdctl check perf', () => {

@@ -16,7 +16,7 @@ import {
   startEtcd,
   startKvorum,
 } from '../helpers/server.js';
-import { describeWith, kvorumBin } from '../helpers/tools.js';
+import { describeWith, kvorumBin, toolPath } from '../helpers/tools.js';
 import { contents, etcdctl, fill } from './snapshot-content.js';
 
 const dir = mkdtempSync(join(tmpdir(), 'kvorum-restore-'));
@@ -124,7 +124,7 @@ describeWith(['etcd', 'etcdctl', 'kvorum'], 'kvorum restore', () => {
     expect(found.header.revision).toBe(revision + 1_000_000);
     expect(found.kvs[0].mod_revision).toBe(revision);
     const watch = ['watch', 'often', `--rev=${revision}`];
-    const watched = await exec('etcdctl', [`--endpoints=${member.endpoint}`, ...watch]);
+    const watched = await exec(toolPath('etcdctl'), [`--endpoints=${member.endpoint}`, ...watch]);
     expect(watched.stderr + watched.stdout).toContain('required revision has been compacted');
   });
 });

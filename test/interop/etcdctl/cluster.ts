@@ -40,8 +40,12 @@ export class ShownCluster {
     this.session = session;
   }
 
-  /** Founds a cluster of three, led by m1. */
-  static async start(kind: ServerKind, given: ServerOptions): Promise<ShownCluster> {
+  /** Founds a cluster of three, led by m1, and shown by this etcdctl. */
+  static async start(
+    kind: ServerKind,
+    etcdctl: string,
+    given: ServerOptions,
+  ): Promise<ShownCluster> {
     const options = { ...given, args: [...patience, ...(given.args ?? [])] };
     const ports = await foundingPorts(3);
     const names = ports.map((_, i) => `m${i + 1}`);
@@ -54,7 +58,7 @@ export class ShownCluster {
     );
     try {
       await Promise.all([...founders.values()].map((member) => member.start()));
-      const session = await EtcdctlSession.open(get(founders, 'm2'));
+      const session = await EtcdctlSession.open(get(founders, 'm2'), etcdctl);
       const cluster = new ShownCluster(kind, options, founders, session);
       for (const [name, pair] of ports.map((pair, i) => [names[i] ?? '', pair] as const)) {
         session.introduce(name, memberIdOf([peerUrl(pair.peer)], token));
