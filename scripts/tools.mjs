@@ -121,8 +121,7 @@ function find(program) {
 /** What a program writes, if it ends well; undefined if it does not. */
 function output(program, args) {
   return new Promise((resolve) => {
-    const env = { ...process.env, ETCDCTL_API: '3' };
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'ignore'], env });
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'ignore'] });
     let text = '';
     child.stdout.setEncoding('utf8').on('data', (chunk) => {
       text += chunk;

@@ -127,7 +127,7 @@ function statusOf(node: MaintenanceNode) {
     const name = alarm.alarm === AlarmType.NOSPACE ? 'NOSPACE' : 'CORRUPT';
     // The text form of protobuf leaves out what is zero: an alarm that is about nobody in particular.
     const member = alarm.memberId === 0n ? '' : `memberID:${alarm.memberId} `;
-    errors.push(`${member}alarm:${name} `);
+    errors.push(`${member}alarm:${name}`);
   }
   return {
     version: etcdVersion,

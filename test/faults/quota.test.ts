@@ -85,7 +85,7 @@ describe('row 28: at the quota', () => {
     const status = statusResponse.decode(
       ok(await client.call('Maintenance/Status', Buffer.alloc(0))),
     );
-    expect(status.errors).toEqual([`memberID:${memberId} alarm:NOSPACE `]);
+    expect(status.errors).toEqual([`memberID:${memberId} alarm:NOSPACE`]);
     expect(status.dbSizeBytes).toBeLessThan(quotaBytes);
     expect(status.dbSizeQuotaBytes).toBe(quotaBytes);
   });

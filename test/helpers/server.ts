@@ -304,5 +304,5 @@ export function cleanEnvironment(): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(
     ([key]) => !key.startsWith('ETCD') && !key.startsWith('KVORUM'),
   );
-  return { ...Object.fromEntries(kept), ETCDCTL_API: '3' };
+  return Object.fromEntries(kept);
 }

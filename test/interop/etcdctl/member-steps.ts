@@ -47,8 +47,9 @@ const afterId = (member: string): string => member.replace(/^\{"ID":\d+,/, '');
 const sameHashes = {
   decode: (stdout: Buffer) => {
     const text = stdout.toString('utf8');
-    const hashes = new Set(text.match(/, \d+$/gm));
-    return `${text.replace(/, \d+$/gm, ', <hash>')}${hashes.size} hash`;
+    // 3.7 prints the revision behind the hash.
+    const hash = /, \d+(?=$|, \d+$)/gm;
+    return `${text.replace(hash, ', <hash>')}${new Set(text.match(hash)).size} hash`;
   },
 };
 
