@@ -8,8 +8,9 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/setup.mjs'],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // These only end what hangs: no test says how fast anything is.
+    testTimeout: 180_000,
+    hookTimeout: 300_000,
     // Two cores is the size we plan for; more workers only make the servers under test starve.
     maxWorkers: 2,
     reporters: [

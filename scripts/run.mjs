@@ -10,8 +10,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
-  accessSync,
-  constants,
   copyFileSync,
   existsSync,
   mkdirSync,
@@ -21,26 +19,18 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const at = (...parts) => join(root, ...parts);
 
-/** Programs that some tests compare with or drive; without them those tests are skipped. */
-const optionalTools = {
-  etcd: 'side-by-side comparison with etcd',
-  etcdctl: "etcd's own command line against kvorum",
-  go: 'clients written in Go',
-  python3: 'clients written in Python',
-};
-
 const commands = {
   start: (args) => runHere(at('bin/kvorum'), args),
-  bench: (args) => runHere(at('dist/bench/main.js'), args),
+  bench: (args) => compareWith(at('dist/bench/main.js'), '--vs', args),
   'bench:client': (args) => runHere(at('dist/bench/client.js'), args),
-  'bench:failover': (args) => runHere(at('dist/bench/failover.js'), args),
+  'bench:failover': (args) => compareWith(at('dist/bench/failover.js'), '--vs', args),
   cluster,
   docs,
   sim,
@@ -236,6 +226,17 @@ async function runHere(script, args) {
   await import(pathToFileURL(script).href);
 }
 
+/** Runs a script that takes etcd if it is given `option` etcd. It is told with --etcd which one. */
+async function compareWith(script, option, args) {
+  const given = args.flatMap((arg) => arg.split('=', 2));
+  const isAsked = given.some((arg, i) => arg === option && given[i + 1] === 'etcd');
+  if (!isAsked || given.includes('--etcd')) return runHere(script, args);
+  const { findTools } = await import('./tools.mjs');
+  const { path, why, error } = (await findTools(['etcd'], say)).etcd;
+  if (path === undefined) stop(`${error ?? why}; --etcd PATH names one.`, 1);
+  return runHere(script, [...args, '--etcd', path]);
+}
+
 /** The API as HTML, in dist/api. */
 async function docs(args) {
   const dir = at('scripts/api-docs');
@@ -268,17 +269,12 @@ async function sim(args) {
 
 async function chaos(args) {
   const { bundleTool } = await import('./bundle.mjs');
-  return runHere(await bundleTool(root, 'test/chaos/main.ts', 'dist/chaos'), args);
+  return compareWith(await bundleTool(root, 'test/chaos/main.ts', 'dist/chaos'), '--program', args);
 }
 
-async function test(args) {
-  const code = await runChild(at('node_modules/vitest/vitest.mjs'), ['run', ...args]);
-  const missing = Object.entries(optionalTools).filter(([tool]) => !onPath(tool));
-  if (missing.length > 0) {
-    say('left out, because the program is not on this machine:');
-    for (const [tool, what] of missing) say(`  ${tool}: ${what}`);
-  }
-  return code;
+/** test/setup.mjs says what runs, what is left out and why. */
+function test(args) {
+  return runChild(at('node_modules/vitest/vitest.mjs'), ['run', ...args]);
 }
 
 async function check(args) {
@@ -324,17 +320,6 @@ function read(file) {
   } catch {
     return undefined;
   }
-}
-
-function onPath(program) {
-  return (process.env.PATH ?? '').split(delimiter).some((dir) => {
-    try {
-      accessSync(join(dir, program), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
 }
 
 function must(result, what) {

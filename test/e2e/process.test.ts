@@ -319,7 +319,7 @@ describeWith(['kvorum'], 'the process', () => {
     expect(done.code).toBe(0);
     expect(done.stdout.toString()).toContain('speaks etcd');
     expect(existsSync(join(dataDir, 'member'))).toBe(true);
-  }, 90_000);
+  });
 });
 
 function clusterOf(name: string): string[] {

@@ -153,7 +153,7 @@ describeWith(['kvorum'], 'listeners of a server process', () => {
       });
       await Promise.all(ends);
       expect(await get(url(server), '/health')).toEqual(healthy);
-    }, 60_000);
+    });
 
     it('serves only metrics and health on --listen-metrics-urls', async () => {
       const metrics = `http://127.0.0.1:${await freePort()}`;
@@ -290,7 +290,7 @@ describeWith(['kvorum'], 'listeners of a server process', () => {
       const mute = tlsConnect({ port, host: '127.0.0.1', ca, ALPNProtocols: ['h2'] });
       await Promise.all([closed(silent), closed(half), closed(mute)]);
       expect(await get(url(server), '/health', { ca })).toEqual(healthy);
-    }, 60_000);
+    });
 
     it('says in one line what is wrong with a certificate, and exits with 2', async () => {
       const broken = ['--cert-file', certs.server.cert, '--key-file', certs.client.key];

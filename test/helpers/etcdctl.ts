@@ -8,6 +8,9 @@ import { type KnownValues, maskKnown, maskOutput } from './mask.js';
 import type { ServerProcess } from './server.js';
 import { toolPath } from './tools.js';
 
+/** Nothing is answered otherwise because the machine is busy: etcdctl waits 2 and 5 s by itself. */
+const patience = ['--dial-timeout=20s', '--command-timeout=60s'];
+
 /** One etcdctl command of a script. */
 export interface EtcdctlStep {
   /** Arguments; `<name>` stands for a value captured earlier. */
@@ -72,7 +75,7 @@ export class EtcdctlSession {
   /** Runs one command as it is, against the session's server unless it names others. */
   exec(args: readonly string[], options: ExecOptions = {}): Promise<Finished> {
     const at = args.includes('--endpoints') ? [] : ['--endpoints', this.server.endpoint];
-    return exec(this.program, [...at, ...args], options);
+    return exec(this.program, [...patience, ...at, ...args], options);
   }
 
   /** Runs one step and returns its masked transcript. */

@@ -248,7 +248,7 @@ export class ServerProcess {
   }
 
   #waitReady(child: ChildProcess): Promise<void> {
-    const timeoutMs = this.#options.readyTimeoutMs ?? 30_000;
+    const timeoutMs = this.#options.readyTimeoutMs ?? 100_000;
     return new Promise((resolve, reject) => {
       let pending = '';
       let ready = false;

@@ -36,7 +36,7 @@ describePeers('etcdctl and clusters of three', (peer) => {
   describe('members', () => {
     for (const [index, step] of memberSteps.entries()) {
       const name = 'act' in step ? step.name : nameOf(step);
-      it(`${index + 1}: ${name}`, () => takeStep(step), 60_000);
+      it(`${index + 1}: ${name}`, () => takeStep(step));
     }
   });
 
@@ -54,7 +54,6 @@ describePeers('etcdctl and clusters of three', (peer) => {
             return again?.test(said) === true ? undefined : said;
           },
           `another answer to ${nameOf(step)}`,
-          30_000,
         ),
       ),
     );

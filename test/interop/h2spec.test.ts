@@ -23,9 +23,9 @@ describeWith(['h2spec'], 'h2spec', () => {
     servers.push(server);
     expect(await run(port, [])).toMatch(passed);
     expect(server.streamCount).toBe(0);
-  }, 120_000);
+  });
 
-  itWith(['openssl'], 'generic, http2 and hpack over TLS', { timeout: 120_000 }, async () => {
+  itWith(['openssl'], 'generic, http2 and hpack over TLS', {}, async () => {
     const { serverCert: cert, serverKey: key } = makeCertificates();
     const limits = { concurrentStreamsMax: 100 };
     const { server, port } = await startServer({ limits }, { cert, key });

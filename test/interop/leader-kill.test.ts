@@ -82,7 +82,7 @@ describeWith([targetTool, 'etcdctl'], 'kill -9 of the leader', () => {
     expect(stream).toEqual(events);
     const seen = await etcdctl;
     expect(seen.map(({ value }) => value)).toEqual(events.map(({ value }) => value));
-  }, 120_000);
+  });
 });
 
 /** Writes values of its own, each once, through one member after the other. */
@@ -152,7 +152,7 @@ function watchByEtcdctl(member: ServerProcess): readonly [Promise<readonly Seen[
   });
   const args = ['--endpoints', member.endpoint, 'watch', 'kill/', '--prefix', '--rev=1'];
   const done = exec(toolPath('etcdctl'), args, {
-    timeoutMs: 110_000,
+    timeoutMs: 170_000,
     onOutput: (out) => {
       if (out !== '') tell();
     },

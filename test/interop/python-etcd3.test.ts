@@ -57,7 +57,7 @@ describeWith([targetTool, 'python3-etcd3'], 'python-etcd3', () => {
     const [host = '', port = ''] = server().endpoint.split(':');
     const script = `${repoRoot}test/interop/python/exercise.py`;
     const done = await exec(toolPath('python3-etcd3'), [script, host, port], {
-      timeoutMs: 50_000,
+      timeoutMs: 170_000,
       // The protobuf stubs of python3-etcd3 are older than the protobuf of some systems.
       env: { PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION: 'python' },
     });

@@ -123,7 +123,7 @@ describe('npm pack in a fresh clone', () => {
     expect(run.code).toBe(0);
   });
 
-  it('is imported: a server, and a client that talks to it', { timeout: 60_000 }, async () => {
+  it('is imported: a server, and a client that talks to it', { timeout: timeoutMs }, async () => {
     const program = `
       import * as server from 'kvorum';
       import { Etcd, text } from 'kvorum/client';
@@ -142,7 +142,7 @@ describe('npm pack in a fresh clone', () => {
     `;
     const run = await exec(process.execPath, ['--input-type=module', '-e', program], {
       cwd: app,
-      timeoutMs: 60_000,
+      timeoutMs,
     });
     expect(run.stderr).toBe('');
     expect(run.stdout.toString('utf8')).toBe('native answers\ngrpc-js answers\n');

@@ -102,13 +102,16 @@ export class ShownCluster {
     }, `${name} leads`);
   }
 
-  /** Waits until all members that run have applied the same. */
+  /** Waits until all members that run have applied the same, and follow one of them. */
   async settle(): Promise<void> {
     const running = [...this.members.values()].filter((member) => member.running);
     await eventually(async () => {
       const all = await Promise.all(running.map(({ name }) => this.status(name)));
       const applied = new Set(all.map(({ raftAppliedIndex }) => raftAppliedIndex));
-      return applied.size === 1 && all.every(({ leader }) => leader !== '0') ? true : undefined;
+      // One that has ended is followed until its time is over: 4 s (see `patience`).
+      const ids = new Set(all.map(({ header }) => header?.member_id));
+      const isLed = all.every(({ leader }) => ids.has(leader) && leader === all[0]?.leader);
+      return applied.size === 1 && isLed ? true : undefined;
     }, 'all members are equal');
   }
 
@@ -132,7 +135,7 @@ export class ShownCluster {
   async status(name: string) {
     const client = new RawClient(this.member(name));
     try {
-      return await client.status({ deadlineMs: 5000 });
+      return await client.status();
     } finally {
       client.close();
     }

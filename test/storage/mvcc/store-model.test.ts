@@ -243,5 +243,5 @@ describe('the store against a model', () => {
       ),
       { numRuns: 400 },
     );
-  }, 120_000);
+  });
 });
