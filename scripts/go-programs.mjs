@@ -200,3 +200,9 @@ function isOurs(folder) {
 function userId() {
   return process.getuid?.() ?? 0;
 }
+
+// `node scripts/go-programs.mjs NAME` prints where a program is, if it was built.
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const path = builtGoProgram(process.argv[2]);
+  if (path !== undefined) process.stdout.write(`${path}\n`);
+}

@@ -9,6 +9,7 @@ import { expect, it } from 'vitest';
 import { Etcd, type EtcdClientError, text } from '../../src/client/index.js';
 import { decodeWatchRequest, encodeWatchResponse, HeaderEncoder } from '../../src/proto/index.js';
 import { eventually } from '../helpers/eventually.js';
+import { etcdMinor } from '../helpers/target.js';
 import { startProxy } from './proxy.js';
 import { describeTargets } from './target.js';
 
@@ -160,7 +161,7 @@ describeTargets('complaints', { bothTransports: true }, (target) => {
 });
 
 const progressFlag = (kind: string): readonly string[] =>
-  kind === 'etcd'
+  kind === 'etcd' && etcdMinor() < 6
     ? ['--experimental-watch-progress-notify-interval=100ms']
     : ['--watch-progress-notify-interval=100ms'];
 

@@ -19,12 +19,12 @@ export const targetKind: ServerKind = process.env.KVORUM_TEST_TARGET === 'etcd' 
 export const targetTool: Tool = targetKind;
 
 /** The minor version of etcd 3 whose behaviour the target shows: 7 for kvorum. */
-export const targetMinor: number = targetKind === 'etcd' ? targetEtcdMinor() : 7;
+export const targetMinor: number = targetKind === 'etcd' ? etcdMinor() : 7;
 
-/** Minor version of the etcd that stands for the target (4 for 3.4.23), or 0 if there is none. */
-function targetEtcdMinor(): number {
-  if (!have(targetKind)) return 0;
-  const run = spawnSync(toolPath(targetKind), ['--version'], { encoding: 'utf8' });
+/** Minor version of the newest etcd of this machine (4 for 3.4.23), or 0 if there is none. */
+export function etcdMinor(): number {
+  if (!have('etcd')) return 0;
+  const run = spawnSync(toolPath('etcd'), ['--version'], { encoding: 'utf8' });
   const match = /etcd Version: 3\.(\d+)\./.exec(run.stdout);
   if (match === null) throw new Error(`not an etcd: ${run.stdout}${run.stderr}`);
   return Number(match[1]);
