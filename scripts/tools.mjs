@@ -1,10 +1,11 @@
 /**
- * Which outside programs this machine has for the tests and benchmarks, under names that say what
- * is asked for; and what stays untested where one is missing.
+ * Which outside programs (and IPv6) this machine has for the tests and benchmarks, under names that
+ * say what is asked for; and what stays untested where one is missing.
  */
 
 import { spawn } from 'node:child_process';
 import { accessSync, constants, existsSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildGoPrograms, goPrograms } from './go-programs.mjs';
@@ -30,6 +31,7 @@ export const purposes = {
   'python3-etcd3': 'a client in Python against kvorum',
   openssl: 'TLS',
   python3: 'systemd notification through Python',
+  ipv6: 'addresses of IPv6',
 };
 
 /** How the others are looked for: the path, or why there is none. */
@@ -48,6 +50,12 @@ const probes = {
   },
   openssl: () => onPath('openssl', ['version'], /./, 'openssl'),
   python3: () => onPath('python3', ['--version'], /./, 'python3'),
+  ipv6: () =>
+    new Promise((resolve) => {
+      const server = createServer();
+      server.once('error', () => resolve({ why: 'this machine has no IPv6' }));
+      server.listen(0, '::1', () => server.close(() => resolve({ path: '::1' })));
+    }),
 };
 
 /** The newest etcd and etcdctl that there are: named by hand, built by us, or on the PATH. */

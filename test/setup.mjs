@@ -23,7 +23,7 @@ const toolNames = fileURLToPath(new URL('helpers/tools.ts', import.meta.url));
 /** How tests ask for a tool. */
 const asking = /\b(?:describeWith|itWith|have|toolPath|reasonToSkip)\(([^)\]]*)/g;
 /** Names that mean other things elsewhere. */
-const ambiguous = new Set(['kvorum', 'etcd', 'etcdctl', 'openssl', 'python3']);
+const ambiguous = new Set(['kvorum', 'etcd', 'etcdctl', 'ipv6', 'openssl', 'python3']);
 
 /** Called by vitest once, in its main process. */
 export async function setup(project) {

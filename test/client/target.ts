@@ -117,6 +117,11 @@ export interface DescribeOptions extends TargetOptions {
 }
 
 let prefixes = 0;
+/** The client's own limits (10 and 3 s) are too short for a machine that does much else. */
+const patience = {
+  timeoutMs: 100_000,
+  keepalive: { intervalMs: 10_000, timeoutMs: 50_000 },
+};
 
 /** The block once for each target; skipped with the reason in its name where it is missing. */
 export function describeTargets(
@@ -172,7 +177,7 @@ function targetOf(
     server: present,
     client(given) {
       const endpoints = present().endpoints;
-      const client = new Etcd({ endpoints, transport, ...given });
+      const client = new Etcd({ endpoints, transport, ...patience, ...given });
       clients.push(client);
       return client;
     },

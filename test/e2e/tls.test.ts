@@ -110,16 +110,19 @@ const healthy = { status: 200, body: '{"health":"true","reason":""}' };
 
 describeWith(['kvorum'], 'listeners of a server process', () => {
   describe('without TLS', () => {
-    it('serves on several client URLs at once, also localhost and [::1]', async () => {
-      const urls = 'http://127.0.0.1:0,http://localhost:0,http://[::1]:0';
-      const server = await serve(flags(urls));
-      expect(server.clientUrls).toHaveLength(3);
+    it('serves on several client URLs at once, also localhost', () =>
+      servesOn('http://127.0.0.1:0', 'http://localhost:0'));
+    itWith(['ipv6'], 'also [::1]', {}, () => servesOn('http://127.0.0.1:0', 'http://[::1]:0'));
+
+    async function servesOn(...urls: readonly string[]): Promise<void> {
+      const server = await serve(flags(urls.join()));
+      expect(server.clientUrls).toHaveLength(urls.length);
       for (const [index] of server.clientUrls.entries()) {
         expect(await get(url(server, index), '/health')).toEqual(healthy);
         expect(await putAndGet(new RawClient(server.endpoint(index)))).toBe('v');
       }
       expect(await server.stop()).toBe(0);
-    });
+    }
 
     it('serves gRPC and HTTP on a unix socket, and again after a crash left its file', async () => {
       const path = join(temporaryDirectory(), 's');

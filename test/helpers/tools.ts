@@ -24,6 +24,7 @@ export type Tool =
   | 'go-client'
   | 'go-recipes'
   | 'h2spec'
+  | 'ipv6'
   | 'kvorum'
   | 'openssl'
   | 'python3'
