@@ -1,6 +1,6 @@
 /**
- * Starts and stops the servers under test: the etcd to compare with or our bin/kvorum, with the same
- * flags, fresh data directories on the same file system, on free ports of the loopback.
+ * Starts and stops the servers under test: the etcd to compare with or our bin/kvorum, with the
+ * same flags, fresh data directories on the same file system, on free ports of the loopback.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';

@@ -1,7 +1,7 @@
 /**
  * What the client's tests are run against: kvorum in this process on real sockets, alone and as a
- * cluster of three, and the newest etcd of this machine. The same tests for all; each target with one of
- * the client's transports, or with both.
+ * cluster of three, and the newest etcd of this machine. The same tests for all; each target with
+ * one of the client's transports, or with both.
  *
  * KVORUM_CLIENT_TARGETS (comma separated names) chooses some of them. With KVORUM_TEST_BIN the
  * target `kvorum` is that program instead of this checkout.
@@ -64,8 +64,11 @@ async function startKvorumTarget({ flags = [] }: TargetOptions): Promise<Running
   );
 }
 
+/** Nobody loses the lead because all three, in one process, stood still for a second. */
+const steady = ['--heartbeat-interval=500', '--election-timeout=5000'];
+
 async function startThree({ flags = [] }: TargetOptions): Promise<Running> {
-  const cluster = await startMembers({ size: 3, flags });
+  const cluster = await startMembers({ size: 3, flags: [...steady, ...flags] });
   const member = (index: number) => {
     const found = cluster.members[index];
     if (found === undefined) throw new Error(`there is no member ${index}`);

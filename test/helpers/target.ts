@@ -1,7 +1,7 @@
 /**
  * What the interop and conformance tests are run against: kvorum, or, with
- * KVORUM_TEST_TARGET=etcd, the newest etcd of this machine (or the one that KVORUM_TEST_ETCD names).
- * The second way tests the tests.
+ * KVORUM_TEST_TARGET=etcd, the newest etcd of this machine (or the one that KVORUM_TEST_ETCD
+ * names). The second way tests the tests.
  *
  * kvorum follows etcd 3.7. Where an older one differs, a test asks `targetMinor` and says why.
  */

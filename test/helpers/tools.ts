@@ -1,6 +1,6 @@
 /**
- * Which outside programs this machine has (test/setup.mjs found them), and describe blocks that skip
- * when one is missing.
+ * Which outside programs this machine has (test/setup.mjs found them), and describe blocks that
+ * skip when one is missing.
  *
  * A skipped block carries the reason in its name: a green run on a machine without etcd must show
  * what it did not look at.

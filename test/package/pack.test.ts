@@ -1,7 +1,7 @@
 /**
  * What `npm pack` makes of a fresh clone is the whole package: a copy of the tree without anything
- * that was built is packed, unpacked beside its dependencies (those of production only), and used as
- * an application would.
+ * that was built is packed, unpacked beside its dependencies (those of production only), and used
+ * as an application would.
  */
 
 import {
