@@ -86,7 +86,10 @@ export async function findTools(wanted, say) {
     const given = process.env[byHand];
     if (given !== undefined) tools[name] = await givenTool(given, version, byHand);
     else if (tools[built].why === undefined) tools[name] = tools[built];
-    else tools[name] = await onPath(name, version, /./, name);
+    else {
+      const { path, why } = await onPath(name, version, /./, name);
+      tools[name] = path === undefined ? { why: `${why}, ${tools[built].why}` } : { path };
+    }
   }
   return tools;
 }
