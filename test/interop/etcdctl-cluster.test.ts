@@ -57,6 +57,8 @@ describePeers('etcdctl and clusters of three', (peer) => {
         ),
       ),
     );
-    compareTranscripts(peer, step, [first ?? '', second ?? '']);
+    const said = [first ?? '', second ?? ''] as const;
+    if (said.some((transcript) => step.unless?.test(transcript) === true)) return;
+    compareTranscripts(peer, step, said);
   }
 });
