@@ -14,10 +14,12 @@ import { encodePutRequest } from '../src/proto/index.js';
 import type { GrpcClient } from '../src/transport/index.js';
 import { call, connect } from './load/pool.js';
 import { methods } from './load/sources.js';
+import { etcdVersion } from './machine.js';
 import { memoryMb } from './proc.js';
 import { type Cluster, type ServerKind, startCluster } from './servers.js';
 
-const usage = `usage: npm run bench:failover -- [--vs etcd] [--kills 20] [--rate 500] [--seconds 20]
+const usage = `usage: npm run bench:failover -- [--vs etcd [--etcd PATH]] \
+         [--kills 20] [--rate 500] [--seconds 20]
 `;
 const memberCount = 3;
 const valueBytes = 256;
@@ -27,18 +29,21 @@ const settleMs = 3000;
 
 interface Options {
   readonly kinds: readonly ServerKind[];
+  /** The etcd to compare with. */
+  readonly etcd: string;
   readonly kills: number;
   readonly rate: number;
   readonly seconds: number;
 }
 
 function parse(argv: readonly string[]): Options | undefined {
-  const values = { vs: '', kills: 20, rate: 500, seconds: 20 };
+  const values = { vs: '', etcd: 'etcd', kills: 20, rate: 500, seconds: 20 };
   for (let i = 0; i < argv.length; i += 2) {
     const name = argv[i]?.slice(2) ?? '';
     const value = argv[i + 1];
     if (value === undefined || !Object.hasOwn(values, name)) return undefined;
     if (name === 'vs') values.vs = value;
+    else if (name === 'etcd') values.etcd = value;
     else Object.assign(values, { [name]: Number(value) });
   }
   if (!['', 'etcd'].includes(values.vs)) return undefined;
@@ -46,8 +51,9 @@ function parse(argv: readonly string[]): Options | undefined {
   return { ...values, kinds: values.vs === 'etcd' ? ['kvorum', 'etcd'] : ['kvorum'] };
 }
 
-async function measure(kind: ServerKind, { kills, rate, seconds }: Options): Promise<void> {
-  const cluster = await startCluster(kind, memberCount, tmpdir());
+async function measure(kind: ServerKind, options: Options): Promise<void> {
+  const { etcd, kills, rate, seconds } = options;
+  const cluster = await startCluster(kind, memberCount, tmpdir(), etcd);
   try {
     await pauseOne(kind, cluster, rate, seconds);
     await killLeaders(kind, cluster, kills);
@@ -209,5 +215,6 @@ if (options === undefined) {
   process.stderr.write(usage);
   process.exitCode = 2;
 } else {
+  if (options.kinds.includes('etcd')) say(`etcd: ${etcdVersion(options.etcd)}`);
   for (const kind of options.kinds) await measure(kind, options);
 }

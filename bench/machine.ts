@@ -3,7 +3,6 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync, statfsSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
-import type { ServerKind } from './servers.js';
 
 export interface Machine {
   readonly date: string;
@@ -28,7 +27,8 @@ const fileSystemNames: Readonly<Record<number, string>> = {
   2035054128: 'overlayfs',
 };
 
-export function describeMachine(dir: string, kinds: readonly ServerKind[]): Machine {
+/** `etcd`: the program that is compared with, if one is. */
+export function describeMachine(dir: string, etcd: string | undefined): Machine {
   const { type } = statfsSync(dir);
   const manifest: unknown = JSON.parse(
     readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
@@ -42,16 +42,16 @@ export function describeMachine(dir: string, kinds: readonly ServerKind[]): Mach
     memoryGb: Math.round(totalmem() / 2 ** 30),
     kernel: release(),
     node: process.version,
-    etcd: kinds.includes('etcd') ? etcdVersion() : 'not run',
+    etcd: etcd === undefined ? 'not run' : etcdVersion(etcd),
     kvorum: `${versionOf(manifest)} ${(commit.stdout ?? '').trim()}`.trim(),
     fileSystem: fileSystemNames[type] ?? `0x${type.toString(16)}`,
   };
 }
 
-/** The first line of `etcd --version`; throws if there is no etcd. */
-export function etcdVersion(): string {
-  const result = spawnSync('etcd', ['--version'], { encoding: 'utf8' });
-  if (result.status !== 0) throw new Error('no etcd on the PATH: leave out --vs etcd');
+/** The first line of `etcd --version`; throws if there is no such etcd. */
+export function etcdVersion(program: string): string {
+  const result = spawnSync(program, ['--version'], { encoding: 'utf8' });
+  if (result.status !== 0) throw new Error(`${program} does not run: leave out --vs etcd`);
   return result.stdout.split('\n')[0]?.replace('etcd Version: ', '') ?? '';
 }
 

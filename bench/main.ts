@@ -42,8 +42,8 @@ async function main(): Promise<number> {
     process.stdout.write(usage);
     return 0;
   }
-  const kinds: ServerKind[] = options.vsEtcd ? ['kvorum', 'etcd'] : ['kvorum'];
-  const machine = describeMachine(options.dir, kinds);
+  const kinds: ServerKind[] = options.etcd === undefined ? ['kvorum'] : ['kvorum', 'etcd'];
+  const machine = describeMachine(options.dir, options.etcd);
   announce(machine, options);
   const rounds: Rounds = new Map();
   if (options.endpoints.length > 0) await loadElsewhere(options, rounds);
@@ -117,7 +117,7 @@ async function runSession(
   options: BenchOptions,
   rounds: Rounds,
 ): Promise<void> {
-  const cluster = await startCluster(kind, options.members, options.dir);
+  const cluster = await startCluster(kind, options.members, options.dir, options.etcd);
   try {
     for (const [i, workload] of session.entries()) {
       progress(`${workload.name} on ${kind} ...`);

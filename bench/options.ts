@@ -6,8 +6,8 @@ import { workloads } from './load/workloads.js';
 import { scenarioNames } from './scenarios.js';
 
 export interface BenchOptions {
-  /** Compare with etcd from the PATH. */
-  readonly vsEtcd: boolean;
+  /** The etcd program to compare with; undefined: none. */
+  readonly etcd: string | undefined;
   /** Load these instead of starting servers; empty: start servers. */
   readonly endpoints: readonly string[];
   readonly only: readonly string[];
@@ -28,7 +28,8 @@ export interface BenchOptions {
 
 export const usage = `usage: npm run bench -- [options]
 
-  --vs etcd          run etcd (from the PATH) in turn with kvorum and print ratios
+  --vs etcd          run etcd in turn with kvorum and print ratios
+  --etcd PATH        which etcd (3.7.3 built from its Go modules, else the one of the PATH)
   --endpoints LIST   load these servers (host:port,...) instead of starting any
   --only LIST        comma-separated; default: all of
                      ${workloads.map((each) => each.name).join(' ')}
@@ -52,6 +53,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | undefined 
     args: [...args],
     options: {
       vs: text,
+      etcd: text,
       endpoints: text,
       only: text,
       seconds: text,
@@ -79,7 +81,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | undefined 
   }
   const date = new Date().toISOString().replace(/[:.]/g, '-');
   return {
-    vsEtcd: values.vs === 'etcd',
+    etcd: values.vs === 'etcd' ? (values.etcd ?? 'etcd') : undefined,
     endpoints: list(values.endpoints),
     only: only.length > 0 ? only : known,
     seconds: number('seconds', values.seconds, 10),

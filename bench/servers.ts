@@ -1,6 +1,6 @@
 /**
- * Starts and stops the servers under test: etcd from the PATH or our bin/kvorum, with the same
- * flags, fresh data directories on the same file system, on free ports of the loopback.
+ * Starts and stops the servers under test: the etcd to compare with or our bin/kvorum, with the
+ * same flags, fresh data directories on the same file system, on free ports of the loopback.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -46,12 +46,19 @@ interface Member {
   process: ChildProcess;
 }
 
-/** Resolves when every member answers a put. Rejects with the end of the log if one does not. */
+/**
+ * Resolves when every member answers a put. Rejects with the end of the log if one does not. `etcd`
+ * is the program of that kind.
+ */
 export async function startCluster(
   kind: ServerKind,
   memberCount: number,
   parentDir: string,
+  etcd = 'etcd',
 ): Promise<Cluster> {
+  const spawnMember = (args: readonly string[], logFile: string): ChildProcess => {
+    return spawnServer(kind, etcd, args, logFile);
+  };
   const dir = mkdtempSync(join(parentDir, `bench-${kind}-`));
   const ports = await freePorts(memberCount * 2);
   const peers = Array.from({ length: memberCount }, (_none, i) => ({
@@ -66,7 +73,7 @@ export async function startCluster(
     mkdirSync(data, { mode: 0o700 });
     const args = memberArgs(peer, data, initialCluster);
     const logFile = join(dir, `${peer.name}.log`);
-    return { args, endpoint: peer.client, logFile, process: spawnMember(kind, args, logFile) };
+    return { args, endpoint: peer.client, logFile, process: spawnMember(args, logFile) };
   });
   const removeData = (): void => rmSync(dir, { recursive: true, force: true });
   try {
@@ -85,7 +92,7 @@ export async function startCluster(
       await stopAll(members);
       const restartMs = performance.now();
       for (const member of members) {
-        member.process = spawnMember(kind, member.args, member.logFile);
+        member.process = spawnMember(member.args, member.logFile);
       }
       await allReady(members);
       return performance.now() - restartMs;
@@ -93,7 +100,7 @@ export async function startCluster(
     async startAgain(index) {
       const member = members[index];
       if (member === undefined) throw new Error(`there is no member ${index}`);
-      member.process = spawnMember(kind, member.args, member.logFile);
+      member.process = spawnMember(member.args, member.logFile);
       await ready(member);
     },
     async remove() {
@@ -123,7 +130,12 @@ function memberArgs(
   return Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
 }
 
-function spawnMember(kind: ServerKind, args: readonly string[], logFile: string): ChildProcess {
+function spawnServer(
+  kind: ServerKind,
+  etcd: string,
+  args: readonly string[],
+  logFile: string,
+): ChildProcess {
   const log = openSync(logFile, 'a');
   // Settings in the environment would make the two differ.
   const env = Object.fromEntries(
@@ -132,7 +144,7 @@ function spawnMember(kind: ServerKind, args: readonly string[], logFile: string)
   const stdio: ['ignore', number, number] = ['ignore', log, log];
   const child =
     kind === 'etcd'
-      ? spawn('etcd', args, { stdio, env: { ...env, ETCD_LOGGER: 'zap' } })
+      ? spawn(etcd, args, { stdio, env: { ...env, ETCD_LOGGER: 'zap' } })
       : spawn(process.execPath, [kvorum, ...args], { stdio, env });
   child.on('error', () => {}); // Not startable: noticed as never ready.
   closeSync(log);

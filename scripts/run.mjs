@@ -10,8 +10,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
-  accessSync,
-  constants,
   copyFileSync,
   existsSync,
   mkdirSync,
@@ -21,31 +19,24 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const at = (...parts) => join(root, ...parts);
 
-/** Programs that some tests compare with or drive; without them those tests are skipped. */
-const optionalTools = {
-  etcd: 'side-by-side comparison with etcd',
-  etcdctl: "etcd's own command line against kvorum",
-  go: 'clients written in Go',
-  python3: 'clients written in Python',
-};
-
 const commands = {
   start: (args) => runHere(at('bin/kvorum'), args),
-  bench: (args) => runHere(at('dist/bench/main.js'), args),
+  bench: (args) => compareWith(at('dist/bench/main.js'), '--vs', args),
   'bench:client': (args) => runHere(at('dist/bench/client.js'), args),
-  'bench:failover': (args) => runHere(at('dist/bench/failover.js'), args),
+  'bench:failover': (args) => compareWith(at('dist/bench/failover.js'), '--vs', args),
   cluster,
   docs,
   sim,
   chaos,
   build: async () => 0,
+  prepare: async () => 0,
   test,
   check,
 };
@@ -62,12 +53,28 @@ async function main(name, args) {
     const { node } = process.versions;
     stop(`kvorum needs Node 20.18 or newer (not 21), or 22.9 or newer; this is ${node}.`, 1);
   }
+  if (name === 'prepare' && !mayPrepare()) return;
   await bringUpToDate(name === 'build');
   const code = await command(args);
   if (code !== undefined) process.exitCode = code;
 }
 
+/**
+ * npm runs `prepare` after each install in the checkout, and builds with it what is installed from
+ * a git address. There is nothing to do for it within our own install, which goes on to build, nor
+ * where somebody wants no compilers: an install without them must not fail.
+ */
+function mayPrepare() {
+  if (process.env[installing] !== undefined) return false;
+  if (existsSync(at('node_modules/typescript'))) return true;
+  if (existsSync(at('src'))) say('not built: development dependencies are left out.');
+  return false;
+}
+
 // ------------------------------------------------------------------------------- up to date
+
+/** Set for the npm that we run. */
+const installing = 'KVORUM_INSTALLING';
 
 /** The steps in order: the marker file, what its content stands for, and the work. */
 const steps = [
@@ -125,7 +132,14 @@ function install() {
   say('installing dependencies from package-lock.json ...');
   // Compilers are development dependencies, needed even where NODE_ENV is production.
   const npm = npmCommand(['ci', '--include=dev', '--no-fund', '--no-audit', '--loglevel=error']);
-  must(spawnSync(npm.file, npm.args, { cwd: root, stdio: 'inherit' }), 'npm ci');
+  // Standard output belongs to whoever runs us: `npm pack --json` prints its answer there.
+  const stdio = ['inherit', process.stderr, 'inherit'];
+  const env = { ...process.env, [installing]: '1' };
+  // What was meant for the npm that runs us only: `npm pack --dry-run` must install all the same.
+  for (const option of ['dry_run', 'global', 'json', 'location', 'omit', 'package_lock_only']) {
+    delete env[`npm_config_${option}`];
+  }
+  must(spawnSync(npm.file, npm.args, { cwd: root, stdio, env }), 'npm ci');
 }
 
 /** The npm that runs us, or the one on the PATH. */
@@ -147,7 +161,7 @@ async function compile() {
   const tsc = at('node_modules/typescript/bin/tsc');
   const result = spawnSync(process.execPath, [tsc, '-b', 'tsconfig.build.json'], {
     cwd: root,
-    stdio: 'inherit',
+    stdio: ['inherit', process.stderr, 'inherit'],
   });
   if (result.status !== 0) stop('the sources do not compile; see above.', result.status ?? 1);
   const to = at('dist/src/proto/generated');
@@ -212,6 +226,17 @@ async function runHere(script, args) {
   await import(pathToFileURL(script).href);
 }
 
+/** Runs a script that takes etcd if it is given `option` etcd. It is told with --etcd which one. */
+async function compareWith(script, option, args) {
+  const given = args.flatMap((arg) => arg.split('=', 2));
+  const isAsked = given.some((arg, i) => arg === option && given[i + 1] === 'etcd');
+  if (!isAsked || given.includes('--etcd')) return runHere(script, args);
+  const { findTools } = await import('./tools.mjs');
+  const { path, why, error } = (await findTools(['etcd'], say)).etcd;
+  if (path === undefined) stop(`${error ?? why}; --etcd PATH names one.`, 1);
+  return runHere(script, [...args, '--etcd', path]);
+}
+
 /** The API as HTML, in dist/api. */
 async function docs(args) {
   const dir = at('scripts/api-docs');
@@ -244,17 +269,12 @@ async function sim(args) {
 
 async function chaos(args) {
   const { bundleTool } = await import('./bundle.mjs');
-  return runHere(await bundleTool(root, 'test/chaos/main.ts', 'dist/chaos'), args);
+  return compareWith(await bundleTool(root, 'test/chaos/main.ts', 'dist/chaos'), '--program', args);
 }
 
-async function test(args) {
-  const code = await runChild(at('node_modules/vitest/vitest.mjs'), ['run', ...args]);
-  const missing = Object.entries(optionalTools).filter(([tool]) => !onPath(tool));
-  if (missing.length > 0) {
-    say('left out, because the program is not on this machine:');
-    for (const [tool, what] of missing) say(`  ${tool}: ${what}`);
-  }
-  return code;
+/** test/setup.mjs says what runs, what is left out and why. */
+function test(args) {
+  return runChild(at('node_modules/vitest/vitest.mjs'), ['run', ...args]);
 }
 
 async function check(args) {
@@ -300,17 +320,6 @@ function read(file) {
   } catch {
     return undefined;
   }
-}
-
-function onPath(program) {
-  return (process.env.PATH ?? '').split(delimiter).some((dir) => {
-    try {
-      accessSync(join(dir, program), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
 }
 
 function must(result, what) {

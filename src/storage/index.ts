@@ -1,7 +1,7 @@
 export { BboltImage, type ImageEntry } from './bbolt-image.js';
 export { type BboltEntry, type BboltReader, openBbolt } from './bbolt-reader.js';
-export { type DiskFact, diskFact, diskFailure } from './disk-failure.js';
 export type { RevisionHash } from './compaction-hashes.js';
+export { type DiskFact, diskFact, diskFailure } from './disk-failure.js';
 export {
   chooseGeneration,
   KvGenerations,

@@ -125,9 +125,9 @@ class ChaosRun {
   }
 
   async run(): Promise<Summary> {
-    const { size, program, minutes, seed } = this.#options;
+    const { size, program, etcd, minutes, seed } = this.#options;
     this.#say(`${size} members of ${program} for ${minutes} minutes, seed ${seed}, ${this.#dir}`);
-    const command = program === 'etcd' ? ['etcd'] : [process.execPath, kvorumBin];
+    const command = program === 'etcd' ? [etcd] : [process.execPath, kvorumBin];
     const random = this.#random;
     const setup = { size, command, flags: flags[program], dir: this.#dir, random };
     const cluster = await ChaosCluster.start(setup);

@@ -5,6 +5,8 @@ export interface ChaosOptions {
   readonly seed: number;
   readonly size: number;
   readonly program: 'kvorum' | 'etcd';
+  /** The etcd to run if that is the program. */
+  readonly etcd: string;
   readonly clients: number;
   readonly watchers: number;
   /** What all clients together try for; it is less while members are away. */
@@ -34,14 +36,15 @@ export const usage = `Real processes under load, killed, stopped, cut off and re
   --rate-min N         fails below this mean (300: any machine should do that)
   --fault-every S      seconds from one fault to the next (10)
   --faults a,b         only these kinds
-  --program etcd       the etcd of the path instead of kvorum
+  --program etcd       etcd instead of kvorum
+  --etcd PATH          which etcd (3.7.3 built from its Go modules, else the one of the PATH)
   --dir DIR            parent of the data and logs (the system's temporary directory)
   --json FILE          writes the summary there, too
 `;
 
 const names = [
   ...['minutes', 'seed', 'size', 'clients', 'watchers', 'rate', 'rate-min', 'fault-every'],
-  ...['faults', 'program', 'dir', 'json'],
+  ...['faults', 'program', 'etcd', 'dir', 'json'],
 ];
 
 /** Throws with the usage if they make no sense. */
@@ -65,6 +68,7 @@ export function parseOptions(argv: readonly string[], tmp: string, seed: number)
     seed: number('seed', seed, 0),
     size: number('size', 3, 3),
     program,
+    etcd: values.get('etcd') ?? 'etcd',
     clients: number('clients', 32, 1),
     watchers: number('watchers', 32, 1),
     operationsPerSecond: number('rate', 2600, 1),

@@ -6,7 +6,7 @@ import { expect, it } from 'vitest';
 import { mirror, text } from '../../src/client/index.js';
 import { eventually } from '../helpers/eventually.js';
 import { exec } from '../helpers/exec.js';
-import { have } from '../helpers/tools.js';
+import { have, toolPath } from '../helpers/tools.js';
 import { startProxy } from './proxy.js';
 import { describeTargets } from './target.js';
 
@@ -62,12 +62,14 @@ describeTargets('maintenance', {}, (target) => {
     expect(createHash('sha256').update(body).digest()).toEqual(file.subarray(-32));
     expect(progress.at(-1)).toBe(1);
     expect(progress).toEqual([...progress].sort((a, b) => a - b));
-    if (!have('etcdctl')) return;
     const dir = mkdtempSync(join(tmpdir(), 'kvorum-snapshot-'));
     try {
       writeFileSync(join(dir, 'db'), file);
-      const done = await exec('etcdctl', ['snapshot', 'status', join(dir, 'db')]);
-      expect(done.code).toBe(0);
+      for (const program of ['etcdutl37', 'etcdctl34'] as const) {
+        if (!have(program)) continue;
+        const done = await exec(toolPath(program), ['snapshot', 'status', join(dir, 'db')]);
+        expect(done.code, done.stderr).toBe(0);
+      }
     } finally {
       rmSync(dir, { recursive: true });
     }

@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Etcd, type EtcdOptions, type TransportName, text } from '../../src/client/index.js';
-import { type Certificates, describeWithOpenssl, makeCertificates } from '../e2e/certificates.js';
+import { type Certificates, makeCertificates } from '../e2e/certificates.js';
 import { freePort, type ServerProcess, startEtcd } from '../helpers/server.js';
-import { describeWith, have } from '../helpers/tools.js';
+import { describeWith } from '../helpers/tools.js';
 
 const root = { user: 'root', password: 'secret' } as const;
 
@@ -180,13 +180,12 @@ function authTests(transport: TransportName): void {
   }
 }
 
-describeWithOpenssl('TLS', () => {
+describeWith(['openssl', 'etcd'], 'TLS', () => {
   let dir: string;
   let certificates: Certificates;
   let server: ServerProcess | undefined;
 
   beforeAll(async () => {
-    if (!have('etcd')) return;
     dir = mkdtempSync(join(tmpdir(), 'kvorum-client-tls-'));
     certificates = makeCertificates(dir);
     const { cert, key } = certificates.server;
@@ -203,7 +202,7 @@ describeWithOpenssl('TLS', () => {
 
   const pem = (path: string): Buffer => readFileSync(path);
 
-  it.skipIf(!have('etcd')).each(transports)('lets in who has a certificate: %s', async (name) => {
+  it.each(transports)('lets in who has a certificate: %s', async (name) => {
     const transport = { transport: name };
     const endpoints = `https://${server?.endpoint}`;
     const { ca, client, stranger } = certificates;

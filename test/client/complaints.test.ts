@@ -9,6 +9,7 @@ import { expect, it } from 'vitest';
 import { Etcd, type EtcdClientError, text } from '../../src/client/index.js';
 import { decodeWatchRequest, encodeWatchResponse, HeaderEncoder } from '../../src/proto/index.js';
 import { eventually } from '../helpers/eventually.js';
+import { etcdMinor } from '../helpers/target.js';
 import { startProxy } from './proxy.js';
 import { describeTargets } from './target.js';
 
@@ -133,13 +134,13 @@ describeTargets('complaints', { bothTransports: true }, (target) => {
     const client = target.client({ endpoints: proxy.endpoint });
     let read = 0;
     let received = 0;
-    for await (const chunk of client.maintenance.snapshot({ timeoutMs: 60_000 })) {
+    for await (const chunk of client.maintenance.snapshot({ timeoutMs: 150_000 })) {
       read += chunk.length;
       if (read > chunk.length) continue;
       let before = -1;
       while (before !== proxy.receivedBytes) {
         before = proxy.receivedBytes;
-        await new Promise((resolve) => setTimeout(resolve, 300));
+        await new Promise((resolve) => setTimeout(resolve, 1000));
       }
       received = before;
     }
@@ -160,7 +161,7 @@ describeTargets('complaints', { bothTransports: true }, (target) => {
 });
 
 const progressFlag = (kind: string): readonly string[] =>
-  kind === 'etcd'
+  kind === 'etcd' && etcdMinor() < 6
     ? ['--experimental-watch-progress-notify-interval=100ms']
     : ['--watch-progress-notify-interval=100ms'];
 
@@ -228,10 +229,12 @@ it('a server that ends the stream again and again is not asked without a pause',
     call.emit('error', { code: grpc.status.UNAVAILABLE, details: 'etcdserver: no leader' });
   });
   const client = new Etcd(broken.endpoint);
+  const startMs = performance.now();
   const watcher = client.kv.watch({ all: true });
-  await new Promise((resolve) => setTimeout(resolve, 1000));
-  expect(streams).toBeGreaterThan(1);
-  expect(streams).toBeLessThan(15);
+  await eventually(() => streams > 3 || undefined, 'some streams');
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  // However slow the machine is, there are no more of them than this in the time that has passed.
+  expect(streams).toBeLessThan(4 + (performance.now() - startMs) / 50);
   await watcher.close();
   await client.close();
   broken.server.forceShutdown();
@@ -252,7 +255,6 @@ it.each(['grpc-js', 'native'] as const)(
     await using client = new Etcd({
       endpoints: draining.endpoint,
       transport,
-      timeoutMs: 3000,
       onEvent: ({ type }) => {
         if (type === 'disconnected') disconnects += 1;
       },

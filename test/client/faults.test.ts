@@ -29,13 +29,22 @@ function randomOf(seed: number): () => number {
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Does harm until `over`; returns how often it did which. */
+/** How many kinds of harm there are. */
+const harmKinds = 7;
+/** The mean number of operations from one harm to the next. */
+const operationsPerHarm = 15;
+
+/**
+ * Does harm until `over`, and counts in `counts` how often it did which. It waits for operations to
+ * end, not for time to pass: on a slow machine nothing would get through.
+ */
 async function harm(
   proxies: readonly BadNetwork[],
   random: () => number,
+  ended: () => number,
   over: () => boolean,
-): Promise<Map<string, number>> {
-  const counts = new Map<string, number>();
+  counts: Map<string, number>,
+): Promise<void> {
   type Act = (proxy: BadNetwork) => Promise<void> | void;
   const kinds: ReadonlyArray<readonly [string, Act]> = [
     ['cut', (proxy) => proxy.cut()],
@@ -77,14 +86,14 @@ async function harm(
     ],
   ];
   while (!over()) {
-    await pause(5 + random() * 60);
+    const until = ended() + random() * 2 * operationsPerHarm;
+    while (ended() < until && !over()) await pause(5);
     const [name, act] = kinds[Math.floor(random() * kinds.length)] ?? ['', () => undefined];
     counts.set(name, (counts.get(name) ?? 0) + 1);
     const proxy = proxies[Math.floor(random() * proxies.length)];
     if (proxy !== undefined) await act(proxy);
   }
   for (const proxy of proxies) proxy.resume();
-  return counts;
 }
 
 type Said = 'done' | 'failed' | 'unknown';
@@ -106,6 +115,7 @@ async function work(
   random: () => number,
   next: () => number | undefined,
   outcomes: Map<string, Said>,
+  onEnd: () => void,
 ): Promise<void> {
   for (let i = next(); i !== undefined; i = next()) {
     const value = `${id}-${i}`;
@@ -116,6 +126,7 @@ async function work(
       const txn = kv.txn().then(kv.ops.put(key, value), kv.ops.put(`${key}/shadow`, value));
       outcomes.set(value, await said(txn.commit()));
     } else expect(await said(kv.get(key))).not.toBe('unknown');
+    onEnd();
   }
 }
 
@@ -130,7 +141,7 @@ describeTargets('over a bad network', options, (target) => {
       const proxies = await Promise.all(target.server().endpoints.map(startProxy));
       const prefix = target.prefix();
       const endpoints = proxies.map(({ endpoint }) => endpoint);
-      const options = { endpoints, timeoutMs: 30_000 };
+      const options = { endpoints, timeoutMs: 100_000 };
       const direct = target.client().kv.namespace(prefix).as(text);
       const watching = target.client(options).kv.namespace(prefix).as(text);
       const { revision: start } = await direct.put('start', 'start');
@@ -139,17 +150,34 @@ describeTargets('over a bad network', options, (target) => {
       // Small enough to be parked now and then.
       await using watcher = watching.watch({ all: true }, { fromRevision, bufferEventsMax: 200 });
       const outcomes = new Map<string, Said>();
-      let left = operations;
-      const next = () => (left > 0 ? left-- : undefined);
+      const harms = new Map<string, number>();
+      const count = (outcome: Said) => [...outcomes.values()].filter((o) => o === outcome).length;
+      let asked = 0;
       let over = false;
-      const harming = harm(proxies, random, () => over);
+      // Some more if the harness has not harmed, or the client not worked, in every way by then.
+      const next = () => {
+        const hasBeenTried = asked >= operations && harms.size === harmKinds;
+        if (hasBeenTried && count('unknown') > 0 && count('done') > 0) return undefined;
+        asked += 1;
+        return asked;
+      };
+      let ended = 0;
+      const harming = harm(
+        proxies,
+        random,
+        () => ended,
+        () => over,
+        harms,
+      );
       const crowd = Array.from({ length: workers }, (_, id) => {
         const kv = target.client(options).kv.namespace(prefix).as(text);
-        return work(kv, id, random, next, outcomes);
+        return work(kv, id, random, next, outcomes, () => {
+          ended += 1;
+        });
       });
       await Promise.all(crowd);
       over = true;
-      const harms = await harming;
+      await harming;
       const { revision: end } = await direct.put('end', 'end');
       const seen: string[][] = [[], []];
       for (const [i, each] of [truth, watcher].entries()) {
@@ -173,21 +201,16 @@ describeTargets('over a bad network', options, (target) => {
         return outcome === 'failed' ? times !== 0 : times > 1;
       });
       expect(wrong, context).toEqual([]);
-      const count = (outcome: Said) => [...outcomes.values()].filter((o) => o === outcome).length;
       const applied = [...outcomes].filter(([v, o]) => o === 'unknown' && executed.has(v)).length;
       const connections = proxies.reduce((sum, { accepted }) => sum + accepted, 0);
       const harmed = [...harms].map(([name, n]) => `${name} ${n}`).join(', ');
       process.stdout.write(
-        `${target.kind.name} over ${target.transport}: ${operations} operations, ${outcomes.size} writes: ${count('done')} done, ` +
+        `${target.kind.name} over ${target.transport}: ${asked} operations, ${outcomes.size} writes: ${count('done')} done, ` +
           `${count('failed')} failed, ${count('unknown')} unknown (${applied} of them executed); ` +
           `${true_.length} events seen; ${connections} connections; ${harmed} (${context})\n`,
       );
-      // The harness must have harmed.
-      expect(harms.size).toBeGreaterThan(4);
-      expect(count('unknown')).toBeGreaterThan(0);
-      expect(count('done')).toBeGreaterThan(outcomes.size / 2);
       await Promise.all(proxies.map((proxy) => proxy[Symbol.asyncDispose]()));
     },
-    slow ? 600_000 : 120_000,
+    slow ? 1_800_000 : 300_000,
   );
 });

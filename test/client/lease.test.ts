@@ -55,11 +55,12 @@ describeTargets('lease', { targets: everywhere }, (target) => {
   it('is kept alive beyond its TTL', async () => {
     const client = target.client();
     const kv = client.kv.namespace(target.prefix()).as(text);
-    const lease = await client.leases.create(2, { intervalMs: 100 });
+    // Long enough for a machine that stands still now and then.
+    const lease = await client.leases.create(4, { intervalMs: 100 });
     await kv.put('a', '1', { lease });
-    await new Promise((resolve) => setTimeout(resolve, 3500));
+    await new Promise((resolve) => setTimeout(resolve, 5500));
     expect(lease.state).toBe('alive');
-    expect(lease.remainingMs()).toBeGreaterThan(1000);
+    expect(lease.remainingMs()).toBeGreaterThan(0);
     expect(await kv.exists('a')).toBe(true);
     await lease.renew();
     await lease.revoke();
@@ -125,10 +126,12 @@ describeTargets('lease', { targets: everywhere }, (target) => {
     const lease = await client.leases.create(30, { intervalMs: 20 });
     await target.client().leases.revoke(lease.id);
     await lost(lease);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    const { sentBytes } = proxy;
-    await new Promise((resolve) => setTimeout(resolve, 200));
-    expect(proxy.sentBytes).toBe(sentBytes);
+    // Asking every 20 ms it would never be silent for so long.
+    await eventually(async () => {
+      const { sentBytes } = proxy;
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      return proxy.sentBytes === sentBytes || undefined;
+    }, 'silence');
     await proxy[Symbol.asyncDispose]();
   });
 
@@ -145,12 +148,15 @@ describeTargets('lease', { targets: everywhere }, (target) => {
       onLost: () => events.push('lost'),
     });
     await client.kv.namespace(prefix).put('a', '1', { lease });
+    await using expiry = other.kv.namespace(prefix).watch({ key: 'a' }, { only: 'delete' });
+    await expiry.ready;
+    const expired = expiry.next().then(() => void events.push('expired'));
+    events.length = 0; // a machine that stood still has warned before
     proxy.dropRequests();
     await lost(lease);
-    expect(events).toEqual(['warning', 'lost']);
-    // Nobody else can have seen it expire yet.
-    expect(await other.kv.namespace(prefix).exists('a')).toBe(true);
-    expect((await other.leases.timeToLive(lease.id)).ttlSeconds).toBeGreaterThanOrEqual(0);
+    await expired;
+    // Nobody else has seen it expire before.
+    expect(events).toEqual(['warning', 'lost', 'expired']);
     await proxy[Symbol.asyncDispose]();
   });
 
@@ -158,19 +164,21 @@ describeTargets('lease', { targets: everywhere }, (target) => {
     const proxy = await startProxy(target.server().endpoints[0] ?? '');
     const client = target.client({ endpoints: proxy.endpoint });
     const events: string[] = [];
-    const lease = await client.leases.create(5, {
+    const lease = await client.leases.create(30, {
       intervalMs: 100,
-      warnAfter: 0.1,
+      warnAfter: 0.05,
       onWarning: () => events.push('warning'),
       onRecovered: () => events.push('recovered'),
       onLost: () => events.push('lost'),
     });
     await lease.renew();
+    events.length = 0;
     await proxy.refuse();
     await eventually(() => (lease.state === 'warning' ? true : undefined), 'warning');
     await proxy.accept();
     await eventually(() => (lease.state === 'alive' ? true : undefined), 'alive again');
-    expect(events).toEqual(['warning', 'recovered']);
+    expect(events.slice(0, 2)).toEqual(['warning', 'recovered']);
+    expect(events).not.toContain('lost');
     await lease.revoke();
     await proxy[Symbol.asyncDispose]();
   });
@@ -182,10 +190,16 @@ describeTargets('lease', { targets: everywhere }, (target) => {
     const client = target.client({ endpoints: [hanging.endpoint, good.endpoint] });
     await client.connect();
     await eventually(() => (hanging.open + good.open === 2 ? true : undefined), 'both connected');
-    const lease = await client.leases.create(4, { intervalMs: 100 });
+    const lease = await client.leases.create(10, { intervalMs: 100 });
     await lease.renew();
     hanging.pause();
-    await new Promise((resolve) => setTimeout(resolve, 4500));
+    // What was under way at the pause may still have been answered: renewals a second later not.
+    const endMs = () => performance.now() + lease.remainingMs();
+    const [pausedEndMs, pausedMs] = [endMs(), performance.now()];
+    await eventually(
+      () => (endMs() > pausedEndMs + 1000 && performance.now() > pausedMs + 1000) || undefined,
+      'a renewal by the other',
+    );
     expect(lease.signal.aborted).toBe(false);
     hanging.resume();
     await lease.revoke();

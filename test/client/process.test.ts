@@ -14,7 +14,7 @@ import { describeTargets } from './target.js';
 function program(
   body: string,
   env: Readonly<Record<string, string>> = {},
-  timeoutMs = 20_000,
+  timeoutMs = 100_000,
 ): Promise<Finished> {
   const source = `
     import { Etcd, text } from 'kvorum/client';

@@ -23,7 +23,7 @@ function loseAll(world: LostMajority): void {
   for (const machine of world.machines) machine.crash(world.random);
 }
 
-it('makes a member the only one, with all that was acknowledged', { timeout: 60_000 }, async () => {
+it('makes a member the only one, with all that was acknowledged', async () => {
   for (let seed = 1; seed <= 10; seed++) {
     const world = await three(seed);
     const before = await world.contents(first(world));
@@ -76,17 +76,15 @@ async function crashAtEach(
   return count;
 }
 
-it('survives power loss at every operation of the disk', { timeout: 120_000 }, async () => {
+it('survives power loss at every operation of the disk', async () => {
   expect(await crashAtEach(({ disk }) => disk)).toBeGreaterThan(10);
 });
 
-it('survives power loss at every call of the database', { timeout: 120_000 }, async () => {
+it('survives power loss at every call of the database', async () => {
   expect(await crashAtEach(({ kvDisk }) => kvDisk)).toBeGreaterThan(3);
 });
 
-it('row 30: a learner goes on alone, and starts again three times', {
-  timeout: 60_000,
-}, async () => {
+it('row 30: a learner goes on alone, and starts again three times', async () => {
   for (const survivor of [0, 3]) {
     // The learner gets its state as a snapshot, and the log of the others does not begin with it.
     const world = new LostMajority(3, { snapshotCount: 5, snapshotCatchUpEntries: 1 });
@@ -122,7 +120,7 @@ it('row 30: a learner goes on alone, and starts again three times', {
   }
 });
 
-it('takes new members afterwards, and never the old ones', { timeout: 60_000 }, async () => {
+it('takes new members afterwards, and never the old ones', async () => {
   const world = await three(5);
   const [survivor, other] = world.machines as [SimMachine, SimMachine];
   loseAll(world);

@@ -44,7 +44,7 @@ async function recovered(machine: SimMachine, history: ReturnType<typeof newHist
 }
 
 describe('power loss at every disk operation', () => {
-  it('loses no answered write and leaves no half transaction', { timeout: 120_000 }, async () => {
+  it('loses no answered write and leaves no half transaction', async () => {
     const whole = new SimMachine(1);
     const first = await start(whole);
     const history = newHistory();
@@ -69,9 +69,7 @@ describe('power loss at every disk operation', () => {
 });
 
 describe('power loss at random moments', () => {
-  it(`loses nothing over several crashes in a row (${seeds} seeds)`, {
-    timeout: 120_000,
-  }, async () => {
+  it(`loses nothing over several crashes in a row (${seeds} seeds)`, async () => {
     let acknowledged = 0;
     for (let seed = 1; seed <= seeds; seed++) {
       const machine = new SimMachine(seed, { loseAllUnsynced: seed % 2 === 0 });

@@ -133,9 +133,7 @@ describe('a restored snapshot', () => {
     expect(await contents(machine, await started(machine))).toEqual(again);
   });
 
-  it('survives power loss at every operation of the disk and the database', {
-    timeout: 120_000,
-  }, async () => {
+  it('survives power loss at every operation of the disk and the database', async () => {
     const counts: number[] = [];
     for (const halted of ['disk', 'kvDisk'] as const) {
       const whole = new SimMachine(5);
@@ -295,9 +293,7 @@ describe('a restore is refused', () => {
     expect(node.store.revision).toBe(1000);
   });
 
-  it('or it starts, whatever is damaged where no hash is checked', {
-    timeout: 120_000,
-  }, async () => {
+  it('or it starts, whatever is damaged where no hash is checked', async () => {
     const small = await imageOf({
       key: Array.from({ length: 40 }, (_, i): ImageEntry => {
         const key = [0x0a, 1, 0x61 + (i % 5)];

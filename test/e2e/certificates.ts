@@ -171,6 +171,6 @@ subjectAltName = DNS:localhost, IP:127.0.0.1, IP:::1
 }
 
 function openssl(args: readonly string[]): void {
-  const run = spawnSync('openssl', args, { encoding: 'utf8', timeout: 30_000 });
+  const run = spawnSync('openssl', args, { encoding: 'utf8', timeout: 120_000 });
   if (run.status !== 0) throw new Error(`openssl ${args.join(' ')} failed:\n${run.stderr}`);
 }

@@ -7,7 +7,7 @@ import { eventually } from '../helpers/eventually.js';
 import { exec } from '../helpers/exec.js';
 import { asFailure, bytes, failureOf, RawClient } from '../helpers/grpc.js';
 import { freePort, startEtcd } from '../helpers/server.js';
-import { describeWith, have, repoRoot } from '../helpers/tools.js';
+import { describeWith, itWith, repoRoot } from '../helpers/tools.js';
 import { createWatch } from '../helpers/watching.js';
 import { endProgramsAfterEach, type Program, run, serve, temporaryDirectory } from './program.js';
 
@@ -114,7 +114,7 @@ describeWith(['kvorum'], 'the process', () => {
       expect(server.stderr).toMatch(/^kvorum: [^\n]*ENOTDIR[^\n]*$/m);
     });
 
-    it.runIf(have('kvorum') && hasPython())('tells systemd when it serves', async () => {
+    itWith(['python3'], 'tells systemd when it serves', {}, async () => {
       const path = join(temporaryDirectory(), 'notify');
       const listener = spawn('python3', ['-u', '-c', datagramListener, path]);
       try {
@@ -221,7 +221,7 @@ describeWith(['kvorum'], 'the process', () => {
       expect(BigInt(header?.cluster_id ?? 0).toString(16)).toBe('cdf818194e3a8c32');
     });
 
-    it.runIf(have('etcd'))('derives ids from cluster and token as etcd does', async () => {
+    itWith(['etcd'], 'derives ids from cluster and token as etcd does', {}, async () => {
       const peer = `http://127.0.0.1:${await freePort()}`;
       const args = [
         ...['--name', 'n1', '--initial-cluster-token', 'tok'],
@@ -319,15 +319,11 @@ describeWith(['kvorum'], 'the process', () => {
     expect(done.code).toBe(0);
     expect(done.stdout.toString()).toContain('speaks etcd');
     expect(existsSync(join(dataDir, 'member'))).toBe(true);
-  }, 90_000);
+  });
 });
 
 function clusterOf(name: string): string[] {
   return ['--initial-cluster', `${name}=http://localhost:2380`];
-}
-
-function hasPython(): boolean {
-  return (process.env.PATH ?? '').split(':').some((dir) => existsSync(join(dir, 'python3')));
 }
 
 const datagramListener = [

@@ -19,7 +19,8 @@ export interface RunOptions {
   readonly cwd?: string;
 }
 
-const deadlineMs = 25_000;
+/** Only ends what hangs. */
+const deadlineMs = 100_000;
 const running = new Set<Program>();
 const directories = new Set<string>();
 

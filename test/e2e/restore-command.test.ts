@@ -8,7 +8,7 @@ import { expect, it } from 'vitest';
 import { exec } from '../helpers/exec.js';
 import { bytes, RawClient } from '../helpers/grpc.js';
 import { freePort, type ServerProcess, startCluster } from '../helpers/server.js';
-import { describeWith, kvorumBin } from '../helpers/tools.js';
+import { describeWith, kvorumBin, toolPath } from '../helpers/tools.js';
 import { endProgramsAfterEach, serve, temporaryDirectory } from './program.js';
 
 endProgramsAfterEach();
@@ -62,7 +62,7 @@ describeWith(['kvorum'], 'kvorum restore', () => {
 describeWith(['kvorum', 'etcdctl'], 'a cluster that has lost its majority', () => {
   let members: readonly ServerProcess[] = [];
 
-  it('goes on from one member, and grows again', { timeout: 90_000 }, async () => {
+  it('goes on from one member, and grows again', async () => {
     members = await startCluster('kvorum', 3);
     try {
       const [survivor] = members as [ServerProcess];
@@ -86,7 +86,7 @@ describeWith(['kvorum', 'etcdctl'], 'a cluster that has lost its majority', () =
       );
       expect(warning.removed).toHaveLength(2);
       const etcdctl = async (...words: string[]): Promise<string> => {
-        const run = await exec('etcdctl', [`--endpoints=${forced.endpoint()}`, ...words]);
+        const run = await exec(toolPath('etcdctl'), [`--endpoints=${forced.endpoint()}`, ...words]);
         expect(run.code, run.stderr).toBe(0);
         return run.stdout.toString();
       };
@@ -102,7 +102,7 @@ describeWith(['kvorum', 'etcdctl'], 'a cluster that has lost its majority', () =
         ...args('m4', join(temporaryDirectory(), 'm4'), newPeer),
         ...[...cluster, ...advertised, '--initial-cluster-state=existing'],
       ]);
-      const there = await exec('etcdctl', [
+      const there = await exec(toolPath('etcdctl'), [
         ...[`--endpoints=${joined.endpoint()}`, 'get', 'k7', '--print-value-only'],
       ]);
       expect(there.stdout.toString()).toBe('v\n');

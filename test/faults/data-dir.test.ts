@@ -291,9 +291,7 @@ describe('a record that LevelDB lost without a word', () => {
 });
 
 describe('the program on a damaged directory', () => {
-  it('ends with status 1 and one line that names the place and a remedy', {
-    timeout: 120_000,
-  }, async () => {
+  it('ends with status 1 and one line that names the place and a remedy', async () => {
     const original = await build('program', 2, 'killed');
     const cases: ReadonlyArray<readonly [string, (dir: string) => void, RegExp]> = [
       [

@@ -100,7 +100,7 @@ describe('row 31: a disk operation that fails', () => {
   ];
   for (const [kinds, faultsMin] of groups) {
     const name = kinds.join(' or ');
-    it(`${name}: ends the node, whichever it is`, { timeout: 120_000 }, async () => {
+    it(`${name}: ends the node, whichever it is`, async () => {
       let faults = 0;
       while (await faultEnds({ kinds, nth: faults + 1, code: 'EIO' }, `${name} ${faults + 1}`)) {
         faults++;
@@ -109,7 +109,7 @@ describe('row 31: a disk operation that fails', () => {
     });
   }
 
-  it('goes on failing after the first', { timeout: 120_000 }, async () => {
+  it('goes on failing after the first', async () => {
     const kinds = ['write', 'writeDurable', 'sync', 'syncDir', 'rename', 'remove'] as const;
     for (let nth = 1; nth < 60; nth += 7) {
       const fault = { kinds, nth, code: 'EIO', sticky: true } as const;
@@ -119,7 +119,7 @@ describe('row 31: a disk operation that fails', () => {
 });
 
 describe('row 31: a disk that is full', () => {
-  it('ends the node at whatever size, or lets it go on', { timeout: 120_000 }, async () => {
+  it('ends the node at whatever size, or lets it go on', async () => {
     let ended = 0;
     for (let capacity = 0; capacity < 3_200_000; capacity += 97_003) {
       const outcome = await run((machine) => machine.disk.setCapacity(capacity));
@@ -132,9 +132,7 @@ describe('row 31: a disk that is full', () => {
 });
 
 describe('row 31: a database that can not be written', () => {
-  it('ends the node at whatever batch, though the log still works', {
-    timeout: 120_000,
-  }, async () => {
+  it('ends the node at whatever batch, though the log still works', async () => {
     for (let batches = 2; batches < 9; batches++) {
       const machine = new SimMachine(1);
       const history = newHistory();

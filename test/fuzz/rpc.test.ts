@@ -18,7 +18,8 @@ import {
 
 const requestBytesMax = 1_572_864;
 /** A call that takes longer hangs. */
-const deadlineMs = 20_000;
+/** Only ends what hangs. */
+const deadlineMs = 100_000;
 const { status } = grpc;
 
 /** How a call with raw bytes ended; -1: a stream that answered and was then cancelled. */
@@ -153,7 +154,7 @@ describeWith(['kvorum'], 'the server takes whatever clients send', () => {
         await clearAlarms();
       }
     },
-    110_000,
+    300_000,
   );
 
   it('answers what is no protobuf with Internal', async () => {
@@ -322,7 +323,7 @@ describeWith(['kvorum'], 'the server takes whatever clients send', () => {
     const after = residentMiB(server.pid);
     // A leak of one such request each would be far above this; the heap breathes by some of it.
     expect(after - before).toBeLessThan(100);
-  }, 110_000);
+  }, 300_000);
 });
 
 /** Memory of a process in MiB; 0 where there is no /proc. */

@@ -6,6 +6,10 @@
 import { type ExecOptions, exec, type Finished } from './exec.js';
 import { type KnownValues, maskKnown, maskOutput } from './mask.js';
 import type { ServerProcess } from './server.js';
+import { toolPath } from './tools.js';
+
+/** Nothing is answered otherwise because the machine is busy: etcdctl waits 2 and 5 s by itself. */
+const patience = ['--dial-timeout=20s', '--command-timeout=60s'];
 
 /** One etcdctl command of a script. */
 export interface EtcdctlStep {
@@ -27,18 +31,21 @@ export interface EtcdctlStep {
 /** A server as seen through etcdctl, with the values to mask in what is seen. */
 export class EtcdctlSession {
   readonly server: ServerProcess;
+  /** The etcdctl that is used. */
+  readonly program: string;
   readonly known: KnownValues = new Map();
   readonly #captured = new Map<string, string>();
 
-  private constructor(server: ServerProcess) {
+  private constructor(server: ServerProcess, program: string) {
     this.server = server;
+    this.program = program;
     this.known.set(server.endpoint, '<endpoint>');
     this.known.set(server.peerUrl, '<peer url>');
   }
 
   /** Asks the server for its ids, so that they can be masked. */
-  static async open(server: ServerProcess): Promise<EtcdctlSession> {
-    const session = new EtcdctlSession(server);
+  static async open(server: ServerProcess, program = toolPath('etcdctl')): Promise<EtcdctlSession> {
+    const session = new EtcdctlSession(server, program);
     const status = await session.exec(['endpoint', 'status', '-w', 'json']);
     // Read as text: the ids do not fit into a number of JavaScript.
     const text = status.stdout.toString('utf8');
@@ -68,7 +75,7 @@ export class EtcdctlSession {
   /** Runs one command as it is, against the session's server unless it names others. */
   exec(args: readonly string[], options: ExecOptions = {}): Promise<Finished> {
     const at = args.includes('--endpoints') ? [] : ['--endpoints', this.server.endpoint];
-    return exec('etcdctl', [...at, ...args], options);
+    return exec(this.program, [...patience, ...at, ...args], options);
   }
 
   /** Runs one step and returns its masked transcript. */

@@ -9,7 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 export async function eventually<T>(
   attempt: () => Promise<T | undefined> | T | undefined,
   what: string,
-  deadlineMs = 20_000,
+  deadlineMs = 100_000,
 ): Promise<T> {
   const end = Date.now() + deadlineMs;
   let last: unknown;

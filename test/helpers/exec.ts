@@ -20,7 +20,7 @@ export interface ExecOptions {
   readonly holdStdin?: boolean;
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  /** The command is killed after this long; 30 s if not given. */
+  /** The command is killed after this long, which only ends what hangs; 90 s if not given. */
   readonly timeoutMs?: number;
   /** Asked after each piece of output; true ends the command with SIGINT (for watch and lock). */
   readonly until?: (stdout: string, stderr: string) => boolean;
@@ -38,7 +38,7 @@ export function exec(
   args: readonly string[],
   options: ExecOptions = {},
 ): Promise<Finished> {
-  const timeoutMs = options.timeoutMs ?? 30_000;
+  const timeoutMs = options.timeoutMs ?? 90_000;
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       stdio: ['pipe', 'pipe', 'pipe'],

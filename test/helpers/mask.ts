@@ -24,10 +24,16 @@ const jsonMasks: Readonly<Record<string, string>> = {
 /** Masks within text, tried in this order on each line. */
 const textMasks: readonly (readonly [RegExp, string])[] = [
   [/took = [0-9.]+[a-zµ]+/g, 'took = <duration>'],
+  [/\btook [0-9.]+[a-zµ]+/g, 'took <duration>'],
   [/"Took" : [0-9.]+[a-zµ]+/g, '"Took" : <duration>'],
-  [/"(RaftTerm|RaftIndex|RaftAppliedIndex|DBSize|Version of server)" : \d+/g, '"$1" : <n>'],
+  [
+    /"(RaftTerm|RaftIndex|RaftAppliedIndex|DBSize|DBSizeInUse|Version of server)" : \d+/g,
+    '"$1" : <n>',
+  ],
   [/"Version" : "\d+\.\d+\.\d+"/g, '"Version" : "<version>"'],
   [/\b\d+(\.\d+)? [kM]?B\b/g, '<size>'],
+  // How much of the quota, or of the file, is in use.
+  [/, \d+%, /g, ', <share>, '],
   [/, \d+\.\d+\.\d+, /g, ', <version>, '],
   [/((?:true|false), (?:true|false)), \d+, \d+, \d+,/g, '$1, <term>, <index>, <index>,'],
   // Ids are padded to 16 digits.

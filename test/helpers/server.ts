@@ -13,15 +13,14 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll } from 'vitest';
-import { targetEtcdProgram, targetKind } from './target.js';
-import { kvorumBin } from './tools.js';
+import { type ServerKind, targetKind } from './target.js';
+import { toolPath } from './tools.js';
 
-/** Which program a server process runs. */
-export type ServerKind = 'etcd' | 'kvorum';
+export type { ServerKind } from './target.js';
 
 /** How to start a server; everything has a default. */
 export interface ServerOptions {
-  /** The program to run if it is not `etcd` of the path or bin/kvorum. */
+  /** The program to run if it is not the newest etcd, or bin/kvorum. */
   readonly program?: string;
   /** Flags after the usual ones. */
   readonly args?: readonly string[];
@@ -55,17 +54,21 @@ export function startKvorum(options: ServerOptions = {}): Promise<ServerProcess>
 
 /** Starts the server under test (see target.ts) and waits until it is ready. */
 export function startTarget(options: ServerOptions = {}): Promise<ServerProcess> {
-  return startServer(targetKind, { ...targetOptions, ...options });
+  return startServer(targetKind, options);
 }
 
 /**
  * One server for all tests of the surrounding describe block: started before them, removed after.
- * Returns a getter, because the server does not exist yet while tests are being collected.
+ * Returns a getter, because the server does not exist yet while tests are being collected; nor do
+ * its options, for which a program may be missing, if the block is skipped.
  */
-export function useServer(kind: ServerKind, options: ServerOptions = {}): () => ServerProcess {
+export function useServer(
+  kind: ServerKind,
+  options: () => ServerOptions = () => ({}),
+): () => ServerProcess {
   let server: ServerProcess | undefined;
   beforeAll(async () => {
-    server = await startServer(kind, options);
+    server = await startServer(kind, options());
   });
   afterAll(async () => {
     await server?.dispose();
@@ -78,7 +81,7 @@ export function useServer(kind: ServerKind, options: ServerOptions = {}): () => 
 
 /** `useServer` for the server under test. */
 export function useTarget(options: ServerOptions = {}): () => ServerProcess {
-  return useServer(targetKind, { ...targetOptions, ...options });
+  return useServer(targetKind, () => options);
 }
 
 /** Starts `count` members of one cluster and waits until each is ready. */
@@ -131,7 +134,6 @@ async function withFreePorts<T>(mayRetry: boolean, start: () => Promise<T>): Pro
   }
 }
 
-const targetOptions: ServerOptions = targetKind === 'etcd' ? { program: targetEtcdProgram } : {};
 /** etcd's words, and those of kvorum's start-up log. */
 const readyLine = /ready to serve client requests|"msg":"started"/;
 const live = new Set<ServerProcess>();
@@ -232,7 +234,7 @@ export class ServerProcess {
   }
 
   #commandLine(): readonly [string, string[]] {
-    const program = this.#options.program ?? (this.kind === 'etcd' ? 'etcd' : kvorumBin);
+    const program = this.#options.program ?? toolPath(this.kind);
     const args = [
       ...['--name', this.name, '--data-dir', this.dataDir],
       ...['--listen-client-urls', this.clientUrl, '--advertise-client-urls', this.clientUrl],
@@ -246,7 +248,7 @@ export class ServerProcess {
   }
 
   #waitReady(child: ChildProcess): Promise<void> {
-    const timeoutMs = this.#options.readyTimeoutMs ?? 30_000;
+    const timeoutMs = this.#options.readyTimeoutMs ?? 100_000;
     return new Promise((resolve, reject) => {
       let pending = '';
       let ready = false;
@@ -302,5 +304,5 @@ export function cleanEnvironment(): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(
     ([key]) => !key.startsWith('ETCD') && !key.startsWith('KVORUM'),
   );
-  return { ...Object.fromEntries(kept), ETCDCTL_API: '3' };
+  return Object.fromEntries(kept);
 }

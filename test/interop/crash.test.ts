@@ -33,7 +33,7 @@ describeWith([targetTool], 'kill -9 under load', () => {
   const server = useTarget();
 
   it(`loses no acknowledged write in ${kills} kills (seed ${seed})`, {
-    timeout: 60_000 + kills * 10_000,
+    timeout: 180_000 + kills * 30_000,
   }, async () => {
     const random = randomFrom(seed);
     const ledger: Ledger = { certain: new Map(), doubtful: new Set(), highestRevision: 1 };
@@ -102,10 +102,10 @@ async function send(client: RawClient, write: Write): Promise<number> {
   const put = (key: string) => ({ key: bytes(`crash/${key}`), value: bytes(key) });
   const reply =
     others.length === 0
-      ? await client.put(put(first), { deadlineMs: 10_000 })
+      ? await client.put(put(first), { deadlineMs: 100_000 })
       : await client.txn(
           { success: write.map((key) => ({ request_put: put(key) })) },
-          { deadlineMs: 10_000 },
+          { deadlineMs: 100_000 },
         );
   return Number(reply.header?.revision);
 }

@@ -3,13 +3,12 @@
  * go/ does and tells, this file says what must have come out.
  */
 
-import { beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { exec } from '../helpers/exec.js';
-import { buildGoProgram } from '../helpers/go-program.js';
 import { saysPending } from '../helpers/pending.js';
 import { useTarget } from '../helpers/server.js';
 import { targetTool } from '../helpers/target.js';
-import { describeWith, repoRoot } from '../helpers/tools.js';
+import { describeWith, toolPath } from '../helpers/tools.js';
 
 type Observations = readonly (readonly [name: string, value: unknown])[];
 
@@ -101,16 +100,13 @@ const expected: Readonly<Record<string, Observations>> = {
   ],
 };
 
-describeWith([targetTool, 'go'], "etcd's Go client", () => {
+describeWith([targetTool, 'go-client'], "etcd's Go client", () => {
   const server = useTarget();
-  let program = '';
-  beforeAll(async () => {
-    program = await buildGoProgram(`${repoRoot}test/interop/go`);
-  }, 300_000);
+  const program = () => toolPath('go-client');
 
   for (const [scenario, observations] of Object.entries(expected)) {
     it(scenario, async ({ skip }) => {
-      const done = await exec(program, [scenario, server().endpoint]);
+      const done = await exec(program(), [scenario, server().endpoint]);
       if (saysPending(done.stderr)) skip(`kvorum has it not yet: ${done.stderr.trim()}`);
       expect(done.stderr).toBe('');
       expect(parse(done.stdout.toString('utf8'))).toEqual([...observations, ['done', true]]);
@@ -120,8 +116,8 @@ describeWith([targetTool, 'go'], "etcd's Go client", () => {
   it('a watch over restarts of the server sees every key once, in order', async () => {
     let kills = 0;
     let restarting = Promise.resolve();
-    const done = await exec(program, ['restart', server().endpoint], {
-      timeoutMs: 110_000,
+    const done = await exec(program(), ['restart', server().endpoint], {
+      timeoutMs: 280_000,
       onOutput: (out) => {
         const wanted = out.match(/"wrote"/g)?.length ?? 0;
         if (wanted <= kills) return;
@@ -133,7 +129,7 @@ describeWith([targetTool, 'go'], "etcd's Go client", () => {
     expect(done.stderr).toBe('');
     expect(kills).toBe(4);
     expect(parse(done.stdout.toString('utf8')).at(-2)).toEqual(['every key once, in order', 400]);
-  }, 120_000);
+  });
 });
 
 function parse(stdout: string): (readonly [string, unknown])[] {

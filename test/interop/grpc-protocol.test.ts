@@ -43,7 +43,7 @@ describeWith([targetTool], 'gRPC', () => {
         (message: Buffer) => message,
         (message: Buffer) => message,
         Buffer.alloc(0),
-        { deadline: Date.now() + 20_000 },
+        { deadline: Date.now() + 100_000 },
       );
       const first = await new Promise<Buffer>((resolve, reject) => {
         call.once('data', resolve);
@@ -173,7 +173,7 @@ function rawUnary(client: RawClient, path: string, message: Buffer): Promise<Buf
       (request: Buffer) => request,
       (reply: Buffer) => reply,
       message,
-      { deadline: Date.now() + 20_000 },
+      { deadline: Date.now() + 100_000 },
       (error, reply) => (error === null ? resolve(reply ?? Buffer.alloc(0)) : reject(error)),
     );
   });

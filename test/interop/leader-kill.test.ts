@@ -11,8 +11,8 @@ import { eventually } from '../helpers/eventually.js';
 import { exec } from '../helpers/exec.js';
 import { bytes, prefixEnd, RawClient } from '../helpers/grpc.js';
 import { type ServerProcess, startCluster } from '../helpers/server.js';
-import { targetEtcdProgram, targetKind, targetTool } from '../helpers/target.js';
-import { describeWith } from '../helpers/tools.js';
+import { targetKind, targetTool } from '../helpers/target.js';
+import { describeWith, toolPath } from '../helpers/tools.js';
 
 const writerCount = 6;
 const ackedBeforeKill = 200;
@@ -41,9 +41,7 @@ interface Seen {
 
 describeWith([targetTool, 'etcdctl'], 'kill -9 of the leader', () => {
   it('loses no acknowledged write, and watches on the others go on', async () => {
-    members = await startCluster(targetKind, 3, {
-      ...(targetKind === 'etcd' ? { program: targetEtcdProgram } : {}),
-    });
+    members = await startCluster(targetKind, 3);
     const leader = await eventually(leaderOf, 'a leader');
     const [one, other] = members.filter((member) => member !== leader);
     if (one === undefined || other === undefined) throw new Error('three members were started');
@@ -84,7 +82,7 @@ describeWith([targetTool, 'etcdctl'], 'kill -9 of the leader', () => {
     expect(stream).toEqual(events);
     const seen = await etcdctl;
     expect(seen.map(({ value }) => value)).toEqual(events.map(({ value }) => value));
-  }, 120_000);
+  });
 });
 
 /** Writes values of its own, each once, through one member after the other. */
@@ -153,8 +151,8 @@ function watchByEtcdctl(member: ServerProcess): readonly [Promise<readonly Seen[
     tell = resolve;
   });
   const args = ['--endpoints', member.endpoint, 'watch', 'kill/', '--prefix', '--rev=1'];
-  const done = exec('etcdctl', args, {
-    timeoutMs: 110_000,
+  const done = exec(toolPath('etcdctl'), args, {
+    timeoutMs: 170_000,
     onOutput: (out) => {
       if (out !== '') tell();
     },

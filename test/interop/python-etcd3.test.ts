@@ -7,7 +7,7 @@ import { beforeAll, expect, it } from 'vitest';
 import { exec } from '../helpers/exec.js';
 import { useTarget } from '../helpers/server.js';
 import { targetTool } from '../helpers/target.js';
-import { describeWith, repoRoot, systemPython } from '../helpers/tools.js';
+import { describeWith, repoRoot, toolPath } from '../helpers/tools.js';
 
 const expected: Readonly<Record<string, unknown>> = {
   get: ['1', 'kv/a', 1],
@@ -56,8 +56,8 @@ describeWith([targetTool, 'python3-etcd3'], 'python-etcd3', () => {
   beforeAll(async () => {
     const [host = '', port = ''] = server().endpoint.split(':');
     const script = `${repoRoot}test/interop/python/exercise.py`;
-    const done = await exec(systemPython, [script, host, port], {
-      timeoutMs: 50_000,
+    const done = await exec(toolPath('python3-etcd3'), [script, host, port], {
+      timeoutMs: 170_000,
       // The protobuf stubs of python3-etcd3 are older than the protobuf of some systems.
       env: { PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION: 'python' },
     });

@@ -16,7 +16,7 @@ import {
   startEtcd,
   startKvorum,
 } from '../helpers/server.js';
-import { describeWith, kvorumBin } from '../helpers/tools.js';
+import { describeWith, kvorumBin, toolPath } from '../helpers/tools.js';
 import { contents, etcdctl, fill } from './snapshot-content.js';
 
 const dir = mkdtempSync(join(tmpdir(), 'kvorum-restore-'));
@@ -67,9 +67,7 @@ async function restored(
 
 describeWith(['etcd', 'etcdctl', 'kvorum'], 'kvorum restore', () => {
   for (const kind of ['etcd', 'kvorum'] as const) {
-    it(`makes a member of a snapshot of ${kind}, with the same data`, {
-      timeout: 60_000,
-    }, async () => {
+    it(`makes a member of a snapshot of ${kind}, with the same data`, async () => {
       const { file, before } = await saved(kind);
       const { members, runs } = await restored(file, 1);
       expect(runs[0]?.stdout.toString()).toMatch(/^restored \d+ revisions of keys, 1 leases/);
@@ -82,7 +80,7 @@ describeWith(['etcd', 'etcdctl', 'kvorum'], 'kvorum restore', () => {
     });
   }
 
-  it('makes three members of one snapshot, which form a cluster', { timeout: 60_000 }, async () => {
+  it('makes three members of one snapshot, which form a cluster', async () => {
     const { file, before } = await saved('etcd');
     const { members } = await restored(file, 3);
     await Promise.all(members.map((member) => member.start()));
@@ -111,9 +109,7 @@ describeWith(['etcd', 'etcdctl', 'kvorum'], 'kvorum restore', () => {
     ]);
   });
 
-  it('raises the revision, and lets no watcher go on with an old one', {
-    timeout: 60_000,
-  }, async () => {
+  it('raises the revision, and lets no watcher go on with an old one', async () => {
     const { file, before } = await saved('etcd');
     const options = ['--bump-revision=1000000', '--mark-compacted'];
     const { members } = await restored(file, 1, ...options);
@@ -124,7 +120,7 @@ describeWith(['etcd', 'etcdctl', 'kvorum'], 'kvorum restore', () => {
     expect(found.header.revision).toBe(revision + 1_000_000);
     expect(found.kvs[0].mod_revision).toBe(revision);
     const watch = ['watch', 'often', `--rev=${revision}`];
-    const watched = await exec('etcdctl', [`--endpoints=${member.endpoint}`, ...watch]);
+    const watched = await exec(toolPath('etcdctl'), [`--endpoints=${member.endpoint}`, ...watch]);
     expect(watched.stderr + watched.stdout).toContain('required revision has been compacted');
   });
 });

@@ -3,14 +3,13 @@
 import { expect } from 'vitest';
 import { exec } from '../helpers/exec.js';
 import { bytes, RawClient } from '../helpers/grpc.js';
+import { toolPath } from '../helpers/tools.js';
 
 const leaseId = 0x7b;
 
 /** What etcdctl prints; it has to succeed. */
 export async function etcdctl(endpoint: string, ...args: readonly string[]): Promise<string> {
-  const done = await exec('etcdctl', [`--endpoints=${endpoint}`, ...args], {
-    env: { ETCDCTL_API: '3' },
-  });
+  const done = await exec(toolPath('etcdctl'), [`--endpoints=${endpoint}`, ...args]);
   expect(done.code, `etcdctl ${args.join(' ')}: ${done.stderr}`).toBe(0);
   return done.stdout.toString();
 }

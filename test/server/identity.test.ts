@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +11,8 @@ import {
   memberIdOf,
 } from '../../src/server/identity.js';
 import { parseInitialCluster } from '../../src/server/urls.js';
+import { freePort } from '../helpers/server.js';
+import { describeWith, toolPath } from '../helpers/tools.js';
 
 describe('identity', () => {
   it('has the values that etcd gives its defaults', () => {
@@ -40,10 +42,7 @@ describe('identity', () => {
   });
 });
 
-const etcdMissing = spawnSync('etcd', ['--version']).error !== undefined;
-const reason = etcdMissing ? ' (skipped: no etcd on PATH)' : '';
-
-describe.skipIf(etcdMissing)(`identity, against a running etcd${reason}`, () => {
+describeWith(['etcd'], 'identity, against a running etcd', () => {
   let child: ChildProcess | undefined;
   let dir = '';
   afterEach(async () => {
@@ -57,16 +56,19 @@ describe.skipIf(etcdMissing)(`identity, against a running etcd${reason}`, () => 
 
   it('gives the same ids for the same flags', async () => {
     dir = mkdtempSync(join(tmpdir(), 'kvorum-identity-'));
-    const initial = 'n1=http://127.0.0.1:41380,n1=http://127.0.0.1:40381,n2=http://127.0.0.1:41382';
-    child = spawn('etcd', [
+    const urls: string[] = [];
+    for (let i = 0; i < 4; i++) urls.push(`http://127.0.0.1:${await freePort()}`);
+    const [client = '', one = '', other = '', third = ''] = urls;
+    const initial = `n1=${one},n1=${other},n2=${third}`;
+    child = spawn(toolPath('etcd'), [
       '--name=n1',
       `--data-dir=${join(dir, 'd')}`,
       '--logger=zap',
       '--log-outputs=stderr',
-      '--listen-client-urls=http://127.0.0.1:41379',
-      '--advertise-client-urls=http://127.0.0.1:41379',
-      '--listen-peer-urls=http://127.0.0.1:41380,http://127.0.0.1:40381',
-      '--initial-advertise-peer-urls=http://127.0.0.1:41380,http://127.0.0.1:40381',
+      `--listen-client-urls=${client}`,
+      `--advertise-client-urls=${client}`,
+      `--listen-peer-urls=${one},${other}`,
+      `--initial-advertise-peer-urls=${one},${other}`,
       '--initial-cluster-token=tok 1',
       `--initial-cluster=${initial}`,
     ]);

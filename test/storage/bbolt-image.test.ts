@@ -5,17 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { BboltImage, type ImageEntry } from '../../src/storage/bbolt-image.js';
-
-function hasEtcdctl(): boolean {
-  try {
-    execFileSync('etcdctl', ['version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-const missing = hasEtcdctl() ? '' : ' (left out: no etcdctl here)';
+import { itWith, type Tool, toolPath } from '../helpers/tools.js';
 
 async function image(buckets: Record<string, ImageEntry[]>): Promise<Buffer> {
   const pieces: Array<{ offset: number; bytes: Buffer }> = [];
@@ -60,30 +50,32 @@ describe('a bbolt image', () => {
     await expect(image({ key: entries })).rejects.toThrow('bucket keys ascend');
   });
 
-  it.skipIf(missing !== '')(
-    `is read by etcdctl snapshot status: revision, keys and size${missing}`,
-    async () => {
-      const entries: ImageEntry[] = [];
-      for (let i = 2; i < 30_002; i++) {
-        // Values longer than a page need overflow pages.
-        entries.push(entry(i, `key-${i}`, Buffer.alloc(i % 1000 === 0 ? 10_000 : i % 300, 'v')));
-      }
-      const file = await image({ key: entries, meta: [], lease: [], alarm: [], members: [] });
-      const dir = mkdtempSync(join(tmpdir(), 'kvorum-bbolt-'));
-      try {
-        const path = join(dir, 'snapshot.db');
-        const seal = createHash('sha256').update(file).digest();
-        writeFileSync(path, Buffer.concat([file, seal]));
-        const out = execFileSync('etcdctl', ['snapshot', 'status', path, '-w', 'json'], {
-          env: { ...process.env, ETCDCTL_API: '3' },
-        });
-        const status = JSON.parse(out.toString()) as Record<string, number>;
-        expect(status.revision).toBe(30_001);
-        expect(status.totalKey).toBe(30_000);
-        expect(status.totalSize).toBeGreaterThanOrEqual(file.length);
-      } finally {
-        rmSync(dir, { recursive: true });
-      }
-    },
+  itWith(['etcdctl34'], 'is read by etcdctl 3.4: revision, keys and size', {}, () =>
+    isReadBy('etcdctl34'),
   );
+  itWith(['etcdutl37'], 'is read by etcdutl 3.7: revision, keys and size', {}, () =>
+    isReadBy('etcdutl37'),
+  );
+
+  async function isReadBy(tool: Tool): Promise<void> {
+    const entries: ImageEntry[] = [];
+    for (let i = 2; i < 30_002; i++) {
+      // Values longer than a page need overflow pages.
+      entries.push(entry(i, `key-${i}`, Buffer.alloc(i % 1000 === 0 ? 10_000 : i % 300, 'v')));
+    }
+    const file = await image({ key: entries, meta: [], lease: [], alarm: [], members: [] });
+    const dir = mkdtempSync(join(tmpdir(), 'kvorum-bbolt-'));
+    try {
+      const path = join(dir, 'snapshot.db');
+      const seal = createHash('sha256').update(file).digest();
+      writeFileSync(path, Buffer.concat([file, seal]));
+      const out = execFileSync(toolPath(tool), ['snapshot', 'status', path, '-w', 'json']);
+      const status = JSON.parse(out.toString()) as Record<string, number>;
+      expect(status.revision).toBe(30_001);
+      expect(status.totalKey).toBe(30_000);
+      expect(status.totalSize).toBeGreaterThanOrEqual(file.length);
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
+  }
 });

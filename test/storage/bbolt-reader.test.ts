@@ -114,7 +114,7 @@ async function failureWith(
 }
 
 describe('a bbolt file', () => {
-  it('gives back what was written into it', { timeout: 60_000 }, async () => {
+  it('gives back what was written into it', async () => {
     await fc.assert(
       fc.asyncProperty(anyEntries, anyEntries, async (key, lease) => {
         const file = await imageOf(
@@ -245,9 +245,7 @@ describe('a damaged bbolt file is refused, with offset and remedy', () => {
     expect(order.message).toMatch(/not in order|outside of its page/);
   });
 
-  it('whatever is wrong with it: never another error, never endless', {
-    timeout: 120_000,
-  }, async () => {
+  it('whatever is wrong with it: never another error, never endless', async () => {
     const entries = entriesOf(900, (i) => (i === 500 ? 20_000 : i % 90));
     const clean = await imageOf(
       new Map([

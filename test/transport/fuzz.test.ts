@@ -57,7 +57,7 @@ test('random bytes, with and without the preface', async () => {
     ),
     { numRuns },
   );
-}, 120_000);
+});
 
 test('random frames after a handshake', async () => {
   const anyFrame = fc
@@ -77,7 +77,7 @@ test('random frames after a handshake', async () => {
     ),
     { numRuns },
   );
-}, 120_000);
+});
 
 /** A session with a bit of everything. */
 async function session(): Promise<Buffer> {
@@ -120,4 +120,4 @@ test('a valid session with bytes changed, removed, doubled', async () => {
     }),
     { numRuns },
   );
-}, 120_000);
+});

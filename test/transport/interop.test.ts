@@ -44,7 +44,7 @@ function ours(
   client: GrpcClient,
   method: string,
   message: Uint8Array,
-  timeoutMs = 10_000,
+  timeoutMs = 100_000,
 ): Promise<{ status: RpcStatus; message: Buffer | undefined }> {
   return new Promise((resolve) => {
     client.unary(method, message, { timeoutMs }, (status, reply) =>

@@ -13,13 +13,13 @@ import {
   text,
 } from '../../../src/client/index.js';
 import { eventually } from '../../helpers/eventually.js';
-import { describeWith } from '../../helpers/tools.js';
+import { describeWith, toolPath } from '../../helpers/tools.js';
 import { describeTargets, type TargetOfTests } from '../target.js';
 import { type Child, startChild } from './child.js';
 
 function etcdctl(target: TargetOfTests, ...args: string[]): Child {
   const endpoint = target.server().endpoints[0] ?? '';
-  return startChild('etcdctl', ['--endpoints', endpoint, ...args]);
+  return startChild(toolPath('etcdctl'), ['--endpoints', endpoint, ...args]);
 }
 
 describeWith(['etcdctl'], 'with etcdctl', () => {

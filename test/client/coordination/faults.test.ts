@@ -16,6 +16,7 @@ import {
   openSession,
   text,
 } from '../../../src/client/index.js';
+import { lateRequestMsMax } from '../../../src/client/limits.js';
 import { nodeClock } from '../../../src/client/runtime-node.js';
 import { startNode } from '../../../src/testing/index.js';
 import { eventually } from '../../helpers/eventually.js';
@@ -39,8 +40,14 @@ const isSuppressed = (error: unknown): boolean =>
 
 const delay = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-async function disturb(proxies: readonly BadNetwork[], random: () => number, end: AbortSignal) {
-  const counts = { cut: 0, cutAfter: 0, paused: 0, dropped: 0, down: 0, stalled: 0 };
+const nothingYet = { cut: 0, cutAfter: 0, paused: 0, dropped: 0, down: 0, stalled: 0 };
+
+async function disturb(
+  proxies: readonly BadNetwork[],
+  random: () => number,
+  end: AbortSignal,
+  counts: typeof nothingYet,
+): Promise<void> {
   const stalls: Promise<void>[] = [];
   const stalled = new Set<BadNetwork>();
   while (!end.aborted) {
@@ -85,7 +92,6 @@ async function disturb(proxies: readonly BadNetwork[], random: () => number, end
     }
   }
   await Promise.all(stalls);
-  return counts;
 }
 
 interface Write {
@@ -137,16 +143,20 @@ describeTargets('faults', {}, (target) => {
       }
     };
     const fromRevision = (await observer.kv.range({ key: 'x' })).revision + 1;
-    const disturbing = disturb(proxies, random, end.signal);
+    const counts = { ...nothingYet };
+    const disturbing = disturb(proxies, random, end.signal, counts);
     const running = clients.map(candidate);
-    await delay(10_000);
+    // Until all has happened that can, and it has been led often enough, however long that takes.
+    await eventually(() => {
+      const isEnough = fences.length > 20 && Object.values(counts).every((count) => count > 0);
+      return isEnough || undefined;
+    }, 'terms under all disturbances');
     end.abort();
-    const counts = await disturbing;
+    await disturbing;
     await Promise.all(running);
     console.info(target.kind.name, { ...counts, terms: fences.length, refused, sessionsLost });
 
     // Each term has a number of its own.
-    expect(fences.length).toBeGreaterThan(5);
     expect(new Set(fences).size).toBe(fences.length);
     // What was written is ordered by it: once a later leader has written, an earlier never does.
     const writes: Write[] = [];
@@ -159,7 +169,7 @@ describeTargets('faults', {}, (target) => {
       writes.push(event.value);
     }
     const order = writes.map(({ fence }) => fence);
-    expect(order.length).toBeGreaterThan(5);
+    expect(order.length).toBeGreaterThan(0);
     expect(order).toEqual([...order].sort((a, b) => a - b));
     // Each fencing revision was one candidate's.
     const owners = new Map<number, number>();
@@ -188,9 +198,9 @@ describeTargets('faults', {}, (target) => {
     const next = vote(other).campaign(b, 'b');
     const key = `${prefix}state`;
     proxy.pause();
-    const guarded = first.txn().then(stalled.kv.ops.put(key, 'a')).commit({ timeoutMs: 20_000 });
+    const guarded = first.txn().then(stalled.kv.ops.put(key, 'a')).commit({ timeoutMs: 100_000 });
     // The same without the guard, to see that such a request does arrive.
-    const bare = stalled.kv.put(`${prefix}bare`, 'a', { timeoutMs: 20_000 });
+    const bare = stalled.kv.put(`${prefix}bare`, 'a', { timeoutMs: 100_000 });
     const ends = Promise.allSettled([guarded, bare]);
     const second = await next;
     expect([first.owned, first.signal.aborted, second.owned]).toEqual([false, true, true]);
@@ -237,9 +247,13 @@ describeTargets('late requests', {}, (target) => {
     const prefix = target.prefix();
     let late: (() => Promise<Buffer>) | undefined;
     let hold = true;
-    // What waits for late requests to be over (10 s) does not have to wait here.
-    const after: typeof nodeClock.after = (delayMs, fire) =>
-      nodeClock.after(delayMs >= 10_000 ? 100 : delayMs, fire);
+    // What waits for late requests to be over (10 s) waits until the test says that time is up.
+    const waiting: Array<() => void> = [];
+    const after: typeof nodeClock.after = (delayMs, fire) => {
+      if (delayMs !== lateRequestMsMax) return nodeClock.after(delayMs, fire);
+      waiting.push(fire);
+      return { cancel: () => void waiting.splice(waiting.indexOf(fire), 1) };
+    };
     const client = target.client({
       runtime: { clock: { ...nodeClock, after } },
       interceptors: [
@@ -263,6 +277,8 @@ describeTargets('late requests', {}, (target) => {
     expect(await observer.kv.count({ prefix })).toBe(0);
     await late?.();
     expect(await observer.kv.count({ prefix })).toBe(1);
+    expect(waiting).toHaveLength(1);
+    for (const fire of waiting.splice(0)) fire();
     await eventually(async () => (await observer.kv.count({ prefix })) === 0 || undefined, 'gone');
     expect(session.state).toBe('alive');
     await session.close();

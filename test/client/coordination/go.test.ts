@@ -1,6 +1,6 @@
 /** etcd's own Go packages `concurrency` and `recipes`: the same locks, elections and queues. */
 
-import { beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import {
   barrier,
   doubleBarrier,
@@ -13,20 +13,14 @@ import {
   text,
 } from '../../../src/client/index.js';
 import { eventually } from '../../helpers/eventually.js';
-import { buildGoProgram } from '../../helpers/go-program.js';
-import { describeWith, repoRoot } from '../../helpers/tools.js';
+import { describeWith, toolPath } from '../../helpers/tools.js';
 import { describeTargets } from '../target.js';
 import { type Child, startChild } from './child.js';
 
-describeWith(['go'], 'with Go', () => {
-  let program = '';
-  beforeAll(async () => {
-    program = await buildGoProgram(`${repoRoot}test/client/go`);
-  }, 300_000);
-
+describeWith(['go-recipes'], 'with Go', () => {
   describeTargets('concurrency', {}, (target) => {
     const go = (...args: string[]): Child =>
-      startChild(program, [target.server().endpoints[0] ?? '', ...args]);
+      startChild(toolPath('go-recipes'), [target.server().endpoints[0] ?? '', ...args]);
 
     it('a mutex excludes the other kind, both ways', async () => {
       const client = target.client();

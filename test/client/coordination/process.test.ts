@@ -45,7 +45,7 @@ describeWith(['kvorum'], 'a process', () => {
         console.log((await Promise.all(ends)).join(' '));
       `;
       const args = ['--input-type=module', '--eval', source];
-      const done = await exec(process.execPath, args, { timeoutMs: 25_000, cwd: repoRoot });
+      const done = await exec(process.execPath, args, { timeoutMs: 100_000, cwd: repoRoot });
       expect(done.stdout.toString() + done.stderr).toBe(
         'lost CLOSED\nCLOSED CLOSED done CLOSED CLOSED done done\n',
       );

@@ -1,22 +1,16 @@
 /** Go's `naming/endpoints` and `naming/resolver` of etcd: ours find theirs, and theirs ours. */
 
-import { beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { registry } from '../../../src/client/index.js';
 import { eventually } from '../../helpers/eventually.js';
-import { buildGoProgram } from '../../helpers/go-program.js';
-import { describeWith, repoRoot } from '../../helpers/tools.js';
+import { describeWith, toolPath } from '../../helpers/tools.js';
 import { type Child, startChild } from '../coordination/child.js';
 import { describeTargets } from '../target.js';
 
-describeWith(['go'], 'with Go', () => {
-  let program = '';
-  beforeAll(async () => {
-    program = await buildGoProgram(`${repoRoot}test/client/go`);
-  }, 300_000);
-
+describeWith(['go-recipes'], 'with Go', () => {
   describeTargets('naming', {}, (target) => {
     const go = (...args: string[]): Child =>
-      startChild(program, [target.server().endpoints[0] ?? '', ...args]);
+      startChild(toolPath('go-recipes'), [target.server().endpoints[0] ?? '', ...args]);
 
     it('our list has what Go registers', async () => {
       const client = target.client();

@@ -40,8 +40,12 @@ export class ShownCluster {
     this.session = session;
   }
 
-  /** Founds a cluster of three, led by m1. */
-  static async start(kind: ServerKind, given: ServerOptions): Promise<ShownCluster> {
+  /** Founds a cluster of three, led by m1, and shown by this etcdctl. */
+  static async start(
+    kind: ServerKind,
+    etcdctl: string,
+    given: ServerOptions,
+  ): Promise<ShownCluster> {
     const options = { ...given, args: [...patience, ...(given.args ?? [])] };
     const ports = await foundingPorts(3);
     const names = ports.map((_, i) => `m${i + 1}`);
@@ -54,7 +58,7 @@ export class ShownCluster {
     );
     try {
       await Promise.all([...founders.values()].map((member) => member.start()));
-      const session = await EtcdctlSession.open(get(founders, 'm2'));
+      const session = await EtcdctlSession.open(get(founders, 'm2'), etcdctl);
       const cluster = new ShownCluster(kind, options, founders, session);
       for (const [name, pair] of ports.map((pair, i) => [names[i] ?? '', pair] as const)) {
         session.introduce(name, memberIdOf([peerUrl(pair.peer)], token));
@@ -98,13 +102,16 @@ export class ShownCluster {
     }, `${name} leads`);
   }
 
-  /** Waits until all members that run have applied the same. */
+  /** Waits until all members that run have applied the same, and follow one of them. */
   async settle(): Promise<void> {
     const running = [...this.members.values()].filter((member) => member.running);
     await eventually(async () => {
       const all = await Promise.all(running.map(({ name }) => this.status(name)));
       const applied = new Set(all.map(({ raftAppliedIndex }) => raftAppliedIndex));
-      return applied.size === 1 && all.every(({ leader }) => leader !== '0') ? true : undefined;
+      // One that has ended is followed until its time is over: 4 s (see `patience`).
+      const ids = new Set(all.map(({ header }) => header?.member_id));
+      const isLed = all.every(({ leader }) => ids.has(leader) && leader === all[0]?.leader);
+      return applied.size === 1 && isLed ? true : undefined;
     }, 'all members are equal');
   }
 
@@ -128,7 +135,7 @@ export class ShownCluster {
   async status(name: string) {
     const client = new RawClient(this.member(name));
     try {
-      return await client.status({ deadlineMs: 5000 });
+      return await client.status();
     } finally {
       client.close();
     }

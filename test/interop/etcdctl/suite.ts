@@ -3,12 +3,12 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { EtcdctlStep } from '../../helpers/etcdctl.js';
 import { alarmSteps } from './alarm-steps.js';
-import { compareStep, nameOf, type Sessions } from './compare.js';
+import { compareStep, nameOf, type Peer, type Sessions } from './compare.js';
 import { campaign, contend, hashes, raiseNoSpace, saveSnapshot } from './scenes.js';
 import { script } from './steps.js';
 
 /** To be called inside of a `describe`; `sessions` is asked when the tests run. */
-export function describeScript(sessions: () => Sessions, prefix = ''): void {
+export function describeScript(peer: Peer, sessions: () => Sessions, prefix = ''): void {
   const describeSteps = (
     title: string,
     steps: readonly EtcdctlStep[],
@@ -17,7 +17,8 @@ export function describeScript(sessions: () => Sessions, prefix = ''): void {
     describe(title, () => {
       if (before !== undefined) beforeAll(before);
       for (const [index, step] of steps.entries()) {
-        it(`${index + 1}: ${nameOf(step)}`, ({ skip }) => compareStep(sessions(), step, skip));
+        it(`${index + 1}: ${nameOf(step)}`, ({ skip }) =>
+          compareStep(peer, sessions(), step, skip));
       }
     });
   };

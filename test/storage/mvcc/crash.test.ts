@@ -93,7 +93,7 @@ describe('a crash at any batch', () => {
       await expectEqual(sim, model);
     }
     expect(lost).toBeGreaterThan(10);
-  }, 60_000);
+  });
 
   it('row 5: between batches of a compaction, never takes the revision back', async () => {
     for (let crashAfter = 0; crashAfter < 12; crashAfter += 1) {

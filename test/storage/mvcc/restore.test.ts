@@ -181,7 +181,7 @@ describe('a start from the saved index', () => {
     });
     await fc.assert(property, { numRuns: 150 });
     expect(checkpoints).toBeGreaterThan(100);
-  }, 120_000);
+  });
 
   it('rows 1, 4 and 5: ends so after a crash at every batch, and after a second one', async () => {
     const script: Step[] = [];
@@ -219,7 +219,7 @@ describe('a start from the saved index', () => {
       sim.disk.crash('d');
       await expectSame(sim);
     }
-  }, 120_000);
+  });
 
   it('holds what changes while a checkpoint is written, but was not flushed', async () => {
     for (let crashAfter = 0; crashAfter < 12; crashAfter += 1) {

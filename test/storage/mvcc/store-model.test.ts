@@ -262,5 +262,5 @@ describe('the store against a model', () => {
       ),
       { numRuns: 400 },
     );
-  }, 120_000);
+  });
 });

@@ -109,6 +109,6 @@ describe('a crash while a state is installed', () => {
       // The harness reached what it is for: states before, between and behind the installs.
       expect(crashes).toBeGreaterThan(100);
       for (const index of [first + 3, 30, 33, 45, 48]) expect(afterwards).toContain(index);
-    }, 120_000);
+    });
   }
 });

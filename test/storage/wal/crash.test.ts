@@ -100,7 +100,7 @@ describe('row 2: what was acknowledged survives a crash at every disk operation'
           await checkSurvives(world, run, `seed ${seed}, operation ${at}`);
         }
       }
-    }, 60_000);
+    });
   }
 });
 
@@ -118,7 +118,7 @@ test('row 2: a process that is killed without power loss loses nothing later on'
     world.disk.crash({ unsyncedPercent: 0, tornWrites: false });
     expect(asExpected(await contentsOf(world)), `operation ${at}`).toEqual(asExpected(contents));
   }
-}, 60_000);
+});
 
 test('row 31: after a failed disk operation nothing is acknowledged, and nothing is lost', async () => {
   const whole = newWorld(4);
@@ -149,7 +149,7 @@ test('row 31: after a failed disk operation nothing is acknowledged, and nothing
     await checkSurvives(world, run, `operation ${nth}`);
   }
   expect(failures).toBeGreaterThan(20);
-}, 60_000);
+});
 
 describe('row 27: a creation that failed anywhere is started again', () => {
   for (const how of ['fails', 'crashes', 'is killed'] as const) {

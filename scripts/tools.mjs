@@ -1,0 +1,148 @@
+/**
+ * Which outside programs (and IPv6) this machine has for the tests and benchmarks, under names that
+ * say what is asked for; and what stays untested where one is missing.
+ */
+
+import { spawn } from 'node:child_process';
+import { accessSync, constants, existsSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { buildGoPrograms, goPrograms } from './go-programs.mjs';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const probeMs = 60_000;
+/** The python that Debian's python3-etcd3 is installed for; a python of pyenv would not see it. */
+const systemPython = '/usr/bin/python3';
+
+/** What each is for, in the words of the list of what is left out. */
+export const purposes = {
+  kvorum: 'everything that runs bin/kvorum',
+  etcd: 'side by side with etcd',
+  etcdctl: "etcd's own command line against kvorum",
+  etcd37: 'side by side with etcd 3.7.3',
+  etcdctl37: 'etcdctl 3.7.3 against kvorum',
+  etcdutl37: 'snapshots of kvorum in etcdutl 3.7.3',
+  etcd34: 'side by side with etcd 3.4',
+  etcdctl34: 'etcdctl 3.4 against kvorum',
+  'go-client': "etcd's Go client against kvorum",
+  'go-recipes': "etcd's Go locks, elections and queues beside ours",
+  h2spec: 'the conformance suite of HTTP/2',
+  'python3-etcd3': 'a client in Python against kvorum',
+  openssl: 'TLS',
+  python3: 'systemd notification through Python',
+  ipv6: 'addresses of IPv6',
+};
+
+/** How the others are looked for: the path, or why there is none. */
+const probes = {
+  // Only looks whether it was built: a build that does not start must fail tests, not skip them.
+  kvorum: async () => {
+    const program = process.env.KVORUM_TEST_BIN ?? join(root, 'bin/kvorum');
+    const isBuilt = existsSync(program) && existsSync(join(program, '../../dist/bin/kvorum.js'));
+    return isBuilt ? { path: program } : { why: 'kvorum is not built' };
+  },
+  etcd34: () => onPath('etcd', ['--version'], /etcd Version: 3\.4\./, 'etcd 3.4'),
+  etcdctl34: () => onPath('etcdctl', ['version'], /etcdctl version: 3\.4\./, 'etcdctl 3.4'),
+  'python3-etcd3': async () => {
+    const run = await output(systemPython, ['-c', 'import etcd3']);
+    return run === undefined ? { why: notInstalled('python3-etcd3') } : { path: systemPython };
+  },
+  openssl: () => onPath('openssl', ['version'], /./, 'openssl'),
+  python3: () => onPath('python3', ['--version'], /./, 'python3'),
+  ipv6: () =>
+    new Promise((resolve) => {
+      const server = createServer();
+      server.once('error', () => resolve({ why: 'this machine has no IPv6' }));
+      server.listen(0, '::1', () => server.close(() => resolve({ path: '::1' })));
+    }),
+};
+
+/** The newest etcd and etcdctl that there are: named by hand, built by us, or on the PATH. */
+const newest = {
+  etcd: { byHand: 'KVORUM_TEST_ETCD', built: 'etcd37', version: ['--version'] },
+  etcdctl: { byHand: 'KVORUM_TEST_ETCDCTL', built: 'etcdctl37', version: ['version'] },
+};
+
+/**
+ * For each tool `{ path }`, or `{ why }` it cannot be had here, or `{ error }` if it should have
+ * been but does not build. What needs to be built is, if it is among `wanted`.
+ */
+export async function findTools(wanted, say) {
+  const programs = new Set();
+  for (const name of wanted) {
+    if (Object.hasOwn(goPrograms, name)) programs.add(name);
+    const { byHand, built } = newest[name] ?? {};
+    if (built !== undefined && process.env[byHand] === undefined) programs.add(built);
+  }
+  const tools = await buildGoPrograms([...programs], say);
+  for (const name of Object.keys(goPrograms)) tools[name] ??= { why: 'this run has no use for it' };
+  await Promise.all(
+    Object.entries(probes).map(async ([name, probe]) => {
+      tools[name] = await probe();
+    }),
+  );
+  for (const [name, { byHand, built, version }] of Object.entries(newest)) {
+    const given = process.env[byHand];
+    if (given !== undefined) tools[name] = await givenTool(given, version, byHand);
+    else if (tools[built].why === undefined) tools[name] = tools[built];
+    else {
+      const { path, why } = await onPath(name, version, /./, name);
+      tools[name] = path === undefined ? { why: `${why}, ${tools[built].why}` } : { path };
+    }
+  }
+  return tools;
+}
+
+/** A program that somebody named is never passed over in silence. */
+async function givenTool(path, args, variable) {
+  const text = await output(path, args);
+  return text === undefined ? { error: `${variable}: ${path} does not run` } : { path };
+}
+
+/** The first line of what a tool says of its version. */
+export async function versionOf(path, args = ['--version']) {
+  return (await output(path, args))?.split('\n')[0] ?? 'unknown';
+}
+
+async function onPath(program, args, pattern, title) {
+  const path = find(program);
+  const text = path === undefined ? undefined : await output(path, args);
+  return text !== undefined && pattern.test(text) ? { path } : { why: notInstalled(title) };
+}
+
+function notInstalled(title) {
+  return `${title} is not installed`;
+}
+
+/** The absolute path of a program of the PATH. */
+function find(program) {
+  for (const dir of (process.env.PATH ?? '').split(delimiter)) {
+    const path = join(dir, program);
+    try {
+      accessSync(path, constants.X_OK);
+      return path;
+    } catch {
+      // Not there.
+    }
+  }
+  return undefined;
+}
+
+/** What a program writes, if it ends well; undefined if it does not. */
+function output(program, args) {
+  return new Promise((resolve) => {
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'ignore'] });
+    let text = '';
+    child.stdout.setEncoding('utf8').on('data', (chunk) => {
+      text += chunk;
+    });
+    const timer = setTimeout(() => child.kill('SIGKILL'), probeMs);
+    const done = (code) => {
+      clearTimeout(timer);
+      resolve(code === 0 ? text : undefined);
+    };
+    child.once('error', () => done(-1));
+    child.once('close', done);
+  });
+}
