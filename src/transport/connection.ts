@@ -38,7 +38,8 @@ import { ReceiveWindows } from './receive-windows.js';
 import { ResetMemory } from './reset-memory.js';
 import { Sender, type SenderHost } from './sender.js';
 import { applySettings, ownSettings } from './settings.js';
-import { type AbortReason, lengthFits, Stream } from './stream.js';
+import { inShares } from './shares.js';
+import { type AbortReason, lengthFits, noTurn, Stream } from './stream.js';
 import { StreamTable } from './stream-table.js';
 import type { TransportLimits } from './types.js';
 
@@ -467,7 +468,8 @@ export class Connection
     if ((end - start) % 6 !== 0) throw frameSizeError('SETTINGS');
     this.#guard.countControl(this.nowMs);
     this.#settingsSeen = true;
-    applySettings(this, this.#isServer, from, start, end);
+    const looks = applySettings(this, this.#isServer, from, start, end);
+    this.#guard.countLooks(this.nowMs, looks);
     this.sender.sendSettingsAck();
     this.sender.pump();
     this.#owner.onSettings();
@@ -497,9 +499,9 @@ export class Connection
     if (this.#isServer) {
       this.#goawayLastId = this.#lastPeerStreamId; // no more streams; those that run may end
     } else {
-      for (const stream of this.streams.values()) {
-        if (stream.id > lastStreamId) this.#abort(stream, ErrorCode.REFUSED_STREAM, 'refused');
-      }
+      const refused = this.streams.values().filter(({ id }) => id > lastStreamId);
+      const abort = (stream: Stream) => this.#abort(stream, ErrorCode.REFUSED_STREAM, 'refused');
+      inShares(this.#clock, refused, abort, () => {});
     }
     this.#owner.onGoaway(lastStreamId, code, debug);
     this.#closeIfDrained();
@@ -524,9 +526,7 @@ export class Connection
   }
 
   #newStream(id: number): Stream {
-    const stream = new Stream(id, this.sender.initialWindow, this.#windows.initialBytes);
-    this.streams.add(stream);
-    return stream;
+    return this.streams.add(new Stream(id, this.#windows.initialBytes));
   }
 
   #endRemote(stream: Stream): void {
@@ -538,12 +538,13 @@ export class Connection
     if (stream.closed) return;
     stream.closed = true;
     this.streams.delete(stream.id);
-    if (stream.queuedBytes > 0) this.sender.drop(stream);
+    if (stream.queuedBytes > 0 || stream.turn !== noTurn) this.sender.drop(stream);
     this.#owner.onStreamGone();
     if (this.draining) this.#closeIfDrained();
   }
 
   #abort(stream: Stream, code: number, reason: AbortReason): void {
+    if (stream.closed) return;
     this.#remove(stream);
     stream.owner?.onAbort(code, reason);
   }
@@ -592,9 +593,7 @@ export class Connection
     this.#lingerTimer?.cancel();
     this.sender.close();
     if (this.#readPaused) this.socket.resume();
-    for (const stream of this.streams.values()) {
-      this.#abort(stream, ErrorCode.CANCEL, 'connection');
-    }
-    this.#owner.onClosed(error);
+    const abort = (stream: Stream) => this.#abort(stream, ErrorCode.CANCEL, 'connection');
+    inShares(this.#clock, this.streams.values(), abort, () => this.#owner.onClosed(error));
   }
 }

@@ -48,6 +48,14 @@ export const streamIdMax = 0x7fff_ffff;
 export const copyBytesMax = 2_048;
 /** Socket backlog above which queued DATA waits for the socket. */
 export const socketBacklogHighWaterBytes = 1024 * 1024;
+/** Frames made of queued DATA in one turn: 16 MiB of full ones, a millisecond or two of short. */
+export const turnFramesMax = 4_096;
+/** Streams looked at for a change of all windows that count as one control frame: some 10 us. */
+export const looksPerControlFrame = 256;
+/** Calls that end in one turn because their time or their connection is over: some 3 ms at worst. */
+export const turnShareMax = 1_000;
+/** DATA that a paused call holds is gathered in pieces that grow to this. */
+export const heldPieceBytes = 64 * 1024;
 export const readPauseBacklogBytes = 8 * 1024 * 1024;
 /** Replies above this are not compressed even for a client that asked: it would stall the loop. */
 export const compressBytesMax = 1024 * 1024;
