@@ -7,6 +7,7 @@
  */
 
 import type { ByteStream, ByteStreamHandler, Clock, Timer } from '../common/index.js';
+import type { ConnectionOwner } from './connection-owner.js';
 import { FloodGuard } from './flood-guard.js';
 import { FrameReader, type FrameSink } from './frame-reader.js';
 import {
@@ -32,30 +33,17 @@ import {
 import { type BlockSink, HeaderAssembler } from './header-assembler.js';
 import { type HeaderBlock, HpackDecoder } from './hpack-decode.js';
 import { Keepalive, type KeepaliveTarget } from './keepalive.js';
-import { readPauseBytes, streamIdMax, windowBytesMax } from './limits.js';
+import { readPauseBacklogBytes, streamIdMax, windowBytesMax } from './limits.js';
 import { parseRequestHead, validTrailers } from './message-head.js';
 import { ReceiveWindows } from './receive-windows.js';
 import { ResetMemory } from './reset-memory.js';
+import type { SendRoom } from './send-room.js';
 import { Sender, type SenderHost } from './sender.js';
 import { applySettings, ownSettings } from './settings.js';
 import { inShares } from './shares.js';
 import { type AbortReason, lengthFits, noTurn, Stream } from './stream.js';
 import { StreamTable } from './stream-table.js';
 import type { TransportLimits } from './types.js';
-
-/** Who runs a connection: the gRPC server or client. */
-export interface ConnectionOwner {
-  /** Server: a request began; its head is well formed. Must set `stream.owner`. */
-  onStream(stream: Stream, block: HeaderBlock, endStream: boolean): void;
-  /** The peer's SETTINGS arrived. */
-  onSettings(): void;
-  /** The peer will take no more streams, and has not looked at those above `lastStreamId`. */
-  onGoaway(lastStreamId: number, code: number, debug: string): void;
-  /** A stream left the table. */
-  onStreamGone(): void;
-  /** Last call. All streams were aborted before. */
-  onClosed(error: Error | undefined): void;
-}
 
 const drainPing = Buffer.from('kv-drain', 'latin1');
 const keepalivePing = Buffer.from('kv-alive', 'latin1');
@@ -74,6 +62,8 @@ export class Connection
   /** GOAWAY was sent or received. */
   draining = false;
   closed = false;
+  /** It was closed because of what the peer did or did not do. */
+  closedByUs = false;
   /** What ended the connection, as far as it is known. */
   lostBecause = '';
   /** The clock when the chunk that is being handled arrived: one reading for many calls. */
@@ -103,6 +93,7 @@ export class Connection
     limits: TransportLimits,
     isServer: boolean,
     owner: ConnectionOwner,
+    room?: SendRoom,
   ) {
     this.socket = socket;
     this.#clock = clock;
@@ -110,7 +101,7 @@ export class Connection
     this.#isServer = isServer;
     this.#owner = owner;
     this.nowMs = clock.nowMs();
-    this.sender = new Sender(socket, clock, limits, this);
+    this.sender = new Sender(socket, clock, limits, this, room);
     this.#decoder = new HpackDecoder(limits.headerListBytesMax);
     this.#reader = new FrameReader(this);
     this.#assembler = new HeaderAssembler(this, limits.headerBlockBytesMax);
@@ -209,6 +200,7 @@ export class Connection
       this.#reader.push(chunk);
     } catch (error) {
       if (!(error instanceof ConnectionError)) throw error;
+      this.closedByUs = true;
       this.fail(error.code, error.message, error);
     }
   }
@@ -245,13 +237,14 @@ export class Connection
     }
   }
 
-  onOverload(): void {
-    this.destroy(new Error('the peer does not read: too much is waiting to be sent'));
+  onOverload(reason: string): void {
+    this.closedByUs = true;
+    this.destroy(new Error(reason));
   }
 
   onFlushed(socketBacklogBytes: number): void {
     if (!this.#isServer) return; // two ends that both stop reading would never go on
-    const full = socketBacklogBytes > readPauseBytes(this.#limits.connectionBacklogBytesMax);
+    const full = socketBacklogBytes > readPauseBacklogBytes;
     if (full === this.#readPaused) return;
     this.#readPaused = full;
     if (full) this.socket.pause();
@@ -265,6 +258,7 @@ export class Connection
   }
 
   onSilence(): void {
+    this.closedByUs = true;
     this.destroy(new Error('keepalive ping was not answered'));
   }
 

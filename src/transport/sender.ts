@@ -30,11 +30,13 @@ import { HeaderTemplate, HpackEncoder } from './hpack-encode.js';
 import {
   copyBytesMax,
   frameBytesMax,
+  socketBacklogBytesMax,
   socketBacklogHighWaterBytes,
   turnFramesMax,
   windowBytesMax,
 } from './limits.js';
 import { Output } from './output.js';
+import type { RoomUser, SendRoom } from './send-room.js';
 import { SendTurns } from './send-turns.js';
 import { noTurn, type Stream, type StreamEnd } from './stream.js';
 import type { StreamTable } from './stream-table.js';
@@ -50,14 +52,14 @@ const queueHeadMax = 64;
 export interface SenderHost {
   /** END_STREAM is in the output. */
   onLocalEnd(stream: Stream): void;
-  /** More is unsent than `connectionBacklogBytesMax`. */
-  onOverload(): void;
+  /** The peer does not read: why the connection has to go. */
+  onOverload(reason: string): void;
   /** The output was handed to the socket. */
   onFlushed(socketBacklogBytes: number): void;
 }
 
 /** Sends frames on one connection. */
-export class Sender implements Flushable {
+export class Sender implements Flushable, RoomUser {
   readonly output = new Output();
   readonly encoder = new HpackEncoder();
   /** The connection's window, in bytes. */
@@ -72,7 +74,10 @@ export class Sender implements Flushable {
   readonly #flusher: TurnFlusher;
   #flushAsked = false;
   #socketBacklog = 0;
-  #queuedBytes = 0;
+  readonly #room: SendRoom | undefined;
+  /** Bytes in the queues of streams. */
+  queuedBytes = 0;
+  dequeuedBytes = 0;
   readonly #turns = new SendTurns();
   /** No open stream has a larger `sendWindowOffset`. */
   #offsetMax = 0;
@@ -82,8 +87,16 @@ export class Sender implements Flushable {
   #closed = false;
   #scratch = Buffer.alloc(0);
 
-  constructor(socket: ByteStream, clock: Clock, limits: TransportLimits, host: SenderHost) {
+  /** `room`: of the server; a client has none. */
+  constructor(
+    socket: ByteStream,
+    clock: Clock,
+    limits: TransportLimits,
+    host: SenderHost,
+    room: SendRoom | undefined,
+  ) {
     this.#socket = socket;
+    this.#room = room;
     this.#limits = limits;
     this.#host = host;
     this.#flusher = turnFlusherOf(clock);
@@ -91,7 +104,7 @@ export class Sender implements Flushable {
 
   /** Bytes not handed to the network yet, queues included. */
   get backlogBytes(): number {
-    return this.#queuedBytes + this.output.bytes + this.#socketBacklog;
+    return this.queuedBytes + this.output.bytes + this.#socketBacklog;
   }
 
   /**
@@ -192,14 +205,11 @@ export class Sender implements Flushable {
   /** Queues DATA; ownership of `chunk` passes. `push` sends what may be sent. */
   queue(stream: Stream, chunk: Uint8Array): void {
     if (this.#closed || stream.closed || chunk.length === 0) return;
-    if (this.backlogBytes > this.#limits.connectionBacklogBytesMax) {
-      this.#host.onOverload();
-      return;
-    }
     if (stream.queue === undefined) stream.queue = [];
     stream.queue.push(chunk);
     stream.queuedBytes += chunk.length;
-    this.#queuedBytes += chunk.length;
+    this.queuedBytes += chunk.length;
+    this.#room?.add(this, chunk.length);
   }
 
   /** Sends what is queued on `stream` as far as the windows and the socket let it. */
@@ -220,7 +230,9 @@ export class Sender implements Flushable {
   drop(stream: Stream): void {
     if (stream.turn !== noTurn) this.#turns.leave(stream);
     if (stream.queuedBytes === 0) return;
-    this.#queuedBytes -= stream.queuedBytes;
+    const bytes = stream.queuedBytes;
+    this.queuedBytes -= bytes;
+    this.#room?.add(this, -bytes);
     stream.queue = undefined;
     stream.queueHead = 0;
     stream.queueOffset = 0;
@@ -328,8 +340,8 @@ export class Sender implements Flushable {
     if (this.#closed) return;
     this.output.flushTo(this.#socket);
     this.#socketBacklog = this.#socket.backlogBytes();
-    if (this.#socketBacklog > this.#limits.connectionBacklogBytesMax) {
-      this.#host.onOverload();
+    if (this.#socketBacklog > socketBacklogBytesMax) {
+      this.#host.onOverload('it does not read');
       return;
     }
     this.#host.onFlushed(this.#socketBacklog);
@@ -350,6 +362,11 @@ export class Sender implements Flushable {
     this.#closed = true;
     this.output.clear();
     this.#turns.clear();
+    this.#room?.forget(this);
+  }
+
+  onStalled(): void {
+    this.#host.onOverload('it reads none of its answers, and others wait for the room they take');
   }
 
   #writeBlock(streamId: number, block: Buffer, endStream: boolean): void {
@@ -484,7 +501,9 @@ export class Sender implements Flushable {
     this.window -= length;
     stream.sendWindowOffset -= length;
     stream.queuedBytes -= length;
-    this.#queuedBytes -= length;
+    this.queuedBytes -= length;
+    this.dequeuedBytes += length;
+    this.#room?.add(this, -length);
     this.sentSincePing = true;
     this.askFlush();
     if (last) {
@@ -546,7 +565,8 @@ function store(from: Uint8Array, to: Buffer, at: number): number {
   return at + length;
 }
 
-function totalBytes(first: Uint8Array, rest: readonly Uint8Array[]): number {
+/** Length of a message in pieces. */
+export function totalBytes(first: Uint8Array, rest: readonly Uint8Array[]): number {
   let total = first.length;
   for (let i = 0; i < rest.length; i++) total += rest[i]?.length ?? 0;
   return total;

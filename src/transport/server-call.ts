@@ -19,6 +19,7 @@ import { HeldData } from './held-data.js';
 import type { HeaderBlock } from './hpack-decode.js';
 import type { RequestHead } from './message-head.js';
 import { firstBinary } from './metadata.js';
+import { totalBytes } from './sender.js';
 import type { AbortReason, Stream, StreamOwner } from './stream.js';
 import type { MessageCounts, MethodHandler, ServerCall } from './types.js';
 
@@ -95,6 +96,16 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
 
   get backlogBytes(): number {
     return this.#stream.queuedBytes;
+  }
+
+  get hasRoom(): boolean {
+    return this.#owner.room.has(this.#connection.sender);
+  }
+
+  whenRoom(run: () => void): void {
+    this.#owner.room.wait(this.#connection.sender, () => {
+      if (!this.#ended) run();
+    });
   }
 
   metadata(key: string): string | undefined {
@@ -215,7 +226,7 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
       from.readUInt32BE(start + 1) === end - start - messagePrefixBytes &&
       end - start - messagePrefixBytes <= this.#owner.limits.receiveMessageBytesMax
     ) {
-      handler.handle(from.subarray(start + messagePrefixBytes, end), this);
+      this.#run(from.subarray(start + messagePrefixBytes, end));
       return;
     }
     const held = this.#held;
@@ -312,7 +323,26 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
       return;
     }
     this.#request = undefined;
-    handler.handle(request, this);
+    this.#run(request);
+  }
+
+  /** Has the one request handled, once the answers that this connection has not read are few. */
+  #run(request: Buffer): void {
+    const handler = this.#handler;
+    if (handler.kind === 'bidi') return;
+    const { connectionBacklogBytesMax } = this.#owner.limits;
+    if (this.#connection.sender.queuedBytes <= connectionBacklogBytesMax) {
+      handler.handle(request, this);
+      return;
+    }
+    // It counts as held meanwhile, so that there can't be many without bound.
+    const held = new HeldData(this.#connection);
+    held.add(request, 0, request.length);
+    this.#held = held;
+    this.whenRoom(() => {
+      this.#held = undefined;
+      handler.handle(held.take() ?? emptyBytes, this);
+    });
   }
 
   #sendHead(): void {
@@ -325,7 +355,7 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
 
   #replyLong(first: Uint8Array, rest: readonly Uint8Array[]): void {
     this.#sendMessage(first, rest);
-    if (this.#ended) return; // too much was waiting: the connection is gone
+    if (this.#ended) return; // it was too long
     this.#ended = true;
     this.#connection.sender.end(this.#stream, this.#owner.templates.ok);
     this.#finish(GrpcCode.OK);
@@ -341,6 +371,16 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
         sender.queueMessage(stream, 1, small, noParts);
       }
     } else if (!sender.tryMessage(stream, 0, first, rest, false)) {
+      const bytes = totalBytes(first, rest);
+      const { sendMessageBytesMax } = this.#owner.limits;
+      if (bytes > sendMessageBytesMax) {
+        const sizes = `${bytes} vs. ${sendMessageBytesMax}`;
+        const text = `grpc: trying to send message larger than max (${sizes})`;
+        this.cancelled = true;
+        this.fail(GrpcCode.RESOURCE_EXHAUSTED, text);
+        this.onCancel?.();
+        return true;
+      }
       sender.queueMessage(stream, 0, first, rest);
     }
     if (stream.queuedBytes <= this.#owner.limits.streamBacklogHighWaterBytes) return true;

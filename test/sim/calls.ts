@@ -245,6 +245,7 @@ class StreamCall implements ServerCall {
   onMessage: ((message: Buffer) => void) | undefined;
   onEnd: (() => void) | undefined;
   backlogBytes = 0;
+  readonly hasRoom = true;
   stuck = false;
   #mustTell = false;
   #ended = false;
@@ -289,6 +290,9 @@ class StreamCall implements ServerCall {
   }
   end(): void {
     this.#close('ended');
+  }
+  whenRoom(run: () => void): void {
+    run();
   }
   pause(): void {}
   resume(): void {}
