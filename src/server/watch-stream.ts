@@ -6,7 +6,14 @@
  * stream falls behind and is served from history after the stream has drained.
  */
 
-import { assert, errorTable, type KeyString, type Revision, type Timer } from '../common/index.js';
+import {
+  assert,
+  errorTable,
+  inShares,
+  type KeyString,
+  type Revision,
+  type Timer,
+} from '../common/index.js';
 import {
   encodeWatchResponse,
   type WatchCreateRequest,
@@ -14,13 +21,7 @@ import {
   type WatchResponseFields,
 } from '../proto/index.js';
 import type { WatchHub } from './watch-hub.js';
-import {
-  type EventSlot,
-  isSynced,
-  Watcher,
-  type WatcherSpec,
-  type WatchSink,
-} from './watch-types.js';
+import { type EventSlot, Watcher, type WatcherSpec, type WatchSink } from './watch-types.js';
 
 /** The watch id of replies that concern no watcher: refusals and manual progress. */
 export const noWatchId = -1;
@@ -38,6 +39,11 @@ export class WatchStream {
   readonly watchers = new Map<number, Watcher>();
   /** Watchers that wait for the stream to drain. */
   readonly parked = new Set<Watcher>();
+  /** Watchers with events pending, and those that are not synced. The hub counts. */
+  pendingWatchers = 0;
+  unsyncedWatchers = 0;
+  /** Watchers that were ahead of the store when it was last asked for progress. */
+  readonly #ahead = new Set<Watcher>();
   readonly #hub: WatchHub;
   readonly #sink: WatchSink;
   /** False from a `sendParts` that said so until `drained`. */
@@ -52,6 +58,11 @@ export class WatchStream {
   constructor(hub: WatchHub, sink: WatchSink) {
     this.#hub = hub;
     this.#sink = sink;
+  }
+
+  /** Nothing is sent any more; watchers may still be going. */
+  get closed(): boolean {
+    return this.#closed;
   }
 
   /** Too much is unsent: no more events, and better no more requests either. */
@@ -78,6 +89,7 @@ export class WatchStream {
     if (this.#closed) return;
     const watcher = this.#newWatcher(id, key, end, request);
     this.watchers.set(id, watcher);
+    if (watcher.startRevision > this.#hub.revision) this.#ahead.add(watcher);
     if (watcher.progressNotify) this.#countProgressWatcher(1);
     this.#hub.admit(watcher);
   }
@@ -134,6 +146,7 @@ export class WatchStream {
 
   #forget(watcher: Watcher): void {
     this.watchers.delete(watcher.id);
+    this.#ahead.delete(watcher);
     if (watcher.progressNotify) this.#countProgressWatcher(-1);
     this.#hub.release(watcher);
   }
@@ -150,19 +163,31 @@ export class WatchStream {
 
   /**
    * A progress request: answered only if no watcher of the stream has anything left to get, and
-   * behind everything sent so far; else dropped, the client asks again.
+   * behind everything sent so far; else dropped, the client asks again. Does not look at each
+   * watcher unless some have events pending, which is once for each batch of applies: requests are
+   * ten bytes long.
    */
   requestProgress(): void {
     if (this.#closed || this.watchers.size === 0 || this.#hub.isPublishing) return;
     const { revision } = this.#hub;
-    for (const watcher of this.watchers.values()) {
-      if (!isSynced(watcher) || revision < watcher.startRevision) return;
-      if (watcher.pending !== undefined) this.#hub.deliver(watcher);
-      // Delivering to a blocked stream makes the watcher fall behind.
-      if (!isSynced(watcher)) return;
+    if (this.unsyncedWatchers > 0 || this.#startsAfter(revision)) return;
+    if (this.pendingWatchers > 0) {
+      for (const watcher of this.watchers.values()) {
+        if (watcher.pending !== undefined) this.#hub.deliver(watcher);
+      }
     }
-    if (this.blocked) return;
+    // Delivering to a blocked stream makes a watcher fall behind.
+    if (this.unsyncedWatchers > 0 || this.blocked) return;
     this.#send({ header: this.#hub.header(revision), watchId: noWatchId });
+  }
+
+  /** Whether a watcher's first revision is yet to come. */
+  #startsAfter(revision: Revision): boolean {
+    for (const watcher of this.#ahead) {
+      if (watcher.startRevision > revision) return true;
+      this.#ahead.delete(watcher);
+    }
+    return false;
   }
 
   #countProgressWatcher(change: 1 | -1): void {
@@ -186,14 +211,22 @@ export class WatchStream {
   /** What can't leave soon is not queued: a stuck reader must not collect notifications. */
   #tickProgress(): void {
     if (this.#hub.isPublishing) return;
+    const asking = [...this.watchers.values()].filter((watcher) => watcher.progressNotify);
+    inShares(
+      this.#hub.clock,
+      asking,
+      (watcher) => this.#tellProgress(watcher),
+      () => {},
+    );
+  }
+
+  #tellProgress(watcher: Watcher): void {
+    if (this.#hub.isPublishing) return;
     const { revision } = this.#hub;
-    for (const watcher of this.watchers.values()) {
-      if (!watcher.progressNotify) continue;
-      const due = watcher.quiet && watcher.state === 'synced' && watcher.pending === undefined;
-      watcher.quiet = true;
-      if (!due || revision < watcher.startRevision || !this.#writable) continue;
-      this.#send({ header: this.#hub.header(revision), watchId: watcher.id });
-    }
+    const due = watcher.quiet && watcher.state === 'synced' && watcher.pending === undefined;
+    watcher.quiet = true;
+    if (!due || revision < watcher.startRevision || !this.#writable) return;
+    this.#send({ header: this.#hub.header(revision), watchId: watcher.id });
   }
 
   /**
@@ -202,6 +235,7 @@ export class WatchStream {
    * blocked on the way: then `watcher.nextRevision` is the first revision that was not sent.
    */
   sendEvents(watcher: Watcher, slots: readonly EventSlot[], through: Revision): boolean {
+    if (this.#closed) return true;
     let start = 0;
     let bytes = 0;
     let revision: Revision = watcher.nextRevision - 1;
@@ -292,17 +326,20 @@ export class WatchStream {
     this.parked.clear();
   }
 
-  /** Forgets everything; nothing is sent any more. */
+  /** Forgets everything, very many watchers a share at a time; nothing is sent any more. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#progressTimer?.cancel();
     this.#progressTimer = undefined;
     this.#countBacklog(0);
-    for (const watcher of this.watchers.values()) this.#hub.release(watcher);
-    this.watchers.clear();
-    this.parked.clear();
-    this.#hub.forgetStream(this);
+    this.#ahead.clear();
+    const hub = this.#hub;
+    const release = (watcher: Watcher) => {
+      this.watchers.delete(watcher.id);
+      hub.release(watcher);
+    };
+    inShares(hub.clock, [...this.watchers.values()], release, () => hub.forgetStream(this));
   }
 }
 

@@ -6,7 +6,13 @@
  * takes it out either saw both ends or tells the owner by `onAbort`.
  */
 
-import type { ByteStream, ByteStreamHandler, Clock, Timer } from '../common/index.js';
+import {
+  type ByteStream,
+  type ByteStreamHandler,
+  type Clock,
+  inShares,
+  type Timer,
+} from '../common/index.js';
 import type { ConnectionOwner } from './connection-owner.js';
 import { FloodGuard } from './flood-guard.js';
 import { FrameReader, type FrameSink } from './frame-reader.js';
@@ -40,7 +46,6 @@ import { ResetMemory } from './reset-memory.js';
 import type { SendRoom } from './send-room.js';
 import { Sender, type SenderHost } from './sender.js';
 import { applySettings, ownSettings } from './settings.js';
-import { inShares } from './shares.js';
 import { type AbortReason, lengthFits, noTurn, Stream } from './stream.js';
 import { StreamTable } from './stream-table.js';
 import type { TransportLimits } from './types.js';

@@ -4,8 +4,7 @@
  * few stores. An entry fires up to one tick late and never early.
  */
 
-import type { Clock, Timer } from '../common/index.js';
-import { turnShareMax } from './limits.js';
+import { type Clock, type Timer, turnShareMax } from '../common/index.js';
 
 const tickMs = 8;
 const slotCount = 1_024;

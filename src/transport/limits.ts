@@ -58,8 +58,6 @@ export const socketBacklogHighWaterBytes = 1024 * 1024;
 export const turnFramesMax = 4_096;
 /** Streams looked at for a change of all windows that count as one control frame: some 10 us. */
 export const looksPerControlFrame = 256;
-/** Calls that end in one turn because their time or their connection is over: some 3 ms at worst. */
-export const turnShareMax = 1_000;
 /** DATA that a paused call holds is gathered in pieces that grow to this. */
 export const heldPieceBytes = 64 * 1024;
 /** Calls of one connection that begin in one turn after they have waited for room. */

@@ -1,7 +1,7 @@
 /** Work for all of many, a share in each turn of the event loop: others have theirs in between. */
 
-import type { Clock } from '../common/index.js';
 import { turnShareMax } from './limits.js';
+import type { Clock } from './ports.js';
 
 /**
  * Calls `each` for all `items` in order, the first share of them before it returns, and `done` when
