@@ -3,7 +3,7 @@
  * closure, no timer, and for a small message neither reader nor copy of the request.
  */
 
-import { emptyBytes, GrpcCode } from '../common/index.js';
+import { emptyBytes, GrpcCode, sliceMsMax } from '../common/index.js';
 import type { ServerCallHost } from './call-host.js';
 import type { Connection } from './connection.js';
 import type { DeadlineEntry } from './deadline-wheel.js';
@@ -50,6 +50,8 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
   /** Unary: the request, once it is complete but END_STREAM is not there yet. */
   #request: Buffer | undefined;
   #held: HeldData | undefined;
+  /** What is held is being handled, piece by piece, unless the handler pauses again. */
+  #resuming: boolean;
 
   constructor(owner: ServerCallHost, stream: Stream, head: RequestHead, handler: MethodHandler) {
     const nowMs = owner.connection.nowMs;
@@ -75,6 +77,7 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
     this.#reader = undefined;
     this.#request = undefined;
     this.#held = undefined;
+    this.#resuming = false;
   }
 
   /** Begins the call: the deadline counts, a streaming handler gets to know of it. */
@@ -184,6 +187,7 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
   }
 
   pause(): void {
+    this.#resuming = false;
     if (this.#held !== undefined || this.#ended) return;
     this.#held = new HeldData(this.#connection);
     this.#connection.pauseStream(this.#stream);
@@ -193,8 +197,19 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
     const held = this.#held;
     if (held === undefined) return;
     this.#held = undefined;
+    const { clock } = this.#owner;
+    const untilMs = clock.nowMs() + sliceMsMax;
     for (let piece = held.take(); piece !== undefined; piece = held.take()) {
       const stopped = this.#feed(piece, 0, piece.length);
+      if (this.#held === undefined && !this.#ended && clock.nowMs() >= untilMs) {
+        // A window full of short messages is a long piece of work: the rest in the next turn.
+        this.#held = held;
+        this.#resuming = true;
+        clock.afterTurn(() => {
+          if (this.#resuming && this.#held === held) this.resume();
+        });
+        return;
+      }
       if (this.#held !== undefined) {
         // Paused again by what it just got: the rest stays, in front.
         held.putBack(piece, stopped);

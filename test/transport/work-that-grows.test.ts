@@ -244,6 +244,44 @@ describe('a paused call', () => {
     expect(got).toEqual(messages);
   });
 
+  test('that goes on with a window full of messages gets them a piece at a time', async () => {
+    const bench = new Bench();
+    const peer = await bench.peer();
+    peer.send(peer.headers(1, requestHead('/test.Echo/HangStream')));
+    await bench.settle();
+    const [call] = hanging;
+    if (call === undefined) throw new Error('the call was not opened');
+    call.pause();
+    const message = grpcMessage(Buffer.alloc(11));
+    const thousand = Buffer.concat(Array.from({ length: 1_000 }, () => message));
+    peer.send(...Array.from({ length: 200 }, () => data(1, thousand)));
+    await bench.settle();
+    let got = 0;
+    call.onMessage = () => got++;
+    // Each look at the clock finds that it has taken long.
+    let ms = bench.clock.nowMs();
+    vi.spyOn(bench.clock, 'nowMs').mockImplementation(() => (ms += 10));
+    const atOnce: number[] = [];
+    const turns: Array<() => void> = [];
+    vi.spyOn(bench.clock, 'afterTurn').mockImplementation((fire) => void turns.push(fire));
+    const run = (): void => {
+      while (turns.length > 0) {
+        atOnce.push(got);
+        for (const fire of turns.splice(0)) fire();
+      }
+    };
+    call.resume();
+    const first = got;
+    // The handler may have enough of it in between.
+    call.pause();
+    run();
+    expect([first > 0, got]).toEqual([true, first]);
+    call.resume();
+    run();
+    expect(got).toBe(200_000);
+    expect(atOnce.length).toBeGreaterThan(40);
+  });
+
   test('keeps a frame of one byte without a buffer of its own', () => {
     let heldBytes = 0;
     const held = new HeldData({
