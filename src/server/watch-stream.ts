@@ -322,8 +322,12 @@ export class WatchStream {
     if (this.#closed) return;
     this.#writable = true;
     this.#countBacklog(0);
-    for (const watcher of this.parked) this.#hub.resume(watcher);
-    this.parked.clear();
+    const hub = this.#hub;
+    const resume = (watcher: Watcher): void => {
+      // Not if it was cancelled in between.
+      if (this.parked.delete(watcher)) hub.resume(watcher);
+    };
+    inShares(hub.clock, [...this.parked], resume, () => {});
   }
 
   /** Forgets everything, very many watchers a share at a time; nothing is sent any more. */

@@ -16,9 +16,8 @@ class BusyClock implements Clock {
   meanwhile: (() => void) | undefined;
   nowMs = (): number => ++this.#ms;
   wallMs = (): number => this.#ms;
-  after = (): never => {
-    throw new Error('nothing here waits for time');
-  };
+  /** Nothing here waits for time. */
+  after = () => ({ cancel(): void {} });
   afterTurn = (fire: () => void): void => {
     setImmediate(() => {
       this.turns++;
