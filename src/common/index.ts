@@ -7,4 +7,5 @@ export { crc32c } from './crc32c.js';
 export * from './errors.js';
 export * from './limits.js';
 export * from './ports.js';
+export * from './shares.js';
 export * from './slice.js';

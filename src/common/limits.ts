@@ -29,6 +29,11 @@ export const walRecordBytesMax = 64 * 1024 * 1024;
 /** The longest synchronous piece of work; longer jobs give way to the event loop in between. */
 export const sliceMsMax = 5;
 /**
+ * Calls, watchers, renewals that are ended or begun in one turn when very many are at once, because
+ * their connection is lost, say: a few milliseconds at worst.
+ */
+export const turnShareMax = 1000;
+/**
  * Bytes of applied entries that a member keeps in memory for others that are behind; those further
  * back get a snapshot instead. Bounds what one slow or silent follower costs.
  */

@@ -81,9 +81,14 @@ const checksOf: Readonly<Record<'livez' | 'readyz', ReadonlyMap<string, Check>>>
   ]),
 };
 
+/** Whether there is a check of that name. */
+export function isCheck(type: 'livez' | 'readyz', name: string): boolean {
+  return checksOf[type].has(name);
+}
+
 /**
- * All checks of `type`, or the one called `only`; undefined if there is no such check. Details are
- * in the body when a check failed or `?verbose` asks for them.
+ * All checks of `type`, or the one called `only`, which must be one. Details are in the body when a
+ * check failed or `?verbose` asks for them.
  */
 export async function answerChecks(
   type: 'livez' | 'readyz',
@@ -91,9 +96,8 @@ export async function answerChecks(
   source: HealthSource,
   query: URLSearchParams,
   observer: HealthObserver,
-): Promise<HealthAnswer | undefined> {
+): Promise<HealthAnswer> {
   const checks = checksOf[type];
-  if (only !== undefined && !checks.has(only)) return undefined;
   const names = only === undefined ? [...checks.keys()] : [only];
   const excluded = new Set(query.getAll('exclude'));
   const problems = await Promise.all(

@@ -9,7 +9,9 @@ import {
   answerHealth,
   type HealthObserver,
   type HealthSource,
+  isCheck,
 } from './http-health.js';
+import { decodedPath, redirectToClean } from './http-path.js';
 
 /** What GET /version tells; undefined as long as it is not known. */
 export interface Versions {
@@ -49,6 +51,8 @@ export function createHttpHandler(options: HttpRoutesOptions, port: HttpPort): H
   const origins = new Set(options.cors);
   const allHosts = port.secure || options.hostWhitelist.includes('*');
   const hosts = new Set(options.hostWhitelist);
+  // As etcd's, a port for metrics belongs to no browser and checks no Host.
+  if (port.metricsOnly) return (request) => route(request, options, port);
   return async (request) => {
     const host = hostName(request.headers.host);
     if (!allHosts && !hosts.has(host)) return misdirected(host);
@@ -56,7 +60,9 @@ export function createHttpHandler(options: HttpRoutesOptions, port: HttpPort): H
     const allowed = allOrigins ? '*' : origin !== undefined && origins.has(origin) ? origin : '';
     const cors = allowed === '' ? undefined : corsHeaders(allowed);
     const response =
-      request.method === 'OPTIONS' ? text(200, '') : await route(request, options, port);
+      request.method === 'OPTIONS'
+        ? { status: 200, headers: {}, body: '' }
+        : await route(request, options, port);
     return cors === undefined
       ? response
       : { ...response, headers: { ...response.headers, ...cors } };
@@ -68,19 +74,23 @@ async function route(
   options: HttpRoutesOptions,
   port: HttpPort,
 ): Promise<HttpResponse> {
-  const { path } = request;
-  if (path === '/metrics') return onlyGet(request, () => metrics(options));
+  const redirect = redirectToClean(request);
+  if (redirect !== undefined) return redirect;
+  const path = decodedPath(request.path);
+  if (path === undefined) return text(400, 'Bad Request\n');
+  // Prometheus's handler, which etcd uses, does not look at the method.
+  if (path === '/metrics') return metrics(options);
   if (path === '/health') return onlyGet(request, () => health(request, options));
   const probe = /^\/(livez|readyz)(?:\/([a-z_]+))?$/.exec(path);
   if (probe !== null) {
     const type = probe[1] === 'livez' ? 'livez' : 'readyz';
-    return onlyGet(request, () => checks(type, probe[2], request, options));
+    const only = probe[2];
+    if (only !== undefined && !isCheck(type, only)) return notFound();
+    return onlyGet(request, () => checks(type, only, request, options));
   }
   if (port.metricsOnly) return notFound();
   if (path === '/version') return onlyGet(request, async () => version(options.versions()));
-  if (path === '/debug/vars') {
-    return onlyGet(request, async () => json(200, JSON.stringify(options.debugVars())));
-  }
+  if (path === '/debug/vars') return onlyGet(request, async () => debugVars(options.debugVars()));
   if (options.gateway !== undefined && /^\/v3(beta)?\//.test(path)) return options.gateway(request);
   return notFound();
 }
@@ -101,8 +111,9 @@ async function metrics(options: HttpRoutesOptions): Promise<HttpResponse> {
 async function health(request: HttpRequest, options: HttpRoutesOptions): Promise<HttpResponse> {
   const { healthy, body } = await answerHealth(options.health, request.query);
   options.observer.health(healthy);
-  // Go's http.Error, which etcd answers failures with, adds the newline.
-  return healthy ? json(200, body) : json(503, `${body}\n`);
+  // Go's http.Error, which etcd answers failures with, adds the newline; it names no other type.
+  if (!healthy) return text(503, `${body}\n`);
+  return { status: 200, headers: { 'content-type': plainText }, body };
 }
 
 async function checks(
@@ -113,7 +124,6 @@ async function checks(
 ): Promise<HttpResponse> {
   const { health: source, observer } = options;
   const answer = await answerChecks(type, only, source, request.query, observer);
-  if (answer === undefined) return notFound();
   return text(answer.healthy ? 200 : 503, answer.body);
 }
 
@@ -124,18 +134,26 @@ function version(versions: Versions): HttpResponse {
     etcdcluster: versions.cluster ?? 'not_decided',
     storage: versions.storage ?? 'unknown',
   };
-  return json(200, JSON.stringify(body));
+  const headers = { 'content-type': 'application/json' };
+  return { status: 200, headers, body: JSON.stringify(body) };
 }
 
-function json(status: number, body: string): HttpResponse {
-  return { status, headers: { 'content-type': 'application/json' }, body };
+/** In the lines that Go's expvar makes. */
+function debugVars(vars: Readonly<Record<string, unknown>>): HttpResponse {
+  const lines = Object.entries(vars).map(
+    ([name, value]) => `${JSON.stringify(name)}: ${JSON.stringify(value)}`,
+  );
+  const headers = { 'content-type': 'application/json; charset=utf-8' };
+  return { status: 200, headers, body: `{\n${lines.join(',\n')}\n}\n` };
 }
+
+const plainText = 'text/plain; charset=utf-8';
 
 function text(status: number, body: string, headers?: Record<string, string>): HttpResponse {
   return {
     status,
     headers: {
-      'content-type': 'text/plain; charset=utf-8',
+      'content-type': plainText,
       'x-content-type-options': 'nosniff',
       ...headers,
     },

@@ -8,6 +8,7 @@ import {
   type Clock,
   type ErrorReason,
   EtcdError,
+  inShares,
   type LeaseId,
   leaseRenewBatchMax,
   type MemberId,
@@ -128,7 +129,8 @@ export class LeaseRenewals {
     clock.after(leaderRetryMs, () => {
       const rested = this.#resting;
       this.#resting = [];
-      for (const one of rested) this.#route(one);
+      const route = (one: Renewal) => this.#route(one);
+      inShares(clock, rested, route, () => {});
     });
   }
 }

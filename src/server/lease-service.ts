@@ -3,7 +3,7 @@
  * remaining times are asked of the leader, see lease-leader.ts and lease-renewals.ts.
  */
 
-import { type Clock, EtcdError, type MemberId, type Random } from '../common/index.js';
+import { type Clock, EtcdError, type MemberId, type Random, runSteps } from '../common/index.js';
 import {
   encodeLeaseGrantRequest,
   encodeLeaseRevokeRequest,
@@ -17,11 +17,11 @@ import type { LeaderWatch } from './leader-watch.js';
 import type { LeaseLeader } from './lease-leader.js';
 import { decodeTimeToLiveAnswer, encodeTimeToLiveRequest } from './lease-question.js';
 import { LeaseRenewals } from './lease-renewals.js';
-import type { Lessor } from './lessor.js';
+import type { LeaseInfo, Lessor } from './lessor.js';
 import type { NodeLoop } from './node-loop.js';
 import type { PeerTransport } from './peers/types.js';
 import { leaseCostBytes } from './quota.js';
-import { headerAt, type RpcContext } from './rpc-context.js';
+import { headerAt, linearizableRead, type RpcContext } from './rpc-context.js';
 import type { LeaseService } from './rpc-lease.js';
 
 /** The part of a member that the Lease service stands on. */
@@ -53,6 +53,7 @@ export function leaseService(rpc: RpcContext, node: LeaseNode): LeaseService {
   return {
     lessor,
     leader: leaderWatch,
+    clock: ports.clock,
     random: ports.random,
     header: () => headerAt(rpc, rpc.store.revision),
     grant(request, _call, done) {
@@ -69,20 +70,41 @@ export function leaseService(rpc: RpcContext, node: LeaseNode): LeaseService {
       renewals.renew(id, waiter);
     },
     timeToLive(request, _call, done) {
+      const { id, keys } = request;
       const answer = leaderCalls.run({
         method: 'leaseTimeToLive',
-        body: encodeTimeToLiveRequest(request),
-        here: () => leaseLeader.timeToLive(request.id, request.keys),
+        // The keys are known here as well; there may be more of them than a message holds.
+        body: encodeTimeToLiveRequest({ id, keys: false }),
+        here: () => leaseLeader.timeToLive(id, false),
         decode: decodeTimeToLiveAnswer,
         repeatable: true,
         withoutLeader: 'NO_LEADER',
       });
-      answer.then(
-        ({ result }) => done(undefined, result),
+      const answerWithKeys = async (): Promise<LeaseInfo | undefined> => {
+        const { result, isOwn } = await answer;
+        if (!keys || result === undefined) return result;
+        // The leader has read when all was applied there that was committed; now it must be here.
+        if (!isOwn) await readBarrier(rpc);
+        const found = await runSteps(lessor.keysOf(id));
+        return found === undefined ? undefined : { ...result, keys: found };
+      };
+      answerWithKeys().then(
+        (info) => done(undefined, info),
         (error: Error) => done(error, undefined),
       );
     },
   };
+}
+
+/** Resolves once a linearizable read may happen here. */
+function readBarrier(rpc: RpcContext): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const ready = (_context: undefined, error: EtcdError | undefined): void => {
+      if (error === undefined) resolve();
+      else reject(error);
+    };
+    linearizableRead(rpc, ready, undefined, 0);
+  });
 }
 
 function finishGrant(

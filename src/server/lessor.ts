@@ -246,6 +246,13 @@ export class Lessor {
     this.#leaseOfKey.set(key, lease);
   }
 
+  /** Keys of a lease in order, on any member; undefined if it does not exist. */
+  *keysOf(id: LeaseId): Steps<readonly KeyString[] | undefined> {
+    const lease = this.#leases.get(id);
+    if (lease === undefined) return undefined;
+    return yield* this.#sorted(lease.keys ?? [], byKey, new Slice(this.#clock), 'read');
+  }
+
   /** Ids by what is left of their time, then by id; on a follower by id. */
   *leases(): Steps<LeaseId[]> {
     const slice = new Slice(this.#clock);

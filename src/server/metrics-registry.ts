@@ -219,6 +219,8 @@ function addCounters(add: Adder, m: Metrics): void {
   const network = 'etcd_network_client_grpc';
   add.counter(`${network}_received_bytes_total`, 'From clients.', () => m.clientBytesReceived);
   add.counter(`${network}_sent_bytes_total`, 'To clients.', () => m.clientBytesSent);
+  const closed = 'kvorum_client_connections_closed_total';
+  add.counter(closed, 'Closed for what the client did or did not do.', () => m.connectionsClosed);
 }
 
 function addGauges(add: Adder, m: Metrics, now: () => GaugeReadings | undefined): void {

@@ -81,6 +81,8 @@ export class Metrics {
   clientBytesSent = 0;
   walBytesWritten = 0;
   scrapes = 0;
+  /** Connections of clients that were closed because of what these did or did not do. */
+  connectionsClosed = 0;
 
   // --------------------------------------------------------------- what is going on just now
   snapshotsBeingApplied = 0;

@@ -65,6 +65,18 @@ export function linearizableRead<Context>(
   rpc.loop.schedule();
 }
 
+/**
+ * Resolves once so little is unsent that another large piece may be made, or the call is over; at
+ * once: undefined.
+ */
+export function roomFor(call: ServerCall): Promise<void> | undefined {
+  if (call.hasRoom || call.cancelled) return undefined;
+  return new Promise((resolve) => {
+    call.onCancel = resolve;
+    call.whenRoom(resolve);
+  });
+}
+
 /** Sends a reply that may be in pieces. */
 export function replyWith(call: ServerCall, parts: readonly Uint8Array[]): void {
   const [only] = parts;

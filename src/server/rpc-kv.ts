@@ -186,6 +186,10 @@ function runRange({ rpc, call, request }: RangeReading, error: EtcdError | undef
     failCall(rpc, call, error);
     return;
   }
+  if (!call.hasRoom) {
+    call.whenRoom(() => runRange({ rpc, call, request }, undefined));
+    return;
+  }
   try {
     const at = readPointOf(rpc, request);
     // The header shows the newest revision, whatever revision is read.
@@ -292,6 +296,10 @@ function runReadonlyTxn(reading: TxnReading, error: EtcdError | undefined): void
   const { rpc, call, request } = reading;
   if (error !== undefined) {
     failCall(rpc, call, error);
+    return;
+  }
+  if (!call.hasRoom) {
+    call.whenRoom(() => runReadonlyTxn(reading, undefined));
     return;
   }
   // Whatever is written meanwhile, all of it is decided and read at this revision.

@@ -6,12 +6,12 @@
  */
 
 import {
+  type Clock,
   EtcdError,
   GrpcCode,
   type LeaseId,
   leaseKeepAlivesInFlightMax,
   type Random,
-  runSteps,
 } from '../common/index.js';
 import {
   decodeLeaseGrantRequest,
@@ -21,9 +21,7 @@ import {
   type EncodedHeader,
   encodeLeaseGrantResponse,
   encodeLeaseKeepAliveResponse,
-  encodeLeaseLeasesResponse,
   encodeLeaseRevokeResponse,
-  encodeLeaseTimeToLiveResponse,
   type LeaseGrantRequest,
   type LeaseRevokeRequest,
   type LeaseTimeToLiveRequest,
@@ -31,12 +29,14 @@ import {
 } from '../proto/index.js';
 import type { MethodHandler, ServerCall } from '../transport/index.js';
 import { type LeaderGate, requireLeader } from './leader-gate.js';
+import { LeaseListing, timeToLiveAnswer } from './lease-answers.js';
 import type { LeaseInfo, Lessor, RenewWaiter } from './lessor.js';
 
 /** The part of a member that the Lease service stands on. */
 export interface LeaseService {
   readonly lessor: Lessor;
   readonly leader: LeaderGate;
+  readonly clock: Clock;
   readonly random: Random;
   /** The complete header of a reply that leaves now. */
   header(): EncodedHeader;
@@ -65,12 +65,11 @@ export interface LeaseService {
   ): void;
 }
 
+type LeaseHandler = (service: LeaseService, request: Buffer, call: ServerCall) => void;
+
 /** Handlers of the Lease service by full method name. */
 export function leaseMethods(service: LeaseService): Array<readonly [string, MethodHandler]> {
-  const unary = (
-    name: string,
-    handle: (service: LeaseService, request: Buffer, call: ServerCall) => void,
-  ): readonly [string, MethodHandler] => [
+  const unary = (name: string, handle: LeaseHandler): readonly [string, MethodHandler] => [
     `/etcdserverpb.Lease/${name}`,
     {
       kind: 'unary',
@@ -87,7 +86,7 @@ export function leaseMethods(service: LeaseService): Array<readonly [string, Met
     unary('LeaseGrant', handleGrant),
     unary('LeaseRevoke', handleRevoke),
     unary('LeaseTimeToLive', handleTimeToLive),
-    unary('LeaseLeases', handleLeases),
+    unary('LeaseLeases', leasesHandler(service)),
     [
       '/etcdserverpb.Lease/LeaseKeepAlive',
       { kind: 'bidi', handle: (call) => new KeepAliveSession(service, call).start() },
@@ -134,23 +133,21 @@ function handleTimeToLive(service: LeaseService, bytes: Buffer, call: ServerCall
       failLeaseCall(call, error);
       return;
     }
-    const lease = {
-      id: request.id,
-      ttlSeconds: info?.ttlSeconds ?? -1,
-      grantedTtlSeconds: info?.grantedTtlSeconds ?? 0,
-      keys: info?.keys ?? [],
-    };
-    call.replyParts(encodeLeaseTimeToLiveResponse(service.header(), lease));
+    answerInPieces(call, timeToLiveAnswer(service.clock, service.header(), request.id, info));
   });
 }
 
-function handleLeases(service: LeaseService, _bytes: Buffer, call: ServerCall): void {
-  const answer = (ids: readonly LeaseId[]): void => {
-    call.replyParts(encodeLeaseLeasesResponse(service.header(), ids));
+function leasesHandler(service: LeaseService): LeaseHandler {
+  const listing = new LeaseListing(service.lessor, service.clock, () => service.header());
+  return (_service, _bytes, call) => {
+    answerInPieces(call, listing.answer());
   };
-  const listed = runSteps(service.lessor.leases());
-  if (!(listed instanceof Promise)) answer(listed);
-  else void listed.then(answer, (error: Error) => failLeaseCall(call, error));
+}
+
+/** What goes wrong with it is a bug, so it must not be caught. */
+function answerInPieces(call: ServerCall, parts: Uint8Array[] | Promise<Uint8Array[]>): void {
+  if (parts instanceof Promise) void parts.then((made) => call.replyParts(made));
+  else call.replyParts(parts);
 }
 
 /** One keepalive request and, once it has come, its answer. */

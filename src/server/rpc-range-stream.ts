@@ -21,6 +21,7 @@ import {
   linearizableRead,
   type RpcContext,
   refuseCall,
+  roomFor,
 } from './rpc-context.js';
 import { drained } from './rpc-snapshot.js';
 import { unaryMethod } from './rpc-unary.js';
@@ -71,6 +72,11 @@ async function streamByKey({ rpc, call, request }: Streaming, main: Revision): P
   let chunkKeys = rangeStreamFirstChunkKeys;
   let count = -1;
   while (!call.cancelled) {
+    const waits = roomFor(call);
+    if (waits !== undefined) {
+      await waits;
+      continue;
+    }
     // Checked anew for each chunk: a compaction may have passed the pinned revision.
     const wrong = store.checkRevision(main);
     if (wrong !== undefined) throw wrong;

@@ -45,6 +45,7 @@ import { rangeStreamMethod } from './rpc-range-stream.js';
 import { snapshotMethod } from './rpc-snapshot.js';
 import { watchHandler } from './rpc-watch.js';
 import { healthSource, metricsReadings } from './server-readings.js';
+import { SlowLog } from './slow-log.js';
 import { tlsRefusals } from './tls-refusals.js';
 import { renewedTls } from './tls-renewal.js';
 import type { ServerUrl } from './urls.js';
@@ -101,6 +102,11 @@ export async function startServer(
   const { slowRequestMs } = config;
   const observe = callObserver({ metrics, clock, logger, slowRequestMs });
   const clientTls = liveTls('client', config.clientTls, ports, metrics);
+  const closings = new SlowLog(clock, logger);
+  const onClosed = (address: string, reason: string): void => {
+    metrics.connectionsClosed += 1;
+    closings.warn('closed the connection of a client', { address, reason });
+  };
   const links = peerLinks(config, ports, metrics);
   let fatal: { readonly error: unknown } | undefined;
   const onFatal = (error: unknown): void => {
@@ -149,6 +155,7 @@ export async function startServer(
       http,
       http1,
       observe,
+      onClosed,
       logger,
     });
     open.push(server);

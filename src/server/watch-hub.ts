@@ -231,8 +231,10 @@ export class WatchHub {
       return;
     }
     const { pending } = watcher;
-    if (pending === undefined) watcher.pending = slot.alone;
-    else if (pending.length === 1) watcher.pending = [...pending, slot];
+    if (pending === undefined) {
+      watcher.pending = slot.alone;
+      watcher.stream.pendingWatchers += 1;
+    } else if (pending.length === 1) watcher.pending = [...pending, slot];
     else (pending as EventSlot[]).push(slot);
     this.counters.pendingEvents += 1;
     if (watcher.touched) return;
@@ -298,7 +300,7 @@ export class WatchHub {
     assert(watcher.state === 'synced', 'only synced watchers have live events pending');
     const slots = this.#takePending(watcher);
     const first = slots[0];
-    if (first === undefined) return;
+    if (first === undefined || watcher.stream.closed) return;
     if (watcher.stream.blocked) this.#fallBehind(watcher, first.revision);
     else if (
       !watcher.stream.sendEvents(
@@ -318,6 +320,7 @@ export class WatchHub {
     const { pending } = watcher;
     if (pending === undefined) return [];
     watcher.pending = undefined;
+    watcher.stream.pendingWatchers -= 1;
     this.counters.pendingEvents -= pending.length;
     return pending;
   }
@@ -328,6 +331,7 @@ export class WatchHub {
     this.#live.remove(watcher);
     watcher.nextRevision = first === undefined ? revision : Math.min(first.revision, revision);
     this.counters.slowWatchers += 1;
+    watcher.stream.unsyncedWatchers += 1;
     this.resume(watcher);
   }
 
@@ -351,6 +355,7 @@ export class WatchHub {
       return;
     }
     this.counters.slowWatchers += 1;
+    watcher.stream.unsyncedWatchers += 1;
     if (nextRevision < this.#store.compactRevision) this.cancelCompacted(watcher);
     else this.resume(watcher);
   }
@@ -368,6 +373,7 @@ export class WatchHub {
   join(watcher: Watcher): void {
     watcher.state = 'synced';
     this.counters.slowWatchers -= 1;
+    watcher.stream.unsyncedWatchers -= 1;
     this.#live.add(watcher);
   }
 
@@ -381,6 +387,7 @@ export class WatchHub {
   /** A watcher goes: cancelled by the client, or with its stream. */
   release(watcher: Watcher): void {
     this.#takePending(watcher);
+    if (watcher.state !== 'synced') watcher.stream.unsyncedWatchers -= 1;
     switch (watcher.state) {
       case 'synced':
         this.#live.remove(watcher);

@@ -6,7 +6,14 @@
  * stream falls behind and is served from history after the stream has drained.
  */
 
-import { assert, errorTable, type KeyString, type Revision, type Timer } from '../common/index.js';
+import {
+  assert,
+  errorTable,
+  inShares,
+  type KeyString,
+  type Revision,
+  type Timer,
+} from '../common/index.js';
 import {
   encodeWatchResponse,
   type WatchCreateRequest,
@@ -14,13 +21,7 @@ import {
   type WatchResponseFields,
 } from '../proto/index.js';
 import type { WatchHub } from './watch-hub.js';
-import {
-  isSynced,
-  type SendableEvents,
-  Watcher,
-  type WatcherSpec,
-  type WatchSink,
-} from './watch-types.js';
+import { type SendableEvents, Watcher, type WatcherSpec, type WatchSink } from './watch-types.js';
 
 /** The watch id of replies that concern no watcher: refusals and manual progress. */
 export const noWatchId = -1;
@@ -38,6 +39,11 @@ export class WatchStream {
   readonly watchers = new Map<number, Watcher>();
   /** Watchers that wait for the stream to drain. */
   readonly parked = new Set<Watcher>();
+  /** Watchers with events pending, and those that are not synced. The hub counts. */
+  pendingWatchers = 0;
+  unsyncedWatchers = 0;
+  /** Watchers that were ahead of the store when it was last asked for progress. */
+  readonly #ahead = new Set<Watcher>();
   readonly #hub: WatchHub;
   readonly #sink: WatchSink;
   readonly #takesAnySize: boolean;
@@ -54,6 +60,11 @@ export class WatchStream {
     this.#hub = hub;
     this.#sink = sink;
     this.#takesAnySize = takesAnySize;
+  }
+
+  /** Nothing is sent any more; watchers may still be going. */
+  get closed(): boolean {
+    return this.#closed;
   }
 
   /** Too much is unsent: no more events, and better no more requests either. */
@@ -80,6 +91,7 @@ export class WatchStream {
     if (this.#closed) return;
     const watcher = this.#newWatcher(id, key, end, request);
     this.watchers.set(id, watcher);
+    if (watcher.startRevision > this.#hub.revision) this.#ahead.add(watcher);
     if (watcher.progressNotify) this.#countProgressWatcher(1);
     this.#hub.admit(watcher);
   }
@@ -136,6 +148,7 @@ export class WatchStream {
 
   #forget(watcher: Watcher): void {
     this.watchers.delete(watcher.id);
+    this.#ahead.delete(watcher);
     if (watcher.progressNotify) this.#countProgressWatcher(-1);
     this.#hub.release(watcher);
   }
@@ -152,19 +165,31 @@ export class WatchStream {
 
   /**
    * A progress request: answered only if no watcher of the stream has anything left to get, and
-   * behind everything sent so far; else dropped, the client asks again.
+   * behind everything sent so far; else dropped, the client asks again. Does not look at each
+   * watcher unless some have events pending, which is once for each batch of applies: requests are
+   * ten bytes long.
    */
   requestProgress(): void {
     if (this.#closed || this.watchers.size === 0 || this.#hub.isPublishing) return;
     const { revision } = this.#hub;
-    for (const watcher of this.watchers.values()) {
-      if (!isSynced(watcher) || revision < watcher.startRevision) return;
-      if (watcher.pending !== undefined) this.#hub.deliver(watcher);
-      // Delivering to a blocked stream makes the watcher fall behind.
-      if (!isSynced(watcher)) return;
+    if (this.unsyncedWatchers > 0 || this.#startsAfter(revision)) return;
+    if (this.pendingWatchers > 0) {
+      for (const watcher of this.watchers.values()) {
+        if (watcher.pending !== undefined) this.#hub.deliver(watcher);
+      }
     }
-    if (this.blocked) return;
+    // Delivering to a blocked stream makes a watcher fall behind.
+    if (this.unsyncedWatchers > 0 || this.blocked) return;
     this.#send({ header: this.#hub.header(revision), watchId: noWatchId });
+  }
+
+  /** Whether a watcher's first revision is yet to come. */
+  #startsAfter(revision: Revision): boolean {
+    for (const watcher of this.#ahead) {
+      if (watcher.startRevision > revision) return true;
+      this.#ahead.delete(watcher);
+    }
+    return false;
   }
 
   #countProgressWatcher(change: 1 | -1): void {
@@ -187,17 +212,25 @@ export class WatchStream {
 
   /** What can't leave soon is not queued: a stuck reader must not collect notifications. */
   #tickProgress(): void {
-    const { clock, isPublishing, revision, sendLoop } = this.#hub;
+    const { clock, isPublishing, sendLoop } = this.#hub;
     if (isPublishing) return;
     const startMs = clock.nowMs();
-    for (const watcher of this.watchers.values()) {
-      if (!watcher.progressNotify) continue;
-      const due = watcher.quiet && watcher.state === 'synced' && watcher.pending === undefined;
-      watcher.quiet = true;
-      if (!due || revision < watcher.startRevision || !this.#writable) continue;
-      this.#send({ header: this.#hub.header(revision), watchId: watcher.id });
-    }
-    sendLoop.progress.observe((clock.nowMs() - startMs) / 1000);
+    const asking = [...this.watchers.values()].filter((watcher) => watcher.progressNotify);
+    inShares(
+      clock,
+      asking,
+      (watcher) => this.#tellProgress(watcher),
+      () => sendLoop.progress.observe((clock.nowMs() - startMs) / 1000),
+    );
+  }
+
+  #tellProgress(watcher: Watcher): void {
+    if (this.#hub.isPublishing) return;
+    const { revision } = this.#hub;
+    const due = watcher.quiet && watcher.state === 'synced' && watcher.pending === undefined;
+    watcher.quiet = true;
+    if (!due || revision < watcher.startRevision || !this.#writable) return;
+    this.#send({ header: this.#hub.header(revision), watchId: watcher.id });
   }
 
   /**
@@ -225,6 +258,7 @@ export class WatchStream {
     headerRevision: Revision,
     bytesMax: number,
   ): boolean {
+    if (this.#closed) return true;
     let start = 0;
     let bytes = 0;
     /** Where the last revision so far begins, and the bytes from there on. */
@@ -335,21 +369,28 @@ export class WatchStream {
     if (this.#closed) return;
     this.#writable = true;
     this.#countBacklog(0);
-    for (const watcher of this.parked) this.#hub.resume(watcher);
-    this.parked.clear();
+    const hub = this.#hub;
+    const resume = (watcher: Watcher): void => {
+      // Not if it was cancelled in between.
+      if (this.parked.delete(watcher)) hub.resume(watcher);
+    };
+    inShares(hub.clock, [...this.parked], resume, () => {});
   }
 
-  /** Forgets everything; nothing is sent any more. */
+  /** Forgets everything, very many watchers a share at a time; nothing is sent any more. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#progressTimer?.cancel();
     this.#progressTimer = undefined;
     this.#countBacklog(0);
-    for (const watcher of this.watchers.values()) this.#hub.release(watcher);
-    this.watchers.clear();
-    this.parked.clear();
-    this.#hub.forgetStream(this);
+    this.#ahead.clear();
+    const hub = this.#hub;
+    const release = (watcher: Watcher) => {
+      this.watchers.delete(watcher.id);
+      hub.release(watcher);
+    };
+    inShares(hub.clock, [...this.watchers.values()], release, () => hub.forgetStream(this));
   }
 }
 

@@ -4,6 +4,7 @@ import type { Clock } from '../common/index.js';
 import type { Connection } from './connection.js';
 import type { DeadlineWheel } from './deadline-wheel.js';
 import type { ReplyTemplates } from './grpc-status.js';
+import type { SendRoom } from './send-room.js';
 import type { Stream } from './stream.js';
 import type { CallObserver, CallOptions, PeerOfCall, TransportLimits } from './types.js';
 
@@ -16,6 +17,7 @@ export interface ServerCallHost {
   readonly limits: TransportLimits;
   readonly wheel: DeadlineWheel;
   readonly observe: CallObserver | undefined;
+  readonly room: SendRoom;
 }
 
 /** For calls at the client. */

@@ -15,7 +15,8 @@ import {
 import type { ClientCallHost } from './call-host.js';
 import { StreamingCall } from './client-stream.js';
 import { UnaryCall } from './client-unary.js';
-import { Connection, type ConnectionOwner } from './connection.js';
+import { Connection } from './connection.js';
+import type { ConnectionOwner } from './connection-owner.js';
 import { type DeadlineWheel, deadlineWheelOf } from './deadline-wheel.js';
 import { clientPreface, ErrorCode } from './frames.js';
 import { HeaderField } from './header-field.js';

@@ -6,7 +6,14 @@
  * takes it out either saw both ends or tells the owner by `onAbort`.
  */
 
-import type { ByteStream, ByteStreamHandler, Clock, Timer } from '../common/index.js';
+import {
+  type ByteStream,
+  type ByteStreamHandler,
+  type Clock,
+  inShares,
+  type Timer,
+} from '../common/index.js';
+import type { ConnectionOwner } from './connection-owner.js';
 import { FloodGuard } from './flood-guard.js';
 import { FrameReader, type FrameSink } from './frame-reader.js';
 import {
@@ -32,29 +39,16 @@ import {
 import { type BlockSink, HeaderAssembler } from './header-assembler.js';
 import { type HeaderBlock, HpackDecoder } from './hpack-decode.js';
 import { Keepalive, type KeepaliveTarget } from './keepalive.js';
-import { readPauseBytes, streamIdMax, windowBytesMax } from './limits.js';
+import { readPauseBacklogBytes, streamIdMax, windowBytesMax } from './limits.js';
 import { parseRequestHead, validTrailers } from './message-head.js';
 import { ReceiveWindows } from './receive-windows.js';
 import { ResetMemory } from './reset-memory.js';
+import type { SendRoom } from './send-room.js';
 import { Sender, type SenderHost } from './sender.js';
 import { applySettings, ownSettings } from './settings.js';
-import { type AbortReason, lengthFits, Stream } from './stream.js';
+import { type AbortReason, lengthFits, noTurn, Stream } from './stream.js';
 import { StreamTable } from './stream-table.js';
 import type { TransportLimits } from './types.js';
-
-/** Who runs a connection: the gRPC server or client. */
-export interface ConnectionOwner {
-  /** Server: a request began; its head is well formed. Must set `stream.owner`. */
-  onStream(stream: Stream, block: HeaderBlock, endStream: boolean): void;
-  /** The peer's SETTINGS arrived. */
-  onSettings(): void;
-  /** The peer will take no more streams, and has not looked at those above `lastStreamId`. */
-  onGoaway(lastStreamId: number, code: number, debug: string): void;
-  /** A stream left the table. */
-  onStreamGone(): void;
-  /** Last call. All streams were aborted before. */
-  onClosed(error: Error | undefined): void;
-}
 
 const drainPing = Buffer.from('kv-drain', 'latin1');
 const keepalivePing = Buffer.from('kv-alive', 'latin1');
@@ -73,6 +67,8 @@ export class Connection
   /** GOAWAY was sent or received. */
   draining = false;
   closed = false;
+  /** It was closed because of what the peer did or did not do. */
+  closedByUs = false;
   /** What ended the connection, as far as it is known. */
   lostBecause = '';
   /** The clock when the chunk that is being handled arrived: one reading for many calls. */
@@ -102,6 +98,7 @@ export class Connection
     limits: TransportLimits,
     isServer: boolean,
     owner: ConnectionOwner,
+    room?: SendRoom,
   ) {
     this.socket = socket;
     this.#clock = clock;
@@ -109,7 +106,7 @@ export class Connection
     this.#isServer = isServer;
     this.#owner = owner;
     this.nowMs = clock.nowMs();
-    this.sender = new Sender(socket, clock, limits, this);
+    this.sender = new Sender(socket, clock, limits, this, room);
     this.#decoder = new HpackDecoder(limits.headerListBytesMax);
     this.#reader = new FrameReader(this);
     this.#assembler = new HeaderAssembler(this, limits.headerBlockBytesMax);
@@ -208,6 +205,7 @@ export class Connection
       this.#reader.push(chunk);
     } catch (error) {
       if (!(error instanceof ConnectionError)) throw error;
+      this.closedByUs = true;
       this.fail(error.code, error.message, error);
     }
   }
@@ -244,13 +242,14 @@ export class Connection
     }
   }
 
-  onOverload(): void {
-    this.destroy(new Error('the peer does not read: too much is waiting to be sent'));
+  onOverload(reason: string): void {
+    this.closedByUs = true;
+    this.destroy(new Error(reason));
   }
 
   onFlushed(socketBacklogBytes: number): void {
     if (!this.#isServer) return; // two ends that both stop reading would never go on
-    const full = socketBacklogBytes > readPauseBytes(this.#limits.connectionBacklogBytesMax);
+    const full = socketBacklogBytes > readPauseBacklogBytes;
     if (full === this.#readPaused) return;
     this.#readPaused = full;
     if (full) this.socket.pause();
@@ -264,6 +263,7 @@ export class Connection
   }
 
   onSilence(): void {
+    this.closedByUs = true;
     this.destroy(new Error('keepalive ping was not answered'));
   }
 
@@ -467,7 +467,8 @@ export class Connection
     if ((end - start) % 6 !== 0) throw frameSizeError('SETTINGS');
     this.#guard.countControl(this.nowMs);
     this.#settingsSeen = true;
-    applySettings(this, this.#isServer, from, start, end);
+    const looks = applySettings(this, this.#isServer, from, start, end);
+    this.#guard.countLooks(this.nowMs, looks);
     this.sender.sendSettingsAck();
     this.sender.pump();
     this.#owner.onSettings();
@@ -497,9 +498,9 @@ export class Connection
     if (this.#isServer) {
       this.#goawayLastId = this.#lastPeerStreamId; // no more streams; those that run may end
     } else {
-      for (const stream of this.streams.values()) {
-        if (stream.id > lastStreamId) this.#abort(stream, ErrorCode.REFUSED_STREAM, 'refused');
-      }
+      const refused = this.streams.values().filter(({ id }) => id > lastStreamId);
+      const abort = (stream: Stream) => this.#abort(stream, ErrorCode.REFUSED_STREAM, 'refused');
+      inShares(this.#clock, refused, abort, () => {});
     }
     this.#owner.onGoaway(lastStreamId, code, debug);
     this.#closeIfDrained();
@@ -524,9 +525,7 @@ export class Connection
   }
 
   #newStream(id: number): Stream {
-    const stream = new Stream(id, this.sender.initialWindow, this.#windows.initialBytes);
-    this.streams.add(stream);
-    return stream;
+    return this.streams.add(new Stream(id, this.#windows.initialBytes));
   }
 
   #endRemote(stream: Stream): void {
@@ -538,12 +537,13 @@ export class Connection
     if (stream.closed) return;
     stream.closed = true;
     this.streams.delete(stream.id);
-    if (stream.queuedBytes > 0) this.sender.drop(stream);
+    if (stream.queuedBytes > 0 || stream.turn !== noTurn) this.sender.drop(stream);
     this.#owner.onStreamGone();
     if (this.draining) this.#closeIfDrained();
   }
 
   #abort(stream: Stream, code: number, reason: AbortReason): void {
+    if (stream.closed) return;
     this.#remove(stream);
     stream.owner?.onAbort(code, reason);
   }
@@ -592,9 +592,7 @@ export class Connection
     this.#lingerTimer?.cancel();
     this.sender.close();
     if (this.#readPaused) this.socket.resume();
-    for (const stream of this.streams.values()) {
-      this.#abort(stream, ErrorCode.CANCEL, 'connection');
-    }
-    this.#owner.onClosed(error);
+    const abort = (stream: Stream) => this.#abort(stream, ErrorCode.CANCEL, 'connection');
+    inShares(this.#clock, this.streams.values(), abort, () => this.#owner.onClosed(error));
   }
 }

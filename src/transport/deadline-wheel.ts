@@ -4,7 +4,7 @@
  * few stores. An entry fires up to one tick late and never early.
  */
 
-import type { Clock, Timer } from '../common/index.js';
+import { type Clock, type Timer, turnShareMax } from '../common/index.js';
 
 const tickMs = 8;
 const slotCount = 1_024;
@@ -30,8 +30,11 @@ export class DeadlineWheel {
   #timer: Timer | undefined;
   #timerTick = 0;
   readonly #fire = (): void => {
+    if (!this.#advance()) {
+      this.#clock.afterTurn(this.#fire);
+      return;
+    }
     this.#timer = undefined;
-    this.#advance();
     if (this.#count > 0) this.#arm(this.#nextTick());
   };
 
@@ -78,24 +81,29 @@ export class DeadlineWheel {
     this.#count--;
   }
 
-  #advance(): void {
+  /** False: more are due, but others shall have their turn first. */
+  #advance(): boolean {
     const nowMs = this.#clock.nowMs() + roundingMs;
     const nowTick = Math.floor(nowMs / tickMs);
     const first = Math.max(this.#doneTick + 1, nowTick - slotCount + 1);
-    this.#doneTick = nowTick;
     const due: DeadlineEntry[] = [];
-    for (let tick = first; tick <= nowTick; tick++) {
+    let tick = first;
+    for (; tick <= nowTick && due.length < turnShareMax; tick++) {
       let entry = this.#slots[tick % slotCount];
-      for (; entry !== undefined; entry = entry.wheelNext) {
+      for (; entry !== undefined && due.length < turnShareMax; entry = entry.wheelNext) {
         if ((entry.deadlineMs ?? 0) <= nowMs) due.push(entry);
       }
     }
+    // The last tick that was looked at may have more of them.
+    const whole = due.length < turnShareMax;
+    this.#doneTick = whole ? nowTick : tick - 2;
     // One that fires may remove others of them.
     for (const entry of due) {
       if (entry.wheelSlot < 0) continue;
       this.remove(entry);
       entry.onDeadline();
     }
+    return whole;
   }
 
   #nextTick(): number {

@@ -4,7 +4,7 @@
  */
 
 import { ConnectionError, ErrorCode } from './frames.js';
-import { pingStrikesMax } from './limits.js';
+import { looksPerControlFrame, pingStrikesMax } from './limits.js';
 import type { TransportLimits } from './types.js';
 
 /** Counts of one connection in the current second. */
@@ -31,6 +31,16 @@ export class FloodGuard {
     this.#roll(nowMs);
     if (++this.#controls > this.#limits.controlFramesPerSecondMax) {
       throw calm('too many control frames');
+    }
+  }
+
+  /** A frame that made us look at so many streams: as many control frames as cost the same. */
+  countLooks(nowMs: number, streams: number): void {
+    if (streams === 0) return;
+    this.#roll(nowMs);
+    this.#controls += Math.ceil(streams / looksPerControlFrame);
+    if (this.#controls > this.#limits.controlFramesPerSecondMax) {
+      throw calm('too many changes of the windows');
     }
   }
 

@@ -27,8 +27,14 @@ export const transportLimitsDefault: TransportLimits = {
   // Also the most that all paused streams of a connection hold before the peer has to wait.
   connectionWindowBytes: 16 * 1024 * 1024,
   streamBacklogHighWaterBytes: 256 * 1024,
-  // Checked before a message is added, so one reply of any size passes.
+  // Asked before an answer is made, so that one of any size passes.
   connectionBacklogBytesMax: 256 * 1024 * 1024,
+  // Four connections of that kind; most of it are references to what the store holds anyway.
+  serverBacklogBytesMax: 1024 * 1024 * 1024,
+  // Longer than a client is busy with one answer, much shorter than a keepalive of two hours.
+  stalledReaderMs: 30_000,
+  // As etcd: grpc-go's limit, the largest that clients in languages with an int can take.
+  sendMessageBytesMax: 0x7fff_ffff,
   // etcd's --grpc-keepalive-interval, -timeout and -min-time.
   keepaliveIntervalMs: 7_200_000,
   keepaliveTimeoutMs: 20_000,
@@ -48,7 +54,18 @@ export const streamIdMax = 0x7fff_ffff;
 export const copyBytesMax = 2_048;
 /** Socket backlog above which queued DATA waits for the socket. */
 export const socketBacklogHighWaterBytes = 1024 * 1024;
+/** Frames made of queued DATA in one turn: 16 MiB of full ones, a millisecond or two of short. */
+export const turnFramesMax = 4_096;
+/** Streams looked at for a change of all windows that count as one control frame: some 10 us. */
+export const looksPerControlFrame = 256;
+/** DATA that a paused call holds is gathered in pieces that grow to this. */
+export const heldPieceBytes = 64 * 1024;
+/** Calls of one connection that begin in one turn after they have waited for room. */
+export const roomRunsMax = 16;
+/** Socket backlog above which the server stops reading requests from that connection. */
 export const readPauseBacklogBytes = 8 * 1024 * 1024;
+/** DATA waits in queues; only heads, trailers and the like of calls that end could get there. */
+export const socketBacklogBytesMax = 64 * 1024 * 1024;
 /** Replies above this are not compressed even for a client that asked: it would stall the loop. */
 export const compressBytesMax = 1024 * 1024;
 /** Body of a plain HTTP request over HTTP/2; the gateway's JSON is base64, so 4/3 and some. */
@@ -57,8 +74,3 @@ export const httpBodyBytesMax = 4 * 1024 * 1024;
 export const pingStrikesMax = 2;
 /** Streams we reset are remembered, so that frames already under way to us are ignored. */
 export const resetMemoryStreams = 4_096;
-
-/** Socket backlog above which the server stops reading requests from that connection. */
-export function readPauseBytes(connectionBacklogBytesMax: number): number {
-  return Math.min(readPauseBacklogBytes, connectionBacklogBytesMax / 2);
-}

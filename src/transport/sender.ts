@@ -30,34 +30,41 @@ import { HeaderTemplate, HpackEncoder } from './hpack-encode.js';
 import {
   copyBytesMax,
   frameBytesMax,
+  socketBacklogBytesMax,
   socketBacklogHighWaterBytes,
+  turnFramesMax,
   windowBytesMax,
 } from './limits.js';
 import { Output } from './output.js';
-import type { Stream, StreamEnd } from './stream.js';
+import type { RoomUser, SendRoom } from './send-room.js';
+import { SendTurns } from './send-turns.js';
+import { noTurn, type Stream, type StreamEnd } from './stream.js';
+import type { StreamTable } from './stream-table.js';
 import { type Flushable, type TurnFlusher, turnFlusherOf } from './turn-flusher.js';
 import type { TransportLimits } from './types.js';
 
 /** gRPC's prefix of a message: a flag and four bytes of length. */
 const messagePrefixBytes = 5;
+/** Chunks that have left, at the front of a stream's queue, before it is made shorter. */
+const queueHeadMax = 64;
 
 /** What the sender tells its connection. */
 export interface SenderHost {
   /** END_STREAM is in the output. */
   onLocalEnd(stream: Stream): void;
-  /** More is unsent than `connectionBacklogBytesMax`. */
-  onOverload(): void;
+  /** The peer does not read: why the connection has to go. */
+  onOverload(reason: string): void;
   /** The output was handed to the socket. */
   onFlushed(socketBacklogBytes: number): void;
 }
 
 /** Sends frames on one connection. */
-export class Sender implements Flushable {
+export class Sender implements Flushable, RoomUser {
   readonly output = new Output();
   readonly encoder = new HpackEncoder();
   /** The connection's window, in bytes. */
   window = 65_535;
-  /** Window that new streams start with. */
+  /** The peer's INITIAL_WINDOW_SIZE: part of the window of each stream, see `sendWindowOffset`. */
   initialWindow = 65_535;
   /** HEADERS or DATA left since this was last cleared. */
   sentSincePing = false;
@@ -67,15 +74,29 @@ export class Sender implements Flushable {
   readonly #flusher: TurnFlusher;
   #flushAsked = false;
   #socketBacklog = 0;
-  #queuedBytes = 0;
-  #readyHead: Stream | undefined;
-  #readyTail: Stream | undefined;
+  readonly #room: SendRoom | undefined;
+  /** Bytes in the queues of streams. */
+  queuedBytes = 0;
+  dequeuedBytes = 0;
+  readonly #turns = new SendTurns();
+  /** No open stream has a larger `sendWindowOffset`. */
+  #offsetMax = 0;
+  /** DATA frames made of queues since the last flush. */
+  #turnFrames = 0;
   #pumping = false;
   #closed = false;
   #scratch = Buffer.alloc(0);
 
-  constructor(socket: ByteStream, clock: Clock, limits: TransportLimits, host: SenderHost) {
+  /** `room`: of the server; a client has none. */
+  constructor(
+    socket: ByteStream,
+    clock: Clock,
+    limits: TransportLimits,
+    host: SenderHost,
+    room: SendRoom | undefined,
+  ) {
     this.#socket = socket;
+    this.#room = room;
     this.#limits = limits;
     this.#host = host;
     this.#flusher = turnFlusherOf(clock);
@@ -83,7 +104,7 @@ export class Sender implements Flushable {
 
   /** Bytes not handed to the network yet, queues included. */
   get backlogBytes(): number {
-    return this.#queuedBytes + this.output.bytes + this.#socketBacklog;
+    return this.queuedBytes + this.output.bytes + this.#socketBacklog;
   }
 
   /**
@@ -184,20 +205,17 @@ export class Sender implements Flushable {
   /** Queues DATA; ownership of `chunk` passes. `push` sends what may be sent. */
   queue(stream: Stream, chunk: Uint8Array): void {
     if (this.#closed || stream.closed || chunk.length === 0) return;
-    if (this.backlogBytes > this.#limits.connectionBacklogBytesMax) {
-      this.#host.onOverload();
-      return;
-    }
     if (stream.queue === undefined) stream.queue = [];
     stream.queue.push(chunk);
     stream.queuedBytes += chunk.length;
-    this.#queuedBytes += chunk.length;
+    this.queuedBytes += chunk.length;
+    this.#room?.add(this, chunk.length);
   }
 
   /** Sends what is queued on `stream` as far as the windows and the socket let it. */
   push(stream: Stream): void {
     if (this.#closed || stream.closed) return;
-    this.#makeReady(stream);
+    this.#turns.ready(stream);
     this.#pump();
   }
 
@@ -208,10 +226,16 @@ export class Sender implements Flushable {
     this.push(stream);
   }
 
-  /** Drops what is queued on a stream that is gone. */
+  /** Drops what is queued on a stream that is gone, and its place among those who send. */
   drop(stream: Stream): void {
-    this.#queuedBytes -= stream.queuedBytes;
+    if (stream.turn !== noTurn) this.#turns.leave(stream);
+    if (stream.queuedBytes === 0) return;
+    const bytes = stream.queuedBytes;
+    this.queuedBytes -= bytes;
+    this.#room?.add(this, -bytes);
     stream.queue = undefined;
+    stream.queueHead = 0;
+    stream.queueOffset = 0;
     stream.queuedBytes = 0;
     stream.end = undefined;
   }
@@ -222,29 +246,40 @@ export class Sender implements Flushable {
       if (this.window + bytes > windowBytesMax) return false;
       this.window += bytes;
     } else {
-      if (stream.sendWindow + bytes > windowBytesMax) return false;
-      stream.sendWindow += bytes;
-      if (stream.queuedBytes > 0) this.#makeReady(stream);
+      const offset = stream.sendWindowOffset + bytes;
+      if (offset + this.initialWindow > windowBytesMax) return false;
+      stream.sendWindowOffset = offset;
+      if (offset > this.#offsetMax) this.#offsetMax = offset;
+      if (stream.queuedBytes > 0) this.#turns.ready(stream);
     }
     this.#pump();
     return true;
   }
 
   /**
-   * SETTINGS_INITIAL_WINDOW_SIZE: all open streams change by the difference (6.9.2). What that lets
-   * out leaves with `pump`, after the acknowledgement.
+   * SETTINGS_INITIAL_WINDOW_SIZE: the windows of all open streams change by the difference (6.9.2),
+   * which is one number here. What that lets out leaves with `pump`, after the acknowledgement.
+   * Returns how many streams have to be looked at, now or by the pump.
    */
-  changeInitialWindow(size: number, streams: Iterable<Stream>): void {
-    const difference = size - this.initialWindow;
-    this.initialWindow = size;
-    if (difference === 0) return;
-    for (const stream of streams) {
-      if (stream.sendWindow + difference > windowBytesMax) {
+  changeInitialWindow(size: number, streams: Pick<StreamTable, 'values'>): number {
+    let looks = 0;
+    if (size + this.#offsetMax > windowBytesMax) {
+      let offsetMax = 0;
+      for (const stream of streams.values()) {
+        offsetMax = Math.max(offsetMax, stream.sendWindowOffset);
+        looks++;
+      }
+      this.#offsetMax = offsetMax;
+      if (size + offsetMax > windowBytesMax) {
         throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'window above 2^31-1');
       }
-      stream.sendWindow += difference;
-      if (stream.queuedBytes > 0) this.#makeReady(stream);
     }
+    const grows = size > this.initialWindow;
+    this.initialWindow = size;
+    if (!grows) return looks;
+    looks += this.#turns.blockedCount;
+    this.#turns.unblockAll();
+    return looks;
   }
 
   /** Sends what the windows and the socket let out. */
@@ -305,12 +340,13 @@ export class Sender implements Flushable {
     if (this.#closed) return;
     this.output.flushTo(this.#socket);
     this.#socketBacklog = this.#socket.backlogBytes();
-    if (this.#socketBacklog > this.#limits.connectionBacklogBytesMax) {
-      this.#host.onOverload();
+    if (this.#socketBacklog > socketBacklogBytesMax) {
+      this.#host.onOverload('it does not read');
       return;
     }
     this.#host.onFlushed(this.#socketBacklog);
-    if (this.#readyHead !== undefined) this.#pump();
+    this.#turnFrames = 0;
+    if (this.#turns.head !== undefined) this.#pump();
   }
 
   /** The socket has room again. */
@@ -325,8 +361,12 @@ export class Sender implements Flushable {
   close(): void {
     this.#closed = true;
     this.output.clear();
-    this.#readyHead = undefined;
-    this.#readyTail = undefined;
+    this.#turns.clear();
+    this.#room?.forget(this);
+  }
+
+  onStalled(): void {
+    this.#host.onOverload('it reads none of its answers, and others wait for the room they take');
   }
 
   #writeBlock(streamId: number, block: Buffer, endStream: boolean): void {
@@ -377,7 +417,7 @@ export class Sender implements Flushable {
     at = store(first, buffer, at + messagePrefixBytes);
     for (let i = 0; i < rest.length; i++) at = store(rest[i] ?? emptyBytes, buffer, at);
     this.window -= dataBytes;
-    stream.sendWindow -= dataBytes;
+    stream.sendWindowOffset -= dataBytes;
     return at;
   }
 
@@ -389,7 +429,7 @@ export class Sender implements Flushable {
     return (
       stream.queuedBytes === 0 &&
       dataBytes <= copyBytesMax &&
-      dataBytes <= stream.sendWindow &&
+      dataBytes <= stream.sendWindowOffset + this.initialWindow &&
       dataBytes <= this.window &&
       !this.#closed &&
       !stream.closed &&
@@ -404,48 +444,33 @@ export class Sender implements Flushable {
     return at + frameHeaderBytes;
   }
 
-  #makeReady(stream: Stream): void {
-    if (stream.ready) return;
-    stream.ready = true;
-    stream.nextReady = undefined;
-    if (this.#readyTail === undefined) this.#readyHead = stream;
-    else this.#readyTail.nextReady = stream;
-    this.#readyTail = stream;
-  }
-
-  #popReady(): void {
-    const stream = this.#readyHead;
-    if (stream === undefined) return;
-    this.#readyHead = stream.nextReady;
-    if (this.#readyHead === undefined) this.#readyTail = undefined;
-    stream.ready = false;
-    stream.nextReady = undefined;
-  }
-
+  /** As far as the windows, the socket and the share of this turn go. */
   #pump(): void {
     if (this.#pumping) return; // an owner sends from within onDrain
     this.#pumping = true;
+    const turns = this.#turns;
     for (;;) {
-      const stream = this.#readyHead;
+      const stream = turns.head;
       if (stream === undefined || this.#closed) break;
-      if (stream.closed) {
-        this.#popReady();
-        continue;
-      }
       if (stream.queuedBytes === 0) {
-        this.#popReady();
+        turns.leave(stream);
         this.#finish(stream);
         continue;
       }
-      if (stream.sendWindow <= 0) {
-        this.#popReady();
+      if (stream.sendWindowOffset + this.initialWindow <= 0) {
+        turns.leave(stream);
+        turns.block(stream);
         continue;
       }
       if (this.window <= 0 || this.#socketFull()) break;
-      this.#popReady();
+      if (this.#turnFrames >= turnFramesMax) {
+        this.askFlush(); // where it goes on
+        break;
+      }
+      turns.leave(stream);
       this.#sendQueued(stream);
       if (!stream.closed && (stream.queuedBytes > 0 || stream.end !== undefined)) {
-        this.#makeReady(stream);
+        turns.ready(stream);
       }
     }
     this.#pumping = false;
@@ -465,16 +490,20 @@ export class Sender implements Flushable {
 
   /** One DATA frame from the queue. */
   #sendQueued(stream: Stream): void {
-    const length = Math.min(stream.queuedBytes, frameBytesMax, stream.sendWindow, this.window);
+    const window = stream.sendWindowOffset + this.initialWindow;
+    const length = Math.min(stream.queuedBytes, frameBytesMax, window, this.window);
     const last = length === stream.queuedBytes && stream.end === 'data';
     const at = this.output.reserve(frameHeaderBytes);
     const flags = last ? flagEndStream : 0;
     writeFrameHeader(this.output.buffer, at, length, frameData, flags, stream.id);
     this.#takeQueued(stream, length);
+    this.#turnFrames++;
     this.window -= length;
-    stream.sendWindow -= length;
+    stream.sendWindowOffset -= length;
     stream.queuedBytes -= length;
-    this.#queuedBytes -= length;
+    this.queuedBytes -= length;
+    this.dequeuedBytes += length;
+    this.#room?.add(this, -length);
     this.sentSincePing = true;
     this.askFlush();
     if (last) {
@@ -493,9 +522,9 @@ export class Sender implements Flushable {
   #takeQueued(stream: Stream, length: number): void {
     const queue = stream.queue ?? [];
     let left = length;
-    let used = 0;
+    let head = stream.queueHead;
     while (left > 0) {
-      const chunk = queue[used] ?? emptyBytes;
+      const chunk = queue[head] ?? emptyBytes;
       const from = stream.queueOffset;
       const take = Math.min(left, chunk.length - from);
       const whole = from === 0 && take === chunk.length;
@@ -504,14 +533,22 @@ export class Sender implements Flushable {
       else this.output.reference(piece);
       left -= take;
       if (from + take === chunk.length) {
-        used++;
+        queue[head] = emptyBytes; // sent, so not held any longer
+        head++;
         stream.queueOffset = 0;
       } else {
         stream.queueOffset = from + take;
       }
     }
-    if (used === queue.length) stream.queue = undefined;
-    else if (used > 0) queue.splice(0, used);
+    if (head === queue.length) {
+      stream.queue = undefined;
+      head = 0;
+    } else if (head >= queueHeadMax && head * 2 >= queue.length) {
+      // Not at every frame: a message may be in a million pieces.
+      queue.splice(0, head);
+      head = 0;
+    }
+    stream.queueHead = head;
   }
 
   #ended(stream: Stream): void {
@@ -528,7 +565,8 @@ function store(from: Uint8Array, to: Buffer, at: number): number {
   return at + length;
 }
 
-function totalBytes(first: Uint8Array, rest: readonly Uint8Array[]): number {
+/** Length of a message in pieces. */
+export function totalBytes(first: Uint8Array, rest: readonly Uint8Array[]): number {
   let total = first.length;
   for (let i = 0; i < rest.length; i++) total += rest[i]?.length ?? 0;
   return total;

@@ -3,7 +3,7 @@
  * closure, no timer, and for a small message neither reader nor copy of the request.
  */
 
-import { emptyBytes, GrpcCode } from '../common/index.js';
+import { emptyBytes, GrpcCode, sliceMsMax } from '../common/index.js';
 import type { ServerCallHost } from './call-host.js';
 import type { Connection } from './connection.js';
 import type { DeadlineEntry } from './deadline-wheel.js';
@@ -19,6 +19,7 @@ import { HeldData } from './held-data.js';
 import type { HeaderBlock } from './hpack-decode.js';
 import type { RequestHead } from './message-head.js';
 import { firstBinary } from './metadata.js';
+import { totalBytes } from './sender.js';
 import type { AbortReason, Stream, StreamOwner } from './stream.js';
 import type { MessageCounts, MethodHandler, ServerCall } from './types.js';
 
@@ -49,6 +50,8 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
   /** Unary: the request, once it is complete but END_STREAM is not there yet. */
   #request: Buffer | undefined;
   #held: HeldData | undefined;
+  /** What is held is being handled, piece by piece, unless the handler pauses again. */
+  #resuming: boolean;
 
   constructor(owner: ServerCallHost, stream: Stream, head: RequestHead, handler: MethodHandler) {
     const nowMs = owner.connection.nowMs;
@@ -74,6 +77,7 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
     this.#reader = undefined;
     this.#request = undefined;
     this.#held = undefined;
+    this.#resuming = false;
   }
 
   /** Begins the call: the deadline counts, a streaming handler gets to know of it. */
@@ -95,6 +99,16 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
 
   get backlogBytes(): number {
     return this.#stream.queuedBytes;
+  }
+
+  get hasRoom(): boolean {
+    return this.#owner.room.has(this.#connection.sender);
+  }
+
+  whenRoom(run: () => void): void {
+    this.#owner.room.wait(this.#connection.sender, () => {
+      if (!this.#ended) run();
+    });
   }
 
   metadata(key: string): string | undefined {
@@ -173,6 +187,7 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
   }
 
   pause(): void {
+    this.#resuming = false;
     if (this.#held !== undefined || this.#ended) return;
     this.#held = new HeldData(this.#connection);
     this.#connection.pauseStream(this.#stream);
@@ -182,8 +197,19 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
     const held = this.#held;
     if (held === undefined) return;
     this.#held = undefined;
+    const { clock } = this.#owner;
+    const untilMs = clock.nowMs() + sliceMsMax;
     for (let piece = held.take(); piece !== undefined; piece = held.take()) {
       const stopped = this.#feed(piece, 0, piece.length);
+      if (this.#held === undefined && !this.#ended && clock.nowMs() >= untilMs) {
+        // A window full of short messages is a long piece of work: the rest in the next turn.
+        this.#held = held;
+        this.#resuming = true;
+        clock.afterTurn(() => {
+          if (this.#resuming && this.#held === held) this.resume();
+        });
+        return;
+      }
       if (this.#held !== undefined) {
         // Paused again by what it just got: the rest stays, in front.
         held.putBack(piece, stopped);
@@ -215,7 +241,7 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
       from.readUInt32BE(start + 1) === end - start - messagePrefixBytes &&
       end - start - messagePrefixBytes <= this.#owner.limits.receiveMessageBytesMax
     ) {
-      handler.handle(from.subarray(start + messagePrefixBytes, end), this);
+      this.#run(from.subarray(start + messagePrefixBytes, end));
       return;
     }
     const held = this.#held;
@@ -312,7 +338,26 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
       return;
     }
     this.#request = undefined;
-    handler.handle(request, this);
+    this.#run(request);
+  }
+
+  /** Has the one request handled, once the answers that this connection has not read are few. */
+  #run(request: Buffer): void {
+    const handler = this.#handler;
+    if (handler.kind === 'bidi') return;
+    const { connectionBacklogBytesMax } = this.#owner.limits;
+    if (this.#connection.sender.queuedBytes <= connectionBacklogBytesMax) {
+      handler.handle(request, this);
+      return;
+    }
+    // It counts as held meanwhile, so that there can't be many without bound.
+    const held = new HeldData(this.#connection);
+    held.add(request, 0, request.length);
+    this.#held = held;
+    this.whenRoom(() => {
+      this.#held = undefined;
+      handler.handle(held.take() ?? emptyBytes, this);
+    });
   }
 
   #sendHead(): void {
@@ -325,7 +370,7 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
 
   #replyLong(first: Uint8Array, rest: readonly Uint8Array[]): void {
     this.#sendMessage(first, rest);
-    if (this.#ended) return; // too much was waiting: the connection is gone
+    if (this.#ended) return; // it was too long
     this.#ended = true;
     this.#connection.sender.end(this.#stream, this.#owner.templates.ok);
     this.#finish(GrpcCode.OK);
@@ -341,6 +386,16 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
         sender.queueMessage(stream, 1, small, noParts);
       }
     } else if (!sender.tryMessage(stream, 0, first, rest, false)) {
+      const bytes = totalBytes(first, rest);
+      const { sendMessageBytesMax } = this.#owner.limits;
+      if (bytes > sendMessageBytesMax) {
+        const sizes = `${bytes} vs. ${sendMessageBytesMax}`;
+        const text = `grpc: trying to send message larger than max (${sizes})`;
+        this.cancelled = true;
+        this.fail(GrpcCode.RESOURCE_EXHAUSTED, text);
+        this.onCancel?.();
+        return true;
+      }
       sender.queueMessage(stream, 0, first, rest);
     }
     if (stream.queuedBytes <= this.#owner.limits.streamBacklogHighWaterBytes) return true;

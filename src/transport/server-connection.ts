@@ -5,13 +5,15 @@
 
 import { type ByteStream, type Clock, GrpcCode } from '../common/index.js';
 import type { ServerCallHost } from './call-host.js';
-import { Connection, type ConnectionOwner } from './connection.js';
+import { Connection } from './connection.js';
+import type { ConnectionOwner } from './connection-owner.js';
 import type { DeadlineWheel } from './deadline-wheel.js';
 import { acceptEncodingGzip, ReplyTemplates, trailersOnly } from './grpc-status.js';
 import type { HeaderField } from './header-field.js';
 import type { HeaderBlock } from './hpack-decode.js';
 import { HttpCall } from './http-call.js';
 import { parseRequestHead, type RequestHead } from './message-head.js';
+import type { SendRoom } from './send-room.js';
 import { GrpcServerCall } from './server-call.js';
 import type { AbortReason, Stream, StreamOwner } from './stream.js';
 import type {
@@ -31,6 +33,7 @@ export interface ServerShared {
   readonly services: ReadonlySet<string>;
   readonly http: HttpHandler | undefined;
   readonly observe: CallObserver | undefined;
+  readonly room: SendRoom;
 }
 
 /** Owner of a stream that was answered at once: takes what still arrives and drops it. */
@@ -50,6 +53,7 @@ export class ServerConnection implements ConnectionOwner, ServerCallHost {
   readonly limits: TransportLimits;
   readonly wheel: DeadlineWheel;
   readonly observe: CallObserver | undefined;
+  readonly room: SendRoom;
   readonly #shared: ServerShared;
   readonly #onSettled: () => void;
   readonly #onClosed: (error: Error | undefined) => void;
@@ -64,11 +68,12 @@ export class ServerConnection implements ConnectionOwner, ServerCallHost {
     this.limits = shared.limits;
     this.wheel = shared.wheel;
     this.observe = shared.observe;
+    this.room = shared.room;
     this.#shared = shared;
     this.#onSettled = onSettled;
     this.#onClosed = onClosed;
     this.peer = { address: socket.remoteAddress, identity: socket.identity };
-    this.connection = new Connection(socket, shared.clock, shared.limits, true, this);
+    this.connection = new Connection(socket, shared.clock, shared.limits, true, this, shared.room);
   }
 
   onStream(stream: Stream, block: HeaderBlock, endStream: boolean): void {

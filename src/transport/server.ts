@@ -15,9 +15,11 @@ import {
   type Timer,
   type TlsOptions,
 } from '../common/index.js';
+import type { Connection } from './connection.js';
 import { deadlineWheelOf } from './deadline-wheel.js';
 import { clientPreface } from './frames.js';
 import { transportLimitsDefault } from './limits.js';
+import { SendRoom } from './send-room.js';
 import { ServerConnection, type ServerShared } from './server-connection.js';
 import type { CallObserver, HttpHandler, MethodHandler, TransportLimits } from './types.js';
 
@@ -38,6 +40,8 @@ export interface GrpcServerOptions {
   /** HTTP/1.1 on the same port; without it such connections are closed. */
   readonly http1?: Http1Acceptor | undefined;
   readonly observe?: CallObserver | undefined;
+  /** Told of each connection that was closed because of what the peer did or did not do. */
+  readonly onClosed?: ((address: string, reason: string) => void) | undefined;
   readonly logger: Logger;
 }
 
@@ -73,9 +77,11 @@ class Server implements GrpcServer {
     for (const path of options.methods.keys()) {
       services.add(path.slice(1, path.lastIndexOf('/')));
     }
+    const limits = { ...transportLimitsDefault, ...options.limits };
     this.#shared = {
       clock: options.clock,
-      limits: { ...transportLimitsDefault, ...options.limits },
+      limits,
+      room: new SendRoom(options.clock, limits),
       wheel: deadlineWheelOf(options.clock),
       methods: options.methods,
       services,
@@ -134,16 +140,23 @@ class Server implements GrpcServer {
       return;
     }
     const { clock, limits } = this.#shared;
+    let connection: Connection | undefined;
     const fresh = new FirstBytes(stream, clock, limits.handshakeTimeoutMs, {
       http2: (rest, timer) => {
         this.#fresh.delete(fresh);
-        this.#onHttp2(stream, rest, timer);
+        connection = this.#onHttp2(stream, rest, timer);
       },
       http1: (head) => {
         this.#fresh.delete(fresh);
         const { http1 } = this.#options;
         if (http1 === undefined) stream.destroy();
         else http1.accept(stream, head);
+      },
+      expired: () => {
+        const error = new Error('handshake timeout');
+        if (connection === undefined) this.#lost(stream.remoteAddress, error, true);
+        else connection.closedByUs = true;
+        stream.destroy(error);
       },
       gone: () => {
         this.#fresh.delete(fresh);
@@ -153,7 +166,13 @@ class Server implements GrpcServer {
     fresh.start();
   }
 
-  #onHttp2(stream: ByteStream, rest: Buffer, timer: Timer): void {
+  #lost(address: string, error: Error, byUs: boolean): void {
+    const { logger, onClosed } = this.#options;
+    if (byUs && onClosed !== undefined) onClosed(address, error.message);
+    else logger.debug('connection lost', { address, reason: error.message });
+  }
+
+  #onHttp2(stream: ByteStream, rest: Buffer, timer: Timer): Connection {
     const address = stream.remoteAddress;
     const owner = new ServerConnection(
       stream,
@@ -162,9 +181,7 @@ class Server implements GrpcServer {
       (error) => {
         timer.cancel();
         this.#connections.delete(owner);
-        if (error !== undefined) {
-          this.#options.logger.debug('connection lost', { address, reason: error.message });
-        }
+        if (error !== undefined) this.#lost(address, error, owner.connection.closedByUs);
         if (this.#connections.size === 0) {
           for (const resolve of this.#onEmpty.splice(0)) resolve();
         }
@@ -174,12 +191,15 @@ class Server implements GrpcServer {
     stream.setHandler(owner.connection);
     owner.connection.start();
     if (rest.length > 0) owner.connection.onData(rest);
+    return owner.connection;
   }
 }
 
 interface FirstBytesResult {
   http2(rest: Buffer, handshakeTimer: Timer): void;
   http1(head: Buffer): void;
+  /** It has taken too long, before or after `http2`. */
+  expired(): void;
   gone(): void;
 }
 
@@ -196,7 +216,7 @@ class FirstBytes implements ByteStreamHandler {
     this.#result = result;
     // It runs on until the HTTP/2 handshake is over; `http1` has its own.
     this.#timer = clock.after(timeoutMs, () => {
-      stream.destroy(new Error('handshake timeout'));
+      result.expired();
       this.#gone();
     });
   }

@@ -22,11 +22,12 @@ export class StreamTable {
     return this.#others.size === 0 ? undefined : this.#others.get(id);
   }
 
-  /** Adds a stream whose identifier is not in the table. */
-  add(stream: Stream): void {
+  /** Adds a stream whose identifier is not in the table; returns it. */
+  add(stream: Stream): Stream {
     this.size++;
     this.#place(stream);
     if (this.#others.size > this.#places.length / 4) this.#grow();
+    return stream;
   }
 
   delete(id: number): void {
@@ -36,11 +37,11 @@ export class StreamTable {
     this.size--;
   }
 
-  /** All streams, oldest first; the table may change meanwhile. */
+  /** All streams, in no order; the table may change meanwhile. */
   values(): Stream[] {
     const streams = [...this.#others.values()];
     for (const stream of this.#places) if (stream !== undefined) streams.push(stream);
-    return streams.sort((a, b) => a.id - b.id);
+    return streams;
   }
 
   #place(stream: Stream): void {

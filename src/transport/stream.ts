@@ -25,6 +25,9 @@ export type AbortReason = 'reset' | 'refused' | 'violation' | 'connection';
 /** What ends the stream once its queue is empty. */
 export type StreamEnd = 'data' | HeaderTemplate | readonly HeaderField[];
 
+/** `Stream.turn` of a stream that does not wait to send. */
+export const noTurn = 0;
+
 /** State of one stream. The fields are initialised in one order, so that all have one shape. */
 export class Stream {
   readonly id: number;
@@ -35,8 +38,11 @@ export class Stream {
   remoteEnded: boolean;
   /** Out of the table; nothing may be sent on it. */
   closed: boolean;
-  /** Bytes that we may send; may be negative after a SETTINGS change. */
-  sendWindow: number;
+  /**
+   * Bytes that we may send, less the peer's INITIAL_WINDOW_SIZE: so that a change of that changes
+   * no stream. The window itself may be negative after a change.
+   */
+  sendWindowOffset: number;
   /** Bytes that the peer may send. */
   receiveWindow: number;
   /** Bytes received that we have not given back by WINDOW_UPDATE. */
@@ -46,36 +52,40 @@ export class Stream {
   /** Declared content-length of the peer's message, -1 without. */
   contentLength: number;
   bodyBytes: number;
-  /** Chunks waiting; `queueOffset` bytes of the first have left. */
+  /** Chunks waiting, from `queueHead` on; `queueOffset` bytes of the first have left. */
   queue: Uint8Array[] | undefined;
+  queueHead: number;
   queueOffset: number;
   queuedBytes: number;
   end: StreamEnd | undefined;
   /** `send` said "no room"; the owner waits for `onDrain`. */
   overHighWater: boolean;
-  /** Links of the list of streams that could send if the connection let them. */
-  ready: boolean;
-  nextReady: Stream | undefined;
+  /** Place and links in {@link SendTurns}. */
+  turn: number;
+  previousTurn: Stream | undefined;
+  nextTurn: Stream | undefined;
 
-  constructor(id: number, sendWindow: number, receiveWindow: number) {
+  constructor(id: number, receiveWindow: number) {
     this.id = id;
     this.owner = undefined;
     this.localEnded = false;
     this.remoteEnded = false;
     this.closed = false;
-    this.sendWindow = sendWindow;
+    this.sendWindowOffset = 0;
     this.receiveWindow = receiveWindow;
     this.receiveDebt = 0;
     this.paused = false;
     this.contentLength = -1;
     this.bodyBytes = 0;
     this.queue = undefined;
+    this.queueHead = 0;
     this.queueOffset = 0;
     this.queuedBytes = 0;
     this.end = undefined;
     this.overHighWater = false;
-    this.ready = false;
-    this.nextReady = undefined;
+    this.turn = noTurn;
+    this.previousTurn = undefined;
+    this.nextTurn = undefined;
   }
 }
 

@@ -29,7 +29,10 @@ export interface ServerCall {
   metadata(key: string): string | undefined;
   /** Decoded first value of a `-bin` key. */
   binaryMetadata(key: string): Buffer | undefined;
-  /** True once the client cancelled, the deadline passed, or the connection is gone. */
+  /**
+   * True once the client cancelled, the deadline passed, the connection is gone, or a message was
+   * too long to be sent.
+   */
   readonly cancelled: boolean;
   /** Set by the handler: called at most once, when `cancelled` becomes true before the end. */
   onCancel: (() => void) | undefined;
@@ -49,6 +52,10 @@ export interface ServerCall {
   end(): void;
   /** Bytes given to this call that flow control or the socket have not let out yet. */
   readonly backlogBytes: number;
+  /** False: so much is unsent that an answer which may be large should not be made now. */
+  readonly hasRoom: boolean;
+  /** Calls `run` once there is room; never if the call ends before. */
+  whenRoom(run: () => void): void;
   onDrain: (() => void) | undefined;
   /** Streaming: each message; it is only borrowed, copy what is kept. */
   onMessage: ((message: Buffer) => void) | undefined;
@@ -122,8 +129,14 @@ export interface TransportLimits {
   readonly connectionWindowBytes: number;
   /** `send` returns false above this. */
   readonly streamBacklogHighWaterBytes: number;
-  /** Unsent bytes of a connection above which it is closed: its reader is gone. */
+  /** Unsent bytes of a connection above which its further calls wait. */
   readonly connectionBacklogBytesMax: number;
+  /** Unsent bytes of all connections of a server above which large answers wait. */
+  readonly serverBacklogBytesMax: number;
+  /** A reader that takes nothing for so long while others wait for room is disconnected. */
+  readonly stalledReaderMs: number;
+  /** A larger message is not sent; the call ends with RESOURCE_EXHAUSTED. */
+  readonly sendMessageBytesMax: number;
   /** Idle time after which the server pings, and how long it waits for the answer. */
   readonly keepaliveIntervalMs: number;
   readonly keepaliveTimeoutMs: number;

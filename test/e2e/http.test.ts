@@ -135,7 +135,8 @@ describeWith(['kvorum'], 'HTTP of a server process', () => {
     it('answers /health as etcd does', async () => {
       const answer = await ask(server, '/health');
       expect([answer.status, answer.body]).toEqual([200, good]);
-      expect(answer.headers['content-type']).toBe('application/json');
+      // As etcd, which names no type: Go takes it for text.
+      expect(answer.headers['content-type']).toBe('text/plain; charset=utf-8');
       expect((await ask(server, '/health?serializable=true')).body).toBe(good);
       const post = await ask(server, '/health', { method: 'POST' });
       expect([post.status, post.headers.allow]).toEqual([405, 'GET']);
@@ -169,6 +170,29 @@ describeWith(['kvorum'], 'HTTP of a server process', () => {
       expect(less.body).toContain('[+]linearizable_read excluded: ok\n');
       expect((await ask(server, '/readyz/nonsense')).status).toBe(404);
     });
+  });
+
+  it('says how long each answer is, and sends no body to HEAD', async () => {
+    const paths = ['/health', '/livez', '/readyz', '/version', '/metrics', '/debug/vars', '/none'];
+    for (const path of [...paths, '//health']) {
+      for (const method of ['GET', 'POST', 'OPTIONS', 'HEAD']) {
+        const { headers, body } = await ask(server, path, { method });
+        expect(headers['transfer-encoding'], `${method} ${path}`).toBeUndefined();
+        const length = Number(headers['content-length']);
+        if (method === 'HEAD') expect([body, length > 0]).toEqual(['', true]);
+        else expect(length, `${method} ${path}`).toBe(Buffer.byteLength(body));
+      }
+    }
+  });
+
+  it('answers HEAD and POST of /metrics, and redirects //health, as etcd does', async () => {
+    const got = await ask(server, '/metrics');
+    const head = await ask(server, '/metrics', { method: 'HEAD' });
+    expect([head.status, head.headers['content-type']]).toEqual([200, got.headers['content-type']]);
+    const post = await ask(server, '/metrics', { method: 'POST' });
+    expect([post.status, parseMetrics(post.body).size > 0]).toEqual([200, true]);
+    const doubled = await ask(server, '//health');
+    expect([doubled.status, doubled.headers.location]).toEqual([307, '/health']);
   });
 
   it('tells versions that parse as dotted numbers', async () => {

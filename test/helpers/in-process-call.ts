@@ -42,6 +42,8 @@ export function callUnary(
       sendParts: () => true,
       end: () => {},
       backlogBytes: 0,
+      hasRoom: true,
+      whenRoom: (run) => run(),
       onDrain: undefined,
       onMessage: undefined,
       onEnd: undefined,

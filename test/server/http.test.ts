@@ -58,7 +58,7 @@ function setUp(
     return { ...response, body: response.body.toString() };
   };
   const get = (url: string, headers?: Record<string, string>) => send('GET', url, headers);
-  return { send, get, observer };
+  return { send, get, observer, handler };
 }
 
 const failing = async () => new Error('etcdserver: request timed out');
@@ -68,6 +68,7 @@ describe('GET /health', () => {
     const { get, observer } = setUp();
     expect(await get('/health')).toMatchObject({
       status: 200,
+      headers: { 'content-type': 'text/plain; charset=utf-8' },
       body: '{"health":"true","reason":""}',
     });
     expect(observer.seen).toEqual(['health true']);
@@ -191,7 +192,7 @@ describe('the rest of the HTTP surface', () => {
     expect(JSON.parse((await get('/debug/vars')).body)).toEqual({ uptimeSeconds: 1 });
   });
 
-  it.each(['/health', '/livez', '/readyz', '/version', '/metrics', '/debug/vars'])(
+  it.each(['/health', '/livez', '/readyz', '/version', '/debug/vars'])(
     'only GET %s',
     async (path) => {
       const { send } = setUp();
@@ -201,6 +202,19 @@ describe('the rest of the HTTP surface', () => {
       }
     },
   );
+
+  it('/metrics for any method', async () => {
+    const { send } = setUp();
+    for (const method of ['HEAD', 'POST', 'PUT', 'DELETE', 'PATCH']) {
+      expect(await send(method, '/metrics')).toMatchObject({ status: 200, body: 'm 1\n' });
+    }
+  });
+
+  it('404 for a check that there is none of, whatever the method', async () => {
+    const { send } = setUp();
+    expect((await send('POST', '/livez/nope')).status).toBe(404);
+    expect((await send('POST', '/livez/serializable_read')).status).toBe(405);
+  });
 
   it('404 for anything else, the root included', async () => {
     const { get } = setUp();
@@ -228,6 +242,58 @@ describe('the rest of the HTTP surface', () => {
     }
     expect((await get('/version')).status).toBe(404);
     expect((await get('/debug/vars')).status).toBe(404);
+  });
+
+  it('knows neither browsers nor Host names on a metrics port', async () => {
+    const options = { hostWhitelist: ['etcd.example'] };
+    const { send, get } = setUp({}, options, { secure: false, metricsOnly: true });
+    const { status, headers } = await get('/health', { host: 'prometheus.example' });
+    expect([status, headers['access-control-allow-origin']]).toEqual([200, undefined]);
+    expect((await send('OPTIONS', '/health')).status).toBe(405);
+    expect((await send('OPTIONS', '/metrics')).status).toBe(200);
+  });
+
+  // As etcd 3.7.3 answers them.
+  it.each([
+    ['//health', '/health'],
+    ['/./health', '/health'],
+    ['/../health', '/health'],
+    ['/a/../health', '/health'],
+    ['//health/', '/health/'],
+    ['/livez/./serializable_read', '/livez/serializable_read'],
+    ['//nothing', '/nothing'],
+    ['//', '/'],
+    ['/health/..', '/'],
+    ['//"><script>', '/%22%3E%3Cscript%3E'],
+  ])('redirects %s to %s', async (path, location) => {
+    const { handler } = setUp();
+    const ask = async (method: string) => {
+      const query = new URLSearchParams('serializable=true&x=1');
+      const got = await handler({ ...requestOf(method, '/'), path, query });
+      return { ...got, body: got.body.toString() };
+    };
+    const type = 'text/html; charset=utf-8';
+    const to = `${location}?serializable=true&x=1`;
+    expect(await ask('GET')).toMatchObject({
+      status: 307,
+      headers: { location: to, 'content-type': type },
+      body: `<a href="${to.replace('&', '&amp;')}">Temporary Redirect</a>.\n\n`,
+    });
+    const post = await ask('POST');
+    expect(post).toMatchObject({ status: 307, headers: { location: to }, body: '' });
+    expect(post.headers['content-type']).toBeUndefined();
+  });
+
+  it.each([
+    ['/%68ealth', 200],
+    ['/%2fhealth', 404],
+    ['/health%2f', 404],
+    ['/health/', 404],
+    ['/HEALTH', 404],
+    ['/%zz', 400],
+  ])('%s is %i', async (path, status) => {
+    const { handler } = setUp();
+    expect((await handler({ ...requestOf('GET', '/'), path })).status).toBe(status);
   });
 });
 

@@ -19,6 +19,7 @@ export class FakeCall implements ServerCall {
   onMessage: ((message: Buffer) => void) | undefined;
   onEnd: (() => void) | undefined;
   backlogBytes = 0;
+  readonly hasRoom = true;
   paused = false;
   stuck = false;
   ended: CallEnd = 'open';
@@ -29,6 +30,9 @@ export class FakeCall implements ServerCall {
     this.#metadata = metadata;
   }
 
+  whenRoom(run: () => void): void {
+    run();
+  }
   metadata(key: string): string | undefined {
     return this.#metadata[key];
   }

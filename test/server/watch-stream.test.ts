@@ -1,6 +1,6 @@
 /** What one Watch stream says, message by message: contract section 2. */
 
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { createRequest, line, WatchBench } from './watch-helpers.js';
 
 describe('a watch stream', () => {
@@ -294,5 +294,94 @@ describe('a watch stream', () => {
       slowWatchers: 0,
       pendingEvents: 0,
     });
+  });
+});
+
+describe('a watch stream with thousands of watchers', () => {
+  /** Opens a stream with so many watchers of single keys. */
+  function openMany(bench: WatchBench, count: number, progressNotify = false) {
+    const { client, stream } = bench.open();
+    for (let i = 0; i < count; i++) {
+      stream.create(createRequest({ key: `k${i}`, progressNotify }), undefined);
+    }
+    client.take();
+    return { client, stream };
+  }
+
+  it('looks at none of them for a progress request, unless events are pending', () => {
+    const bench = new WatchBench();
+    const { client, stream } = openMany(bench, 3_000);
+    const walks = vi.spyOn(stream.watchers, 'values');
+    for (let i = 0; i < 50; i++) stream.requestProgress();
+    expect(client.take().map(line)).toEqual(Array.from({ length: 50 }, () => 'id=-1 rev=1'));
+    expect(walks).toHaveBeenCalledTimes(0);
+    bench.hub.publish(bench.store.apply([{ key: 'k7', value: 'v' }]));
+    for (let i = 0; i < 3; i++) stream.requestProgress();
+    bench.hub.flush();
+    expect(client.take().map(line)).toEqual([
+      'id=7 rev=2 [put k7=v @2]',
+      'id=-1 rev=2',
+      'id=-1 rev=2',
+      'id=-1 rev=2',
+    ]);
+    expect(walks).toHaveBeenCalledTimes(1);
+  });
+
+  it('has no progress to tell while one of them starts in the future', () => {
+    const bench = new WatchBench();
+    const { client, stream } = openMany(bench, 10);
+    stream.create(createRequest({ watchId: 50, startRevision: 3 }), undefined);
+    stream.create(createRequest({ watchId: 51, startRevision: 1_000 }), undefined);
+    client.take();
+    stream.requestProgress();
+    stream.cancel(51);
+    stream.requestProgress();
+    bench.put('other');
+    stream.requestProgress();
+    expect(client.take().map(line)).toEqual(['id=51 rev=1 canceled']);
+    bench.put('other');
+    stream.requestProgress();
+    expect(client.take().map(line)).toEqual(['id=-1 rev=3']);
+  });
+
+  it('closes a share of them at a time, and nothing is sent meanwhile', async () => {
+    const bench = new WatchBench();
+    const { client, stream } = openMany(bench, 2_500);
+    bench.hub.publish(bench.store.apply([{ key: 'k2400', value: 'v' }]));
+    stream.close();
+    expect(bench.hub.counters.watchers).toBe(1_500);
+    bench.put('k2300');
+    stream.requestProgress();
+    await bench.run();
+    expect(client.take()).toEqual([]);
+    expect(bench.hub.counters).toMatchObject({ watchers: 0, streams: 0, pendingEvents: 0 });
+    // Nothing of it is left in the index.
+    bench.put('k2400');
+    expect(bench.hub.counters.pendingEvents).toBe(0);
+  });
+
+  it('notifies a share of them at a time', async () => {
+    const bench = new WatchBench({ progressIntervalMs: 1_000 });
+    const { client } = openMany(bench, 2_500, true);
+    const perTurn: number[] = [];
+    client.onResponse = () => {
+      if (perTurn.length === 0 || turn !== turns) perTurn.push(0);
+      turn = turns;
+      perTurn[perTurn.length - 1] = (perTurn.at(-1) ?? 0) + 1;
+      if (!ticking) {
+        ticking = true;
+        bench.clock.afterTurn(tick);
+      }
+    };
+    let turns = 0;
+    let turn = 0;
+    let ticking = false;
+    const tick = (): void => {
+      turns++;
+      ticking = false;
+    };
+    await bench.run(1_200);
+    expect(client.take()).toHaveLength(2_500);
+    expect(perTurn).toEqual([1_000, 1_000, 500]);
   });
 });

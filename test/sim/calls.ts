@@ -263,6 +263,7 @@ class StreamCall implements ServerCall {
   onMessage: ((message: Buffer) => void) | undefined;
   onEnd: (() => void) | undefined;
   backlogBytes = 0;
+  readonly hasRoom = true;
   stuck = false;
   #mustTell = false;
   #ended = false;
@@ -307,6 +308,9 @@ class StreamCall implements ServerCall {
   }
   end(): void {
     this.#close('ended');
+  }
+  whenRoom(run: () => void): void {
+    run();
   }
   pause(): void {}
   resume(): void {}

@@ -56,13 +56,13 @@ async function serve(
   try {
     const body = await readBody(request);
     if (body === undefined) {
-      response.writeHead(413, { connection: 'close' }).end();
+      response.writeHead(413, { connection: 'close', 'content-length': 0 }).end();
       return;
     }
     await answer(response, await handle(toRequest(request, body)));
   } catch {
     if (response.headersSent) response.destroy();
-    else response.writeHead(500).end();
+    else response.writeHead(500, { 'content-length': 0 }).end();
   }
 }
 
@@ -79,12 +79,18 @@ async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
 }
 
 function toRequest(request: IncomingMessage, body: Buffer): HttpRequest {
-  const url = request.url ?? '/';
-  const mark = url.indexOf('?');
   const headers: Record<string, string | undefined> = Object.create(null);
   for (const [name, value] of Object.entries(request.headers)) {
     headers[name] = Array.isArray(value) ? value.join(', ') : value;
   }
+  let url = request.url ?? '/';
+  // The form for proxies, which every server has to understand: its host is the one that counts.
+  const absolute = /^https?:\/\/([^/?#]*)/i.exec(url);
+  if (absolute !== null) {
+    headers.host = absolute[1];
+    url = url.slice(absolute[0].length) || '/';
+  }
+  const mark = url.indexOf('?');
   return {
     method: request.method ?? 'GET',
     path: mark < 0 ? url : url.slice(0, mark),
@@ -102,7 +108,9 @@ const nobody: PeerIdentity = { commonName: '', certificateVerified: false };
 async function answer(response: ServerResponse, reply: HttpResponse): Promise<void> {
   const { body } = reply;
   if (typeof body === 'string' || body instanceof Uint8Array) {
-    response.writeHead(reply.status, reply.headers).end(body);
+    // With it a client knows the end of a body that it has, whatever becomes of the connection.
+    const length = typeof body === 'string' ? Buffer.byteLength(body) : body.length;
+    response.writeHead(reply.status, { 'content-length': length, ...reply.headers }).end(body);
     return;
   }
   response.writeHead(reply.status, reply.headers);
@@ -155,6 +163,14 @@ function toSocket(stream: ByteStream): Duplex {
     },
     write(chunk: Buffer, _encoding, done) {
       if (stream.write(chunk)) done();
+      else afterDrain = done;
+    },
+    writev(chunks, done) {
+      let room = true;
+      stream.cork();
+      for (const { chunk } of chunks) room = stream.write(chunk as Buffer);
+      stream.uncork();
+      if (room) done();
       else afterDrain = done;
     },
     final(done) {
