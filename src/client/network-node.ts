@@ -13,8 +13,8 @@ import {
   connect as tlsConnect,
 } from 'node:tls';
 import type { Network, NetworkAddress, TlsOptions } from '../common/index.js';
+import { onAbort } from '../common/index.js';
 import { SocketStream } from '../transport/index.js';
-import { onAbort } from './abort.js';
 import { nodeClock } from './runtime-node.js';
 import type { ClientTls } from './types.js';
 

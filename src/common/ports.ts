@@ -230,6 +230,8 @@ export interface Listener {
   readonly address: NetworkAddress;
   /** Stops accepting; open streams stay. */
   close(): Promise<void>;
+  /** Whether the listener, as long as it is open, keeps the process alive; at first it does. */
+  keepAlive(keeps: boolean): void;
 }
 
 /** Streams of bytes between processes. */
@@ -240,11 +242,15 @@ export interface Network {
     tls: TlsOptions | undefined,
     onStream: (stream: ByteStream) => void,
   ): Promise<Listener>;
-  /** Rejects if there is no connection (and no TLS session) within `timeoutMs`. */
+  /**
+   * Rejects if there is no connection (and no TLS session) within `timeoutMs`, or with the reason of
+   * `signal` if that aborts first.
+   */
   connect(
     address: NetworkAddress,
     tls: TlsOptions | undefined,
     timeoutMs: number,
+    signal?: AbortSignal,
   ): Promise<ByteStream>;
   /** Throws if certificates or keys are of no use for TLS; without it they are tried when used. */
   checkTls?(tls: TlsOptions): void;

@@ -26,6 +26,8 @@ export interface ClusterSetupOptions {
   readonly logger: Logger;
   /** Undefined: nobody can be asked. */
   readonly peers: Pick<PeerTransport, 'callUrl'> | undefined;
+  /** Gives up. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** etcd's times for members that found a cluster together, and for one that joins. */
@@ -42,7 +44,10 @@ export async function isFounded(
   return (await disk.list(walDir)).some((name) => name.endsWith('.wal'));
 }
 
-/** For an empty data directory. Rejects with UsageError if it can't be a member now. */
+/**
+ * For an empty data directory. Rejects with UsageError if it can't be a member now, and with the
+ * reason of the signal when that aborts.
+ */
 export async function setUpMember(options: ClusterSetupOptions): Promise<NodeMetadata> {
   const { config } = options;
   checkBootstrap(config);
@@ -101,14 +106,17 @@ function otherUrls({ initialCluster, name }: ServerConfig): string[] {
 
 /** Undefined: nobody there, or none that can say. */
 async function ask(
-  { logger, peers }: ClusterSetupOptions,
+  { logger, peers, signal }: ClusterSetupOptions,
   url: string,
   timeoutMs: number,
 ): Promise<ClusterAnswer | undefined> {
   if (peers === undefined) return undefined;
   try {
-    return decodeClusterAnswer(await peers.callUrl(url, 'cluster', clusterQuestion, timeoutMs));
+    return decodeClusterAnswer(
+      await peers.callUrl(url, 'cluster', clusterQuestion, timeoutMs, signal),
+    );
   } catch (error) {
+    signal?.throwIfAborted();
     logger.info('failed to get cluster response', {
       url,
       error: error instanceof Error ? error.message : String(error),

@@ -29,6 +29,7 @@ import {
   type Wal,
   type WalContents,
 } from '../storage/index.js';
+import { StartGate } from './abortable-ports.js';
 import { forceNewCluster } from './force-new-cluster.js';
 import { Membership } from './membership.js';
 import { decodeNodeMetadata, encodeNodeMetadata, type NodeMetadata } from './node-metadata.js';
@@ -52,6 +53,8 @@ export interface OpenStorageOptions {
   /** Applied entries that stay in Raft's memory for members that are behind. */
   readonly catchUpEntries: number;
   readonly onFatal: (error: unknown) => void;
+  /** Gives up opening, as soon as the step under way has ended. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface OpenedStorage {
@@ -67,26 +70,41 @@ export interface OpenedStorage {
   readonly isNew: boolean;
 }
 
+/** What has to be closed if the rest can't be opened. */
+interface Halves {
+  wal?: Wal;
+  store?: MvccStore;
+}
+
 /**
- * Rejects with StorageError if the directory is in use or can't be trusted; nothing stays open
- * then.
+ * Rejects with StorageError if the directory is in use or can't be trusted, and with the reason of
+ * the signal if that aborts; nothing stays open then.
  */
 export async function openStorage(options: OpenStorageOptions): Promise<OpenedStorage> {
-  const { disk, dataDir } = options;
+  const gate = new StartGate(options.signal);
+  const disk = gate.disk(options.disk);
+  const openKvStore = gate.openKvStore(options.openKvStore);
+  const { dataDir } = options;
   const memberDir = `${dataDir}/member`;
-  await disk.mkdir(memberDir);
-  for (const dir of [dataDir, memberDir]) await warnIfOpenToOthers(disk, dir, options.logger);
-  const place = { disk, openKvStore: options.openKvStore, memberDir };
-  // First, for the lock: a second process must not get as far as the log.
-  const generations = await openGenerations(place);
-  let wal: Wal | undefined;
+  let generations: readonly OpenGeneration[] = [];
+  const halves: Halves = {};
   try {
-    return await openHalves(options, place, generations, (opened) => {
-      wal = opened;
-    });
+    await disk.mkdir(memberDir);
+    for (const dir of [dataDir, memberDir]) await warnIfOpenToOthers(disk, dir, options.logger);
+    const place = { disk, openKvStore, memberDir };
+    // First, for the lock: a second process must not get as far as the log.
+    generations = await openGenerations(place);
+    const opened = await openHalves({ ...options, disk }, place, generations, halves);
+    gate.check();
+    gate.release();
+    return opened;
   } catch (error) {
-    await wal?.close().catch(() => {});
+    gate.release();
+    await halves.wal?.close().catch(() => {});
+    await halves.store?.close().catch(() => {});
     for (const { kv } of generations) await kv.close().catch(() => {});
+    // Whatever became of it on the way out.
+    options.signal?.throwIfAborted();
     throw error;
   }
 }
@@ -95,7 +113,7 @@ async function openHalves(
   options: OpenStorageOptions,
   place: KvPlace,
   generations: readonly OpenGeneration[],
-  onWal: (wal: Wal) => void,
+  halves: Halves,
 ): Promise<OpenedStorage> {
   const { disk, random, logger, founding } = options;
   const { memberDir } = place;
@@ -104,7 +122,7 @@ async function openHalves(
   const { walSegmentBytes: segmentBytes } = options;
   const size = segmentBytes === undefined ? {} : { segmentBytes };
   const { wal, contents } = await openWal(disk, walDir, { random, logger, ...ifNew, ...size });
-  onWal(wal);
+  halves.wal = wal;
   const log = { snapshot: contents.snapshot, lastIndex: lastIndexOf(contents) };
   const chosen = chooseGeneration(generations, log, memberDir);
   const directories = new KvGenerations(place, generations);
@@ -117,6 +135,7 @@ async function openHalves(
     onFatal: options.onFatal,
     generations: directories,
   });
+  halves.store = store;
   const metadata = decodeNodeMetadata(contents.metadata);
   if (metadata === undefined) {
     throw new StorageError('the log was written by a newer version', {

@@ -12,7 +12,9 @@ import {
   type MemberId,
   type Network,
   type NetworkAddress,
+  onAbort,
   present,
+  unlessAborted,
 } from '../common/index.js';
 import {
   createGrpcServer,
@@ -61,6 +63,8 @@ export interface ServerPorts extends NodePorts {
   readonly metricsText: (
     metrics: Metrics,
   ) => () => Promise<{ readonly body: string; readonly contentType: string }>;
+  /** Ends what the ports do by themselves; called once the server has stopped. */
+  readonly close?: () => void;
 }
 
 export interface RunningServer {
@@ -82,28 +86,46 @@ export interface RunningServer {
 /** How long a graceful stop waits for calls that are still running. */
 const drainMsMax = 2000;
 
+export interface StartOptions {
+  /** Gives up the start. To stop a server that has started there is `stop`. */
+  readonly signal?: AbortSignal;
+}
+
 /**
  * Starts a member; resolves once it serves. Rejects with StorageError for a data directory that
- * can't be trusted, and with the socket's error if a URL can't be listened on.
+ * can't be trusted, with the socket's error if a URL can't be listened on, and with the reason of
+ * `signal` when that aborts. Whenever it rejects, nothing is left open and nothing goes on.
  */
 export async function startServer(
   config: ServerConfig,
   ports: ServerPorts,
+  options: StartOptions = {},
 ): Promise<RunningServer> {
   const { clock, logger } = ports;
-  let fail: (error: unknown) => void = () => {};
+  // Ends the start; nobody aborts it any more once that is over.
+  const starting = new AbortController();
+  const { signal } = starting;
+  const takeBack = onAbort(options.signal, () => starting.abort(options.signal?.reason));
+  let report: (error: unknown) => void = () => {};
   const failed = new Promise<unknown>((resolve) => {
-    fail = resolve;
+    report = resolve;
   });
+  let hasStarted = false;
+  const fail = (error: unknown): void => {
+    report(error);
+    if (!hasStarted) starting.abort(error);
+  };
   const metrics = new Metrics();
   const network = meteredNetwork(ports.network, metrics);
   const { slowRequestMs } = config;
   const observe = callObserver({ metrics, clock, logger, slowRequestMs });
   const clientTls = liveTls('client', config.clientTls, ports, metrics);
   const links = peerLinks(config, ports, metrics);
-  const node = await openNode(config, { ...ports, peers: links.peers }, metrics, (error) =>
-    fail(error),
-  );
+  const outside = { ...ports, peers: links.peers };
+  const node = await openNode(config, outside, metrics, fail, signal).catch((error: unknown) => {
+    takeBack();
+    throw error;
+  });
   links.introduce(node);
   metrics.attach(() => metricsReadings(node));
   logger.info(node.isNew ? 'founded a new data directory' : 'opened the data directory', {
@@ -132,6 +154,7 @@ export async function startServer(
     url: ServerUrl,
     what: { readonly grpc: boolean; readonly http: boolean; readonly metricsOnly: boolean },
   ): Promise<string> => {
+    signal.throwIfAborted();
     const http = what.http
       ? createHttpHandler(routes, { secure: url.secure, metricsOnly: what.metricsOnly })
       : undefined;
@@ -159,7 +182,12 @@ export async function startServer(
     isLeader: () => node.leaderWatch.isLeader,
     compact: (revision, done) => node.compact(revision, done),
   });
-  const stop: RunningServer['stop'] = async (options) => {
+  let stopped: Promise<void> | undefined;
+  const stop: RunningServer['stop'] = (how) => {
+    stopped ??= end(how);
+    return stopped;
+  };
+  const end: RunningServer['stop'] = async (how) => {
     autoCompactor.stop();
     node.corruptionCheck.stop();
     node.clusterVersion.stop();
@@ -167,11 +195,14 @@ export async function startServer(
     await Promise.race([drained, delay(clock, drainMsMax)]);
     await Promise.all(open.map((server) => server.close()));
     await Promise.all(acceptors.map((acceptor) => acceptor.close()));
-    await node.stop(options);
+    await node.stop(how);
+    ports.close?.();
   };
   try {
-    await Promise.race([node.start(), failed.then((error) => Promise.reject(error))]);
-    if (config.initialCorruptCheck) await node.corruptionCheck.checkInitially();
+    await node.start(signal);
+    if (config.initialCorruptCheck) {
+      await unlessAborted(node.corruptionCheck.checkInitially(), signal);
+    }
     const splitHttp = config.listenClientHttpUrls.length > 0;
     const clientUrls: string[] = [];
     for (const url of config.listenClientUrls) {
@@ -184,6 +215,9 @@ export async function startServer(
     for (const url of config.listenMetricsUrls) {
       await serve(url, { grpc: false, http: true, metricsOnly: true });
     }
+    signal.throwIfAborted();
+    hasStarted = true;
+    takeBack();
     autoCompactor.start();
     node.corruptionCheck.start();
     node.clusterVersion.start();
@@ -191,7 +225,12 @@ export async function startServer(
     const members = node.membership.list().length;
     return { clusterId, memberId, isNewData, clientUrls, members, node, failed, stop };
   } catch (error) {
-    await stop().catch(() => {});
+    takeBack();
+    await stop().catch((wrong: unknown) => {
+      logger.warn('the start was given up, but not everything could be closed', { error: wrong });
+    });
+    // What the steps under way make of being ended says nothing.
+    signal.throwIfAborted();
     throw error;
   }
 }

@@ -20,21 +20,27 @@ export async function bindPort(network: Network, host: string): Promise<BoundPor
     if (accept !== undefined) accept(stream);
     else stream.destroy();
   });
+  // Until a server listens, as after it has stopped.
+  listener.keepAlive(false);
   const { address } = listener;
   const port = 'port' in address ? address.port : 0;
   const isOurs = (asked: NetworkAddress): boolean => 'port' in asked && asked.port === port;
   return {
     port,
     network: {
-      connect: (to, tls, timeoutMs) => network.connect(to, tls, timeoutMs),
+      connect: (to, tls, timeoutMs, signal) => network.connect(to, tls, timeoutMs, signal),
       async listen(asked: NetworkAddress, tls: TlsOptions | undefined, onStream) {
         if (!isOurs(asked) || tls !== undefined) return network.listen(asked, tls, onStream);
         accept = onStream;
+        listener.keepAlive(true);
         return {
           address,
           async close() {
             accept = undefined;
+            // The port stays taken for the next start, but nobody has to stay for it.
+            listener.keepAlive(false);
           },
+          keepAlive: (keeps) => listener.keepAlive(keeps),
         };
       },
     },

@@ -53,7 +53,7 @@ describeWith(['kvorum'], 'the process', () => {
         'data-dir': join(cwd, 'n1.etcd'),
         'client-urls': server.clientUrls,
       });
-      expect(await server.stop()).toBe(0);
+      expect(await server.stop()).toBe('SIGTERM');
     });
 
     it('serves what an earlier run wrote, also after kill -9', async () => {
@@ -73,7 +73,7 @@ describeWith(['kvorum'], 'the process', () => {
         expect(header?.cluster_id).toBe(before.header?.cluster_id);
         await put(client, 'a', '2');
       });
-      expect(await second.stop()).toBe(0);
+      expect(await second.stop()).toBe('SIGTERM');
       const third = await serve(args);
       expect(await withClient(third, (client) => get(client, 'a'))).toBe('2');
     });
@@ -125,7 +125,7 @@ describeWith(['kvorum'], 'the process', () => {
         await eventually(() => (existsSync(path) ? true : undefined), 'the notify socket');
         const server = await serve(flags(), { env: { NOTIFY_SOCKET: path } });
         await eventually(() => told.includes('READY=1') || undefined, 'READY=1');
-        expect(await server.stop()).toBe(0);
+        expect(await server.stop()).toBe('SIGTERM');
         await eventually(() => told.includes('STOPPING=1') || undefined, 'STOPPING=1');
       } finally {
         listener.kill('SIGKILL');
@@ -207,7 +207,7 @@ describeWith(['kvorum'], 'the process', () => {
       const file = join(temporaryDirectory(), 'log');
       const server = run(flags('--log-outputs', file, '--log-level', 'warn'));
       await server.output(/ready in/);
-      expect(await server.stop()).toBe(0);
+      expect(await server.stop()).toBe('SIGTERM');
       expect(server.stderr).toBe('');
       expect(existsSync(file)).toBe(true);
     });
@@ -258,7 +258,7 @@ describeWith(['kvorum'], 'the process', () => {
         ),
       );
       server.signal(signal);
-      expect(await server.ended).toBe(0);
+      expect(await server.ended).toBe(signal);
       expect(await Promise.all(ends)).toEqual([14, 14]);
       client.close();
       expect(server.log.map(({ msg }) => msg)).toContain('stopped');
@@ -284,7 +284,7 @@ describeWith(['kvorum'], 'the process', () => {
         sockets.map((socket) => new Promise((resolve) => socket.once('connect', resolve))),
       );
       server.signal('SIGINT');
-      expect(await server.ended).toBe(0);
+      expect(await server.ended).toBe('SIGINT');
     });
   });
 

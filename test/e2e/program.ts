@@ -138,7 +138,7 @@ export class Program {
     this.#child.kill(signal);
   }
 
-  /** SIGTERM; resolves with the exit code. */
+  /** SIGTERM; resolves with that, as etcd ends: see `ended`. */
   async stop(): Promise<number | string> {
     this.signal('SIGTERM');
     return this.ended;

@@ -118,7 +118,7 @@ describeWith(['kvorum'], 'listeners of a server process', () => {
         expect(await get(url(server, index), '/health')).toEqual(healthy);
         expect(await putAndGet(new RawClient(server.endpoint(index)))).toBe('v');
       }
-      expect(await server.stop()).toBe(0);
+      expect(await server.stop()).toBe('SIGTERM');
     });
 
     it('serves gRPC and HTTP on a unix socket, and again after a crash left its file', async () => {
@@ -129,7 +129,7 @@ describeWith(['kvorum'], 'listeners of a server process', () => {
       const server = await serve(args);
       expect(await putAndGet(new RawClient(`unix:${path}`))).toBe('v');
       expect(await get(path, '/health')).toEqual(healthy);
-      expect(await server.stop()).toBe(0);
+      expect(await server.stop()).toBe('SIGTERM');
     });
 
     it('keeps HTTP off the client port if it has URLs of its own', async () => {
@@ -186,7 +186,7 @@ describeWith(['kvorum'], 'listeners of a server process', () => {
       expect(await getHttp2(url(server).href, '/health', { ca })).toEqual(healthy);
       const version = await getHttp2(url(server).href, '/version', { ca });
       expect(JSON.parse(version.body)).toMatchObject({ etcdserver: '3.7.1' });
-      expect(await server.stop()).toBe(0);
+      expect(await server.stop()).toBe('SIGTERM');
     });
 
     it.runIf(have('etcdctl'))('works with etcdctl --cacert --cert --key', async () => {

@@ -18,7 +18,7 @@ import { kvorumBin } from '../helpers/tools.js';
 interface Run {
   readonly child: ChildProcess;
   readonly endpoint: string;
-  readonly ended: Promise<number>;
+  readonly ended: Promise<number | string>;
   log(): string;
 }
 
@@ -58,8 +58,8 @@ async function start(dir: string, setup = 'true', ...more: readonly string[]): P
       log += text;
     });
   }
-  const ended = new Promise<number>((resolve) => {
-    child.once('close', (code, signal) => resolve(signal === null ? (code ?? -1) : -1));
+  const ended = new Promise<number | string>((resolve) => {
+    child.once('close', (code, signal) => resolve(code ?? signal ?? -1));
   });
   const run = { child, endpoint, ended, log: () => log };
   await eventually(
@@ -111,7 +111,7 @@ describe('a second process on the same data directory', () => {
     await client.put({ key: bytes('load/b'), value: bytes('2') });
     client.close();
     first.child.kill('SIGTERM');
-    expect(await first.ended).toBe(0);
+    expect(await first.ended).toBe('SIGTERM');
     const again = await start(dir);
     expect(await keysOf(again)).toEqual(new Set(['load/a', 'load/b']));
   });
@@ -152,7 +152,7 @@ describe('SIGTERM', () => {
     );
     run.child.kill('SIGTERM');
     const acknowledged = (await Promise.all(load)).flat();
-    expect(await run.ended).toBe(0);
+    expect(await run.ended).toBe('SIGTERM');
     const lines = readFileSync(logFile, 'utf8').trimEnd().split('\n');
     expect(JSON.parse(lines.at(-1) ?? '')).toMatchObject({ msg: 'stopped' });
     for (const line of lines) expect(JSON.parse(line)).not.toMatchObject({ level: 'error' });
@@ -188,7 +188,7 @@ describe('SIGTERM', () => {
     watch.send({ create_request: { key: bytes('load/'), range_end: prefixEnd('load/') } });
     await watch.reader.next();
     run.child.kill('SIGTERM');
-    expect(await run.ended).toBe(0);
+    expect(await run.ended).toBe('SIGTERM');
     client.close();
     expect(run.log()).not.toMatch(/"level":"error"/);
   });

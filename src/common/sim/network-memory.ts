@@ -7,6 +7,7 @@
  * text with `CN=name` in it, believed if the listener asks for one.
  */
 
+import { onAbort } from '../abort.js';
 import { assert } from '../assert.js';
 import type {
   ByteStream,
@@ -66,7 +67,8 @@ export class MemoryNetwork implements Network {
   host(name: string): Network {
     return {
       listen: (address, tls, onStream) => this.#listen(name, address, tls, onStream),
-      connect: (address, tls, timeoutMs) => this.#connect(name, address, tls, timeoutMs),
+      connect: (address, tls, timeoutMs, signal) =>
+        this.#connect(name, address, tls, timeoutMs, signal),
     };
   }
 
@@ -82,8 +84,9 @@ export class MemoryNetwork implements Network {
     address: NetworkAddress,
     tls: TlsOptions | undefined,
     timeoutMs: number,
+    signal?: AbortSignal,
   ): Promise<ByteStream> {
-    return this.#connect('localhost', address, tls, timeoutMs);
+    return this.#connect('localhost', address, tls, timeoutMs, signal);
   }
 
   /** Streams that are open; both ends of a connection count. */
@@ -164,6 +167,7 @@ export class MemoryNetwork implements Network {
       close: async () => {
         if (this.#acceptors.get(key) === acceptor) this.#acceptors.delete(key);
       },
+      keepAlive() {},
     };
   }
 
@@ -172,15 +176,18 @@ export class MemoryNetwork implements Network {
     address: NetworkAddress,
     tls: TlsOptions | undefined,
     timeoutMs: number,
+    signal?: AbortSignal,
   ): Promise<ByteStream> {
     const key = addressKey(address);
     return new Promise((resolve, reject) => {
-      const timer = this.clock.after(timeoutMs, () => reject(new Error('connect timeout')));
+      const timer = this.clock.after(timeoutMs, () => fail(new Error('connect timeout')));
       const fail = (error: Error): void => {
         timer.cancel();
+        arrival.cancel();
+        takeBack();
         reject(error);
       };
-      this.clock.after(this.latencyMs() * 2, () => {
+      const arrival = this.clock.after(this.latencyMs() * 2, () => {
         const acceptor = this.#acceptors.get(key);
         if (acceptor === undefined) {
           fail(new Error(`connection refused: ${key}`));
@@ -194,8 +201,11 @@ export class MemoryNetwork implements Network {
           return;
         }
         timer.cancel();
+        takeBack();
         resolve(this.#pair(host, acceptor, key, tls));
       });
+      let takeBack = (): void => {};
+      takeBack = onAbort(signal, () => fail(signal?.reason));
     });
   }
 

@@ -5,13 +5,14 @@
 
 import { createServer, connect as netConnect, type Server, type Socket } from 'node:net';
 import { type TLSSocket, connect as tlsConnect } from 'node:tls';
-import type {
-  ByteStream,
-  Listener,
-  Network,
-  NetworkAddress,
-  PeerIdentity,
-  TlsOptions,
+import {
+  type ByteStream,
+  type Listener,
+  type Network,
+  type NetworkAddress,
+  onAbort,
+  type PeerIdentity,
+  type TlsOptions,
 } from '../../common/index.js';
 import { SocketStream } from '../../transport/index.js';
 import { nodeDisk } from './disk-node.js';
@@ -56,23 +57,33 @@ async function listen(
     });
   });
   server.on('error', () => {}); // accept failed (no file descriptors): the next may succeed
-  return { address: boundAddress(server, address), close: () => closeServer(server) };
+  return {
+    address: boundAddress(server, address),
+    close: () => closeServer(server),
+    keepAlive: (keeps) => void (keeps ? server.ref() : server.unref()),
+  };
 }
 
 async function connect(
   address: NetworkAddress,
   tls: TlsOptions | undefined,
   timeoutMs: number,
+  signal?: AbortSignal,
 ): Promise<ByteStream> {
-  return connectNow(address, await (tls?.current?.() ?? tls), timeoutMs);
+  return connectNow(address, await (tls?.current?.() ?? tls), timeoutMs, signal);
 }
 
 function connectNow(
   address: NetworkAddress,
   tls: TlsOptions | undefined,
   timeoutMs: number,
+  signal?: AbortSignal,
 ): Promise<ByteStream> {
   return new Promise((resolve, reject) => {
+    if (signal?.aborted === true) {
+      reject(signal.reason);
+      return;
+    }
     const where = 'path' in address ? { path: address.path } : address;
     const options = { ...where, noDelay: true, highWaterMark: highWaterBytes, allowHalfOpen: true };
     let socket: Socket;
@@ -86,8 +97,10 @@ function connectNow(
       return;
     }
     const timer = setTimeout(() => failed(new Error('connect timeout')), timeoutMs);
+    const takeBack = onAbort(signal, () => failed(signal?.reason));
     const failed = (error: Error): void => {
       clearTimeout(timer);
+      takeBack();
       socket.destroy();
       reject(error);
     };
@@ -101,6 +114,7 @@ function connectNow(
         return;
       }
       clearTimeout(timer);
+      takeBack();
       socket.off('error', failed);
       socket.off('close', early);
       const identity = tls === undefined ? noIdentity : identityOf(socket as TLSSocket);
