@@ -10,6 +10,8 @@ export interface BoundPort {
   readonly port: number;
   /** As the network it was bound on, but for this one address. */
   readonly network: Network;
+  /** Whether the port, as long as it is taken, keeps the process alive; at first it does. */
+  keepAlive(keeps: boolean): void;
   close(): Promise<void>;
 }
 
@@ -20,8 +22,6 @@ export async function bindPort(network: Network, host: string): Promise<BoundPor
     if (accept !== undefined) accept(stream);
     else stream.destroy();
   });
-  // Until a server listens, as after it has stopped.
-  listener.keepAlive(false);
   const { address } = listener;
   const port = 'port' in address ? address.port : 0;
   const isOurs = (asked: NetworkAddress): boolean => 'port' in asked && asked.port === port;
@@ -32,18 +32,16 @@ export async function bindPort(network: Network, host: string): Promise<BoundPor
       async listen(asked: NetworkAddress, tls: TlsOptions | undefined, onStream) {
         if (!isOurs(asked) || tls !== undefined) return network.listen(asked, tls, onStream);
         accept = onStream;
-        listener.keepAlive(true);
         return {
           address,
           async close() {
             accept = undefined;
-            // The port stays taken for the next start, but nobody has to stay for it.
-            listener.keepAlive(false);
           },
           keepAlive: (keeps) => listener.keepAlive(keeps),
         };
       },
     },
+    keepAlive: (keeps) => listener.keepAlive(keeps),
     close: () => listener.close(),
   };
 }

@@ -92,8 +92,10 @@ export class Member implements TestMember {
     if (this.#server !== undefined) return;
     if (this.#starting !== undefined) return this.#starting.ended;
     const abort = new AbortController();
+    this.#port.keepAlive(true);
     const ended = this.#startServer(abort.signal).finally(() => {
       this.#starting = undefined;
+      if (this.#server === undefined) this.#port.keepAlive(false);
     });
     this.#starting = { abort, ended };
     return ended;
@@ -119,6 +121,8 @@ export class Member implements TestMember {
     const server = this.#server;
     this.#server = undefined;
     await server?.stop(options);
+    // It stays taken for the next start, but nobody has to stay for it.
+    if (!this.running && this.#starting === undefined) this.#port.keepAlive(false);
   }
 
   /** Stops for good. */
