@@ -5,6 +5,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, expect, it } from 'vitest';
+import { eventually } from '../helpers/eventually.js';
 import { bytes, RawClient } from '../helpers/grpc.js';
 import { freePort } from '../helpers/server.js';
 import { describeWith, repoRoot } from '../helpers/tools.js';
@@ -13,7 +14,10 @@ import { endProgramsAfterEach, run, serve, temporaryDirectory } from './program.
 endProgramsAfterEach();
 
 const anyPort = 'http://127.0.0.1:0';
-const onAnyPort = ['--listen-client-urls', anyPort, '--advertise-client-urls', anyPort];
+const onAnyPort = [
+  ...['--listen-client-urls', anyPort, '--advertise-client-urls', anyPort],
+  ...['--listen-peer-urls', anyPort],
+];
 const sleep = (ms: number) => new Promise<void>((resolve) => void setTimeout(resolve, ms));
 
 /** Flags of the first of three members, of which the others are not there. */
@@ -21,7 +25,8 @@ async function alone(): Promise<string[]> {
   const peer = async () => `http://127.0.0.1:${await freePort()}`;
   const [own, second, third] = [await peer(), await peer(), await peer()];
   return [
-    ...['--name', 'a', '--data-dir', join(temporaryDirectory(), 'data'), ...onAnyPort],
+    ...['--name', 'a', '--data-dir', join(temporaryDirectory(), 'data')],
+    ...['--listen-client-urls', anyPort, '--advertise-client-urls', anyPort],
     ...['--listen-peer-urls', own, '--initial-advertise-peer-urls', own],
     ...['--initial-cluster', `a=${own},b=${second},c=${third}`],
   ];
@@ -56,7 +61,8 @@ describeWith(['kvorum'], 'a signal while the process starts', () => {
     const { port } = silent.address() as AddressInfo;
     const own = `http://127.0.0.1:${await freePort()}`;
     const program = run([
-      ...['--name', 'a', '--data-dir', join(temporaryDirectory(), 'data'), ...onAnyPort],
+      ...['--name', 'a', '--data-dir', join(temporaryDirectory(), 'data')],
+      ...['--listen-client-urls', anyPort, '--advertise-client-urls', anyPort],
       ...['--listen-peer-urls', own, '--initial-advertise-peer-urls', own],
       ...['--initial-cluster', `a=${own},b=http://127.0.0.1:${port}`],
       ...['--initial-cluster-state', 'existing'],
@@ -116,6 +122,52 @@ describeWith(['kvorum'], 'a signal while the process starts', () => {
 const children: ChildProcess[] = [];
 afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
+});
+
+/** `npm ...` in the repository, as somebody types it, but without a terminal. */
+function npm(args: readonly string[]) {
+  const child = spawn('npm', args, { cwd: repoRoot, stdio: ['pipe', 'pipe', 'pipe'] });
+  children.push(child);
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (chunk: string) => {
+      output += chunk;
+    });
+  }
+  const ended = new Promise<number | string>((resolve) => {
+    // Not 'close': a program that is left behind keeps the pipes open.
+    child.once('exit', (code, signal) => resolve(code ?? signal ?? -1));
+  });
+  return { child, ended, output: () => output };
+}
+
+describeWith(['kvorum'], 'npm', () => {
+  it.each(['SIGTERM', 'SIGINT'] as const)('start ends with the server at %s', async (signal) => {
+    const data = ['--data-dir', join(temporaryDirectory(), 'data')];
+    const { child, ended, output } = npm(['start', '--silent', '--', ...data, ...onAnyPort]);
+    await eventually(() => output().includes('ready to serve') || undefined, 'a start', 60_000);
+    child.kill(signal);
+    expect(await ended).toBe(signal);
+    // Nobody has the data directory any more.
+    const next = await serve([...data, ...onAnyPort]);
+    expect(await next.stop()).toBe('SIGTERM');
+  });
+
+  it.each(['SIGTERM', 'SIGINT'] as const)(
+    'run cluster ends with its members at %s',
+    async (signal) => {
+      const dir = temporaryDirectory();
+      const port = await freePort();
+      const where = ['--size', '2', '--data-dir', dir, '--base-port', String(port)];
+      const { child, ended, output } = npm(['run', '--silent', 'cluster', '--', ...where]);
+      await eventually(() => /ready to serve/.test(output()) || undefined, 'a start', 60_000);
+      child.kill(signal);
+      expect(await ended).toBe(0);
+      expect(output().match(/m\d ended \(SIG(TERM|INT)\)/g)).toHaveLength(2);
+      const next = await serve(['--data-dir', join(dir, 'm1'), '--name', 'm1', ...onAnyPort]);
+      await next.kill();
+    },
+  );
 });
 
 /** Runs a program that has a server inside; resolves when it has ended by itself. */
