@@ -3,14 +3,8 @@
  * whatever is still open by then is of use to nobody. `bin/kvorum` imports this to run it.
  */
 
-import { join, resolve } from 'node:path';
-import {
-  checkBootstrap,
-  nodeClock,
-  nodePorts,
-  notifySystemd,
-  startServer,
-} from '../server/index.js';
+import { resolve } from 'node:path';
+import { nodeClock, nodePorts, notifySystemd, startServer } from '../server/index.js';
 import { openAppend, readFile } from './files.js';
 import { runRestoreCommand } from './restore-command.js';
 import {
@@ -40,11 +34,7 @@ export async function main(
 const aliveMs = 24 * 3_600_000;
 
 const startHere: StartNode = async (config, logger, signal) => {
-  const ports = nodePorts(config, logger);
-  // Later starts take the cluster from the data, whatever the flags say by then.
-  const isNew = (await ports.disk.list(join(config.dataDir, 'member'))).length === 0;
-  if (isNew) checkBootstrap(config);
-  return startServer(config, ports, { signal });
+  return startServer(config, nodePorts(config, logger), { signal });
 };
 
 function processIo(env: Readonly<Record<string, string | undefined>>): CommandIo {

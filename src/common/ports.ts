@@ -243,8 +243,8 @@ export interface Network {
     onStream: (stream: ByteStream) => void,
   ): Promise<Listener>;
   /**
-   * Rejects if there is no connection (and no TLS session) within `timeoutMs`, or with the reason of
-   * `signal` if that aborts first.
+   * Rejects if there is no connection (and no TLS session) within `timeoutMs`, or with the reason
+   * of `signal` if that aborts first.
    */
   connect(
     address: NetworkAddress,
@@ -254,6 +254,8 @@ export interface Network {
   ): Promise<ByteStream>;
   /** Throws if certificates or keys are of no use for TLS; without it they are tried when used. */
   checkTls?(tls: TlsOptions): void;
+  /** All addresses of a host name, in numbers, the preferred one first; rejects if it has none. */
+  resolve(host: string): Promise<readonly string[]>;
 }
 
 /** Structured log lines; `fields` must not hold secrets. */

@@ -1,7 +1,7 @@
 /**
- * Ports that refuse work once a start is to end: whatever a start is busy with on the disk, its next
- * step fails, and it ends as it would after a failure of the disk: that the data directory survives
- * a crash at any step is what makes this safe. What only lets go of something always works.
+ * Ports that refuse work once a start is to end: whatever a start is busy with on the disk, its
+ * next step fails, and it ends as it would after a failure of the disk. That the data directory
+ * survives a crash at any step is what makes this safe. What only lets go works always.
  */
 
 import type { Disk, DiskFile, KvStore, OpenKvStore } from '../common/index.js';

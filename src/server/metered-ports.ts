@@ -78,6 +78,7 @@ export function meteredNetwork(network: Network, metrics: Metrics): Network {
     listen: (address, tls, onStream) =>
       network.listen(address, tls, (stream) => onStream(new MeteredStream(stream, metrics))),
     connect: (address, tls, timeoutMs, signal) => network.connect(address, tls, timeoutMs, signal),
+    resolve: (host) => network.resolve(host),
   };
 }
 

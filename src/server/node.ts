@@ -9,6 +9,7 @@ import {
   type ErrorReason,
   type Logger,
   type MemberId,
+  type Network,
   type OpenKvStore,
   present,
   type Random,
@@ -63,6 +64,8 @@ export interface NodePorts {
   readonly disk: Disk;
   readonly openKvStore: OpenKvStore;
   readonly logger: Logger;
+  /** See Network; without it host names are only compared as they are. */
+  readonly resolve?: Network['resolve'];
   /** The links to other members; without them the cluster is one member and stays so. */
   readonly peers?: PeerTransport;
   /** For simulations: see {@link NodeTuning}. */
@@ -155,7 +158,7 @@ export async function openNode(
   if (config.forceNewCluster && !isFoundedBefore) checkForcedFounding(config, logger);
   const founding = isFoundedBefore
     ? undefined
-    : await setUpMember({ config, random, logger, peers, signal });
+    : await setUpMember({ config, random, clock, logger, peers, resolve: ports.resolve, signal });
   signal?.throwIfAborted();
   let stopLoop = (): void => {};
   // Nothing may be acknowledged after a failed write, not even by the half that still works.

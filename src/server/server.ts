@@ -121,7 +121,8 @@ export async function startServer(
   const observe = callObserver({ metrics, clock, logger, slowRequestMs });
   const clientTls = liveTls('client', config.clientTls, ports, metrics);
   const links = peerLinks(config, ports, metrics);
-  const outside = { ...ports, peers: links.peers };
+  const resolve = (host: string) => (ports.peerNetwork ?? ports.network).resolve(host);
+  const outside = { ...ports, resolve, peers: links.peers };
   const node = await openNode(config, outside, metrics, fail, signal).catch((error: unknown) => {
     takeBack();
     throw error;

@@ -29,6 +29,7 @@ export async function bindPort(network: Network, host: string): Promise<BoundPor
     port,
     network: {
       connect: (to, tls, timeoutMs, signal) => network.connect(to, tls, timeoutMs, signal),
+      resolve: (name) => network.resolve(name),
       async listen(asked: NetworkAddress, tls: TlsOptions | undefined, onStream) {
         if (!isOurs(asked) || tls !== undefined) return network.listen(asked, tls, onStream);
         accept = onStream;

@@ -174,6 +174,10 @@ function countedNetwork(network: Network, ledger: PortLedger): Network {
         },
       };
     },
+    resolve(host) {
+      ledger.step(`resolve ${host}`);
+      return network.resolve(host);
+    },
     async connect(address, tls, timeoutMs, signal) {
       const where = JSON.stringify(address);
       ledger.step(`connect to ${where}`);

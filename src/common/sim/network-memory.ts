@@ -52,6 +52,7 @@ export class MemoryNetwork implements Network {
   readonly #streams = new Set<MemoryStream>();
   /** `from>to` pairs that nothing gets through. */
   readonly #blocked = new Set<string>();
+  readonly #names = new Map<string, readonly string[]>();
   #nextPort = 40_000;
 
   constructor(clock: Clock, random: Random, options: MemoryNetworkOptions = {}) {
@@ -69,6 +70,7 @@ export class MemoryNetwork implements Network {
       listen: (address, tls, onStream) => this.#listen(name, address, tls, onStream),
       connect: (address, tls, timeoutMs, signal) =>
         this.#connect(name, address, tls, timeoutMs, signal),
+      resolve: (host) => this.resolve(host),
     };
   }
 
@@ -87,6 +89,17 @@ export class MemoryNetwork implements Network {
     signal?: AbortSignal,
   ): Promise<ByteStream> {
     return this.#connect('localhost', address, tls, timeoutMs, signal);
+  }
+
+  /** What a name resolves to from now on, in numbers; nothing: it is not known. */
+  name(host: string, ...addresses: readonly string[]): void {
+    this.#names.set(host, addresses);
+  }
+
+  async resolve(host: string): Promise<readonly string[]> {
+    const addresses = this.#names.get(host) ?? [];
+    if (addresses.length > 0) return addresses;
+    throw new Error(`the name ${host} is not known`);
   }
 
   /** Streams that are open; both ends of a connection count. */
@@ -178,7 +191,7 @@ export class MemoryNetwork implements Network {
     timeoutMs: number,
     signal?: AbortSignal,
   ): Promise<ByteStream> {
-    const key = addressKey(address);
+    const key = addressKey(this.#numbered(address));
     return new Promise((resolve, reject) => {
       const timer = this.clock.after(timeoutMs, () => fail(new Error('connect timeout')));
       const fail = (error: Error): void => {
@@ -207,6 +220,12 @@ export class MemoryNetwork implements Network {
       let takeBack = (): void => {};
       takeBack = onAbort(signal, () => fail(signal?.reason));
     });
+  }
+
+  #numbered(address: NetworkAddress): NetworkAddress {
+    if ('path' in address) return address;
+    const [first = address.host] = this.#names.get(address.host) ?? [];
+    return { host: first, port: address.port };
   }
 
   #pair(host: string, acceptor: Acceptor, key: string, tls: TlsOptions | undefined): MemoryStream {

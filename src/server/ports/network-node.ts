@@ -14,7 +14,7 @@ import {
   type PeerIdentity,
   type TlsOptions,
 } from '../../common/index.js';
-import { SocketStream } from '../../transport/index.js';
+import { lookupHost, resolveHost, SocketStream } from '../../transport/index.js';
 import { nodeDisk } from './disk-node.js';
 import { contextOf, identityOf, refusalOf, TlsAcceptor, tlsConnectOptions } from './tls-node.js';
 
@@ -27,6 +27,7 @@ const noIdentity: PeerIdentity = { commonName: '', certificateVerified: false };
 export const nodeNetwork: Network = {
   listen,
   connect,
+  resolve: resolveHost,
   checkTls: (tls) => void contextOf(tls),
 };
 
@@ -85,7 +86,13 @@ function connectNow(
       return;
     }
     const where = 'path' in address ? { path: address.path } : address;
-    const options = { ...where, noDelay: true, highWaterMark: highWaterBytes, allowHalfOpen: true };
+    const options = {
+      ...where,
+      lookup: lookupHost,
+      noDelay: true,
+      highWaterMark: highWaterBytes,
+      allowHalfOpen: true,
+    };
     let socket: Socket;
     try {
       socket =
