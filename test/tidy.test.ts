@@ -186,6 +186,7 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
   [
     'node:net',
     [
+      'src/server/ports/first-byte.ts',
       'src/server/ports/network-node.ts',
       'src/server/ports/tls-node.ts',
       'src/client/network-node.ts',
@@ -240,6 +241,7 @@ const globals: ReadonlyArray<readonly [RegExp, readonly string[], string]> = [
     /(?<![.\w])(setTimeout|setInterval)\(/,
     [
       clockFile,
+      'src/server/ports/first-byte.ts',
       'src/server/ports/http1-node.ts',
       'src/server/ports/network-node.ts',
       'src/cli/kvorum.ts',

@@ -43,6 +43,7 @@ function processIo(env: Readonly<Record<string, string | undefined>>): CommandIo
   process.stderr.on('error', () => {});
   return {
     clock: nodeClock,
+    isTerminal: process.stdout.isTTY === true,
     stdout: (text) => void process.stdout.write(text),
     stderr: (text) => void process.stderr.write(text),
     readFile,

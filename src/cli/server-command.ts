@@ -43,6 +43,8 @@ export type StopSignal = 'SIGINT' | 'SIGTERM';
 /** What a process is to the command. */
 export interface CommandIo {
   readonly clock: Clock;
+  /** Somebody sits at the other end of stdout. */
+  readonly isTerminal: boolean;
   /** Lines for people. */
   stdout(text: string): void;
   stderr(text: string): void;
@@ -191,8 +193,8 @@ function announce(run: Run, node: RunningNode): void {
     clientUrls,
     tookMs: Math.round(readyMs),
   });
-  // Lines for people would break a log that somebody parses.
-  if (config.logOutputs.includes('stdout')) return;
+  // Lines for people would break a log that somebody parses; both may go into one file.
+  if (!io.isTerminal || config.logOutputs.includes('stdout')) return;
   const { nodeVersion, platform, architecture } = io.runtime;
   const runtime = `node ${nodeVersion} ${platform}-${architecture}`;
   io.stdout(banner({ config, clientUrls, dataDir, isNewData, readyMs, runtime }));

@@ -198,6 +198,8 @@ export interface TlsOptions {
   readonly ca?: Uint8Array | string;
   /** Server: a client must present a certificate that `ca` vouches for. */
   readonly requireClientCertificate?: boolean;
+  /** Server: whoever does not begin with a TLS handshake is accepted without TLS. */
+  readonly alsoPlain?: boolean;
   /** Client: do not verify the server. For tests and tools. */
   readonly insecureSkipVerify?: boolean;
   readonly serverName?: string;

@@ -305,6 +305,8 @@ function buildTiming(flags: Flags): Pick<ServerConfig, 'heartbeatMs' | 'election
  * log's own writes have to queue behind.
  */
 const flushIntervalMsDefault = 1000;
+/** etcd's. */
+const slowRequestMsDefault = 300;
 const quotaBytesAdvised = 8 * 1024 * 1024 * 1024;
 const requestBytesAdvised = 10 * 1024 * 1024;
 
@@ -332,7 +334,7 @@ function buildLimits(flags: Flags, warnings: string[]) {
     compactionBatch: flags.number('compaction-batch-limit'),
     compactionSleepMs: flags.number('compaction-sleep-interval'),
     watchProgressIntervalMs: flags.number('watch-progress-notify-interval'),
-    slowRequestMs: flags.number('warning-unary-request-duration'),
+    slowRequestMs: flags.number('warning-unary-request-duration') || slowRequestMsDefault,
     slowApplyMs: flags.number('warning-apply-duration'),
     initialCorruptCheck: isOn('InitialCorruptCheck'),
     corruptCheckMs: flags.number('corrupt-check-time'),
@@ -442,12 +444,24 @@ function buildCors(flags: Flags): readonly string[] {
   return origins;
 }
 
+/** Levels of zap, and what they are here: nothing is logged at its two levels of panic. */
+const logLevels: ReadonlyMap<string, LogLevel> = new Map([
+  ['debug', 'debug'],
+  ['', 'info'],
+  ['info', 'info'],
+  ['warn', 'warn'],
+  ['warning', 'warn'],
+  ['error', 'error'],
+  ['dpanic', 'fatal'],
+  ['panic', 'fatal'],
+  ['fatal', 'fatal'],
+]);
+
 function buildLogging(flags: Flags): Pick<ServerConfig, 'logLevel' | 'logFormat' | 'logOutputs'> {
   const given = flags.list('log-outputs');
   const outputs = given.map((output) => (output === 'default' ? 'stderr' : output));
-  const level = flags.text('log-level');
   return {
-    logLevel: level === 'panic' ? 'fatal' : (level as LogLevel),
+    logLevel: logLevels.get(flags.text('log-level')) ?? 'info',
     logFormat: flags.text('log-format') === 'console' ? 'console' : 'json',
     logOutputs: outputs.length === 0 ? ['stderr'] : [...new Set(outputs)],
   };

@@ -46,6 +46,7 @@ import { callObserver, countedMethods } from './rpc-metering.js';
 import { rangeStreamMethod } from './rpc-range-stream.js';
 import { snapshotMethod } from './rpc-snapshot.js';
 import { watchHandler } from './rpc-watch.js';
+import { canonicalHost } from './same-urls.js';
 import { healthSource, metricsReadings } from './server-readings.js';
 import { tlsRefusals } from './tls-refusals.js';
 import { renewedTls } from './tls-renewal.js';
@@ -151,13 +152,16 @@ export async function startServer(
   };
   const open: GrpcServer[] = [];
   const acceptors: Http1Acceptor[] = [];
+  /** `urls` have one address; resolves with them, their ports filled in. */
   const serve = async (
-    url: ServerUrl,
+    urls: readonly ServerUrl[],
     what: { readonly grpc: boolean; readonly http: boolean; readonly metricsOnly: boolean },
-  ): Promise<string> => {
+  ): Promise<string[]> => {
     signal.throwIfAborted();
+    const [url] = urls as [ServerUrl, ...ServerUrl[]];
+    const alsoPlain = urls.some((one) => !one.secure);
     const http = what.http
-      ? createHttpHandler(routes, { secure: url.secure, metricsOnly: what.metricsOnly })
+      ? createHttpHandler(routes, { secure: !alsoPlain, metricsOnly: what.metricsOnly })
       : undefined;
     const http1 = http === undefined ? undefined : ports.createHttp1?.(http);
     if (http1 !== undefined) acceptors.push(http1);
@@ -172,8 +176,11 @@ export async function startServer(
       logger,
     });
     open.push(server);
-    const tls = url.secure ? clientTls?.listen : undefined;
-    return listeningUrl(url, await server.listen(url.address, tls));
+    const isSecure = urls.some((one) => one.secure);
+    const listen = isSecure ? clientTls?.listen : undefined;
+    const tls = alsoPlain && listen !== undefined ? { ...listen, alsoPlain } : listen;
+    const listener = await server.listen(url.address, tls);
+    return urls.map((one) => listeningUrl(one, listener));
   };
   const autoCompactor = new AutoCompactor({
     policy: config.autoCompaction,
@@ -206,15 +213,15 @@ export async function startServer(
     }
     const splitHttp = config.listenClientHttpUrls.length > 0;
     const clientUrls: string[] = [];
-    for (const url of config.listenClientUrls) {
+    for (const urls of byAddress(config.listenClientUrls)) {
       const what = { grpc: true, http: !splitHttp, metricsOnly: false };
-      clientUrls.push(await serve(url, what));
+      clientUrls.push(...(await serve(urls, what)));
     }
-    for (const url of config.listenClientHttpUrls) {
-      await serve(url, { grpc: false, http: true, metricsOnly: false });
+    for (const urls of byAddress(config.listenClientHttpUrls)) {
+      await serve(urls, { grpc: false, http: true, metricsOnly: false });
     }
-    for (const url of config.listenMetricsUrls) {
-      await serve(url, { grpc: false, http: true, metricsOnly: true });
+    for (const urls of byAddress(config.listenMetricsUrls)) {
+      await serve(urls, { grpc: false, http: true, metricsOnly: true });
     }
     signal.throwIfAborted();
     hasStarted = true;
@@ -321,6 +328,21 @@ function transportLimits(config: ServerConfig) {
 function raftVars(node: Node) {
   const { id, term, commit, applied, leader } = node.raft.status();
   return { id: idToHex(id), term, commit, applied, lead: idToHex(leader) };
+}
+
+/** URLs of one address share its port: as with etcd, plain and TLS can be on one. */
+function byAddress(urls: readonly ServerUrl[]): ServerUrl[][] {
+  const groups = new Map<string, ServerUrl[]>();
+  for (const url of urls) {
+    const { address } = url;
+    const key = 'path' in address ? address.path : `${canonicalHost(address.host)} ${address.port}`;
+    // Each that wants any free port gets one of its own.
+    const isFree = 'port' in address && address.port === 0;
+    const group = isFree ? undefined : groups.get(key);
+    if (group !== undefined) group.push(url);
+    else groups.set(isFree ? `${key} ${groups.size}` : key, [url]);
+  }
+  return [...groups.values()];
 }
 
 /** The URL as typed, with the port that was really taken. */

@@ -279,6 +279,37 @@ describeWith(['kvorum'], 'listeners of a server process', () => {
       expect(await get(new URL(https), '/health', { ca })).toEqual(healthy);
     });
 
+    it('serves plain and TLS on one port, as etcd does', async () => {
+      const at = `127.0.0.1:${await freePort()}`;
+      const server = await serve(flags(`http://${at},https://${at}`, ...withServer));
+      expect(server.clientUrls).toEqual([`http://${at}`, `https://${at}`]);
+      const ca = pem(certs.ca);
+      expect(await get(new URL(`http://${at}`), '/health')).toEqual(healthy);
+      expect(await get(new URL(`https://${at}`), '/health', { ca })).toEqual(healthy);
+      expect(await getHttp2(`https://${at}`, '/health', { ca })).toEqual(healthy);
+      expect(await putAndGet(new RawClient(at))).toBe('v');
+      expect(await putAndGet(secureClient(at, certs.ca))).toBe('v');
+      const port = Number(at.split(':')[1]);
+      const slow = netConnect(port, '127.0.0.1');
+      const piecewise = netConnect(port, '127.0.0.1');
+      for (const piece of ['G', 'ET /health HTTP/1.1\r\n', 'Host: a\r\n\r\n']) {
+        piecewise.write(piece);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      await new Promise((resolve) => piecewise.once('data', resolve));
+      piecewise.destroy();
+      // One that never says anything is not kept for ever.
+      await closed(slow);
+      expect(await server.stop()).toBe('SIGTERM');
+    }, 60_000);
+
+    it('ignores --auto-tls beside certificates, as etcd does', async () => {
+      const server = await serve(flags('https://127.0.0.1:0', ...withServer, '--auto-tls'));
+      const warned = server.log.filter(({ level }) => level === 'warn').map(({ msg }) => msg);
+      expect(warned).toContain('--auto-tls is ignored: certificate files are given');
+      expect(await get(url(server), '/health', { ca: pem(certs.ca) })).toEqual(healthy);
+    });
+
     it('closes connections that never finish their handshake', async () => {
       const server = await serve(flags('https://127.0.0.1:0', ...withServer));
       const port = Number(url(server).port);

@@ -38,6 +38,7 @@ class FakeProcess {
       },
       afterTurn: () => {},
     },
+    isTerminal: true,
     stdout: (text) => {
       this.out += text;
     },
@@ -123,6 +124,17 @@ describe('kvorum --version and --help', () => {
   it('has the version of the package', () => {
     const json = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
     expect((JSON.parse(json) as { version: string }).version).toBe(kvorumVersion);
+  });
+
+  it.each(['help', 'version'])('%s is a command as well', async (word) => {
+    const outcome = async (...argv: string[]) => {
+      const fake = new FakeProcess();
+      const status = await runServerCommand(argv, {}, fake.io, async () => new FakeNode());
+      return { status, out: fake.out };
+    };
+    expect(await outcome(word)).toEqual(await outcome(`--${word}`));
+    expect((await outcome(word)).status).toBe(0);
+    expect(await outcome(word, 'more')).toEqual({ status: 1, out: '' });
   });
 
   it('lists every flag by group, on lines that fit a terminal', async () => {
@@ -233,6 +245,16 @@ describe('a running server', () => {
     expect(node.stops).toBe(1);
     expect(fake.told).toEqual(['READY=1', 'STOPPING=1']);
     expect(fake.exits).toEqual([]);
+  });
+
+  it('prints nothing for people where nobody reads it: both outputs may be one file', async () => {
+    const fake = new FakeProcess();
+    const io = { ...fake.io, isTerminal: false };
+    const status = runServerCommand(quiet, {}, io, async () => new FakeNode());
+    await settle();
+    fake.signal('SIGTERM');
+    expect(await status).toBe('SIGTERM');
+    expect(fake.out).toBe('');
   });
 
   it('prints nothing for people where a log is to be parsed', async () => {

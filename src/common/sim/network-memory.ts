@@ -440,6 +440,7 @@ function tlsRefusal(
   listener: TlsOptions | undefined,
   dialer: TlsOptions | undefined,
 ): string | undefined {
+  if (dialer === undefined && listener?.alsoPlain === true) return undefined;
   if ((listener === undefined) !== (dialer === undefined)) return 'TLS on one side only';
   if (listener?.requireClientCertificate === true && dialer?.cert === undefined) {
     return 'the server wants a client certificate';

@@ -16,7 +16,15 @@ import {
 } from '../../common/index.js';
 import { lookupHost, resolveHost, SocketStream } from '../../transport/index.js';
 import { nodeDisk } from './disk-node.js';
-import { contextOf, identityOf, refusalOf, TlsAcceptor, tlsConnectOptions } from './tls-node.js';
+import { byFirstByte } from './first-byte.js';
+import {
+  contextOf,
+  identityOf,
+  refusalOf,
+  TlsAcceptor,
+  tlsConnectOptions,
+  tlsHandshakeTimeoutMs,
+} from './tls-node.js';
 
 /** What `write` may gather before it says false; also the size of a read. */
 const highWaterBytes = 256 * 1024;
@@ -37,16 +45,27 @@ async function listen(
   onStream: (stream: ByteStream) => void,
 ): Promise<Listener> {
   const acceptor = tls === undefined ? undefined : new TlsAcceptor(tls, onStream);
+  const alsoPlain = acceptor === undefined || tls?.alsoPlain === true;
   const options = {
     noDelay: true,
     highWaterMark: highWaterBytes,
-    allowHalfOpen: acceptor === undefined,
+    allowHalfOpen: alsoPlain,
     // TLS reads for itself, and may have to wait for certificates first.
-    pauseOnConnect: acceptor !== undefined,
+    pauseOnConnect: !alsoPlain,
   };
+  const onPlain = (socket: Socket): void => onStream(new SocketStream(socket));
   const server = createServer(options, (socket) => {
-    if (acceptor === undefined) onStream(new SocketStream(socket));
-    else acceptor.accept(socket);
+    if (acceptor === undefined) onPlain(socket);
+    else if (!alsoPlain) acceptor.accept(socket);
+    else {
+      byFirstByte(socket, tlsHandshakeTimeoutMs, {
+        tls(one) {
+          one.allowHalfOpen = false;
+          acceptor.accept(one);
+        },
+        plain: onPlain,
+      });
+    }
   });
   if ('path' in address) await removeStaleSocket(address.path);
   await new Promise<void>((resolve, reject) => {
