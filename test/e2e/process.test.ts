@@ -14,7 +14,11 @@ import { endProgramsAfterEach, type Program, run, serve, temporaryDirectory } fr
 endProgramsAfterEach();
 
 const anyPort = 'http://127.0.0.1:0';
-const onAnyPort = ['--listen-client-urls', anyPort, '--advertise-client-urls', anyPort];
+const onAnyPort = [
+  ...['--listen-client-urls', anyPort, '--advertise-client-urls', anyPort],
+  // Somebody else may have the usual one.
+  ...['--listen-peer-urls', anyPort],
+];
 
 function flags(...more: readonly string[]): string[] {
   return ['--data-dir', join(temporaryDirectory(), 'data'), ...onAnyPort, ...more];

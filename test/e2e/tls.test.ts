@@ -25,7 +25,9 @@ endProgramsAfterEach();
 function flags(urls: string, ...more: readonly string[]): string[] {
   const dataDir = join(temporaryDirectory(), 'data');
   const where = ['--listen-client-urls', urls, '--advertise-client-urls', urls];
-  return ['--data-dir', dataDir, ...where, ...more];
+  // Somebody else may have the usual one.
+  const peers = ['--listen-peer-urls', 'http://127.0.0.1:0'];
+  return ['--data-dir', dataDir, ...where, ...peers, ...more];
 }
 
 interface Answer {
