@@ -38,11 +38,12 @@ export async function runCluster(argv) {
   mkdirSync(options.dataDir, { recursive: true });
   const members = Array.from({ length: options.size }, (_, i) => new Member(i, options));
   const initialCluster = members.map(({ name, peerUrl }) => `${name}=${peerUrl}`).join(',');
+  const stopped = untilStopped(members, initialCluster);
   for (const member of members) member.start(initialCluster);
   const endpoints = members.map(({ clientUrl }) => clientUrl).join(',');
   say(`${options.size} members, data in ${options.dataDir}`);
   say(`try:  etcdctl --endpoints=${endpoints} endpoint status --cluster -w table`);
-  return await untilStopped(members, initialCluster);
+  return await stopped;
 }
 
 function parse(argv) {
@@ -135,6 +136,7 @@ class Member {
   }
 }
 
+/** From now on signals and lines are heard; members that are started later are ended, too. */
 async function untilStopped(members, initialCluster) {
   let stopping = false;
   const stop = (signal) => {

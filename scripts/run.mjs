@@ -4,7 +4,8 @@
  * Plain JavaScript without dependencies, since it is what installs them.
  *
  * When everything is up to date it only stats files, and `start` and `bench` go on in this very
- * process, so that signals and the exit code need no passing on.
+ * process, so that signals and the exit code need no passing on. For the same reason package.json
+ * says `exec`: npm passes signals on to its shell, which would end or wait, and leave us running.
  */
 
 import { spawn, spawnSync } from 'node:child_process';
@@ -287,8 +288,10 @@ async function check(args) {
 function runChild(script, args) {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [script, ...args], { cwd: root, stdio: 'inherit' });
-    // A terminal sends SIGINT to the child as well; the others come to us alone.
-    process.on('SIGINT', () => {});
+    // A terminal sends SIGINT to the child as well; anything else comes to us alone.
+    process.on('SIGINT', () => {
+      if (!process.stdin.isTTY) child.kill('SIGINT');
+    });
     for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
     child.on('error', reject);
     child.on('close', (code, signal) => resolve(signal === null ? code : 1));

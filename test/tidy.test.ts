@@ -186,9 +186,11 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
   [
     'node:net',
     [
+      'src/server/ports/first-byte.ts',
       'src/server/ports/network-node.ts',
       'src/server/ports/tls-node.ts',
       'src/client/network-node.ts',
+      'src/transport/host-lookup.ts',
       'src/transport/socket-stream.ts',
     ],
     'use the Network port',
@@ -204,7 +206,7 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
     'use the Network port',
   ],
   ['node:dgram', [], 'use the Network port'],
-  ['node:dns', [], 'use the Network port'],
+  ['node:dns', ['src/transport/host-lookup.ts'], 'use the Network port'],
   ['node:http', ['src/server/ports/http1-node.ts'], 'use HttpHandler of the transport'],
   ['node:https', [], 'use HttpHandler of the transport'],
   ['node:http2', [], 'use the transport'],
@@ -239,6 +241,7 @@ const globals: ReadonlyArray<readonly [RegExp, readonly string[], string]> = [
     /(?<![.\w])(setTimeout|setInterval)\(/,
     [
       clockFile,
+      'src/server/ports/first-byte.ts',
       'src/server/ports/http1-node.ts',
       'src/server/ports/network-node.ts',
       'src/cli/kvorum.ts',

@@ -1,23 +1,24 @@
-/** The program `kvorum`: gives the command its process. `bin/kvorum` imports this to run it. */
+/**
+ * The program `kvorum`: gives the command its process, and ends that when the command has ended:
+ * whatever is still open by then is of use to nobody. `bin/kvorum` imports this to run it.
+ */
 
 import { resolve } from 'node:path';
-import {
-  checkBootstrap,
-  isUnused,
-  nodeClock,
-  nodePorts,
-  notifySystemd,
-  startServer,
-} from '../server/index.js';
+import { nodeClock, nodePorts, notifySystemd, startServer } from '../server/index.js';
 import { openAppend, readFile } from './files.js';
 import { runRestoreCommand } from './restore-command.js';
-import { type CommandIo, runServerCommand, type StartNode } from './server-command.js';
+import {
+  type CommandIo,
+  type ExitStatus,
+  runServerCommand,
+  type StartNode,
+} from './server-command.js';
 
-/** Does what `argv` and `env` say, by default running a server; resolves with the exit status. */
+/** Does what `argv` and `env` say, by default running a server; resolves with how to end. */
 export async function main(
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
-): Promise<number> {
+): Promise<ExitStatus> {
   // No timer of the server keeps the process alive, and before it listens nothing else does.
   const alive = setInterval(() => {}, aliveMs);
   try {
@@ -32,11 +33,8 @@ export async function main(
 
 const aliveMs = 24 * 3_600_000;
 
-const startHere: StartNode = async (config, logger) => {
-  const ports = nodePorts(config, logger);
-  // Later starts take the cluster from the data, whatever the flags say by then.
-  if (await isUnused(ports.disk, config)) checkBootstrap(config);
-  return startServer(config, ports);
+const startHere: StartNode = async (config, logger, signal) => {
+  return startServer(config, nodePorts(config, logger), { signal });
 };
 
 function processIo(env: Readonly<Record<string, string | undefined>>): CommandIo {
@@ -45,6 +43,7 @@ function processIo(env: Readonly<Record<string, string | undefined>>): CommandIo
   process.stderr.on('error', () => {});
   return {
     clock: nodeClock,
+    isTerminal: process.stdout.isTTY === true,
     stdout: (text) => void process.stdout.write(text),
     stderr: (text) => void process.stderr.write(text),
     readFile,
@@ -57,7 +56,7 @@ function processIo(env: Readonly<Record<string, string | undefined>>): CommandIo
       process.on('uncaughtException', handler);
       process.on('unhandledRejection', handler);
     },
-    exit: (code) => process.exit(code),
+    exit: end,
     notify: (state) => notifySystemd(state, env),
     runtime: {
       nodeVersion: process.version,
@@ -67,5 +66,29 @@ function processIo(env: Readonly<Record<string, string | undefined>>): CommandIo
   };
 }
 
-// What is written to a pipe leaves asynchronously, so the process ends by itself if it can.
-process.exitCode = await main(process.argv.slice(2), process.env);
+/** Ends the process now. */
+function end(status: ExitStatus): void {
+  // The first process of a container is not ended by its own signal; etcd ends with 0 there.
+  if (typeof status === 'number' || process.pid === 1) {
+    process.exit(typeof status === 'number' ? status : 0);
+  }
+  process.removeAllListeners(status);
+  process.kill(process.pid, status);
+}
+
+/** What is written to a pipe leaves later; but a reader that has stalled is not waited for. */
+async function written(): Promise<void> {
+  const streams = [process.stdout, process.stderr];
+  const all = streams.map((stream) => {
+    if (!stream.writable) return Promise.resolve();
+    return new Promise<void>((resolve) => void stream.write('', () => resolve()));
+  });
+  const late = new Promise<void>((resolve) => void setTimeout(resolve, writtenMsMax));
+  await Promise.race([Promise.all(all), late]);
+}
+
+const writtenMsMax = 5_000;
+
+const status = await main(process.argv.slice(2), process.env);
+await written();
+end(status);

@@ -5,9 +5,10 @@
  * Exit status: 0 restored; 1 the file or the disk is not as it must be; 2 asked for wrongly.
  */
 
-import { idToHex, type Logger } from '../common/index.js';
+import { idToHex, type Logger, type Network } from '../common/index.js';
 import {
   buildConfig,
+  checkAdvertised,
   checkBootstrap,
   createLogger,
   parseCommandLine,
@@ -27,7 +28,10 @@ export type RestoreIo = Pick<
 >;
 
 /** The outside for one restore. */
-export type RestorePorts = (config: ServerConfig, logger: Logger) => RestoreOptions['ports'];
+export type RestorePorts = (
+  config: ServerConfig,
+  logger: Logger,
+) => RestoreOptions['ports'] & { readonly network: Pick<Network, 'resolve'> };
 
 const sharedFlags: ReadonlySet<string> = new Set([
   'data-dir',
@@ -89,11 +93,10 @@ export async function runRestoreCommand(
       clock: io.clock,
       openFile: io.openAppend,
     });
-    const restored = await restoreSnapshot({
-      ...options,
-      config,
-      ports: openPorts(config, logger),
-    });
+    const ports = openPorts(config, logger);
+    const { clock } = io;
+    await checkAdvertised(config, { clock, logger, resolve: ports.network.resolve });
+    const restored = await restoreSnapshot({ ...options, config, ports });
     logger.flush();
     io.stdout(describe(restored, io.absolute(config.dataDir)));
     return 0;

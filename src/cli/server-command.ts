@@ -3,8 +3,9 @@
  * process (signals, exit, standard streams) comes in through {@link CommandIo}, so that a test can
  * run it without being one.
  *
- * Exit status: 0 stopped as asked; 1 the environment or the disk failed; 2 asked for wrongly;
- * 70 a bug. A second signal ends the process at once.
+ * A signal ends the process at any moment, also while it starts: in order, and then by that very
+ * signal, which is how etcd ends. A second one ends it at once. Exit status otherwise: 0 there is
+ * nothing left to do; 1 the environment or the disk failed; 2 asked for wrongly; 70 a bug.
  */
 
 import { type Clock, invariantExitCode, type Logger } from '../common/index.js';
@@ -28,12 +29,22 @@ import { type Failure, failureOf } from './failure.js';
 /** What the command needs of a server that runs. */
 export type RunningNode = Pick<RunningServer, 'clientUrls' | 'isNewData' | 'failed' | 'stop'>;
 
-/** Starts a server; resolves once it serves. */
-export type StartNode = (config: ServerConfig, logger: Logger) => Promise<RunningNode>;
+/** Starts a server; resolves once it serves, rejects soon when the signal aborts. */
+export type StartNode = (
+  config: ServerConfig,
+  logger: Logger,
+  signal: AbortSignal,
+) => Promise<RunningNode>;
+
+/** How a process ends: with a status, or as if that signal had ended it. */
+export type ExitStatus = number | StopSignal;
+export type StopSignal = 'SIGINT' | 'SIGTERM';
 
 /** What a process is to the command. */
 export interface CommandIo {
   readonly clock: Clock;
+  /** Somebody sits at the other end of stdout. */
+  readonly isTerminal: boolean;
   /** Lines for people. */
   stdout(text: string): void;
   stderr(text: string): void;
@@ -41,11 +52,11 @@ export interface CommandIo {
   openAppend(path: string): number;
   absolute(path: string): string;
   /** Calls back at each SIGINT or SIGTERM. */
-  onSignal(handler: (signal: string) => void): void;
+  onSignal(handler: (signal: StopSignal) => void): void;
   /** Calls back for what nobody caught. */
   onUncaught(handler: (error: unknown) => void): void;
   /** Ends the process now. */
-  exit(code: number): void;
+  exit(status: ExitStatus): void;
   notify(state: NotifyState): Promise<NotifyResult>;
   readonly runtime: {
     readonly nodeVersion: string;
@@ -54,16 +65,16 @@ export interface CommandIo {
   };
 }
 
-/** An orderly stop that takes longer than this is not one. */
+/** An orderly stop, of a server or of its start, that takes longer than this is not one. */
 const stopMsMax = 30_000;
 
-/** Runs until the server has stopped; resolves with the exit status. */
+/** Runs until the server has stopped; resolves with how the process should end. */
 export async function runServerCommand(
   argv: readonly string[],
   env: Environment,
   io: CommandIo,
   start: StartNode,
-): Promise<number> {
+): Promise<ExitStatus> {
   const startedMs = io.clock.nowMs();
   let config: ServerConfig;
   let logger: FlushableLogger;
@@ -108,21 +119,30 @@ interface Run {
 }
 
 /** Why a run ends. */
-type End = { readonly signal: string } | { readonly error: unknown };
+type End = { readonly signal: StopSignal } | { readonly error: unknown };
 
-async function runNode(run: Run): Promise<number> {
+async function runNode(run: Run): Promise<ExitStatus> {
   const { config, logger, io } = run;
+  const stopping = new AbortController();
   const signalled = listen(run);
+  void signalled.then(({ signal }) => {
+    logger.info('stopping', { signal });
+    stopping.abort(new Error(`stopped by ${signal}`));
+  });
   for (const warning of config.warnings) logger.warn(warning);
+  const starting = run.start(config, logger, stopping.signal);
   let node: RunningNode;
   try {
-    // Whoever interrupts a start that hangs wants it to end, not to be waited for.
-    const first = await Promise.race([run.start(config, logger), signalled]);
-    if (!('stop' in first)) return finish(run, undefined, first);
+    // A start that hangs is ended even if it does not end itself.
+    const first = await Promise.race([starting, signalled.then(() => inTime(run, starting))]);
+    if (first === 'late') return failLate(run);
     node = first;
   } catch (error) {
-    return finish(run, undefined, { error });
+    return stopping.signal.aborted
+      ? endStart(run, await signalled, error, stopping.signal.reason)
+      : finish(run, undefined, { error });
   }
+  if (stopping.signal.aborted) return finish(run, node, await signalled);
   announce(run, node);
   if ((await io.notify('READY=1')) === 'failed') {
     logger.warn('systemd could not be told that the server is ready');
@@ -132,11 +152,11 @@ async function runNode(run: Run): Promise<number> {
 }
 
 /** Resolves with the first signal; a second one, or an error nobody caught, ends the process. */
-function listen(run: Run): Promise<End> {
+function listen(run: Run): Promise<{ readonly signal: StopSignal }> {
   const { io, logger } = run;
-  const exit = (code: number) => {
+  const exit = (status: ExitStatus) => {
     logger.flush();
-    io.exit(code);
+    io.exit(status);
   };
   io.onUncaught((error) => {
     // Nothing is known about the state any more; what was promised is on disk.
@@ -153,7 +173,7 @@ function listen(run: Run): Promise<End> {
         return;
       }
       logger.warn('second signal: ending at once', { signal });
-      exit(failedStopExitCode);
+      exit(signal);
     });
   });
 }
@@ -173,14 +193,28 @@ function announce(run: Run, node: RunningNode): void {
     clientUrls,
     tookMs: Math.round(readyMs),
   });
-  // Lines for people would break a log that somebody parses.
-  if (config.logOutputs.includes('stdout')) return;
+  // Lines for people would break a log that somebody parses; both may go into one file.
+  if (!io.isTerminal || config.logOutputs.includes('stdout')) return;
   const { nodeVersion, platform, architecture } = io.runtime;
   const runtime = `node ${nodeVersion} ${platform}-${architecture}`;
   io.stdout(banner({ config, clientUrls, dataDir, isNewData, readyMs, runtime }));
 }
 
-async function finish(run: Run, node: RunningNode | undefined, end: End): Promise<number> {
+/** A start that was asked to end has ended with `error`. */
+function endStart(
+  { logger }: Run,
+  { signal }: { readonly signal: StopSignal },
+  error: unknown,
+  reason: unknown,
+): ExitStatus {
+  // It may have failed by itself just then.
+  if (error !== reason) logger.warn('the start failed while it was being stopped', { error });
+  logger.info('stopped');
+  logger.flush();
+  return signal;
+}
+
+async function finish(run: Run, node: RunningNode | undefined, end: End): Promise<ExitStatus> {
   const { io, logger } = run;
   if ('error' in end) {
     const failure = failureOf(end.error);
@@ -193,33 +227,31 @@ async function finish(run: Run, node: RunningNode | undefined, end: End): Promis
     if (node !== undefined) io.exit(code);
     return code;
   }
-  logger.info('stopping', { signal: end.signal });
-  if (node === undefined) {
-    logger.flush();
-    return 0;
-  }
+  if (node === undefined) return end.signal;
   const told = io.notify('STOPPING=1');
-  const stopped = await stopInTime(run, node);
+  try {
+    if ((await inTime(run, node.stop())) === 'late') return failLate(run);
+  } catch (error) {
+    logger.error('stopping failed', { error });
+    logger.flush();
+    return fail(failureOf(error), io);
+  }
   await told;
+  logger.info('stopped');
   logger.flush();
-  return stopped;
+  return end.signal;
 }
 
-async function stopInTime(run: Run, node: RunningNode): Promise<number> {
-  const { io, logger } = run;
+/** The result of what ends a server, or 'late'. */
+function inTime<T>({ io }: Run, ending: Promise<T>): Promise<T | 'late'> {
   const late = new Promise<'late'>((resolve) => {
     io.clock.after(stopMsMax, () => resolve('late'));
   });
-  try {
-    if ((await Promise.race([node.stop(), late])) === 'late') {
-      logger.error('the server did not stop in time', { waitedMs: stopMsMax });
-      return failedStopExitCode;
-    }
-  } catch (error) {
-    const failure = failureOf(error);
-    logger.error('stopping failed', { error });
-    return fail(failure, io);
-  }
-  logger.info('stopped');
-  return 0;
+  return Promise.race([ending, late]);
+}
+
+function failLate({ logger }: Run): ExitStatus {
+  logger.error('the server did not stop in time', { waitedMs: stopMsMax });
+  logger.flush();
+  return failedStopExitCode;
 }

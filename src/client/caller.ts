@@ -4,8 +4,7 @@
  * all goes well: a put costs little more than what the transport takes.
  */
 
-import { type Clock, GrpcCode, type Random, type Timer } from '../common/index.js';
-import { onAbort } from './abort.js';
+import { type Clock, GrpcCode, onAbort, type Random, type Timer } from '../common/index.js';
 import { TokenSource } from './auth-token.js';
 import type { Link, LinkCall, LinkStream, RpcStatus } from './channel.js';
 import { parseEndpoint } from './endpoint.js';

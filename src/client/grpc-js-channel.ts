@@ -12,8 +12,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { subscribe } from 'node:diagnostics_channel';
 import * as grpc from '@grpc/grpc-js';
-import { GrpcCode } from '../common/index.js';
-import { onAbort } from './abort.js';
+import { GrpcCode, onAbort } from '../common/index.js';
 import type {
   Dial,
   DialOptions,

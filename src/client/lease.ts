@@ -8,7 +8,7 @@
  */
 
 import type { LeaseId, Timer } from '../common/index.js';
-import { onAbort } from './abort.js';
+import { onAbort } from '../common/index.js';
 import type { Caller } from './caller.js';
 import { EtcdClientError } from './errors.js';
 import type { LeaseMux, RenewalTarget } from './lease-mux.js';

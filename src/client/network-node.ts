@@ -13,8 +13,8 @@ import {
   connect as tlsConnect,
 } from 'node:tls';
 import type { Network, NetworkAddress, TlsOptions } from '../common/index.js';
-import { SocketStream } from '../transport/index.js';
-import { onAbort } from './abort.js';
+import { onAbort } from '../common/index.js';
+import { lookupHost, resolveHost, SocketStream } from '../transport/index.js';
 import { nodeClock } from './runtime-node.js';
 import type { ClientTls } from './types.js';
 
@@ -37,6 +37,7 @@ export function makeDialer(signal: AbortSignal): Dialer {
   return {
     network: {
       listen: () => Promise.reject(new Error('a client does not listen')),
+      resolve: resolveHost,
       async connect(address, tls, timeoutMs) {
         signal.throwIfAborted();
         socket = open(address, tls);
@@ -53,7 +54,12 @@ export function makeDialer(signal: AbortSignal): Dialer {
 
 function open(address: NetworkAddress, tls: TlsOptions | undefined): Socket {
   const where = 'path' in address ? { path: address.path } : address;
-  const options = { ...where, noDelay: true, highWaterMark: highWaterBytes };
+  const options = {
+    ...where,
+    lookup: lookupHost,
+    noDelay: true,
+    highWaterMark: highWaterBytes,
+  };
   return tls === undefined
     ? netConnect(options)
     : tlsConnect({ ...options, ...tlsOptions(tls, address) });

@@ -7,8 +7,7 @@
  * there. Nothing runs in the background: what is due is started when somebody asks.
  */
 
-import { backoffMs, type Clock, type Random } from '../common/index.js';
-import { onAbort } from './abort.js';
+import { backoffMs, type Clock, onAbort, type Random } from '../common/index.js';
 import type { Dial, DialOptions, Link } from './channel.js';
 import type { Endpoint } from './endpoint.js';
 import { EtcdClientError } from './errors.js';

@@ -3,8 +3,7 @@
  * is paused and HTTP/2 flow control holds the server back. Not retried: whoever reads decides.
  */
 
-import { GrpcCode } from '../common/index.js';
-import { onAbort } from './abort.js';
+import { GrpcCode, onAbort } from '../common/index.js';
 import type { Caller } from './caller.js';
 import type { LinkStream, RpcStatus } from './channel.js';
 import { reasonOf } from './errors.js';

@@ -4,7 +4,7 @@
  * state is read again.
  */
 
-import { onAbort } from './abort.js';
+import { onAbort } from '../common/index.js';
 import type { Caller } from './caller.js';
 import { bytes } from './codec.js';
 import { entryOf } from './entries.js';

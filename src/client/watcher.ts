@@ -9,9 +9,8 @@
  * again from `next` when the reader has caught up. Other watches of the stream are not held up.
  */
 
-import { GrpcCode } from '../common/index.js';
+import { GrpcCode, onAbort } from '../common/index.js';
 import { type Event, WatchFilter, type WatchResponse } from '../proto/index.js';
-import { onAbort } from './abort.js';
 import { headerOf } from './entries.js';
 import { EtcdClientError, reasonOf, type StatusName, statusName } from './errors.js';
 import { type Span, spanOf } from './keys.js';

@@ -1,4 +1,5 @@
 /** What every other folder may use: no I/O, no policy. */
+export * from './abort.js';
 export * from './assert.js';
 export * from './backoff.js';
 export * from './brands.js';

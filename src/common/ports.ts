@@ -198,6 +198,8 @@ export interface TlsOptions {
   readonly ca?: Uint8Array | string;
   /** Server: a client must present a certificate that `ca` vouches for. */
   readonly requireClientCertificate?: boolean;
+  /** Server: whoever does not begin with a TLS handshake is accepted without TLS. */
+  readonly alsoPlain?: boolean;
   /** Client: do not verify the server. For tests and tools. */
   readonly insecureSkipVerify?: boolean;
   readonly serverName?: string;
@@ -230,6 +232,8 @@ export interface Listener {
   readonly address: NetworkAddress;
   /** Stops accepting; open streams stay. */
   close(): Promise<void>;
+  /** Whether the listener, as long as it is open, keeps the process alive; at first it does. */
+  keepAlive(keeps: boolean): void;
 }
 
 /** Streams of bytes between processes. */
@@ -240,14 +244,20 @@ export interface Network {
     tls: TlsOptions | undefined,
     onStream: (stream: ByteStream) => void,
   ): Promise<Listener>;
-  /** Rejects if there is no connection (and no TLS session) within `timeoutMs`. */
+  /**
+   * Rejects if there is no connection (and no TLS session) within `timeoutMs`, or with the reason
+   * of `signal` if that aborts first.
+   */
   connect(
     address: NetworkAddress,
     tls: TlsOptions | undefined,
     timeoutMs: number,
+    signal?: AbortSignal,
   ): Promise<ByteStream>;
   /** Throws if certificates or keys are of no use for TLS; without it they are tried when used. */
   checkTls?(tls: TlsOptions): void;
+  /** All addresses of a host name, in numbers, the preferred one first; rejects if it has none. */
+  resolve(host: string): Promise<readonly string[]>;
 }
 
 /** Structured log lines; `fields` must not hold secrets. */

@@ -8,9 +8,9 @@
  * is not started (row 32). Whoever can't be asked now will refuse it later: see peer-admission.ts.
  */
 
-import { type Disk, idToHex, type Logger, type MemberId, type Random } from '../common/index.js';
+import { type Disk, idToHex, type MemberId, type Random } from '../common/index.js';
 import { type ClusterAnswer, clusterQuestion, decodeClusterAnswer } from './cluster-question.js';
-import { checkBootstrap, type ServerConfig } from './config.js';
+import { checkAdvertised, checkBootstrap, type ServerConfig } from './config.js';
 import { UsageError, verifyExitCode } from './flags-error.js';
 import { foundingIdentity } from './identity.js';
 import { kvorumVersion } from './kvorum-version.js';
@@ -18,12 +18,11 @@ import type { Member } from './membership.js';
 import { drawIncarnation, type NodeMetadata } from './node-metadata.js';
 import { areCompatible } from './peer-admission.js';
 import type { PeerTransport } from './peers/types.js';
-import { parseUrl } from './urls.js';
+import { type Naming, UrlComparison } from './same-urls.js';
 
-export interface ClusterSetupOptions {
+export interface ClusterSetupOptions extends Naming {
   readonly config: ServerConfig;
   readonly random: Random;
-  readonly logger: Logger;
   /** Undefined: nobody can be asked. */
   readonly peers: Pick<PeerTransport, 'callUrl'> | undefined;
 }
@@ -42,10 +41,14 @@ export async function isFounded(
   return (await disk.list(walDir)).some((name) => name.endsWith('.wal'));
 }
 
-/** For an empty data directory. Rejects with UsageError if it can't be a member now. */
+/**
+ * For an empty data directory. Rejects with UsageError if it can't be a member now, and with the
+ * reason of the signal when that aborts.
+ */
 export async function setUpMember(options: ClusterSetupOptions): Promise<NodeMetadata> {
   const { config } = options;
   checkBootstrap(config);
+  await checkAdvertised(config, options);
   return config.initialClusterState === 'existing' ? join(options) : found(options);
 }
 
@@ -74,7 +77,7 @@ async function found(options: ClusterSetupOptions): Promise<NodeMetadata> {
 async function join(options: ClusterSetupOptions): Promise<NodeMetadata> {
   const { config, random } = options;
   const answer = await firstAnswer(options, otherUrls(config));
-  const own = findOwn(config, answer);
+  const own = await findOwn(options, answer);
   refuseIfKnown(answer, own.id);
   if (!areCompatible(kvorumVersion, answer.version)) {
     throw failure('incompatible with current running cluster');
@@ -101,14 +104,17 @@ function otherUrls({ initialCluster, name }: ServerConfig): string[] {
 
 /** Undefined: nobody there, or none that can say. */
 async function ask(
-  { logger, peers }: ClusterSetupOptions,
+  { logger, peers, signal }: ClusterSetupOptions,
   url: string,
   timeoutMs: number,
 ): Promise<ClusterAnswer | undefined> {
   if (peers === undefined) return undefined;
   try {
-    return decodeClusterAnswer(await peers.callUrl(url, 'cluster', clusterQuestion, timeoutMs));
+    return decodeClusterAnswer(
+      await peers.callUrl(url, 'cluster', clusterQuestion, timeoutMs, signal),
+    );
   } catch (error) {
+    signal?.throwIfAborted();
     logger.info('failed to get cluster response', {
       url,
       error: error instanceof Error ? error.message : String(error),
@@ -147,14 +153,16 @@ function refuseIfKnown(answer: ClusterAnswer, memberId: MemberId): void {
 }
 
 /** This member in the running cluster, found by its peer URLs; all others must be there, too. */
-function findOwn(config: ServerConfig, answer: ClusterAnswer): Member {
+async function findOwn(options: ClusterSetupOptions, answer: ClusterAnswer): Promise<Member> {
+  const { config } = options;
   const mismatch = (what: string) =>
     failure(`error validating peerURLs ${describeCluster(answer)}: ${what}`);
   const { initialCluster, name } = config;
   if (answer.members.length !== initialCluster.size) throw mismatch('member count is unequal');
+  const comparison = new UrlComparison(options);
   let own: Member | undefined;
   for (const member of answer.members) {
-    const match = [...initialCluster].find(([, urls]) => areSameUrls(urls, member.peerUrls));
+    const match = await first(initialCluster, (urls) => comparison.areSame(urls, member.peerUrls));
     if (match === undefined) {
       throw mismatch(
         `PeerURLs: no match found for existing member (${idToHex(member.id)}, ` +
@@ -167,20 +175,13 @@ function findOwn(config: ServerConfig, answer: ClusterAnswer): Member {
   return own;
 }
 
-function areSameUrls(a: readonly string[], b: readonly string[]): boolean {
-  if (a.length !== b.length) return false;
-  const [sortedA, sortedB] = [a.map(plainUrl).sort(), b.map(plainUrl).sort()];
-  return sortedA.every((url, i) => url === sortedB[i]);
-}
-
-/** The same text for URLs that mean the same address. */
-function plainUrl(text: string): string {
-  const url = parseUrl(text);
-  if (typeof url === 'string') return text;
-  const { scheme, address } = url;
-  return 'path' in address
-    ? `${scheme}://${address.path}`
-    : `${scheme}://${address.host}:${address.port}`;
+/** The first member whose URLs pass; the test of one may have to wait for a name. */
+async function first(
+  members: ReadonlyMap<string, readonly string[]>,
+  passes: (urls: readonly string[]) => Promise<boolean>,
+): Promise<readonly [string, readonly string[]] | undefined> {
+  for (const member of members) if (await passes(member[1])) return member;
+  return undefined;
 }
 
 /** As etcd prints it. */

@@ -9,7 +9,8 @@ import { type FeatureGate, readFeatureGates } from './feature-gates.js';
 import { type Flags, parseCommandLine, type ReadFile } from './flags.js';
 import { quote, UsageError } from './flags-error.js';
 import { parseGoDuration } from './flags-value.js';
-import { checkBindUrls, isIpHost, parseInitialCluster, parseUrls, type ServerUrl } from './urls.js';
+import { areCertainlyDifferent, type Naming, UrlComparison } from './same-urls.js';
+import { checkBindUrls, parseInitialCluster, parseUrls, type ServerUrl } from './urls.js';
 
 /** What old history is removed by itself. */
 export type AutoCompaction =
@@ -247,27 +248,38 @@ export function checkBootstrap(config: ServerConfig): void {
   }
   // Whoever added this member has told the cluster its URLs; here they are only compared. As etcd.
   if (config.initialClusterState === 'existing') return;
-  const advertised = parseUrls('initial-advertise-peer-urls', config.advertisePeerUrls);
-  const listed = parseUrls('initial-cluster', own);
-  const missing = advertised.find((url) => !listed.some((other) => mayBeSame(url, other)));
-  const extra = listed.find((url) => !advertised.some((other) => mayBeSame(url, other)));
-  if (missing === undefined && extra === undefined) return;
-  throw new UsageError(
-    missing !== undefined
-      ? `--initial-advertise-peer-urls has ${missing.text} but --initial-cluster does not have ` +
-          `${config.name}=${missing.text}`
-      : `--initial-cluster has ${config.name}=${extra?.text} but missing from ` +
-          `--initial-advertise-peer-urls=${config.advertisePeerUrls.join(',')}`,
-  );
+  const advertised = config.advertisePeerUrls;
+  const missing = advertised.find((url) => own.every((other) => areCertainlyDifferent(url, other)));
+  const extra = own.find((url) => advertised.every((other) => areCertainlyDifferent(url, other)));
+  if (missing !== undefined || extra !== undefined) throw notAdvertised(config, missing, extra);
 }
 
-/** Two names may be one machine, so only what is certainly different counts. */
-function mayBeSame(a: ServerUrl, b: ServerUrl): boolean {
-  if (a.text === b.text) return true;
-  if (a.scheme !== b.scheme || 'path' in a.address || 'path' in b.address) return false;
-  if (a.address.port !== b.address.port) return false;
-  const bothInNumbers = isIpHost(a.address.host) && isIpHost(b.address.host);
-  return !bothInNumbers || a.address.host === b.address.host;
+/**
+ * The part of {@link checkBootstrap} that may have to ask for host names. Rejects with
+ * {@link UsageError}, and with the reason of the signal.
+ */
+export async function checkAdvertised(config: ServerConfig, naming: Naming): Promise<void> {
+  if (config.initialClusterState === 'existing') return;
+  const listed = config.initialCluster.get(config.name) ?? [];
+  const { advertisePeerUrls } = config;
+  if (await new UrlComparison(naming).areSame(advertisePeerUrls, listed)) return;
+  const missing = advertisePeerUrls.find((url) => !listed.includes(url));
+  const extra = listed.find((url) => !advertisePeerUrls.includes(url));
+  throw notAdvertised(config, missing, extra);
+}
+
+function notAdvertised(
+  { advertisePeerUrls, initialCluster, name }: ServerConfig,
+  missing: string | undefined,
+  extra: string | undefined,
+): UsageError {
+  return new UsageError(
+    missing !== undefined
+      ? `--initial-advertise-peer-urls has ${missing} but --initial-cluster does not have ` +
+          `${name}=${missing}`
+      : `--initial-cluster has ${name}=${extra ?? initialCluster.get(name)?.join(',')} but ` +
+          `missing from --initial-advertise-peer-urls=${advertisePeerUrls.join(',')}`,
+  );
 }
 
 const electionMsMax = 50_000;
@@ -296,6 +308,8 @@ function buildTiming(flags: Flags): Pick<ServerConfig, 'heartbeatMs' | 'election
  * log's own writes have to queue behind.
  */
 const flushIntervalMsDefault = 1000;
+/** etcd's. */
+const slowRequestMsDefault = 300;
 const quotaBytesAdvised = 8 * 1024 * 1024 * 1024;
 const requestBytesAdvised = 10 * 1024 * 1024;
 
@@ -323,7 +337,7 @@ function buildLimits(flags: Flags, warnings: string[]) {
     compactionBatch: flags.number('compaction-batch-limit'),
     compactionSleepMs: flags.number('compaction-sleep-interval'),
     watchProgressIntervalMs: flags.number('watch-progress-notify-interval'),
-    slowRequestMs: flags.number('warning-unary-request-duration'),
+    slowRequestMs: flags.number('warning-unary-request-duration') || slowRequestMsDefault,
     slowApplyMs: flags.number('warning-apply-duration'),
     initialCorruptCheck: isOn('InitialCorruptCheck'),
     corruptCheckMs: flags.number('corrupt-check-time'),
@@ -402,12 +416,24 @@ function buildCors(flags: Flags): readonly string[] {
   return origins;
 }
 
+/** Levels of zap, and what they are here: nothing is logged at its two levels of panic. */
+const logLevels: ReadonlyMap<string, LogLevel> = new Map([
+  ['debug', 'debug'],
+  ['', 'info'],
+  ['info', 'info'],
+  ['warn', 'warn'],
+  ['warning', 'warn'],
+  ['error', 'error'],
+  ['dpanic', 'fatal'],
+  ['panic', 'fatal'],
+  ['fatal', 'fatal'],
+]);
+
 function buildLogging(flags: Flags): Pick<ServerConfig, 'logLevel' | 'logFormat' | 'logOutputs'> {
   const given = flags.list('log-outputs');
   const outputs = given.map((output) => (output === 'default' ? 'stderr' : output));
-  const level = flags.text('log-level');
   return {
-    logLevel: level === 'panic' ? 'fatal' : (level as LogLevel),
+    logLevel: logLevels.get(flags.text('log-level')) ?? 'info',
     logFormat: flags.text('log-format') === 'console' ? 'console' : 'json',
     logOutputs: outputs.length === 0 ? ['stderr'] : [...new Set(outputs)],
   };

@@ -45,12 +45,6 @@ async function refuseIfFile(disk: Disk, flag: string, dir: string): Promise<void
   }
 }
 
-/** True if there is nothing yet; see {@link checkDirectories} for what it rejects with. */
-export async function isUnused(disk: Disk, directories: Directories): Promise<boolean> {
-  await checkDirectories(disk, directories);
-  return (await disk.list(`${directories.dataDir}/member`)).length === 0;
-}
-
 /** kvorum has no `snap`, but somebody may have made one. */
 async function isOfEtcd(disk: Disk, memberDir: string): Promise<boolean> {
   const names = await disk.list(`${memberDir}/wal`);

@@ -17,6 +17,8 @@ export interface FileSettings {
   readonly warnings: readonly string[];
 }
 
+/** Values that aliases stand for, all in all. */
+const maxAliasCount = 100;
 /** A file larger than this is not a configuration. */
 export const configFileBytesMax = 1024 * 1024;
 
@@ -53,7 +55,9 @@ export function parseConfigFile(path: string, text: string): FileSettings {
   const root = readYaml(path, text);
   const texts = new Map<string, string>();
   const warnings: string[] = [];
-  for (const [key, value] of Object.entries(root)) {
+  for (const [typed, value] of Object.entries(root)) {
+    // As in etcd, whose reader of JSON does not look at the case.
+    const key = typed.toLowerCase();
     if (value === null || value === undefined) continue;
     const section = sectionOf(key);
     if (section === undefined) {
@@ -63,7 +67,8 @@ export function parseConfigFile(path: string, text: string): FileSettings {
     if (typeof value !== 'object' || Array.isArray(value)) {
       throw new UsageError(`config file ${quote(path)}: ${key} must be a section of settings`);
     }
-    for (const [inner, innerValue] of Object.entries(value)) {
+    for (const [typedInner, innerValue] of Object.entries(value)) {
+      const inner = typedInner.toLowerCase();
       if (innerValue === null || innerValue === undefined) continue;
       const flag = section.get(inner);
       if (flag !== undefined) setOne(path, flag, innerValue, texts, warnings);
@@ -82,11 +87,13 @@ function sectionOf(key: string): ReadonlyMap<string, string> | undefined {
 function readYaml(path: string, text: string): Readonly<Record<string, unknown>> {
   let root: unknown;
   try {
-    const document = yaml().parseDocument(text, { prettyErrors: true });
+    // As etcd's reader: the last of equal keys counts, and one section may be merged into another.
+    const options = { prettyErrors: true, uniqueKeys: false, merge: true } as const;
+    const document = yaml().parseDocument(text, options);
     const [problem] = document.errors;
     if (problem !== undefined) throw problem;
-    // Aliases are not needed here, and a few of them nested make gigabytes ("billion laughs").
-    root = document.toJS({ maxAliasCount: 0 });
+    // A few aliases nested make gigabytes ("billion laughs").
+    root = document.toJS({ maxAliasCount });
   } catch (cause) {
     const [why] = (cause instanceof Error ? cause.message : String(cause)).split('\n');
     throw new UsageError(`config file ${quote(path)} is not valid YAML: ${why}`);
@@ -115,6 +122,11 @@ function setOne(
     }
     return;
   }
+  if (key === 'discovery-fallback' && value === 'proxy') {
+    // etcd's own sample has it; there it is only refused on the command line.
+    warnings.push(`config file ${quote(path)}: ${key} 'proxy' is ignored; the v2 proxy is gone.`);
+    return;
+  }
   texts.set(key, textOf(path, spec, value));
 }
 
@@ -126,12 +138,19 @@ function textOf(path: string, spec: FlagSpec, value: unknown): string {
     );
   }
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
-  if (typeof value === 'string') return value;
+  if (typeof value === 'string') return spec.kind === 'bool' ? boolOf(value) : value;
   const isList = spec.kind === 'texts' || spec.kind === 'urls';
   if (isList && Array.isArray(value) && value.every((item) => typeof item === 'string')) {
     return value.join(',');
   }
   throw new UsageError(`config file ${quote(path)}: ${spec.name} can't be read as ${spec.kind}`);
+}
+
+/** Truth as YAML 1.1 writes it, which is what etcd reads. */
+function boolOf(text: string): string {
+  if (/^(y|Y|yes|Yes|YES|on|On|ON)$/.test(text)) return 'true';
+  if (/^(n|N|no|No|NO|off|Off|OFF)$/.test(text)) return 'false';
+  return text;
 }
 
 function unknownKey(path: string, key: string, near: string | undefined): string {

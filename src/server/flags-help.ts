@@ -32,8 +32,8 @@ export function helpText(): string {
     'Usage:',
     '  kvorum [flags]       start a server; without flags, a single node on localhost:2379',
     '  kvorum restore FILE  make a data directory from a snapshot: kvorum restore --help',
-    '  kvorum --version     print the version',
-    '  kvorum --help        print this',
+    '  kvorum version       print the version, as --version does',
+    '  kvorum help          print this, as --help does',
     '',
     'A flag --foo-bar may also be set as ETCD_FOO_BAR, but not both ways at once.',
     'docs/configuration.md says more about each.',
@@ -49,7 +49,12 @@ export function helpText(): string {
 
 function flagLines(spec: FlagSpec): string[] {
   const value = spec.kind === 'noop' ? '' : ` '${spec.default}'`;
-  return [`  --${spec.name}${value}`, `      ${spec.help}${statusNotes[spec.status]}`];
+  const isLong = value.length > lineWidth / 2;
+  return [
+    `  --${spec.name}${isLong ? '' : value}`,
+    ...(isLong ? [`     ${value}`] : []),
+    `      ${spec.help}${statusNotes[spec.status]}`,
+  ];
 }
 
 const lineWidth = 90;

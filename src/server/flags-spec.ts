@@ -59,6 +59,8 @@ export interface FlagSpec {
   readonly max: number;
   /** Values of a `choice`. */
   readonly choices: readonly string[];
+  /** The case of a choice does not matter; the value is in small letters. */
+  readonly anyCase: boolean;
 }
 
 /** Bounds and choices of a row; left out, an int is any Go int and a duration is not negative. */
@@ -66,6 +68,7 @@ export interface FlagRules {
   readonly min?: number;
   readonly max?: number;
   readonly choices?: readonly string[];
+  readonly anyCase?: boolean;
 }
 
 /** Go's int is 64 bit; we hold what a number holds exactly. */
@@ -91,5 +94,6 @@ export function flagGroup(
     min: rules?.min ?? (kind === 'duration' ? 0 : -intMax),
     max: rules?.max ?? (kind === 'duration' ? durationMsMax : intMax),
     choices: rules?.choices ?? [],
+    anyCase: rules?.anyCase ?? false,
   }));
 }

@@ -155,7 +155,7 @@ export const memberFlags = flagGroup('member', [
   ['accepted', 'enable-grpc-gateway', 'bool', 'true', 'JSON over HTTP/1.1 under /v3/.'],
   ['accepted', 'raft-read-timeout', 'duration', '5s', 'Peer connections: read timeout.'],
   ['accepted', 'raft-write-timeout', 'duration', '5s', 'Peer connections: write timeout.'],
-  ['accepted', 'feature-gates', 'text', '', 'Gate=true|false,... ; AllAlpha, AllBeta.'],
+  ['implemented', 'feature-gates', 'text', '', 'Gate=true or Gate=false,... ; AllAlpha, AllBeta.'],
   [
     'implemented',
     'config-file',

@@ -3,6 +3,8 @@
 import { flagGroup } from './flags-spec.js';
 
 const intMax32 = 2 ** 31 - 1;
+const rotation =
+  '{"maxsize": 100, "maxage": 0, "maxbackups": 0, "localtime": false, "compress": false}';
 
 export const securityFlags = flagGroup('security', [
   ['implemented', 'cert-file', 'path', '', 'Certificate (PEM) of the client port.'],
@@ -13,7 +15,13 @@ export const securityFlags = flagGroup('security', [
   ['implemented', 'client-crl-file', 'path', '', 'Revoked client certificates (DER or PEM).'],
   ['refused', 'client-cert-allowed-hostname', 'texts', '', 'Host names in client certificates.'],
   ['implemented', 'trusted-ca-file', 'path', '', 'Authorities that client certificates come from.'],
-  ['refused', 'auto-tls', 'bool', 'false', 'Client port: TLS with a generated certificate.'],
+  [
+    'refused',
+    'auto-tls',
+    'bool',
+    'false',
+    'Client port: TLS with a generated certificate; ignored if there are files.',
+  ],
   ['implemented', 'peer-cert-file', 'path', '', 'Certificate (PEM) of the peer port.'],
   ['implemented', 'peer-key-file', 'path', '', 'Its private key (PEM).'],
   ['implemented', 'peer-client-cert-auth', 'bool', 'false', 'Peers must present a certificate.'],
@@ -22,7 +30,13 @@ export const securityFlags = flagGroup('security', [
   ['implemented', 'peer-trusted-ca-file', 'path', '', 'Authorities that peers are checked with.'],
   ['refused', 'peer-cert-allowed-cn', 'texts', '', 'Common names that peers may have.'],
   ['refused', 'peer-cert-allowed-hostname', 'texts', '', 'Host names that peers may have.'],
-  ['refused', 'peer-auto-tls', 'bool', 'false', 'Peer port: TLS with a generated certificate.'],
+  [
+    'refused',
+    'peer-auto-tls',
+    'bool',
+    'false',
+    'Peer port: TLS with a generated certificate; ignored if there are files.',
+  ],
   [
     'accepted',
     'self-signed-cert-validity',
@@ -112,8 +126,11 @@ export const loggingFlags = flagGroup('logging', [
     'log-level',
     'choice',
     'info',
-    'Least severe lines to write.',
-    { choices: ['debug', 'info', 'warn', 'error', 'panic', 'fatal'] },
+    'Least severe lines to write, in letters of any size.',
+    {
+      choices: ['debug', 'info', 'warn', 'warning', 'error', 'dpanic', 'panic', 'fatal', ''],
+      anyCase: true,
+    },
   ],
   [
     'implemented',
@@ -124,16 +141,16 @@ export const loggingFlags = flagGroup('logging', [
     { choices: ['json', 'console'] },
   ],
   ['accepted', 'enable-log-rotation', 'bool', 'false', 'Rotate log files; use logrotate instead.'],
-  ['accepted', 'log-rotation-config-json', 'text', '', 'How to rotate log files.'],
+  ['accepted', 'log-rotation-config-json', 'text', rotation, 'How to rotate log files.'],
   [
-    'accepted',
+    'implemented',
     'warning-unary-request-duration',
     'duration',
     '300ms',
-    'Requests that take longer are logged.',
+    'Unary requests that take longer are logged; 0 is 300ms.',
   ],
   [
-    'accepted',
+    'implemented',
     'warning-apply-duration',
     'duration',
     '100ms',
@@ -189,7 +206,7 @@ export const featureFlags = flagGroup('features', [
     { min: 0 },
   ],
   ['accepted', 'downgrade-check-time', 'duration', '5s', 'Time between downgrade checks.'],
-  ['ignored', 'v2-deprecation', 'noop', '', 'Deprecated by etcd; its value is not read.'],
+  ['ignored', 'v2-deprecation', 'noop', 'write-only', 'Deprecated by etcd; its value is not read.'],
 ]);
 
 export const unsafeFlags = flagGroup('unsafe', [

@@ -27,9 +27,11 @@ export function parseFlagValue(spec: FlagSpec, text: string): FlagValue {
       return inRange(spec, text, parseInteger(spec, text), '');
     case 'duration':
       return inRange(spec, text, parseDuration(spec, text), 'ms');
-    case 'choice':
-      if (spec.choices.includes(text)) return text;
+    case 'choice': {
+      const value = spec.anyCase ? text.toLowerCase() : text;
+      if (spec.choices.includes(value)) return value;
       throw invalid(spec, text, `must be ${spec.choices.map((c) => c || "''").join(' or ')}`);
+    }
     case 'urls':
     case 'texts':
       return splitList(text);

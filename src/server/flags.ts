@@ -85,12 +85,17 @@ export class Flags {
   }
 }
 
-/** Parses `argv` (without node and script) and `env`; throws {@link UsageError}. */
+/**
+ * Parses `argv` (without node and script) and `env`; throws {@link UsageError}. `help` and `version`
+ * alone are commands, too: etcd has no such words, but its clients do.
+ */
 export function parseCommandLine(
   argv: readonly string[],
   env: Environment,
   readFile: ReadFile,
 ): CommandLine {
+  const [command] = argv;
+  if (argv.length === 1 && (command === 'help' || command === 'version')) return { kind: command };
   const words = parseWords(argv);
   if (words.special !== undefined) return { kind: words.special };
   const environment = parseEnvironment(env);
@@ -122,8 +127,15 @@ function withoutEffect(texts: ReadonlyMap<string, string>): string[] {
   const warnings: string[] = [];
   for (const spec of flagTable) {
     const text = texts.get(spec.name);
-    if (text === undefined || text === spec.default || spec.status === 'implemented') continue;
+    if (text === undefined || spec.status === 'implemented') continue;
+    const isDefault = spec.kind === 'bool' ? sameBool(text, spec.default) : text === spec.default;
+    if (isDefault) continue;
     if (spec.status === 'refused') {
+      const port = autoTlsPort.get(spec.name);
+      if (port !== undefined && hasCertificate(port, texts)) {
+        warnings.push(`--${spec.name} is ignored: certificate files are given`);
+        continue;
+      }
       throw new UsageError(
         `--${spec.name} is not supported yet, and starting without it would be less safe than ` +
           'what was asked for; remove it to start anyway',
@@ -133,6 +145,26 @@ function withoutEffect(texts: ReadonlyMap<string, string>): string[] {
     warnings.push(`--${spec.name} ${why}: ${spec.help}`);
   }
   return warnings;
+}
+
+/** Go has twelve ways of writing the two. */
+function sameBool(a: string, b: string): boolean {
+  return isTrue(a) === isTrue(b);
+}
+
+function isTrue(text: string): boolean {
+  return /^(1|t|true)$/i.test(text);
+}
+
+/** What is put before the flags for files of the port, if `flag` asks for a generated one. */
+const autoTlsPort: ReadonlyMap<string, string> = new Map([
+  ['auto-tls', ''],
+  ['peer-auto-tls', 'peer-'],
+]);
+
+/** As in etcd a certificate that is there is used, whatever else is asked for. */
+function hasCertificate(port: string, texts: ReadonlyMap<string, string>): boolean {
+  return [`${port}cert-file`, `${port}key-file`].some((name) => (texts.get(name) ?? '') !== '');
 }
 
 interface Words {

@@ -1,12 +1,12 @@
 /** Embedding, and what the command line needs: a real server inside another program. */
 export {
   buildConfig,
+  checkAdvertised,
   checkBootstrap,
   defaultConfig,
   type LogLevel,
   type ServerConfig,
 } from './config.js';
-export { isUnused } from './data-dir.js';
 export { type CommandLine, type Environment, parseCommandLine, type ReadFile } from './flags.js';
 export { UsageError } from './flags-error.js';
 export { helpText, versionText } from './flags-help.js';
@@ -24,6 +24,11 @@ export { createHttp1 } from './ports/http1-node.js';
 export { nodeNetwork } from './ports/network-node.js';
 export { openNodeRandom } from './ports/random-node.js';
 export { type RestoredSnapshot, type RestoreOptions, restoreSnapshot } from './restore-snapshot.js';
-export { type RunningServer, type ServerPorts, startServer } from './server.js';
+export {
+  type RunningServer,
+  type ServerPorts,
+  type StartOptions,
+  startServer,
+} from './server.js';
 export { type NotifyResult, type NotifyState, notifySystemd } from './systemd.js';
 export { etcdVersion } from './versions.js';

@@ -77,7 +77,8 @@ export function meteredNetwork(network: Network, metrics: Metrics): Network {
   return {
     listen: (address, tls, onStream) =>
       network.listen(address, tls, (stream) => onStream(new MeteredStream(stream, metrics))),
-    connect: (address, tls, timeoutMs) => network.connect(address, tls, timeoutMs),
+    connect: (address, tls, timeoutMs, signal) => network.connect(address, tls, timeoutMs, signal),
+    resolve: (host) => network.resolve(host),
   };
 }
 

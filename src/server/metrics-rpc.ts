@@ -1,7 +1,7 @@
 /** Counts of RPCs by method, with the names and labels that go-grpc-prometheus gives them. */
 
 import { GrpcCode } from '../common/index.js';
-import type { CallObserver, MethodHandler } from '../transport/index.js';
+import type { MethodHandler } from '../transport/index.js';
 import { Histogram } from './metrics-histogram.js';
 
 /** Prometheus' default buckets, which grpc_server_handling_seconds uses. */
@@ -77,7 +77,12 @@ export class RpcMetrics {
   };
 
   /** The transport's observer. What streams send and get counts as it passes (rpc-metering.ts). */
-  readonly ended: CallObserver = (method, kind, code, durationMs) => {
+  readonly ended = (
+    method: string,
+    kind: MethodHandler['kind'],
+    code: GrpcCode,
+    durationMs: number,
+  ): void => {
     const row = this.#methods.get(method);
     if (row === undefined) return;
     const index = code < grpcCodeNames.length ? code : GrpcCode.UNKNOWN;

@@ -3,7 +3,7 @@
  * it knows to be committed, gets a new cluster going, tells the others who it is, and hands over.
  */
 
-import { EtcdError, idToHex, type LogIndex, type MemberId } from '../common/index.js';
+import { type Clock, EtcdError, idToHex, type LogIndex, type MemberId } from '../common/index.js';
 import type { Raft } from '../raft/index.js';
 import { EntryKind } from './entry.js';
 import { encodeAttributes } from './membership.js';
@@ -18,13 +18,20 @@ const publishPauseMs = 50;
 /** How often a leader that stops looks whether another one leads. */
 const handOverLookMs = 5;
 
-/** Without ticks, so without elections, and before anybody is spoken to. */
+/**
+ * Without ticks, so without elections, and before anybody is spoken to. Rejects when the loop is
+ * stopped meanwhile, or with the reason of the signal.
+ */
 export async function applyUpTo(
   { loop, ports, admission }: Pick<Node, 'loop' | 'ports' | 'admission'>,
   commit: LogIndex,
+  signal?: AbortSignal,
 ): Promise<void> {
   loop.schedule();
-  while (loop.appliedIndex < commit && !loop.isStopped) {
+  while (loop.appliedIndex < commit) {
+    signal?.throwIfAborted();
+    // What failed was reported; nothing will be applied any more.
+    if (loop.isStopped) throw new EtcdError('STOPPED');
     await new Promise<void>((resolve) => ports.clock.after(appliedLookMs, resolve));
   }
   admission.forgetLeaving();
@@ -38,13 +45,21 @@ export function campaignWhenConnected(
   const { loop, ports, raft } = node;
   const isConnected = (id: MemberId) => ports.peers?.connectedSinceMs(id) !== undefined;
   const connected = voters.filter(isConnected).length;
-  if (raft.leader !== 0n || raft.term > 1) return;
+  if (loop.isStopped || raft.leader !== 0n || raft.term > 1) return;
   if (connected + 1 <= voters.length / 2) {
     ports.clock.after(connectedLookMs, () => campaignWhenConnected(node, voters));
     return;
   }
   raft.campaign();
   loop.schedule();
+}
+
+/** Resolves with `work`, or when `delayMs` are over. Rejects as `work` does. */
+export function untilOrAfter(work: Promise<void>, clock: Clock, delayMs: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.after(delayMs, resolve);
+    work.finally(() => timer.cancel()).then(resolve, reject);
+  });
 }
 
 /** Tells the cluster this member's name and client URLs; resolves when that is in the log. */

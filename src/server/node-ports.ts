@@ -21,7 +21,7 @@ function nextTurn(): Promise<void> {
 
 /** Ports for one server that has the process to itself; its /metrics speak of the process, too. */
 export function nodePorts(config: ServerConfig, logger: Logger): ServerPorts {
-  const loopLag = measureLoopLag();
+  let loopLag: ReturnType<typeof measureLoopLag> | undefined;
   return {
     clock: nodeClock,
     random: openNodeRandom(),
@@ -31,6 +31,8 @@ export function nodePorts(config: ServerConfig, logger: Logger): ServerPorts {
     logger,
     createHttp1,
     metricsText: (metrics) => {
+      loopLag ??= measureLoopLag();
+      const { read } = loopLag;
       let text: Promise<MetricsText> | undefined;
       const load = async (): Promise<MetricsText> => {
         // At the first scrape: the library takes a tenth of the time of a start.
@@ -39,13 +41,17 @@ export function nodePorts(config: ServerConfig, logger: Logger): ServerPorts {
           extensive: config.extensiveMetrics,
           process: true,
           versions: { kvorum: kvorumVersion, etcd: etcdVersion, node: process.version },
-          loopLag: loopLag.read,
+          loopLag: read,
         });
       };
       return async () => {
         text ??= load();
         return (await text)();
       };
+    },
+    close() {
+      loopLag?.stop();
+      loopLag = undefined;
     },
   };
 }

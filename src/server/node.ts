@@ -10,9 +10,11 @@ import {
   grpcOverheadBytes,
   type Logger,
   type MemberId,
+  type Network,
   type OpenKvStore,
   present,
   type Random,
+  unlessAborted,
 } from '../common/index.js';
 import {
   AlarmAction,
@@ -41,7 +43,13 @@ import { type MemberParts, memberParts } from './member-parts.js';
 import type { Membership } from './membership.js';
 import { meteredDisk, meteredKvStore } from './metered-ports.js';
 import type { Metrics } from './metrics.js';
-import { applyUpTo, campaignWhenConnected, handOver, publishSelf } from './node-lifecycle.js';
+import {
+  applyUpTo,
+  campaignWhenConnected,
+  handOver,
+  publishSelf,
+  untilOrAfter,
+} from './node-lifecycle.js';
 import { NodeLoop } from './node-loop.js';
 import { openStorage } from './open-storage.js';
 import type { PeerTransport } from './peers/types.js';
@@ -58,6 +66,8 @@ export interface NodePorts {
   readonly disk: Disk;
   readonly openKvStore: OpenKvStore;
   readonly logger: Logger;
+  /** See Network; without it host names are only compared as they are. */
+  readonly resolve?: Network['resolve'];
   /** The links to other members; without them the cluster is one member and stays so. */
   readonly peers?: PeerTransport;
   /** For simulations: see {@link NodeTuning}. */
@@ -112,8 +122,11 @@ export interface Node extends MemberParts {
   ): void;
   /** Compacts, as a client would. */
   compact(revision: number, done: (error: Error | undefined) => void): void;
-  /** Resolves when this member leads or follows, has applied the log and published itself. */
-  start(): Promise<void>;
+  /**
+   * Resolves when this member leads or follows, has applied the log and published itself. Rejects
+   * with the reason of `signal` when that aborts; then `stop` has to be called.
+   */
+  start(signal?: AbortSignal): Promise<void>;
   /**
    * Ends waiting calls, writes everything with an fsync, and closes the files. A leader hands over
    * first, unless told not to: when all members stop there is nobody to hand over to.
@@ -133,12 +146,16 @@ const clusterReadyMsMax = 5000;
 /** etcd: 5 s for the disk and two elections. */
 const requestTimeoutBaseMs = 5000;
 
-/** Opens (or founds) the data directory; rejects with StorageError if it can't be trusted. */
+/**
+ * Opens (or founds) the data directory. Rejects with StorageError if it can't be trusted, and with
+ * the reason of `signal` when that aborts; nothing stays open then.
+ */
 export async function openNode(
   config: ServerConfig,
   ports: NodePorts,
   metrics: Metrics,
   reportFatal: (error: unknown) => void,
+  signal?: AbortSignal,
 ): Promise<Node> {
   const { clock, random, logger, peers } = ports;
   await checkDirectories(ports.disk, config);
@@ -146,7 +163,8 @@ export async function openNode(
   if (config.forceNewCluster && !isFoundedBefore) checkForcedFounding(config, logger);
   const founding = isFoundedBefore
     ? undefined
-    : await setUpMember({ config, random, logger, peers });
+    : await setUpMember({ config, random, clock, logger, peers, resolve: ports.resolve, signal });
+  signal?.throwIfAborted();
   let stopLoop = (): void => {};
   // Nothing may be acknowledged after a failed write, not even by the half that still works.
   const onFatal = (error: unknown): void => {
@@ -172,6 +190,7 @@ export async function openNode(
     },
     catchUpEntries: config.snapshotCatchUpEntries,
     onFatal,
+    signal,
   });
   const { store, wal, membership, clusterId, memberId, isNew, restore } = storage;
   const timeoutMs =
@@ -384,10 +403,12 @@ export async function openNode(
       const request = { revision, physical: false };
       proposeOwn(EntryKind.compaction, encodeCompactionRequest(request), request, done);
     },
-    async start() {
+    async start(signal) {
+      signal?.throwIfAborted();
       if (membership.isRemoved(memberId)) throw new MemberRemovedError(memberId);
-      if (hasCommittedChanges(restore)) await applyUpTo(node, restore.hardState.commit);
+      if (hasCommittedChanges(restore)) await applyUpTo(node, restore.hardState.commit, signal);
       await links?.start();
+      signal?.throwIfAborted();
       loop.start();
       const { voters } = raft.status().configuration;
       // Alone there is nobody to wait for; an election timeout would only delay the start.
@@ -396,9 +417,8 @@ export async function openNode(
       loop.schedule();
       // Without a majority there may be no leader for long; what can be served then should be.
       const published = publishSelf(node);
-      const late = new Promise<void>((resolve) => clock.after(clusterReadyMsMax, resolve));
-      await Promise.race([published, late]);
       published.catch(() => {}); // only by stopping
+      await unlessAborted(untilOrAfter(published, clock, clusterReadyMsMax), signal);
     },
     async stop(options) {
       if (options?.handOver !== false) await handOver(node);

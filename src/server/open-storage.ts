@@ -33,6 +33,7 @@ import {
   type Wal,
   type WalContents,
 } from '../storage/index.js';
+import { StartGate } from './abortable-ports.js';
 import { explainDirectories } from './data-dir.js';
 import { forceNewCluster } from './force-new-cluster.js';
 import { Membership } from './membership.js';
@@ -58,6 +59,8 @@ export interface OpenStorageOptions {
   /** Applied entries that stay in Raft's memory for members that are behind. */
   readonly catchUpEntries: number;
   readonly onFatal: (error: unknown) => void;
+  /** Gives up opening, as soon as the step under way has ended. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface OpenedStorage {
@@ -73,34 +76,49 @@ export interface OpenedStorage {
   readonly isNew: boolean;
 }
 
+/** What has to be closed if the rest can't be opened. */
+interface Halves {
+  wal?: Wal;
+  store?: MvccStore;
+}
+
 /**
- * Rejects with StorageError if the directory is in use or can't be trusted; nothing stays open
- * then.
+ * Rejects with StorageError if the directory is in use or can't be trusted, and with the reason of
+ * the signal if that aborts; nothing stays open then.
  */
 export async function openStorage(options: OpenStorageOptions): Promise<OpenedStorage> {
   try {
     return await open(options);
   } catch (error) {
+    // Whatever became of it on the way out.
+    options.signal?.throwIfAborted();
     throw explainDirectories(error, options);
   }
 }
 
 async function open(options: OpenStorageOptions): Promise<OpenedStorage> {
-  const { disk, dataDir } = options;
+  const gate = new StartGate(options.signal);
+  const disk = gate.disk(options.disk);
+  const openKvStore = gate.openKvStore(options.openKvStore);
+  const { dataDir } = options;
   const memberDir = `${dataDir}/member`;
-  await disk.mkdir(memberDir);
-  for (const dir of [dataDir, memberDir]) await warnIfOpenToOthers(disk, dir, options.logger);
-  const place = { disk, openKvStore: options.openKvStore, memberDir };
-  // First, for the lock: a second process must not get as far as the log.
-  const generations = await openGenerations(place);
-  await removeStaleImages(disk, memberDir);
-  let wal: Wal | undefined;
+  let generations: readonly OpenGeneration[] = [];
+  const halves: Halves = {};
   try {
-    return await openHalves(options, place, generations, (opened) => {
-      wal = opened;
-    });
+    await disk.mkdir(memberDir);
+    for (const dir of [dataDir, memberDir]) await warnIfOpenToOthers(disk, dir, options.logger);
+    const place = { disk, openKvStore, memberDir };
+    // First, for the lock: a second process must not get as far as the log.
+    generations = await openGenerations(place);
+    await removeStaleImages(disk, memberDir);
+    const opened = await openHalves({ ...options, disk, openKvStore }, place, generations, halves);
+    gate.check();
+    gate.release();
+    return opened;
   } catch (error) {
-    await wal?.close().catch(() => {});
+    gate.release();
+    await halves.wal?.close().catch(() => {});
+    await halves.store?.close().catch(() => {});
     for (const { kv } of generations) await kv.close().catch(() => {});
     throw error;
   }
@@ -110,7 +128,7 @@ async function openHalves(
   options: OpenStorageOptions,
   place: KvPlace,
   generations: readonly OpenGeneration[],
-  onWal: (wal: Wal) => void,
+  halves: Halves,
 ): Promise<OpenedStorage> {
   const { disk, random, logger, founding } = options;
   const { memberDir } = place;
@@ -125,7 +143,7 @@ async function openHalves(
     throw error;
   });
   const wal = lock === undefined ? opened : withLock(opened, lock);
-  onWal(wal);
+  halves.wal = wal;
   const log = { snapshot: contents.snapshot, lastIndex: lastIndexOf(contents) };
   const chosen = chooseGeneration(generations, log, memberDir);
   const directories = new KvGenerations(place, generations);
@@ -138,6 +156,7 @@ async function openHalves(
     onFatal: options.onFatal,
     generations: directories,
   });
+  halves.store = store;
   const metadata = decodeNodeMetadata(contents.metadata);
   if (metadata === undefined) {
     throw new StorageError('the log was written by a newer version', {

@@ -12,7 +12,9 @@ import {
   type MemberId,
   type Network,
   type NetworkAddress,
+  onAbort,
   present,
+  unlessAborted,
 } from '../common/index.js';
 import {
   createGrpcServer,
@@ -44,6 +46,7 @@ import { callObserver, countedMethods } from './rpc-metering.js';
 import { rangeStreamMethod } from './rpc-range-stream.js';
 import { snapshotMethod } from './rpc-snapshot.js';
 import { watchHandler } from './rpc-watch.js';
+import { canonicalHost } from './same-urls.js';
 import { healthSource, metricsReadings } from './server-readings.js';
 import { SlowLog } from './slow-log.js';
 import { tlsRefusals } from './tls-refusals.js';
@@ -62,6 +65,8 @@ export interface ServerPorts extends NodePorts {
   readonly metricsText: (
     metrics: Metrics,
   ) => () => Promise<{ readonly body: string; readonly contentType: string }>;
+  /** Ends what the ports do by themselves; called once the server has stopped. */
+  readonly close?: () => void;
 }
 
 export interface RunningServer {
@@ -83,19 +88,35 @@ export interface RunningServer {
 /** How long a graceful stop waits for calls that are still running. */
 const drainMsMax = 2000;
 
+export interface StartOptions {
+  /** Gives up the start. To stop a server that has started there is `stop`. */
+  readonly signal?: AbortSignal;
+}
+
 /**
  * Starts a member; resolves once it serves. Rejects with StorageError for a data directory that
- * can't be trusted, and with the socket's error if a URL can't be listened on.
+ * can't be trusted, with the socket's error if a URL can't be listened on, and with the reason of
+ * `signal` when that aborts. Whenever it rejects, nothing is left open and nothing goes on.
  */
 export async function startServer(
   config: ServerConfig,
   ports: ServerPorts,
+  options: StartOptions = {},
 ): Promise<RunningServer> {
   const { clock, logger } = ports;
-  let fail: (error: unknown) => void = () => {};
+  // Ends the start; nobody aborts it any more once that is over.
+  const starting = new AbortController();
+  const { signal } = starting;
+  const takeBack = onAbort(options.signal, () => starting.abort(options.signal?.reason));
+  let report: (error: unknown) => void = () => {};
   const failed = new Promise<unknown>((resolve) => {
-    fail = resolve;
+    report = resolve;
   });
+  let hasStarted = false;
+  const fail = (error: unknown): void => {
+    report(error);
+    if (!hasStarted) starting.abort(error);
+  };
   const metrics = new Metrics();
   metrics.features = config.featureGates;
   const network = meteredNetwork(ports.network, metrics);
@@ -108,12 +129,12 @@ export async function startServer(
     closings.warn('closed the connection of a client', { address, reason });
   };
   const links = peerLinks(config, ports, metrics);
-  let fatal: { readonly error: unknown } | undefined;
-  const onFatal = (error: unknown): void => {
-    fatal ??= { error };
-    fail(error);
-  };
-  const node = await openNode(config, { ...ports, peers: links.peers }, metrics, onFatal);
+  const resolve = (host: string) => (ports.peerNetwork ?? ports.network).resolve(host);
+  const outside = { ...ports, resolve, peers: links.peers };
+  const node = await openNode(config, outside, metrics, fail, signal).catch((error: unknown) => {
+    takeBack();
+    throw error;
+  });
   links.introduce(node);
   metrics.attach(() => metricsReadings(node));
   logger.info(node.isNew ? 'founded a new data directory' : 'opened the data directory', {
@@ -138,12 +159,16 @@ export async function startServer(
   };
   const open: GrpcServer[] = [];
   const acceptors: Http1Acceptor[] = [];
+  /** `urls` have one address; resolves with them, their ports filled in. */
   const serve = async (
-    url: ServerUrl,
+    urls: readonly ServerUrl[],
     what: { readonly grpc: boolean; readonly http: boolean; readonly metricsOnly: boolean },
-  ): Promise<string> => {
+  ): Promise<string[]> => {
+    signal.throwIfAborted();
+    const [url] = urls as [ServerUrl, ...ServerUrl[]];
+    const alsoPlain = urls.some((one) => !one.secure);
     const http = what.http
-      ? createHttpHandler(routes, { secure: url.secure, metricsOnly: what.metricsOnly })
+      ? createHttpHandler(routes, { secure: !alsoPlain, metricsOnly: what.metricsOnly })
       : undefined;
     const http1 = http === undefined ? undefined : ports.createHttp1?.(http);
     if (http1 !== undefined) acceptors.push(http1);
@@ -159,8 +184,11 @@ export async function startServer(
       logger,
     });
     open.push(server);
-    const tls = url.secure ? clientTls?.listen : undefined;
-    return listeningUrl(url, await server.listen(url.address, tls));
+    const isSecure = urls.some((one) => one.secure);
+    const listen = isSecure ? clientTls?.listen : undefined;
+    const tls = alsoPlain && listen !== undefined ? { ...listen, alsoPlain } : listen;
+    const listener = await server.listen(url.address, tls);
+    return urls.map((one) => listeningUrl(one, listener));
   };
   const autoCompactor = new AutoCompactor({
     policy: config.autoCompaction,
@@ -170,7 +198,12 @@ export async function startServer(
     isLeader: () => node.leaderWatch.isLeader,
     compact: (revision, done) => node.compact(revision, done),
   });
-  const stop: RunningServer['stop'] = async (options) => {
+  let stopped: Promise<void> | undefined;
+  const stop: RunningServer['stop'] = (how) => {
+    stopped ??= end(how);
+    return stopped;
+  };
+  const end: RunningServer['stop'] = async (how) => {
     autoCompactor.stop();
     node.corruptionCheck.stop();
     node.clusterVersion.stop();
@@ -178,23 +211,29 @@ export async function startServer(
     await Promise.race([drained, delay(clock, drainMsMax)]);
     await Promise.all(open.map((server) => server.close()));
     await Promise.all(acceptors.map((acceptor) => acceptor.close()));
-    await node.stop(options);
+    await node.stop(how);
+    ports.close?.();
   };
   try {
-    await Promise.race([node.start(), failed.then((error) => Promise.reject(error))]);
-    if (config.initialCorruptCheck) await node.corruptionCheck.checkInitially();
+    await node.start(signal);
+    if (config.initialCorruptCheck) {
+      await unlessAborted(node.corruptionCheck.checkInitially(), signal);
+    }
     const splitHttp = config.listenClientHttpUrls.length > 0;
     const clientUrls: string[] = [];
-    for (const url of config.listenClientUrls) {
+    for (const urls of byAddress(config.listenClientUrls)) {
       const what = { grpc: true, http: !splitHttp, metricsOnly: false };
-      clientUrls.push(await serve(url, what));
+      clientUrls.push(...(await serve(urls, what)));
     }
-    for (const url of config.listenClientHttpUrls) {
-      await serve(url, { grpc: false, http: true, metricsOnly: false });
+    for (const urls of byAddress(config.listenClientHttpUrls)) {
+      await serve(urls, { grpc: false, http: true, metricsOnly: false });
     }
-    for (const url of config.listenMetricsUrls) {
-      await serve(url, { grpc: false, http: true, metricsOnly: true });
+    for (const urls of byAddress(config.listenMetricsUrls)) {
+      await serve(urls, { grpc: false, http: true, metricsOnly: true });
     }
+    signal.throwIfAborted();
+    hasStarted = true;
+    takeBack();
     autoCompactor.start();
     node.corruptionCheck.start();
     node.clusterVersion.start();
@@ -202,9 +241,13 @@ export async function startServer(
     const members = node.membership.list().length;
     return { clusterId, memberId, isNewData, clientUrls, members, node, failed, stop };
   } catch (error) {
-    await stop().catch(() => {});
-    // What waited for the node says only that it stopped, and not why.
-    throw fatal === undefined ? error : fatal.error;
+    takeBack();
+    await stop().catch((wrong: unknown) => {
+      logger.warn('the start was given up, but not everything could be closed', { error: wrong });
+    });
+    // What the steps under way make of being ended says nothing.
+    signal.throwIfAborted();
+    throw error;
   }
 }
 
@@ -293,6 +336,21 @@ function transportLimits(config: ServerConfig) {
 function raftVars(node: Node) {
   const { id, term, commit, applied, leader } = node.raft.status();
   return { id: idToHex(id), term, commit, applied, lead: idToHex(leader) };
+}
+
+/** URLs of one address share its port: as with etcd, plain and TLS can be on one. */
+function byAddress(urls: readonly ServerUrl[]): ServerUrl[][] {
+  const groups = new Map<string, ServerUrl[]>();
+  for (const url of urls) {
+    const { address } = url;
+    const key = 'path' in address ? address.path : `${canonicalHost(address.host)} ${address.port}`;
+    // Each that wants any free port gets one of its own.
+    const isFree = 'port' in address && address.port === 0;
+    const group = isFree ? undefined : groups.get(key);
+    if (group !== undefined) group.push(url);
+    else groups.set(isFree ? `${key} ${groups.size}` : key, [url]);
+  }
+  return [...groups.values()];
 }
 
 /** The URL as typed, with the port that was really taken. */

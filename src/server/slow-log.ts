@@ -4,25 +4,33 @@ import type { Clock, Logger } from '../common/index.js';
 
 const intervalMs = 1000;
 
-/** Lets one line a second through and counts the others into the next. */
+/** Lets a few lines a second through and counts the others into the next. */
 export class SlowLog {
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #linesMax: number;
   #nextMs = Number.NEGATIVE_INFINITY;
+  #lines = 0;
   #suppressed = 0;
 
-  constructor(clock: Clock, logger: Logger) {
+  /** `linesMax`: in a second. */
+  constructor(clock: Clock, logger: Logger, linesMax = 1) {
     this.#clock = clock;
     this.#logger = logger;
+    this.#linesMax = linesMax;
   }
 
   warn(message: string, fields: Readonly<Record<string, unknown>>): void {
     const now = this.#clock.nowMs();
-    if (now < this.#nextMs) {
+    if (now >= this.#nextMs) {
+      this.#nextMs = now + intervalMs;
+      this.#lines = 0;
+    }
+    this.#lines += 1;
+    if (this.#lines > this.#linesMax) {
       this.#suppressed += 1;
       return;
     }
-    this.#nextMs = now + intervalMs;
     const suppressed = this.#suppressed;
     this.#suppressed = 0;
     this.#logger.warn(message, suppressed === 0 ? fields : { ...fields, suppressed });

@@ -10,7 +10,7 @@ export type UrlScheme = 'http' | 'https' | 'unix' | 'unixs';
 
 /** One checked URL. */
 export interface ServerUrl {
-  /** As typed. */
+  /** As typed, but for the scheme, which is in small letters as Go has it. */
   readonly text: string;
   readonly scheme: UrlScheme;
   /** True if it is spoken to with TLS. */
@@ -37,9 +37,10 @@ export function parseUrls(flag: string, texts: readonly string[]): readonly Serv
 const schemes: ReadonlySet<string> = new Set(['http', 'https', 'unix', 'unixs']);
 
 /** One URL, or a sentence saying what is wrong with it. */
-export function parseUrl(text: string): ServerUrl | string {
-  const match = /^([a-z][a-z\d+.-]*):\/\/(.*)$/i.exec(text);
-  const scheme = match?.[1] ?? '';
+export function parseUrl(typed: string): ServerUrl | string {
+  const match = /^([a-z][a-z\d+.-]*):\/\/(.*)$/i.exec(typed);
+  const scheme = match?.[1]?.toLowerCase() ?? '';
+  const text = match === null ? typed : `${scheme}${typed.slice(scheme.length)}`;
   if (match === null || !isScheme(scheme)) {
     return `URL scheme must be http, https, unix, or unixs: ${quote(text)}`;
   }
@@ -67,7 +68,8 @@ function parseHostPort(text: string, scheme: 'http' | 'https', rest: string): Se
   if (authority !== rest) return `URL must not contain a path: ${quote(text)}`;
   if (authority.includes('@')) return 'URL must not contain a user name or password';
   const match = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(authority);
-  const host = match?.[1] ?? match?.[2] ?? '';
+  // In a URL the '%' before a zone is written '%25'.
+  const host = match?.[1]?.replace('%25', '%') ?? match?.[2] ?? '';
   const port = Number(match?.[3]);
   if (match === null || !(port <= 65_535)) {
     return `URL address does not have the form "host:port": ${quote(text)}`;
@@ -124,8 +126,8 @@ export function parseInitialCluster(text: string): ReadonlyMap<string, readonly 
       throw new UsageError(`invalid value ${quote(part)} in --initial-cluster: ${parsed}`);
     }
     const urls = members.get(name);
-    if (urls === undefined) members.set(name, [url]);
-    else urls.push(url);
+    if (urls === undefined) members.set(name, [parsed.text]);
+    else urls.push(parsed.text);
   }
   for (const urls of members.values()) urls.sort();
   return members;

@@ -163,16 +163,21 @@ async function prepareForWriting(
   const last = segments.at(-1);
   assert(last !== undefined, 'a recovered write-ahead log has a segment');
   const file = await disk.open(last.path, 'write');
-  if (tornBytes > 0) {
-    const fields = { path: last.path, offset: position, bytes: tornBytes };
-    logger.warn('cutting an interrupted write off the write-ahead log', fields);
-    await writeZeros(file, position, position + tornBytes);
+  try {
+    if (tornBytes > 0) {
+      const fields = { path: last.path, offset: position, bytes: tornBytes };
+      logger.warn('cutting an interrupted write off the write-ahead log', fields);
+      await writeZeros(file, position, position + tornBytes);
+    }
+    // A killed process may have left a frame that was read back but is not durable yet: after a
+    // failed fsync it is not on the disk, and a second fsync would not put it there (ATC'20).
+    await file.writeDurable(lastFrame.offset, [lastFrame.bytes]);
+    await file.sync();
+    return file;
+  } catch (error) {
+    await file.close().catch(() => {});
+    throw error;
   }
-  // A killed process may have left a frame that was read back but is not durable yet: after a
-  // failed fsync it is not on the disk, and a second fsync would not put it there (ATC'20).
-  await file.writeDurable(lastFrame.offset, [lastFrame.bytes]);
-  await file.sync();
-  return file;
 }
 
 /**

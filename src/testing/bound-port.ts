@@ -10,6 +10,8 @@ export interface BoundPort {
   readonly port: number;
   /** As the network it was bound on, but for this one address. */
   readonly network: Network;
+  /** Whether the port, as long as it is taken, keeps the process alive; at first it does. */
+  keepAlive(keeps: boolean): void;
   close(): Promise<void>;
 }
 
@@ -26,7 +28,8 @@ export async function bindPort(network: Network, host: string): Promise<BoundPor
   return {
     port,
     network: {
-      connect: (to, tls, timeoutMs) => network.connect(to, tls, timeoutMs),
+      connect: (to, tls, timeoutMs, signal) => network.connect(to, tls, timeoutMs, signal),
+      resolve: (name) => network.resolve(name),
       async listen(asked: NetworkAddress, tls: TlsOptions | undefined, onStream) {
         if (!isOurs(asked) || tls !== undefined) return network.listen(asked, tls, onStream);
         accept = onStream;
@@ -35,9 +38,11 @@ export async function bindPort(network: Network, host: string): Promise<BoundPor
           async close() {
             accept = undefined;
           },
+          keepAlive: (keeps) => listener.keepAlive(keeps),
         };
       },
     },
+    keepAlive: (keeps) => listener.keepAlive(keeps),
     close: () => listener.close(),
   };
 }

@@ -27,7 +27,7 @@ export interface TestMember {
   readonly id: MemberId | undefined;
   /** It runs and leads. */
   readonly isLeader: boolean;
-  /** An orderly stop. The data stay. */
+  /** An orderly stop, also of a start that is under way. The data stay. */
   stop(): Promise<void>;
   /** Starts it again; resolves once it serves. */
   start(): Promise<void>;
@@ -56,6 +56,7 @@ export class Member implements TestMember {
   readonly #disk: Disk;
   readonly #openKvStore: OpenKvStore;
   #server: RunningServer | undefined;
+  #starting: { readonly abort: AbortController; readonly ended: Promise<void> } | undefined;
 
   private constructor(setup: MemberSetup, port: BoundPort) {
     this.name = setup.name;
@@ -89,6 +90,18 @@ export class Member implements TestMember {
 
   async start(): Promise<void> {
     if (this.#server !== undefined) return;
+    if (this.#starting !== undefined) return this.#starting.ended;
+    const abort = new AbortController();
+    this.#port.keepAlive(true);
+    const ended = this.#startServer(abort.signal).finally(() => {
+      this.#starting = undefined;
+      if (this.#server === undefined) this.#port.keepAlive(false);
+    });
+    this.#starting = { abort, ended };
+    return ended;
+  }
+
+  async #startServer(signal: AbortSignal): Promise<void> {
     const { name, initialCluster, flags, dataDir, peerUrl } = this.#setup;
     const config = defaultConfig(
       ...['--name', name, '--data-dir', dataDir ?? '/data'],
@@ -96,13 +109,20 @@ export class Member implements TestMember {
       ...['--listen-peer-urls', peerUrl, '--initial-advertise-peer-urls', peerUrl],
       ...['--initial-cluster', initialCluster, ...flags],
     );
-    this.#server = await startServer(config, this.#ports(nodePorts(config, this.#setup.logger)));
+    const ports = this.#ports(nodePorts(config, this.#setup.logger));
+    this.#server = await startServer(config, ports, { signal });
   }
 
   async stop(options?: { readonly handOver?: boolean }): Promise<void> {
+    const starting = this.#starting;
+    starting?.abort.abort(new Error(`the start of ${this.name} was stopped`));
+    // Whoever waits for the start is told what became of it.
+    await starting?.ended.catch(() => {});
     const server = this.#server;
     this.#server = undefined;
     await server?.stop(options);
+    // It stays taken for the next start, but nobody has to stay for it.
+    if (!this.running && this.#starting === undefined) this.#port.keepAlive(false);
   }
 
   /** Stops for good. */

@@ -9,6 +9,7 @@ import {
   GrpcCode,
   type Network,
   type NetworkAddress,
+  onAbort,
   type Timer,
   type TlsOptions,
 } from '../common/index.js';
@@ -43,6 +44,8 @@ export interface ConnectOptions {
   readonly userAgent?: string;
   /** Until TCP, TLS and the server's SETTINGS are there. */
   readonly connectTimeoutMs?: number;
+  /** Gives up connecting; says nothing about the connection once there is one. */
+  readonly signal?: AbortSignal | undefined;
   /** Windows, backlog, keepalive (off by default); the message limit is 2^31-1 by default. */
   readonly limits?: Partial<TransportLimits>;
 }
@@ -58,7 +61,8 @@ const clientLimits: TransportLimits = {
 export async function connectGrpc(options: ConnectOptions): Promise<GrpcClient> {
   const timeoutMs = options.connectTimeoutMs ?? 10_000;
   const startMs = options.clock.nowMs();
-  const socket = await options.network.connect(options.address, options.tls, timeoutMs);
+  const { address, tls, signal } = options;
+  const socket = await options.network.connect(address, tls, timeoutMs, signal);
   return new Promise((resolve, reject) => {
     const leftMs = Math.max(0, timeoutMs - (options.clock.nowMs() - startMs));
     const timer = options.clock.after(leftMs, () => {
@@ -74,7 +78,18 @@ export async function connectGrpc(options: ConnectOptions): Promise<GrpcClient> 
       connection.sender.flush();
       return connection;
     });
-    client.whenSettled(timer, resolve, reject);
+    const takeBack = onAbort(signal, () => {
+      timer.cancel();
+      reject(signal?.reason);
+      client.destroy();
+    });
+    const settled = <Value>(settle: (value: Value) => void): ((value: Value) => void) => {
+      return (value) => {
+        takeBack();
+        settle(value);
+      };
+    };
+    client.whenSettled(timer, settled(resolve), settled(reject));
   });
 }
 

@@ -413,7 +413,7 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
     const observe = this.#owner.observe;
     if (observe !== undefined) {
       const durationMs = this.#owner.clock.nowMs() - this.#startMs;
-      observe(this.method, this.#handler.kind, code, durationMs);
+      observe(this.method, this.#handler.kind, code, durationMs, this);
     }
   }
 }

@@ -103,6 +103,7 @@ export type CallObserver = (
   kind: MethodHandler['kind'],
   code: GrpcCode,
   durationMs: number,
+  call: Pick<ServerCall, 'peer'>,
 ) => void;
 
 /** Limits of the server half, each with a policy in docs/limits.md. */

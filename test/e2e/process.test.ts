@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -14,7 +14,11 @@ import { endProgramsAfterEach, type Program, run, serve, temporaryDirectory } fr
 endProgramsAfterEach();
 
 const anyPort = 'http://127.0.0.1:0';
-const onAnyPort = ['--listen-client-urls', anyPort, '--advertise-client-urls', anyPort];
+const onAnyPort = [
+  ...['--listen-client-urls', anyPort, '--advertise-client-urls', anyPort],
+  // Somebody else may have the usual one.
+  ...['--listen-peer-urls', anyPort],
+];
 
 function flags(...more: readonly string[]): string[] {
   return ['--data-dir', join(temporaryDirectory(), 'data'), ...onAnyPort, ...more];
@@ -40,12 +44,9 @@ describeWith(['kvorum'], 'the process', () => {
       const cwd = temporaryDirectory();
       const server = await serve(['--name', 'n1', ...onAnyPort, ...clusterOf('n1')], { cwd });
       expect(existsSync(join(cwd, 'n1.etcd', 'member'))).toBe(true);
-      const lines = server.stdout.split('\n');
-      expect(lines).toHaveLength(5);
-      expect(lines[0]).toMatch(/^ kvorum \d+\.\d+\.\d+, speaks etcd 3\.7\.1 {3}node v\d+/);
-      expect(lines[1]).toMatch(/^ {2}client {3}http:\/\/127\.0\.0\.1:\d+ {3}\(gRPC, health/);
-      expect(lines[2]).toMatch(/^ {2}data {5}\/.*n1\.etcd {3}\(new, 1 member\)$/);
-      expect(lines[3]).toMatch(/^ {2}ready in \d+ ms\. {2}try: {2}etcdctl --endpoints=http:/);
+      // Nobody sits there: what is merged with the log must not break it.
+      expect(server.stdout).toBe('');
+      for (const line of server.stderr.trimEnd().split('\n')) JSON.parse(line);
       const ready = await server.line('ready to serve client requests');
       expect(ready).toMatchObject({
         level: 'info',
@@ -53,7 +54,7 @@ describeWith(['kvorum'], 'the process', () => {
         'data-dir': join(cwd, 'n1.etcd'),
         'client-urls': server.clientUrls,
       });
-      expect(await server.stop()).toBe(0);
+      expect(await server.stop()).toBe('SIGTERM');
     });
 
     it('serves what an earlier run wrote, also after kill -9', async () => {
@@ -65,7 +66,7 @@ describeWith(['kvorum'], 'the process', () => {
       });
       await first.kill();
       const second = await serve(args);
-      expect(second.stdout).toContain('(existing)');
+      await second.line('opened the data directory');
       await withClient(second, async (client) => {
         expect(await get(client, 'a')).toBe('1');
         const { header } = await client.status();
@@ -73,7 +74,7 @@ describeWith(['kvorum'], 'the process', () => {
         expect(header?.cluster_id).toBe(before.header?.cluster_id);
         await put(client, 'a', '2');
       });
-      expect(await second.stop()).toBe(0);
+      expect(await second.stop()).toBe('SIGTERM');
       const third = await serve(args);
       expect(await withClient(third, (client) => get(client, 'a'))).toBe('2');
     });
@@ -125,7 +126,7 @@ describeWith(['kvorum'], 'the process', () => {
         await eventually(() => (existsSync(path) ? true : undefined), 'the notify socket');
         const server = await serve(flags(), { env: { NOTIFY_SOCKET: path } });
         await eventually(() => told.includes('READY=1') || undefined, 'READY=1');
-        expect(await server.stop()).toBe(0);
+        expect(await server.stop()).toBe('SIGTERM');
         await eventually(() => told.includes('STOPPING=1') || undefined, 'STOPPING=1');
       } finally {
         listener.kill('SIGKILL');
@@ -205,11 +206,14 @@ describeWith(['kvorum'], 'the process', () => {
 
     it('--log-level and --log-outputs decide what is written where', async () => {
       const file = join(temporaryDirectory(), 'log');
-      const server = run(flags('--log-outputs', file, '--log-level', 'warn'));
-      await server.output(/ready in/);
-      expect(await server.stop()).toBe(0);
+      const server = run(flags('--log-outputs', file, '--log-level', 'WARN', '--max-wals', '9'));
+      await eventually(
+        () => (existsSync(file) && readFileSync(file, 'utf8').includes('max-wals')) || undefined,
+        'a warning in the file',
+      );
+      expect(await server.stop()).toBe('SIGTERM');
       expect(server.stderr).toBe('');
-      expect(existsSync(file)).toBe(true);
+      expect(readFileSync(file, 'utf8')).not.toContain('"level":"info"');
     });
   });
 
@@ -258,7 +262,7 @@ describeWith(['kvorum'], 'the process', () => {
         ),
       );
       server.signal(signal);
-      expect(await server.ended).toBe(0);
+      expect(await server.ended).toBe(signal);
       expect(await Promise.all(ends)).toEqual([14, 14]);
       client.close();
       expect(server.log.map(({ msg }) => msg)).toContain('stopped');
@@ -284,7 +288,7 @@ describeWith(['kvorum'], 'the process', () => {
         sockets.map((socket) => new Promise((resolve) => socket.once('connect', resolve))),
       );
       server.signal('SIGINT');
-      expect(await server.ended).toBe(0);
+      expect(await server.ended).toBe('SIGINT');
     });
   });
 
@@ -313,11 +317,10 @@ describeWith(['kvorum'], 'the process', () => {
     const script = join(repoRoot, 'scripts/run.mjs');
     const args = [script, 'start', ...onAnyPort, '--data-dir', dataDir];
     const done = await exec(process.execPath, args, {
-      until: (stdout) => stdout.includes('ready in'),
+      until: (_stdout, stderr) => stderr.includes('ready to serve'),
       timeoutMs: 60_000,
     });
-    expect(done.code).toBe(0);
-    expect(done.stdout.toString()).toContain('speaks etcd');
+    expect(done.stderr).toContain('ready to serve client requests');
     expect(existsSync(join(dataDir, 'member'))).toBe(true);
   });
 });

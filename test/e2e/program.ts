@@ -52,8 +52,6 @@ export function run(args: readonly string[], options: RunOptions = {}): Program 
 export async function serve(args: readonly string[], options: RunOptions = {}): Promise<Program> {
   const program = run(args, options);
   await program.line('ready to serve client requests');
-  // The banner leaves through another pipe.
-  await program.output(/client +\S+/);
   return program;
 }
 
@@ -122,16 +120,16 @@ export class Program {
     return this.#until(() => pattern.exec(this.stdout) ?? undefined, `${pattern} on stdout`);
   }
 
-  /** The client URLs of the start-up lines, ports filled in. */
+  /** The client URLs of the log, ports filled in. */
   get clientUrls(): readonly string[] {
-    const [, list = ''] = / client +(.+?) {3}/.exec(this.stdout) ?? [];
-    return list.split(', ');
+    const ready = this.log.find(({ msg }) => msg === 'ready to serve client requests');
+    return (ready?.['client-urls'] as readonly string[] | undefined) ?? [];
   }
 
   /** The n-th client URL without its scheme. */
   endpoint(index = 0): string {
     const url = this.clientUrls[index];
-    if (url === undefined) throw new Error(`no client URL ${index} in:\n${this.stdout}`);
+    if (url === undefined) throw new Error(`no client URL ${index} in:\n${this.stderr}`);
     return url.replace(/^https?:\/\//, '');
   }
 
@@ -139,7 +137,7 @@ export class Program {
     this.#child.kill(signal);
   }
 
-  /** SIGTERM; resolves with the exit code. */
+  /** SIGTERM; resolves with that, as etcd ends: see `ended`. */
   async stop(): Promise<number | string> {
     this.signal('SIGTERM');
     return this.ended;

@@ -25,7 +25,9 @@ endProgramsAfterEach();
 function flags(urls: string, ...more: readonly string[]): string[] {
   const dataDir = join(temporaryDirectory(), 'data');
   const where = ['--listen-client-urls', urls, '--advertise-client-urls', urls];
-  return ['--data-dir', dataDir, ...where, ...more];
+  // Somebody else may have the usual one.
+  const peers = ['--listen-peer-urls', 'http://127.0.0.1:0'];
+  return ['--data-dir', dataDir, ...where, ...peers, ...more];
 }
 
 interface Answer {
@@ -121,7 +123,7 @@ describeWith(['kvorum'], 'listeners of a server process', () => {
         expect(await get(url(server, index), '/health')).toEqual(healthy);
         expect(await putAndGet(new RawClient(server.endpoint(index)))).toBe('v');
       }
-      expect(await server.stop()).toBe(0);
+      expect(await server.stop()).toBe('SIGTERM');
     }
 
     it('serves gRPC and HTTP on a unix socket, and again after a crash left its file', async () => {
@@ -132,7 +134,7 @@ describeWith(['kvorum'], 'listeners of a server process', () => {
       const server = await serve(args);
       expect(await putAndGet(new RawClient(`unix:${path}`))).toBe('v');
       expect(await get(path, '/health')).toEqual(healthy);
-      expect(await server.stop()).toBe(0);
+      expect(await server.stop()).toBe('SIGTERM');
     });
 
     it('keeps HTTP off the client port if it has URLs of its own', async () => {
@@ -189,7 +191,7 @@ describeWith(['kvorum'], 'listeners of a server process', () => {
       expect(await getHttp2(url(server).href, '/health', { ca })).toEqual(healthy);
       const version = await getHttp2(url(server).href, '/version', { ca });
       expect(JSON.parse(version.body)).toMatchObject({ etcdserver: '3.7.3' });
-      expect(await server.stop()).toBe(0);
+      expect(await server.stop()).toBe('SIGTERM');
     });
 
     itWith(['etcdctl'], 'works with etcdctl --cacert --cert --key', {}, async () => {
@@ -280,6 +282,37 @@ describeWith(['kvorum'], 'listeners of a server process', () => {
       const [http = '', https = ''] = server.clientUrls;
       expect(await get(new URL(http), '/health')).toEqual(healthy);
       expect(await get(new URL(https), '/health', { ca })).toEqual(healthy);
+    });
+
+    it('serves plain and TLS on one port, as etcd does', async () => {
+      const at = `127.0.0.1:${await freePort()}`;
+      const server = await serve(flags(`http://${at},https://${at}`, ...withServer));
+      expect(server.clientUrls).toEqual([`http://${at}`, `https://${at}`]);
+      const ca = pem(certs.ca);
+      expect(await get(new URL(`http://${at}`), '/health')).toEqual(healthy);
+      expect(await get(new URL(`https://${at}`), '/health', { ca })).toEqual(healthy);
+      expect(await getHttp2(`https://${at}`, '/health', { ca })).toEqual(healthy);
+      expect(await putAndGet(new RawClient(at))).toBe('v');
+      expect(await putAndGet(secureClient(at, certs.ca))).toBe('v');
+      const port = Number(at.split(':')[1]);
+      const slow = netConnect(port, '127.0.0.1');
+      const piecewise = netConnect(port, '127.0.0.1');
+      for (const piece of ['G', 'ET /health HTTP/1.1\r\n', 'Host: a\r\n\r\n']) {
+        piecewise.write(piece);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      await new Promise((resolve) => piecewise.once('data', resolve));
+      piecewise.destroy();
+      // One that never says anything is not kept for ever.
+      await closed(slow);
+      expect(await server.stop()).toBe('SIGTERM');
+    }, 60_000);
+
+    it('ignores --auto-tls beside certificates, as etcd does', async () => {
+      const server = await serve(flags('https://127.0.0.1:0', ...withServer, '--auto-tls'));
+      const warned = server.log.filter(({ level }) => level === 'warn').map(({ msg }) => msg);
+      expect(warned).toContain('--auto-tls is ignored: certificate files are given');
+      expect(await get(url(server), '/health', { ca: pem(certs.ca) })).toEqual(healthy);
     });
 
     it('closes connections that never finish their handshake', async () => {

@@ -6,8 +6,11 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { failureOf } from '../../src/cli/failure.js';
 import {
   type CommandIo,
+  type ExitStatus,
   type RunningNode,
   runServerCommand,
+  type StartNode,
+  type StopSignal,
 } from '../../src/cli/server-command.js';
 import { EtcdError, InvariantError, StorageError } from '../../src/common/index.js';
 import { kvorumVersion } from '../../src/server/kvorum-version.js';
@@ -18,9 +21,9 @@ import { notifySystemd } from '../../src/server/systemd.js';
 class FakeProcess {
   out = '';
   err = '';
-  readonly exits: number[] = [];
+  readonly exits: ExitStatus[] = [];
   readonly told: string[] = [];
-  signal: (name: string) => void = () => {};
+  signal: (name: StopSignal) => void = () => {};
   uncaught: (error: unknown) => void = () => {};
   #timers: Array<() => void> = [];
   logFile = '';
@@ -35,6 +38,7 @@ class FakeProcess {
       },
       afterTurn: () => {},
     },
+    isTerminal: true,
     stdout: (text) => {
       this.out += text;
     },
@@ -90,7 +94,7 @@ class FakeNode implements RunningNode {
 // The logger writes to the real stderr; only what is worse than it can get there.
 const quiet = ['--log-level=fatal'];
 
-function run(argv: readonly string[] = [], start?: () => Promise<RunningNode>, env = {}) {
+function run(argv: readonly string[] = [], start?: StartNode, env = {}) {
   const fake = new FakeProcess();
   const node = new FakeNode();
   const starter = start ?? (async () => node);
@@ -120,6 +124,17 @@ describe('kvorum --version and --help', () => {
   it('has the version of the package', () => {
     const json = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
     expect((JSON.parse(json) as { version: string }).version).toBe(kvorumVersion);
+  });
+
+  it.each(['help', 'version'])('%s is a command as well', async (word) => {
+    const outcome = async (...argv: string[]) => {
+      const fake = new FakeProcess();
+      const status = await runServerCommand(argv, {}, fake.io, async () => new FakeNode());
+      return { status, out: fake.out };
+    };
+    expect(await outcome(word)).toEqual(await outcome(`--${word}`));
+    expect((await outcome(word)).status).toBe(0);
+    expect(await outcome(word, 'more')).toEqual({ status: 1, out: '' });
   });
 
   it('lists every flag by group, on lines that fit a terminal', async () => {
@@ -174,11 +189,45 @@ describe('a start that can not be', () => {
     );
   });
 
-  it('ends at once if it is interrupted before it serves', async () => {
-    const { fake, status } = run([], () => new Promise(() => {}));
+  it('ends the start at a signal, and waits until that has ended', async () => {
+    let ended = false;
+    const { fake, status } = run([], async (_config, _logger, signal) => {
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      await settle();
+      ended = true;
+      throw signal.reason;
+    });
     await settle();
     fake.signal('SIGINT');
-    expect(await status).toBe(0);
+    expect(await status).toBe('SIGINT');
+    expect(ended).toBe(true);
+    expect(fake.err).toBe('');
+  });
+
+  it('stops the server of a start that was just too late to be ended', async () => {
+    const node = new FakeNode();
+    let finish = (_node: RunningNode): void => {};
+    const started = new Promise<RunningNode>((resolve) => {
+      finish = resolve;
+    });
+    const { fake, status } = run([], () => started);
+    await settle();
+    fake.signal('SIGTERM');
+    await settle();
+    finish(node);
+    expect(await status).toBe('SIGTERM');
+    expect(node.stops).toBe(1);
+    expect(fake.out).toBe('');
+    expect(fake.told).not.toContain('READY=1');
+  });
+
+  it('gives up on a start that can not be ended', async () => {
+    const { fake, status } = run([], () => new Promise(() => {}));
+    await settle();
+    fake.signal('SIGTERM');
+    await settle();
+    fake.fireTimers();
+    expect(await status).toBe(1);
   });
 });
 
@@ -192,10 +241,20 @@ describe('a running server', () => {
     expect(fake.out).toContain('try:  etcdctl put hello world');
     expect(fake.told).toEqual(['READY=1']);
     fake.signal('SIGTERM');
-    expect(await status).toBe(0);
+    expect(await status).toBe('SIGTERM');
     expect(node.stops).toBe(1);
     expect(fake.told).toEqual(['READY=1', 'STOPPING=1']);
     expect(fake.exits).toEqual([]);
+  });
+
+  it('prints nothing for people where nobody reads it: both outputs may be one file', async () => {
+    const fake = new FakeProcess();
+    const io = { ...fake.io, isTerminal: false };
+    const status = runServerCommand(quiet, {}, io, async () => new FakeNode());
+    await settle();
+    fake.signal('SIGTERM');
+    expect(await status).toBe('SIGTERM');
+    expect(fake.out).toBe('');
   });
 
   it('prints nothing for people where a log is to be parsed', async () => {
@@ -214,7 +273,7 @@ describe('a running server', () => {
     await settle();
     expect(fake.exits).toEqual([]);
     fake.signal('SIGINT');
-    expect(fake.exits).toEqual([1]);
+    expect(fake.exits).toEqual(['SIGINT']);
     fake.fireTimers();
     expect(await status).toBe(1);
   });

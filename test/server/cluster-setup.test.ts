@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type Logger, silentLogger } from '../../src/common/index.js';
-import { SimRandom } from '../../src/common/sim/index.js';
+import { MemoryNetwork, SimClock, SimRandom } from '../../src/common/sim/index.js';
 import {
   type ClusterAnswer,
   decodeClusterAnswer,
@@ -45,6 +45,9 @@ const answerOf = (
   ...more,
 });
 
+const clock = new SimClock();
+const network = new MemoryNetwork(clock, new SimRandom(2));
+
 /** Starts n1 with an empty directory; the others answer, or can't be reached. */
 function start(
   state: 'new' | 'existing',
@@ -63,6 +66,8 @@ function start(
   const metadata = setUpMember({
     config,
     random: new SimRandom(1),
+    clock,
+    resolve: (host) => network.resolve(host),
     logger: silentLogger as Logger,
     peers: {
       callUrl: async (url, method) => {
@@ -111,6 +116,17 @@ describe('founding a cluster', () => {
     await expect(metadata).rejects.toThrow('permanently removed from the cluster');
   });
 
+  it('takes the name and the address of this member for the same, as etcd does', async () => {
+    network.name('n1.example', '10.0.0.1');
+    const { metadata } = start('new', {}, '--initial-advertise-peer-urls=http://n1.example:2380');
+    expect(await metadata).toMatchObject({ memberId: idOf('n1') });
+    network.name('n9.example', '10.0.0.9', 'fd00::9');
+    const other = start('new', {}, '--initial-advertise-peer-urls=http://n9.example:2380');
+    await expect(other.metadata).rejects.toThrow(UsageError);
+    const text = '--initial-advertise-peer-urls has http://n9.example:2380 but';
+    await expect(other.metadata).rejects.toThrow(text);
+  });
+
   it('does not mind members of another cluster', async () => {
     const answer = answerOf([memberOf('n1')], { clusterId: 5n });
     const { metadata } = start('new', { [urlOf('n2')]: answer });
@@ -132,6 +148,19 @@ describe('joining a cluster', () => {
       { id: 99n, name: 'n1', peerUrls: [urlOf('n1')], isLearner: true },
     ]);
     expect(asked).toEqual([urlOf('n2'), urlOf('n3')]);
+  });
+
+  it('finds itself and the others by what their names resolve to', async () => {
+    network.name('n1.example', '10.0.0.1');
+    network.name('n2.example', 'fd00::2', '10.0.0.2');
+    const named = (member: Member, url: string) => ({ ...member, peerUrls: [url] });
+    const answer = answerOf([
+      named(memberOf('n2'), 'http://N2.example.:2380'),
+      memberOf('n3'),
+      named(added, 'http://n1.example:2380'),
+    ]);
+    const { metadata } = start('existing', { [urlOf('n3')]: answer });
+    expect(await metadata).toMatchObject({ memberId: 99n, joining: true });
   });
 
   const refused = async (answers: Record<string, ClusterAnswer>): Promise<string> => {

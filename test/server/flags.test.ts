@@ -1,11 +1,13 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { buildConfig, type ServerConfig } from '../../src/server/config.js';
 import { parseCommandLine } from '../../src/server/flags.js';
 import { didYouMean, quote, UsageError } from '../../src/server/flags-error.js';
 import { flagGroups } from '../../src/server/flags-spec.js';
-import { environmentName, flagTable } from '../../src/server/flags-table.js';
+import { environmentName, flagByName, flagTable } from '../../src/server/flags-table.js';
 import { parseGoDuration } from '../../src/server/flags-value.js';
+import { etcdFlags } from './etcd-flags.js';
 
 const noFiles = (path: string): string => {
   throw Object.assign(new Error(`ENOENT: ${path}`), { code: 'ENOENT' });
@@ -321,8 +323,7 @@ client-transport-security:
     'pre-vote: 7',
     'grpc-keepalive-timeout: 1.5',
     'client-transport-security: yes please',
-    'name: a\nname: b',
-    'a: &a [x]\nb: [*a,*a]',
+    `a: &a [x]\n${'bcdefghi'.replace(/./g, (c, i) => `${c}: &${c} [${`*${'abcdefgh'[i]},`.repeat(9)}]\n`)}`,
     `name: ${'x'.repeat(2_000_000)}`,
   ])('refuses %.40j with status 2 and names the setting or the file', (text) => {
     const error = usageErrorOf(() => file(text));
@@ -333,6 +334,100 @@ client-transport-security:
   it('says which file can not be read', () => {
     const error = usageErrorOf(() => configOf(['--config-file=/nope']));
     expect(error.message).toContain('--config-file "/nope" can\'t be read: no such file');
+  });
+});
+
+describe('every flag that etcd --help has', () => {
+  /** Removed from etcd, though its help still names them: the error says what to do instead. */
+  const removed = new Set(['discovery', 'discovery-proxy']);
+  /** Printed as if it were empty, which etcd itself can't read. */
+  const unreadable = new Set(['backend-batch-interval']);
+
+  it('is in the list', () => {
+    expect(etcdFlags.length).toBeGreaterThan(100);
+    expect(new Set(etcdFlags.map(([name]) => name)).size).toBe(etcdFlags.length);
+  });
+
+  it.each(etcdFlags)('--%s is taken with its default, %j', (name, byDefault) => {
+    if (removed.has(name)) {
+      expect(() => configOf([`--${name}=`])).toThrow(/was removed\. .*v2 discovery/);
+      return;
+    }
+    const spec = flagByName.get(name);
+    expect(spec, 'a row in the table of flags').toBeDefined();
+    const value = byDefault === undefined || unreadable.has(name) ? spec?.default : byDefault;
+    const more = name === 'listen-client-urls' ? [`--advertise-client-urls=${value}`] : [];
+    // A default asks for nothing, so nothing is said about it.
+    expect(configOf([`--${name}=${value}`, ...more]).warnings).toEqual([]);
+  });
+});
+
+describe('what etcd takes', () => {
+  const file = (text: string) => configOf(['--config-file=/c.yml'], {}, { '/c.yml': text });
+
+  it.each(['WARN', 'Warn', 'warning', 'DPANIC', 'panic', 'Fatal', ''])(
+    '--log-level=%s',
+    (level) => {
+      const expected = /^w/i.test(level) ? 'warn' : level === '' ? 'info' : 'fatal';
+      expect(configOf([`--log-level=${level}`]).logLevel).toBe(expected);
+    },
+  );
+
+  it('the truth of YAML 1.1, equal keys, keys of any case, aliases and merges', () => {
+    const text = [
+      'strict-reconfig-check: off',
+      'pre-vote: No',
+      'force-new-cluster: on',
+      'client-transport-security: {client-cert-auth: y}',
+      'max-txn-ops: 1',
+      'max-txn-ops: 0x10',
+      'NAME: &name infra1',
+      'initial-cluster-token: *name',
+      'common: &common {snapshot-count: 1_000}',
+      '<<: *common',
+    ];
+    expect(file(text.join('\n'))).toMatchObject({
+      strictReconfigCheck: false,
+      preVote: false,
+      forceNewCluster: true,
+      txnOpsMax: 16,
+      name: 'infra1',
+      initialClusterToken: 'infra1',
+      snapshotCount: 1000,
+    });
+  });
+
+  it('a file with every setting of its sample', () => {
+    const sample = readFileSync(new URL('etcd-sample.conf', import.meta.url), 'utf8');
+    const config = file(sample);
+    expect(config).toMatchObject({
+      name: 'default',
+      dataDir: 'default.etcd',
+      strictReconfigCheck: false,
+      logLevel: 'debug',
+      logOutputs: ['stderr'],
+      autoCompaction: { mode: 'periodic', retentionMs: 3_600_000 },
+    });
+    expect(config.initialCluster).toEqual(new Map([['default', ['http://localhost:2380']]]));
+    expect(config.warnings).toContainEqual(expect.stringContaining("discovery-fallback 'proxy'"));
+    // On the command line etcd refuses it, too.
+    expect(() => configOf(['--discovery-fallback=proxy'])).toThrow('--discovery-fallback');
+  });
+
+  it('--auto-tls beside certificate files', () => {
+    const files = new Map([
+      ['/cert', 'x'],
+      ['/key', 'x'],
+    ]);
+    const read = (path: string) => files.get(path) ?? '';
+    for (const port of ['', 'peer-']) {
+      const argv = [`--${port}auto-tls`, `--${port}cert-file=/cert`, `--${port}key-file=/key`];
+      const line = parseCommandLine(argv, {}, read);
+      const warnings = line.kind === 'run' ? line.flags.warnings : [];
+      expect(warnings).toEqual([`--${port}auto-tls is ignored: certificate files are given`]);
+      expect(() => configOf([`--${port}auto-tls`])).toThrow('not supported yet');
+      expect(configOf([`--${port}auto-tls=f`]).warnings).toEqual([]);
+    }
   });
 });
 

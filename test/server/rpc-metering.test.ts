@@ -3,6 +3,7 @@
 import { expect, test } from 'vitest';
 import { silentLogger } from '../../src/common/index.js';
 import { SimClock } from '../../src/common/sim/index.js';
+import { defaultConfig } from '../../src/server/config.js';
 import { Metrics } from '../../src/server/metrics.js';
 import { callObserver, countedMethods } from '../../src/server/rpc-metering.js';
 import { Bench, data, grpcMessage, requestHead } from '../transport/support/raw-peer.js';
@@ -48,4 +49,41 @@ test('a server stream gets one message and sends many, a unary call one and one'
   expect(countsOf('/test.Echo/Count')).toEqual([1, 1, 5]);
   expect(countsOf('/test.Echo/Unary')).toEqual([1, 1, 1]);
   expect(countsOf('/test.Echo/Fail')).toEqual([1, 1, 0]);
+});
+
+test('unary calls that take longer than --warning-unary-request-duration are logged', () => {
+  const lines: Array<readonly [string, unknown]> = [];
+  const clock = new SimClock();
+  const observe = callObserver({
+    metrics: new Metrics(),
+    clock,
+    logger: { ...silentLogger, warn: (text, fields) => void lines.push([text, fields]) },
+    slowRequestMs: defaultConfig('--warning-unary-request-duration=20ms').slowRequestMs,
+  });
+  const call = {
+    peer: { address: '10.0.0.1:5', identity: { commonName: '', certificateVerified: false } },
+  };
+  const put = '/etcdserverpb.KV/Put';
+  observe(put, 'unary', 0, 20, call);
+  observe('/etcdserverpb.Watch/Watch', 'bidi', 0, 1000, call);
+  expect(lines).toEqual([]);
+  observe(put, 'unary', 0, 20.5, call);
+  expect(lines).toEqual([
+    [
+      'request stats',
+      expect.objectContaining({
+        'time spent': '20.500ms',
+        remote: '10.0.0.1:5',
+        'response type': put,
+        'start time': expect.stringMatching(/^2029-12-31T23:59:59\.979Z$/),
+      }),
+    ],
+  ]);
+  for (let i = 0; i < 1000; i++) observe(put, 'unary', 0, 50, call);
+  expect(lines.length).toBe(100);
+});
+
+test('etcd takes a --warning-unary-request-duration of 0 for its default', () => {
+  expect(defaultConfig('--warning-unary-request-duration=0s').slowRequestMs).toBe(300);
+  expect(defaultConfig('--warning-unary-request-duration=0s').warnings).toEqual([]);
 });

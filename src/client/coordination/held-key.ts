@@ -5,7 +5,7 @@
  * guarded by its fencing revision does not need it, and pays nothing for it.
  */
 
-import { onAbort } from '../abort.js';
+import { onAbort } from '../../common/index.js';
 import { EtcdClientError, isEtcdError } from '../errors.js';
 import { rewatchDelayMs } from '../limits.js';
 import type { CallOptions, Revision } from '../types.js';

@@ -1,10 +1,11 @@
 /** Waiting: what ends a wait, pauses, and which failures pass by themselves. */
 
-import { type Clock, jittered } from '../../common/index.js';
-import { onAbort } from '../abort.js';
+import { type Clock, jittered, onAbort, pause } from '../../common/index.js';
 import { EtcdClientError, isEtcdError } from '../errors.js';
 import { persistDelayMsMax, persistDelayMsMin } from '../limits.js';
 import type { CallOptions } from '../types.js';
+
+export { pause, unlessAborted } from '../../common/index.js';
 
 /** Bounds of a wait, in one signal. */
 export interface Scope {
@@ -38,38 +39,6 @@ export function scopeOf(
       for (const end of ends.splice(0)) end();
     },
   };
-}
-
-/** Resolves after the delay, or when the signal aborts. */
-export function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const timer = clock.after(delayMs, () => {
-      takeBack();
-      resolve();
-    });
-    const takeBack = onAbort(signal, () => {
-      timer.cancel();
-      resolve();
-    });
-  });
-}
-
-/** The promise's result, unless the signal aborts first; then its reason. */
-export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const takeBack = onAbort(signal, () => reject(signal.reason));
-    promise.then(
-      (value) => {
-        takeBack();
-        resolve(value);
-      },
-      (error: unknown) => {
-        takeBack();
-        reject(error);
-      },
-    );
-  });
 }
 
 /** Whether what failed like this may succeed when it is done again (it must be idempotent). */

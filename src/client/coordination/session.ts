@@ -6,7 +6,7 @@
  * outlives it, timers included.
  */
 
-import { onAbort } from '../abort.js';
+import { onAbort } from '../../common/index.js';
 import { EtcdClientError } from '../errors.js';
 import { sessionTtlSecondsDefault } from '../limits.js';
 import type { CallOptions, EtcdClient, LeaseId } from '../types.js';

@@ -6,8 +6,7 @@
  * that is alive writes it; what an earlier session sent late can't undo it (see value-writer.ts).
  */
 
-import { jittered } from '../../common/index.js';
-import { onAbort } from '../abort.js';
+import { jittered, onAbort } from '../../common/index.js';
 import { pause, scopeOf, unlessAborted } from '../coordination/scope.js';
 import { openSession } from '../coordination/session.js';
 import type { Session } from '../coordination/types.js';

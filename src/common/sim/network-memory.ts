@@ -7,6 +7,7 @@
  * text with `CN=name` in it, believed if the listener asks for one.
  */
 
+import { onAbort } from '../abort.js';
 import { assert } from '../assert.js';
 import type {
   ByteStream,
@@ -51,6 +52,7 @@ export class MemoryNetwork implements Network {
   readonly #streams = new Set<MemoryStream>();
   /** `from>to` pairs that nothing gets through. */
   readonly #blocked = new Set<string>();
+  readonly #names = new Map<string, readonly string[]>();
   #nextPort = 40_000;
 
   constructor(clock: Clock, random: Random, options: MemoryNetworkOptions = {}) {
@@ -66,7 +68,9 @@ export class MemoryNetwork implements Network {
   host(name: string): Network {
     return {
       listen: (address, tls, onStream) => this.#listen(name, address, tls, onStream),
-      connect: (address, tls, timeoutMs) => this.#connect(name, address, tls, timeoutMs),
+      connect: (address, tls, timeoutMs, signal) =>
+        this.#connect(name, address, tls, timeoutMs, signal),
+      resolve: (host) => this.resolve(host),
     };
   }
 
@@ -82,8 +86,20 @@ export class MemoryNetwork implements Network {
     address: NetworkAddress,
     tls: TlsOptions | undefined,
     timeoutMs: number,
+    signal?: AbortSignal,
   ): Promise<ByteStream> {
-    return this.#connect('localhost', address, tls, timeoutMs);
+    return this.#connect('localhost', address, tls, timeoutMs, signal);
+  }
+
+  /** What a name resolves to from now on, in numbers; nothing: it is not known. */
+  name(host: string, ...addresses: readonly string[]): void {
+    this.#names.set(host, addresses);
+  }
+
+  async resolve(host: string): Promise<readonly string[]> {
+    const addresses = this.#names.get(host) ?? [];
+    if (addresses.length > 0) return addresses;
+    throw new Error(`the name ${host} is not known`);
   }
 
   /** Streams that are open; both ends of a connection count. */
@@ -164,6 +180,7 @@ export class MemoryNetwork implements Network {
       close: async () => {
         if (this.#acceptors.get(key) === acceptor) this.#acceptors.delete(key);
       },
+      keepAlive() {},
     };
   }
 
@@ -172,15 +189,18 @@ export class MemoryNetwork implements Network {
     address: NetworkAddress,
     tls: TlsOptions | undefined,
     timeoutMs: number,
+    signal?: AbortSignal,
   ): Promise<ByteStream> {
-    const key = addressKey(address);
+    const key = addressKey(this.#numbered(address));
     return new Promise((resolve, reject) => {
-      const timer = this.clock.after(timeoutMs, () => reject(new Error('connect timeout')));
+      const timer = this.clock.after(timeoutMs, () => fail(new Error('connect timeout')));
       const fail = (error: Error): void => {
         timer.cancel();
+        arrival.cancel();
+        takeBack();
         reject(error);
       };
-      this.clock.after(this.latencyMs() * 2, () => {
+      const arrival = this.clock.after(this.latencyMs() * 2, () => {
         const acceptor = this.#acceptors.get(key);
         if (acceptor === undefined) {
           fail(new Error(`connection refused: ${key}`));
@@ -194,9 +214,18 @@ export class MemoryNetwork implements Network {
           return;
         }
         timer.cancel();
+        takeBack();
         resolve(this.#pair(host, acceptor, key, tls));
       });
+      let takeBack = (): void => {};
+      takeBack = onAbort(signal, () => fail(signal?.reason));
     });
+  }
+
+  #numbered(address: NetworkAddress): NetworkAddress {
+    if ('path' in address) return address;
+    const [first = address.host] = this.#names.get(address.host) ?? [];
+    return { host: first, port: address.port };
   }
 
   #pair(host: string, acceptor: Acceptor, key: string, tls: TlsOptions | undefined): MemoryStream {
@@ -411,6 +440,7 @@ function tlsRefusal(
   listener: TlsOptions | undefined,
   dialer: TlsOptions | undefined,
 ): string | undefined {
+  if (dialer === undefined && listener?.alsoPlain === true) return undefined;
   if ((listener === undefined) !== (dialer === undefined)) return 'TLS on one side only';
   if (listener?.requireClientCertificate === true && dialer?.cert === undefined) {
     return 'the server wants a client certificate';

@@ -58,6 +58,7 @@ export class Lane {
   #attempt = 0;
   #timer: Timer | undefined;
   #client: GrpcClient | undefined;
+  #dialling: AbortController | undefined;
   #stream: ClientStream | undefined;
   #upSinceMs: number | undefined;
   #takesClocks = false;
@@ -126,7 +127,10 @@ export class Lane {
     if (url === undefined) return; // no URL that can be dialled: `setUrls` may bring one
     const context = this.#context;
     const { queueBytesMax, silenceElections } = this.#options;
-    dial(context, url, dialTimeoutMs(context), queueBytesMax, silenceElections).then(
+    const timeoutMs = dialTimeoutMs(context);
+    const dialling = new AbortController();
+    this.#dialling = dialling;
+    dial(context, url, timeoutMs, queueBytesMax, silenceElections, dialling.signal).then(
       (client) => {
         if (attempt === this.#attempt) this.#open(client);
         else client.destroy();
@@ -244,6 +248,7 @@ export class Lane {
   #hangUp(): void {
     this.#attempt++;
     this.#timer?.cancel();
+    this.#dialling?.abort(new Error('not wanted any more'));
     const client = this.#client;
     const wasUp = this.#upSinceMs !== undefined;
     this.#client = undefined;

@@ -41,7 +41,7 @@ const silenceMsMin = 1000;
 
 /**
  * A connection for members, with its keepalive: without a sign of life it ends after `elections`
- * election timeouts.
+ * election timeouts. `signal` gives up dialling.
  */
 export function dial(
   context: PeerTransportOptions,
@@ -49,6 +49,7 @@ export function dial(
   timeoutMs: number,
   queueBytesMax: number,
   elections: number,
+  signal: AbortSignal | undefined,
 ): Promise<GrpcClient> {
   const silenceMs = Math.max(silenceMsMin, elections * context.electionMs);
   const pingAfterMs = silenceMs / 3;
@@ -58,6 +59,7 @@ export function dial(
     address: url.address,
     tls: dialTls(context, url),
     connectTimeoutMs: timeoutMs,
+    signal,
     userAgent: 'kvorum-peer',
     limits: {
       receiveMessageBytesMax: peerMessageBytesMax,

@@ -12,6 +12,7 @@ import {
   type MemberId,
   peerBackoffMsMax,
   peerFeedIdleMs,
+  unlessAborted,
 } from '../../common/index.js';
 import type { Message } from '../../raft/index.js';
 import { PeerMetrics } from '../metrics-peers.js';
@@ -169,7 +170,17 @@ export class SimPeerTransport implements PeerTransport, SimEndpoint {
     });
   }
 
-  async callUrl(
+  callUrl(
+    text: string,
+    method: PeerMethod,
+    body: Uint8Array,
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): Promise<Buffer> {
+    return unlessAborted(this.#askUrl(text, method, body, timeoutMs), signal);
+  }
+
+  async #askUrl(
     text: string,
     method: PeerMethod,
     body: Uint8Array,

@@ -10,6 +10,7 @@ import {
   emptyBytes,
   GrpcCode,
   type MemberId,
+  pause,
   peerBackoffMsMax,
   peerBackoffMsMin,
   peerControlQueueBytesMax,
@@ -85,7 +86,7 @@ class Fetch {
       context.logger.info('taking up a snapshot again', fields);
       const { random } = context;
       const pauseMs = backoffMs(this.#failures++, peerBackoffMsMin, peerBackoffMsMax, random);
-      await new Promise<void>((resolve) => context.clock.after(pauseMs, resolve));
+      await pause(context.clock, pauseMs, signal);
     }
   }
 
@@ -104,7 +105,8 @@ class Fetch {
     if (url === undefined) return { error: unreachable(member), mayResume: false };
     let client: GrpcClient;
     try {
-      client = await dial(context, url, dialTimeoutMs(context), peerControlQueueBytesMax, 2);
+      const timeoutMs = dialTimeoutMs(context);
+      client = await dial(context, url, timeoutMs, peerControlQueueBytesMax, 2, signal);
     } catch (error) {
       return { error: unreachable(member, String(error)), mayResume: true };
     }

@@ -9,6 +9,7 @@ import {
   GrpcCode,
   type Listener,
   type MemberId,
+  onAbort,
   peerControlQueueBytesMax,
   peerMessageBytesMax,
 } from '../../common/index.js';
@@ -139,21 +140,33 @@ class Transport implements SocketPeerTransport {
     method: PeerMethod,
     body: Uint8Array,
     timeoutMs: number,
+    signal?: AbortSignal,
   ): Promise<Buffer> {
     const { clock } = this.#options;
     const url = parseUrl(text);
     if (typeof url === 'string') throw new PeerError(GrpcCode.INVALID_ARGUMENT, url);
     const deadlineMs = clock.nowMs() + timeoutMs;
-    const client = await dial(this.#options, url, timeoutMs, peerControlQueueBytesMax, 2).catch(
-      (cause: unknown) => {
-        if (clock.nowMs() >= deadlineMs) throw new EtcdError('TIMEOUT', { cause });
-        throw new PeerError(GrpcCode.UNAVAILABLE, `${text} can't be reached: ${String(cause)}`);
-      },
-    );
+    const client = await dial(
+      this.#options,
+      url,
+      timeoutMs,
+      peerControlQueueBytesMax,
+      2,
+      signal,
+    ).catch((cause: unknown) => {
+      signal?.throwIfAborted();
+      if (clock.nowMs() >= deadlineMs) throw new EtcdError('TIMEOUT', { cause });
+      throw new PeerError(GrpcCode.UNAVAILABLE, `${text} can't be reached: ${String(cause)}`);
+    });
+    const takeBack = onAbort(signal, () => client.destroy());
     try {
       const leftMs = Math.max(1, deadlineMs - clock.nowMs());
       return await unary(client, method, body, leftMs, introduceNobody);
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
     } finally {
+      takeBack();
       client.destroy();
     }
   }

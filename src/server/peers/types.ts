@@ -100,8 +100,17 @@ export interface PeerTransport {
    * (handshake.ts): UNAVAILABLE if there is no link, a refusal, a failure that is none of etcd's.
    */
   call(member: MemberId, method: PeerMethod, body: Uint8Array, timeoutMs: number): Promise<Buffer>;
-  /** As `call`, but of whoever listens at `url`: before this member is one. */
-  callUrl(url: string, method: PeerMethod, body: Uint8Array, timeoutMs: number): Promise<Buffer>;
+  /**
+   * As `call`, but of whoever listens at `url`: before this member is one. Rejects with the reason
+   * of `signal` if that aborts first.
+   */
+  callUrl(
+    url: string,
+    method: PeerMethod,
+    body: Uint8Array,
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): Promise<Buffer>;
   /**
    * Fetches a snapshot of `member`, piece by piece; `receive` is awaited before more is asked for.
    * A broken connection is taken up again after the last piece received, while the other side

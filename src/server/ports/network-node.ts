@@ -5,17 +5,26 @@
 
 import { createServer, connect as netConnect, type Server, type Socket } from 'node:net';
 import { type TLSSocket, connect as tlsConnect } from 'node:tls';
-import type {
-  ByteStream,
-  Listener,
-  Network,
-  NetworkAddress,
-  PeerIdentity,
-  TlsOptions,
+import {
+  type ByteStream,
+  type Listener,
+  type Network,
+  type NetworkAddress,
+  onAbort,
+  type PeerIdentity,
+  type TlsOptions,
 } from '../../common/index.js';
-import { SocketStream } from '../../transport/index.js';
+import { lookupHost, resolveHost, SocketStream } from '../../transport/index.js';
 import { nodeDisk } from './disk-node.js';
-import { contextOf, identityOf, refusalOf, TlsAcceptor, tlsConnectOptions } from './tls-node.js';
+import { byFirstByte } from './first-byte.js';
+import {
+  contextOf,
+  identityOf,
+  refusalOf,
+  TlsAcceptor,
+  tlsConnectOptions,
+  tlsHandshakeTimeoutMs,
+} from './tls-node.js';
 
 /** What `write` may gather before it says false; also the size of a read. */
 const highWaterBytes = 256 * 1024;
@@ -26,6 +35,7 @@ const noIdentity: PeerIdentity = { commonName: '', certificateVerified: false };
 export const nodeNetwork: Network = {
   listen,
   connect,
+  resolve: resolveHost,
   checkTls: (tls) => void contextOf(tls),
 };
 
@@ -35,16 +45,27 @@ async function listen(
   onStream: (stream: ByteStream) => void,
 ): Promise<Listener> {
   const acceptor = tls === undefined ? undefined : new TlsAcceptor(tls, onStream);
+  const alsoPlain = acceptor === undefined || tls?.alsoPlain === true;
   const options = {
     noDelay: true,
     highWaterMark: highWaterBytes,
-    allowHalfOpen: acceptor === undefined,
+    allowHalfOpen: alsoPlain,
     // TLS reads for itself, and may have to wait for certificates first.
-    pauseOnConnect: acceptor !== undefined,
+    pauseOnConnect: !alsoPlain,
   };
+  const onPlain = (socket: Socket): void => onStream(new SocketStream(socket));
   const server = createServer(options, (socket) => {
-    if (acceptor === undefined) onStream(new SocketStream(socket));
-    else acceptor.accept(socket);
+    if (acceptor === undefined) onPlain(socket);
+    else if (!alsoPlain) acceptor.accept(socket);
+    else {
+      byFirstByte(socket, tlsHandshakeTimeoutMs, {
+        tls(one) {
+          one.allowHalfOpen = false;
+          acceptor.accept(one);
+        },
+        plain: onPlain,
+      });
+    }
   });
   if ('path' in address) await removeStaleSocket(address.path);
   await new Promise<void>((resolve, reject) => {
@@ -56,25 +77,41 @@ async function listen(
     });
   });
   server.on('error', () => {}); // accept failed (no file descriptors): the next may succeed
-  return { address: boundAddress(server, address), close: () => closeServer(server) };
+  return {
+    address: boundAddress(server, address),
+    close: () => closeServer(server),
+    keepAlive: (keeps) => void (keeps ? server.ref() : server.unref()),
+  };
 }
 
 async function connect(
   address: NetworkAddress,
   tls: TlsOptions | undefined,
   timeoutMs: number,
+  signal?: AbortSignal,
 ): Promise<ByteStream> {
-  return connectNow(address, await (tls?.current?.() ?? tls), timeoutMs);
+  return connectNow(address, await (tls?.current?.() ?? tls), timeoutMs, signal);
 }
 
 function connectNow(
   address: NetworkAddress,
   tls: TlsOptions | undefined,
   timeoutMs: number,
+  signal?: AbortSignal,
 ): Promise<ByteStream> {
   return new Promise((resolve, reject) => {
+    if (signal?.aborted === true) {
+      reject(signal.reason);
+      return;
+    }
     const where = 'path' in address ? { path: address.path } : address;
-    const options = { ...where, noDelay: true, highWaterMark: highWaterBytes, allowHalfOpen: true };
+    const options = {
+      ...where,
+      lookup: lookupHost,
+      noDelay: true,
+      highWaterMark: highWaterBytes,
+      allowHalfOpen: true,
+    };
     let socket: Socket;
     try {
       socket =
@@ -86,8 +123,10 @@ function connectNow(
       return;
     }
     const timer = setTimeout(() => failed(new Error('connect timeout')), timeoutMs);
+    const takeBack = onAbort(signal, () => failed(signal?.reason));
     const failed = (error: Error): void => {
       clearTimeout(timer);
+      takeBack();
       socket.destroy();
       reject(error);
     };
@@ -101,6 +140,7 @@ function connectNow(
         return;
       }
       clearTimeout(timer);
+      takeBack();
       socket.off('error', failed);
       socket.off('close', early);
       const identity = tls === undefined ? noIdentity : identityOf(socket as TLSSocket);

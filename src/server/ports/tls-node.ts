@@ -23,7 +23,8 @@ import type {
 } from '../../common/index.js';
 import { peerName, SocketStream } from '../../transport/index.js';
 
-const tlsHandshakeTimeoutMs = 10_000;
+/** For a handshake, and for the first byte of it. */
+export const tlsHandshakeTimeoutMs = 10_000;
 
 /** Makes streams of accepted sockets by a TLS handshake. */
 export class TlsAcceptor {

@@ -216,9 +216,10 @@ export class MemoryBench implements PeerBench {
   #counted(network: Network): Network {
     return {
       listen: network.listen,
-      connect: async (address, tls, timeoutMs) => {
+      resolve: network.resolve,
+      connect: async (address, tls, timeoutMs, signal) => {
         this.dials.push({ atMs: this.clock.nowMs(), address });
-        const stream = await network.connect(address, tls, timeoutMs);
+        const stream = await network.connect(address, tls, timeoutMs, signal);
         const { write, cork } = stream;
         let corked = false;
         stream.write = (chunk) => {

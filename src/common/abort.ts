@@ -1,4 +1,6 @@
-/** What many calls, watches and leases have to hear from one signal. */
+/** What many calls, watches, leases and the steps of a start have to hear from one signal. */
+
+import type { Clock } from './ports.js';
 
 /** Signal -> who wants to know, behind one listener: Node warns of signals with more than ten. */
 const hubs = new WeakMap<AbortSignal, Set<() => void>>();
@@ -33,4 +35,37 @@ function newHub(signal: AbortSignal): Set<() => void> {
   };
   signal.addEventListener('abort', onSignal, { once: true });
   return hub;
+}
+
+/** Resolves after the delay, or when the signal aborts. */
+export function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const timer = clock.after(delayMs, () => {
+      takeBack();
+      resolve();
+    });
+    const takeBack = onAbort(signal, () => {
+      timer.cancel();
+      resolve();
+    });
+  });
+}
+
+/** The promise's result, unless the signal aborts first; then its reason. */
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const takeBack = onAbort(signal, () => reject(signal.reason));
+    promise.then(
+      (value) => {
+        takeBack();
+        resolve(value);
+      },
+      (error: unknown) => {
+        takeBack();
+        reject(error);
+      },
+    );
+  });
 }
