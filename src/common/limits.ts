@@ -171,6 +171,8 @@ export const peerRefusedRetryMs = 5000;
 export const peerStrangersMax = 16;
 /** Members not known here whose incarnation is remembered; they cost nothing else. */
 export const peerIncarnationsSeenMax = 100;
+/** Peer URLs that MemberAdd and MemberUpdate take: all members keep and dial them. */
+export const memberUrlsMax = 64;
 /** URLs that a member may say it is reached at: more than anybody has. */
 export const peerUrlsMax = 16;
 /** Calls that may wait for a link to come up. */

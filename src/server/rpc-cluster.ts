@@ -3,7 +3,7 @@
  * are after the change.
  */
 
-import { EtcdError } from '../common/index.js';
+import { EtcdError, memberUrlsMax } from '../common/index.js';
 import {
   memberAddRequest,
   memberAddResponse,
@@ -62,8 +62,9 @@ export function clusterMethods(
       call.reply(memberRemoveResponse.encode({ members }, header()));
     }),
     method('MemberUpdate', async (bytes, call) => {
-      // As etcd, which does not look at these URLs.
       const { id, peerUrls } = memberUpdateRequest.decode(bytes);
+      // etcd takes any text here, and every other member then ends when it applies the entry.
+      refuseUnusable(peerUrls);
       await memberAdmin.update({ id, peerUrls });
       call.reply(memberUpdateResponse.encode({ members: membership.list() }, header()));
     }),
@@ -77,9 +78,16 @@ export function clusterMethods(
 
 /** Sorted, as etcd keeps them; throws MEMBER_BAD_URLS. */
 function checkedUrls(asked: readonly string[]): string[] {
+  if (asked.length > memberUrlsMax) throw new EtcdError('MEMBER_BAD_URLS');
   const urls = asked.map((url) => url.trim()).sort();
-  if (urls.length === 0 || urls.some((url) => typeof parseUrl(url) === 'string')) {
+  refuseUnusable(urls);
+  return urls;
+}
+
+/** Throws MEMBER_BAD_URLS: what all members keep and dial must be few, and addresses. */
+function refuseUnusable(urls: readonly string[]): void {
+  const isFew = urls.length > 0 && urls.length <= memberUrlsMax;
+  if (!isFew || urls.some((url) => typeof parseUrl(url) === 'string')) {
     throw new EtcdError('MEMBER_BAD_URLS');
   }
-  return urls;
 }

@@ -163,11 +163,12 @@ export class WatchHub {
   }
 
   /**
-   * As `publish`, for a commit of any size: one with very many changes is not handed out, but
-   * whoever wants some of it gets it from history. Nothing else may be published until it is done.
+   * As `publish`, for a commit of any size: one with very many changes, or many that very many
+   * watchers may want, is not handed out, but whoever wants some of it gets it from history. Nothing
+   * else may be published until it is done.
    */
   *publishSteps(commit: MvccCommit, slice: Slice): Steps<void> {
-    if (commit.changes <= watchLiveChangesMax) {
+    if (this.#isHandedOut(commit.changes)) {
       this.publish(commit);
       return;
     }
@@ -183,6 +184,13 @@ export class WatchHub {
       while (!this.#leaveToHistory(key, type, revision, slice)) yield slice.rest();
     }
     this.#offeredRevision = revision;
+  }
+
+  /** Whether a commit of so many changes is handed out in one piece. */
+  #isHandedOut(changes: number): boolean {
+    if (changes <= 1) return true;
+    if (changes > watchLiveChangesMax) return false;
+    return changes * this.#live.ofRanges <= this.limits.pendingEventsMax;
   }
 
   /** Every live watcher that wants such a change falls behind; false if there may be more. */

@@ -14,6 +14,7 @@ export class WatcherIndex {
   readonly #ranges: IntervalTree<Watcher>;
   readonly #found: Watcher[] = [];
   #size = 0;
+  #ofRanges = 0;
 
   constructor(random: Random) {
     this.#ranges = new IntervalTree(() => random.u32());
@@ -23,12 +24,18 @@ export class WatcherIndex {
     return this.#size;
   }
 
+  /** Watchers of ranges: any key may concern all of them. */
+  get ofRanges(): number {
+    return this.#ofRanges;
+  }
+
   add(watcher: Watcher): void {
     assert(watcher.next === undefined && watcher.previous === undefined, 'a watcher is added once');
     const head = this.#replaceHead(watcher);
     watcher.next = head;
     if (head !== undefined) head.previous = watcher;
     this.#size += 1;
+    if (watcher.end !== undefined) this.#ofRanges += 1;
   }
 
   /** Makes `watcher` the first of its key or range; returns who was. */
@@ -57,6 +64,7 @@ export class WatcherIndex {
     watcher.previous = undefined;
     watcher.next = undefined;
     this.#size -= 1;
+    if (watcher.end !== undefined) this.#ofRanges -= 1;
   }
 
   #removeHead(watcher: Watcher, next: Watcher | undefined): void {

@@ -9,15 +9,21 @@ import { asFailure, bytes, failureOf, RawClient } from '../helpers/grpc.js';
 import { freePort, startEtcd } from '../helpers/server.js';
 import { describeWith, itWith, repoRoot } from '../helpers/tools.js';
 import { createWatch } from '../helpers/watching.js';
-import { endProgramsAfterEach, type Program, run, serve, temporaryDirectory } from './program.js';
+import {
+  anyPeerPort,
+  endProgramsAfterEach,
+  type Program,
+  run,
+  serve,
+  temporaryDirectory,
+} from './program.js';
 
 endProgramsAfterEach();
 
 const anyPort = 'http://127.0.0.1:0';
 const onAnyPort = [
   ...['--listen-client-urls', anyPort, '--advertise-client-urls', anyPort],
-  // Somebody else may have the usual one.
-  ...['--listen-peer-urls', anyPort],
+  ...anyPeerPort,
 ];
 
 function flags(...more: readonly string[]): string[] {
@@ -95,7 +101,7 @@ describeWith(['kvorum'], 'the process', () => {
       await new Promise<void>((resolve) => other.listen(port, '127.0.0.1', () => resolve()));
       try {
         const url = `http://127.0.0.1:${port}`;
-        const where = ['--listen-client-urls', url, '--advertise-client-urls', url];
+        const where = ['--listen-client-urls', url, '--advertise-client-urls', url, ...anyPeerPort];
         const server = run(['--data-dir', join(temporaryDirectory(), 'data'), ...where]);
         expect(await server.ended).toBe(1);
         expect(server.stdout).toBe('');
@@ -171,6 +177,7 @@ describeWith(['kvorum'], 'the process', () => {
         ETCD_DATA_DIR: dataDir,
         ETCD_LISTEN_CLIENT_URLS: anyPort,
         ETCD_ADVERTISE_CLIENT_URLS: 'http://10.0.0.1:2379',
+        ETCD_LISTEN_PEER_URLS: anyPort,
         ETCD_INITIAL_CLUSTER: 'by-env=http://localhost:2380',
       };
       const server = await serve([], { env });
@@ -190,6 +197,7 @@ describeWith(['kvorum'], 'the process', () => {
         'name: by-file',
         `data-dir: ${join(dir, 'data')}`,
         `listen-client-urls: ${anyPort}`,
+        `listen-peer-urls: ${anyPort}`,
         'advertise-client-urls: http://10.0.0.2:2379',
         'initial-cluster: by-file=http://localhost:2380',
         'max-txn-ops: 2',

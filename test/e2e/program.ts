@@ -21,6 +21,9 @@ export interface RunOptions {
 
 /** Only ends what hangs. */
 const deadlineMs = 100_000;
+/** The default, 2380, may be somebody else's. */
+export const anyPeerPort: readonly string[] = ['--listen-peer-urls', 'http://127.0.0.1:0'];
+
 const running = new Set<Program>();
 const directories = new Set<string>();
 

@@ -17,7 +17,14 @@ import {
   makeCertificates,
   pem,
 } from './certificates.js';
-import { endProgramsAfterEach, type Program, run, serve, temporaryDirectory } from './program.js';
+import {
+  anyPeerPort,
+  endProgramsAfterEach,
+  type Program,
+  run,
+  serve,
+  temporaryDirectory,
+} from './program.js';
 
 endProgramsAfterEach();
 
@@ -25,9 +32,7 @@ endProgramsAfterEach();
 function flags(urls: string, ...more: readonly string[]): string[] {
   const dataDir = join(temporaryDirectory(), 'data');
   const where = ['--listen-client-urls', urls, '--advertise-client-urls', urls];
-  // Somebody else may have the usual one.
-  const peers = ['--listen-peer-urls', 'http://127.0.0.1:0'];
-  return ['--data-dir', dataDir, ...where, ...peers, ...more];
+  return ['--data-dir', dataDir, ...where, ...anyPeerPort, ...more];
 }
 
 interface Answer {

@@ -312,7 +312,8 @@ describe('the program on a damaged directory', () => {
       cpSync(original.dir, dir, { recursive: true });
       damage(dir);
       const url = `http://127.0.0.1:${await freePort()}`;
-      const urls = ['--listen-client-urls', url, '--advertise-client-urls', url];
+      const peer = ['--listen-peer-urls', 'http://127.0.0.1:0'];
+      const urls = ['--listen-client-urls', url, '--advertise-client-urls', url, ...peer];
       const { code, stderr } = await exec(kvorumBin, ['--data-dir', dir, ...urls]);
       const lines = stderr.split('\n').filter((line) => line !== '' && !line.startsWith('{'));
       expect([what, code, lines.length]).toEqual([what, 1, 1]);

@@ -39,7 +39,8 @@ function newDir(): string {
 async function flagsFor(dir: string): Promise<readonly [endpoint: string, flags: string[]]> {
   const endpoint = `127.0.0.1:${await freePort()}`;
   const url = `http://${endpoint}`;
-  const urls = ['--listen-client-urls', url, '--advertise-client-urls', url];
+  const peer = ['--listen-peer-urls', 'http://127.0.0.1:0'];
+  const urls = ['--listen-client-urls', url, '--advertise-client-urls', url, ...peer];
   return [endpoint, ['--data-dir', join(dir, 'data'), ...urls]];
 }
 
