@@ -164,8 +164,8 @@ export class WatchHub {
 
   /**
    * As `publish`, for a commit of any size: one with very many changes, or many that very many
-   * watchers may want, is not handed out, but whoever wants some of it gets it from history. Nothing
-   * else may be published until it is done.
+   * watchers may want, is not handed out, but whoever wants some of it gets it from history.
+   * Nothing else may be published until it is done.
    */
   *publishSteps(commit: MvccCommit, slice: Slice): Steps<void> {
     if (this.#isHandedOut(commit.changes)) {

@@ -135,6 +135,17 @@ describe('the members of a running cluster', () => {
     const updated = await wires.change('n2', 'MemberUpdate', moved);
     expect(updated.members.find(({ ID }) => ID === moved.ID)?.peerURLs).toEqual(moved.peerURLs);
     await wires.change('n1', 'MemberUpdate', { ID: moved.ID, peerURLs: [wires.url('n3')] });
+    // What no member could dial, or is more than anybody has, never gets into the log.
+    const many = Array.from({ length: 65 }, (_, i) => `http://127.0.0.9:${i + 1}`);
+    for (const peerURLs of [['not a url'], ['http://'], [''], [], ['ftp://x:1'], many]) {
+      for (const method of ['MemberUpdate', 'MemberAdd'] as const) {
+        const call = wires.change('n2', method, { ID: moved.ID, peerURLs });
+        expect(await failure(call), `${method} ${peerURLs}`).toEqual({
+          code: status.INVALID_ARGUMENT,
+          details: 'etcdserver: given member URLs are invalid',
+        });
+      }
+    }
 
     const removed = await wires.change('n1', 'MemberRemove', { ID: wires.id('n3') });
     expect(removed.members.length).toBe(2);

@@ -1,6 +1,7 @@
 /** Bugs of others as tests: reliability.md section 2. */
 
 import { describe, expect, it } from 'vitest';
+import { runSteps, Slice } from '../../src/common/index.js';
 import { createRequest, HistoryStore, line, tell, WatchBench } from './watch-helpers.js';
 
 describe('watch regressions', () => {
@@ -280,5 +281,37 @@ describe('catching up', () => {
     const total = slow.reduce((sum, { client }) => sum + client.backlogBytes, 0);
     expect(total).toBeLessThan(60_000);
     for (const { client } of slow) expect(client.backlogBytes).toBeGreaterThan(1000);
+  });
+
+  it('a transaction that very many watchers want reaches each whole, and nothing piles up', async () => {
+    const bench = new WatchBench({ pendingEventsMax: 10_000 });
+    const { client, stream } = bench.open();
+    const watchers = 3_000;
+    for (let i = 1; i <= watchers; i += 1) {
+      stream.create(createRequest({ watchId: i, key: 'a', rangeEnd: `b${i}` }), undefined);
+    }
+    stream.create(createRequest({ watchId: watchers + 1, key: 'x' }), undefined);
+    client.take();
+    const keys = ['a1', 'a2', 'a3', 'a4', 'x'];
+    const commit = bench.store.apply(keys.map((key) => ({ key, value: 'v' })));
+    const published = runSteps(bench.hub.publishSteps(commit, new Slice(bench.clock, 'apply')));
+    expect(bench.hub.isPublishing).toBe(true);
+    // Nobody is told that it has seen the revision before it has.
+    stream.requestProgress();
+    await bench.clock.runUntil(Promise.resolve(published));
+    expect(bench.hub.isPublishing).toBe(false);
+    expect(bench.hub.counters.pendingEvents).toBe(0);
+    await bench.run();
+    const told = client.take();
+    expect(told.filter(({ watchId }) => watchId === -1)).toEqual([]);
+    const events = new Map(told.map((response) => [response.watchId, response.events.map(tell)]));
+    expect(told.length).toBe(watchers + 1);
+    for (let i = 1; i <= watchers; i += 1) {
+      expect(events.get(i)).toEqual(['put a1=v @2', 'put a2=v @2', 'put a3=v @2', 'put a4=v @2']);
+    }
+    expect(events.get(watchers + 1)).toEqual(['put x=v @2']);
+    // And they go on live.
+    bench.put('a1');
+    expect(client.take().length).toBe(watchers);
   });
 });
