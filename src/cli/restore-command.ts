@@ -97,7 +97,7 @@ export async function runRestoreCommand(
     const { clock } = io;
     await checkAdvertised(config, { clock, logger, resolve: ports.network.resolve });
     const restored = await restoreSnapshot({ ...options, config, ports });
-    logger.flush();
+    await logger.end();
     io.stdout(describe(restored, io.absolute(config.dataDir)));
     return 0;
   } catch (error) {

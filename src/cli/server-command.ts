@@ -87,8 +87,18 @@ export async function runServerCommand(
   } catch (error) {
     return fail(failureOf(error), io);
   }
-  return runNode({ config, logger, io, start, startedMs });
+  const status = await runNode({ config, logger, io, start, startedMs });
+  await written(logger, io);
+  return status;
 }
+
+/** A reader of the log that has stalled is not waited for. */
+async function written(logger: FlushableLogger, io: CommandIo): Promise<void> {
+  const late = new Promise<void>((resolve) => void io.clock.after(writtenMsMax, resolve));
+  await Promise.race([logger.end(), late]);
+}
+
+const writtenMsMax = 5_000;
 
 function print(io: CommandIo, text: string): number {
   io.stdout(text);
@@ -210,7 +220,6 @@ function endStart(
   // It may have failed by itself just then.
   if (error !== reason) logger.warn('the start failed while it was being stopped', { error });
   logger.info('stopped');
-  logger.flush();
   return signal;
 }
 
@@ -221,8 +230,8 @@ async function finish(run: Run, node: RunningNode | undefined, end: End): Promis
     logger.error('stopped because of an error', {
       error: failure.isBug ? end.error : failure.message,
     });
-    logger.flush();
     const code = fail(failure, io);
+    await written(logger, io);
     // Its sockets would keep the process alive, for clients that nobody answers any more.
     if (node !== undefined) io.exit(code);
     return code;
@@ -233,12 +242,10 @@ async function finish(run: Run, node: RunningNode | undefined, end: End): Promis
     if ((await inTime(run, node.stop())) === 'late') return failLate(run);
   } catch (error) {
     logger.error('stopping failed', { error });
-    logger.flush();
     return fail(failureOf(error), io);
   }
   await told;
   logger.info('stopped');
-  logger.flush();
   return end.signal;
 }
 
@@ -252,6 +259,5 @@ function inTime<T>({ io }: Run, ending: Promise<T>): Promise<T | 'late'> {
 
 function failLate({ logger }: Run): ExitStatus {
   logger.error('the server did not stop in time', { waitedMs: stopMsMax });
-  logger.flush();
   return failedStopExitCode;
 }

@@ -22,14 +22,22 @@ export interface LoggerOptions {
 
 /** A logger that the process can flush before it ends. */
 export interface FlushableLogger extends Logger {
-  /** Writes what is waiting, synchronously; never throws. */
+  /**
+   * Writes what is waiting, synchronously; never throws. A line that is being written at that very
+   * moment may still be on its way: where there is time, `end`.
+   */
   flush(): void;
+  /** Resolves once every line has been written, as far as they can be; later ones are dropped. */
+  end(): Promise<void>;
 }
 
 /** Where lines go; `write` gets one line with its newline. */
 export interface LineSink {
   write(line: string): unknown;
   flushSync(): void;
+  /** Writes what is left; `close` then tells the listener, also if it fails. */
+  end(): void;
+  once(event: 'close' | 'error', listener: () => void): unknown;
 }
 
 /** A logger as the flags ask for it; throws what `openFile` throws. */
@@ -55,8 +63,10 @@ export function loggerTo(
   options: Pick<LoggerOptions, 'level' | 'format' | 'clock'>,
 ): FlushableLogger {
   const inConsoleFormat = options.format === 'console';
+  let hasEnded = false;
   const stream = {
     write(line: string) {
+      if (hasEnded) return;
       const text = inConsoleFormat ? consoleLine(line) : line;
       for (const sink of sinks) sink.write(text);
     },
@@ -75,7 +85,13 @@ export function loggerTo(
     info: (message, fields) => log.info(plain(fields, false), message),
     warn: (message, fields) => log.warn(plain(fields, false), message),
     error: (message, fields) => log.error(plain(fields, true), message),
+    async end() {
+      if (hasEnded) return;
+      hasEnded = true;
+      await Promise.all(sinks.map(ended));
+    },
     flush() {
+      if (hasEnded) return;
       for (const sink of sinks) {
         try {
           sink.flushSync();
@@ -85,6 +101,18 @@ export function loggerTo(
       }
     },
   };
+}
+
+function ended(sink: LineSink): Promise<void> {
+  return new Promise((resolve) => {
+    sink.once('close', resolve);
+    sink.once('error', resolve);
+    try {
+      sink.end();
+    } catch {
+      resolve(); // it has ended before
+    }
+  });
 }
 
 /** A safety net only: nobody should pass these at all. */

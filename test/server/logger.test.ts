@@ -3,10 +3,17 @@ import { loggerTo } from '../../src/server/logger-pino.js';
 
 function setUp(format: 'json' | 'console', level: 'debug' | 'info' | 'error' = 'info') {
   const lines: string[] = [];
+  let closed: (() => void) | undefined;
   const sink = {
     write: (line: string) => lines.push(line),
     flushSync() {
       throw new Error('the reader is gone');
+    },
+    end() {
+      closed?.();
+    },
+    once(event: string, listener: () => void) {
+      if (event === 'close') closed = listener;
     },
   };
   const clock = { wallMs: () => Date.UTC(2026, 10, 23, 11, 15, 28, 7) };
@@ -62,6 +69,15 @@ describe('the logger', () => {
     const { lines, log } = setUp('json');
     log.info('login', { user: 'root', password: 'hunter2', Token: 'abc.1', authorization: 'x-y' });
     expect(lines[0]).not.toMatch(/hunter2|abc\.1|x-y/);
+  });
+
+  it('ends once, and drops what comes later', async () => {
+    const { lines, log } = setUp('json');
+    log.info('one');
+    await log.end();
+    log.info('two');
+    await log.end();
+    expect(lines.map((line) => JSON.parse(line).msg)).toEqual(['one']);
   });
 
   it('flushes without throwing when nobody reads any more', () => {
