@@ -102,7 +102,7 @@ export class PointReads implements PointReader {
     visit: (key: VisitedKey) => boolean,
     slice: Slice,
   ): Steps<boolean> {
-    const { index, leases } = this.store;
+    const { index, leases, log } = this.store;
     const end = walkEnd(key, rangeEnd);
     const visited = new Visited();
     let next: KeyString | undefined = key;
@@ -115,6 +115,17 @@ export class PointReads implements PointReader {
         if (wants === 'state' || (wants === 'lease' && this.isNewest(item) && page.length === 0)) {
           show(visited);
           if (wants === 'lease') visited.lease = leases.get(k) ?? 0n;
+          going = visit(visited);
+          return going && slice.next();
+        }
+        if (
+          wants === 'value' &&
+          page.length === 0 &&
+          this.isNewest(item) &&
+          log.has(item.location)
+        ) {
+          show(visited);
+          visited.value = recordValue(log.record(item.location));
           going = visit(visited);
           return going && slice.next();
         }

@@ -112,9 +112,24 @@ export function decodeRecord(record: Uint8Array): KeyValueFields {
 
 /** A view of the value inside an encoded KeyValue. */
 export function recordValue(record: Uint8Array): Uint8Array {
-  const reader = sharedReader;
-  reader.read(asBuffer(record), 0, record.length);
-  return record.subarray(reader.valueStart, reader.valueEnd);
+  let at = 0;
+  while (at < record.length) {
+    const tag = record[at] as number;
+    let n = 0;
+    let scale = 1;
+    let byte: number;
+    do {
+      at += 1;
+      byte = record[at] ?? 0;
+      n += (byte & 0x7f) * scale;
+      scale *= 128;
+    } while (byte >= 0x80);
+    at += 1;
+    if (tag === tagValue) return record.subarray(at, at + n);
+    if (tag === tagKey) at += n;
+  }
+  assert(at === record.length, 'a stored KeyValue is cut short');
+  return record.subarray(0, 0);
 }
 
 /**
@@ -190,8 +205,6 @@ export class RecordReader {
     }
   }
 }
-
-const sharedReader = new RecordReader();
 
 /** The same bytes as a Buffer; no copy, and no new object if it is one already. */
 export function asBuffer(bytes: Uint8Array): Buffer {
