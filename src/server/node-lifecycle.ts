@@ -5,6 +5,7 @@
 
 import { type Clock, EtcdError, idToHex, type LogIndex, type MemberId } from '../common/index.js';
 import type { Raft } from '../raft/index.js';
+import type { ServerConfig } from './config.js';
 import { EntryKind } from './entry.js';
 import { encodeAttributes } from './membership.js';
 import type { Node } from './node.js';
@@ -37,12 +38,20 @@ export async function applyUpTo(
   admission.forgetLeaving();
 }
 
-/** One of the founders begins, so that a new cluster need not wait for an election timeout. */
+/** A founder campaigns again after so many heartbeats without a leader. */
+const foundingHeartbeats = 5;
+
+/**
+ * One of the founders begins, so that a new cluster need not wait for an election timeout, and
+ * begins again until somebody leads: links that were just made may lose a vote.
+ */
 export function campaignWhenConnected(
-  node: Pick<Node, 'loop' | 'ports' | 'raft'>,
+  node: Pick<Node, 'loop' | 'ports' | 'raft'> & {
+    readonly config: Pick<ServerConfig, 'heartbeatMs'>;
+  },
   voters: readonly MemberId[],
 ): void {
-  const { loop, ports, raft } = node;
+  const { config, loop, ports, raft } = node;
   const isConnected = (id: MemberId) => ports.peers?.connectedSinceMs(id) !== undefined;
   const connected = voters.filter(isConnected).length;
   if (loop.isStopped || raft.leader !== 0n || raft.term > 1) return;
@@ -52,6 +61,8 @@ export function campaignWhenConnected(
   }
   raft.campaign();
   loop.schedule();
+  const againMs = foundingHeartbeats * config.heartbeatMs;
+  ports.clock.after(againMs, () => campaignWhenConnected(node, voters));
 }
 
 /** Resolves with `work`, or when `delayMs` are over. Rejects as `work` does. */
