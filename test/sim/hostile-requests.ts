@@ -99,7 +99,7 @@ export class HostileRequests {
     const put: Op = { type: 'put', key, value, lease: 0n, ignoreValue, ignoreLease };
     // A delete "from here on" is not looked at when puts and deletes are compared.
     const wipe: Op = { type: 'delete', key: prefix, end: '\0' };
-    return this.#txn([], random.chance(0.2) ? [wipe, put] : [put]);
+    return this.#txn([], random.pick([[put], [put], [put], [wipe, put], [put, wipe]]));
   }
 
   #wipe(): Request {
