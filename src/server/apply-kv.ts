@@ -136,14 +136,32 @@ export function* applyDeleteRange(
   wantAnswer: boolean,
   slice: Slice,
 ): Steps<DeleteRangeResult> {
-  const { key, rangeEnd } = request;
-  let previous: DeferredRange | undefined;
-  if (request.prevKv && wantAnswer) {
-    previous = { query: { ...pointQuery(key), rangeEnd }, at: txn.readPoint(), result: undefined };
-  }
+  const previous = previousOf(txn, request, wantAnswer);
   target.counts.deleteTotal++;
-  const deleted = yield* txn.deleteRangeSteps(key, rangeEnd, slice);
+  const deleted = yield* txn.deleteRangeSteps(request.key, request.rangeEnd, slice);
   return { type: 'deleteRange', revision: revisionNow(target, txn), deleted, previous };
+}
+
+/** A delete of one key. */
+export function applyDeleteKey(
+  target: KvTarget,
+  txn: MvccWriteTxn,
+  request: DeleteRangeRequest,
+  wantAnswer: boolean,
+): DeleteRangeResult {
+  const previous = previousOf(txn, request, wantAnswer);
+  target.counts.deleteTotal++;
+  const deleted = txn.deleteRange(request.key, '');
+  return { type: 'deleteRange', revision: revisionNow(target, txn), deleted, previous };
+}
+
+function previousOf(
+  txn: MvccWriteTxn,
+  { key, rangeEnd, prevKv }: DeleteRangeRequest,
+  wantAnswer: boolean,
+): DeferredRange | undefined {
+  if (!prevKv || !wantAnswer) return undefined;
+  return { query: { ...pointQuery(key), rangeEnd }, at: txn.readPoint(), result: undefined };
 }
 
 /** The revision that a read at this place of the entry belongs to. */
@@ -197,6 +215,35 @@ export function checkRangeState(
   if (request.revision === 0) return;
   if (request.revision > store.revision) throw new EtcdError('FUTURE_REVISION');
   if (request.revision < store.compactRevision) throw new EtcdError('COMPACTED');
+}
+
+/**
+ * A short transaction (txn-path.ts) whose compares were decided. Throws EtcdError before it changes
+ * anything.
+ */
+export function applyShortTxn(
+  target: KvTarget,
+  txn: MvccWriteTxn,
+  request: TxnRequest,
+  succeeded: boolean,
+  wantAnswer: boolean,
+): OpResult {
+  const ops = succeeded ? request.success : request.failure;
+  for (const op of ops) {
+    if (op.type === 'put') checkPutState(target, op.request);
+    else if (op.type === 'range') checkRangeState(target.store, op.request);
+  }
+  const responses: OpResult[] = [];
+  for (const op of ops) {
+    if (op.type === 'put') responses.push(applyPut(target, txn, op.request, wantAnswer));
+    else if (op.type === 'deleteRange') {
+      responses.push(applyDeleteKey(target, txn, op.request, wantAnswer));
+    } else if (op.type === 'range') {
+      target.counts.rangeTotal++;
+      if (wantAnswer) responses.push(rangeInTxn(target, txn, op.request));
+    }
+  }
+  return { type: 'txn', revision: revisionNow(target, txn), succeeded, responses };
 }
 
 /** Does what was planned. */

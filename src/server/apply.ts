@@ -43,8 +43,10 @@ import type { Entry, Raft } from '../raft/index.js';
 import type { MvccStore, MvccWriteTxn } from '../storage/index.js';
 import type { Alarm, Alarms } from './alarms.js';
 import {
+  applyDeleteKey,
   applyDeleteRange,
   applyPut,
+  applyShortTxn,
   checkPutState,
   type KvTarget,
   planTxn,
@@ -61,7 +63,7 @@ import type { Metrics } from './metrics.js';
 import type { EntryApplier } from './node-loop.js';
 import type { Pending, Proposals } from './proposals.js';
 import { leaseCostBytes, putCostBytes, txnCostBytes } from './quota.js';
-import type { TxnPath } from './txn-path.js';
+import { isShort, shortVerdict, type TxnPath } from './txn-path.js';
 import type { WatchHub } from './watch-hub.js';
 
 export interface ApplierOptions {
@@ -125,8 +127,9 @@ export class Applier implements EntryApplier {
     const { proposals } = this.#o;
     const pending = proposals.take(entryOrigin(entry.data), entrySequence(entry.data));
     const request = pending === undefined ? decodeBody(kind, entry.data) : pending.request;
-    if (!mayBeLong(kind, request)) {
-      this.#applyAtOnce(entry, kind, request, pending);
+    const verdict = kind === EntryKind.txn ? this.#verdictAtOnce(request as TxnRequest) : undefined;
+    if (verdict !== undefined || !mayBeLong(kind, request)) {
+      this.#applyAtOnce(entry, kind, request, pending, verdict);
       this.#meter.applied(kind, entry.index, startMs);
       return undefined;
     }
@@ -147,11 +150,23 @@ export class Applier implements EntryApplier {
     else this.#o.store.setApplied({ index: entry.index, term: entry.term });
   }
 
+  /** What the compares of a short transaction say; undefined: it has to be done in steps. */
+  #verdictAtOnce(request: TxnRequest): boolean | undefined {
+    const { store, watchHub } = this.#o;
+    if (!isShort(request)) return undefined;
+    if (!watchHub.isHandedOut(Math.max(request.success.length, request.failure.length))) {
+      return undefined;
+    }
+    return shortVerdict(store.reader(undefined), request);
+  }
+
+  /** `verdict`: of a short transaction. */
   #applyAtOnce(
     entry: Entry,
     kind: EntryKind,
     request: unknown,
     pending: Pending | undefined,
+    verdict: boolean | undefined,
   ): void {
     if (kind === EntryKind.compaction) {
       this.#compact(entry, request as CompactionRequest, pending);
@@ -164,7 +179,10 @@ export class Applier implements EntryApplier {
     let error: EtcdError | undefined;
     try {
       this.#refuseIfAlarmed(kind, cost);
-      result = this.#change(kind, txn, request, pending !== undefined);
+      result =
+        verdict === undefined
+          ? this.#change(kind, txn, request, pending !== undefined)
+          : this.#shortTxn(txn, request as TxnRequest, verdict, pending !== undefined);
     } catch (thrown) {
       error = this.#expected(thrown);
       // Everything that can fail is checked before anything is written.
@@ -270,6 +288,11 @@ export class Applier implements EntryApplier {
     return true;
   }
 
+  #shortTxn(txn: MvccWriteTxn, request: TxnRequest, succeeded: boolean, wantAnswer: boolean) {
+    this.#o.metrics.txnTotal++;
+    return applyShortTxn(this.#target, txn, request, succeeded, wantAnswer);
+  }
+
   #change(kind: EntryKind, txn: MvccWriteTxn, request: unknown, wantAnswer: boolean): unknown {
     const { alarms, lessor, membership, metrics } = this.#o;
     const target = this.#target;
@@ -279,6 +302,8 @@ export class Applier implements EntryApplier {
         checkPutState(target, put);
         return applyPut(target, txn, put, wantAnswer);
       }
+      case EntryKind.deleteRange:
+        return applyDeleteKey(target, txn, request as DeleteRangeRequest, wantAnswer);
       case EntryKind.leaseGrant: {
         const grant = request as LeaseGrantRequest;
         const ttlSeconds = lessor.applyGrant(txn, grant.id, grant.ttlSeconds);
@@ -353,6 +378,7 @@ function mayBeLong(kind: EntryKind, request: unknown): boolean {
     case EntryKind.put:
       return (request as PutRequest).ignoreValue;
     case EntryKind.deleteRange:
+      return (request as DeleteRangeRequest).rangeEnd !== '';
     case EntryKind.txn:
     case EntryKind.leaseRevoke:
       return true;

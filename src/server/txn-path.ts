@@ -41,6 +41,45 @@ export function* chooseBranches(
   return { succeeded, ops, nested };
 }
 
+/** Operations of a branch up to which a transaction is short. */
+const shortOpsMax = 64;
+
+/**
+ * Whether a transaction is like nearly all: flat, of single keys, with few operations. It is
+ * decided and done within one call, without the steps that others need.
+ */
+export function isShort(request: TxnRequest): boolean {
+  return (
+    request.compare.length <= shortOpsMax &&
+    request.compare.every((compare) => compare.rangeEnd === '') &&
+    isShortBranch(request.success) &&
+    isShortBranch(request.failure)
+  );
+}
+
+function isShortBranch(ops: readonly RequestOp[]): boolean {
+  if (ops.length > shortOpsMax) return false;
+  for (const op of ops) {
+    if (op.type === 'txn' || op.type === 'none') return false;
+    if (op.type === 'put' && op.request.ignoreValue) return false;
+    if (op.type === 'deleteRange' && op.request.rangeEnd !== '') return false;
+  }
+  return true;
+}
+
+/** Whether the compares of a short transaction hold; undefined: something has to be read first. */
+export function shortVerdict(reader: PointReader, request: TxnRequest): boolean | undefined {
+  for (const compare of request.compare) {
+    const held = keyHolds(reader, compare);
+    if (held instanceof Promise) {
+      held.catch(() => {}); // it is asked again
+      return undefined;
+    }
+    if (!held) return false;
+  }
+  return true;
+}
+
 function* holds(reader: PointReader, compare: Compare, slice: Slice): Steps<boolean> {
   if (compare.rangeEnd !== '') return yield* rangeHolds(reader, compare, slice);
   const verdict = keyHolds(reader, compare);

@@ -168,7 +168,7 @@ export class WatchHub {
    * Nothing else may be published until it is done.
    */
   *publishSteps(commit: MvccCommit, slice: Slice): Steps<void> {
-    if (this.#isHandedOut(commit.changes)) {
+    if (this.isHandedOut(commit.changes)) {
       this.publish(commit);
       return;
     }
@@ -187,7 +187,7 @@ export class WatchHub {
   }
 
   /** Whether a commit of so many changes is handed out in one piece. */
-  #isHandedOut(changes: number): boolean {
+  isHandedOut(changes: number): boolean {
     if (changes <= 1) return true;
     if (changes > watchLiveChangesMax) return false;
     return changes * this.#live.ofRanges <= this.limits.pendingEventsMax;
