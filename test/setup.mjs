@@ -12,8 +12,8 @@ import { readDurations } from './progress.mjs';
 
 /** More files than that are no choice of somebody's: the run is told of in full. */
 const chosenMax = 20;
-/** All of them on two idle cores, with every program there. */
-const minutesOfAll = 9;
+/** All of them on two cores beside a simulation, with every program there. */
+const minutesOfAll = 13;
 
 /** Go may need one to fetch modules. The tests talk to this machine, where none leads. */
 const proxies = ['http', 'https', 'grpc', 'all', 'no'].flatMap((scheme) => {
@@ -59,7 +59,7 @@ function expectedTime(files, isLong) {
     return `; the last time here they took ${spoken(Math.max(sum / 2, ...lastMs))}`;
   }
   if (files.length <= chosenMax || isLong) return '';
-  return `; about ${minutesOfAll} minutes on two idle cores, several times that on a busy machine`;
+  return `; about ${minutesOfAll} minutes on two cores, twice that or more on a busy machine`;
 }
 
 /**

@@ -175,8 +175,12 @@ export class MemberChanges {
     peerUrl: string,
   ): Promise<readonly ProtoMember[] | undefined> {
     for (let i = 0; i < triesMax; i += 1) {
-      const list = await this.#once('MemberList', memberListRequest.encode({}), 0n);
-      if (list?.ok === true) {
+      let list: Outcome | undefined;
+      // One who is killed again and again may not serve for long, and have added it before.
+      while (list === undefined) {
+        list = await this.#once('MemberList', memberListRequest.encode({}), 0n);
+      }
+      if (list.ok) {
         const { members } = memberListResponse.decode(list.message);
         if (members.some(({ peerUrls }) => peerUrls.includes(peerUrl))) return members;
       }
