@@ -1,6 +1,6 @@
 /** The real outside: this machine's clock, disk, sockets and LevelDB, for a server on its own. */
 
-import type { Logger } from '../common/index.js';
+import { type Logger, turn } from '../common/index.js';
 import { openLevelStore } from '../storage/index.js';
 import type { ServerConfig } from './config.js';
 import { kvorumVersion } from './kvorum-version.js';
@@ -15,10 +15,6 @@ import { etcdVersion } from './versions.js';
 
 type MetricsText = ReturnType<ServerPorts['metricsText']>;
 
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => nodeClock.afterTurn(resolve));
-}
-
 /** Ports for one server that has the process to itself; its /metrics speak of the process, too. */
 export function nodePorts(config: ServerConfig, logger: Logger): ServerPorts {
   let loopLag: ReturnType<typeof measureLoopLag> | undefined;
@@ -27,7 +23,7 @@ export function nodePorts(config: ServerConfig, logger: Logger): ServerPorts {
     random: openNodeRandom(),
     disk: nodeDisk,
     network: nodeNetwork,
-    openKvStore: (dir) => openLevelStore(dir, nextTurn),
+    openKvStore: (dir) => openLevelStore(dir, () => turn(nodeClock)),
     logger,
     createHttp1,
     metricsText: (metrics) => {

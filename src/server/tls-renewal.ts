@@ -14,6 +14,7 @@ import {
   tlsFileBytesMax,
   tlsFilesLookMs,
   tlsFilesWaitMsMax,
+  turn,
 } from '../common/index.js';
 import { type PortTls, readFlagFile, type TlsFiles, unusableRevocations } from './config-tls.js';
 import { bytesOf } from './flags.js';
@@ -131,9 +132,8 @@ class TlsRenewal {
   ): Promise<RevocationList> {
     const { clock } = this.#options;
     const file = bytesOf(readFlagFile(flag, path, found));
-    const pause = (): Promise<void> => new Promise((resolve) => clock.afterTurn(resolve));
     try {
-      return await RevocationList.parseInSlices(file, pause);
+      return await RevocationList.parseInSlices(file, () => turn(clock));
     } catch (cause) {
       throw unusableRevocations(flag, path, cause);
     }

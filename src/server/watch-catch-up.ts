@@ -26,6 +26,7 @@ import {
   Slice,
   type Steps,
   sliceMsMax,
+  turn,
 } from '../common/index.js';
 import type { EventPage, MvccCommit } from '../storage/index.js';
 import { HeldEvents, WatchBatch } from './watch-batch.js';
@@ -153,14 +154,10 @@ export class WatchCatchUp {
       if (group === undefined) break;
       await this.#step(group);
       this.#rotate(group);
-      await this.#turn();
+      await turn(this.#hub.clock);
     }
     this.#running = false;
     this.forgetRecent();
-  }
-
-  #turn(): Promise<void> {
-    return new Promise((resolve) => this.#hub.clock.afterTurn(resolve));
   }
 
   /** Those who wait join the nearest group behind them, or found one. */
@@ -382,7 +379,7 @@ export class WatchCatchUp {
       if (!isReading(watcher)) continue;
       use(watcher, item);
       if (clock.nowMs() < deadlineMs) continue;
-      await this.#turn();
+      await turn(this.#hub.clock);
       if (epoch !== this.#epoch) return;
       deadlineMs = clock.nowMs() + sliceMsMax;
     }
