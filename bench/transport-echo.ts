@@ -8,8 +8,8 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { type NetworkAddress, silentLogger } from '../src/common/index.js';
-import { nodeClock } from '../src/server/ports/clock-node.js';
-import { nodeNetwork } from '../src/server/ports/network-node.js';
+import { nodeClock } from '../src/server/platform/clock-node.js';
+import { nodeNetwork } from '../src/server/platform/network-node.js';
 import {
   type CallOptions,
   connectGrpc,

@@ -9,11 +9,11 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Entry } from '../src/raft/index.js';
-import { nodeClock } from '../src/server/ports/clock-node.js';
-import { nodeDisk } from '../src/server/ports/disk-node.js';
-import { openNodeRandom } from '../src/server/ports/random-node.js';
-import { openWal } from '../src/storage/wal.js';
-import { FrameEncoder } from '../src/storage/wal-format.js';
+import { nodeClock } from '../src/server/platform/clock-node.js';
+import { nodeDisk } from '../src/server/platform/disk-node.js';
+import { openNodeRandom } from '../src/server/platform/random-node.js';
+import { FrameEncoder } from '../src/storage/wal/format.js';
+import { openWal } from '../src/storage/wal/wal.js';
 
 const entryBytes = 300;
 const secondsEach = 1.5;

@@ -9,7 +9,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import * as codec from '../src/proto/index.js';
 import {
   createLogger,
   defaultConfig,
@@ -17,7 +16,8 @@ import {
   nodeClock,
   nodePorts,
   startServer,
-} from '../src/server/index.js';
+} from '../src/index.js';
+import * as codec from '../src/proto/index.js';
 import { connectGrpc } from '../src/transport/index.js';
 
 /** What the two examples found out. */

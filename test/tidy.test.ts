@@ -93,7 +93,11 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   client: ['common', 'proto', 'transport'],
   console: ['common', 'proto'],
   cli: ['common', 'proto', 'client', 'server'],
-  testing: ['common', 'server'],
+  // Whole members without a machine. Nothing of the product knows of it.
+  sim: ['common', 'raft', 'server', 'storage'],
+  testing: ['common', 'server', 'sim'],
+  // The package's entrance.
+  'index.ts': ['server', 'sim'],
 };
 
 /** `src/server/ports/x.ts` -> `server`. */
@@ -128,7 +132,7 @@ describe('dependencies between folders of src', () => {
   it('go through index.ts', () => {
     const wrong = product.flatMap((source) =>
       importsAcross(source)
-        .filter(({ target, to }) => target !== `src/${to}/index.js` && !isSubIndex(target))
+        .filter(({ target, to }) => target !== `src/${to}/index.js` && !isSubIndex(source, target))
         .map(({ target, to }) => `${source.path} imports ${target}; import src/${to}/index.js`),
     );
     expectNone(wrong);
@@ -148,9 +152,14 @@ describe('dependencies between folders of src', () => {
   });
 });
 
-/** Simulated ports and those on Node are entrances of their own: nobody loads what they do not use. */
-function isSubIndex(target: string): boolean {
-  return /^src\/\w+\/(sim|node)\/index\.js$/.test(target);
+/**
+ * What is simulated beside a member, and the ports on Node, have entrances of their own: nobody
+ * loads what they do not use. A simulated link to other members is made of the real one's pieces.
+ */
+function isSubIndex(source: Source, target: string): boolean {
+  if (/^src\/(sim\/member|common\/node)\/index\.js$/.test(target)) return true;
+  const isSimulatedLink = source.path.startsWith('src/sim/member/');
+  return isSimulatedLink && /^src\/server\/(peers|metrics|options)\//.test(target);
 }
 
 /** Files that import each other in a circle through what is there at run time. */
@@ -181,15 +190,15 @@ function runtimeImports(source: Source): string[] {
 
 /** Modules that only their adapter may import, and what everybody else uses. */
 const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
-  ['node:fs', ['src/server/ports/disk-node.ts', 'src/cli/files.ts'], 'use the Disk port'],
-  ['node:fs/promises', ['src/storage/kv-level.ts'], 'use the Disk port'],
+  ['node:fs', ['src/server/platform/disk-node.ts', 'src/cli/files.ts'], 'use the Disk port'],
+  ['node:fs/promises', ['src/storage/level/kv-level.ts'], 'use the Disk port'],
   [
     'node:net',
     [
-      'src/server/ports/first-byte.ts',
-      'src/server/ports/network-node.ts',
-      'src/server/ports/tls-node.ts',
-      'src/client/network-node.ts',
+      'src/server/platform/first-byte.ts',
+      'src/server/platform/network-node.ts',
+      'src/server/platform/tls-node.ts',
+      'src/client/connection/network-node.ts',
       'src/transport/host-lookup.ts',
       'src/transport/socket-stream.ts',
     ],
@@ -198,32 +207,32 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
   [
     'node:tls',
     [
-      'src/server/ports/network-node.ts',
-      'src/server/ports/tls-node.ts',
-      'src/client/network-node.ts',
+      'src/server/platform/network-node.ts',
+      'src/server/platform/tls-node.ts',
+      'src/client/connection/network-node.ts',
       'src/transport/socket-stream.ts',
     ],
     'use the Network port',
   ],
   ['node:dgram', [], 'use the Network port'],
   ['node:dns', ['src/transport/host-lookup.ts'], 'use the Network port'],
-  ['node:http', ['src/server/ports/http1-node.ts'], 'use HttpHandler of the transport'],
+  ['node:http', ['src/server/platform/http1-node.ts'], 'use HttpHandler of the transport'],
   ['node:https', [], 'use HttpHandler of the transport'],
   ['node:http2', [], 'use the transport'],
   ['node:timers', [], 'use the Clock port'],
   ['node:timers/promises', [], 'use the Clock port'],
   ['node:events', [], 'call a function'],
   ['node:worker_threads', [], 'measure first what they would gain (design 3)'],
-  ['node:child_process', ['src/server/systemd.ts'], 'a server starts no programs'],
-  ['node:perf_hooks', ['src/server/metrics-loop-lag.ts'], 'use the Clock port'],
+  ['node:child_process', ['src/server/platform/systemd.ts'], 'a server starts no programs'],
+  ['node:perf_hooks', ['src/server/metrics/loop-lag.ts'], 'use the Clock port'],
   ['node:os', [], 'pass it in'],
-  ['classic-level', ['src/storage/kv-level.ts'], 'use the KvStore port'],
-  ['prom-client', ['src/server/metrics-registry.ts'], 'add a number to Metrics'],
-  ['pino', ['src/server/logger-pino.ts'], 'use the Logger port'],
-  ['yaml', ['src/server/flags-file.ts'], 'the only YAML is --config-file'],
+  ['classic-level', ['src/storage/level/kv-level.ts'], 'use the KvStore port'],
+  ['prom-client', ['src/server/metrics/registry.ts'], 'add a number to Metrics'],
+  ['pino', ['src/server/platform/logger-pino.ts'], 'use the Logger port'],
+  ['yaml', ['src/server/options/config-file.ts'], 'the only YAML is --config-file'],
   [
     '@grpc/grpc-js',
-    ['src/client/grpc-js-channel.ts', 'src/client/discovery/grpc-js-resolver.ts'],
+    ['src/client/connection/grpc-js-channel.ts', 'src/client/discovery/grpc-js-resolver.ts'],
     'use the Channel interface',
   ],
 ];
@@ -232,25 +241,25 @@ const clockFile = 'src/common/node/clock.ts';
 
 /** Globals that only their adapter may use, and what everybody else uses. */
 const globals: ReadonlyArray<readonly [RegExp, readonly string[], string]> = [
-  [/\bDate\.now\(/, [clockFile, 'src/client/runtime-node.ts'], 'use Clock.wallMs'],
+  [/\bDate\.now\(/, [clockFile, 'src/client/connection/runtime-node.ts'], 'use Clock.wallMs'],
   [/\bnew Date\(\)/, [], 'use Clock.wallMs'],
   [/\bperformance\.now\(/, [clockFile], 'use Clock.nowMs'],
   [/\bprocess\.hrtime\b/, [], 'use Clock.nowMs'],
-  [/\bMath\.random\(/, ['src/client/runtime-node.ts'], 'use the Random port'],
+  [/\bMath\.random\(/, ['src/client/connection/runtime-node.ts'], 'use the Random port'],
   [
     /(?<![.\w])(setTimeout|setInterval)\(/,
     [
       clockFile,
-      'src/server/ports/first-byte.ts',
-      'src/server/ports/http1-node.ts',
-      'src/server/ports/network-node.ts',
+      'src/server/platform/first-byte.ts',
+      'src/server/platform/http1-node.ts',
+      'src/server/platform/network-node.ts',
       'src/cli/kvorum.ts',
     ],
     'use Clock.after',
   ],
   [
     /(?<![.\w])(setImmediate|process\.nextTick)\(/,
-    [clockFile, 'src/server/ports/network-node.ts', 'src/common/sim/clock.ts'],
+    [clockFile, 'src/server/platform/network-node.ts', 'src/sim/clock.ts'],
     'use Clock.afterTurn',
   ],
   [

@@ -6,13 +6,13 @@
 import { resolve } from 'node:path';
 import { nodeClock, nodePorts, notifySystemd, startServer } from '../server/index.js';
 import { openAppend, readFile } from './files.js';
-import { runRestoreCommand } from './restore-command.js';
+import { runRestoreCommand } from './restore/command.js';
 import {
   type CommandIo,
   type ExitStatus,
   runServerCommand,
   type StartNode,
-} from './server-command.js';
+} from './server/command.js';
 
 /** Does what `argv` and `env` say, by default running a server; resolves with how to end. */
 export async function main(

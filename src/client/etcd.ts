@@ -5,15 +5,12 @@
 
 import { assertNever, type Timer } from '../common/index.js';
 import { authenticateRequest, authenticateResponse } from '../proto/index.js';
-import { authOf } from './auth-admin.js';
-import { Caller } from './caller.js';
-import type { Dial } from './channel.js';
-import { clusterOf, coldCall } from './cluster.js';
-import { bytes } from './codec.js';
-import { parseEndpoints } from './endpoint.js';
-import { isEtcdError } from './errors.js';
-import { KvView } from './kv.js';
-import { LeaseClient } from './leases.js';
+import { authOf } from './admin/auth.js';
+import { clusterOf, coldCall } from './admin/cluster.js';
+import { maintenanceOf } from './admin/maintenance.js';
+import type { AuthAdmin, Cluster, Maintenance } from './admin/types.js';
+import { Caller } from './call/caller.js';
+import { isEtcdError } from './call/errors.js';
 import {
   callTimeoutMsDefault,
   connectTimeoutMsDefault,
@@ -22,18 +19,21 @@ import {
   retryAttemptsDefault,
   retryDelayMaxMsDefault,
   retryDelayMinMsDefault,
-} from './limits.js';
-import { maintenanceOf } from './maintenance.js';
-import { method } from './methods.js';
-import { dialNative } from './native-channel.js';
-import { invalidOption } from './outcome.js';
-import { closedError, Pool } from './pool.js';
-import { backgroundClock, nodeRuntime } from './runtime-node.js';
+} from './call/limits.js';
+import { method } from './call/methods.js';
+import { invalidOption } from './call/outcome.js';
+import type { Dial } from './connection/channel.js';
+import { parseEndpoints } from './connection/endpoint.js';
+import { dialNative } from './connection/native-channel.js';
+import { closedError, Pool } from './connection/pool.js';
+import { backgroundClock, nodeRuntime } from './connection/runtime-node.js';
+import { bytes } from './kv/codec.js';
+import { KvView } from './kv/kv.js';
+import type { Bytes, Kv } from './kv/types.js';
+import { LeaseClient } from './lease/leases.js';
+import type { Leases } from './lease/types.js';
 import type { CallOptions, EtcdClient, EtcdOptions, Runtime, TransportName } from './types.js';
-import type { AuthAdmin, Cluster, Maintenance } from './types-admin.js';
-import type { Bytes, Kv } from './types-kv.js';
-import type { Leases } from './types-lease.js';
-import { WatchMux } from './watch-mux.js';
+import { WatchMux } from './watch/mux.js';
 
 /** A client of one etcd or kvorum cluster. */
 export class Etcd implements EtcdClient {
@@ -167,7 +167,7 @@ function dialOf(transport: TransportName): Dial {
 
 /** Loaded when it is asked for: @grpc/grpc-js takes longer to load than all of the client. */
 const dialGrpcJs: Dial = async (endpoint, options) => {
-  const grpcJs = await import('./grpc-js-channel.js');
+  const grpcJs = await import('./connection/grpc-js-channel.js');
   if (options.signal.aborted) throw new Error('the client was closed');
   return grpcJs.dialGrpcJs(endpoint, options);
 };

@@ -1,5 +1,15 @@
 /** `kvorum/client`: the typed client for kvorum and for etcd 3.4 and later. */
-export { bytes, json, text, typed } from './codec.js';
+
+export type * from './admin/types.js';
+export {
+  type ClientReason,
+  EtcdClientError,
+  isEtcdError,
+  type Outcome,
+  type Reason,
+  type ServerReason,
+  type StatusName,
+} from './call/errors.js';
 export { config } from './config/config.js';
 export type * from './config/types.js';
 export {
@@ -34,20 +44,11 @@ export {
 } from './discovery/picker.js';
 export { registry } from './discovery/registry.js';
 export type * from './discovery/types.js';
-export {
-  type ClientReason,
-  EtcdClientError,
-  isEtcdError,
-  type Outcome,
-  type Reason,
-  type ServerReason,
-  type StatusName,
-} from './errors.js';
 export { Etcd } from './etcd.js';
-export { mirror } from './mirror.js';
+export { bytes, json, text, typed } from './kv/codec.js';
+export { mirror } from './kv/mirror.js';
+export type * from './kv/txn-types.js';
+export type * from './kv/types.js';
+export type * from './lease/types.js';
 export type * from './types.js';
-export type * from './types-admin.js';
-export type * from './types-kv.js';
-export type * from './types-lease.js';
-export type * from './types-txn.js';
-export type * from './types-watch.js';
+export type * from './watch/types.js';

@@ -7,9 +7,9 @@
  */
 
 import type { Clock, LeaseId, Random, Revision } from '../common/index.js';
-import type { AuthAdmin, Cluster, Maintenance } from './types-admin.js';
-import type { Bytes, Kv } from './types-kv.js';
-import type { Leases } from './types-lease.js';
+import type { AuthAdmin, Cluster, Maintenance } from './admin/types.js';
+import type { Bytes, Kv } from './kv/types.js';
+import type { Leases } from './lease/types.js';
 
 export type { Clock, LeaseId, MemberId, Random, Revision, Timer } from '../common/index.js';
 

@@ -3,7 +3,7 @@
  * goes through code generated from proto/*.proto. Nothing outside this folder knows protobuf.
  */
 
-export { decodeKeyValue, encodeKeyValue, HeaderEncoder } from './codec-common.js';
+export { decodeKeyValue, encodeKeyValue, HeaderEncoder } from './hot/header-and-key-value.js';
 export {
   decodeCompactionRequest,
   decodeDeleteRangeRequest,
@@ -13,17 +13,17 @@ export {
   encodeDeleteRangeRequest,
   encodePutRequest,
   encodeRangeRequest,
-} from './codec-kv-requests.js';
-export * from './codec-kv-responses.js';
-export * from './codec-lease.js';
-export * from './codec-txn-requests.js';
-export * from './codec-watch.js';
-export type { Codec, FieldCodec, MessageOf } from './cold.js';
-export * from './cold-auth.js';
-export * from './cold-cluster.js';
-export { keyValue, responseHeader } from './cold-common.js';
-export * from './cold-concurrency.js';
-export * from './cold-maintenance.js';
-export * from './decode-kv-responses.js';
-export * from './messages.js';
-export { nestingMax, TooManyMessagesError } from './wire-reader.js';
+} from './hot/kv-requests.js';
+export * from './hot/kv-responses.js';
+export * from './hot/kv-responses-decode.js';
+export * from './hot/lease.js';
+export * from './hot/messages.js';
+export * from './hot/txn-requests.js';
+export * from './hot/watch.js';
+export { nestingMax, TooManyMessagesError } from './hot/wire-reader.js';
+export * from './table/auth.js';
+export * from './table/cluster.js';
+export type { Codec, FieldCodec, MessageOf } from './table/codec.js';
+export * from './table/concurrency.js';
+export { keyValue, responseHeader } from './table/header-and-key-value.js';
+export * from './table/maintenance.js';

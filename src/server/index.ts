@@ -1,4 +1,9 @@
 /** Embedding, and what the command line needs: a real server inside another program. */
+
+export { etcdVersion, kvorumVersion } from '../common/index.js';
+export { MemberRemovedError } from './cluster/member-links.js';
+export { measureLoopLag } from './metrics/loop-lag.js';
+export type { Metrics } from './metrics/metrics.js';
 export {
   buildConfig,
   checkAdvertised,
@@ -6,29 +11,31 @@ export {
   defaultConfig,
   type LogLevel,
   type ServerConfig,
-} from './config.js';
-export { type CommandLine, type Environment, parseCommandLine, type ReadFile } from './flags.js';
-export { UsageError } from './flags-error.js';
-export { helpText, versionText } from './flags-help.js';
-export { kvorumVersion } from './kvorum-version.js';
-export { createLogger, type FlushableLogger } from './logger-pino.js';
-export { MemberRemovedError } from './member-links.js';
-export { createMemoryDisk } from './memory-disk.js';
-export { type MemoryPorts, memoryPorts } from './memory-ports.js';
-export type { Metrics } from './metrics.js';
-export { measureLoopLag } from './metrics-loop-lag.js';
-export { nodePorts } from './node-ports.js';
-export { nodeClock } from './ports/clock-node.js';
-export { nodeDisk } from './ports/disk-node.js';
-export { createHttp1 } from './ports/http1-node.js';
-export { nodeNetwork } from './ports/network-node.js';
-export { openNodeRandom } from './ports/random-node.js';
-export { type RestoredSnapshot, type RestoreOptions, restoreSnapshot } from './restore-snapshot.js';
+} from './options/config.js';
+export {
+  type CommandLine,
+  type Environment,
+  parseCommandLine,
+  type ReadFile,
+} from './options/flags.js';
+export { helpText, versionText } from './options/help.js';
+export { UsageError } from './options/usage-error.js';
+export { nodeClock } from './platform/clock-node.js';
+export { nodeDisk } from './platform/disk-node.js';
+export { createHttp1 } from './platform/http1-node.js';
+export { createLogger, type FlushableLogger } from './platform/logger-pino.js';
+export { nodeNetwork } from './platform/network-node.js';
+export { nodePorts } from './platform/node-ports.js';
+export { openNodeRandom } from './platform/random-node.js';
+export { type NotifyResult, type NotifyState, notifySystemd } from './platform/systemd.js';
 export {
   type RunningServer,
   type ServerPorts,
   type StartOptions,
   startServer,
 } from './server.js';
-export { type NotifyResult, type NotifyState, notifySystemd } from './systemd.js';
-export { etcdVersion } from './versions.js';
+export {
+  type RestoredSnapshot,
+  type RestoreOptions,
+  restoreSnapshot,
+} from './transfer/restore-snapshot.js';

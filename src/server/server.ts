@@ -6,6 +6,7 @@
 import {
   type Clock,
   type ErrorReason,
+  etcdVersion,
   grpcOverheadBytes,
   idToHex,
   type Listener,
@@ -14,6 +15,7 @@ import {
   type NetworkAddress,
   onAbort,
   present,
+  storageVersion,
   unlessAborted,
 } from '../common/index.js';
 import {
@@ -24,35 +26,34 @@ import {
   type MethodHandler,
   transportLimitsDefault,
 } from '../transport/index.js';
-import { AutoCompactor } from './auto-compaction.js';
-import type { ServerConfig } from './config.js';
-import type { PortTls } from './config-tls.js';
-import { createHttpHandler, type HttpRoutesOptions } from './http-routes.js';
-import { learnerGated } from './learner-gate.js';
-import { leaseService } from './lease-service.js';
-import { helloOf } from './member-links.js';
-import { meteredNetwork } from './metered-ports.js';
-import { Metrics } from './metrics.js';
-import { type Node, type NodePorts, openNode } from './node.js';
+import { authMethods } from './auth/rpc.js';
+import { learnerGated } from './cluster/learner-gate.js';
+import { helloOf } from './cluster/member-links.js';
+import { clusterMethods } from './cluster/rpc.js';
+import { healthSource, metricsReadings } from './http/readings.js';
+import { createHttpHandler, type HttpRoutesOptions } from './http/routes.js';
+import { AutoCompactor } from './kv/auto-compaction.js';
+import { rangeStreamMethod } from './kv/range-stream.js';
+import { kvMethods } from './kv/rpc.js';
+import { leaseMethods } from './lease/rpc.js';
+import { leaseService } from './lease/service.js';
+import { maintenanceMethods } from './maintenance/rpc.js';
+import { snapshotMethod } from './maintenance/rpc-snapshot.js';
+import { meteredNetwork } from './metrics/metered-ports.js';
+import { Metrics } from './metrics/metrics.js';
+import { SlowLog } from './metrics/slow-log.js';
+import { type Node, type NodePorts, openNode } from './node/node.js';
+import type { ServerConfig } from './options/config.js';
+import type { PortTls } from './options/config-tls.js';
+import { canonicalHost } from './options/same-urls.js';
+import type { ServerUrl } from './options/urls.js';
 import { createPeerTransport } from './peers/transport.js';
-import { authMethods } from './rpc-auth.js';
-import { clusterMethods } from './rpc-cluster.js';
-import type { RpcContext } from './rpc-context.js';
-import { healthMethods } from './rpc-health.js';
-import { kvMethods } from './rpc-kv.js';
-import { leaseMethods } from './rpc-lease.js';
-import { maintenanceMethods } from './rpc-maintenance.js';
-import { callObserver, countedMethods } from './rpc-metering.js';
-import { rangeStreamMethod } from './rpc-range-stream.js';
-import { snapshotMethod } from './rpc-snapshot.js';
-import { watchHandler } from './rpc-watch.js';
-import { canonicalHost } from './same-urls.js';
-import { healthSource, metricsReadings } from './server-readings.js';
-import { SlowLog } from './slow-log.js';
-import { tlsRefusals } from './tls-refusals.js';
-import { renewedTls } from './tls-renewal.js';
-import type { ServerUrl } from './urls.js';
-import { etcdVersion, storageVersion } from './versions.js';
+import { tlsRefusals } from './platform/tls-refusals.js';
+import { renewedTls } from './platform/tls-renewal.js';
+import type { RpcContext } from './rpc/context.js';
+import { healthMethods } from './rpc/health.js';
+import { callObserver, countedMethods } from './rpc/metering.js';
+import { watchHandler } from './watch/rpc.js';
 
 /** Everything outside: real ones in `ports/`, simulated ones in common/sim. */
 export interface ServerPorts extends NodePorts {

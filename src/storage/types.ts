@@ -14,9 +14,9 @@ import type {
   Term,
 } from '../common/index.js';
 import type { Configuration, Entry, HardState, SnapshotMeta } from '../raft/index.js';
-import type { RevisionHash } from './compaction-hashes.js';
-import type { SnapshotSink, SnapshotSource, StagedSnapshot } from './snapshot-types.js';
-import type { SnapshotView } from './snapshot-view.js';
+import type { RevisionHash } from './mvcc/compaction-hashes.js';
+import type { SnapshotSink, SnapshotSource, StagedSnapshot } from './transfer/types.js';
+import type { SnapshotView } from './transfer/view.js';
 
 // ---------------------------------------------------------------------------- write-ahead log
 

@@ -2,8 +2,8 @@
 
 import { join } from 'node:path';
 import { type Logger, silentLogger } from '../common/index.js';
-import { MemoryNetwork } from '../common/sim/index.js';
 import { nodeClock, openNodeRandom } from '../server/index.js';
+import { MemoryNetwork } from '../sim/index.js';
 import { Member, type TestMember } from './member.js';
 
 export interface ClusterOptions {

@@ -1,9 +1,7 @@
 /** One member of a test's cluster: a server that can be stopped and started again on its data. */
 
 import type { Disk, Logger, MemberId, Network, OpenKvStore } from '../common/index.js';
-import { SimKvDisk } from '../common/sim/index.js';
 import {
-  createMemoryDisk,
   defaultConfig,
   nodeClock,
   nodeNetwork,
@@ -13,6 +11,8 @@ import {
   type ServerPorts,
   startServer,
 } from '../server/index.js';
+import { SimKvDisk } from '../sim/index.js';
+import { createMemoryDisk } from '../sim/member/index.js';
 import { type BoundPort, bindPort } from './bound-port.js';
 
 /** What a test may do with a member. */

@@ -5,8 +5,7 @@
  * connection let them take turns, one frame each, so that a large reply delays nobody.
  */
 
-import type { ByteStream, Clock } from '../common/index.js';
-import { emptyBytes } from '../common/index.js';
+import { type ByteStream, type Clock, emptyBytes } from '../common/index.js';
 import {
   ConnectionError,
   ErrorCode,

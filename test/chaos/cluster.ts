@@ -3,7 +3,6 @@
 import { mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import type { SimRandom } from '../../src/common/sim/index.js';
 import {
   memberAddRequest,
   memberAddResponse,
@@ -13,6 +12,7 @@ import {
   memberRemoveRequest,
   moveLeaderRequest,
 } from '../../src/proto/index.js';
+import type { SimRandom } from '../../src/sim/index.js';
 import { sleep } from './connection.js';
 import { ChaosMember } from './member.js';
 import { Wires } from './wires.js';

@@ -1,6 +1,6 @@
 /** Compacts now and then, well behind what the truth has seen, so that none of it is lost. */
 
-import type { SimRandom } from '../../src/common/sim/index.js';
+import type { SimRandom } from '../../src/sim/index.js';
 import { compactRequest } from '../checkers/history.js';
 import { sleep } from './connection.js';
 import type { KvClient } from './kv-client.js';

@@ -1,8 +1,8 @@
 /** Calls over our own transport's client half, as promises. */
 
 import type { GrpcCode } from '../../src/common/index.js';
-import { nodeClock } from '../../src/server/ports/clock-node.js';
-import { nodeNetwork } from '../../src/server/ports/network-node.js';
+import { nodeClock } from '../../src/server/platform/clock-node.js';
+import { nodeNetwork } from '../../src/server/platform/network-node.js';
 import { type ClientStream, connectGrpc, type GrpcClient } from '../../src/transport/index.js';
 
 /** What became of a call. */

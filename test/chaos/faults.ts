@@ -3,7 +3,7 @@
  * for how long comes from the seed. After each the cluster has to be whole again.
  */
 
-import type { SimRandom } from '../../src/common/sim/index.js';
+import type { SimRandom } from '../../src/sim/index.js';
 import { sleep } from './connection.js';
 import type { ChaosMember } from './member.js';
 import { timeToFirstWrite } from './probe.js';

@@ -2,8 +2,7 @@
 
 import { decodeRangeResponse, encodeRangeRequest } from '../../src/proto/index.js';
 import type { Operation } from '../checkers/history.js';
-import type { LeaseEnd } from '../checkers/lease-checker.js';
-import { checkLeases } from '../checkers/lease-checker.js';
+import { checkLeases, type LeaseEnd } from '../checkers/lease-checker.js';
 import { checkLinearizable } from '../checkers/linearizability.js';
 import { checkAppendLists, checkHashes, type MemberHash } from '../checkers/oracles.js';
 import { checkRevisions } from '../checkers/revision-checker.js';

@@ -6,7 +6,7 @@
  * Without them nobody would be there to hear what a leader of yesterday says when it wakes up.
  */
 
-import type { SimRandom } from '../../src/common/sim/index.js';
+import type { SimRandom } from '../../src/sim/index.js';
 import {
   type Condition,
   deleteRequest,

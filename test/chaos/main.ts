@@ -8,7 +8,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { SimRandom } from '../../src/common/sim/index.js';
+import { SimRandom } from '../../src/sim/index.js';
 import { History } from '../checkers/history.js';
 import { Report } from '../checkers/report.js';
 import { Truth } from '../checkers/truth.js';

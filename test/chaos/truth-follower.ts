@@ -5,7 +5,7 @@
  * against what came.
  */
 
-import type { SimRandom } from '../../src/common/sim/index.js';
+import type { SimRandom } from '../../src/sim/index.js';
 import { type Change, deleted } from '../checkers/truth.js';
 import type { SeenEvent, WatchMessage } from '../checkers/watch-checker.js';
 import { sleep } from './connection.js';

@@ -4,7 +4,7 @@
  * watcher for the checker, judged and forgotten as soon as the truth is known that far.
  */
 
-import type { SimRandom } from '../../src/common/sim/index.js';
+import type { SimRandom } from '../../src/sim/index.js';
 import { Report } from '../checkers/report.js';
 import { checkWatches, type Watcher, type WatchMessage } from '../checkers/watch-checker.js';
 import { sleep } from './connection.js';

@@ -1,6 +1,6 @@
 import { createServer, connect as dial, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { SimRandom } from '../../src/common/sim/index.js';
+import { SimRandom } from '../../src/sim/index.js';
 import { eventually } from '../helpers/eventually.js';
 import { cut, fair, Wires } from './wires.js';
 

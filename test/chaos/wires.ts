@@ -10,7 +10,7 @@
 
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import type { SimRandom } from '../../src/common/sim/index.js';
+import type { SimRandom } from '../../src/sim/index.js';
 
 /** How bytes fare in one direction between two members. */
 export interface Weather {

@@ -1,8 +1,7 @@
 /** What the clients of a run share: the clock, the history, the truth so far, who may be asked. */
 
-import type { SimRandom } from '../../src/common/sim/index.js';
-import type { History, Op, Request } from '../checkers/history.js';
-import { txnRequest } from '../checkers/history.js';
+import type { SimRandom } from '../../src/sim/index.js';
+import { type History, type Op, type Request, txnRequest } from '../checkers/history.js';
 import type { ListRead } from '../checkers/oracles.js';
 import type { Report } from '../checkers/report.js';
 import type { SeenRevision } from '../checkers/revision-checker.js';

@@ -1,15 +1,15 @@
 /** A simulated cluster whose members can be lost for good, for force-new-cluster.test.ts. */
 
 import type { MemberId } from '../../src/common/index.js';
-import { SimClock, SimRandom } from '../../src/common/sim/index.js';
 import {
   encodePutRequest,
   memberAddRequest,
   memberAddResponse,
   memberRemoveRequest,
 } from '../../src/proto/index.js';
-import type { ServerConfig } from '../../src/server/config.js';
-import { memberIdOf } from '../../src/server/identity.js';
+import { memberIdOf } from '../../src/server/node/identity.js';
+import type { ServerConfig } from '../../src/server/options/config.js';
+import { SimClock, SimRandom } from '../../src/sim/index.js';
 import { callUnary, type Outcome } from '../helpers/in-process-call.js';
 import { configOf, type Knobs } from '../sim/knobs.js';
 import { SimMachine, type SimProcess } from '../sim/machine.js';

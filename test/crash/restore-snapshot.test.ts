@@ -12,9 +12,12 @@ import {
   encodeDeleteRangeRequest,
   encodePutRequest,
 } from '../../src/proto/index.js';
-import { defaultConfig } from '../../src/server/config.js';
-import { type RestoreOptions, restoreSnapshot } from '../../src/server/restore-snapshot.js';
-import { writeSnapshotImage } from '../../src/server/snapshot-image.js';
+import { defaultConfig } from '../../src/server/options/config.js';
+import { writeSnapshotImage } from '../../src/server/transfer/image.js';
+import {
+  type RestoreOptions,
+  restoreSnapshot,
+} from '../../src/server/transfer/restore-snapshot.js';
 import { BboltImage, type ImageEntry } from '../../src/storage/index.js';
 import { SimMachine, type SimProcess } from './sim-node.js';
 

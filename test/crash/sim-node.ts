@@ -1,15 +1,15 @@
 import { silentLogger } from '../../src/common/index.js';
+import { Metrics } from '../../src/server/metrics/metrics.js';
+import { type Node, openNode } from '../../src/server/node/node.js';
+import { defaultConfig } from '../../src/server/options/config.js';
+import { allMethods, rpcContext } from '../../src/server/server.js';
 import {
   SimClock,
   SimDisk,
   SimKvDisk,
   type SimProcessClock,
   SimRandom,
-} from '../../src/common/sim/index.js';
-import { defaultConfig } from '../../src/server/config.js';
-import { Metrics } from '../../src/server/metrics.js';
-import { type Node, openNode } from '../../src/server/node.js';
-import { allMethods, rpcContext } from '../../src/server/server.js';
+} from '../../src/sim/index.js';
 import type { MethodHandler } from '../../src/transport/index.js';
 import { callUnary, type Outcome } from '../helpers/in-process-call.js';
 

@@ -1,4 +1,3 @@
-import type { SimRandom } from '../../src/common/sim/index.js';
 import {
   decodePutResponse,
   decodeRangeResponse,
@@ -9,6 +8,7 @@ import {
   encodeRangeRequest,
   encodeTxnRequest,
 } from '../../src/proto/index.js';
+import type { SimRandom } from '../../src/sim/index.js';
 import type { SimProcess } from './sim-node.js';
 
 /** A write that was answered. */

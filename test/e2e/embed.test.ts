@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { createMemoryDisk } from '../../src/server/memory-disk.js';
+import { createMemoryDisk } from '../../src/sim/member/memory-disk.js';
 import { bytes, RawClient } from '../helpers/grpc.js';
 import { describeWith } from '../helpers/tools.js';
 

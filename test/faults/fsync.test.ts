@@ -6,8 +6,8 @@
 import { describe, expect, it } from 'vitest';
 import { failureOf } from '../../src/cli/failure.js';
 import { StorageError } from '../../src/common/index.js';
-import type { DiskFault, DiskOperation } from '../../src/common/sim/index.js';
 import { decodePutResponse, encodePutRequest } from '../../src/proto/index.js';
+import type { DiskFault, DiskOperation } from '../../src/sim/index.js';
 import { SimMachine, type SimProcess } from '../crash/sim-node.js';
 import { type History, newHistory, violations, writeForever } from '../crash/workload.js';
 

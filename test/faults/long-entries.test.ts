@@ -23,7 +23,7 @@ import {
   encodeWatchCreateRequest,
   type RequestOp,
 } from '../../src/proto/index.js';
-import { KeyIndex } from '../../src/storage/key-index.js';
+import { KeyIndex } from '../../src/storage/index/key-index.js';
 import { SimMachine } from '../crash/sim-node.js';
 import type { Outcome } from '../helpers/in-process-call.js';
 import { ok, putOp, SimClient } from './sim.js';

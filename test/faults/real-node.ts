@@ -13,11 +13,11 @@ import {
   hashKvRequest,
   hashKvResponse,
 } from '../../src/proto/index.js';
-import { defaultConfig } from '../../src/server/config.js';
 import { nodeClock, nodeDisk } from '../../src/server/index.js';
-import { Metrics } from '../../src/server/metrics.js';
-import { openNode } from '../../src/server/node.js';
-import { openNodeRandom } from '../../src/server/ports/random-node.js';
+import { Metrics } from '../../src/server/metrics/metrics.js';
+import { openNode } from '../../src/server/node/node.js';
+import { defaultConfig } from '../../src/server/options/config.js';
+import { openNodeRandom } from '../../src/server/platform/random-node.js';
 import { openLevelStore } from '../../src/storage/index.js';
 import { SimProcess } from '../crash/sim-node.js';
 import { putOp } from './sim.js';

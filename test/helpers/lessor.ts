@@ -1,8 +1,8 @@
 /** What tests of the lessor share: what it does in steps, at once. */
 
 import { type LeaseId, runSteps, Slice, type Steps } from '../../src/common/index.js';
-import { SimClock } from '../../src/common/sim/index.js';
-import type { LeaseTxn, Lessor } from '../../src/server/lessor.js';
+import type { LeaseTxn, Lessor } from '../../src/server/lease/lessor.js';
+import { SimClock } from '../../src/sim/index.js';
 
 /** The outcome of steps that need no pause: there is little to do. */
 export function atOnce<T>(steps: Steps<T>): T {

@@ -3,8 +3,8 @@
 import { describe, expect, test } from 'vitest';
 
 import type { Clock } from '../../src/common/index.js';
-import { SimClock, SimRandom } from '../../src/common/sim/index.js';
-import { nodeClock } from '../../src/server/ports/clock-node.js';
+import { nodeClock } from '../../src/server/platform/clock-node.js';
+import { SimClock, SimRandom } from '../../src/sim/index.js';
 
 interface Subject {
   readonly name: string;

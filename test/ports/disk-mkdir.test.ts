@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { nodeDisk } from '../../src/server/ports/disk-node.js';
+import { nodeDisk } from '../../src/server/platform/disk-node.js';
 
 let dir = '';
 beforeEach(() => {

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
 import { type Disk, InvariantError } from '../../src/common/index.js';
-import { SimClock, SimDisk, SimRandom } from '../../src/common/sim/index.js';
-import { nodeDisk } from '../../src/server/ports/disk-node.js';
+import { nodeDisk } from '../../src/server/platform/disk-node.js';
+import { SimClock, SimDisk, SimRandom } from '../../src/sim/index.js';
 
 interface Subject {
   readonly disk: Disk;

@@ -3,8 +3,8 @@
 import { describe, expect, test } from 'vitest';
 
 import type { Random } from '../../src/common/index.js';
-import { SimRandom } from '../../src/common/sim/index.js';
-import { openNodeRandom } from '../../src/server/ports/random-node.js';
+import { openNodeRandom } from '../../src/server/platform/random-node.js';
+import { SimRandom } from '../../src/sim/index.js';
 
 const subjects: ReadonlyArray<readonly [string, () => Random]> = [
   ['real', openNodeRandom],

@@ -5,7 +5,7 @@ import { runInNewContext } from 'node:vm';
 import { beforeEach, describe, expect, test } from 'vitest';
 
 import type { DiskFile } from '../../src/common/index.js';
-import { SimClock, SimDisk, SimRandom } from '../../src/common/sim/index.js';
+import { SimClock, SimDisk, SimRandom } from '../../src/sim/index.js';
 
 let clock: SimClock;
 let disk: SimDisk;

@@ -1,16 +1,16 @@
 /** Random messages of the hot services, as our data. */
 import fc from 'fast-check';
-import type {
-  Compare,
-  CompareUnion,
-  KeyValue,
-  PutRequest,
-  RangeRequest,
-  RequestOp,
-  TxnRequest,
-  WatchCreateRequest,
+import {
+  type Compare,
+  type CompareUnion,
+  compareOf,
+  type KeyValue,
+  type PutRequest,
+  type RangeRequest,
+  type RequestOp,
+  type TxnRequest,
+  type WatchCreateRequest,
 } from '../../src/proto/index.js';
-import { compareOf } from '../../src/proto/index.js';
 
 const edges = [0, 1, -1, 127, 128, 2 ** 31 - 1, 2 ** 31, 2 ** 32, -(2 ** 31), 2 ** 53 - 1];
 

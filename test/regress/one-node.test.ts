@@ -4,7 +4,6 @@
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { GrpcCode } from '../../src/common/index.js';
-import { type SimProcessClock, SimRandom } from '../../src/common/sim/index.js';
 import {
   decodeLeaseKeepAliveResponse,
   decodeRangeResponse,
@@ -25,6 +24,7 @@ import {
   type RequestOp,
   type WatchCreateRequest,
 } from '../../src/proto/index.js';
+import { type SimProcessClock, SimRandom } from '../../src/sim/index.js';
 import { SimMachine } from '../crash/sim-node.js';
 import { ok, putOp, SimClient } from '../faults/sim.js';
 

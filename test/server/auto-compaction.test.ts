@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { silentLogger } from '../../src/common/index.js';
-import { SimClock } from '../../src/common/sim/index.js';
-import { AutoCompactor } from '../../src/server/auto-compaction.js';
-import type { AutoCompaction } from '../../src/server/config.js';
+import { AutoCompactor } from '../../src/server/kv/auto-compaction.js';
+import type { AutoCompaction } from '../../src/server/options/config.js';
+import { SimClock } from '../../src/sim/index.js';
 
 const minuteMs = 60_000;
 

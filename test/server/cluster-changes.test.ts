@@ -1,8 +1,8 @@
 import * as grpc from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
 import { idToHex, silentLogger } from '../../src/common/index.js';
-import { MemoryNetwork } from '../../src/common/sim/index.js';
 import { nodeClock, openNodeRandom } from '../../src/server/index.js';
+import { MemoryNetwork } from '../../src/sim/index.js';
 import { Member } from '../../src/testing/member.js';
 import { eventually } from '../helpers/eventually.js';
 import { bytes, RawClient } from '../helpers/grpc.js';

@@ -1,18 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import { type Logger, silentLogger } from '../../src/common/index.js';
-import { MemoryNetwork, SimClock, SimRandom } from '../../src/common/sim/index.js';
+import { kvorumVersion } from '../../src/common/kvorum-version.js';
+import type { Member } from '../../src/server/cluster/membership.js';
 import {
   type ClusterAnswer,
   decodeClusterAnswer,
   encodeClusterAnswer,
-} from '../../src/server/cluster-question.js';
-import { setUpMember } from '../../src/server/cluster-setup.js';
-import { defaultConfig } from '../../src/server/config.js';
-import { UsageError } from '../../src/server/flags-error.js';
-import { foundingIdentity, oldIncarnationOf } from '../../src/server/identity.js';
-import { kvorumVersion } from '../../src/server/kvorum-version.js';
-import type { Member } from '../../src/server/membership.js';
-import { decodeNodeMetadata, encodeNodeMetadata } from '../../src/server/node-metadata.js';
+} from '../../src/server/cluster/question.js';
+import { setUpMember } from '../../src/server/cluster/setup.js';
+import { foundingIdentity, oldIncarnationOf } from '../../src/server/node/identity.js';
+import { decodeNodeMetadata, encodeNodeMetadata } from '../../src/server/node/metadata.js';
+import { defaultConfig } from '../../src/server/options/config.js';
+import { UsageError } from '../../src/server/options/usage-error.js';
+import { MemoryNetwork, SimClock, SimRandom } from '../../src/sim/index.js';
 
 const urlOf = (name: string) => `http://10.0.0.${name.slice(1)}:2380`;
 const names = ['n1', 'n2', 'n3'];

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { type MemberId, silentLogger } from '../../src/common/index.js';
-import { SimClock } from '../../src/common/sim/index.js';
-import { encodeClusterAnswer } from '../../src/server/cluster-question.js';
-import { ClusterVersion, lowestVersion } from '../../src/server/cluster-version.js';
-import { Membership } from '../../src/server/membership.js';
+import { ClusterVersion, lowestVersion } from '../../src/server/cluster/cluster-version.js';
+import { Membership } from '../../src/server/cluster/membership.js';
+import { encodeClusterAnswer } from '../../src/server/cluster/question.js';
+import { SimClock } from '../../src/sim/index.js';
 
 const nowhere = { setMeta(): void {} };
 

@@ -3,10 +3,10 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { buildConfig, checkBootstrap, defaultConfig } from '../../src/server/config.js';
-import { parseCommandLine } from '../../src/server/flags.js';
-import { UsageError } from '../../src/server/flags-error.js';
-import { parseUrl } from '../../src/server/urls.js';
+import { buildConfig, checkBootstrap, defaultConfig } from '../../src/server/options/config.js';
+import { parseCommandLine } from '../../src/server/options/flags.js';
+import { parseUrl } from '../../src/server/options/urls.js';
+import { UsageError } from '../../src/server/options/usage-error.js';
 
 function messageOf(run: () => unknown): string {
   try {

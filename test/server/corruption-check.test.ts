@@ -1,9 +1,9 @@
 import { Packr } from 'msgpackr';
 import { describe, expect, it } from 'vitest';
 import { EtcdError, type MemberId, StorageError, silentLogger } from '../../src/common/index.js';
-import { SimClock } from '../../src/common/sim/index.js';
-import { CorruptionCheck } from '../../src/server/corruption-check.js';
-import { Membership } from '../../src/server/membership.js';
+import { Membership } from '../../src/server/cluster/membership.js';
+import { CorruptionCheck } from '../../src/server/maintenance/corruption-check.js';
+import { SimClock } from '../../src/sim/index.js';
 import type { RevisionHash } from '../../src/storage/index.js';
 
 const codec = new Packr({ useRecords: false, moreTypes: false });

@@ -2,9 +2,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { errorTable, GrpcCode } from '../../src/common/index.js';
 import * as commonLimits from '../../src/common/limits.js';
-import { removedFlagNames, removedFlagRemedy } from '../../src/server/flags-removed.js';
-import { flagGroups } from '../../src/server/flags-spec.js';
-import { flagByName, flagTable } from '../../src/server/flags-table.js';
+import { flagGroups } from '../../src/server/options/flag-spec.js';
+import { flagByName, flagTable } from '../../src/server/options/flags-table.js';
+import { removedFlagNames, removedFlagRemedy } from '../../src/server/options/removed-flags.js';
 import * as transportLimits from '../../src/transport/limits.js';
 
 const pathOf = (name: string) => new URL(`../../docs/${name}`, import.meta.url);

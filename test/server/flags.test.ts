@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { buildConfig, type ServerConfig } from '../../src/server/config.js';
-import { parseCommandLine } from '../../src/server/flags.js';
-import { didYouMean, quote, UsageError } from '../../src/server/flags-error.js';
-import { flagGroups } from '../../src/server/flags-spec.js';
-import { environmentName, flagByName, flagTable } from '../../src/server/flags-table.js';
-import { parseGoDuration } from '../../src/server/flags-value.js';
+import { buildConfig, type ServerConfig } from '../../src/server/options/config.js';
+import { flagGroups } from '../../src/server/options/flag-spec.js';
+import { parseGoDuration } from '../../src/server/options/flag-value.js';
+import { parseCommandLine } from '../../src/server/options/flags.js';
+import { environmentName, flagByName, flagTable } from '../../src/server/options/flags-table.js';
+import { didYouMean, quote, UsageError } from '../../src/server/options/usage-error.js';
 import { etcdFlags } from './etcd-flags.js';
 
 const noFiles = (path: string): string => {

@@ -1,8 +1,8 @@
 /** The first election of a new cluster does not wait for an election timeout. */
 
 import { describe, expect, it } from 'vitest';
-import { SimClock } from '../../src/common/sim/index.js';
-import { campaignWhenConnected } from '../../src/server/node-lifecycle.js';
+import { campaignWhenConnected } from '../../src/server/node/lifecycle.js';
+import { SimClock } from '../../src/sim/index.js';
 
 function founder() {
   const clock = new SimClock();

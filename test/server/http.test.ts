@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { HealthObserver, HealthSource } from '../../src/server/http-health.js';
-import { createHttpHandler, type HttpRoutesOptions } from '../../src/server/http-routes.js';
+import type { HealthObserver, HealthSource } from '../../src/server/http/health.js';
+import { createHttpHandler, type HttpRoutesOptions } from '../../src/server/http/routes.js';
 import type { HttpRequest } from '../../src/transport/index.js';
 
 const identity = { commonName: '', certificateVerified: false };

@@ -1,7 +1,7 @@
 import { Agent, request } from 'node:http';
 import { afterEach, expect, it, vi } from 'vitest';
-import { createHttp1 } from '../../src/server/ports/http1-node.js';
-import { nodeNetwork } from '../../src/server/ports/network-node.js';
+import { createHttp1 } from '../../src/server/platform/http1-node.js';
+import { nodeNetwork } from '../../src/server/platform/network-node.js';
 
 afterEach(() => {
   vi.useRealTimers();

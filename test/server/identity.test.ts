@@ -9,8 +9,8 @@ import {
   clusterIdOf,
   foundingIdentity,
   memberIdOf,
-} from '../../src/server/identity.js';
-import { parseInitialCluster } from '../../src/server/urls.js';
+} from '../../src/server/node/identity.js';
+import { parseInitialCluster } from '../../src/server/options/urls.js';
 import { freePort } from '../helpers/server.js';
 import { describeWith, toolPath } from '../helpers/tools.js';
 

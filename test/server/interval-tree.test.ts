@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { SimRandom } from '../../src/common/sim/index.js';
-import { IntervalTree } from '../../src/server/interval-tree.js';
+import { IntervalTree } from '../../src/server/watch/interval-tree.js';
+import { SimRandom } from '../../src/sim/index.js';
 
 const point = fc.string({ unit: fc.constantFrom('a', 'b', 'c', '\xff'), maxLength: 3 });
 const interval = fc.tuple(point, point).filter(([start, end]) => end === '' || start < end);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { KeyIntervalSet } from '../../src/server/key-interval-set.js';
+import { KeyIntervalSet } from '../../src/server/kv/key-interval-set.js';
 
 const key = fc.string({ unit: fc.constantFrom('a', 'b', 'c', '\0'), minLength: 1, maxLength: 3 });
 

@@ -5,11 +5,11 @@ import {
   leaseRenewBatchMax,
   type MemberId,
 } from '../../src/common/index.js';
-import { SimClock } from '../../src/common/sim/index.js';
-import { LeaseLeader } from '../../src/server/lease-leader.js';
-import { decodeRenewRequest } from '../../src/server/lease-question.js';
-import { LeaseRenewals } from '../../src/server/lease-renewals.js';
-import { Lessor } from '../../src/server/lessor.js';
+import { LeaseLeader } from '../../src/server/lease/leader.js';
+import { Lessor } from '../../src/server/lease/lessor.js';
+import { decodeRenewRequest } from '../../src/server/lease/question.js';
+import { LeaseRenewals } from '../../src/server/lease/renewals.js';
+import { SimClock } from '../../src/sim/index.js';
 import { atOnce, revokeLease } from '../helpers/lessor.js';
 
 const nowhere = { setMeta(): void {} };

@@ -3,9 +3,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { leaseExpiriesPerSecondMax, mvccSliceKeysMax, runSteps } from '../../src/common/index.js';
-import { SimClock } from '../../src/common/sim/index.js';
 import type { LeaseCheckpoint } from '../../src/proto/index.js';
-import { Lessor, type RenewWaiter } from '../../src/server/lessor.js';
+import { Lessor, type RenewWaiter } from '../../src/server/lease/lessor.js';
+import { SimClock } from '../../src/sim/index.js';
 import { atOnce, revokeLease } from '../helpers/lessor.js';
 
 const electionMs = 1000;

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { EtcdError, GrpcCode } from '../../src/common/index.js';
-import { SimClock, SimRandom } from '../../src/common/sim/index.js';
 import {
   decodeLeaseGrantResponse,
   decodeLeaseKeepAliveResponse,
@@ -11,8 +10,9 @@ import {
   encodeLeaseRevokeRequest,
   encodeLeaseTimeToLiveRequest,
 } from '../../src/proto/index.js';
-import { Lessor, type RenewWaiter } from '../../src/server/lessor.js';
-import { type LeaseService, leaseMethods } from '../../src/server/rpc-lease.js';
+import { Lessor, type RenewWaiter } from '../../src/server/lease/lessor.js';
+import { type LeaseService, leaseMethods } from '../../src/server/lease/rpc.js';
+import { SimClock, SimRandom } from '../../src/sim/index.js';
 import type { MethodHandler } from '../../src/transport/index.js';
 import { atOnce, revokeLease } from '../helpers/lessor.js';
 import { FakeCall, FakeGate } from './watch-call.js';

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { logKeepBytesMax } from '../../src/common/index.js';
-import { SimClock } from '../../src/common/sim/index.js';
 import type { Raft } from '../../src/raft/index.js';
-import { LogKeeper } from '../../src/server/log-keeper.js';
+import { LogKeeper } from '../../src/server/node/raft-log-trim.js';
+import { SimClock } from '../../src/sim/index.js';
 
 type Follower = Pick<ReturnType<Raft['progress']>[number], 'active' | 'matchIndex' | 'mode'>;
 

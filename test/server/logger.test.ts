@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { loggerTo } from '../../src/server/logger-pino.js';
+import { loggerTo } from '../../src/server/platform/logger-pino.js';
 
 function setUp(format: 'json' | 'console', level: 'debug' | 'info' | 'error' = 'info') {
   const lines: string[] = [];

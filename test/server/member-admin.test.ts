@@ -1,9 +1,7 @@
 import { Packr } from 'msgpackr';
 import { describe, expect, it } from 'vitest';
 import { EtcdError, type MemberId, silentLogger } from '../../src/common/index.js';
-import { SimClock } from '../../src/common/sim/index.js';
 import type { AgeStamp, ProgressView } from '../../src/raft/index.js';
-import { LeaderCalls } from '../../src/server/leader-calls.js';
 import {
   decodeMemberRequest,
   encodeMemberReply,
@@ -11,9 +9,11 @@ import {
   MemberAdmin,
   type MemberAdminOptions,
   type MemberRequest,
-} from '../../src/server/member-admin.js';
-import { type MemberChange, Membership } from '../../src/server/membership.js';
+} from '../../src/server/cluster/member-admin.js';
+import { type MemberChange, Membership } from '../../src/server/cluster/membership.js';
+import { LeaderCalls } from '../../src/server/node/leader-questions.js';
 import type { PeerMethod } from '../../src/server/peers/types.js';
+import { SimClock } from '../../src/sim/index.js';
 
 const nowhere = { setMeta(): void {} };
 

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type GaugeReadings, Metrics } from '../../src/server/metrics.js';
-import { exponentialBuckets, Histogram } from '../../src/server/metrics-histogram.js';
-import { measureLoopLag } from '../../src/server/metrics-loop-lag.js';
-import { createMetricsText } from '../../src/server/metrics-registry.js';
+import { exponentialBuckets, Histogram } from '../../src/server/metrics/histogram.js';
+import { measureLoopLag } from '../../src/server/metrics/loop-lag.js';
+import { type GaugeReadings, Metrics } from '../../src/server/metrics/metrics.js';
+import { createMetricsText } from '../../src/server/metrics/registry.js';
 import { useServer } from '../helpers/server.js';
 import { describeWith, type Tool, toolPath } from '../helpers/tools.js';
 

@@ -9,13 +9,13 @@ import {
   proposalsWaitingMax,
   silentLogger,
 } from '../../src/common/index.js';
-import { SimClock } from '../../src/common/sim/index.js';
 import { initialRestore, type Message, Raft } from '../../src/raft/index.js';
-import { EntryKind, entryBody, newEntry } from '../../src/server/entry.js';
-import { Metrics } from '../../src/server/metrics.js';
-import { NodeLoop } from '../../src/server/node-loop.js';
-import { Proposals } from '../../src/server/proposals.js';
-import { ReadGate } from '../../src/server/read-gate.js';
+import { Metrics } from '../../src/server/metrics/metrics.js';
+import { EntryKind, entryBody, newEntry } from '../../src/server/node/entry.js';
+import { NodeLoop } from '../../src/server/node/loop.js';
+import { Proposals } from '../../src/server/node/proposals.js';
+import { ReadGate } from '../../src/server/node/read-gate.js';
+import { SimClock } from '../../src/sim/index.js';
 
 const tickMs = 100;
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { MemberId } from '../../src/common/index.js';
-import { SimClock } from '../../src/common/sim/index.js';
-import { Membership } from '../../src/server/membership.js';
-import { PeerAdmission } from '../../src/server/peer-admission.js';
+import { Membership } from '../../src/server/cluster/membership.js';
+import { PeerAdmission } from '../../src/server/cluster/peer-admission.js';
+import { SimClock } from '../../src/sim/index.js';
 
 const nowhere = { setMeta(): void {} };
 

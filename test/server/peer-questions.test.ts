@@ -1,19 +1,19 @@
 import fc from 'fast-check';
 import { Packr } from 'msgpackr';
 import { describe, expect, it } from 'vitest';
-import { decodeClusterAnswer } from '../../src/server/cluster-question.js';
-import { CorruptionCheck } from '../../src/server/corruption-check.js';
-import { LeaseLeader } from '../../src/server/lease-leader.js';
-import { decodeRenewAnswer, encodeRenewRequest } from '../../src/server/lease-question.js';
 import {
   decodeMemberRequest,
   encodeMemberReply,
   encodeMemberRequest,
   type MemberAdmin,
-} from '../../src/server/member-admin.js';
-import { Membership } from '../../src/server/membership.js';
-import { PeerAdmission } from '../../src/server/peer-admission.js';
-import { PeerQuestions } from '../../src/server/peer-questions.js';
+} from '../../src/server/cluster/member-admin.js';
+import { Membership } from '../../src/server/cluster/membership.js';
+import { PeerAdmission } from '../../src/server/cluster/peer-admission.js';
+import { PeerQuestions } from '../../src/server/cluster/peer-questions.js';
+import { decodeClusterAnswer } from '../../src/server/cluster/question.js';
+import { LeaseLeader } from '../../src/server/lease/leader.js';
+import { decodeRenewAnswer, encodeRenewRequest } from '../../src/server/lease/question.js';
+import { CorruptionCheck } from '../../src/server/maintenance/corruption-check.js';
 import type { PeerMethod } from '../../src/server/peers/types.js';
 
 const codec = new Packr({ useRecords: false, moreTypes: false });

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { EtcdError } from '../../src/common/index.js';
-import { SimClock } from '../../src/common/sim/index.js';
-import { EntryKind, entryOrigin, entrySequence, newEntry } from '../../src/server/entry.js';
-import { type Pending, Proposals } from '../../src/server/proposals.js';
+import { EntryKind, entryOrigin, entrySequence, newEntry } from '../../src/server/node/entry.js';
+import { type Pending, Proposals } from '../../src/server/node/proposals.js';
+import { SimClock } from '../../src/sim/index.js';
 
 interface Answer {
   readonly name: number;

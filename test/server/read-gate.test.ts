@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type EtcdError, readsWaitingBytesMax, readsWaitingMax } from '../../src/common/index.js';
-import { SimClock } from '../../src/common/sim/index.js';
-import { ReadGate } from '../../src/server/read-gate.js';
+import { ReadGate } from '../../src/server/node/read-gate.js';
+import { SimClock } from '../../src/sim/index.js';
 
 function setup(applied = 10) {
   const clock = new SimClock();

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { RevocationList } from '../../src/server/revocation-list.js';
+import { RevocationList } from '../../src/server/options/revocation-list.js';
 import { Authority, describeWithOpenssl } from '../e2e/certificates.js';
 
 const dir = mkdtempSync(join(tmpdir(), 'kvorum-crl-'));

@@ -2,10 +2,10 @@
 
 import { expect, test } from 'vitest';
 import { silentLogger } from '../../src/common/index.js';
-import { SimClock } from '../../src/common/sim/index.js';
-import { defaultConfig } from '../../src/server/config.js';
-import { Metrics } from '../../src/server/metrics.js';
-import { callObserver, countedMethods } from '../../src/server/rpc-metering.js';
+import { Metrics } from '../../src/server/metrics/metrics.js';
+import { defaultConfig } from '../../src/server/options/config.js';
+import { callObserver, countedMethods } from '../../src/server/rpc/metering.js';
+import { SimClock } from '../../src/sim/index.js';
 import { Bench, data, grpcMessage, requestHead } from '../transport/support/raw-peer.js';
 import { echoMethods } from '../transport/support/servers.js';
 

@@ -1,8 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { silentLogger } from '../../src/common/index.js';
-import { MemoryNetwork, SimClock, SimRandom } from '../../src/common/sim/index.js';
-import { areCertainlyDifferent, canonicalHost, UrlComparison } from '../../src/server/same-urls.js';
-import { parseUrl } from '../../src/server/urls.js';
+import {
+  areCertainlyDifferent,
+  canonicalHost,
+  UrlComparison,
+} from '../../src/server/options/same-urls.js';
+import { parseUrl } from '../../src/server/options/urls.js';
+import { MemoryNetwork, SimClock, SimRandom } from '../../src/sim/index.js';
 
 function comparison() {
   const clock = new SimClock();

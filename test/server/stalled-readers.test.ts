@@ -2,11 +2,11 @@
 
 import { describe, expect, it } from 'vitest';
 import { GrpcCode, silentLogger } from '../../src/common/index.js';
-import { SimRandom } from '../../src/common/sim/index.js';
 import { encodeRangeRequest } from '../../src/proto/index.js';
-import type { RpcContext } from '../../src/server/rpc-context.js';
-import { rangeStreamMethod } from '../../src/server/rpc-range-stream.js';
-import { defaultWatchLimits, WatchHub } from '../../src/server/watch-hub.js';
+import { rangeStreamMethod } from '../../src/server/kv/range-stream.js';
+import type { RpcContext } from '../../src/server/rpc/context.js';
+import { defaultWatchLimits, WatchHub } from '../../src/server/watch/hub.js';
+import { SimRandom } from '../../src/sim/index.js';
 import { type MvccStore, openLevelStore } from '../../src/storage/index.js';
 import { eventually } from '../helpers/eventually.js';
 import { compact, inTempDir, openStore, put, realClock } from '../storage/mvcc/helpers.js';

@@ -5,13 +5,13 @@
 
 import { describe, expect, it } from 'vitest';
 import { silentLogger } from '../../src/common/index.js';
-import { MemoryNetwork, SimKvDisk } from '../../src/common/sim/index.js';
-import { defaultConfig, type ServerConfig } from '../../src/server/config.js';
-import { createMemoryDisk } from '../../src/server/memory-disk.js';
-import { memoryPorts } from '../../src/server/memory-ports.js';
-import { nodeClock } from '../../src/server/ports/clock-node.js';
-import { openNodeRandom } from '../../src/server/ports/random-node.js';
+import { defaultConfig, type ServerConfig } from '../../src/server/options/config.js';
+import { nodeClock } from '../../src/server/platform/clock-node.js';
+import { openNodeRandom } from '../../src/server/platform/random-node.js';
 import { type RunningServer, type ServerPorts, startServer } from '../../src/server/server.js';
+import { MemoryNetwork, SimKvDisk } from '../../src/sim/index.js';
+import { createMemoryDisk } from '../../src/sim/member/memory-disk.js';
+import { memoryPorts } from '../../src/sim/member/memory-ports.js';
 import { countedPorts, PortLedger } from '../helpers/counted-ports.js';
 
 const wires = { latencyMsMin: 0, latencyMsMax: 0, splitChance: 0 };

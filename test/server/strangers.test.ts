@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { SimClock } from '../../src/common/sim/index.js';
-import { MemberLinks, type MemberLinksOptions } from '../../src/server/member-links.js';
+import { MemberLinks, type MemberLinksOptions } from '../../src/server/cluster/member-links.js';
 import type { PeerAddress, PeerHello } from '../../src/server/peers/types.js';
+import { SimClock } from '../../src/sim/index.js';
 
 function setup() {
   const clock = new SimClock();

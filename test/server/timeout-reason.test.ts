@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { timeoutReason } from '../../src/server/timeout-reason.js';
+import { timeoutReason } from '../../src/server/node/timeout-reason.js';
 
 const electionMs = 1000;
 

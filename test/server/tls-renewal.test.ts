@@ -9,10 +9,10 @@ import {
   tlsFilesLookMs,
   tlsFilesWaitMsMax,
 } from '../../src/common/index.js';
-import { SimClock } from '../../src/common/sim/index.js';
-import { readTls } from '../../src/server/config-tls.js';
-import { parseCommandLine } from '../../src/server/flags.js';
-import { renewedTls } from '../../src/server/tls-renewal.js';
+import { readTls } from '../../src/server/options/config-tls.js';
+import { parseCommandLine } from '../../src/server/options/flags.js';
+import { renewedTls } from '../../src/server/platform/tls-renewal.js';
+import { SimClock } from '../../src/sim/index.js';
 import { Authority, type CertificateFiles, describeWithOpenssl } from '../e2e/certificates.js';
 
 const dir = mkdtempSync(join(tmpdir(), 'kvorum-renewal-'));

@@ -1,7 +1,6 @@
 /** A small store with history, a client that reads or does not, and a hub between them. */
 
 import { EtcdError, type KeyString, type Random, type Revision } from '../../src/common/index.js';
-import { SimClock, SimRandom } from '../../src/common/sim/index.js';
 import {
   decodeWatchResponse,
   type Event,
@@ -11,9 +10,10 @@ import {
   type WatchCreateRequest,
   type WatchResponse,
 } from '../../src/proto/index.js';
-import { defaultWatchLimits, WatchHub } from '../../src/server/watch-hub.js';
-import type { WatchStream } from '../../src/server/watch-stream.js';
-import type { WatchLimits, WatchSink, WatchStore } from '../../src/server/watch-types.js';
+import { defaultWatchLimits, WatchHub } from '../../src/server/watch/hub.js';
+import type { WatchStream } from '../../src/server/watch/stream.js';
+import type { WatchLimits, WatchSink, WatchStore } from '../../src/server/watch/types.js';
+import { SimClock, SimRandom } from '../../src/sim/index.js';
 import type {
   EventPage,
   MvccCommit,

@@ -6,8 +6,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Random } from '../../src/common/index.js';
-import { SimRandom } from '../../src/common/sim/index.js';
-import type { WatchStream } from '../../src/server/watch-stream.js';
+import type { WatchStream } from '../../src/server/watch/stream.js';
+import { SimRandom } from '../../src/sim/index.js';
 import { createRequest, type TestClient, WatchBench } from './watch-helpers.js';
 import { WatchValidator } from './watch-validator.js';
 

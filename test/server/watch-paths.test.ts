@@ -8,11 +8,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { mvccSliceKeysMax } from '../../src/common/index.js';
-import { SimRandom } from '../../src/common/sim/index.js';
 import type { Event, WatchCreateRequest } from '../../src/proto/index.js';
-import { defaultWatchLimits, WatchHub } from '../../src/server/watch-hub.js';
-import type { MvccStore } from '../../src/storage/index.js';
-import { openLevelStore } from '../../src/storage/index.js';
+import { defaultWatchLimits, WatchHub } from '../../src/server/watch/hub.js';
+import { SimRandom } from '../../src/sim/index.js';
+import { type MvccStore, openLevelStore } from '../../src/storage/index.js';
 import { apply, type Change, inTempDir, openStore, realClock } from '../storage/mvcc/helpers.js';
 import { createRequest, TestClient, testHeaders } from './watch-helpers.js';
 

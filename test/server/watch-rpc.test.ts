@@ -6,7 +6,7 @@ import {
   encodeWatchCreateRequest,
   encodeWatchProgressRequest,
 } from '../../src/proto/index.js';
-import { watchHandler } from '../../src/server/rpc-watch.js';
+import { watchHandler } from '../../src/server/watch/rpc.js';
 import { FakeCall, FakeGate } from './watch-call.js';
 import { line, WatchBench } from './watch-helpers.js';
 

@@ -5,8 +5,7 @@
  */
 
 import type { Event, WatchCreateRequest, WatchResponse } from '../../src/proto/index.js';
-import type { HistoryStore, Told } from './watch-helpers.js';
-import { line } from './watch-helpers.js';
+import { type HistoryStore, line, type Told } from './watch-helpers.js';
 
 /** A watcher as its client knows it. */
 export interface KnownWatcher {

@@ -4,7 +4,7 @@
  */
 
 import { GrpcCode } from '../../src/common/index.js';
-import type { SimRandom } from '../../src/common/sim/index.js';
+import type { SimRandom } from '../../src/sim/index.js';
 import {
   type Condition,
   compactRequest,
@@ -19,8 +19,7 @@ import {
   type Response,
   txnRequest,
 } from '../checkers/history.js';
-import type { MemberHash } from '../checkers/oracles.js';
-import { checkRing, type ListRead } from '../checkers/oracles.js';
+import { checkRing, type ListRead, type MemberHash } from '../checkers/oracles.js';
 import type { Report } from '../checkers/report.js';
 import { callUnary, type Outcome } from '../helpers/in-process-call.js';
 import { fromWire, isDefinite, toWire } from './calls.js';

@@ -3,8 +3,8 @@
  * machine is down already) does not count as happened.
  */
 
-import type { SimRandom } from '../../src/common/sim/index.js';
 import { moveLeaderRequest } from '../../src/proto/index.js';
+import type { SimRandom } from '../../src/sim/index.js';
 import { callWithin } from './clients.js';
 import { requestTimeoutMs } from './knobs.js';
 import type { SimMachine, SimProcess } from './machine.js';

@@ -5,7 +5,7 @@
  */
 
 import { GrpcCode } from '../../src/common/index.js';
-import type { SimRandom } from '../../src/common/sim/index.js';
+import type { SimRandom } from '../../src/sim/index.js';
 import type { Outcome } from '../helpers/in-process-call.js';
 
 export interface HostileCall {

@@ -3,11 +3,11 @@
  * every answer is judged: hostile-requests.ts by the checkers, hostile-calls.ts at once.
  */
 
-import type { SimRandom } from '../../src/common/sim/index.js';
 import {
   decodeLeaseKeepAliveResponse,
   encodeLeaseKeepAliveRequest,
 } from '../../src/proto/index.js';
+import type { SimRandom } from '../../src/sim/index.js';
 import { SimStream } from './calls.js';
 import { type Client, type ClientWorld, callWithin, judgeError, type Workload } from './clients.js';
 import { drawHostileCall, wrongAnswer } from './hostile-calls.js';

@@ -6,9 +6,16 @@
  * others.
  */
 
-import type { SimRandom } from '../../src/common/sim/index.js';
-import type { CompareResult, Condition, Op, Request } from '../checkers/history.js';
-import { deleteRequest, getRequest, txnRequest } from '../checkers/history.js';
+import type { SimRandom } from '../../src/sim/index.js';
+import {
+  type CompareResult,
+  type Condition,
+  deleteRequest,
+  getRequest,
+  type Op,
+  type Request,
+  txnRequest,
+} from '../checkers/history.js';
 
 export interface HostileOptions {
   readonly random: SimRandom;

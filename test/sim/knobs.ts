@@ -1,8 +1,8 @@
 /** What differs between seeds beside chance: sizes, times and limits, drawn from the seed. */
 
-import type { SimRandom } from '../../src/common/sim/index.js';
-import { defaultConfig, type ServerConfig } from '../../src/server/config.js';
-import type { NodeTuning } from '../../src/server/node.js';
+import type { NodeTuning } from '../../src/server/node/node.js';
+import { defaultConfig, type ServerConfig } from '../../src/server/options/config.js';
+import type { SimRandom } from '../../src/sim/index.js';
 
 export interface Knobs {
   readonly size: number;

@@ -1,6 +1,5 @@
 /** Clients with leases: they grant one, put keys on it, keep it alive for a while, and stop. */
 
-import type { SimRandom } from '../../src/common/sim/index.js';
 import {
   decodeLeaseGrantResponse,
   decodeLeaseKeepAliveResponse,
@@ -8,6 +7,7 @@ import {
   encodeLeaseKeepAliveRequest,
   encodeLeaseRevokeRequest,
 } from '../../src/proto/index.js';
+import type { SimRandom } from '../../src/sim/index.js';
 import { deleteRequest, putRequest } from '../checkers/history.js';
 import type { LeaseRecord } from '../checkers/lease-checker.js';
 import { SimStream } from './calls.js';

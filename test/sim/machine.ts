@@ -11,19 +11,19 @@ import {
   silentLogger,
   type Timer,
 } from '../../src/common/index.js';
+import { helloOf } from '../../src/server/cluster/member-links.js';
+import { Metrics } from '../../src/server/metrics/metrics.js';
+import { type Node, openNode } from '../../src/server/node/node.js';
+import type { ServerConfig } from '../../src/server/options/config.js';
+import type { PeerHello } from '../../src/server/peers/types.js';
+import { allMethods, rpcContext } from '../../src/server/server.js';
 import {
   type SimClock,
   SimDisk,
   SimKvDisk,
   type SimProcessClock,
   type SimRandom,
-} from '../../src/common/sim/index.js';
-import type { ServerConfig } from '../../src/server/config.js';
-import { helloOf } from '../../src/server/member-links.js';
-import { Metrics } from '../../src/server/metrics.js';
-import { type Node, openNode } from '../../src/server/node.js';
-import type { PeerHello } from '../../src/server/peers/types.js';
-import { allMethods, rpcContext } from '../../src/server/server.js';
+} from '../../src/sim/index.js';
 import type { MethodHandler } from '../../src/transport/index.js';
 import type { Knobs } from './knobs.js';
 import type { FaultKind } from './schedule.js';

@@ -3,7 +3,6 @@
  * at a time, and never so many disks lost that a majority would be gone.
  */
 
-import type { SimRandom } from '../../src/common/sim/index.js';
 import {
   memberAddRequest,
   memberListRequest,
@@ -12,6 +11,7 @@ import {
   memberRemoveRequest,
   type ProtoMember,
 } from '../../src/proto/index.js';
+import type { SimRandom } from '../../src/sim/index.js';
 import type { Outcome } from '../helpers/in-process-call.js';
 import { callWithin } from './clients.js';
 import type { SimMachine } from './machine.js';

@@ -3,13 +3,13 @@
  * every promise says. The result tells what happened, and how much of it.
  */
 
-import { SimRandom } from '../../src/common/sim/index.js';
 import {
   decodeRangeResponse,
   encodeRangeRequest,
   hashKvRequest,
   hashKvResponse,
 } from '../../src/proto/index.js';
+import { SimRandom } from '../../src/sim/index.js';
 import { putRequest } from '../checkers/history.js';
 import { checkLeases } from '../checkers/lease-checker.js';
 import { checkLinearizable } from '../checkers/linearizability.js';

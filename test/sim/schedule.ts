@@ -3,7 +3,7 @@
  * some out, as the shrinker does, does not change the others.
  */
 
-import { SimRandom } from '../../src/common/sim/index.js';
+import { SimRandom } from '../../src/sim/index.js';
 
 export type FaultKind =
   | 'kill'

@@ -3,7 +3,6 @@
  * the other, resuming where it was; some read slowly. What comes is kept for the checker.
  */
 
-import type { SimRandom } from '../../src/common/sim/index.js';
 import {
   decodeWatchResponse,
   type Event,
@@ -12,6 +11,7 @@ import {
   WatchFilter,
   type WatchResponse,
 } from '../../src/proto/index.js';
+import type { SimRandom } from '../../src/sim/index.js';
 import type { SeenRevision } from '../checkers/revision-checker.js';
 import type { SeenEvent, Watcher } from '../checkers/watch-checker.js';
 import { kvOf, SimStream } from './calls.js';

@@ -4,13 +4,13 @@
  */
 
 import type { Clock, MemberId } from '../../src/common/index.js';
-import type { SimClock, SimRandom } from '../../src/common/sim/index.js';
+import type { PeerHello } from '../../src/server/peers/types.js';
+import type { SimClock, SimRandom } from '../../src/sim/index.js';
 import {
   createSimPeerTransport,
   type SimPeerTransport,
-} from '../../src/server/peers/sim-transport.js';
-import { SimPeerWire, type WireCounts } from '../../src/server/peers/sim-wire.js';
-import type { PeerHello } from '../../src/server/peers/types.js';
+} from '../../src/sim/member/peer-transport.js';
+import { SimPeerWire, type WireCounts } from '../../src/sim/member/peer-wire.js';
 
 export interface WireOptions {
   readonly clock: SimClock;

@@ -4,8 +4,8 @@
  */
 
 import type { MemberId } from '../../src/common/index.js';
-import { SimClock, SimRandom } from '../../src/common/sim/index.js';
-import { memberIdOf } from '../../src/server/identity.js';
+import { memberIdOf } from '../../src/server/node/identity.js';
+import { SimClock, SimRandom } from '../../src/sim/index.js';
 import { History } from '../checkers/history.js';
 import { Report } from '../checkers/report.js';
 import { Client, type ClientWorld, Workload } from './clients.js';

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { BboltImage, type ImageEntry } from '../../src/storage/bbolt-image.js';
+import { BboltImage, type ImageEntry } from '../../src/storage/bbolt/image.js';
 import { itWith, type Tool, toolPath } from '../helpers/tools.js';
 
 async function image(buckets: Record<string, ImageEntry[]>): Promise<Buffer> {

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type DiskFile, StorageError } from '../../src/common/index.js';
-import { BboltImage, type ImageEntry } from '../../src/storage/bbolt-image.js';
-import { openBbolt } from '../../src/storage/bbolt-reader.js';
+import { BboltImage, type ImageEntry } from '../../src/storage/bbolt/image.js';
+import { openBbolt } from '../../src/storage/bbolt/reader.js';
 
 const pageSize = 4096;
 

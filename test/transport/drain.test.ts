@@ -1,7 +1,7 @@
 /** Ending connections: graceful drain at both ends, GOAWAY, and what a call is told. */
 
 import { beforeEach, describe, expect, test } from 'vitest';
-import { MemoryNetwork, SimClock, SimRandom } from '../../src/common/sim/index.js';
+import { MemoryNetwork, SimClock, SimRandom } from '../../src/sim/index.js';
 import { connectGrpc, type GrpcClient, type RpcStatus } from '../../src/transport/index.js';
 import {
   Bench,

@@ -3,9 +3,9 @@
 import dns from 'node:dns';
 import { type AddressInfo, createServer } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { makeDialer } from '../../src/client/network-node.js';
+import { makeDialer } from '../../src/client/connection/network-node.js';
 import type { Network } from '../../src/common/index.js';
-import { nodeNetwork } from '../../src/server/ports/network-node.js';
+import { nodeNetwork } from '../../src/server/platform/network-node.js';
 
 afterEach(() => {
   vi.restoreAllMocks();

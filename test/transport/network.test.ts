@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { MemoryNetwork, SimClock, SimRandom } from '../../src/common/sim/index.js';
-import { nodeNetwork } from '../../src/server/ports/network-node.js';
+import { nodeNetwork } from '../../src/server/platform/network-node.js';
+import { MemoryNetwork, SimClock, SimRandom } from '../../src/sim/index.js';
 import { type NetworkFixture, networkConformance } from './network-conformance.js';
 import { haveOpenssl, makeCertificates } from './support/certificates.js';
 

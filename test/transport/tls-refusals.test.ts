@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { type ConnectionOptions, connect as tlsConnect } from 'node:tls';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { ByteStream, Listener, TlsOptions, TlsRefusal } from '../../src/common/index.js';
-import { nodeNetwork } from '../../src/server/ports/network-node.js';
+import { nodeNetwork } from '../../src/server/platform/network-node.js';
 import { Authority, type CertificateFiles, describeWithOpenssl } from '../e2e/certificates.js';
 
 const dir = mkdtempSync(join(tmpdir(), 'kvorum-refusals-'));

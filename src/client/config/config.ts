@@ -6,12 +6,12 @@
  * together.
  */
 
-import { bytes } from '../codec.js';
+import { EtcdClientError } from '../call/errors.js';
+import { callTimeoutMsDefault } from '../call/limits.js';
 import { followRange } from '../coordination/live-range.js';
 import { LiveValue } from '../coordination/live-value.js';
 import { type Scope, scopeOf, unlessAborted } from '../coordination/scope.js';
-import { EtcdClientError } from '../errors.js';
-import { callTimeoutMsDefault } from '../limits.js';
+import { bytes } from '../kv/codec.js';
 import type { EtcdClient, Revision } from '../types.js';
 import { history } from './history.js';
 import {

@@ -1,9 +1,9 @@
 /** The keys of a configuration, and what they make together. */
 
-import { EtcdClientError } from '../errors.js';
-import { invalidOption } from '../outcome.js';
+import { EtcdClientError } from '../call/errors.js';
+import { invalidOption } from '../call/outcome.js';
+import type { SchemaIssue, StandardSchema } from '../kv/types.js';
 import type { KeyValue } from '../types.js';
-import type { SchemaIssue, StandardSchema } from '../types-kv.js';
 import type { ConfigLayer, ConfigSource } from './types.js';
 
 /** One layer that counts for a node. */

@@ -10,9 +10,9 @@
  * A later layer replaces a property as a whole.
  */
 
-import type { EtcdClientError } from '../errors.js';
+import type { EtcdClientError } from '../call/errors.js';
+import type { Bytes, Kv, SchemaIssue, StandardSchema } from '../kv/types.js';
 import type { CallOptions, Revision } from '../types.js';
-import type { Bytes, Kv, SchemaIssue, StandardSchema } from '../types-kv.js';
 
 /** Where a property can be set. */
 export type ConfigLayer = 'fleet' | 'group' | 'node';

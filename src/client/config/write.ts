@@ -4,12 +4,12 @@
  * both be right about a state that neither has seen.
  */
 
-import { EtcdClientError } from '../errors.js';
-import { configEditsMax, modifyAttemptsDefault } from '../limits.js';
-import { invalidOption } from '../outcome.js';
+import { EtcdClientError } from '../call/errors.js';
+import { configEditsMax, modifyAttemptsDefault } from '../call/limits.js';
+import { invalidOption } from '../call/outcome.js';
+import type { Condition, Op } from '../kv/txn-types.js';
+import type { Bytes, Kv, StandardSchema } from '../kv/types.js';
 import type { CallOptions, KeyValue, Revision } from '../types.js';
-import type { Bytes, Kv, StandardSchema } from '../types-kv.js';
-import type { Condition, Op } from '../types-txn.js';
 import { assemble, type Entries, issuesError, judge, type Layout } from './layers.js';
 import type { ConfigWriteOptions, ConfigWritten } from './types.js';
 

@@ -6,9 +6,9 @@
  * waiting, and is not elected.
  */
 
-import { bytes, decodeWith, encodeWith } from '../codec.js';
+import { bytes, decodeWith, encodeWith } from '../kv/codec.js';
+import type { Kv } from '../kv/types.js';
 import type { CallOptions, EtcdClient, KeyValue, LeaseId, Revision } from '../types.js';
-import type { Kv } from '../types-kv.js';
 import { type HeldKey, notOwnerError } from './held-key.js';
 import { followRange } from './live-range.js';
 import { acquire, type Claim, prefixOf, sessionKey } from './owned-key.js';

@@ -6,11 +6,11 @@
  */
 
 import { onAbort } from '../../common/index.js';
-import { EtcdClientError, isEtcdError } from '../errors.js';
-import { rewatchDelayMs } from '../limits.js';
+import { EtcdClientError, isEtcdError } from '../call/errors.js';
+import { rewatchDelayMs } from '../call/limits.js';
+import type { Condition, TxnIf } from '../kv/txn-types.js';
+import type { Bytes, Kv } from '../kv/types.js';
 import type { CallOptions, Revision } from '../types.js';
-import type { Bytes, Kv } from '../types-kv.js';
-import type { Condition, TxnIf } from '../types-txn.js';
 import { pause, persist, scopeOf, unlessAborted } from './scope.js';
 import type { AcquireOptions, Ownership, Session } from './types.js';
 

@@ -3,10 +3,10 @@
  * are seen together; a reader that is slow sees the newest state, not each one in between.
  */
 
-import { bytes } from '../codec.js';
-import { isEtcdError } from '../errors.js';
+import { isEtcdError } from '../call/errors.js';
+import { bytes } from '../kv/codec.js';
+import type { Kv } from '../kv/types.js';
 import type { KeyRange, KeyValue, Revision } from '../types.js';
-import type { Kv } from '../types-kv.js';
 import { persist } from './scope.js';
 
 /** A state of a range. The map is changed in place by the next step. */

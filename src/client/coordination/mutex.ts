@@ -3,9 +3,9 @@
  * `etcdctl lock` and of the server's Lock service: they exclude each other.
  */
 
-import { bytes } from '../codec.js';
+import { bytes } from '../kv/codec.js';
+import type { Kv } from '../kv/types.js';
 import type { CallOptions, Key, Revision } from '../types.js';
-import type { Kv } from '../types-kv.js';
 import { acquire, type Claim, prefixOf, sessionKey, tryAcquire } from './owned-key.js';
 import type { AcquireOptions, LockHeld, Session } from './types.js';
 

@@ -7,11 +7,11 @@
  * that must not be lost is better processed under a lock and deleted afterwards.
  */
 
-import { isEtcdError } from '../errors.js';
-import { queueLookKeys } from '../limits.js';
-import { invalidOption } from '../outcome.js';
+import { isEtcdError } from '../call/errors.js';
+import { queueLookKeys } from '../call/limits.js';
+import { invalidOption } from '../call/outcome.js';
+import type { Kv, RangeResult, Sort } from '../kv/types.js';
 import type { CallOptions, EtcdClient, KeyRange, KeyValue, Revision } from '../types.js';
-import type { Kv, RangeResult, Sort } from '../types-kv.js';
 import { prefixOf } from './owned-key.js';
 import { pause, persist, type Scope, scopeOf } from './scope.js';
 import type { AcquireOptions } from './types.js';

@@ -4,8 +4,8 @@
  * `name/write/...`.
  */
 
-import { bytes } from '../codec.js';
-import type { Kv } from '../types-kv.js';
+import { bytes } from '../kv/codec.js';
+import type { Kv } from '../kv/types.js';
 import { acquire, type Claim, prefixOf, tryAcquire, uniqueKey } from './owned-key.js';
 import type { AcquireOptions, LockHeld, Session } from './types.js';
 

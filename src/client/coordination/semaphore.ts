@@ -4,11 +4,11 @@
  * its owner believes in; who believes in another one is refused.
  */
 
-import { bytes } from '../codec.js';
-import { EtcdClientError } from '../errors.js';
-import { invalidOption } from '../outcome.js';
+import { EtcdClientError } from '../call/errors.js';
+import { invalidOption } from '../call/outcome.js';
+import { bytes } from '../kv/codec.js';
+import type { Kv } from '../kv/types.js';
 import type { CallOptions } from '../types.js';
-import type { Kv } from '../types-kv.js';
 import { type LockHolder, oldest } from './mutex.js';
 import { acquire, type Claim, prefixOf, tryAcquire, uniqueKey } from './owned-key.js';
 import type { AcquireOptions, LockHeld, Session } from './types.js';

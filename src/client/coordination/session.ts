@@ -7,10 +7,10 @@
  */
 
 import { onAbort } from '../../common/index.js';
-import { EtcdClientError } from '../errors.js';
-import { sessionTtlSecondsDefault } from '../limits.js';
+import { EtcdClientError } from '../call/errors.js';
+import { sessionTtlSecondsDefault } from '../call/limits.js';
+import type { LeaseHandle } from '../lease/types.js';
 import type { CallOptions, EtcdClient, LeaseId } from '../types.js';
-import type { LeaseHandle } from '../types-lease.js';
 import { persist, scopeOf } from './scope.js';
 import type { Session, SessionOptions, SessionState, SessionWork } from './types.js';
 

@@ -4,8 +4,8 @@
  * that is what makes repeating it safe.
  */
 
+import type { Bytes, Kv } from '../kv/types.js';
 import type { KeyValue, LeaseId, Revision } from '../types.js';
-import type { Bytes, Kv } from '../types-kv.js';
 import { persist } from './scope.js';
 
 interface Runtime {

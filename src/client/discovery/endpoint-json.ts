@@ -3,10 +3,10 @@
  * "Metadata":...}`. Like Go, it takes the names in any case and ignores others.
  */
 
-import { validated } from '../codec.js';
-import { EtcdClientError } from '../errors.js';
+import { EtcdClientError } from '../call/errors.js';
+import { validated } from '../kv/codec.js';
+import type { StandardSchema } from '../kv/types.js';
 import type { KeyValue } from '../types.js';
-import type { StandardSchema } from '../types-kv.js';
 import type { Instance, InvalidInstance, ServiceSnapshot } from './types.js';
 
 /** Go's code of "this endpoint is there"; nothing else is ever stored. */

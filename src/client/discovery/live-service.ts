@@ -1,11 +1,11 @@
 /** The instances of one service, followed in the background. */
 
+import { EtcdClientError } from '../call/errors.js';
 import { followRange } from '../coordination/live-range.js';
 import { LiveValue } from '../coordination/live-value.js';
 import { scopeOf } from '../coordination/scope.js';
-import { EtcdClientError } from '../errors.js';
+import type { Bytes, Kv, StandardSchema } from '../kv/types.js';
 import type { EtcdClient } from '../types.js';
-import type { Bytes, Kv, StandardSchema } from '../types-kv.js';
 import { snapshotOf } from './endpoint-json.js';
 import type { LiveService, ServiceSnapshot } from './types.js';
 

@@ -7,14 +7,14 @@
  */
 
 import { jittered, onAbort } from '../../common/index.js';
+import { EtcdClientError } from '../call/errors.js';
+import { comeBackDelayMsMax, comeBackDelayMsMin } from '../call/limits.js';
 import { pause, scopeOf, unlessAborted } from '../coordination/scope.js';
 import { openSession } from '../coordination/session.js';
 import type { Session } from '../coordination/types.js';
 import { ValueWriter } from '../coordination/value-writer.js';
-import { EtcdClientError } from '../errors.js';
-import { comeBackDelayMsMax, comeBackDelayMsMin } from '../limits.js';
+import type { Bytes, Kv } from '../kv/types.js';
 import type { CallOptions, EtcdClient } from '../types.js';
-import type { Bytes, Kv } from '../types-kv.js';
 import type { RegisterOptions, Registration, RegistrationState } from './types.js';
 
 type Encode<In> = (address: string, metadata: In) => Buffer;

@@ -3,8 +3,8 @@
  * writes it, so that services in Go find ours, and ours those in Go.
  */
 
-import { bytes } from '../codec.js';
-import { invalidOption } from '../outcome.js';
+import { invalidOption } from '../call/outcome.js';
+import { bytes } from '../kv/codec.js';
 import type { EtcdClient } from '../types.js';
 import { encodeInstance, snapshotOf } from './endpoint-json.js';
 import { LiveServiceRun } from './live-service.js';

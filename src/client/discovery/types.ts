@@ -3,10 +3,10 @@
  * calls the service follows the list. The layout is that of Go's `naming/endpoints` of etcd.
  */
 
+import type { EtcdClientError } from '../call/errors.js';
 import type { Session } from '../coordination/types.js';
-import type { EtcdClientError } from '../errors.js';
+import type { Bytes, Kv, StandardSchema } from '../kv/types.js';
 import type { CallOptions, LeaseId, Revision } from '../types.js';
-import type { Bytes, Kv, StandardSchema } from '../types-kv.js';
 
 /** One instance of a service, as it registered. */
 export interface Instance<M> {

@@ -1,11 +1,19 @@
 /** What all parts of the peer transport are given. */
 
-import type { Clock, Logger, MemberId, Network, Random, TlsOptions } from '../../common/index.js';
-import { idToHex, peerMessageBytesMax } from '../../common/index.js';
+import {
+  type Clock,
+  idToHex,
+  type Logger,
+  type MemberId,
+  type Network,
+  peerMessageBytesMax,
+  type Random,
+  type TlsOptions,
+} from '../../common/index.js';
 import { connectGrpc, type GrpcClient } from '../../transport/index.js';
-import type { PortTls } from '../config-tls.js';
-import type { PeerMetrics } from '../metrics-peers.js';
-import type { ServerUrl } from '../urls.js';
+import type { PeerMetrics } from '../metrics/peers.js';
+import type { PortTls } from '../options/config-tls.js';
+import type { ServerUrl } from '../options/urls.js';
 import type { PeerHandler, PeerHello } from './types.js';
 
 export interface PeerTransportOptions {

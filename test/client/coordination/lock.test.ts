@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { nodeClock } from '../../../src/client/connection/runtime-node.js';
 import {
   mutex,
   openSession,
@@ -7,7 +8,6 @@ import {
   semaphore,
   text,
 } from '../../../src/client/index.js';
-import { nodeClock } from '../../../src/client/runtime-node.js';
 import { eventually } from '../../helpers/eventually.js';
 import { startProxy } from '../proxy.js';
 import { describeTargets, everywhere } from '../target.js';

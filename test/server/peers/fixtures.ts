@@ -8,17 +8,10 @@ import {
   type NetworkAddress,
   silentLogger,
 } from '../../../src/common/index.js';
-import {
-  MemoryNetwork,
-  SimClock,
-  type SimProcessClock,
-  SimRandom,
-} from '../../../src/common/sim/index.js';
 import type { Message } from '../../../src/raft/index.js';
-import type { PortTls } from '../../../src/server/config-tls.js';
-import { PeerMetrics } from '../../../src/server/metrics-peers.js';
-import { createSimPeerTransport } from '../../../src/server/peers/sim-transport.js';
-import { SimPeerWire, type WireFaults } from '../../../src/server/peers/sim-wire.js';
+import { PeerMetrics } from '../../../src/server/metrics/peers.js';
+import type { PortTls } from '../../../src/server/options/config-tls.js';
+import { parseUrl, type ServerUrl } from '../../../src/server/options/urls.js';
 import { createPeerTransport } from '../../../src/server/peers/transport.js';
 import type {
   PeerAddress,
@@ -29,9 +22,16 @@ import type {
   PeerTransport,
   SnapshotFeed,
 } from '../../../src/server/peers/types.js';
-import { nodeClock } from '../../../src/server/ports/clock-node.js';
-import { nodeNetwork } from '../../../src/server/ports/network-node.js';
-import { parseUrl, type ServerUrl } from '../../../src/server/urls.js';
+import { nodeClock } from '../../../src/server/platform/clock-node.js';
+import { nodeNetwork } from '../../../src/server/platform/network-node.js';
+import {
+  MemoryNetwork,
+  SimClock,
+  type SimProcessClock,
+  SimRandom,
+} from '../../../src/sim/index.js';
+import { createSimPeerTransport } from '../../../src/sim/member/peer-transport.js';
+import { SimPeerWire, type WireFaults } from '../../../src/sim/member/peer-wire.js';
 
 export const clusterId = 0xc1n;
 export const electionMs = 1000;

@@ -7,8 +7,8 @@ import {
   peerEntriesQueueBytesMax,
   peerRefusedRetryMs,
 } from '../../../src/common/index.js';
-import { Metrics } from '../../../src/server/metrics.js';
-import { createMetricsText } from '../../../src/server/metrics-registry.js';
+import { Metrics } from '../../../src/server/metrics/metrics.js';
+import { createMetricsText } from '../../../src/server/metrics/registry.js';
 import { haveOpenssl, makeCertificates } from '../../transport/support/certificates.js';
 import { rejection } from './conformance.js';
 import { connected, electionMs, linked, MemoryBench, socketBench, TestMember } from './fixtures.js';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { KvStore, OpenKvStore } from '../../../src/common/index.js';
-import { SimKvDisk, SimRandom } from '../../../src/common/sim/index.js';
+import { SimKvDisk, SimRandom } from '../../../src/sim/index.js';
 import { openLevelStore } from '../../../src/storage/index.js';
 import { realClock } from '../mvcc/helpers.js';
 

@@ -4,7 +4,7 @@
  */
 
 import { describe, expect, it } from 'vitest';
-import { SimClock, SimKvDisk, SimRandom } from '../../../src/common/sim/index.js';
+import { SimClock, SimKvDisk, SimRandom } from '../../../src/sim/index.js';
 import type { MvccStore } from '../../../src/storage/index.js';
 import { compact, del, openStore, put } from './helpers.js';
 

@@ -1,7 +1,7 @@
 /** Crashes at every batch, and damage: the rows of reliability.md section 2 for the store. */
 
 import { describe, expect, it } from 'vitest';
-import { markKey, revisionKey } from '../../../src/storage/schema.js';
+import { markKey, revisionKey } from '../../../src/storage/mvcc/schema.js';
 import { apply, at, type Change, compact, del, dump, put, rangeOf } from './helpers.js';
 import { Model } from './model.js';
 import { SimStore } from './sim-store.js';

@@ -3,8 +3,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Clock, KvStore } from '../../../src/common/index.js';
-import { silentLogger } from '../../../src/common/index.js';
+import { type Clock, type KvStore, silentLogger } from '../../../src/common/index.js';
 import {
   decodeRecord,
   type KeyValueFields,

@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { KeyIndex } from '../../../src/storage/key-index.js';
 import {
   compactItem,
   FoundRevision,
@@ -9,7 +8,8 @@ import {
   itemPut,
   KeyItem,
   noLocation,
-} from '../../../src/storage/key-index-item.js';
+} from '../../../src/storage/index/item.js';
+import { KeyIndex } from '../../../src/storage/index/key-index.js';
 
 const infinity = Number.POSITIVE_INFINITY;
 

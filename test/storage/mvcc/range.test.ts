@@ -3,8 +3,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { mvccSliceKeysMax } from '../../../src/common/index.js';
 import { encodeRangeResponse } from '../../../src/proto/index.js';
+import { KeyIndex } from '../../../src/storage/index/key-index.js';
 import type { MvccStore } from '../../../src/storage/index.js';
-import { KeyIndex } from '../../../src/storage/key-index.js';
 import { apply, at, del, put, query, rangeOf, show } from './helpers.js';
 import { SimStore } from './sim-store.js';
 

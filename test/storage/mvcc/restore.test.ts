@@ -5,14 +5,13 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Logger } from '../../../src/common/index.js';
-import { silentLogger } from '../../../src/common/index.js';
-import { SimKvDisk, SimRandom } from '../../../src/common/sim/index.js';
-import { KeyItem } from '../../../src/storage/key-index-item.js';
-import { MvccState } from '../../../src/storage/mvcc-state.js';
-import { restore } from '../../../src/storage/restore.js';
-import { orderByKey } from '../../../src/storage/restore-sort.js';
-import { decodeMark, revisionKey, seal } from '../../../src/storage/schema.js';
+import { type Logger, silentLogger } from '../../../src/common/index.js';
+import { SimKvDisk, SimRandom } from '../../../src/sim/index.js';
+import { KeyItem } from '../../../src/storage/index/item.js';
+import { decodeMark, revisionKey, seal } from '../../../src/storage/mvcc/schema.js';
+import { MvccState } from '../../../src/storage/mvcc/state.js';
+import { restore } from '../../../src/storage/recovery/restore.js';
+import { orderByKey } from '../../../src/storage/recovery/sort.js';
 import { apply, type Change, compact, dump, put, testOptions } from './helpers.js';
 import { SimStore } from './sim-store.js';
 

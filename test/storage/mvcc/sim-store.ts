@@ -1,6 +1,6 @@
 /** A store on a simulated KvStore and clock, for tests that crash it. */
 
-import { SimClock, SimKvDisk, SimRandom } from '../../../src/common/sim/index.js';
+import { SimClock, SimKvDisk, SimRandom } from '../../../src/sim/index.js';
 import type { MvccStore, MvccStoreOptions } from '../../../src/storage/index.js';
 import { openStore } from './helpers.js';
 

@@ -5,7 +5,7 @@
 
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { SimClock, SimKvDisk, SimRandom } from '../../../src/common/sim/index.js';
+import { SimClock, SimKvDisk, SimRandom } from '../../../src/sim/index.js';
 import { type MvccStore, openLevelStore } from '../../../src/storage/index.js';
 import { compact, inTempDir, openStore, put, realClock } from './helpers.js';
 

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { SimClock, SimKvDisk, SimRandom } from '../../../src/common/sim/index.js';
+import { SimClock, SimKvDisk, SimRandom } from '../../../src/sim/index.js';
 import type { MvccStore, RangeQuery } from '../../../src/storage/index.js';
 import { apply, at, type Change, compact, openStore, query, rangeOf, show } from './helpers.js';
 import { Model } from './model.js';

@@ -5,7 +5,7 @@
 
 import { describe, expect, it } from 'vitest';
 import type { Wal } from '../../../src/storage/index.js';
-import { openWal } from '../../../src/storage/wal.js';
+import { openWal } from '../../../src/storage/wal/wal.js';
 import {
   contentsOf,
   dir,

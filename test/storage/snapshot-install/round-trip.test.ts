@@ -2,8 +2,8 @@
 
 import { describe, expect, it } from 'vitest';
 import { type Disk, GrpcCode, type OpenKvStore, silentLogger } from '../../../src/common/index.js';
-import { memoryPorts } from '../../../src/server/memory-ports.js';
-import { nodeDisk } from '../../../src/server/ports/disk-node.js';
+import { nodeDisk } from '../../../src/server/platform/disk-node.js';
+import { memoryPorts } from '../../../src/sim/member/memory-ports.js';
 import {
   KvGenerations,
   type MvccStore,

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 
 import { InvariantError, StorageError } from '../../../src/common/index.js';
-import { SimClock } from '../../../src/common/sim/index.js';
-import { nodeDisk } from '../../../src/server/ports/disk-node.js';
-import { openWal } from '../../../src/storage/wal.js';
-import { inspectWal } from '../../../src/storage/wal-inspect.js';
+import { nodeDisk } from '../../../src/server/platform/disk-node.js';
+import { SimClock } from '../../../src/sim/index.js';
+import { inspectWal } from '../../../src/storage/wal/inspect.js';
+import { openWal } from '../../../src/storage/wal/wal.js';
 import {
   asExpected,
   contentsOf,

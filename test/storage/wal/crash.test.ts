@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 
 import { StorageError } from '../../../src/common/index.js';
-import { SimRandom } from '../../../src/common/sim/index.js';
+import { SimRandom } from '../../../src/sim/index.js';
 import {
   asExpected,
   contentsOf,
@@ -61,7 +61,7 @@ async function liveUntilHalt(world: World, seed: number): Promise<Run | undefine
 }
 
 async function openPlain(world: World) {
-  const { openWal } = await import('../../../src/storage/wal.js');
+  const { openWal } = await import('../../../src/storage/wal/wal.js');
   const { segmentBytes, random } = world;
   return openWal(world.disk, dir, { random, segmentBytes, metadataIfNew });
 }

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 
 import { StorageError } from '../../../src/common/index.js';
 import type { WalContents } from '../../../src/storage/types.js';
-import { inspectWal, type WalRecord } from '../../../src/storage/wal-inspect.js';
+import { inspectWal, type WalRecord } from '../../../src/storage/wal/inspect.js';
 import { asExpected, contentsOf, dir, entry, newWorld, open, type World } from './harness.js';
 
 interface FrameAt {

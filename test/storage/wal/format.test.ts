@@ -5,7 +5,7 @@ import type { Entry } from '../../../src/raft/index.js';
 import {
   decodeConfiguration,
   encodeConfiguration,
-} from '../../../src/storage/wal-configuration.js';
+} from '../../../src/storage/wal/configuration.js';
 import {
   align8,
   entryItemBytes,
@@ -16,13 +16,13 @@ import {
   readFrame,
   readItems,
   type WalItem,
-} from '../../../src/storage/wal-format.js';
+} from '../../../src/storage/wal/format.js';
 import {
   frameEnd,
   frameHeaderBytes,
   frameStart,
   sectorBytes,
-} from '../../../src/storage/wal-sector.js';
+} from '../../../src/storage/wal/sector.js';
 import { entry, snapshot } from './harness.js';
 
 const id = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });

@@ -3,10 +3,10 @@
  * what Raft could ask of it.
  */
 
-import { SimClock, SimDisk, SimRandom } from '../../../src/common/sim/index.js';
 import type { Entry, HardState, SnapshotMeta } from '../../../src/raft/index.js';
+import { SimClock, SimDisk, SimRandom } from '../../../src/sim/index.js';
 import type { Wal, WalContents } from '../../../src/storage/types.js';
-import { openWal } from '../../../src/storage/wal.js';
+import { openWal } from '../../../src/storage/wal/wal.js';
 
 export const dir = '/data/member/wal';
 export const metadataIfNew = Buffer.from('cluster 7, member 9');

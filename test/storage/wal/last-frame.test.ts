@@ -7,9 +7,9 @@
 import { describe, expect, test } from 'vitest';
 
 import { StorageError } from '../../../src/common/index.js';
-import { SimRandom } from '../../../src/common/sim/index.js';
-import { inspectWal, type WalRecord } from '../../../src/storage/wal-inspect.js';
-import { recoverWal } from '../../../src/storage/wal-recover.js';
+import { SimRandom } from '../../../src/sim/index.js';
+import { inspectWal, type WalRecord } from '../../../src/storage/wal/inspect.js';
+import { recoverWal } from '../../../src/storage/wal/recover.js';
 import { contentsOf, dir, entry, newWorld, open, snapshot, type World } from './harness.js';
 
 const sectorBytes = 512;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
-import { SimRandom } from '../../../src/common/sim/index.js';
+import { SimRandom } from '../../../src/sim/index.js';
 import { asExpected, contentsOf, newWorld, nextOperation, open, Run } from './harness.js';
 
 const step = fc.oneof(

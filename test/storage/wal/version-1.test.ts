@@ -7,8 +7,8 @@ import { gunzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 
 import { StorageError } from '../../../src/common/index.js';
-import { openWal } from '../../../src/storage/wal.js';
-import { recoverWal } from '../../../src/storage/wal-recover.js';
+import { recoverWal } from '../../../src/storage/wal/recover.js';
+import { openWal } from '../../../src/storage/wal/wal.js';
 import { contentsOf, dir, entry, newWorld, open, snapshot, type World } from './harness.js';
 
 /**

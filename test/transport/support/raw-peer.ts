@@ -14,7 +14,7 @@ import {
   type MemoryNetworkOptions,
   SimClock,
   SimRandom,
-} from '../../../src/common/sim/index.js';
+} from '../../../src/sim/index.js';
 import { HeaderField } from '../../../src/transport/header-field.js';
 import { HpackDecoder } from '../../../src/transport/hpack-decode.js';
 import { HpackEncoder } from '../../../src/transport/hpack-encode.js';

@@ -1,9 +1,9 @@
 /** Servers and clients for the transport tests. */
 
 import { GrpcCode, silentLogger, type TlsOptions } from '../../../src/common/index.js';
-import { nodeClock } from '../../../src/server/ports/clock-node.js';
-import { createHttp1 } from '../../../src/server/ports/http1-node.js';
-import { nodeNetwork } from '../../../src/server/ports/network-node.js';
+import { nodeClock } from '../../../src/server/platform/clock-node.js';
+import { createHttp1 } from '../../../src/server/platform/http1-node.js';
+import { nodeNetwork } from '../../../src/server/platform/network-node.js';
 import {
   createGrpcServer,
   type GrpcServer,

@@ -1,0 +1,158 @@
+/** The Auth service: users, roles, permissions, and switching it on. */
+
+import { keyToBytes } from '../../common/index.js';
+import * as proto from '../../proto/index.js';
+import type { Caller } from '../call/caller.js';
+import { method } from '../call/methods.js';
+import type { CallKind } from '../call/outcome.js';
+import { spanOf } from '../kv/keys.js';
+import type { CallOptions, KeyRange } from '../types.js';
+import { coldCall } from './cluster.js';
+import type { AuthAdmin, GrantedPermission, Permission, PermissionKind } from './types.js';
+
+const permissionTypes = {
+  read: proto.PermissionType.READ,
+  write: proto.PermissionType.WRITE,
+  readwrite: proto.PermissionType.READWRITE,
+} as const satisfies Record<PermissionKind, number>;
+
+/** `db.auth`. */
+export function authOf(caller: Caller): AuthAdmin {
+  const call = <Request, Response>(
+    name: string,
+    kind: CallKind,
+    codecs: readonly [proto.Codec<Request>, proto.Codec<Response>],
+    request: Partial<Request>,
+    options: CallOptions | undefined,
+  ): Promise<Response> => coldCall(caller, name, kind, codecs, request, options);
+  const write = async <Request, Response>(
+    name: string,
+    codecs: readonly [proto.Codec<Request>, proto.Codec<Response>],
+    request: Partial<Request>,
+    options: CallOptions | undefined,
+  ): Promise<void> => {
+    await call(name, 'write', codecs, request, options);
+  };
+  return {
+    ...usersOf(call, write),
+    ...rolesOf(call, write),
+    enable: (options) =>
+      write(method.authEnable, [proto.authEnableRequest, proto.authEnableResponse], {}, options),
+    disable: (options) =>
+      write(method.authDisable, [proto.authDisableRequest, proto.authDisableResponse], {}, options),
+    async status(options) {
+      const codecs = [proto.authStatusRequest, proto.authStatusResponse] as const;
+      const { enabled, authRevision } = await call(method.authStatus, 'read', codecs, {}, options);
+      return { enabled, authRevision };
+    },
+  };
+}
+
+type Call = <Request, Response>(
+  name: string,
+  kind: CallKind,
+  codecs: readonly [proto.Codec<Request>, proto.Codec<Response>],
+  request: Partial<Request>,
+  options: CallOptions | undefined,
+) => Promise<Response>;
+type Write = <Request, Response>(
+  name: string,
+  codecs: readonly [proto.Codec<Request>, proto.Codec<Response>],
+  request: Partial<Request>,
+  options: CallOptions | undefined,
+) => Promise<void>;
+
+type UserAdmin = Pick<
+  AuthAdmin,
+  'users' | 'user' | 'addUser' | 'deleteUser' | 'changePassword' | 'grantRole' | 'revokeRole'
+>;
+
+function usersOf(call: Call, write: Write): UserAdmin {
+  return {
+    async users(options) {
+      const codecs = [proto.authUserListRequest, proto.authUserListResponse] as const;
+      return (await call(method.userList, 'read', codecs, {}, options)).users;
+    },
+    async user(name, options) {
+      const codecs = [proto.authUserGetRequest, proto.authUserGetResponse] as const;
+      return (await call(method.userGet, 'read', codecs, { name }, options)).roles;
+    },
+    addUser(name, password, options) {
+      const codecs = [proto.authUserAddRequest, proto.authUserAddResponse] as const;
+      const request =
+        password === undefined ? { name, options: { noPassword: true } } : { name, password };
+      return write(method.userAdd, codecs, request, options);
+    },
+    deleteUser(name, options) {
+      const codecs = [proto.authUserDeleteRequest, proto.authUserDeleteResponse] as const;
+      return write(method.userDelete, codecs, { name }, options);
+    },
+    changePassword(name, password, options) {
+      const codecs = [
+        proto.authUserChangePasswordRequest,
+        proto.authUserChangePasswordResponse,
+      ] as const;
+      return write(method.userChangePassword, codecs, { name, password }, options);
+    },
+    grantRole(user, role, options) {
+      const codecs = [proto.authUserGrantRoleRequest, proto.authUserGrantRoleResponse] as const;
+      return write(method.userGrantRole, codecs, { user, role }, options);
+    },
+    revokeRole(user, role, options) {
+      const codecs = [proto.authUserRevokeRoleRequest, proto.authUserRevokeRoleResponse] as const;
+      return write(method.userRevokeRole, codecs, { name: user, role }, options);
+    },
+  };
+}
+
+type RoleAdmin = Pick<
+  AuthAdmin,
+  'roles' | 'role' | 'addRole' | 'deleteRole' | 'grantPermission' | 'revokePermission'
+>;
+
+function rolesOf(call: Call, write: Write): RoleAdmin {
+  return {
+    async roles(options) {
+      const codecs = [proto.authRoleListRequest, proto.authRoleListResponse] as const;
+      return (await call(method.roleList, 'read', codecs, {}, options)).roles;
+    },
+    async role(name, options) {
+      const codecs = [proto.authRoleGetRequest, proto.authRoleGetResponse] as const;
+      const reply = await call(method.roleGet, 'read', codecs, { role: name }, options);
+      return reply.perm.map(grantedOf);
+    },
+    addRole(name, options) {
+      const codecs = [proto.authRoleAddRequest, proto.authRoleAddResponse] as const;
+      return write(method.roleAdd, codecs, { name }, options);
+    },
+    deleteRole(name, options) {
+      const codecs = [proto.authRoleDeleteRequest, proto.authRoleDeleteResponse] as const;
+      return write(method.roleDelete, codecs, { role: name }, options);
+    },
+    grantPermission(role: string, permission: Permission, options?: CallOptions) {
+      const codecs = [
+        proto.authRoleGrantPermissionRequest,
+        proto.authRoleGrantPermissionResponse,
+      ] as const;
+      const perm = { type: permissionTypes[permission.kind], ...spanOf('', permission.range) };
+      return write(method.roleGrantPermission, codecs, { name: role, perm }, options);
+    },
+    revokePermission(role: string, range: KeyRange, options?: CallOptions) {
+      const codecs = [
+        proto.authRoleRevokePermissionRequest,
+        proto.authRoleRevokePermissionResponse,
+      ] as const;
+      const request = { role, ...spanOf('', range) };
+      return write(method.roleRevokePermission, codecs, request, options);
+    },
+  };
+}
+
+function grantedOf(permission: proto.ProtoPermission): GrantedPermission {
+  const kinds: readonly PermissionKind[] = ['read', 'write', 'readwrite'];
+  return {
+    kind: kinds[permission.type] ?? 'read',
+    key: keyToBytes(permission.key),
+    rangeEnd: keyToBytes(permission.rangeEnd),
+  };
+}

@@ -1,0 +1,168 @@
+/** Running a cluster: members, maintenance and auth administration. */
+
+import type {
+  CallOptions,
+  EndpointOptions,
+  Header,
+  KeyRange,
+  MemberId,
+  Revision,
+} from '../types.js';
+
+// ----------------------------------------------------------------------------------- cluster
+
+export interface Member {
+  readonly id: MemberId;
+  /** '' before it has started. */
+  readonly name: string;
+  readonly peerUrls: readonly string[];
+  readonly clientUrls: readonly string[];
+  readonly isLearner: boolean;
+}
+
+export interface Cluster {
+  members(options?: CallOptions & { readonly serializable?: boolean }): Promise<readonly Member[]>;
+  add(
+    peerUrls: readonly string[],
+    options?: CallOptions & { readonly learner?: boolean },
+  ): Promise<Member>;
+  remove(id: MemberId, options?: CallOptions): Promise<readonly Member[]>;
+  update(
+    id: MemberId,
+    peerUrls: readonly string[],
+    options?: CallOptions,
+  ): Promise<readonly Member[]>;
+  promote(id: MemberId, options?: CallOptions): Promise<readonly Member[]>;
+}
+
+// ------------------------------------------------------------------------------- maintenance
+
+export interface MemberStatus {
+  readonly header: Header;
+  readonly version: string;
+  readonly dbSizeBytes: number;
+  readonly dbSizeInUseBytes: number;
+  /** 0n: it sees none. */
+  readonly leader: MemberId;
+  readonly raftIndex: number;
+  readonly raftTerm: number;
+  readonly raftAppliedIndex: number;
+  readonly errors: readonly string[];
+  readonly isLearner: boolean;
+  /** '' and 0 from servers before 3.6. */
+  readonly storageVersion: string;
+  readonly dbSizeQuotaBytes: number;
+}
+
+export type AlarmName = 'NOSPACE' | 'CORRUPT';
+export interface Alarm {
+  readonly memberId: MemberId;
+  readonly alarm: AlarmName;
+}
+
+export interface SnapshotChunk {
+  readonly bytes: Buffer;
+  readonly receivedBytes: number;
+  /** As far as the server has said. */
+  readonly totalBytes: number;
+}
+
+export interface SnapshotOptions extends EndpointOptions {
+  readonly onProgress?: (progress: {
+    readonly receivedBytes: number;
+    readonly totalBytes: number;
+  }) => void;
+}
+
+/** See `mirror`. */
+export interface MirrorOptions {
+  /** Which keys of the source; all if left out. */
+  readonly range?: KeyRange;
+  /** Go on after this revision of the source instead of copying the state first. */
+  readonly fromRevision?: Revision;
+  /** When the state is copied, delete what the destination has and the source has not. */
+  readonly prune?: boolean;
+  /** Operations in one transaction. Default 100, below every server's limit. */
+  readonly txnOpsMax?: number;
+  /** Ends it. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: {
+    /** Changes written so far. */
+    readonly changes: number;
+    /** Everything of the source up to here is in the destination. */
+    readonly revision: Revision;
+  }) => void;
+}
+
+export interface Maintenance {
+  status(options?: EndpointOptions): Promise<MemberStatus>;
+  /** Forgets history before `revision`; COMPACTED if that was done already. */
+  compact(
+    revision: Revision,
+    options?: CallOptions & {
+      /** Reply only when it is gone from the disk. */
+      readonly physical?: boolean;
+    },
+  ): Promise<{ readonly header: Header }>;
+  /** Blocks the member meanwhile. */
+  defragment(options?: EndpointOptions): Promise<void>;
+  /** Of the key space at a revision; equal on members with equal `compactRevision`. */
+  hashKv(options?: EndpointOptions & { readonly revision?: Revision }): Promise<{
+    readonly header: Header;
+    readonly hash: number;
+    readonly compactRevision: Revision;
+    readonly hashRevision: Revision;
+  }>;
+  alarms(options?: CallOptions): Promise<readonly Alarm[]>;
+  /** Clears one alarm, or all there are. */
+  disarm(alarm?: Alarm, options?: CallOptions): Promise<readonly Alarm[]>;
+  /** The backend of one member as a file, chunk by chunk, checked against its hash at the end. */
+  snapshot(options?: SnapshotOptions): AsyncIterableIterator<Buffer, undefined>;
+  moveLeader(to: MemberId, options?: EndpointOptions): Promise<void>;
+  downgrade(
+    action: 'validate' | 'enable' | 'cancel',
+    version: string,
+    options?: CallOptions,
+  ): Promise<{ readonly version: string }>;
+}
+
+// -------------------------------------------------------------------------------------- auth
+
+export type PermissionKind = 'read' | 'write' | 'readwrite';
+export interface Permission {
+  readonly kind: PermissionKind;
+  readonly range: KeyRange;
+}
+/** As the server has it: `[key, rangeEnd)`, rangeEnd empty for one key, one zero byte for all. */
+export interface GrantedPermission {
+  readonly kind: PermissionKind;
+  readonly key: Buffer;
+  readonly rangeEnd: Buffer;
+}
+
+export interface AuthAdmin {
+  enable(options?: CallOptions): Promise<void>;
+  disable(options?: CallOptions): Promise<void>;
+  status(
+    options?: CallOptions,
+  ): Promise<{ readonly enabled: boolean; readonly authRevision: number }>;
+  users(options?: CallOptions): Promise<readonly string[]>;
+  /** The user's roles. */
+  user(name: string, options?: CallOptions): Promise<readonly string[]>;
+  addUser(
+    name: string,
+    /** Without: only a client certificate with this common name. */
+    password: string | undefined,
+    options?: CallOptions,
+  ): Promise<void>;
+  deleteUser(name: string, options?: CallOptions): Promise<void>;
+  changePassword(name: string, password: string, options?: CallOptions): Promise<void>;
+  grantRole(user: string, role: string, options?: CallOptions): Promise<void>;
+  revokeRole(user: string, role: string, options?: CallOptions): Promise<void>;
+  roles(options?: CallOptions): Promise<readonly string[]>;
+  role(name: string, options?: CallOptions): Promise<readonly GrantedPermission[]>;
+  addRole(name: string, options?: CallOptions): Promise<void>;
+  deleteRole(name: string, options?: CallOptions): Promise<void>;
+  grantPermission(role: string, permission: Permission, options?: CallOptions): Promise<void>;
+  revokePermission(role: string, range: KeyRange, options?: CallOptions): Promise<void>;
+}

@@ -1,0 +1,435 @@
+/**
+ * Makes calls: picks a connection, adds metadata, keeps the deadline, and sends again what may be
+ * sent again (see outcome.ts). One {@link CallRun} a call, no promise beside the caller's own while
+ * all goes well: a put costs little more than what the transport takes.
+ */
+
+import { type Clock, GrpcCode, onAbort, type Random, type Timer } from '../../common/index.js';
+import type { Link, LinkCall, LinkStream, RpcStatus } from '../connection/channel.js';
+import { parseEndpoint } from '../connection/endpoint.js';
+import { closedError, type Pick, type Pool, type Slot, type Until } from '../connection/pool.js';
+import type {
+  CallOptions,
+  Credentials,
+  EndpointOptions,
+  Interceptor,
+  Metadata,
+  RetryOptions,
+} from '../types.js';
+import { TokenSource } from './auth-token.js';
+import { EtcdClientError, reasonOf } from './errors.js';
+import {
+  abortedError,
+  blamesServer,
+  type CallContext,
+  type CallKind,
+  callError,
+  refusesToken,
+  worthRepeating,
+} from './outcome.js';
+
+export interface CallerOptions {
+  readonly pool: Pool;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly timeoutMs: number;
+  readonly retry: Required<RetryOptions>;
+  readonly metadata: Metadata;
+  readonly requireLeader: boolean;
+  readonly credentials: Credentials | undefined;
+  readonly interceptors: readonly Interceptor[];
+  /** Asks a server for a token; undefined: auth is off. */
+  readonly authenticate: (
+    caller: Caller,
+    user: string,
+    password: string,
+  ) => Promise<string | undefined>;
+  /** Aborted when the client is closed. */
+  readonly signal: AbortSignal;
+}
+
+type Fields = ReadonlyArray<readonly [string, string]>;
+const noOptions: EndpointOptions = {};
+/** Calls for a token carry none. */
+const authenticateMethod = '/etcdserverpb.Auth/Authenticate';
+const tokenRefusalsMax = 2;
+
+/** A stream that was opened, and where. */
+export interface OpenedStream {
+  readonly stream: LinkStream;
+  readonly slot: Slot;
+  readonly link: Link;
+  /** Of the token it was opened with. */
+  readonly tokenGeneration: number;
+  readonly hadToken: boolean;
+}
+
+export class Caller {
+  readonly options: CallerOptions;
+  readonly tokens: TokenSource;
+  readonly #running = new Set<CallRun>();
+  #fields: { readonly token: string | undefined; led: Fields; free: Fields } | undefined;
+
+  constructor(options: CallerOptions) {
+    this.options = options;
+    this.tokens = new TokenSource(options.credentials, (user, password) =>
+      options.authenticate(this, user, password),
+    );
+  }
+
+  /** One unary call; resolves with the encoded reply. */
+  call(
+    method: string,
+    kind: CallKind,
+    request: Uint8Array,
+    options: EndpointOptions = noOptions,
+  ): Promise<Buffer> {
+    const { interceptors } = this.options;
+    if (interceptors.length === 0) return this.#run(method, kind, request, options);
+    const last = (call: Parameters<Interceptor>[0]): Promise<Buffer> =>
+      this.#run(call.method, kind, call.request, { ...options, metadata: call.metadata });
+    const chain = interceptors.reduceRight<typeof last>(
+      (next, interceptor) => (call) => interceptor(call, next),
+      last,
+    );
+    return chain({ method, request, metadata: options.metadata ?? {} });
+  }
+
+  /** Opens a stream on a connection as soon as there is one. */
+  async open(
+    method: string,
+    kind: CallKind,
+    options: EndpointOptions,
+    avoid?: Slot,
+  ): Promise<OpenedStream> {
+    const until = this.until(options, Number.POSITIVE_INFINITY);
+    await this.tokenReady(until);
+    const pick =
+      options.endpoint === undefined
+        ? await this.options.pool.acquire(until, avoid)
+        : await this.options.pool.acquireAt(parseEndpoint(options.endpoint), until);
+    const { tokens } = this;
+    const leftMs = until.deadlineMs - this.options.clock.nowMs();
+    const stream = pick.link.stream(method, {
+      metadata: this.metadataOf(kind, options.metadata),
+      ...(Number.isFinite(leftMs) ? { timeoutMs: Math.max(1, Math.ceil(leftMs)) } : {}),
+    });
+    return {
+      stream,
+      slot: pick.slot,
+      link: pick.link,
+      tokenGeneration: tokens.generation,
+      hadToken: tokens.token !== undefined,
+    };
+  }
+
+  /** The end of the time that the options allow. */
+  until(options: CallOptions, defaultMs: number): Until {
+    const timeoutMs = options.timeoutMs ?? defaultMs;
+    return { deadlineMs: this.options.clock.nowMs() + timeoutMs, signal: options.signal };
+  }
+
+  /** Resolves when there is a token, or none is needed; rejects at the end of the time given. */
+  tokenReady(until: Until): Promise<void> {
+    if (this.tokens.known) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const { clock } = this.options;
+      const { signal, deadlineMs } = until;
+      let takeBack = (): void => undefined;
+      const end = (): void => {
+        timer?.cancel();
+        takeBack();
+      };
+      const onEnd = (): void => {
+        end();
+        reject(noTokenError(signal?.aborted === true));
+      };
+      const leftMs = deadlineMs - clock.nowMs();
+      const timer = Number.isFinite(leftMs) ? clock.after(Math.max(0, leftMs), onEnd) : undefined;
+      takeBack = onAbort(signal, onEnd);
+      this.tokens.ready().then(
+        () => {
+          end();
+          resolve();
+        },
+        (error: unknown) => {
+          end();
+          reject(asError(error));
+        },
+      );
+    });
+  }
+
+  /** Options for the calls that one operation is made of: together they have its deadline. */
+  sharedDeadline(options: CallOptions): () => CallOptions {
+    const { deadlineMs } = this.until(options, this.options.timeoutMs);
+    return () => ({
+      timeoutMs: Math.max(0, deadlineMs - this.options.clock.nowMs()),
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+      ...(options.metadata === undefined ? {} : { metadata: options.metadata }),
+    });
+  }
+
+  /** The same array for most calls, so that transports can keep what they made of it. */
+  metadataOf(kind: CallKind, own: Metadata | undefined): Fields {
+    const { token } = this.tokens;
+    if (this.#fields === undefined || this.#fields.token !== token) {
+      const free: Array<readonly [string, string]> = Object.entries(this.options.metadata);
+      if (token !== undefined) free.push(['token', token]);
+      const led: Fields = this.options.requireLeader ? [...free, ['hasleader', 'true']] : free;
+      this.#fields = { token, led, free };
+    }
+    const fields = kind === 'local' ? this.#fields.free : this.#fields.led;
+    return own === undefined ? fields : [...fields, ...Object.entries(own)];
+  }
+
+  /** Ends all running calls. */
+  close(): void {
+    for (const run of [...this.#running]) run.closed();
+  }
+
+  #run(
+    method: string,
+    kind: CallKind,
+    request: Uint8Array,
+    options: EndpointOptions,
+  ): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      const run = new CallRun(this, method, kind, request, options, resolve, reject, this.#running);
+      run.start();
+    });
+  }
+}
+
+/** One unary call over all its attempts. */
+class CallRun {
+  readonly #caller: Caller;
+  readonly #method: string;
+  readonly #kind: CallKind;
+  readonly #request: Uint8Array;
+  readonly #options: EndpointOptions;
+  readonly #resolve: (reply: Buffer) => void;
+  readonly #reject: (error: Error) => void;
+  readonly #running: Set<CallRun>;
+  readonly #deadlineMs: number;
+  #attempts = 0;
+  #repeats = 0;
+  #tokenRefusals = 0;
+  #over = false;
+  /** The attempt that is running. */
+  #call: LinkCall | undefined;
+  #pick: Pick | undefined;
+  #avoid: Slot | undefined;
+  #tokenGeneration = 0;
+  #hadToken = false;
+  #pause: Timer | undefined;
+  #takeBack: (() => void) | undefined;
+
+  constructor(
+    caller: Caller,
+    method: string,
+    kind: CallKind,
+    request: Uint8Array,
+    options: EndpointOptions,
+    resolve: (reply: Buffer) => void,
+    reject: (error: Error) => void,
+    running: Set<CallRun>,
+  ) {
+    this.#caller = caller;
+    this.#method = method;
+    this.#kind = kind;
+    this.#request = request;
+    this.#options = options;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#running = running;
+    const timeoutMs = options.timeoutMs ?? caller.options.timeoutMs;
+    this.#deadlineMs = caller.options.clock.nowMs() + timeoutMs;
+  }
+
+  start(): void {
+    if (this.#caller.options.signal.aborted) {
+      this.#reject(closedError());
+      return;
+    }
+    this.#running.add(this);
+    const { signal } = this.#options;
+    if (signal !== undefined) this.#takeBack = onAbort(signal, () => this.#aborted(signal));
+    if (!this.#over) this.#begin();
+  }
+
+  /** The client was closed. */
+  closed(): void {
+    const sent = this.#call !== undefined;
+    this.#fail(
+      new EtcdClientError({
+        code: 'CANCELLED',
+        reason: 'CLOSED',
+        outcome: sent && this.#kind === 'write' ? 'unknown' : 'failed',
+        message: 'the client was closed',
+        method: this.#method,
+        attempts: this.#attempts,
+      }),
+    );
+  }
+
+  #aborted(signal: AbortSignal): void {
+    this.#fail(abortedError(signal, this.#call !== undefined, this.#context()));
+  }
+
+  #begin(): void {
+    const { tokens } = this.#caller;
+    if (!tokens.known && this.#method !== authenticateMethod) {
+      this.#caller.tokenReady({ deadlineMs: this.#deadlineMs, signal: this.#options.signal }).then(
+        () => this.#begin(),
+        (error: unknown) => this.#fail(this.#withContext(asError(error))),
+      );
+      return;
+    }
+    if (this.#over) return;
+    const { pool } = this.#caller.options;
+    const { endpoint, signal } = this.#options;
+    const pick = endpoint === undefined ? pool.pick(this.#avoid) : undefined;
+    if (pick !== undefined) {
+      this.#send(pick);
+      return;
+    }
+    const until = { deadlineMs: this.#deadlineMs, signal };
+    let acquired: Promise<Pick>;
+    try {
+      acquired =
+        endpoint === undefined
+          ? pool.acquire(until, this.#avoid)
+          : pool.acquireAt(parseEndpoint(endpoint), until);
+    } catch (error) {
+      this.#fail(asError(error));
+      return;
+    }
+    acquired.then(
+      (found) => this.#send(found),
+      (error: unknown) => this.#fail(this.#withContext(asError(error))),
+    );
+  }
+
+  #send(pick: Pick): void {
+    if (this.#over) return;
+    const caller = this.#caller;
+    const leftMs = this.#deadlineMs - caller.options.clock.nowMs();
+    this.#pick = pick;
+    this.#attempts += 1;
+    this.#tokenGeneration = caller.tokens.generation;
+    this.#hadToken = caller.tokens.token !== undefined;
+    const metadata = caller.metadataOf(this.#kind, this.#options.metadata);
+    const call = pick.link.unary(
+      this.#method,
+      this.#request,
+      Number.isFinite(leftMs)
+        ? { metadata, timeoutMs: Math.max(1, Math.ceil(leftMs)) }
+        : { metadata },
+      this.#done,
+    );
+    if (!this.#over) this.#call = call;
+  }
+
+  readonly #done = (status: RpcStatus, message: Buffer | undefined): void => {
+    this.#call = undefined;
+    if (this.#over) return;
+    if (message !== undefined) {
+      this.#finish();
+      this.#resolve(message);
+      return;
+    }
+    if (!this.#again(status)) this.#fail(callError(status, this.#context()));
+  };
+
+  /** True if the request is, or will be, sent again. */
+  #again(status: RpcStatus): boolean {
+    const { pool, retry, clock } = this.#caller.options;
+    const { tokens } = this.#caller;
+    const slot = this.#pick?.slot;
+    const reason = reasonOf(status.message);
+    if (slot !== undefined && status.maySent && blamesServer(status)) pool.suspect(slot);
+    if (status.code === GrpcCode.DEADLINE_EXCEEDED || clock.nowMs() >= this.#deadlineMs) {
+      return false;
+    }
+    if (
+      refusesToken(reason, this.#hadToken) &&
+      this.#tokenRefusals < tokenRefusalsMax &&
+      tokens.refused(this.#tokenGeneration)
+    ) {
+      this.#tokenRefusals += 1;
+      this.#begin();
+      return true;
+    }
+    const learner = reason === 'LEARNER_UNSUPPORTED' && pool.size > 1;
+    if (learner && slot !== undefined) pool.suspect(slot);
+    const mayRepeat =
+      learner || !status.maySent || (this.#kind !== 'write' && worthRepeating(status, reason));
+    if (!mayRepeat || this.#repeats + 1 >= retry.attemptsMax) return false;
+    this.#avoid = slot;
+    return this.#pauseAndBegin();
+  }
+
+  /** Full jitter: a herd of clients that failed together does not come back together. */
+  #pauseAndBegin(): boolean {
+    const { retry, clock, random } = this.#caller.options;
+    const fullMs = Math.min(retry.delayMaxMs, retry.delayMinMs * 2 ** this.#repeats);
+    this.#repeats += 1;
+    const delayMs = fullMs * random.float();
+    if (clock.nowMs() + delayMs >= this.#deadlineMs) return false;
+    this.#pause = clock.after(delayMs, () => this.#begin());
+    return true;
+  }
+
+  #fail(error: Error): void {
+    if (this.#over) return;
+    this.#finish();
+    this.#call?.cancel();
+    this.#reject(error);
+  }
+
+  #finish(): void {
+    this.#over = true;
+    this.#pause?.cancel();
+    this.#running.delete(this);
+    this.#takeBack?.();
+  }
+
+  #context(): CallContext {
+    return {
+      kind: this.#kind,
+      method: this.#method,
+      endpoint: this.#pick?.slot.endpoint.address ?? this.#options.endpoint,
+      attempts: this.#attempts,
+    };
+  }
+
+  /** An error from before the request was sent, with what is known of the call. */
+  #withContext(error: Error): Error {
+    if (!(error instanceof EtcdClientError)) return error;
+    return new EtcdClientError({
+      code: error.code,
+      reason: error.reason,
+      outcome: 'failed',
+      message: error.message,
+      cause: error.cause,
+      method: this.#method,
+      endpoint: error.endpoint ?? this.#options.endpoint,
+      attempts: this.#attempts,
+    });
+  }
+}
+
+function noTokenError(aborted: boolean): EtcdClientError {
+  return new EtcdClientError({
+    code: aborted ? 'CANCELLED' : 'DEADLINE_EXCEEDED',
+    reason: aborted ? 'ABORTED' : 'CONNECT_FAILED',
+    outcome: 'failed',
+    message: `${aborted ? 'aborted' : 'the deadline passed'} while waiting for a token`,
+  });
+}
+
+/** Errors as they are; anything else somebody threw, wrapped. */
+export function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}

@@ -1,0 +1,152 @@
+/**
+ * Transactions: `if(conditions).then(operations).else(operations).commit()`, whose result type
+ * follows from the operations, and software transactional memory on top.
+ *
+ * Conditions and operations are made by a view (`kv.when`, `kv.ops`) and are complete: its prefix
+ * and codec are in them, so operations of several views go into one transaction.
+ */
+
+import type { LeaseId, Revision } from '../../common/index.js';
+import type { Compare, RequestOp, ResponseOp } from '../../proto/index.js';
+import type { CallOptions, Header, Key, KeyRange, KeyValue } from '../types.js';
+import type {
+  DeleteResult,
+  EntryOf,
+  Kv,
+  LeaseChoice,
+  LeaseRef,
+  PutResult,
+  RangeOptions,
+  RangeResult,
+} from './types.js';
+
+/** One condition of a transaction; as on the wire. */
+export interface Condition {
+  readonly compare: Compare;
+}
+
+/** One operation of a transaction with what its reply becomes. */
+export interface Op<R> {
+  readonly request: RequestOp;
+  /** Of the reply to this operation. `header` is the transaction's. */
+  readonly read: (response: ResponseOp, header: Header) => R;
+}
+
+/** The result of an operation's type. */
+export type ResultOf<T> = T extends Op<infer R> ? R : never;
+/** The results of a list of operations, position by position. */
+export type ResultsOf<T extends readonly Op<unknown>[]> = {
+  readonly [K in keyof T]: ResultOf<T[K]>;
+};
+
+export type Relation = '=' | '!=' | '<' | '>';
+
+/** Conditions on one key (or on all keys of a range). A missing key has all numbers 0. */
+export interface Comparer<In> {
+  version(is: Relation, version: number): Condition;
+  createRevision(is: Relation, revision: Revision): Condition;
+  modRevision(is: Relation, revision: Revision): Condition;
+  lease(is: Relation, lease: LeaseRef | 0n): Condition;
+  /** Compares encoded bytes; always false for a missing key. */
+  value(is: Relation, value: In): Condition;
+  exists(): Condition;
+  missing(): Condition;
+}
+
+/** Operations of one view, for transactions. */
+export interface KvOps<V, In> {
+  get(key: Key, options?: { readonly revision?: Revision }): Op<KeyValue<V> | undefined>;
+  range<const O extends Omit<RangeOptions, keyof CallOptions>>(
+    range: KeyRange,
+    options?: O,
+  ): Op<RangeResult<EntryOf<V, O>>>;
+  count(range: KeyRange): Op<number>;
+  put<const O extends { readonly prev?: boolean } & LeaseChoice>(
+    key: Key,
+    value: In,
+    options?: O,
+  ): Op<PutResult<V, O>>;
+  touch(key: Key, options?: { readonly lease?: LeaseRef }): Op<PutResult<V>>;
+  delete<const O extends { readonly prev?: boolean }>(
+    key: Key,
+    options?: O,
+  ): Op<DeleteResult<V, O>>;
+  deleteRange<const O extends { readonly prev?: boolean }>(
+    range: KeyRange,
+    options?: O,
+  ): Op<DeleteResult<V, O>>;
+}
+
+/** What a transaction did: `ok` tells which branch, and so which results. */
+export type TxnResult<Then extends readonly Op<unknown>[], Else extends readonly Op<unknown>[]> =
+  | {
+      /** All conditions held: `then` was executed. */
+      readonly ok: true;
+      readonly header: Header;
+      readonly revision: Revision;
+      readonly results: ResultsOf<Then>;
+    }
+  | {
+      readonly ok: false;
+      readonly header: Header;
+      readonly revision: Revision;
+      readonly results: ResultsOf<Else>;
+    };
+
+/** A transaction that can be sent, or be an operation of another one. Immutable. */
+export interface Txn<Then extends readonly Op<unknown>[], Else extends readonly Op<unknown>[]> {
+  commit(options?: CallOptions): Promise<TxnResult<Then, Else>>;
+  /** This transaction as one operation of another (etcd >= 3.3). */
+  asOp(): Op<TxnResult<Then, Else>>;
+}
+
+/** After `then`: only `else` may follow. Not thenable, so it can be returned and awaited. */
+export interface TxnThen<Then extends readonly Op<unknown>[]> extends Txn<Then, readonly []> {
+  else<const Else extends readonly Op<unknown>[]>(...ops: Else): Txn<Then, Else>;
+}
+
+/** After `if`. Has a method `then`, so it must not be awaited; TypeScript says so. */
+export interface TxnIf extends Txn<readonly [], readonly []> {
+  then<const Then extends readonly Op<unknown>[]>(...ops: Then): TxnThen<Then>;
+  else<const Else extends readonly Op<unknown>[]>(...ops: Else): Txn<readonly [], Else>;
+}
+
+/** `kv.txn()`. */
+export interface TxnStart extends TxnIf {
+  /** All must hold. May be empty. */
+  if(...conditions: (Condition | readonly Condition[])[]): TxnIf;
+}
+
+// --------------------------------------------------------------------------------------- STM
+
+/**
+ * What a run may have seen when it commits. `repeatable-read`: no key it read was changed since.
+ * `serializable`: and all reads are of one revision. `serializable-snapshot`: and no key it writes
+ * was changed since that revision. As etcd's Go package `concurrency`.
+ */
+export type Isolation = 'serializable-snapshot' | 'serializable' | 'repeatable-read';
+
+export interface StmOptions extends CallOptions {
+  /** Default `serializable-snapshot`. */
+  readonly isolation?: Isolation;
+  /** Runs before CONFLICT. Default 50. */
+  readonly attemptsMax?: number;
+  /** More conditions of the commit; if one fails, CONFLICT at once (a fence is not retried). */
+  readonly guards?: readonly Condition[];
+}
+
+/** The store inside a transaction function: reads are repeatable and see its own writes. */
+export interface Stm<V, In> {
+  get(key: Key): Promise<V | undefined>;
+  /** The entry as it was read; own writes are not in it. */
+  entry(key: Key): Promise<KeyValue<V> | undefined>;
+  put(key: Key, value: In, options?: LeaseChoice): void;
+  delete(key: Key): void;
+  /** The same transaction seen through another view. */
+  in<V2, In2>(kv: Kv<V2, In2>): Stm<V2, In2>;
+  /** Which run this is; the first is 1. */
+  readonly attempt: number;
+}
+
+/** For guards and fences: the id of a lease. */
+export type { LeaseId };

@@ -1,0 +1,139 @@
+/**
+ * KV.RangeStream (etcd 3.7): a range in chunks, all at one revision, so that neither side holds the
+ * whole of it. Merged, the chunks equal the unary reply: header, more and count come with the last.
+ * Back-pressure: a chunk is read only once the one before it has left.
+ */
+
+import { type EtcdError, type Revision, rangeStreamFirstChunkKeys } from '../../common/index.js';
+import {
+  decodeKeyValue,
+  decodeRangeRequest,
+  encodeRangeStreamResponse,
+  type RangeRequest,
+  rangeResponseBytes,
+} from '../../proto/index.js';
+import type { RangeResult } from '../../storage/index.js';
+import type { MethodHandler, ServerCall } from '../../transport/index.js';
+import { drained } from '../maintenance/rpc-snapshot.js';
+import {
+  failCall,
+  headerAt,
+  linearizableRead,
+  type RpcContext,
+  refuseCall,
+  roomFor,
+} from '../rpc/context.js';
+import { unaryMethod } from '../rpc/unary.js';
+import { checkRangeStream, isStreamSorted } from './check-request.js';
+
+interface Streaming {
+  readonly rpc: RpcContext;
+  readonly call: ServerCall;
+  readonly request: RangeRequest;
+}
+
+export function rangeStreamMethod(rpc: RpcContext): readonly [string, MethodHandler] {
+  const handle = (bytes: Buffer, call: ServerCall): void => {
+    const request = decodeRangeRequest(bytes);
+    const wrong = checkRangeStream(request);
+    if (wrong !== undefined) {
+      refuseCall(call, wrong);
+      return;
+    }
+    const streaming = { rpc, call, request };
+    if (request.serializable) start(streaming, undefined);
+    else linearizableRead(rpc, start, streaming, bytes.length);
+  };
+  return unaryMethod(rpc, '/etcdserverpb.KV/RangeStream', handle, 'serverStream');
+}
+
+function start(streaming: Streaming, error: EtcdError | undefined): void {
+  const { rpc, call } = streaming;
+  if (error !== undefined) {
+    failCall(rpc, call, error);
+    return;
+  }
+  stream(streaming).catch((thrown: unknown) => failCall(rpc, call, thrown));
+}
+
+async function stream(streaming: Streaming): Promise<void> {
+  const { rpc, request } = streaming;
+  rpc.metrics.rangeTotal++;
+  const main = request.revision > 0 ? request.revision : rpc.store.revision;
+  if (isStreamSorted(request)) await streamSorted(streaming, main);
+  else await streamByKey(streaming, main);
+}
+
+async function streamByKey({ rpc, call, request }: Streaming, main: Revision): Promise<void> {
+  const { store } = rpc;
+  const header = headerAt(rpc, store.revision);
+  let key = request.key;
+  let left = request.limit > 0 ? request.limit : Number.POSITIVE_INFINITY;
+  let chunkKeys = rangeStreamFirstChunkKeys;
+  let count = -1;
+  while (!call.cancelled) {
+    const waits = roomFor(call);
+    if (waits !== undefined) {
+      await waits;
+      continue;
+    }
+    // Checked anew for each chunk: a compaction may have passed the pinned revision.
+    const wrong = store.checkRevision(main);
+    if (wrong !== undefined) throw wrong;
+    const limit = request.countOnly ? 0 : Math.min(left, chunkKeys);
+    const query = { ...request, key, limit };
+    const found = await store.range(query, { main, sub: Number.POSITIVE_INFINITY });
+    if (count < 0) count = found.count;
+    left -= found.kvs.length;
+    if (!found.more || left <= 0) {
+      sendLast(call, header, { kvs: found.kvs, more: found.more, count });
+      return;
+    }
+    chunkKeys = nextChunkKeys(chunkKeys, found.kvs, rpc.requestBytesMax);
+    key = `${lastKey(found)}\0`;
+    await sendChunk(call, found.kvs);
+  }
+}
+
+/** What Range would answer, in chunks: sorted, it is read as a whole, and held until it is sent. */
+async function streamSorted({ rpc, call, request }: Streaming, main: Revision): Promise<void> {
+  const { store } = rpc;
+  const wrong = store.checkRevision(main);
+  if (wrong !== undefined) throw wrong;
+  const header = headerAt(rpc, store.revision);
+  const found = await store.range(request, { main, sub: Number.POSITIVE_INFINITY });
+  let from = 0;
+  let chunkKeys = rangeStreamFirstChunkKeys;
+  while (!call.cancelled) {
+    const kvs = found.kvs.slice(from, from + chunkKeys);
+    from += kvs.length;
+    if (from >= found.kvs.length) {
+      sendLast(call, header, { kvs, more: found.more, count: found.count });
+      return;
+    }
+    chunkKeys = nextChunkKeys(chunkKeys, kvs, rpc.requestBytesMax);
+    await sendChunk(call, kvs);
+  }
+}
+
+function sendLast(call: ServerCall, header: Buffer, last: RangeResult): void {
+  call.sendParts(encodeRangeStreamResponse(header, last));
+  call.end();
+}
+
+async function sendChunk(call: ServerCall, kvs: RangeResult['kvs']): Promise<void> {
+  const chunk: RangeResult = { kvs, more: false, count: 0 };
+  if (!call.sendParts(encodeRangeStreamResponse(undefined, chunk))) await drained(call);
+}
+
+/** Towards chunks of `targetBytes`, as etcd. */
+function nextChunkKeys(keys: number, kvs: RangeResult['kvs'], targetBytes: number): number {
+  const bytes = rangeResponseBytes(undefined, { kvs, more: false, count: 0 });
+  if (bytes < targetBytes / 2) return keys * 2;
+  return bytes > targetBytes * 2 ? Math.max(1, Math.floor(keys / 2)) : keys;
+}
+
+function lastKey(found: RangeResult): string {
+  const record = found.kvs[found.kvs.length - 1] ?? new Uint8Array();
+  return decodeKeyValue(Buffer.from(record.buffer, record.byteOffset, record.byteLength)).key;
+}

@@ -1,0 +1,147 @@
+/**
+ * What a node counts and measures, as plain numbers that the hot paths add to. They become
+ * Prometheus text, under etcd's names where they mean the same, only when somebody scrapes
+ * (metrics/registry.ts). Names, types and buckets: contract section 9.
+ */
+
+import type { MemberId } from '../../common/index.js';
+import type { FeatureGate } from '../options/feature-gates.js';
+import { CounterFamily, exponentialBuckets, Histogram, HistogramFamily } from './histogram.js';
+import { PeerMetrics } from './peers.js';
+import { RpcMetrics } from './rpc.js';
+import { WatchSendLoop } from './watch.js';
+
+/** What is true now and known by the parts of the server; asked for once per scrape. */
+export interface GaugeReadings {
+  readonly memberId: MemberId;
+  readonly hasLeader: boolean;
+  readonly isLeader: boolean;
+  readonly isLearner: boolean;
+  readonly proposalsPending: number;
+  readonly committedIndex: number;
+  readonly appliedIndex: number;
+  /** Infinity: no quota. */
+  readonly quotaBytes: number;
+  readonly dbBytes: number;
+  readonly dbInUseBytes: number;
+  readonly openReadTransactions: number;
+  readonly revision: number;
+  readonly compactRevision: number;
+  readonly keys: number;
+  readonly watchers: number;
+  readonly watchStreams: number;
+  readonly slowWatchers: number;
+  readonly pendingEvents: number;
+  readonly authRevision: number;
+  /** Major and minor, as etcd's; undefined: not decided yet. */
+  readonly clusterVersion: string | undefined;
+  readonly alarms: ReadonlyArray<{ readonly memberId: MemberId; readonly name: string }>;
+}
+
+const diskBuckets = exponentialBuckets(0.001, 2, 14);
+const hashBuckets = exponentialBuckets(0.01, 2, 15);
+const applyBuckets = exponentialBuckets(0.0001, 2, 20);
+/** etcd reports clients of two or three API versions; more is somebody inventing them. */
+const clientApiVersionsMax = 32;
+
+/** One per server. Add to the fields directly. */
+export class Metrics {
+  /** What the links between members count. */
+  readonly peers = new PeerMetrics();
+  // ------------------------------------------------------------- counters, by what happened
+  leaderChanges = 0;
+  proposalsFailed = 0;
+  heartbeatSendFailures = 0;
+  slowApplies = 0;
+  slowReadIndexes = 0;
+  readIndexesFailed = 0;
+  healthSuccesses = 0;
+  healthFailures = 0;
+  learnerPromotions = 0;
+  rangeTotal = 0;
+  putTotal = 0;
+  deleteTotal = 0;
+  txnTotal = 0;
+  eventsTotal = 0;
+  /** Bytes of keys and values put. */
+  putBytesTotal = 0;
+  compactedKeys = 0;
+  /** Unix seconds of the end of the last compaction; 0: none. */
+  lastCompactionUnixSeconds = 0;
+  leasesGranted = 0;
+  leasesRevoked = 0;
+  leasesRenewed = 0;
+  leasesExpired = 0;
+  clientBytesReceived = 0;
+  clientBytesSent = 0;
+  walBytesWritten = 0;
+  scrapes = 0;
+  /** Connections of clients that were closed because of what these did or did not do. */
+  connectionsClosed = 0;
+
+  // --------------------------------------------------------------- what is going on just now
+  snapshotsBeingApplied = 0;
+  defragmentsRunning = 0;
+  scrapesInFlight = 0;
+
+  // ---------------------------------------------- histograms, in the unit of the metric name
+  readonly walFsync = new Histogram(diskBuckets);
+  readonly walWrite = new Histogram(diskBuckets);
+  readonly backendCommit = new Histogram(diskBuckets);
+  readonly defragment = new Histogram(exponentialBuckets(0.1, 2, 13));
+  readonly snapshot = new Histogram(exponentialBuckets(0.01, 2, 17));
+  readonly snapshotFsync = new Histogram(diskBuckets);
+  readonly snapshotDbFsync = new Histogram(diskBuckets);
+  readonly snapshotDbSave = new Histogram(exponentialBuckets(0.1, 2, 10));
+  readonly hash = new Histogram(hashBuckets);
+  readonly hashRevision = new Histogram(hashBuckets);
+  readonly leaseTtlSeconds = new Histogram(exponentialBuckets(1, 2, 24));
+  readonly compactionPauseMs = new Histogram(exponentialBuckets(1, 2, 13));
+  readonly compactionTotalMs = new Histogram(exponentialBuckets(100, 2, 14));
+  readonly indexCompactionPauseMs = new Histogram(exponentialBuckets(0.5, 2, 14));
+
+  // -------------------------------------------------------------------------- with labels
+  /** version ('v3'), op ('Put'), success ('true'); seconds. */
+  readonly applyDuration = new HistogramFamily(['version', 'op', 'success'], applyBuckets);
+  /** success; seconds. */
+  readonly rangeDuration = new HistogramFamily(['success'], applyBuckets);
+  /** type ('Put'), success; seconds from arrival to reply. */
+  readonly requestDuration = new HistogramFamily(['type', 'success'], diskBuckets);
+  /** type ('unary', 'stream'), client_api_version ('3.7'). */
+  readonly clientRequests = new CounterFamily(['type', 'client_api_version'], clientApiVersionsMax);
+  /** type ('livez', 'readyz'), name, status ('success', 'error'). */
+  readonly healthChecks = new CounterFamily(['type', 'name', 'status'], 100);
+  /** Reason. */
+  readonly learnerPromotionFailures = new CounterFamily(['Reason'], 100);
+  /** endpoint ('client', 'peer'), reason: see TlsRefusalKind. */
+  readonly tlsRefusals = new CounterFamily(['endpoint', 'reason'], 16);
+  readonly rpc = new RpcMetrics();
+  readonly watchSendLoop = new WatchSendLoop();
+  /** Feature gates; set once. */
+  features: readonly FeatureGate[] = [];
+
+  /** Last result of each check, by `type name`. */
+  readonly checkResults = new Map<string, boolean>();
+  #read: (() => GaugeReadings) | undefined;
+
+  /** Says where to ask for what is true now. */
+  attach(read: () => GaugeReadings): void {
+    this.#read = read;
+  }
+
+  /** Undefined before `attach`. */
+  readings(): GaugeReadings | undefined {
+    return this.#read?.();
+  }
+
+  // ---------------------------------------------------------- HealthObserver of http/health.ts
+  health(healthy: boolean): void {
+    if (healthy) this.healthSuccesses += 1;
+    else this.healthFailures += 1;
+  }
+
+  check(type: 'livez' | 'readyz', name: string, healthy: boolean): void {
+    this.healthChecks.inc(type, name, healthy ? 'success' : 'error');
+    this.checkResults.set(`${type} ${name}`, healthy);
+  }
+}

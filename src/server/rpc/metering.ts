@@ -1,0 +1,130 @@
+/** Counts the calls of clients, and writes slow ones into the log. */
+
+import { type Clock, GrpcCode, type Logger } from '../../common/index.js';
+import type { CallObserver, MethodHandler, ServerCall } from '../../transport/index.js';
+import type { Histogram } from '../metrics/histogram.js';
+import type { Metrics } from '../metrics/metrics.js';
+import { SlowLog } from '../metrics/slow-log.js';
+
+/** The same handlers, counting each call that starts. */
+export function countedMethods(
+  methods: ReadonlyArray<readonly [string, MethodHandler]>,
+  metrics: Metrics,
+): Map<string, MethodHandler> {
+  metrics.rpc.register(methods.map(([name, { kind }]) => [name, kind] as const));
+  return new Map(methods.map(([name, method]) => [name, counted(name, method, metrics)]));
+}
+
+function counted(name: string, method: MethodHandler, metrics: Metrics): MethodHandler {
+  const row = metrics.rpc.of(name);
+  if (row === undefined) return method;
+  const clients = new ClientCounter(metrics, method.kind === 'unary' ? 'unary' : 'stream');
+  if (method.kind === 'bidi') {
+    const { handle } = method;
+    return {
+      kind: 'bidi',
+      handle: (call) => {
+        row.started++;
+        call.counts = row;
+        clients.count(call);
+        handle(call);
+      },
+    };
+  }
+  const { kind, handle } = method;
+  return {
+    kind,
+    handle: (request, call) => {
+      row.started++;
+      if (kind === 'serverStream') call.counts = row;
+      clients.count(call);
+      handle(request, call);
+    },
+  };
+}
+
+/** Counts calls by the API version of the client, which hardly ever differs from call to call. */
+class ClientCounter {
+  readonly #metrics: Metrics;
+  readonly #type: 'unary' | 'stream';
+  #version: string | undefined;
+  #row: { value: number };
+
+  constructor(metrics: Metrics, type: 'unary' | 'stream') {
+    this.#metrics = metrics;
+    this.#type = type;
+    this.#row = metrics.clientRequests.of(type, 'unknown');
+  }
+
+  count(call: ServerCall): void {
+    const version = call.metadata('client-api-version');
+    if (version !== this.#version) {
+      this.#version = version;
+      this.#row = this.#metrics.clientRequests.of(this.#type, version ?? 'unknown');
+    }
+    this.#row.value += 1;
+  }
+}
+
+export interface CallObserverOptions {
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Unary calls that take longer are logged (--warning-unary-request-duration). */
+  readonly slowRequestMs: number;
+}
+
+/** Lines about slow requests in a second: when all are slow the log must not make it worse. */
+const slowLinesMax = 100;
+
+const rangeMethod = '/etcdserverpb.KV/Range';
+
+/** What etcd calls the requests that it measures. A txn that only reads is one here. */
+const requestTypes: ReadonlyArray<readonly [method: string, type: string]> = [
+  [rangeMethod, 'Range'],
+  ['/etcdserverpb.KV/Put', 'Put'],
+  ['/etcdserverpb.KV/DeleteRange', 'DeleteRange'],
+  ['/etcdserverpb.KV/Txn', 'Txn'],
+  ['/etcdserverpb.KV/Compact', 'Compaction'],
+  ['/etcdserverpb.Lease/LeaseGrant', 'LeaseGrant'],
+  ['/etcdserverpb.Lease/LeaseRevoke', 'LeaseRevoke'],
+  ['/etcdserverpb.Maintenance/Alarm', 'Alarm'],
+];
+
+/** Made at once, so that dashboards see all rows before the first request. */
+function requestHistograms(metrics: Metrics): ReadonlyMap<string, readonly [Histogram, Histogram]> {
+  const { requestDuration } = metrics;
+  const both = (type: string): readonly [Histogram, Histogram] => [
+    requestDuration.of(type, 'false'),
+    requestDuration.of(type, 'true'),
+  ];
+  return new Map(requestTypes.map(([method, type]) => [method, both(type)]));
+}
+
+/** What the transport tells about each call that ended. */
+export function callObserver(options: CallObserverOptions): CallObserver {
+  const { metrics, slowRequestMs } = options;
+  const { clock } = options;
+  const slow = new SlowLog(clock, options.logger, slowLinesMax);
+  const ranges = [metrics.rangeDuration.of('false'), metrics.rangeDuration.of('true')] as const;
+  const requests = requestHistograms(metrics);
+  return (method, kind, code, durationMs, call) => {
+    metrics.rpc.ended(method, kind, code, durationMs);
+    if (kind !== 'unary') return;
+    const succeeded = code === GrpcCode.OK;
+    // As etcd: what is refused for its form alone was never a request.
+    if (code !== GrpcCode.INVALID_ARGUMENT) {
+      requests.get(method)?.[succeeded ? 1 : 0].observe(durationMs / 1000);
+    }
+    if (method === rangeMethod) ranges[succeeded ? 1 : 0].observe(durationMs / 1000);
+    if (durationMs <= slowRequestMs) return;
+    // etcd's words and names. What was asked stays out: it may be anything.
+    slow.warn('request stats', {
+      'start time': new Date(clock.wallMs() - durationMs).toISOString(),
+      'time spent': `${durationMs.toFixed(3)}ms`,
+      remote: call.peer.address,
+      'response type': method,
+      code,
+    });
+  };
+}

@@ -1,0 +1,406 @@
+/**
+ * Makes a data directory from a snapshot, as `etcdutl snapshot restore` does: all keys with the
+ * history that the file has, leases and alarms, for a member of a new cluster. Members restored
+ * from the same file with the same --initial-cluster begin with the same state, the snapshot at
+ * index 1 (see initialRestore), and so form a cluster.
+ *
+ * Everything is written below `restore.tmp`, and becomes `member` when it is whole and synced: a
+ * crash leaves a directory that no start takes for a member's, and the next restore removes it.
+ * With a log elsewhere, the log comes first: without its data it is refused at a start.
+ */
+
+import { createHash } from 'node:crypto';
+import { type Disk, type DiskFile, type Revision, StorageError } from '../../common/index.js';
+import { initialRestore } from '../../raft/index.js';
+import {
+  type BboltEntry,
+  type BboltReader,
+  diskFact,
+  openBbolt,
+  openMvccStore,
+  openWal,
+  StoreImport,
+  syncPath,
+} from '../../storage/index.js';
+import { Membership } from '../cluster/membership.js';
+import { encodeLeaseRecord, leaseMetaName } from '../lease/record.js';
+import { alarmMetaName, alarmPresent } from '../maintenance/alarms.js';
+import { checkDirectories, explainDirectories } from '../node/data-dir.js';
+import { foundingIdentity } from '../node/identity.js';
+import { drawIncarnation, encodeNodeMetadata, type NodeMetadata } from '../node/metadata.js';
+import type { ServerConfig } from '../options/config.js';
+import type { ServerPorts } from '../server.js';
+import { alarmOf, leaseOf, revisionOf } from './etcd-buckets.js';
+
+export interface RestoreOptions {
+  /** A bbolt file in etcd's schema. */
+  readonly snapshotPath: string;
+  readonly skipHashCheck: boolean;
+  /** Added to the revision; > 0: all older ones count as compacted. */
+  readonly bumpRevision: number;
+  readonly config: Pick<
+    ServerConfig,
+    'dataDir' | 'walDir' | 'name' | 'initialCluster' | 'initialClusterToken'
+  >;
+  readonly ports: Pick<ServerPorts, 'clock' | 'disk' | 'logger' | 'openKvStore' | 'random'>;
+}
+
+/** What has become of the snapshot. */
+export interface RestoredSnapshot {
+  readonly clusterId: bigint;
+  readonly memberId: bigint;
+  readonly revision: Revision;
+  /** -1: nothing is compacted. */
+  readonly compactRevision: Revision;
+  /** Revisions of keys. */
+  readonly records: number;
+  readonly leases: number;
+  readonly alarms: number;
+  /** What the file has and the new member has not, for a person. */
+  readonly leftOut: readonly string[];
+}
+
+const temporaryName = 'restore.tmp';
+const hashBytes = 32;
+/** etcd's test for a hash at the end: pages are multiples of this. */
+const hashUnitBytes = 512;
+const readBytes = 1024 * 1024;
+
+/**
+ * Resolves when the directory is durable. StorageError if the file or a directory is not what it
+ * must be; nothing is left behind then.
+ */
+export async function restoreSnapshot(options: RestoreOptions): Promise<RestoredSnapshot> {
+  const { config, ports, snapshotPath } = options;
+  const { disk } = ports;
+  const { dataDir, walDir } = config;
+  await checkDirectories(disk, config);
+  await refuseIfUsed(disk, dataDir, '--data-dir');
+  if (walDir !== '') await refuseIfUsed(disk, walDir, '--wal-dir');
+  await refuseIfDirectory(disk, snapshotPath);
+  const file = await disk.open(snapshotPath, 'read');
+  try {
+    const bytes = await checkHash(file, options);
+    const reader = await openBbolt(file, snapshotPath, bytes);
+    for (const bucket of ['key', 'meta']) {
+      if (!reader.buckets.includes(bucket)) {
+        throw wrongSnapshot(options, `it has no bucket "${bucket}", so etcd has not written it`, 0);
+      }
+    }
+    return await build(options, reader).catch((error: unknown) => {
+      throw explainDirectories(error, config);
+    });
+  } finally {
+    await file.close();
+  }
+}
+
+/** Whoever comes from etcd may give its data directory. */
+async function refuseIfDirectory(disk: Disk, path: string): Promise<void> {
+  const names = await disk.list(path).catch(() => []);
+  if (names.length === 0) return;
+  throw new StorageError('the snapshot is a directory, not a file', {
+    path,
+    remedy:
+      'Give a file that etcdctl snapshot save wrote. In the data directory of an etcd that can not ' +
+      'be started any more, member/snap/db serves with --skip-hash-check, as far as it was written.',
+  });
+}
+
+async function refuseIfUsed(disk: Disk, dir: string, flag: string): Promise<void> {
+  const names = await disk.list(dir);
+  if (names.every((name) => name === temporaryName)) return;
+  throw new StorageError(`${flag} is not empty`, {
+    path: dir,
+    remedy: 'Give a directory that does not exist or is empty; nothing in this one was changed.',
+  });
+}
+
+/** Bytes of the database in the file, without the hash behind it. */
+async function checkHash(file: DiskFile, options: RestoreOptions): Promise<number> {
+  const size = await file.size();
+  const hasHash = size % hashUnitBytes === hashBytes;
+  if (!hasHash && !options.skipHashCheck) {
+    throw new StorageError('snapshot missing hash but --skip-hash-check=false', {
+      path: options.snapshotPath,
+      remedy:
+        'It was cut short; or if it is the db file of an etcd data directory, ' +
+        'give --skip-hash-check.',
+    });
+  }
+  const bytes = hasHash ? size - hashBytes : size;
+  if (options.skipHashCheck) return bytes;
+  const hash = createHash('sha256');
+  for (let offset = 0; offset < bytes; ) {
+    const chunk = await file.read(offset, Math.min(readBytes, bytes - offset));
+    if (chunk.length === 0) throw wrongSnapshot(options, 'it became shorter meanwhile', offset);
+    hash.update(chunk);
+    offset += chunk.length;
+  }
+  const expected = await file.read(bytes, hashBytes);
+  const actual = hash.digest();
+  if (expected.equals(actual)) return bytes;
+  throw wrongSnapshot(
+    options,
+    `expected sha256 ${expected.toString('hex')}, got ${actual.toString('hex')}`,
+    bytes,
+  );
+}
+
+async function build(options: RestoreOptions, reader: BboltReader): Promise<RestoredSnapshot> {
+  const { config, ports } = options;
+  const { dataDir, walDir } = config;
+  const { disk } = ports;
+  const temporary = `${dataDir}/${temporaryName}`;
+  const temporaryWal = walDir === '' ? `${temporary}/wal` : `${walDir}/${temporaryName}`;
+  const remove = async (): Promise<void> => {
+    await disk.remove(temporary);
+    await disk.remove(temporaryWal);
+  };
+  await remove();
+  try {
+    await disk.mkdir(temporary);
+    const metadata = metadataOf(options);
+    const restored = await fillStore(options, reader, `${temporary}/kv`, metadata);
+    await tryToOpen(options, `${temporary}/kv`, restored.revision);
+    await makeLog(options, temporaryWal, metadata);
+    if (walDir !== '') await moveLog(disk, temporaryWal, walDir);
+    await disk.syncDir(`${temporary}/kv`);
+    await disk.syncDir(temporary);
+    await disk.rename(temporary, `${dataDir}/member`);
+    await syncPath(disk, dataDir);
+    return restored;
+  } catch (error) {
+    await remove().catch(() => {});
+    throw error;
+  }
+}
+
+function metadataOf({ config, ports }: RestoreOptions): NodeMetadata {
+  const { initialCluster, initialClusterToken, name } = config;
+  const { clusterId, members } = foundingIdentity(initialCluster, initialClusterToken);
+  const memberId = members.find((member) => member.name === name)?.id ?? 0n;
+  const incarnation = drawIncarnation(ports.random);
+  return { clusterId, memberId, incarnation, joining: false, founders: members };
+}
+
+// --------------------------------------------------------------------------------------- data
+
+async function fillStore(
+  options: RestoreOptions,
+  reader: BboltReader,
+  path: string,
+  metadata: NodeMetadata,
+): Promise<RestoredSnapshot> {
+  const kv = await options.ports.openKvStore(path);
+  try {
+    const into = new StoreImport(kv);
+    await each(reader, 'key', into, ({ key, value, offset }) => {
+      const wrong = into.record(key, value);
+      if (wrong !== undefined) throw wrongSnapshot(options, `it has ${wrong}`, offset);
+    });
+    const leftOut = await readAuth(options, reader, into);
+    const leases = await readLeases(options, reader, into);
+    const alarms = await readAlarms(options, reader, into);
+    addMembers(into, metadata);
+    const mark = await readMark(options, reader, into);
+    const { snapshot } = initialRestore(metadata.founders.map(({ id }) => id));
+    await into.finish({ ...snapshot, ...mark });
+    const { clusterId, memberId } = metadata;
+    const { revision, compactRevision } = mark;
+    const { records } = into;
+    return { clusterId, memberId, revision, compactRevision, records, leases, alarms, leftOut };
+  } finally {
+    await kv.close();
+  }
+}
+
+/** Calls `take` for each entry of a bucket, and writes what has gathered now and then. */
+async function each(
+  reader: BboltReader,
+  bucket: string,
+  into: StoreImport,
+  take: (entry: BboltEntry) => void,
+): Promise<void> {
+  for await (const slice of reader.slices(bucket)) {
+    for (const entry of slice) {
+      take(entry);
+      if (into.isFull) await into.flush();
+    }
+  }
+}
+
+async function readLeases(
+  options: RestoreOptions,
+  reader: BboltReader,
+  into: StoreImport,
+): Promise<number> {
+  let count = 0;
+  await each(reader, 'lease', into, ({ key, value, offset }) => {
+    const lease = leaseOf(key, value);
+    if (lease === undefined) throw wrongSnapshot(options, 'it has an unreadable lease', offset);
+    into.meta(leaseMetaName(lease.id), encodeLeaseRecord(lease));
+    count += 1;
+  });
+  return count;
+}
+
+async function readAlarms(
+  options: RestoreOptions,
+  reader: BboltReader,
+  into: StoreImport,
+): Promise<number> {
+  let count = 0;
+  await each(reader, 'alarm', into, ({ key, offset }) => {
+    const alarm = alarmOf(key);
+    if (alarm === undefined) throw wrongSnapshot(options, 'it has an unknown alarm', offset);
+    into.meta(alarmMetaName(alarm), alarmPresent);
+    count += 1;
+  });
+  return count;
+}
+
+/** Nobody may lose protection by a restore: users and roles are only left out if they were off. */
+async function readAuth(
+  options: RestoreOptions,
+  reader: BboltReader,
+  into: StoreImport,
+): Promise<string[]> {
+  await each(reader, 'auth', into, ({ key, value, offset }) => {
+    if (key.toString('latin1') !== 'authEnabled' || value[0] !== 1) return;
+    throw new StorageError('the snapshot has authentication switched on, which kvorum has not', {
+      path: options.snapshotPath,
+      offset,
+      remedy: 'Switch it off (etcdctl auth disable) where it comes from, and save another one.',
+    });
+  });
+  const counts = { authUsers: 0, authRoles: 0 };
+  for (const bucket of ['authUsers', 'authRoles'] as const) {
+    await each(reader, bucket, into, () => {
+      counts[bucket] += 1;
+    });
+  }
+  const { authUsers, authRoles } = counts;
+  if (authUsers + authRoles === 0) return [];
+  return [`${authUsers} users and ${authRoles} roles: authentication was off`];
+}
+
+/** Those of the new cluster; the ones in the file are of another. */
+function addMembers(into: StoreImport, metadata: NodeMetadata): void {
+  const membership = new Membership();
+  const members = metadata.founders.map((one) => ({ ...one, clientUrls: [], incarnation: 0n }));
+  membership.restore({ metaEntries: () => [] }, members);
+  membership.storeInitial({
+    setMeta: (name, value) => {
+      if (value !== undefined) into.meta(name, value);
+    },
+  });
+}
+
+interface Revisions {
+  readonly revision: Revision;
+  readonly compactRevision: Revision;
+  readonly removedRevision: Revision;
+}
+
+/** As etcd's store works it out at a start; what a compaction has not removed yet will be. */
+async function readMark(
+  options: RestoreOptions,
+  reader: BboltReader,
+  into: StoreImport,
+): Promise<Revisions> {
+  const found = { finishedCompactRev: -1, scheduledCompactRev: -1 };
+  await each(reader, 'meta', into, ({ key, value, offset }) => {
+    const name = key.toString('latin1');
+    if (name !== 'finishedCompactRev' && name !== 'scheduledCompactRev') return;
+    const revision = revisionOf(value);
+    if (revision === undefined) throw wrongSnapshot(options, `it has no ${name}`, offset);
+    found[name] = revision;
+  });
+  const removedRevision = found.finishedCompactRev;
+  const compacted = Math.max(removedRevision, found.scheduledCompactRev);
+  const newest = Math.max(1, into.revision, compacted);
+  const bumped = newest + options.bumpRevision;
+  if (bumped > Number.MAX_SAFE_INTEGER) {
+    throw wrongSnapshot(options, `its revision ${newest} can't be raised so far`, 0);
+  }
+  const compactRevision = options.bumpRevision > 0 ? bumped : compacted;
+  return { revision: bumped, compactRevision, removedRevision };
+}
+
+/** As a start will: what does not open must not be called restored. */
+async function tryToOpen(
+  { ports, snapshotPath }: RestoreOptions,
+  path: string,
+  revision: Revision,
+): Promise<void> {
+  const kv = await ports.openKvStore(path);
+  let failure: Error | undefined;
+  try {
+    const store = await openMvccStore({
+      kv,
+      clock: ports.clock,
+      logger: ports.logger,
+      path,
+      options: {
+        cacheBytesMax: readBytes,
+        flushIntervalMs: 1000,
+        flushBytes: readBytes,
+        unflushedBytesMax: readBytes,
+        compactionBatch: 1000,
+        compactionSleepMs: 1000,
+      },
+      onFatal: (error) => {
+        failure = error;
+      },
+    });
+    await store.close();
+    if (store.revision !== revision) failure = new Error(`it is at revision ${store.revision}`);
+  } catch (error) {
+    failure = error instanceof Error ? error : new Error(String(error));
+    await kv.close().catch(() => {});
+  }
+  if (failure === undefined) return;
+  if (diskFact(failure) !== undefined) throw failure;
+  throw new StorageError(`what was restored can't be opened: ${failure.message}`, {
+    path: snapshotPath,
+    remedy: 'Take another snapshot.',
+    cause: failure,
+  });
+}
+
+// ---------------------------------------------------------------------------------------- log
+
+/** A log without entries, whose snapshot mark speaks of the restored state. */
+async function makeLog(
+  { ports }: RestoreOptions,
+  dir: string,
+  metadata: NodeMetadata,
+): Promise<void> {
+  const { disk, logger, random } = ports;
+  const metadataIfNew = encodeNodeMetadata(metadata);
+  const { wal } = await openWal(disk, dir, { random, logger, metadataIfNew });
+  try {
+    const { hardState, snapshot } = initialRestore(metadata.founders.map(({ id }) => id));
+    await wal.append(hardState, [], true);
+    await wal.markSnapshot(snapshot);
+  } finally {
+    await wal.close();
+  }
+}
+
+/** One segment, so one rename: the log is there, or it is not. */
+async function moveLog(disk: Disk, from: string, to: string): Promise<void> {
+  const segments = (await disk.list(from)).filter((name) => name.endsWith('.wal'));
+  for (const name of segments) await disk.rename(`${from}/${name}`, `${to}/${name}`);
+  await disk.remove(from);
+  await syncPath(disk, to);
+}
+
+function wrongSnapshot(options: RestoreOptions, what: string, offset: number): StorageError {
+  return new StorageError(`the snapshot can't be restored: ${what}`, {
+    path: options.snapshotPath,
+    offset,
+    remedy: 'The file is damaged or no snapshot: take another copy of it, or another snapshot.',
+  });
+}

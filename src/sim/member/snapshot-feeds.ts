@@ -1,0 +1,94 @@
+/** The snapshots that a member of a simulation hands out; see snapshot-feeds.ts for the rules. */
+
+import {
+  type Clock,
+  EtcdError,
+  GrpcCode,
+  type MemberId,
+  peerFeedIdleMs,
+  peerFeedsMax,
+  type Timer,
+} from '../../common/index.js';
+import { PeerError } from '../../server/peers/handshake.js';
+import { noSuchFeed } from '../../server/peers/snapshot-feeds.js';
+import type { PeerHandler, SnapshotFeed, SnapshotPiece } from '../../server/peers/types.js';
+
+interface OpenFeed {
+  readonly id: number;
+  readonly member: MemberId;
+  readonly feed: SnapshotFeed;
+  idleTimer: Timer | undefined;
+  complete: boolean;
+}
+
+export class SimFeeds {
+  readonly #clock: Clock;
+  readonly #handler: PeerHandler;
+  readonly #feeds = new Map<number, OpenFeed>();
+  #nextId = 1;
+
+  constructor(clock: Clock, handler: PeerHandler) {
+    this.#clock = clock;
+    this.#handler = handler;
+  }
+
+  /** The piece after `position`; `feed` 0 opens a new one. */
+  async piece(
+    member: MemberId,
+    id: number,
+    position: Uint8Array,
+  ): Promise<SnapshotPiece & { readonly feed: number; readonly end: boolean }> {
+    const open = id === 0 ? await this.#open(member) : this.#feeds.get(id);
+    if (open?.member !== member) throw new PeerError(GrpcCode.NOT_FOUND, noSuchFeed);
+    this.#touch(open);
+    let piece: SnapshotPiece | undefined;
+    try {
+      piece = await open.feed.next(position);
+    } catch {
+      await this.#close(open);
+      throw failed();
+    }
+    if (piece !== undefined) return { ...piece, feed: open.id, end: false };
+    open.complete = true;
+    return { data: position, position, feed: open.id, end: true };
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#feeds.values()].map((open) => this.#close(open)));
+  }
+
+  async #open(member: MemberId): Promise<OpenFeed> {
+    for (const other of [...this.#feeds.values()]) {
+      if (other.member === member) await this.#close(other);
+    }
+    let running = 0;
+    for (const { complete } of this.#feeds.values()) if (!complete) running++;
+    if (running >= peerFeedsMax) throw new EtcdError('TOO_MANY_REQUESTS');
+    const feed = await this.#handler.openSnapshot().catch((error: unknown) => {
+      throw error instanceof EtcdError ? new EtcdError(error.reason) : failed();
+    });
+    const open: OpenFeed = {
+      id: this.#nextId++,
+      member,
+      feed,
+      idleTimer: undefined,
+      complete: false,
+    };
+    this.#feeds.set(open.id, open);
+    return open;
+  }
+
+  #touch(open: OpenFeed): void {
+    open.idleTimer?.cancel();
+    open.idleTimer = this.#clock.after(peerFeedIdleMs, () => void this.#close(open));
+  }
+
+  async #close(open: OpenFeed): Promise<void> {
+    open.idleTimer?.cancel();
+    if (this.#feeds.delete(open.id)) await open.feed.close();
+  }
+}
+
+function failed(): PeerError {
+  return new PeerError(GrpcCode.INTERNAL, 'the member could not answer; its log says why');
+}

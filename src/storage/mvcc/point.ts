@@ -1,0 +1,194 @@
+/**
+ * Reads at one read point for whoever decides something by what is there: the compares of
+ * transactions. Single keys mostly answer from memory at once; a range of keys is visited in
+ * steps, values that are only on disk page by page, so that neither the loop nor memory feels how
+ * many keys there are.
+ */
+
+import {
+  coldPageRecords,
+  flushBatchBytesMax,
+  type KeyString,
+  type LeaseId,
+  type Revision,
+  type Slice,
+  type Steps,
+} from '../../common/index.js';
+import { FoundRevision, findAt, type KeyItem } from '../index/item.js';
+import type {
+  KeyState,
+  PointReader,
+  RangeQuery,
+  RangeResult,
+  ReadPoint,
+  VisitedKey,
+} from '../types.js';
+import type { Flusher } from './flush.js';
+import { rangeAt } from './range.js';
+import { decodeRecord, recordValue } from './record.js';
+import { type Candidate, candidateOf, loadRecords, warmRecord, warmRecords } from './records.js';
+import { type MvccState, pinOf, walkEnd } from './state.js';
+
+const everySub = Number.POSITIVE_INFINITY;
+const noValue = new Uint8Array(0);
+const found = new FoundRevision();
+
+/** What a visit shows; one object for all keys of a visit. */
+class Visited implements VisitedKey {
+  modRevision = 0;
+  createRevision = 0;
+  version = 0;
+  lease: LeaseId = 0n;
+  value: Uint8Array = noValue;
+}
+
+/** See {@link MvccStore.reader}. */
+export class PointReads implements PointReader {
+  private readonly store: MvccState;
+  private readonly flusher: Flusher;
+  readonly revision: Revision;
+  private pin: { readonly revision: Revision } | undefined;
+
+  constructor(store: MvccState, flusher: Flusher, holdFrom: Revision | undefined) {
+    this.store = store;
+    this.flusher = flusher;
+    this.revision = store.revision;
+    this.pin = holdFrom === undefined ? undefined : store.pins.pin(holdFrom);
+  }
+
+  reader(holdFrom: Revision | undefined): PointReader {
+    return new PointReads(this.store, this.flusher, holdFrom);
+  }
+
+  range(query: RangeQuery, at: ReadPoint): RangeResult | Promise<RangeResult> {
+    const isHeld = this.pin !== undefined && pinOf(at) >= this.pin.revision;
+    return rangeAt(this.store, this.flusher, query, at, isHeld);
+  }
+
+  close(): void {
+    if (this.pin !== undefined) this.store.pins.release(this.pin);
+    this.pin = undefined;
+  }
+
+  state(key: KeyString): KeyState | undefined {
+    if (this.find(key) === undefined) return undefined;
+    return { modRevision: found.main, createRevision: found.created, version: found.version };
+  }
+
+  lease(key: KeyString): LeaseId | Promise<LeaseId> {
+    const item = this.find(key);
+    if (item === undefined) return 0n;
+    if (this.isNewest(item)) return this.store.leases.get(key) ?? 0n;
+    const record = this.record(key);
+    return record instanceof Promise ? record.then(leaseOf) : leaseOf(record);
+  }
+
+  value(key: KeyString): Uint8Array | undefined | Promise<Uint8Array | undefined> {
+    if (this.find(key) === undefined) return undefined;
+    const record = this.record(key);
+    return record instanceof Promise ? record.then(recordValue) : recordValue(record);
+  }
+
+  *every(
+    key: KeyString,
+    rangeEnd: KeyString,
+    wants: 'state' | 'lease' | 'value',
+    visit: (key: VisitedKey) => boolean,
+    slice: Slice,
+  ): Steps<boolean> {
+    const { index, leases, log } = this.store;
+    const end = walkEnd(key, rangeEnd);
+    const visited = new Visited();
+    let next: KeyString | undefined = key;
+    while (next !== undefined) {
+      const page: Candidate[] = [];
+      let pageBytes = 0;
+      let going = true;
+      next = index.walk(next, end, Number.POSITIVE_INFINITY, (k, item) => {
+        if (!findAt(item, this.revision, everySub, found)) return slice.next();
+        if (wants === 'state' || (wants === 'lease' && this.isNewest(item) && page.length === 0)) {
+          show(visited);
+          if (wants === 'lease') visited.lease = leases.get(k) ?? 0n;
+          going = visit(visited);
+          return going && slice.next();
+        }
+        if (
+          wants === 'value' &&
+          page.length === 0 &&
+          this.isNewest(item) &&
+          log.has(item.location)
+        ) {
+          show(visited);
+          visited.value = recordValue(log.record(item.location));
+          going = visit(visited);
+          return going && slice.next();
+        }
+        page.push(candidateOf(k, found));
+        pageBytes += item.bytes;
+        const isFull = page.length >= coldPageRecords || pageBytes >= flushBatchBytesMax;
+        return slice.next() && !isFull;
+      });
+      if (page.length > 0) going = yield* this.visitPage(page, wants, visit, visited);
+      if (!going) return false;
+      if (next !== undefined && slice.isSpent) yield slice.rest();
+    }
+    return true;
+  }
+
+  /** Keys whose records have to be looked at. */
+  private *visitPage(
+    page: readonly Candidate[],
+    wants: 'state' | 'lease' | 'value',
+    visit: (key: VisitedKey) => boolean,
+    visited: Visited,
+  ): Steps<boolean> {
+    let records = warmRecords(this.store, page);
+    if (records === undefined) {
+      yield loadRecords(this.store, this.flusher, page).then((loaded) => {
+        records = loaded;
+      });
+    }
+    for (const [i, record] of (records ?? []).entries()) {
+      const { main, createRevision, version } = page[i] as Candidate;
+      visited.modRevision = main;
+      visited.createRevision = createRevision;
+      visited.version = version;
+      if (wants === 'value') visited.value = recordValue(record);
+      else visited.lease = leaseOf(record);
+      if (!visit(visited)) return false;
+    }
+    return true;
+  }
+
+  /** Leaves what it found in `found`. */
+  private find(key: KeyString): KeyItem | undefined {
+    // A transaction that asks for a key mostly changes it next: then the place is known.
+    const item = this.store.index.locate(key);
+    if (item === undefined || !findAt(item, this.revision, everySub, found)) return undefined;
+    return item;
+  }
+
+  /** What was found last has not changed since. */
+  private isNewest(item: KeyItem): boolean {
+    return item.main === found.main && item.sub === found.sub;
+  }
+
+  /** Of what was found last. */
+  private record(key: KeyString): Uint8Array | Promise<Uint8Array> {
+    const wanted = candidateOf(key, found);
+    const record = warmRecord(this.store, wanted);
+    if (record !== undefined) return record;
+    const loading = loadRecords(this.store, this.flusher, [wanted]);
+    return loading.then(([loaded]) => loaded as Uint8Array);
+  }
+}
+
+function show(visited: Visited): void {
+  visited.modRevision = found.main;
+  visited.createRevision = found.created;
+  visited.version = found.version;
+}
+
+function leaseOf(record: Uint8Array): LeaseId {
+  return decodeRecord(record).lease;
+}

@@ -1,0 +1,135 @@
+/**
+ * Gets records by revision: from memory if they are there, else with `getMany`, checked. Everything
+ * in memory that may leave has been flushed before, so what is not in memory is in the KvStore.
+ */
+
+import {
+  coldPageRecords,
+  type KeyString,
+  mvccSliceKeysMax,
+  type Revision,
+  Slice,
+  warmRecordsMax,
+} from '../../common/index.js';
+import { type FoundRevision, noLocation } from '../index/item.js';
+import type { Flusher } from './flush.js';
+import { revisionKey, unsealOrThrow } from './schema.js';
+import type { MvccState } from './state.js';
+
+/** Cold records sorted in one go: a few milliseconds. */
+const coldSortRecords = 8192;
+
+/** A revision of a key that a read has chosen. */
+export interface Candidate {
+  readonly key: KeyString;
+  readonly main: Revision;
+  readonly sub: number;
+  readonly createRevision: Revision;
+  readonly version: number;
+  /** Where the record was when it was chosen; `noLocation` if not in memory. */
+  readonly location: number;
+}
+
+/** What a look-up in the index has found of a key. */
+export function candidateOf(key: KeyString, found: FoundRevision): Candidate {
+  return {
+    key,
+    main: found.main,
+    sub: found.sub,
+    createRevision: found.created,
+    version: found.version,
+    location: found.location,
+  };
+}
+
+/** A view of the record if it is in memory. */
+export function warmRecord(state: MvccState, candidate: Candidate): Buffer | undefined {
+  const { log } = state;
+  if (candidate.location !== noLocation) {
+    if (log.has(candidate.location)) return log.record(candidate.location);
+    return undefined;
+  }
+  const location = state.ring.find(candidate.main, candidate.sub);
+  return location !== noLocation && log.has(location) ? log.record(location) : undefined;
+}
+
+/** All records from memory, or undefined if one is not there or there are too many for a slice. */
+export function warmRecords(
+  state: MvccState,
+  candidates: readonly Candidate[],
+): Uint8Array[] | undefined {
+  if (candidates.length > mvccSliceKeysMax) return undefined;
+  const records: Uint8Array[] = [];
+  for (const candidate of candidates) {
+    const record = warmRecord(state, candidate);
+    if (record === undefined) return undefined;
+    records.push(record);
+  }
+  return records;
+}
+
+/**
+ * The records of all candidates, in slices and pages. A few cold ones are kept in memory; many are
+ * a scan, which must not push out what is in use, unless `keepAll`. The caller holds a pin.
+ *
+ * Cold ones are fetched in the order in which they are stored, which is that of their revisions:
+ * for 10,000 of a million records that is 5 us each instead of 12 (CPU of all threads).
+ */
+export async function loadRecords(
+  state: MvccState,
+  flusher: Flusher,
+  candidates: readonly Candidate[],
+  keepAll = false,
+): Promise<Uint8Array[]> {
+  const records: Uint8Array[] = new Array(candidates.length);
+  const slice = new Slice(state.clock);
+  let cold: number[] = [];
+  let coldTotal = 0;
+  for (const [i, candidate] of candidates.entries()) {
+    if (!slice.next()) await slice.rest();
+    const record = warmRecord(state, candidate);
+    if (record !== undefined) {
+      records[i] = record;
+      continue;
+    }
+    cold.push(i);
+    coldTotal += 1;
+    if (cold.length < coldSortRecords) continue;
+    await loadCold(state, candidates, cold, records, keepAll);
+    cold = [];
+  }
+  await loadCold(state, candidates, cold, records, keepAll || coldTotal <= warmRecordsMax);
+  flusher.evict();
+  return records;
+}
+
+/** Sorts `wanted` and fetches it page by page. */
+async function loadCold(
+  state: MvccState,
+  candidates: readonly Candidate[],
+  wanted: number[],
+  records: Uint8Array[],
+  keep: boolean,
+): Promise<void> {
+  const of = (i: number): Candidate => candidates[i] as Candidate;
+  wanted.sort((a, b) => of(a).main - of(b).main || of(a).sub - of(b).sub);
+  for (let from = 0; from < wanted.length; from += coldPageRecords) {
+    const page = wanted.slice(from, from + coldPageRecords);
+    const keys = page.map((i) => revisionKey(of(i).main, of(i).sub, false));
+    const found = await state.kv.getMany(keys);
+    for (const [n, i] of page.entries()) {
+      const record = unsealOrThrow(keys[n] as Buffer, found[n], state.path);
+      records[i] = record;
+      if (keep) keepWarm(state, of(i), record);
+    }
+  }
+}
+
+/** Copies a record to the front of the value log if it is still the newest of its key. */
+function keepWarm(state: MvccState, candidate: Candidate, record: Uint8Array): void {
+  const item = state.index.get(candidate.key);
+  if (item === undefined || item.dead) return;
+  if (item.main !== candidate.main || item.sub !== candidate.sub) return;
+  if (state.log.has(item.location)) return;
+  item.location = state.log.append(item.main, item.sub, record);
+}

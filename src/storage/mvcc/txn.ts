@@ -1,0 +1,287 @@
+/**
+ * The changes of one entry. They go straight into index and value log: every check that can fail
+ * comes before the first change (contract 1.7), so there is nothing to roll back. A delete of many
+ * keys takes several turns; whoever reads meanwhile reads at the revision before, which hides what
+ * is newer, and the flush writes whole entries only.
+ *
+ * A change is noted as three numbers and its key; events are made of them only if somebody asks.
+ * Without a watcher nobody does, and events, their list and what it holds were a sixth of all that
+ * a put allocates and most of what a large delete does (docs/adr/0004).
+ */
+
+import {
+  assert,
+  type KeyString,
+  type LeaseId,
+  type LogIndex,
+  type Revision,
+  type Slice,
+  type Steps,
+  type Term,
+} from '../../common/index.js';
+import { itemDelete, itemPut, KeyItem, noLocation } from '../index/item.js';
+import type { KeyState, MvccCommit, MvccEvent, MvccWriteTxn, ReadPoint } from '../types.js';
+import { LogEvent } from './event.js';
+import type { Flusher } from './flush.js';
+import type { Present } from './present.js';
+import { recordSize, writeRecord } from './record.js';
+import { recordOverheadBytes } from './schema.js';
+import { type MvccState, walkEnd } from './state.js';
+
+const noValue = new Uint8Array(0);
+/** Stands for the location of the record before a creation. */
+const noPrevious = -2;
+
+/** One entry's transaction, and its commit; the store makes one at a time. */
+export class WriteTxn implements MvccWriteTxn, MvccCommit {
+  private readonly store: MvccState;
+  private readonly present: Present;
+  private readonly flusher: Flusher;
+  private readonly index: LogIndex;
+  private readonly term: Term;
+  private readonly main: Revision;
+  private readonly onCommit: () => void;
+  private readonly onDetached: ((key: KeyString) => void) | undefined;
+  private open = true;
+  /** Changes so far. The first is in `firstKey` and so on, the others are in `more`. */
+  private count = 0;
+  private firstKey: KeyString = '';
+  /** Location of the new record; `noLocation`: a delete. */
+  private firstLocation = noLocation;
+  /** Location of the record before the revision; `noLocation`: not known, or not in memory. */
+  private firstPrevious = noPrevious;
+  private moreKeys: KeyString[] | undefined = undefined;
+  private moreLocations: number[] | undefined = undefined;
+  private morePrevious: number[] | undefined = undefined;
+  private made: MvccEvent[] | undefined = undefined;
+
+  constructor(
+    store: MvccState,
+    present: Present,
+    flusher: Flusher,
+    index: LogIndex,
+    term: Term,
+    onCommit: () => void,
+    onDetached: ((key: KeyString) => void) | undefined,
+  ) {
+    this.store = store;
+    this.present = present;
+    this.flusher = flusher;
+    this.index = index;
+    this.term = term;
+    this.main = store.revision + 1;
+    this.onCommit = onCommit;
+    this.onDetached = onDetached;
+  }
+
+  readPoint(): ReadPoint {
+    return { main: this.main, sub: this.count };
+  }
+
+  get changed(): boolean {
+    return this.count > 0;
+  }
+
+  /** Of the commit. */
+  get revision(): Revision {
+    return this.count > 0 ? this.main : this.main - 1;
+  }
+
+  get changes(): number {
+    return this.count;
+  }
+
+  keyAt(sub: number): KeyString {
+    const key = sub === 0 ? this.firstKey : this.moreKeys?.[sub - 1];
+    assert(key !== undefined, 'every change is noted');
+    return key;
+  }
+
+  isDeleteAt(sub: number): boolean {
+    return (sub === 0 ? this.firstLocation : this.moreLocations?.[sub - 1]) === noLocation;
+  }
+
+  get events(): readonly MvccEvent[] {
+    if (this.made === undefined) {
+      this.made = [];
+      for (let sub = 0; sub < this.count; sub += 1) this.made.push(this.eventOf(sub));
+    }
+    return this.made;
+  }
+
+  state(key: KeyString): KeyState | undefined {
+    return this.present.state(key);
+  }
+
+  lease(key: KeyString): LeaseId {
+    return this.present.lease(key);
+  }
+
+  storedBytes(key: KeyString): number {
+    return this.present.storedBytes(key);
+  }
+
+  countRange(key: KeyString, rangeEnd: KeyString): number {
+    return this.present.countRange(key, rangeEnd);
+  }
+
+  record(key: KeyString): Uint8Array | undefined {
+    return this.present.record(key);
+  }
+
+  value(key: KeyString): Uint8Array | undefined {
+    return this.present.value(key);
+  }
+
+  put(key: KeyString, value: Uint8Array, lease: LeaseId): void {
+    assert(this.open, 'a transaction is not changed after its commit');
+    const { index, log, ring, leases } = this.store;
+    const main = this.main;
+    const sub = this.count;
+    const item = index.locate(key);
+    const alive = item !== undefined && !item.dead;
+    const created = alive ? item.created : main;
+    const version = alive ? item.version + 1 : 1;
+    const previous = created === main || item === undefined ? noPrevious : this.previousOf(item);
+
+    const size = recordSize(key.length, created, main, version, value.length, lease);
+    const location = log.reserve(main, sub, false, size);
+    const at = log.offset;
+    const end = writeRecord(log.buffer, at, key, created, main, version, value, lease);
+    assert(end === at + size, 'a record is as long as was computed');
+
+    const bytes = size + recordOverheadBytes;
+    if (item === undefined) {
+      index.insertHere(key, new KeyItem(main, sub, bytes, location));
+    } else {
+      itemPut(item, main, sub, bytes, location);
+      index.touchHere(main);
+      if (!alive) index.adjustHere(1);
+    }
+    if (lease !== 0n) leases.set(key, lease);
+    else if (leases.size > 0) leases.delete(key);
+    ring.push(main, sub, location);
+    this.note(key, location, previous);
+    this.account(sub, bytes);
+  }
+
+  deleteRange(key: KeyString, rangeEnd: KeyString): number {
+    assert(this.open, 'a transaction is not changed after its commit');
+    if (rangeEnd === '') return this.deleteKey(key) ? 1 : 0;
+    const before = this.count;
+    this.store.index.killRange(key, walkEnd(key, rangeEnd), this.main, (k, item) => {
+      this.deleteItem(k, item);
+      return true;
+    });
+    return this.count - before;
+  }
+
+  *deleteRangeSteps(key: KeyString, rangeEnd: KeyString, slice: Slice): Steps<number> {
+    if (rangeEnd === '') return this.deleteKey(key) ? 1 : 0;
+    const before = this.count;
+    const end = walkEnd(key, rangeEnd);
+    let next: KeyString | undefined = key;
+    while (next !== undefined) {
+      assert(this.open, 'a transaction is not changed after its commit');
+      next = this.store.index.killRange(next, end, this.main, (k, item) => {
+        this.deleteItem(k, item);
+        return slice.next();
+      });
+      if (next !== undefined) yield slice.rest();
+    }
+    return this.count - before;
+  }
+
+  setMeta(name: string, value: Uint8Array | undefined): void {
+    assert(this.open, 'a transaction is not changed after its commit');
+    const { meta } = this.store;
+    const copy = value === undefined ? undefined : Buffer.from(value);
+    this.flusher.addMeta(name, copy, meta.get(name));
+    if (copy === undefined) meta.delete(name);
+    else meta.set(name, copy);
+  }
+
+  commit(): MvccCommit {
+    assert(this.open, 'a transaction is committed once');
+    this.open = false;
+    const { store } = this;
+    if (this.count > 0) store.revision = this.main;
+    const { configuration } = store.applied;
+    store.applied = { index: this.index, term: this.term, configuration };
+    this.onCommit();
+    return this;
+  }
+
+  private deleteKey(key: KeyString): boolean {
+    const { index } = this.store;
+    const item = index.locate(key);
+    if (item === undefined || item.dead) return false;
+    this.deleteItem(key, item);
+    index.touchHere(this.main);
+    index.adjustHere(-1);
+    return true;
+  }
+
+  /** The caller tells the index. */
+  private deleteItem(key: KeyString, item: KeyItem): void {
+    const { log, ring, leases } = this.store;
+    const main = this.main;
+    const sub = this.count;
+    const previous = this.previousOf(item);
+    const size = recordSize(key.length, 0, 0, 0, 0, 0n);
+    const location = log.reserve(main, sub, true, size);
+    writeRecord(log.buffer, log.offset, key, 0, 0, 0, noValue, 0n);
+    const bytes = size + recordOverheadBytes;
+    itemDelete(item, main, sub, bytes);
+    if (leases.size > 0 && leases.delete(key)) this.onDetached?.(key);
+    ring.push(main, sub, location);
+    this.note(key, noLocation, previous);
+    this.account(sub, bytes);
+  }
+
+  /**
+   * Watchers are told the value before the revision (etcd), not one that this transaction wrote:
+   * where that is, and whether there was any, is for the reader of the event to find out.
+   */
+  private previousOf(item: KeyItem): number {
+    return item.main === this.main ? noLocation : item.location;
+  }
+
+  private note(key: KeyString, location: number, previous: number): void {
+    this.count += 1;
+    if (this.count === 1) {
+      this.firstKey = key;
+      this.firstLocation = location;
+      this.firstPrevious = previous;
+      return;
+    }
+    this.moreKeys ??= [];
+    this.moreLocations ??= [];
+    this.morePrevious ??= [];
+    this.moreKeys.push(key);
+    this.moreLocations.push(location);
+    this.morePrevious.push(previous);
+  }
+
+  private eventOf(sub: number): LogEvent {
+    const { log } = this.store;
+    const isFirst = sub === 0;
+    const key = this.keyAt(sub);
+    const location = isFirst ? this.firstLocation : this.moreLocations?.[sub - 1];
+    const previous = isFirst ? this.firstPrevious : this.morePrevious?.[sub - 1];
+    assert(location !== undefined, 'every change is noted');
+    const place = location === noLocation ? undefined : log.place(location);
+    if (previous === noPrevious) return new LogEvent(key, this.main, sub, true, place, null);
+    const isThere = previous !== undefined && log.has(previous);
+    const before = isThere ? log.place(previous) : undefined;
+    return new LogEvent(key, this.main, sub, false, place, before);
+  }
+
+  private account(sub: number, bytes: number): void {
+    this.store.lastMain = this.main;
+    this.store.lastSub = sub;
+    this.store.sizeBytes += bytes;
+    this.store.records += 1;
+    this.flusher.addRecord(bytes);
+  }
+}
