@@ -1,9 +1,14 @@
 /** Embedding, and what the command line needs: a real server inside another program. */
 
 export { etcdVersion, kvorumVersion } from '../common/index.js';
-export { MemberRemovedError } from './cluster/member-links.js';
+export {
+  type RestoredSnapshot,
+  type RestoreOptions,
+  restoreSnapshot,
+} from './backup/restore-snapshot.js';
 export { measureLoopLag } from './metrics/loop-lag.js';
 export type { Metrics } from './metrics/metrics.js';
+export { MemberRemovedError } from './node/member-links.js';
 export {
   buildConfig,
   checkAdvertised,
@@ -34,8 +39,3 @@ export {
   type StartOptions,
   startServer,
 } from './server.js';
-export {
-  type RestoredSnapshot,
-  type RestoreOptions,
-  restoreSnapshot,
-} from './transfer/restore-snapshot.js';

@@ -27,9 +27,8 @@ import {
   transportLimitsDefault,
 } from '../transport/index.js';
 import { authMethods } from './auth/rpc.js';
-import { learnerGated } from './cluster/learner-gate.js';
-import { helloOf } from './cluster/member-links.js';
 import { clusterMethods } from './cluster/rpc.js';
+import { learnerGated } from './guard/learner.js';
 import { healthSource, metricsReadings } from './http/readings.js';
 import { createHttpHandler, type HttpRoutesOptions } from './http/routes.js';
 import { AutoCompactor } from './kv/auto-compaction.js';
@@ -42,6 +41,7 @@ import { snapshotMethod } from './maintenance/rpc-snapshot.js';
 import { meteredNetwork } from './metrics/metered-ports.js';
 import { Metrics } from './metrics/metrics.js';
 import { SlowLog } from './metrics/slow-log.js';
+import { helloOf } from './node/member-links.js';
 import { type Node, type NodePorts, openNode } from './node/node.js';
 import type { ServerConfig } from './options/config.js';
 import type { PortTls } from './options/config-tls.js';

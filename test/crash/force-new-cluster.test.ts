@@ -4,7 +4,7 @@
  * chooses, also when the flag is given again, or not given again.
  */
 import { expect, it } from 'vitest';
-import { MemberRemovedError } from '../../src/server/cluster/member-links.js';
+import { MemberRemovedError } from '../../src/server/node/member-links.js';
 import type { SimMachine } from '../sim/machine.js';
 import { LostMajority } from './lost-majority.js';
 

@@ -12,12 +12,9 @@ import {
   encodeDeleteRangeRequest,
   encodePutRequest,
 } from '../../src/proto/index.js';
+import { writeSnapshotImage } from '../../src/server/backup/image.js';
+import { type RestoreOptions, restoreSnapshot } from '../../src/server/backup/restore-snapshot.js';
 import { defaultConfig } from '../../src/server/options/config.js';
-import { writeSnapshotImage } from '../../src/server/transfer/image.js';
-import {
-  type RestoreOptions,
-  restoreSnapshot,
-} from '../../src/server/transfer/restore-snapshot.js';
 import { BboltImage, type ImageEntry } from '../../src/storage/index.js';
 import { SimMachine, type SimProcess } from './sim-node.js';
 

@@ -9,10 +9,10 @@ import {
   encodeConfigChange,
   leaveJointChange,
 } from '../../src/raft/index.js';
-import { applyConfigChange } from '../../src/server/cluster/apply.js';
-import { configChangeSteps, encodeMemberChange } from '../../src/server/cluster/member-codec.js';
-import { type MemberChange, Membership } from '../../src/server/cluster/membership.js';
-import { EntryKind, newEntry, stampEntry } from '../../src/server/node/entry.js';
+import { EntryKind, newEntry, stampEntry } from '../../src/server/feature/entry.js';
+import { configChangeSteps, encodeMemberChange } from '../../src/server/membership/codec.js';
+import { type MemberChange, Membership } from '../../src/server/membership/membership.js';
+import { applyConfigChange } from '../../src/server/node/config-change.js';
 import type { MvccStore } from '../../src/storage/index.js';
 
 const origin = 77;

@@ -14,7 +14,7 @@ import {
 } from '../../src/cli/server/command.js';
 import { EtcdError, InvariantError, StorageError } from '../../src/common/index.js';
 import { kvorumVersion } from '../../src/common/kvorum-version.js';
-import { MemberRemovedError } from '../../src/server/cluster/member-links.js';
+import { MemberRemovedError } from '../../src/server/node/member-links.js';
 import { notifySystemd } from '../../src/server/platform/systemd.js';
 
 /** A process that is not one: what the command did to it can be looked at. */

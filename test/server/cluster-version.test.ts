@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { type MemberId, silentLogger } from '../../src/common/index.js';
 import { ClusterVersion, lowestVersion } from '../../src/server/cluster/cluster-version.js';
-import { Membership } from '../../src/server/cluster/membership.js';
-import { encodeClusterAnswer } from '../../src/server/cluster/question.js';
+import { encodeClusterAnswer } from '../../src/server/membership/cluster-answer.js';
+import { Membership } from '../../src/server/membership/membership.js';
 import { SimClock } from '../../src/sim/index.js';
 
 const nowhere = { setMeta(): void {} };

@@ -1,8 +1,8 @@
 import { Packr } from 'msgpackr';
 import { describe, expect, it } from 'vitest';
 import { EtcdError, type MemberId, StorageError, silentLogger } from '../../src/common/index.js';
-import { Membership } from '../../src/server/cluster/membership.js';
 import { CorruptionCheck } from '../../src/server/maintenance/corruption-check.js';
+import { Membership } from '../../src/server/membership/membership.js';
 import { SimClock } from '../../src/sim/index.js';
 import type { RevisionHash } from '../../src/storage/index.js';
 

@@ -10,8 +10,8 @@ import {
   type MemberAdminOptions,
   type MemberRequest,
 } from '../../src/server/cluster/member-admin.js';
-import { type MemberChange, Membership } from '../../src/server/cluster/membership.js';
-import { LeaderCalls } from '../../src/server/node/leader-questions.js';
+import { LeaderCalls } from '../../src/server/feature/leader-questions.js';
+import { type MemberChange, Membership } from '../../src/server/membership/membership.js';
 import type { PeerMethod } from '../../src/server/peers/types.js';
 import { SimClock } from '../../src/sim/index.js';
 

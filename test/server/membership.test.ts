@@ -6,14 +6,14 @@ import {
   decodeMemberUpdate,
   encodeMemberChange,
   encodeMemberUpdate,
-} from '../../src/server/cluster/member-codec.js';
+} from '../../src/server/membership/codec.js';
 import {
   decodeAttributes,
   encodeAttributes,
   type Member,
   type MemberChange,
   Membership,
-} from '../../src/server/cluster/membership.js';
+} from '../../src/server/membership/membership.js';
 
 /** The meta records of a store, and a transaction that writes to them at once. */
 class MetaStore {

@@ -10,8 +10,8 @@ import {
   silentLogger,
 } from '../../src/common/index.js';
 import { initialRestore, type Message, Raft } from '../../src/raft/index.js';
+import { EntryKind, entryBody, newEntry } from '../../src/server/feature/entry.js';
 import { Metrics } from '../../src/server/metrics/metrics.js';
-import { EntryKind, entryBody, newEntry } from '../../src/server/node/entry.js';
 import { NodeLoop } from '../../src/server/node/loop.js';
 import { Proposals } from '../../src/server/node/proposals.js';
 import { ReadGate } from '../../src/server/node/read-gate.js';

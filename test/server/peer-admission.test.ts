@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { MemberId } from '../../src/common/index.js';
-import { Membership } from '../../src/server/cluster/membership.js';
-import { PeerAdmission } from '../../src/server/cluster/peer-admission.js';
+import { PeerAdmission } from '../../src/server/membership/admission.js';
+import { Membership } from '../../src/server/membership/membership.js';
 import { SimClock } from '../../src/sim/index.js';
 
 const nowhere = { setMeta(): void {} };

@@ -7,13 +7,13 @@ import {
   encodeMemberRequest,
   type MemberAdmin,
 } from '../../src/server/cluster/member-admin.js';
-import { Membership } from '../../src/server/cluster/membership.js';
-import { PeerAdmission } from '../../src/server/cluster/peer-admission.js';
 import { PeerQuestions } from '../../src/server/cluster/peer-questions.js';
-import { decodeClusterAnswer } from '../../src/server/cluster/question.js';
 import { LeaseLeader } from '../../src/server/lease/leader.js';
 import { decodeRenewAnswer, encodeRenewRequest } from '../../src/server/lease/question.js';
 import { CorruptionCheck } from '../../src/server/maintenance/corruption-check.js';
+import { PeerAdmission } from '../../src/server/membership/admission.js';
+import { decodeClusterAnswer } from '../../src/server/membership/cluster-answer.js';
+import { Membership } from '../../src/server/membership/membership.js';
 import type { PeerMethod } from '../../src/server/peers/types.js';
 
 const codec = new Packr({ useRecords: false, moreTypes: false });

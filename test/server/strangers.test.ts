@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { MemberLinks, type MemberLinksOptions } from '../../src/server/cluster/member-links.js';
+import { MemberLinks, type MemberLinksOptions } from '../../src/server/node/member-links.js';
 import type { PeerAddress, PeerHello } from '../../src/server/peers/types.js';
 import { SimClock } from '../../src/sim/index.js';
 

@@ -11,8 +11,8 @@ import {
   silentLogger,
   type Timer,
 } from '../../src/common/index.js';
-import { helloOf } from '../../src/server/cluster/member-links.js';
 import { Metrics } from '../../src/server/metrics/metrics.js';
+import { helloOf } from '../../src/server/node/member-links.js';
 import { type Node, openNode } from '../../src/server/node/node.js';
 import type { ServerConfig } from '../../src/server/options/config.js';
 import type { PeerHello } from '../../src/server/peers/types.js';

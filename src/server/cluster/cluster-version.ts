@@ -4,9 +4,9 @@
  */
 
 import { type Clock, idToHex, type Logger, type MemberId, type Timer } from '../../common/index.js';
+import { clusterQuestion, decodeClusterAnswer } from '../membership/cluster-answer.js';
+import type { Membership } from '../membership/membership.js';
 import type { PeerTransport } from '../peers/types.js';
-import type { Membership } from './membership.js';
-import { clusterQuestion, decodeClusterAnswer } from './question.js';
 
 export interface ClusterVersionOptions {
   readonly self: MemberId;

@@ -10,18 +10,18 @@
 import { Packr } from 'msgpackr';
 import { type Clock, EtcdError, idToHex, type Logger, type MemberId } from '../../common/index.js';
 import type { AgeStamp, Raft } from '../../raft/index.js';
-import { EntryKind, newEntry } from '../node/entry.js';
-import { addedMemberIdOf } from '../node/identity.js';
-import type { LeaderCalls } from '../node/leader-questions.js';
-import type { NodeLoop } from '../node/loop.js';
-import type { PeerTransport } from '../peers/types.js';
+import { addedMemberIdOf } from '../bootstrap/identity.js';
+import { EntryKind, newEntry } from '../feature/entry.js';
+import type { LeaderCalls } from '../feature/leader-questions.js';
 import {
   configChangeSteps,
   encodeMemberChange,
   encodeMemberUpdate,
   idFromHex,
-} from './member-codec.js';
-import type { Member, MemberChange, Membership, MemberUpdate } from './membership.js';
+} from '../membership/codec.js';
+import type { Member, MemberChange, Membership, MemberUpdate } from '../membership/membership.js';
+import type { NodeLoop } from '../node/loop.js';
+import type { PeerTransport } from '../peers/types.js';
 
 /** What a client wants changed, but for an update, which needs no leader. */
 export type MemberRequest =

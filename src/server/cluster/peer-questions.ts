@@ -3,11 +3,11 @@
 import { assertNever, EtcdError, type MemberId } from '../../common/index.js';
 import type { LeaseLeader } from '../lease/leader.js';
 import type { CorruptionCheck } from '../maintenance/corruption-check.js';
+import type { PeerAdmission } from '../membership/admission.js';
+import { encodeClusterAnswer } from '../membership/cluster-answer.js';
+import type { Membership } from '../membership/membership.js';
 import type { PeerMethod } from '../peers/types.js';
 import type { MemberAdmin } from './member-admin.js';
-import type { Membership } from './membership.js';
-import type { PeerAdmission } from './peer-admission.js';
-import { encodeClusterAnswer } from './question.js';
 
 export interface PeerQuestionsOptions {
   readonly clusterId: bigint;

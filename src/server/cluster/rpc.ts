@@ -17,11 +17,11 @@ import {
   memberUpdateResponse,
 } from '../../proto/index.js';
 import type { MethodHandler } from '../../transport/index.js';
+import type { Membership } from '../membership/membership.js';
 import { parseUrl } from '../options/urls.js';
 import { failCall, headerAt, linearizableRead, type RpcContext } from '../rpc/context.js';
 import { type UnaryRpc, unaryMethod } from '../rpc/unary.js';
 import type { MemberAdmin } from './member-admin.js';
-import type { Membership } from './membership.js';
 
 /** The part of a member that the Cluster service stands on. */
 export interface ClusterNode {

@@ -24,8 +24,8 @@ import {
 } from '../../proto/index.js';
 import type { PointReader, RangeResult, ReadPoint } from '../../storage/index.js';
 import type { MethodHandler, ServerCall } from '../../transport/index.js';
+import { EntryKind, entryBody, entryHeaderBytes, newEntry } from '../feature/entry.js';
 import type { CompactionResult } from '../node/apply.js';
-import { EntryKind, entryBody, entryHeaderBytes, newEntry } from '../node/entry.js';
 import {
   failCall,
   headerAt,

@@ -10,10 +10,10 @@ import {
   type LeaseGrantRequest,
   type LeaseRevokeRequest,
 } from '../../proto/index.js';
+import { EntryKind, newEntry } from '../feature/entry.js';
+import type { LeaderCalls } from '../feature/leader-questions.js';
 import { leaseCostBytes } from '../kv/cost.js';
 import type { LeaseGrantResult } from '../node/apply.js';
-import { EntryKind, newEntry } from '../node/entry.js';
-import type { LeaderCalls } from '../node/leader-questions.js';
 import type { LeaderWatch } from '../node/leadership.js';
 import type { NodeLoop } from '../node/loop.js';
 import type { PeerTransport } from '../peers/types.js';

@@ -16,10 +16,10 @@ import {
 } from '../../common/index.js';
 import { snapshotResponse } from '../../proto/index.js';
 import type { MethodHandler, ServerCall } from '../../transport/index.js';
+import { type OpenImage, SnapshotImages } from '../backup/shared-images.js';
 import type { Histogram } from '../metrics/histogram.js';
 import type { RpcContext } from '../rpc/context.js';
 import { unaryMethod } from '../rpc/unary.js';
-import { type OpenImage, SnapshotImages } from '../transfer/shared-images.js';
 
 /** The part of a member that snapshots are made from. */
 export interface SnapshotNode {

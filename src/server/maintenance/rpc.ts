@@ -24,17 +24,17 @@ import {
 import type { Raft } from '../../raft/index.js';
 import type { MvccStore } from '../../storage/index.js';
 import type { MethodHandler, ServerCall } from '../../transport/index.js';
-import type { Membership } from '../cluster/membership.js';
+import { EntryKind, newEntry } from '../feature/entry.js';
+import type { Alarms } from '../guard/alarms.js';
+import type { Membership } from '../membership/membership.js';
 import type { Histogram } from '../metrics/histogram.js';
 import type { Metrics } from '../metrics/metrics.js';
 import type { AlarmResult } from '../node/apply.js';
-import { EntryKind, newEntry } from '../node/entry.js';
 import type { LeaderWatch } from '../node/leadership.js';
 import type { NodeLoop } from '../node/loop.js';
 import type { ServerConfig } from '../options/config.js';
 import { failCall, headerAt, type RpcContext } from '../rpc/context.js';
 import { type UnaryRpc, unaryMethod } from '../rpc/unary.js';
-import type { Alarms } from './alarms.js';
 import { transferLeadership } from './leader-transfer.js';
 
 /** The part of a member that the Maintenance service stands on. */

@@ -1,10 +1,10 @@
 /** How long entries take to be applied; slow ones are counted and logged. */
 
 import type { Clock, Logger, LogIndex } from '../../common/index.js';
+import { EntryKind } from '../feature/entry.js';
 import type { Histogram } from '../metrics/histogram.js';
 import type { Metrics } from '../metrics/metrics.js';
 import { SlowLog } from '../metrics/slow-log.js';
-import { EntryKind } from './entry.js';
 
 /** What etcd calls the operations, by entry kind. */
 const operations: ReadonlyArray<readonly [EntryKind, string]> = [

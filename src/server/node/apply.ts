@@ -41,9 +41,8 @@ import {
 } from '../../proto/index.js';
 import type { Entry, Raft } from '../../raft/index.js';
 import type { MvccStore, MvccWriteTxn } from '../../storage/index.js';
-import { applyConfigChange } from '../cluster/apply.js';
-import { decodeAttributes, decodeMemberUpdate } from '../cluster/member-codec.js';
-import type { MemberAttributes, Membership, MemberUpdate } from '../cluster/membership.js';
+import { EntryKind, entryBody, entryKind, entryOrigin, entrySequence } from '../feature/entry.js';
+import type { Alarm, Alarms } from '../guard/alarms.js';
 import {
   applyDeleteKey,
   applyDeleteRange,
@@ -58,11 +57,12 @@ import {
 import { leaseCostBytes, putCostBytes, txnCostBytes } from '../kv/cost.js';
 import { isShort, shortVerdict, type TxnPath } from '../kv/txn-path.js';
 import type { Lessor } from '../lease/lessor.js';
-import type { Alarm, Alarms } from '../maintenance/alarms.js';
+import { decodeAttributes, decodeMemberUpdate } from '../membership/codec.js';
+import type { MemberAttributes, Membership, MemberUpdate } from '../membership/membership.js';
 import type { Metrics } from '../metrics/metrics.js';
 import type { WatchHub } from '../watch/hub.js';
 import { ApplyMeter } from './apply-meter.js';
-import { EntryKind, entryBody, entryKind, entryOrigin, entrySequence } from './entry.js';
+import { applyConfigChange } from './config-change.js';
 import type { EntryApplier } from './loop.js';
 import type { Pending, Proposals } from './proposals.js';
 

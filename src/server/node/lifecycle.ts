@@ -11,9 +11,9 @@ import {
   type MemberId,
 } from '../../common/index.js';
 import type { Raft } from '../../raft/index.js';
-import { encodeAttributes } from '../cluster/membership.js';
+import { EntryKind } from '../feature/entry.js';
+import { encodeAttributes } from '../membership/membership.js';
 import type { ServerConfig } from '../options/config.js';
-import { EntryKind } from './entry.js';
 import type { Node } from './node.js';
 
 /** How often a start looks whether it has applied what it must. */

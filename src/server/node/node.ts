@@ -27,12 +27,14 @@ import {
 } from '../../proto/index.js';
 import { Raft, type RaftRestore } from '../../raft/index.js';
 import type { MvccStore, Wal } from '../../storage/index.js';
-import { checkForcedFounding, hasCommittedChanges } from '../cluster/force-new-cluster.js';
-import { MemberLinks, MemberRemovedError } from '../cluster/member-links.js';
-import type { Membership } from '../cluster/membership.js';
-import { isFounded, setUpMember } from '../cluster/setup.js';
+import { checkDirectories, explainFatal } from '../bootstrap/data-dir.js';
+import { checkForcedFounding, hasCommittedChanges } from '../bootstrap/force-new-cluster.js';
+import { openStorage } from '../bootstrap/open-storage.js';
+import { isFounded, setUpMember } from '../bootstrap/setup.js';
+import { EntryKind, newEntry } from '../feature/entry.js';
+import { Alarms } from '../guard/alarms.js';
 import { Lessor } from '../lease/lessor.js';
-import { Alarms } from '../maintenance/alarms.js';
+import type { Membership } from '../membership/membership.js';
 import { meteredDisk, meteredKvStore } from '../metrics/metered-ports.js';
 import type { Metrics } from '../metrics/metrics.js';
 import type { ServerConfig } from '../options/config.js';
@@ -40,8 +42,6 @@ import type { PeerTransport } from '../peers/types.js';
 import { SnapshotReceiver, SnapshotSender } from '../transfer/snapshot-transfer.js';
 import { defaultWatchLimits, WatchHub } from '../watch/hub.js';
 import { Applier } from './apply.js';
-import { checkDirectories, explainFatal } from './data-dir.js';
-import { EntryKind, newEntry } from './entry.js';
 import { LeaderWatch } from './leadership.js';
 import {
   applyUpTo,
@@ -51,8 +51,8 @@ import {
   untilOrAfter,
 } from './lifecycle.js';
 import { NodeLoop } from './loop.js';
+import { MemberLinks, MemberRemovedError } from './member-links.js';
 import { type MemberParts, memberParts } from './member-parts.js';
-import { openStorage } from './open-storage.js';
 import { Proposals } from './proposals.js';
 import { LogKeeper } from './raft-log-trim.js';
 import { ReadGate } from './read-gate.js';

@@ -16,7 +16,7 @@ import {
   proposalsWaitingMax,
   type Term,
 } from '../../common/index.js';
-import { stampEntry } from './entry.js';
+import { stampEntry } from '../feature/entry.js';
 
 /** Gets the outcome of a proposal; exactly one of `error` and `result` is set. */
 export type Responder<Request, Result, Context> = (

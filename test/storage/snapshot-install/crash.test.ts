@@ -5,7 +5,7 @@
  */
 
 import { describe, expect, it } from 'vitest';
-import type { OpenedStorage } from '../../../src/server/node/open-storage.js';
+import type { OpenedStorage } from '../../../src/server/bootstrap/open-storage.js';
 import { applyEntry, goOn, Halted, Machine, piecesOf, stage } from './machine.js';
 
 interface Sent {

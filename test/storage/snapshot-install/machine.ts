@@ -5,7 +5,7 @@
 
 import { silentLogger } from '../../../src/common/index.js';
 import type { Entry, SnapshotMeta } from '../../../src/raft/index.js';
-import { type OpenedStorage, openStorage } from '../../../src/server/node/open-storage.js';
+import { type OpenedStorage, openStorage } from '../../../src/server/bootstrap/open-storage.js';
 import { SimClock, SimDisk, SimKvDisk, SimRandom } from '../../../src/sim/index.js';
 import type { MvccStore, StagedSnapshot, Wal } from '../../../src/storage/index.js';
 import { testOptions } from '../mvcc/helpers.js';

@@ -15,15 +15,19 @@ import {
   type MemberId,
   type Random,
 } from '../../common/index.js';
-import { foundingIdentity } from '../node/identity.js';
-import { drawIncarnation, type NodeMetadata } from '../node/metadata.js';
+import { areCompatible } from '../membership/admission.js';
+import {
+  type ClusterAnswer,
+  clusterQuestion,
+  decodeClusterAnswer,
+} from '../membership/cluster-answer.js';
+import type { Member } from '../membership/membership.js';
 import { checkAdvertised, checkBootstrap, type ServerConfig } from '../options/config.js';
 import { type Naming, UrlComparison } from '../options/same-urls.js';
 import { UsageError, verifyExitCode } from '../options/usage-error.js';
 import type { PeerTransport } from '../peers/types.js';
-import type { Member } from './membership.js';
-import { areCompatible } from './peer-admission.js';
-import { type ClusterAnswer, clusterQuestion, decodeClusterAnswer } from './question.js';
+import { foundingIdentity } from './identity.js';
+import { drawIncarnation, type NodeMetadata } from './metadata.js';
 
 export interface ClusterSetupOptions extends Naming {
   readonly config: ServerConfig;

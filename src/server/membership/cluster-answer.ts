@@ -5,7 +5,7 @@
 
 import { Packr } from 'msgpackr';
 import { emptyBytes, idToHex, type MemberId } from '../../common/index.js';
-import { idFromHex } from './member-codec.js';
+import { idFromHex } from './codec.js';
 import type { Member } from './membership.js';
 
 /** What a member knows of its cluster. */

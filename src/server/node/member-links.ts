@@ -13,8 +13,8 @@ import {
   StorageError,
 } from '../../common/index.js';
 import { LostLogError, type Message, type Raft } from '../../raft/index.js';
-import type { NodeLoop } from '../node/loop.js';
-import type { Node } from '../node/node.js';
+import { type PeerAdmission, removedElections } from '../membership/admission.js';
+import type { Membership } from '../membership/membership.js';
 import type {
   PeerAddress,
   PeerHandler,
@@ -25,8 +25,8 @@ import type {
   SnapshotFeed,
 } from '../peers/types.js';
 import type { SnapshotReceiver, SnapshotSender } from '../transfer/snapshot-transfer.js';
-import type { Membership } from './membership.js';
-import { type PeerAdmission, removedElections } from './peer-admission.js';
+import type { NodeLoop } from './loop.js';
+import type { Node } from './node.js';
 
 /** Ends a member that has been removed from the cluster: no failure, but it can't go on. */
 export class MemberRemovedError extends Error {

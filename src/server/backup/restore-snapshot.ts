@@ -22,12 +22,12 @@ import {
   StoreImport,
   syncPath,
 } from '../../storage/index.js';
-import { Membership } from '../cluster/membership.js';
+import { checkDirectories, explainDirectories } from '../bootstrap/data-dir.js';
+import { foundingIdentity } from '../bootstrap/identity.js';
+import { drawIncarnation, encodeNodeMetadata, type NodeMetadata } from '../bootstrap/metadata.js';
+import { alarmMetaName, alarmPresent } from '../guard/alarms.js';
 import { encodeLeaseRecord, leaseMetaName } from '../lease/record.js';
-import { alarmMetaName, alarmPresent } from '../maintenance/alarms.js';
-import { checkDirectories, explainDirectories } from '../node/data-dir.js';
-import { foundingIdentity } from '../node/identity.js';
-import { drawIncarnation, encodeNodeMetadata, type NodeMetadata } from '../node/metadata.js';
+import { Membership } from '../membership/membership.js';
 import type { ServerConfig } from '../options/config.js';
 import type { ServerPorts } from '../server.js';
 import { alarmOf, leaseOf, revisionOf } from './etcd-buckets.js';

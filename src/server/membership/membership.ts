@@ -20,14 +20,14 @@ import {
   memberMetaName,
   memberMetaPrefix,
   removedMetaPrefix,
-} from './member-codec.js';
+} from './codec.js';
 
 export {
   decodeAttributes,
   decodeMember,
   encodeAttributes,
   memberMetaPrefix,
-} from './member-codec.js';
+} from './codec.js';
 
 export interface Member {
   readonly id: MemberId;

@@ -44,16 +44,16 @@ import {
   newEntry,
   sequenceMax,
   stampEntry,
-} from '../node/entry.js';
-import type { ServerConfig } from '../options/config.js';
-import { UsageError, verifyExitCode } from '../options/usage-error.js';
+} from '../feature/entry.js';
 import {
   configChangeSteps,
   decodeMemberChange,
   decodeMemberUpdate,
   encodeMemberChange,
-} from './member-codec.js';
-import { type MemberChange, Membership } from './membership.js';
+} from '../membership/codec.js';
+import { type MemberChange, Membership } from '../membership/membership.js';
+import type { ServerConfig } from '../options/config.js';
+import { UsageError, verifyExitCode } from '../options/usage-error.js';
 
 export interface ForceOptions {
   readonly store: Pick<MvccStore, 'applied' | 'metaEntries'>;
@@ -185,7 +185,7 @@ function outcomeOf(options: ForceOptions, restore: RaftRestore): Outcome {
   return { configuration, last };
 }
 
-/** As cluster/apply.ts does it, on copies. */
+/** As node/config-change.ts does it, on copies. */
 function afterChange(
   entry: Entry,
   membership: Membership,

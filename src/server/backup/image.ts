@@ -13,14 +13,14 @@ import {
 } from '../../common/index.js';
 import { alarmMember } from '../../proto/index.js';
 import { BboltImage, type ImageEntry, type SnapshotView } from '../../storage/index.js';
+import { parseAlarmName } from '../guard/alarms.js';
+import { decodeLeaseRecord, leaseMetaPrefix } from '../lease/record.js';
 import {
   decodeMember,
   memberIdOfName,
   memberMetaPrefix,
   removedMetaPrefix,
-} from '../cluster/member-codec.js';
-import { decodeLeaseRecord, leaseMetaPrefix } from '../lease/record.js';
-import { parseAlarmName } from '../maintenance/alarms.js';
+} from '../membership/codec.js';
 
 /**
  * Writes the image to a new file; returns its size in bytes. `check` may throw to end it early; the

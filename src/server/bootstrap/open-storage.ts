@@ -33,10 +33,10 @@ import {
   type Wal,
   type WalContents,
 } from '../../storage/index.js';
-import { forceNewCluster } from '../cluster/force-new-cluster.js';
-import { Membership } from '../cluster/membership.js';
-import { removeStaleImages } from '../transfer/shared-images.js';
+import { removeStaleImages } from '../backup/shared-images.js';
+import { Membership } from '../membership/membership.js';
 import { explainDirectories } from './data-dir.js';
+import { forceNewCluster } from './force-new-cluster.js';
 import { decodeNodeMetadata, encodeNodeMetadata, type NodeMetadata } from './metadata.js';
 import { StartGate } from './start-gate.js';
 

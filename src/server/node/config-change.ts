@@ -13,10 +13,10 @@ import {
   type Raft,
 } from '../../raft/index.js';
 import type { MvccStore } from '../../storage/index.js';
-import { EntryKind, entryBody, entryKind, entryOrigin, entrySequence } from '../node/entry.js';
-import type { Proposals } from '../node/proposals.js';
-import { configChangeSteps, decodeMemberChange } from './member-codec.js';
-import type { MemberChange, Membership } from './membership.js';
+import { EntryKind, entryBody, entryKind, entryOrigin, entrySequence } from '../feature/entry.js';
+import { configChangeSteps, decodeMemberChange } from '../membership/codec.js';
+import type { MemberChange, Membership } from '../membership/membership.js';
+import type { Proposals } from './proposals.js';
 
 export interface MemberApplyOptions {
   readonly self: MemberId;
