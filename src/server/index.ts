@@ -5,10 +5,10 @@ export {
   type RestoredSnapshot,
   type RestoreOptions,
   restoreSnapshot,
-} from './backup/restore-snapshot.js';
+} from './backup/index.js';
 export { measureLoopLag } from './metrics/loop-lag.js';
 export type { Metrics } from './metrics/metrics.js';
-export { MemberRemovedError } from './node/member-links.js';
+export { MemberRemovedError } from './node/index.js';
 export {
   buildConfig,
   checkAdvertised,

@@ -16,7 +16,7 @@ import {
   type RequestOp,
   type TxnRequest,
 } from '../../src/proto/index.js';
-import { EntryKind, entryBody, entryKind, entryOrigin } from '../../src/server/feature/entry.js';
+import { EntryKind, entryBody, entryKind, entryOrigin } from '../../src/server/entry/index.js';
 import {
   type CompareResult,
   type Condition,

@@ -7,7 +7,7 @@ import {
   memberAddResponse,
   memberRemoveRequest,
 } from '../../src/proto/index.js';
-import { memberIdOf } from '../../src/server/bootstrap/identity.js';
+import { memberIdOf } from '../../src/server/membership/identity.js';
 import type { ServerConfig } from '../../src/server/options/config.js';
 import { SimClock, SimRandom } from '../../src/sim/index.js';
 import { callUnary, type Outcome } from '../helpers/in-process-call.js';

@@ -1,8 +1,7 @@
 import { silentLogger } from '../../src/common/index.js';
+import { allMethods, type Member as Node, openMember } from '../../src/server/member.js';
 import { Metrics } from '../../src/server/metrics/metrics.js';
-import { type Node, openNode } from '../../src/server/node/node.js';
 import { defaultConfig } from '../../src/server/options/config.js';
-import { allMethods, rpcContext } from '../../src/server/server.js';
 import {
   SimClock,
   SimDisk,
@@ -73,7 +72,7 @@ export class SimMachine {
       logger: silentLogger,
     };
     const config = defaultConfig('--data-dir', '/data', ...flags);
-    const node = await openNode(config, ports, new Metrics(), (error) => fatal.push(error));
+    const node = await openMember(config, ports, new Metrics(), (error) => fatal.push(error));
     const process = new SimProcess(node, fatal);
     await node.start();
     return process;
@@ -98,7 +97,7 @@ export class SimProcess {
   constructor(node: Node, fatal: readonly unknown[]) {
     this.node = node;
     this.fatal = fatal;
-    this.#methods = new Map(allMethods(rpcContext(node), node));
+    this.#methods = new Map(allMethods(node));
   }
 
   /** One unary call; never settles if the process dies first. */

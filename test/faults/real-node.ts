@@ -14,8 +14,8 @@ import {
   hashKvResponse,
 } from '../../src/proto/index.js';
 import { nodeClock, nodeDisk } from '../../src/server/index.js';
+import { openMember } from '../../src/server/member.js';
 import { Metrics } from '../../src/server/metrics/metrics.js';
-import { openNode } from '../../src/server/node/node.js';
 import { defaultConfig } from '../../src/server/options/config.js';
 import { openNodeRandom } from '../../src/server/platform/random-node.js';
 import { openLevelStore } from '../../src/storage/index.js';
@@ -36,7 +36,7 @@ export async function startRealNode(
     logger: silentLogger,
   };
   const config = defaultConfig('--data-dir', dataDir, ...flags);
-  const node = await openNode(config, ports, new Metrics(), (error) => fatal.push(error));
+  const node = await openMember(config, ports, new Metrics(), (error) => fatal.push(error));
   const process = new SimProcess(node, fatal);
   await node.start();
   return process;

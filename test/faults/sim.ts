@@ -14,7 +14,7 @@ import {
   type RangeRequest,
   type RequestOp,
 } from '../../src/proto/index.js';
-import { allMethods, rpcContext } from '../../src/server/server.js';
+import { allMethods } from '../../src/server/member.js';
 import type { SimMachine, SimProcess } from '../crash/sim-node.js';
 import type { Outcome } from '../helpers/in-process-call.js';
 import { FakeCall } from '../server/watch-call.js';
@@ -100,7 +100,7 @@ export class SimClient {
   /** Opens a stream; messages go in by its `onMessage`, answers are in `sent`. */
   stream(method: string): FakeCall {
     const { node } = this.node;
-    const handlers = new Map(allMethods(rpcContext(node), node));
+    const handlers = new Map(allMethods(node));
     const handler = handlers.get(`/etcdserverpb.${method}`);
     if (handler?.kind !== 'bidi') throw new Error(`no stream ${method}`);
     const call = new FakeCall();

@@ -9,9 +9,9 @@ import {
   encodeConfigChange,
   leaveJointChange,
 } from '../../src/raft/index.js';
-import { EntryKind, newEntry, stampEntry } from '../../src/server/feature/entry.js';
+import { EntryKind, newEntry, stampEntry } from '../../src/server/entry/index.js';
 import { configChangeSteps, encodeMemberChange } from '../../src/server/membership/codec.js';
-import { type MemberChange, Membership } from '../../src/server/membership/membership.js';
+import { type MemberChange, Membership } from '../../src/server/membership/index.js';
 import { applyConfigChange } from '../../src/server/node/config-change.js';
 import type { MvccStore } from '../../src/storage/index.js';
 

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type Logger, silentLogger } from '../../src/common/index.js';
 import { kvorumVersion } from '../../src/common/kvorum-version.js';
-import { foundingIdentity, oldIncarnationOf } from '../../src/server/bootstrap/identity.js';
 import { decodeNodeMetadata, encodeNodeMetadata } from '../../src/server/bootstrap/metadata.js';
 import { setUpMember } from '../../src/server/bootstrap/setup.js';
 import {
@@ -9,7 +8,8 @@ import {
   decodeClusterAnswer,
   encodeClusterAnswer,
 } from '../../src/server/membership/cluster-answer.js';
-import type { Member } from '../../src/server/membership/membership.js';
+import { foundingIdentity, oldIncarnationOf } from '../../src/server/membership/identity.js';
+import type { Member } from '../../src/server/membership/index.js';
 import { defaultConfig } from '../../src/server/options/config.js';
 import { UsageError } from '../../src/server/options/usage-error.js';
 import { MemoryNetwork, SimClock, SimRandom } from '../../src/sim/index.js';

@@ -9,7 +9,7 @@ import {
   clusterIdOf,
   foundingIdentity,
   memberIdOf,
-} from '../../src/server/bootstrap/identity.js';
+} from '../../src/server/membership/identity.js';
 import { parseInitialCluster } from '../../src/server/options/urls.js';
 import { freePort } from '../helpers/server.js';
 import { describeWith, toolPath } from '../helpers/tools.js';

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { GrpcCode } from '../../src/common/index.js';
 import { encodeRangeRequest } from '../../src/proto/index.js';
-import { learnerGated } from '../../src/server/guard/learner.js';
 import { pointQuery } from '../../src/server/kv/apply.js';
+import { learnerGated } from '../../src/server/rpc/learner-gate.js';
 import type { MethodHandler } from '../../src/transport/index.js';
 import { FakeCall } from './watch-call.js';
 

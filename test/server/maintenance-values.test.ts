@@ -13,7 +13,7 @@ import {
   snapshotResponse,
   statusResponse,
 } from '../../src/proto/index.js';
-import { allMethods, rpcContext } from '../../src/server/server.js';
+import { allMethods } from '../../src/server/member.js';
 import { SimMachine } from '../crash/sim-node.js';
 import { ok, SimClient } from '../faults/sim.js';
 import { FakeCall } from './watch-call.js';
@@ -92,7 +92,7 @@ it('members have ids, names and addresses, and hashes their revisions', async ()
 it('a snapshot says that it is of 3.7.0', async () => {
   const client = await SimClient.start(new SimMachine(4));
   const { node } = client.node;
-  const methods = new Map(allMethods(rpcContext(node), node));
+  const methods = new Map(allMethods(node));
   const handler = methods.get('/etcdserverpb.Maintenance/Snapshot');
   if (handler?.kind !== 'serverStream') throw new Error('no Snapshot');
   const call = new FakeCall();

@@ -11,7 +11,7 @@ import {
   type MemberRequest,
 } from '../../src/server/cluster/member-admin.js';
 import { LeaderCalls } from '../../src/server/feature/leader-questions.js';
-import { type MemberChange, Membership } from '../../src/server/membership/membership.js';
+import { type MemberChange, Membership } from '../../src/server/membership/index.js';
 import type { PeerMethod } from '../../src/server/peers/types.js';
 import { SimClock } from '../../src/sim/index.js';
 

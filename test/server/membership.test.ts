@@ -13,7 +13,7 @@ import {
   type Member,
   type MemberChange,
   Membership,
-} from '../../src/server/membership/membership.js';
+} from '../../src/server/membership/index.js';
 
 /** The meta records of a store, and a transaction that writes to them at once. */
 class MetaStore {

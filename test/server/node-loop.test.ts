@@ -10,7 +10,7 @@ import {
   silentLogger,
 } from '../../src/common/index.js';
 import { initialRestore, type Message, Raft } from '../../src/raft/index.js';
-import { EntryKind, entryBody, newEntry } from '../../src/server/feature/entry.js';
+import { EntryKind, entryBody, newEntry } from '../../src/server/entry/index.js';
 import { Metrics } from '../../src/server/metrics/metrics.js';
 import { NodeLoop } from '../../src/server/node/loop.js';
 import { Proposals } from '../../src/server/node/proposals.js';

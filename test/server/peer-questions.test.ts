@@ -1,19 +1,20 @@
 import fc from 'fast-check';
 import { Packr } from 'msgpackr';
 import { describe, expect, it } from 'vitest';
+import { whoWeAre } from '../../src/server/cluster/feature.js';
 import {
   decodeMemberRequest,
   encodeMemberReply,
   encodeMemberRequest,
   type MemberAdmin,
 } from '../../src/server/cluster/member-admin.js';
-import { PeerQuestions } from '../../src/server/cluster/peer-questions.js';
 import { LeaseLeader } from '../../src/server/lease/leader.js';
 import { decodeRenewAnswer, encodeRenewRequest } from '../../src/server/lease/question.js';
 import { CorruptionCheck } from '../../src/server/maintenance/corruption-check.js';
 import { PeerAdmission } from '../../src/server/membership/admission.js';
 import { decodeClusterAnswer } from '../../src/server/membership/cluster-answer.js';
 import { Membership } from '../../src/server/membership/membership.js';
+import { PeerQuestions } from '../../src/server/node/peer-questions.js';
 import type { PeerMethod } from '../../src/server/peers/types.js';
 
 const codec = new Packr({ useRecords: false, moreTypes: false });
@@ -63,9 +64,15 @@ function setup() {
       hashKv: async () => ({ hash: 1, compactRevision: -1, hashRevision: 3 }),
     },
   } as unknown as ConstructorParameters<typeof CorruptionCheck>[0]);
-  const options = { membership, admission, memberAdmin, leaseLeader, corruptionCheck };
-  const ids = { clusterId: 5n, self, version, etcdVersion: '3.7.3' };
-  return { questions: new PeerQuestions({ ...ids, ...options }), admission, executed };
+  const us = { clusterId: 5n, memberId: self, membership, admission };
+  const questions = new PeerQuestions([
+    { questions: [['cluster', () => whoWeAre(us)]] },
+    { questions: [['memberChange', (body) => memberAdmin.answer(body)]] },
+    { questions: [['leaseRenew', (body) => leaseLeader.answerRenew(body)]] },
+    { questions: [['leaseTimeToLive', (body) => leaseLeader.answerTimeToLive(body)]] },
+    { questions: [['hashKv', (body) => corruptionCheck.answer(body)]] },
+  ]);
+  return { questions, admission, executed };
 }
 
 describe('questions of other members', () => {

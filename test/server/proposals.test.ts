@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { EtcdError } from '../../src/common/index.js';
-import { EntryKind, entryOrigin, entrySequence, newEntry } from '../../src/server/feature/entry.js';
+import { EntryKind, entryOrigin, entrySequence, newEntry } from '../../src/server/entry/index.js';
 import { type Pending, Proposals } from '../../src/server/node/proposals.js';
 import { SimClock } from '../../src/sim/index.js';
 

@@ -11,7 +11,7 @@ import {
   encodeRangeRequest,
   type RangeRequest,
 } from '../../src/proto/index.js';
-import { allMethods, rpcContext } from '../../src/server/server.js';
+import { allMethods } from '../../src/server/member.js';
 import { SimMachine } from '../crash/sim-node.js';
 import { ok, SimClient } from '../faults/sim.js';
 import { FakeCall } from './watch-call.js';
@@ -49,7 +49,7 @@ interface Streamed {
 
 async function stream(request: Partial<RangeRequest>): Promise<Streamed> {
   const { node } = client.node;
-  const handler = new Map(allMethods(rpcContext(node), node)).get('/etcdserverpb.KV/RangeStream');
+  const handler = new Map(allMethods(node)).get('/etcdserverpb.KV/RangeStream');
   if (handler?.kind !== 'serverStream') throw new Error('no RangeStream');
   const call = new FakeCall();
   handler.handle(Buffer.from(encodeRangeRequest(request)), call);

@@ -3,8 +3,8 @@
 import { describe, expect, it } from 'vitest';
 import { GrpcCode, silentLogger } from '../../src/common/index.js';
 import { encodeRangeRequest } from '../../src/proto/index.js';
+import type { Host as RpcContext } from '../../src/server/feature/index.js';
 import { rangeStreamMethod } from '../../src/server/kv/range-stream.js';
-import type { RpcContext } from '../../src/server/rpc/context.js';
 import { defaultWatchLimits, WatchHub } from '../../src/server/watch/hub.js';
 import { SimRandom } from '../../src/sim/index.js';
 import { type MvccStore, openLevelStore } from '../../src/storage/index.js';

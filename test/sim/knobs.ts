@@ -1,6 +1,6 @@
 /** What differs between seeds beside chance: sizes, times and limits, drawn from the seed. */
 
-import type { NodeTuning } from '../../src/server/node/node.js';
+import type { NodeTuning } from '../../src/server/node/index.js';
 import { defaultConfig, type ServerConfig } from '../../src/server/options/config.js';
 import type { SimRandom } from '../../src/sim/index.js';
 

@@ -11,12 +11,11 @@ import {
   silentLogger,
   type Timer,
 } from '../../src/common/index.js';
+import { allMethods, type Member as Node, openMember } from '../../src/server/member.js';
 import { Metrics } from '../../src/server/metrics/metrics.js';
 import { helloOf } from '../../src/server/node/member-links.js';
-import { type Node, openNode } from '../../src/server/node/node.js';
 import type { ServerConfig } from '../../src/server/options/config.js';
 import type { PeerHello } from '../../src/server/peers/types.js';
-import { allMethods, rpcContext } from '../../src/server/server.js';
 import {
   type SimClock,
   SimDisk,
@@ -137,7 +136,7 @@ export class SimMachine {
         events.ended(process, error);
       }
     };
-    openNode(config, ports, new Metrics(), ended)
+    openMember(config, ports, new Metrics(), ended)
       .then(async (node) => {
         process.open(node);
         events.opened(process);
@@ -206,7 +205,7 @@ export class SimProcess {
   open(node: Node): void {
     this.#node = node;
     this.hello = helloOf(node);
-    this.#methods = new Map(allMethods(rpcContext(node), node));
+    this.#methods = new Map(allMethods(node));
   }
 
   get isOpen(): boolean {

@@ -6,7 +6,7 @@
 
 import { createHash } from 'node:crypto';
 import type { Entry, HardState, Ready } from '../../src/raft/index.js';
-import { entryOrigin, entrySequence } from '../../src/server/feature/entry.js';
+import { entryOrigin, entrySequence } from '../../src/server/entry/index.js';
 import { AppliedLog, type LoggedLeaseEnd } from '../checkers/applied-log.js';
 import { RaftChecker, type SeenEntry } from '../checkers/raft-checker.js';
 import type { SimProcess } from './machine.js';

@@ -4,7 +4,7 @@
  */
 
 import type { MemberId } from '../../src/common/index.js';
-import { memberIdOf } from '../../src/server/bootstrap/identity.js';
+import { memberIdOf } from '../../src/server/membership/identity.js';
 import { SimClock, SimRandom } from '../../src/sim/index.js';
 import { History } from '../checkers/history.js';
 import { Report } from '../checkers/report.js';

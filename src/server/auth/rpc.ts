@@ -12,16 +12,16 @@ import {
   authUserListResponse,
 } from '../../proto/index.js';
 import type { MethodHandler } from '../../transport/index.js';
-import { headerAt, type RpcContext } from '../rpc/context.js';
-import { type UnaryRpc, unaryMethod } from '../rpc/unary.js';
+import type { Host } from '../feature/index.js';
+import { headerAt, type UnaryRpc, unaryMethod } from '../rpc/index.js';
 
 /** etcd's auth store begins at revision 1. */
 const initialAuthRevision = 1;
 
-export function authMethods(rpc: RpcContext): Array<readonly [string, MethodHandler]> {
+export function authMethods(host: Host): Array<readonly [string, MethodHandler]> {
   const method = (name: string, handle: UnaryRpc): readonly [string, MethodHandler] =>
-    unaryMethod(rpc, `/etcdserverpb.Auth/${name}`, handle);
-  const header = () => headerAt(rpc, rpc.store.revision);
+    unaryMethod(host, `/etcdserverpb.Auth/${name}`, handle);
+  const header = () => headerAt(host, host.store.revision);
   const refuse = (reason: 'USER_NOT_FOUND' | 'ROLE_NOT_FOUND'): UnaryRpc => {
     return () => {
       throw new EtcdError(reason);

@@ -11,7 +11,7 @@ import {
   type Revision,
 } from '../../common/index.js';
 import { AlarmType, alarmMember, ProtoError } from '../../proto/index.js';
-import type { LeaseRecord } from '../lease/record.js';
+import type { LeaseRecord } from '../lease/index.js';
 
 /** A revision of the meta bucket: main u64, '_', sub u64. */
 export function revisionOf(value: Buffer): Revision | undefined {

@@ -13,14 +13,14 @@ import {
 } from '../../common/index.js';
 import { alarmMember } from '../../proto/index.js';
 import { BboltImage, type ImageEntry, type SnapshotView } from '../../storage/index.js';
-import { parseAlarmName } from '../guard/alarms.js';
-import { decodeLeaseRecord, leaseMetaPrefix } from '../lease/record.js';
+import { parseAlarmName } from '../guard/index.js';
+import { decodeLeaseRecord, leaseMetaPrefix } from '../lease/index.js';
 import {
   decodeMember,
   memberIdOfName,
   memberMetaPrefix,
   removedMetaPrefix,
-} from '../membership/codec.js';
+} from '../membership/index.js';
 
 /**
  * Writes the image to a new file; returns its size in bytes. `check` may throw to end it early; the

@@ -22,12 +22,16 @@ import {
   StoreImport,
   syncPath,
 } from '../../storage/index.js';
-import { checkDirectories, explainDirectories } from '../bootstrap/data-dir.js';
-import { foundingIdentity } from '../bootstrap/identity.js';
-import { drawIncarnation, encodeNodeMetadata, type NodeMetadata } from '../bootstrap/metadata.js';
-import { alarmMetaName, alarmPresent } from '../guard/alarms.js';
-import { encodeLeaseRecord, leaseMetaName } from '../lease/record.js';
-import { Membership } from '../membership/membership.js';
+import {
+  checkDirectories,
+  drawIncarnation,
+  encodeNodeMetadata,
+  explainDirectories,
+  type NodeMetadata,
+} from '../bootstrap/index.js';
+import { alarmMetaName, alarmPresent } from '../guard/index.js';
+import { encodeLeaseRecord, leaseMetaName } from '../lease/index.js';
+import { foundingIdentity, Membership } from '../membership/index.js';
 import type { ServerConfig } from '../options/config.js';
 import type { ServerPorts } from '../server.js';
 import { alarmOf, leaseOf, revisionOf } from './etcd-buckets.js';

@@ -16,16 +16,8 @@ import {
   snapshotImagesMax,
 } from '../../common/index.js';
 import type { MvccStore } from '../../storage/index.js';
+import { imageFileName } from '../bootstrap/index.js';
 import { writeSnapshotImage } from './image.js';
-
-const imageName = /^snapshot-\d+\.tmp$/;
-
-/** Removes images of an earlier run of this process. */
-export async function removeStaleImages(disk: Disk, memberDir: string): Promise<void> {
-  for (const name of await disk.list(memberDir)) {
-    if (imageName.test(name)) await disk.remove(`${memberDir}/${name}`);
-  }
-}
 
 export interface SnapshotImagesOptions {
   readonly store: Pick<MvccStore, 'applied' | 'snapshotView'>;
@@ -149,7 +141,7 @@ export class SnapshotImages {
 
   #create(): Image | undefined {
     if (this.#images.size >= snapshotImagesMax) return undefined;
-    const image = new Image(`${this.#o.memberDir}/snapshot-${this.#next++}.tmp`);
+    const image = new Image(`${this.#o.memberDir}/${imageFileName(this.#next++)}`);
     this.#images.add(image);
     const view = this.#o.store.snapshotView();
     image.viewed = view.then(({ applied }) => {

@@ -44,14 +44,15 @@ import {
   newEntry,
   sequenceMax,
   stampEntry,
-} from '../feature/entry.js';
+} from '../entry/index.js';
 import {
   configChangeSteps,
   decodeMemberChange,
   decodeMemberUpdate,
   encodeMemberChange,
-} from '../membership/codec.js';
-import { type MemberChange, Membership } from '../membership/membership.js';
+  type MemberChange,
+  Membership,
+} from '../membership/index.js';
 import type { ServerConfig } from '../options/config.js';
 import { UsageError, verifyExitCode } from '../options/usage-error.js';
 

@@ -5,7 +5,7 @@
 
 import { Packr } from 'msgpackr';
 import { idToHex, type MemberId, type Random } from '../../common/index.js';
-import { type FoundingMember, oldIncarnationOf } from './identity.js';
+import { type FoundingMember, oldIncarnationOf } from '../membership/index.js';
 
 export interface NodeMetadata {
   readonly clusterId: bigint;

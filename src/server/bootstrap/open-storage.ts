@@ -33,11 +33,11 @@ import {
   type Wal,
   type WalContents,
 } from '../../storage/index.js';
-import { removeStaleImages } from '../backup/shared-images.js';
-import { Membership } from '../membership/membership.js';
+import { Membership } from '../membership/index.js';
 import { explainDirectories } from './data-dir.js';
 import { forceNewCluster } from './force-new-cluster.js';
 import { decodeNodeMetadata, encodeNodeMetadata, type NodeMetadata } from './metadata.js';
+import { removeStaleImages } from './stale-images.js';
 import { StartGate } from './start-gate.js';
 
 export interface OpenStorageOptions {

@@ -15,18 +15,18 @@ import {
   type MemberId,
   type Random,
 } from '../../common/index.js';
-import { areCompatible } from '../membership/admission.js';
 import {
+  areCompatible,
   type ClusterAnswer,
   clusterQuestion,
   decodeClusterAnswer,
-} from '../membership/cluster-answer.js';
-import type { Member } from '../membership/membership.js';
+  foundingIdentity,
+  type Member,
+} from '../membership/index.js';
 import { checkAdvertised, checkBootstrap, type ServerConfig } from '../options/config.js';
 import { type Naming, UrlComparison } from '../options/same-urls.js';
 import { UsageError, verifyExitCode } from '../options/usage-error.js';
 import type { PeerTransport } from '../peers/types.js';
-import { foundingIdentity } from './identity.js';
 import { drawIncarnation, type NodeMetadata } from './metadata.js';
 
 export interface ClusterSetupOptions extends Naming {

@@ -4,8 +4,7 @@
  */
 
 import { type Clock, idToHex, type Logger, type MemberId, type Timer } from '../../common/index.js';
-import { clusterQuestion, decodeClusterAnswer } from '../membership/cluster-answer.js';
-import type { Membership } from '../membership/membership.js';
+import { clusterQuestion, decodeClusterAnswer, type Membership } from '../membership/index.js';
 import type { PeerTransport } from '../peers/types.js';
 
 export interface ClusterVersionOptions {

@@ -9,18 +9,20 @@
 
 import { Packr } from 'msgpackr';
 import { type Clock, EtcdError, idToHex, type Logger, type MemberId } from '../../common/index.js';
-import type { AgeStamp, Raft } from '../../raft/index.js';
-import { addedMemberIdOf } from '../bootstrap/identity.js';
-import { EntryKind, newEntry } from '../feature/entry.js';
-import type { LeaderCalls } from '../feature/leader-questions.js';
+import type { AgeStamp, ConfigChangeStep, Raft } from '../../raft/index.js';
+import { EntryKind, newEntry } from '../entry/index.js';
+import type { LeaderCalls, Responder } from '../feature/index.js';
 import {
+  addedMemberIdOf,
   configChangeSteps,
   encodeMemberChange,
   encodeMemberUpdate,
   idFromHex,
-} from '../membership/codec.js';
-import type { Member, MemberChange, Membership, MemberUpdate } from '../membership/membership.js';
-import type { NodeLoop } from '../node/loop.js';
+  type Member,
+  type MemberChange,
+  type Membership,
+  type MemberUpdate,
+} from '../membership/index.js';
 import type { PeerTransport } from '../peers/types.js';
 
 /** What a client wants changed, but for an update, which needs no leader. */
@@ -34,13 +36,30 @@ export type MemberRequest =
   | { readonly type: 'promote'; readonly id: MemberId }
   | { readonly type: 'remove'; readonly id: MemberId };
 
+/** Where the changes are proposed. */
+export interface MemberProposer {
+  propose<Context>(
+    data: Buffer,
+    update: MemberUpdate,
+    respond: Responder<MemberUpdate, unknown, Context>,
+    context: Context,
+  ): void;
+  proposeConfigChange<Context>(
+    steps: readonly ConfigChangeStep[],
+    data: Buffer,
+    change: MemberChange,
+    respond: Responder<MemberChange, unknown, Context>,
+    context: Context,
+  ): void;
+}
+
 export interface MemberAdminOptions {
   readonly self: MemberId;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly membership: Membership;
   readonly raft: Pick<Raft, 'ageStamp' | 'isFresh' | 'leader' | 'term' | 'progress' | 'status'>;
-  readonly loop: Pick<NodeLoop, 'propose' | 'proposeConfigChange'>;
+  readonly loop: MemberProposer;
   readonly leaderCalls: LeaderCalls;
   /** Undefined: this member is alone and stays so. */
   readonly peers: Pick<PeerTransport, 'connectedSinceMs'> | undefined;

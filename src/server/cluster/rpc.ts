@@ -17,10 +17,10 @@ import {
   memberUpdateResponse,
 } from '../../proto/index.js';
 import type { MethodHandler } from '../../transport/index.js';
-import type { Membership } from '../membership/membership.js';
+import type { Host } from '../feature/index.js';
+import type { Membership } from '../membership/index.js';
 import { parseUrl } from '../options/urls.js';
-import { failCall, headerAt, linearizableRead, type RpcContext } from '../rpc/context.js';
-import { type UnaryRpc, unaryMethod } from '../rpc/unary.js';
+import { failCall, headerAt, type UnaryRpc, unaryMethod } from '../rpc/index.js';
 import type { MemberAdmin } from './member-admin.js';
 
 /** The part of a member that the Cluster service stands on. */
@@ -30,20 +30,20 @@ export interface ClusterNode {
 }
 
 export function clusterMethods(
-  rpc: RpcContext,
+  host: Host,
   { membership, memberAdmin }: ClusterNode,
 ): Array<readonly [string, MethodHandler]> {
   const method = (name: string, handle: UnaryRpc): readonly [string, MethodHandler] =>
-    unaryMethod(rpc, `/etcdserverpb.Cluster/${name}`, handle);
-  const header = () => headerAt(rpc, 0);
+    unaryMethod(host, `/etcdserverpb.Cluster/${name}`, handle);
+  const header = () => headerAt(host, 0);
   return [
     method('MemberList', (bytes, call) => {
       const { linearizable } = memberListRequest.decode(bytes);
       const answer = (_context: undefined, error: Error | undefined): void => {
-        if (error !== undefined) failCall(rpc, call, error);
+        if (error !== undefined) failCall(host, call, error);
         else call.reply(memberListResponse.encode({ members: membership.list() }, header()));
       };
-      if (linearizable) linearizableRead(rpc, answer, undefined, 0);
+      if (linearizable) host.read(answer, undefined);
       else answer(undefined, undefined);
     }),
     method('MemberAdd', async (bytes, call) => {

@@ -74,3 +74,8 @@ export function parseAlarmName(name: string): Alarm | undefined {
   const [id, type] = name.slice(metaPrefix.length).split('/');
   return { memberId: BigInt(`0x${id}`), alarm: Number(type) };
 }
+
+/** What etcd calls an alarm of this type; '' for one that there is not. */
+export function alarmName(type: number): string {
+  return type === AlarmType.NOSPACE ? 'NOSPACE' : type === AlarmType.CORRUPT ? 'CORRUPT' : '';
+}

@@ -19,7 +19,13 @@ import type {
   TxnRequest,
 } from '../../proto/index.js';
 import type { MvccStore, MvccWriteTxn, RangeQuery } from '../../storage/index.js';
-import type { DeferredRange, DeleteRangeResult, OpResult, PutResult } from './results.js';
+import type {
+  DeferredRange,
+  DeleteRangeResult,
+  OpResult,
+  PutResult,
+  TxnResult,
+} from './results.js';
 import { chooseBranches, type TxnPath } from './txn-path.js';
 
 /** What KV changes need of the lessor. */
@@ -232,7 +238,7 @@ export function applyShortTxn(
   request: TxnRequest,
   succeeded: boolean,
   wantAnswer: boolean,
-): OpResult {
+): TxnResult {
   const ops = succeeded ? request.success : request.failure;
   for (const op of ops) {
     if (op.type === 'put') checkPutState(target, op.request);
@@ -258,7 +264,7 @@ export function* runPath(
   path: TxnPath,
   wantAnswer: boolean,
   slice: Slice,
-): Steps<OpResult> {
+): Steps<TxnResult> {
   const responses: OpResult[] = [];
   let nested = 0;
   for (const op of path.ops) {

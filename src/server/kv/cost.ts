@@ -3,10 +3,8 @@
  * logical one, equal on all members, so that they agree on what the quota allows.
  */
 
-import { leaseOverheadBytes, putOverheadBytes } from '../../common/index.js';
+import { putOverheadBytes } from '../../common/index.js';
 import type { PutRequest, TxnRequest } from '../../proto/index.js';
-
-export const leaseCostBytes = leaseOverheadBytes;
 
 export function putCostBytes(request: PutRequest): number {
   return putOverheadBytes + request.key.length + request.value.length;

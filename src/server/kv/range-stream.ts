@@ -14,25 +14,17 @@ import {
 } from '../../proto/index.js';
 import type { RangeResult } from '../../storage/index.js';
 import type { MethodHandler, ServerCall } from '../../transport/index.js';
-import { drained } from '../maintenance/rpc-snapshot.js';
-import {
-  failCall,
-  headerAt,
-  linearizableRead,
-  type RpcContext,
-  refuseCall,
-  roomFor,
-} from '../rpc/context.js';
-import { unaryMethod } from '../rpc/unary.js';
+import type { Host } from '../feature/index.js';
+import { drained, failCall, headerAt, refuseCall, roomFor, unaryMethod } from '../rpc/index.js';
 import { checkRangeStream, isStreamSorted } from './check-request.js';
 
 interface Streaming {
-  readonly rpc: RpcContext;
+  readonly host: Host;
   readonly call: ServerCall;
   readonly request: RangeRequest;
 }
 
-export function rangeStreamMethod(rpc: RpcContext): readonly [string, MethodHandler] {
+export function rangeStreamMethod(host: Host): readonly [string, MethodHandler] {
   const handle = (bytes: Buffer, call: ServerCall): void => {
     const request = decodeRangeRequest(bytes);
     const wrong = checkRangeStream(request);
@@ -40,33 +32,33 @@ export function rangeStreamMethod(rpc: RpcContext): readonly [string, MethodHand
       refuseCall(call, wrong);
       return;
     }
-    const streaming = { rpc, call, request };
+    const streaming = { host, call, request };
     if (request.serializable) start(streaming, undefined);
-    else linearizableRead(rpc, start, streaming, bytes.length);
+    else host.read(start, streaming, bytes.length);
   };
-  return unaryMethod(rpc, '/etcdserverpb.KV/RangeStream', handle, 'serverStream');
+  return unaryMethod(host, '/etcdserverpb.KV/RangeStream', handle, 'serverStream');
 }
 
 function start(streaming: Streaming, error: EtcdError | undefined): void {
-  const { rpc, call } = streaming;
+  const { host, call } = streaming;
   if (error !== undefined) {
-    failCall(rpc, call, error);
+    failCall(host, call, error);
     return;
   }
-  stream(streaming).catch((thrown: unknown) => failCall(rpc, call, thrown));
+  stream(streaming).catch((thrown: unknown) => failCall(host, call, thrown));
 }
 
 async function stream(streaming: Streaming): Promise<void> {
-  const { rpc, request } = streaming;
-  rpc.metrics.rangeTotal++;
-  const main = request.revision > 0 ? request.revision : rpc.store.revision;
+  const { host, request } = streaming;
+  host.metrics.rangeTotal++;
+  const main = request.revision > 0 ? request.revision : host.store.revision;
   if (isStreamSorted(request)) await streamSorted(streaming, main);
   else await streamByKey(streaming, main);
 }
 
-async function streamByKey({ rpc, call, request }: Streaming, main: Revision): Promise<void> {
-  const { store } = rpc;
-  const header = headerAt(rpc, store.revision);
+async function streamByKey({ host, call, request }: Streaming, main: Revision): Promise<void> {
+  const { store } = host;
+  const header = headerAt(host, store.revision);
   let key = request.key;
   let left = request.limit > 0 ? request.limit : Number.POSITIVE_INFINITY;
   let chunkKeys = rangeStreamFirstChunkKeys;
@@ -89,18 +81,18 @@ async function streamByKey({ rpc, call, request }: Streaming, main: Revision): P
       sendLast(call, header, { kvs: found.kvs, more: found.more, count });
       return;
     }
-    chunkKeys = nextChunkKeys(chunkKeys, found.kvs, rpc.requestBytesMax);
+    chunkKeys = nextChunkKeys(chunkKeys, found.kvs, host.requestBytesMax);
     key = `${lastKey(found)}\0`;
     await sendChunk(call, found.kvs);
   }
 }
 
 /** What Range would answer, in chunks: sorted, it is read as a whole, and held until it is sent. */
-async function streamSorted({ rpc, call, request }: Streaming, main: Revision): Promise<void> {
-  const { store } = rpc;
+async function streamSorted({ host, call, request }: Streaming, main: Revision): Promise<void> {
+  const { store } = host;
   const wrong = store.checkRevision(main);
   if (wrong !== undefined) throw wrong;
-  const header = headerAt(rpc, store.revision);
+  const header = headerAt(host, store.revision);
   const found = await store.range(request, { main, sub: Number.POSITIVE_INFINITY });
   let from = 0;
   let chunkKeys = rangeStreamFirstChunkKeys;
@@ -111,7 +103,7 @@ async function streamSorted({ rpc, call, request }: Streaming, main: Revision): 
       sendLast(call, header, { kvs, more: found.more, count: found.count });
       return;
     }
-    chunkKeys = nextChunkKeys(chunkKeys, kvs, rpc.requestBytesMax);
+    chunkKeys = nextChunkKeys(chunkKeys, kvs, host.requestBytesMax);
     await sendChunk(call, kvs);
   }
 }

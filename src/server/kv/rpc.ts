@@ -12,6 +12,7 @@ import {
   decodePutRequest,
   decodeRangeRequest,
   decodeTxnRequest,
+  encodeCompactionRequest,
   encodeCompactionResponse,
   encodeDeleteRangeResponse,
   encodePutResponse,
@@ -24,17 +25,9 @@ import {
 } from '../../proto/index.js';
 import type { PointReader, RangeResult, ReadPoint } from '../../storage/index.js';
 import type { MethodHandler, ServerCall } from '../../transport/index.js';
-import { EntryKind, entryBody, entryHeaderBytes, newEntry } from '../feature/entry.js';
-import type { CompactionResult } from '../node/apply.js';
-import {
-  failCall,
-  headerAt,
-  linearizableRead,
-  type RpcContext,
-  refuseCall,
-  replyWith,
-} from '../rpc/context.js';
-import { unaryMethod } from '../rpc/unary.js';
+import { EntryKind, entryBody, entryHeaderBytes, newEntry } from '../entry/index.js';
+import type { Host } from '../feature/index.js';
+import { failCall, headerAt, refuseCall, replyWith, unaryMethod } from '../rpc/index.js';
 import {
   checkDeleteRange,
   checkPut,
@@ -43,8 +36,8 @@ import {
   isTxnReadonly,
   isTxnSerializable,
 } from './check-request.js';
-import { putCostBytes, txnCostBytes } from './cost.js';
 import { deferredReads, runDeferredReads } from './deferred-reads.js';
+import type { CompactionResult, KvEntries } from './entries.js';
 import type {
   DeferredRange,
   DeleteRangeResult,
@@ -55,19 +48,20 @@ import type {
 import { evaluateReadonlyTxn } from './txn-readonly.js';
 import { opReply } from './txn-reply.js';
 
-/** A call together with the node that answers it: the context of every responder. */
+/** A call together with the member that answers it: the context of every responder. */
 interface Answering {
-  readonly rpc: RpcContext;
+  readonly host: Host;
   readonly call: ServerCall;
 }
 
+type KvHandler = (host: Host, entries: KvEntries, request: Buffer, call: ServerCall) => void;
+
 /** Handlers of the KV service by full method name. */
-export function kvMethods(rpc: RpcContext): Array<readonly [string, MethodHandler]> {
-  const method = (
-    name: string,
-    handle: (rpc: RpcContext, request: Buffer, call: ServerCall) => void,
-  ): readonly [string, MethodHandler] =>
-    unaryMethod(rpc, `/etcdserverpb.KV/${name}`, (request, call) => handle(rpc, request, call));
+export function kvMethods(host: Host, entries: KvEntries): Array<readonly [string, MethodHandler]> {
+  const method = (name: string, handle: KvHandler): readonly [string, MethodHandler] =>
+    unaryMethod(host, `/etcdserverpb.KV/${name}`, (request, call) => {
+      handle(host, entries, request, call);
+    });
   return [
     method('Range', handleRange),
     method('Put', handlePut),
@@ -79,44 +73,44 @@ export function kvMethods(rpc: RpcContext): Array<readonly [string, MethodHandle
 
 // -------------------------------------------------------------------------------------- Put
 
-function handlePut(rpc: RpcContext, bytes: Buffer, call: ServerCall): void {
-  if (bytes.length > rpc.requestBytesMax) {
+function handlePut(host: Host, entries: KvEntries, bytes: Buffer, call: ServerCall): void {
+  if (bytes.length > host.requestBytesMax) {
     refuseCall(call, 'REQUEST_TOO_LARGE');
     return;
   }
   const data = newEntry(EntryKind.put, bytes);
   const request = decodePutRequest(data, entryHeaderBytes);
-  const wrong = checkPut(request) ?? rpc.spaceFor(putCostBytes(request));
+  const wrong = checkPut(request);
   if (wrong !== undefined) {
     refuseCall(call, wrong);
     return;
   }
-  rpc.loop.propose(data, request, answerPut, { rpc, call });
+  host.propose(entries.put, data, request, answerPut, { host, call });
 }
 
 function answerPut(
-  { rpc, call }: Answering,
+  { host, call }: Answering,
   _request: PutRequest,
   error: Error | undefined,
   result: PutResult | undefined,
 ): void {
   if (result === undefined) {
-    failCall(rpc, call, error);
+    failCall(host, call, error);
     return;
   }
   if (result.previous === undefined) {
-    call.reply(rpc.headers.passing(result.revision, rpc.term()));
+    call.reply(host.headers.passing(result.revision, host.term()));
     return;
   }
-  const header = headerAt(rpc, result.revision);
-  answerWith(rpc, call, result, () => {
+  const header = headerAt(host, result.revision);
+  answerWith(host, call, result, () => {
     call.reply(encodePutResponse(header, result.previous?.result?.kvs[0]));
   });
 }
 
 /** Runs what the answer still has to read, then answers: at once, if all of it is in memory. */
 function answerWith(
-  rpc: RpcContext,
+  host: Host,
   call: ServerCall,
   result: OpResult,
   answer: () => void,
@@ -124,15 +118,15 @@ function answerWith(
 ): void {
   const reads: DeferredRange[] = [];
   deferredReads(result, reads);
-  const waits = runDeferredReads(rpc.store, rpc.clock, reads, held);
+  const waits = runDeferredReads(host.store, host.clock, reads, held);
   if (waits === undefined) answer();
-  else waits.then(answer).catch((error: unknown) => failCall(rpc, call, error));
+  else waits.then(answer).catch((error: unknown) => failCall(host, call, error));
 }
 
 // ------------------------------------------------------------------------------ DeleteRange
 
-function handleDeleteRange(rpc: RpcContext, bytes: Buffer, call: ServerCall): void {
-  if (bytes.length > rpc.requestBytesMax) {
+function handleDeleteRange(host: Host, entries: KvEntries, bytes: Buffer, call: ServerCall): void {
+  if (bytes.length > host.requestBytesMax) {
     refuseCall(call, 'REQUEST_TOO_LARGE');
     return;
   }
@@ -143,21 +137,21 @@ function handleDeleteRange(rpc: RpcContext, bytes: Buffer, call: ServerCall): vo
     refuseCall(call, wrong);
     return;
   }
-  rpc.loop.propose(data, request, answerDeleteRange, { rpc, call });
+  host.propose(entries.deleteRange, data, request, answerDeleteRange, { host, call });
 }
 
 function answerDeleteRange(
-  { rpc, call }: Answering,
+  { host, call }: Answering,
   _request: DeleteRangeRequest,
   error: Error | undefined,
   result: DeleteRangeResult | undefined,
 ): void {
   if (result === undefined) {
-    failCall(rpc, call, error);
+    failCall(host, call, error);
     return;
   }
-  const header = headerAt(rpc, result.revision);
-  answerWith(rpc, call, result, () => {
+  const header = headerAt(host, result.revision);
+  answerWith(host, call, result, () => {
     const previous = result.previous?.result?.kvs ?? [];
     replyWith(call, encodeDeleteRangeResponse(header, result.deleted, previous));
   });
@@ -165,47 +159,47 @@ function answerDeleteRange(
 
 // ------------------------------------------------------------------------------------ Range
 
-function handleRange(rpc: RpcContext, bytes: Buffer, call: ServerCall): void {
+function handleRange(host: Host, _entries: KvEntries, bytes: Buffer, call: ServerCall): void {
   const request = decodeRangeRequest(bytes);
   const wrong = checkRange(request);
   if (wrong !== undefined) {
     refuseCall(call, wrong);
     return;
   }
-  const reading = { rpc, call, request };
+  const reading = { host, call, request };
   if (request.serializable) runRange(reading, undefined);
-  else linearizableRead(rpc, runRange, reading, bytes.length);
+  else host.read(runRange, reading, bytes.length);
 }
 
 interface RangeReading extends Answering {
   readonly request: RangeRequest;
 }
 
-function runRange({ rpc, call, request }: RangeReading, error: EtcdError | undefined): void {
+function runRange({ host, call, request }: RangeReading, error: EtcdError | undefined): void {
   if (error !== undefined) {
-    failCall(rpc, call, error);
+    failCall(host, call, error);
     return;
   }
   if (!call.hasRoom) {
-    call.whenRoom(() => runRange({ rpc, call, request }, undefined));
+    call.whenRoom(() => runRange({ host, call, request }, undefined));
     return;
   }
   try {
-    const at = readPointOf(rpc, request);
+    const at = readPointOf(host, request);
     // The header shows the newest revision, whatever revision is read.
-    const header = headerAt(rpc, rpc.store.revision);
-    rpc.metrics.rangeTotal++;
-    const result = rpc.store.range(request.keysOnly ? { ...request, paged: true } : request, at);
+    const header = headerAt(host, host.store.revision);
+    host.metrics.rangeTotal++;
+    const result = host.store.range(request.keysOnly ? { ...request, paged: true } : request, at);
     if (result instanceof Promise) {
       result.then(
         (found) => answerRange(call, header, found),
-        (thrown: unknown) => failCall(rpc, call, thrown),
+        (thrown: unknown) => failCall(host, call, thrown),
       );
     } else {
       answerRange(call, header, result);
     }
   } catch (thrown) {
-    failCall(rpc, call, thrown);
+    failCall(host, call, thrown);
   }
 }
 
@@ -215,53 +209,47 @@ function answerRange(call: ServerCall, header: Buffer, result: RangeResult): voi
 }
 
 /** Undefined: the present. Throws the EtcdError of a revision that can't be read. */
-export function readPointOf(rpc: RpcContext, request: RangeRequest): ReadPoint | undefined {
+export function readPointOf(host: Host, request: RangeRequest): ReadPoint | undefined {
   if (request.revision <= 0) return undefined;
-  const wrong = rpc.store.checkRevision(request.revision);
+  const wrong = host.store.checkRevision(request.revision);
   if (wrong !== undefined) throw wrong;
   return { main: request.revision, sub: Number.POSITIVE_INFINITY };
 }
 
 // -------------------------------------------------------------------------------------- Txn
 
-function handleTxn(rpc: RpcContext, bytes: Buffer, call: ServerCall): void {
-  if (bytes.length > rpc.requestBytesMax) {
+function handleTxn(host: Host, entries: KvEntries, bytes: Buffer, call: ServerCall): void {
+  if (bytes.length > host.requestBytesMax) {
     refuseCall(call, 'REQUEST_TOO_LARGE');
     return;
   }
   const data = newEntry(EntryKind.txn, bytes);
-  const request = decodeBoundedTxn(rpc, entryBody(data));
+  const request = decodeBoundedTxn(host, entryBody(data));
   if (request === undefined) {
     refuseCall(call, 'TOO_MANY_OPS');
     return;
   }
-  const wrong = checkTxn(request, rpc.txnOpsMax);
+  const wrong = checkTxn(request, host.txnOpsMax);
   if (wrong !== undefined) {
     refuseCall(call, wrong);
     return;
   }
   if (isTxnReadonly(request)) {
-    const reading = { rpc, call, request };
+    const reading = { host, call, request };
     if (isTxnSerializable(request)) runReadonlyTxn(reading, undefined);
-    else linearizableRead(rpc, runReadonlyTxn, reading, bytes.length);
+    else host.read(runReadonlyTxn, reading, bytes.length);
     return;
   }
-  const costBytes = txnCostBytes(request);
-  const noSpace = costBytes > 0 ? rpc.spaceFor(costBytes) : undefined;
-  if (noSpace !== undefined) {
-    refuseCall(call, noSpace);
-    return;
-  }
-  rpc.loop.propose(data, request, answerTxn, { rpc, call });
+  host.propose(entries.txn, data, request, answerTxn, { host, call });
 }
 
 /** Messages that one flat operation of each branch and one compare make of a transaction. */
 const messagesPerOp = 7;
 
 /** Undefined: there is more in it than can be looked through in one piece. */
-function decodeBoundedTxn(rpc: RpcContext, bytes: Buffer): TxnRequest | undefined {
+function decodeBoundedTxn(host: Host, bytes: Buffer): TxnRequest | undefined {
   try {
-    return decodeTxnRequest(bytes, Math.max(txnMessagesMax, messagesPerOp * rpc.txnOpsMax));
+    return decodeTxnRequest(bytes, Math.max(txnMessagesMax, messagesPerOp * host.txnOpsMax));
   } catch (error) {
     if (error instanceof TooManyMessagesError) return undefined;
     throw error;
@@ -269,23 +257,23 @@ function decodeBoundedTxn(rpc: RpcContext, bytes: Buffer): TxnRequest | undefine
 }
 
 function answerTxn(
-  { rpc, call }: Answering,
+  { host, call }: Answering,
   _request: TxnRequest,
   error: Error | undefined,
   result: TxnResult | undefined,
 ): void {
-  if (result === undefined) failCall(rpc, call, error);
-  else replyToTxn(rpc, call, result);
+  if (result === undefined) failCall(host, call, error);
+  else replyToTxn(host, call, result);
 }
 
-function replyToTxn(rpc: RpcContext, call: ServerCall, result: TxnResult, held?: PointReader) {
-  const header = headerAt(rpc, result.revision);
+function replyToTxn(host: Host, call: ServerCall, result: TxnResult, held?: PointReader) {
+  const header = headerAt(host, result.revision);
   const answer = (): void => {
     const { succeeded, responses } = result;
     const reply = { header, succeeded, responses: responses.map(opReply) };
     replyWith(call, encodeTxnResponse(reply));
   };
-  answerWith(rpc, call, result, answer, held);
+  answerWith(host, call, result, answer, held);
 }
 
 interface TxnReading extends Answering {
@@ -293,9 +281,9 @@ interface TxnReading extends Answering {
 }
 
 function runReadonlyTxn(reading: TxnReading, error: EtcdError | undefined): void {
-  const { rpc, call, request } = reading;
+  const { host, call, request } = reading;
   if (error !== undefined) {
-    failCall(rpc, call, error);
+    failCall(host, call, error);
     return;
   }
   if (!call.hasRoom) {
@@ -303,17 +291,17 @@ function runReadonlyTxn(reading: TxnReading, error: EtcdError | undefined): void
     return;
   }
   // Whatever is written meanwhile, all of it is decided and read at this revision.
-  const reader = rpc.store.reader(rpc.store.revision);
+  const reader = host.store.reader(host.store.revision);
   const answer = (result: TxnResult): void => {
-    rpc.metrics.txnTotal++;
-    rpc.metrics.rangeTotal += result.responses.length;
+    host.metrics.txnTotal++;
+    host.metrics.rangeTotal += result.responses.length;
     // What waits for the disk has a hold of its own by then.
-    replyToTxn(rpc, call, result, reader);
+    replyToTxn(host, call, result, reader);
   };
-  const fail = (thrown: unknown): void => failCall(rpc, call, thrown);
+  const fail = (thrown: unknown): void => failCall(host, call, thrown);
   try {
-    const slice = new Slice(rpc.clock);
-    const done = runSteps(evaluateReadonlyTxn(rpc.store, reader, request, slice));
+    const slice = new Slice(host.clock);
+    const done = runSteps(evaluateReadonlyTxn(host.store, reader, request, slice));
     if (done instanceof Promise) {
       void done
         .then(answer)
@@ -330,24 +318,45 @@ function runReadonlyTxn(reading: TxnReading, error: EtcdError | undefined): void
 
 // ---------------------------------------------------------------------------------- Compact
 
-function handleCompact(rpc: RpcContext, bytes: Buffer, call: ServerCall): void {
+function handleCompact(host: Host, entries: KvEntries, bytes: Buffer, call: ServerCall): void {
   const data = newEntry(EntryKind.compaction, bytes);
-  rpc.loop.propose(data, decodeCompactionRequest(entryBody(data)), answerCompact, { rpc, call });
+  const request = decodeCompactionRequest(entryBody(data));
+  host.propose(entries.compaction, data, request, answerCompact, { host, call });
 }
 
 function answerCompact(
-  { rpc, call }: Answering,
+  { host, call }: Answering,
   request: CompactionRequest,
   error: Error | undefined,
   result: CompactionResult | undefined,
 ): void {
   if (result === undefined) {
-    failCall(rpc, call, error);
+    failCall(host, call, error);
     return;
   }
   const answer = (): void => {
-    call.reply(encodeCompactionResponse(headerAt(rpc, rpc.store.revision)));
+    call.reply(encodeCompactionResponse(headerAt(host, host.store.revision)));
   };
   if (!request.physical) answer();
-  else result.done().then(answer, (thrown: unknown) => failCall(rpc, call, thrown));
+  else result.done().then(answer, (thrown: unknown) => failCall(host, call, thrown));
+}
+
+/** Compacts, as a client would. */
+export function compact(
+  host: Host,
+  entries: KvEntries,
+  revision: number,
+  done: (error: Error | undefined) => void,
+): void {
+  const request = { revision, physical: false };
+  const data = newEntry(EntryKind.compaction, encodeCompactionRequest(request));
+  host.propose(entries.compaction, data, request, finishCompact, done);
+}
+
+function finishCompact(
+  done: (error: Error | undefined) => void,
+  _request: CompactionRequest,
+  error: Error | undefined,
+): void {
+  done(error);
 }

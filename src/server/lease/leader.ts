@@ -6,7 +6,7 @@
 
 import { EtcdError, type LeaseId, type MemberId, runSteps, type Term } from '../../common/index.js';
 import type { Raft } from '../../raft/index.js';
-import type { ReadWaiter } from '../node/read-gate.js';
+import type { ReadWaiter } from '../feature/index.js';
 import type { LeaseInfo, Lessor, RenewWaiter } from './lessor.js';
 import {
   decodeRenewRequest,

@@ -13,7 +13,7 @@ import {
   leaseRenewBatchMax,
   type MemberId,
 } from '../../common/index.js';
-import { isAboutTheLink, isNotLeader, leaderRetryMs } from '../feature/leader-questions.js';
+import { isAboutTheLink, isNotLeader, leaderRetryMs } from '../feature/index.js';
 import type { PeerTransport } from '../peers/types.js';
 import type { LeaseLeader } from './leader.js';
 import type { RenewWaiter } from './lessor.js';

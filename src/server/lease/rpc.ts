@@ -28,7 +28,7 @@ import {
   ProtoError,
 } from '../../proto/index.js';
 import type { MethodHandler, ServerCall } from '../../transport/index.js';
-import { type LeaderGate, requireLeader } from '../rpc/require-leader.js';
+import { type LeaderGate, requireLeader } from '../rpc/index.js';
 import { LeaseListing, timeToLiveAnswer } from './answers.js';
 import type { LeaseInfo, Lessor, RenewWaiter } from './lessor.js';
 

@@ -3,68 +3,66 @@
  * remaining times are asked of the leader, see lease/leader.ts and lease/renewals.ts.
  */
 
-import { type Clock, EtcdError, type MemberId, type Random, runSteps } from '../../common/index.js';
+import { type LeaseId, leaseOverheadBytes, runSteps } from '../../common/index.js';
 import {
   encodeLeaseGrantRequest,
   encodeLeaseRevokeRequest,
   type LeaseGrantRequest,
   type LeaseRevokeRequest,
 } from '../../proto/index.js';
-import { EntryKind, newEntry } from '../feature/entry.js';
-import type { LeaderCalls } from '../feature/leader-questions.js';
-import { leaseCostBytes } from '../kv/cost.js';
-import type { LeaseGrantResult } from '../node/apply.js';
-import type { LeaderWatch } from '../node/leadership.js';
-import type { NodeLoop } from '../node/loop.js';
-import type { PeerTransport } from '../peers/types.js';
-import { headerAt, linearizableRead, type RpcContext } from '../rpc/context.js';
+import { EntryKind, type EntryType, newEntry } from '../entry/index.js';
+import type { Host } from '../feature/index.js';
+import { headerAt } from '../rpc/index.js';
 import type { LeaseLeader } from './leader.js';
 import type { LeaseInfo, Lessor } from './lessor.js';
 import { decodeTimeToLiveAnswer, encodeTimeToLiveRequest } from './question.js';
 import { LeaseRenewals } from './renewals.js';
 import type { LeaseService } from './rpc.js';
 
-/** The part of a member that the Lease service stands on. */
-export interface LeaseNode {
-  readonly memberId: MemberId;
-  readonly ports: { readonly clock: Clock; readonly random: Random };
-  readonly peers: Pick<PeerTransport, 'call'> | undefined;
-  readonly lessor: Lessor;
-  readonly leaderWatch: LeaderWatch;
-  readonly loop: Pick<NodeLoop, 'propose'>;
-  readonly leaseLeader: LeaseLeader;
-  readonly leaderCalls: LeaderCalls;
-  /** Request timeout, and that of one question to the leader. */
-  readonly requestTimeoutMs: number;
-  readonly attemptMs: number;
+/** Bytes that a lease costs; see EntrySpec. */
+export const leaseCostBytes = leaseOverheadBytes;
+
+/** What granting yields. */
+export interface LeaseGrantResult {
+  readonly id: LeaseId;
+  readonly ttlSeconds: number;
 }
 
-export function leaseService(rpc: RpcContext, node: LeaseNode): LeaseService {
-  const { lessor, leaderWatch, loop, ports, leaseLeader, leaderCalls } = node;
+/** The part of the feature that the Lease service stands on. */
+export interface LeaseParts {
+  readonly lessor: Lessor;
+  readonly leaseLeader: LeaseLeader;
+  readonly entries: {
+    readonly grant: EntryType<LeaseGrantRequest, LeaseGrantResult>;
+    readonly revoke: EntryType<LeaseRevokeRequest, true>;
+  };
+}
+
+export function leaseService(host: Host, parts: LeaseParts): LeaseService {
+  const { lessor, leaseLeader, entries } = parts;
+  const { clock, leaderCalls, leadership, random } = host;
   const renewals = new LeaseRenewals({
-    self: node.memberId,
-    clock: ports.clock,
-    leader: () => leaderWatch.leader,
-    peers: node.peers,
+    self: host.memberId,
+    clock,
+    leader: () => leadership.leader,
+    peers: host.peers,
     leaseLeader,
-    timeoutMs: node.requestTimeoutMs,
-    attemptMs: node.attemptMs,
+    timeoutMs: host.requestTimeoutMs,
+    attemptMs: host.attemptMs,
   });
   return {
     lessor,
-    leader: leaderWatch,
-    clock: ports.clock,
-    random: ports.random,
-    header: () => headerAt(rpc, rpc.store.revision),
+    leader: leadership,
+    clock,
+    random,
+    header: () => headerAt(host, host.store.revision),
     grant(request, _call, done) {
-      const noSpace = rpc.spaceFor(leaseCostBytes);
-      if (noSpace !== undefined) return done(new EtcdError(noSpace), 0);
       const entry = newEntry(EntryKind.leaseGrant, encodeLeaseGrantRequest(request));
-      loop.propose(entry, request, finishGrant, done);
+      host.propose(entries.grant, entry, request, finishGrant, done);
     },
     revoke(request, _call, done) {
       const entry = newEntry(EntryKind.leaseRevoke, encodeLeaseRevokeRequest(request));
-      loop.propose(entry, request, finishRevoke, done);
+      host.propose(entries.revoke, entry, request, finishRevoke, done);
     },
     renew(id, waiter) {
       renewals.renew(id, waiter);
@@ -84,7 +82,7 @@ export function leaseService(rpc: RpcContext, node: LeaseNode): LeaseService {
         const { result, isOwn } = await answer;
         if (!keys || result === undefined) return result;
         // The leader has read when all was applied there that was committed; now it must be here.
-        if (!isOwn) await readBarrier(rpc);
+        if (!isOwn) await host.readBarrier();
         const found = await runSteps(lessor.keysOf(id));
         return found === undefined ? undefined : { ...result, keys: found };
       };
@@ -94,17 +92,6 @@ export function leaseService(rpc: RpcContext, node: LeaseNode): LeaseService {
       );
     },
   };
-}
-
-/** Resolves once a linearizable read may happen here. */
-function readBarrier(rpc: RpcContext): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const ready = (_context: undefined, error: EtcdError | undefined): void => {
-      if (error === undefined) resolve();
-      else reject(error);
-    };
-    linearizableRead(rpc, ready, undefined, 0);
-  });
 }
 
 function finishGrant(

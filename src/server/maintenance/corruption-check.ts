@@ -21,7 +21,7 @@ import {
   type Timer,
 } from '../../common/index.js';
 import type { MvccStore, RevisionHash } from '../../storage/index.js';
-import type { Membership } from '../membership/membership.js';
+import type { Membership } from '../membership/index.js';
 import type { PeerTransport } from '../peers/types.js';
 
 export interface CorruptionCheckOptions {

@@ -2,12 +2,12 @@
 
 import type { Clock, MemberId } from '../../common/index.js';
 import type { Raft } from '../../raft/index.js';
-import type { NodeLoop } from '../node/loop.js';
 
 export interface LeaderTransferOptions {
   readonly clock: Clock;
   readonly raft: Pick<Raft, 'leader' | 'transferLeadership'>;
-  readonly loop: Pick<NodeLoop, 'schedule'>;
+  /** Has the loop look at what Raft was told. */
+  readonly wake: () => void;
 }
 
 /** How often a hand-over is looked at while it is under way. */
@@ -15,7 +15,7 @@ const checkMs = 10;
 
 /** Resolves with true once `target` leads; false: it did not within `timeoutMs`. */
 export async function transferLeadership(
-  { clock, raft, loop }: LeaderTransferOptions,
+  { clock, raft, wake }: LeaderTransferOptions,
   target: MemberId,
   timeoutMs: number,
   isCancelled: () => boolean = () => false,
@@ -23,7 +23,7 @@ export async function transferLeadership(
   if (raft.leader === target) return true;
   const untilMs = clock.nowMs() + timeoutMs;
   raft.transferLeadership(target);
-  loop.schedule();
+  wake();
   while (raft.leader !== target) {
     if (clock.nowMs() >= untilMs || isCancelled()) return false;
     await new Promise<void>((resolve) => clock.after(checkMs, resolve));

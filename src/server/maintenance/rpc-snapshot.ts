@@ -16,10 +16,10 @@ import {
 } from '../../common/index.js';
 import { snapshotResponse } from '../../proto/index.js';
 import type { MethodHandler, ServerCall } from '../../transport/index.js';
-import { type OpenImage, SnapshotImages } from '../backup/shared-images.js';
+import { type OpenImage, SnapshotImages } from '../backup/index.js';
+import type { Host } from '../feature/index.js';
 import type { Histogram } from '../metrics/histogram.js';
-import type { RpcContext } from '../rpc/context.js';
-import { unaryMethod } from '../rpc/unary.js';
+import { drained, unaryMethod } from '../rpc/index.js';
 
 /** The part of a member that snapshots are made from. */
 export interface SnapshotNode {
@@ -28,13 +28,10 @@ export interface SnapshotNode {
   readonly metrics: { readonly snapshot: Pick<Histogram, 'observe'> };
 }
 
-export function snapshotMethod(
-  rpc: RpcContext,
-  node: SnapshotNode,
-): readonly [string, MethodHandler] {
+export function snapshotMethod(host: Host, node: SnapshotNode): readonly [string, MethodHandler] {
   const { disk, clock, logger } = node.ports;
   const memberDir = `${node.config.dataDir}/member`;
-  const images = new SnapshotImages({ store: rpc.store, disk, clock, logger, memberDir });
+  const images = new SnapshotImages({ store: host.store, disk, clock, logger, memberDir });
   const handle = async (_bytes: Buffer, call: ServerCall): Promise<void> => {
     const startMs = clock.nowMs();
     const isWanted = (): boolean => !call.cancelled;
@@ -54,7 +51,7 @@ export function snapshotMethod(
     }
     node.metrics.snapshot.observe((clock.nowMs() - startMs) / 1000);
   };
-  return unaryMethod(rpc, '/etcdserverpb.Maintenance/Snapshot', handle, 'serverStream');
+  return unaryMethod(host, '/etcdserverpb.Maintenance/Snapshot', handle, 'serverStream');
 }
 
 async function sendImage({ file, bytes }: OpenImage, call: ServerCall, clock: Clock) {
@@ -87,13 +84,4 @@ async function drainedInTime(call: ServerCall, clock: Clock): Promise<void> {
   await room;
   timer.cancel();
   if (isLate) throw new EtcdError('SNAPSHOT_NOT_TAKEN');
-}
-
-/** Resolves when the stream has room again, or has no more use for it. */
-export function drained(call: ServerCall): Promise<void> {
-  if (call.cancelled) return Promise.resolve();
-  return new Promise((resolve) => {
-    call.onDrain = resolve;
-    call.onCancel = resolve;
-  });
 }

@@ -1,13 +1,6 @@
 /** The Maintenance service (contract section 6), without Snapshot and Downgrade. */
 
-import {
-  type Clock,
-  EtcdError,
-  etcdVersion,
-  idToHex,
-  type MemberId,
-  storageVersion,
-} from '../../common/index.js';
+import { type Clock, EtcdError, etcdVersion, idToHex, storageVersion } from '../../common/index.js';
 import {
   AlarmAction,
   AlarmType,
@@ -21,77 +14,55 @@ import {
   moveLeaderResponse,
   statusResponse,
 } from '../../proto/index.js';
-import type { Raft } from '../../raft/index.js';
-import type { MvccStore } from '../../storage/index.js';
 import type { MethodHandler, ServerCall } from '../../transport/index.js';
-import { EntryKind, newEntry } from '../feature/entry.js';
-import type { Alarms } from '../guard/alarms.js';
-import type { Membership } from '../membership/membership.js';
+import { EntryKind, newEntry } from '../entry/index.js';
+import type { Host } from '../feature/index.js';
+import type { AlarmEntry, AlarmResult } from '../guard/index.js';
 import type { Histogram } from '../metrics/histogram.js';
-import type { Metrics } from '../metrics/metrics.js';
-import type { AlarmResult } from '../node/apply.js';
-import type { LeaderWatch } from '../node/leadership.js';
-import type { NodeLoop } from '../node/loop.js';
-import type { ServerConfig } from '../options/config.js';
-import { failCall, headerAt, type RpcContext } from '../rpc/context.js';
-import { type UnaryRpc, unaryMethod } from '../rpc/unary.js';
+import { failCall, headerAt, type UnaryRpc, unaryMethod } from '../rpc/index.js';
 import { transferLeadership } from './leader-transfer.js';
 
-/** The part of a member that the Maintenance service stands on. */
-export interface MaintenanceNode {
-  readonly memberId: MemberId;
-  readonly config: Pick<ServerConfig, 'electionMs' | 'quotaBytes'>;
-  readonly ports: { readonly clock: Clock };
-  readonly store: MvccStore;
-  readonly raft: Raft;
-  readonly loop: NodeLoop;
-  readonly membership: Membership;
-  readonly alarms: Alarms;
-  readonly leaderWatch: LeaderWatch;
-  readonly metrics: Metrics;
-}
-
 export function maintenanceMethods(
-  rpc: RpcContext,
-  node: MaintenanceNode,
+  host: Host,
+  alarm: AlarmEntry,
 ): Array<readonly [string, MethodHandler]> {
   const method = (name: string, handle: UnaryRpc): readonly [string, MethodHandler] =>
-    unaryMethod(rpc, `/etcdserverpb.Maintenance/${name}`, handle);
-  const hashes = new HashQueue(node.ports.clock);
+    unaryMethod(host, `/etcdserverpb.Maintenance/${name}`, handle);
+  const hashes = new HashQueue(host.clock);
   return [
     method('Status', (_bytes, call) => {
-      call.reply(statusResponse.encode(statusOf(node), headerAt(rpc, rpc.store.revision)));
+      call.reply(statusResponse.encode(statusOf(host), headerAt(host, host.store.revision)));
     }),
-    method('Alarm', (bytes, call) => handleAlarm(rpc, node, bytes, call)),
+    method('Alarm', (bytes, call) => handleAlarm(host, alarm, bytes, call)),
     method('Hash', async (_bytes, call) => {
-      const hash = await hashes.run(call, node.metrics.hash, () => rpc.store.hashAll());
+      const hash = await hashes.run(call, host.metrics.hash, () => host.store.hashAll());
       if (hash === undefined) return;
-      call.reply(hashResponse.encode({ hash }, headerAt(rpc, rpc.store.revision)));
+      call.reply(hashResponse.encode({ hash }, headerAt(host, host.store.revision)));
     }),
     method('HashKV', async (bytes, call) => {
       const { revision } = hashKvRequest.decode(bytes);
       let current = 0;
-      const found = await hashes.run(call, node.metrics.hashRevision, () => {
-        current = rpc.store.revision;
-        return rpc.store.hashKv(revision);
+      const found = await hashes.run(call, host.metrics.hashRevision, () => {
+        current = host.store.revision;
+        return host.store.hashKv(revision);
       });
       if (found === undefined) return;
-      call.reply(hashKvResponse.encode(found, headerAt(rpc, current)));
+      call.reply(hashKvResponse.encode(found, headerAt(host, current)));
     }),
     method('Defragment', async (_bytes, call) => {
-      const { metrics, ports } = node;
-      const startMs = ports.clock.nowMs();
+      const { clock, metrics } = host;
+      const startMs = clock.nowMs();
       metrics.defragmentsRunning++;
       try {
-        await rpc.store.defragment();
+        await host.store.defragment();
       } finally {
         metrics.defragmentsRunning--;
-        metrics.defragment.observe((ports.clock.nowMs() - startMs) / 1000);
+        metrics.defragment.observe((clock.nowMs() - startMs) / 1000);
       }
       // As etcd: without a header.
       call.reply(defragmentResponse.encode({}));
     }),
-    method('MoveLeader', (bytes, call) => moveLeader(node, bytes, call)),
+    method('MoveLeader', (bytes, call) => moveLeader(host, bytes, call)),
   ];
 }
 
@@ -122,11 +93,11 @@ class HashQueue {
 }
 
 /** Of this member, as it is: also without a leader, and of a learner. */
-function statusOf(node: MaintenanceNode) {
-  const { raft, store, config, membership, memberId } = node;
+function statusOf(host: Host) {
+  const { raft, store, config, membership, memberId } = host;
   const { leader, term, commit } = raft.status();
   const errors = leader === 0n ? [new EtcdError('NO_LEADER').message] : [];
-  for (const alarm of node.alarms.list(AlarmType.NONE)) {
+  for (const alarm of host.alarms.list(AlarmType.NONE)) {
     const name = alarm.alarm === AlarmType.NOSPACE ? 'NOSPACE' : 'CORRUPT';
     // The text form of protobuf leaves out what is zero: an alarm that is about nobody in particular.
     const member = alarm.memberId === 0n ? '' : `memberID:${alarm.memberId} `;
@@ -138,7 +109,7 @@ function statusOf(node: MaintenanceNode) {
     leader,
     raftIndex: commit,
     raftTerm: term,
-    raftAppliedIndex: node.loop.appliedIndex,
+    raftAppliedIndex: host.appliedIndex(),
     errors,
     dbSizeInUseBytes: store.inUseBytes,
     isLearner: membership.get(memberId)?.isLearner ?? false,
@@ -149,19 +120,14 @@ function statusOf(node: MaintenanceNode) {
   };
 }
 
-function handleAlarm(
-  rpc: RpcContext,
-  node: MaintenanceNode,
-  bytes: Buffer,
-  call: ServerCall,
-): void {
+function handleAlarm(host: Host, entry: AlarmEntry, bytes: Buffer, call: ServerCall): void {
   const data = newEntry(EntryKind.alarm, bytes);
   const request = alarmRequest.decode(data.subarray(data.length - bytes.length));
   const answer = (result: AlarmResult): void => {
-    call.reply(alarmResponse.encode(result, headerAt(rpc, rpc.store.revision)));
+    call.reply(alarmResponse.encode(result, headerAt(host, host.store.revision)));
   };
   if (request.action === AlarmAction.GET) {
-    answer({ alarms: node.alarms.list(request.alarm) });
+    answer({ alarms: host.alarms.list(request.alarm) });
     return;
   }
   const respond = (
@@ -170,24 +136,24 @@ function handleAlarm(
     error: Error | undefined,
     result: AlarmResult | undefined,
   ): void => {
-    if (result === undefined) failCall(rpc, call, error);
+    if (result === undefined) failCall(host, call, error);
     else answer(result);
   };
-  node.loop.propose(data, request, respond, undefined);
+  host.propose(entry, data, request, respond, undefined);
   const { action, memberId, alarm } = request;
-  rpc.logger.warn('alarm request', { action, alarm, member: idToHex(memberId) });
+  host.logger.warn('alarm request', { action, alarm, member: idToHex(memberId) });
 }
 
 /** A transfer has one election timeout at Raft; then it is given up. */
 const transferElections = 3;
 
-async function moveLeader(node: MaintenanceNode, bytes: Buffer, call: ServerCall): Promise<void> {
-  const { leaderWatch, membership, raft, loop, ports, config } = node;
-  if (!leaderWatch.isLeader) throw new EtcdError('NOT_LEADER');
+async function moveLeader(host: Host, bytes: Buffer, call: ServerCall): Promise<void> {
+  const { clock, config, leadership, membership, raft } = host;
+  if (!leadership.isLeader) throw new EtcdError('NOT_LEADER');
   const { targetId } = moveLeaderRequest.decode(bytes);
   const target = membership.get(targetId);
   if (target === undefined || target.isLearner) throw new EtcdError('BAD_LEADER_TRANSFEREE');
-  const options = { clock: ports.clock, raft, loop };
+  const options = { clock, raft, wake: () => host.wake() };
   const timeoutMs = transferElections * config.electionMs;
   const isMoved = await transferLeadership(options, targetId, timeoutMs, () => call.cancelled);
   if (!isMoved) throw new EtcdError('TIMEOUT_LEADER_TRANSFER');

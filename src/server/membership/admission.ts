@@ -7,7 +7,8 @@
 
 import { type Clock, type MemberId, peerIncarnationsSeenMax } from '../../common/index.js';
 import type { PeerHello, PeerRefusal } from '../peers/types.js';
-import type { Member, Membership } from './membership.js';
+import type { Member } from './member.js';
+import type { Membership } from './membership.js';
 
 export interface PeerAdmissionOptions {
   readonly clusterId: bigint;

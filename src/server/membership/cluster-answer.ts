@@ -6,7 +6,7 @@
 import { Packr } from 'msgpackr';
 import { emptyBytes, idToHex, type MemberId } from '../../common/index.js';
 import { idFromHex } from './codec.js';
-import type { Member } from './membership.js';
+import type { Member } from './member.js';
 
 /** What a member knows of its cluster. */
 export interface ClusterAnswer {

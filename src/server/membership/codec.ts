@@ -7,7 +7,7 @@
 import { Packr } from 'msgpackr';
 import { assertNever, idToHex, type MemberId } from '../../common/index.js';
 import type { ConfigChangeStep } from '../../raft/index.js';
-import type { Member, MemberAttributes, MemberChange, MemberUpdate } from './membership.js';
+import type { Member, MemberAttributes, MemberChange, MemberUpdate } from './member.js';
 
 export const memberMetaPrefix = 'member/';
 /** Ids that were members once; the records have no content. */

@@ -38,6 +38,31 @@ export interface GaugeReadings {
   readonly alarms: ReadonlyArray<{ readonly memberId: MemberId; readonly name: string }>;
 }
 
+/** All of them: each is some feature's, or the node's, to tell. */
+export const gaugeNames: Readonly<Record<keyof GaugeReadings, true>> = {
+  memberId: true,
+  hasLeader: true,
+  isLeader: true,
+  isLearner: true,
+  proposalsPending: true,
+  committedIndex: true,
+  appliedIndex: true,
+  quotaBytes: true,
+  dbBytes: true,
+  dbInUseBytes: true,
+  openReadTransactions: true,
+  revision: true,
+  compactRevision: true,
+  keys: true,
+  watchers: true,
+  watchStreams: true,
+  slowWatchers: true,
+  pendingEvents: true,
+  authRevision: true,
+  clusterVersion: true,
+  alarms: true,
+};
+
 const diskBuckets = exponentialBuckets(0.001, 2, 14);
 const hashBuckets = exponentialBuckets(0.01, 2, 15);
 const applyBuckets = exponentialBuckets(0.0001, 2, 20);

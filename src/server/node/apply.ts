@@ -1,5 +1,6 @@
 /**
- * Step 9 of the data path: turns committed entries into state, in log order, once each. Nearly all
+ * Step 9 of the data path: turns committed entries into state, in log order, once each. It knows
+ * nothing of what entries mean: their types, from the features, stand in a table by kind. Nearly all
  * are applied within one call. One that touches many keys, or whose outcome hangs on a value that
  * is only on disk, takes as many turns as it needs: nothing else is applied meanwhile, and whoever
  * reads sees the revision before it.
@@ -12,7 +13,6 @@ import {
   assert,
   type Clock,
   EtcdError,
-  InvariantError,
   type KeyString,
   type Logger,
   type MemberId,
@@ -20,47 +20,20 @@ import {
   Slice,
   type Steps,
 } from '../../common/index.js';
-import {
-  AlarmAction,
-  alarmRequest,
-  type CompactionRequest,
-  type DeleteRangeRequest,
-  decodeCompactionRequest,
-  decodeDeleteRangeRequest,
-  decodeLeaseCheckpoints,
-  decodeLeaseGrantRequest,
-  decodeLeaseRevokeRequest,
-  decodePutRequest,
-  decodeTxnRequest,
-  type LeaseCheckpoint,
-  type LeaseGrantRequest,
-  type LeaseRevokeRequest,
-  type MessageOf,
-  type PutRequest,
-  type TxnRequest,
-} from '../../proto/index.js';
 import type { Entry, Raft } from '../../raft/index.js';
-import type { MvccStore, MvccWriteTxn } from '../../storage/index.js';
-import { EntryKind, entryBody, entryKind, entryOrigin, entrySequence } from '../feature/entry.js';
-import type { Alarm, Alarms } from '../guard/alarms.js';
+import type { MvccStore } from '../../storage/index.js';
 import {
-  applyDeleteKey,
-  applyDeleteRange,
-  applyPut,
-  applyShortTxn,
-  checkPutState,
-  type KvTarget,
-  planTxn,
-  preparePut,
-  runPath,
-} from '../kv/apply.js';
-import { leaseCostBytes, putCostBytes, txnCostBytes } from '../kv/cost.js';
-import { isShort, shortVerdict, type TxnPath } from '../kv/txn-path.js';
-import type { Lessor } from '../lease/lessor.js';
-import { decodeAttributes, decodeMemberUpdate } from '../membership/codec.js';
-import type { MemberAttributes, Membership, MemberUpdate } from '../membership/membership.js';
+  type EntryType,
+  entryBody,
+  entryKind,
+  entryOrigin,
+  entrySequence,
+  entryTable,
+} from '../entry/index.js';
+import type { CommitSink, Feature } from '../feature/index.js';
+import type { SpaceGuard } from '../guard/index.js';
+import type { Membership } from '../membership/index.js';
 import type { Metrics } from '../metrics/metrics.js';
-import type { WatchHub } from '../watch/hub.js';
 import { ApplyMeter } from './apply-meter.js';
 import { applyConfigChange } from './config-change.js';
 import type { EntryApplier } from './loop.js';
@@ -70,51 +43,46 @@ export interface ApplierOptions {
   readonly self: MemberId;
   readonly store: MvccStore;
   readonly raft: Pick<Raft, 'applyConfigChange'>;
-  readonly lessor: Lessor;
-  readonly watchHub: WatchHub;
-  readonly alarms: Alarms;
   readonly membership: Membership;
+  readonly space: SpaceGuard;
   readonly proposals: Proposals;
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Entries that take longer are logged (--warning-apply-duration). */
   readonly slowApplyMs: number;
-  readonly quotaBytes: number;
-  /** An applied write went over the quota: this member should raise the alarm. */
-  readonly onQuotaExceeded: () => void;
   /** This member was removed: it should go on for a few election timeouts, then stop. */
   readonly onRemovedSelf: () => void;
 }
 
-/** Result of entries that yield a list of alarms. */
-export interface AlarmResult {
-  readonly alarms: readonly Alarm[];
-}
-export interface LeaseGrantResult {
-  readonly id: bigint;
-  readonly ttlSeconds: number;
-}
-export interface CompactionResult {
-  /** Resolves when old revisions have been removed. */
-  readonly done: () => Promise<void>;
-}
-
 export class Applier implements EntryApplier {
   readonly #o: ApplierOptions;
-  readonly #target: KvTarget;
   readonly #meter: ApplyMeter;
   /** One entry is applied at a time. */
   readonly #slice: Slice;
-  readonly #onDetached: (key: KeyString) => void;
+  #types: ReadonlyArray<EntryType | undefined> = [];
+  #commits: CommitSink = nobodyListens;
+  #onDetached: (key: KeyString) => void = () => {};
 
   constructor(options: ApplierOptions) {
     this.#o = options;
     this.#slice = new Slice(options.clock, 'apply');
-    const { lessor } = options;
-    this.#onDetached = (key) => lessor.attach(key, 0n);
-    this.#target = { store: options.store, leases: options.lessor, counts: options.metrics };
     this.#meter = new ApplyMeter(options);
+  }
+
+  /** Takes over what the features know of entries; once, before anything is applied. */
+  use(features: readonly Feature[]): void {
+    assert(this.#types.length === 0, 'an applier is given its features once');
+    const types = features.flatMap(({ entries = [] }) => entries);
+    this.#types = entryTable(types);
+    this.#meter.know(types);
+    for (const { commits, onDetached } of features) {
+      if (commits !== undefined) {
+        assert(this.#commits === nobodyListens, 'one feature is told of commits');
+        this.#commits = commits;
+      }
+      if (onDetached !== undefined) this.#onDetached = onDetached;
+    }
   }
 
   apply(entry: Entry): Promise<void> | undefined {
@@ -123,26 +91,31 @@ export class Applier implements EntryApplier {
       return undefined;
     }
     const startMs = this.#o.clock.nowMs();
-    const kind = entryKind(entry.data, entry.index);
+    const type = this.#typeOf(entry);
     const { proposals } = this.#o;
     const pending = proposals.take(entryOrigin(entry.data), entrySequence(entry.data));
-    const request = pending === undefined ? decodeBody(kind, entry.data) : pending.request;
-    const verdict = kind === EntryKind.txn ? this.#verdictAtOnce(request as TxnRequest) : undefined;
-    if (verdict !== undefined || !mayBeLong(kind, request)) {
-      this.#applyAtOnce(entry, kind, request, pending, verdict);
-      this.#meter.applied(kind, entry.index, startMs);
+    const request = pending === undefined ? type.decode(entryBody(entry.data)) : pending.request;
+    if (type.schedule !== undefined) {
+      this.#schedule(entry, type, request, pending);
+      this.#meter.applied(type, entry.index, startMs);
       return undefined;
     }
-    const done = runSteps(this.#applySteps(entry, kind, request, pending));
-    if (done instanceof Promise) {
-      return done.then(() => this.#meter.applied(kind, entry.index, startMs));
+    const plan = type.planAtOnce(request);
+    if (plan !== undefined) {
+      this.#applyAtOnce(entry, type, request, plan, pending);
+      this.#meter.applied(type, entry.index, startMs);
+      return undefined;
     }
-    this.#meter.applied(kind, entry.index, startMs);
+    const done = runSteps(this.#applySteps(entry, type, request, pending));
+    if (done instanceof Promise) {
+      return done.then(() => this.#meter.applied(type, entry.index, startMs));
+    }
+    this.#meter.applied(type, entry.index, startMs);
     return undefined;
   }
 
   afterRun(): void {
-    this.#o.watchHub.flush();
+    this.#commits.flush();
   }
 
   #applyRaftEntry(entry: Entry): void {
@@ -150,76 +123,84 @@ export class Applier implements EntryApplier {
     else this.#o.store.setApplied({ index: entry.index, term: entry.term });
   }
 
-  /** What the compares of a short transaction say; undefined: it has to be done in steps. */
-  #verdictAtOnce(request: TxnRequest): boolean | undefined {
-    const { store, watchHub } = this.#o;
-    if (!isShort(request)) return undefined;
-    if (!watchHub.isHandedOut(Math.max(request.success.length, request.failure.length))) {
-      return undefined;
-    }
-    return shortVerdict(store.reader(undefined), request);
+  #typeOf(entry: Entry): EntryType {
+    const kind = entryKind(entry.data, entry.index);
+    const type = this.#types[kind];
+    assert(type !== undefined, `a feature applies entries of kind ${kind}`);
+    return type;
   }
 
-  /** `verdict`: of a short transaction. */
   #applyAtOnce(
     entry: Entry,
-    kind: EntryKind,
+    type: EntryType,
     request: unknown,
+    plan: unknown,
     pending: Pending | undefined,
-    verdict: boolean | undefined,
   ): void {
-    if (kind === EntryKind.compaction) {
-      this.#compact(entry, request as CompactionRequest, pending);
-      return;
-    }
-    const cost = costBytes(kind, request);
-    const isOver = this.#isOverQuota(cost);
-    const txn = this.#o.store.begin(entry.index, entry.term, this.#onDetached);
+    const { space, store } = this.#o;
+    const costBytes = type.costBytes(request);
+    const isOver = space.isExceededBy(costBytes);
+    const txn = store.begin(entry.index, entry.term, this.#onDetached);
     let result: unknown;
     let error: EtcdError | undefined;
     try {
-      this.#refuseIfAlarmed(kind, cost);
-      result =
-        verdict === undefined
-          ? this.#change(kind, txn, request, pending !== undefined)
-          : this.#shortTxn(txn, request as TxnRequest, verdict, pending !== undefined);
+      // Checked at the door as well: here because only now all members see the same alarms.
+      space.refuseIfAlarmed(type, costBytes);
+      result = type.apply(txn, request, plan, pending !== undefined);
     } catch (thrown) {
       error = this.#expected(thrown);
       // Everything that can fail is checked before anything is written.
       assert(!txn.changed, 'a failed entry must not have changed anything');
     }
     const commit = txn.commit();
-    if (txn.changed) this.#o.watchHub.publish(commit);
+    if (txn.changed) this.#commits.publish(commit);
     this.#answer(pending, error, result, isOver);
   }
 
   /** The same in steps: decide, do, tell. */
   *#applySteps(
     entry: Entry,
-    kind: EntryKind,
+    type: EntryType,
     request: unknown,
     pending: Pending | undefined,
   ): Steps<void> {
+    const { space, store } = this.#o;
     const slice = this.#slice;
     slice.begin();
-    const cost = costBytes(kind, request);
-    const isOver = this.#isOverQuota(cost);
+    const costBytes = type.costBytes(request);
+    const isOver = space.isExceededBy(costBytes);
+    let plan: unknown;
     let result: unknown;
     let error: EtcdError | undefined;
-    let path: TxnPath | undefined;
     try {
-      this.#refuseIfAlarmed(kind, cost);
-      path = yield* this.#prepare(kind, request);
+      space.refuseIfAlarmed(type, costBytes);
+      plan = yield* type.plan(request, slice);
     } catch (thrown) {
       error = this.#expected(thrown);
     }
-    const txn = this.#o.store.begin(entry.index, entry.term, this.#onDetached);
+    const txn = store.begin(entry.index, entry.term, this.#onDetached);
     if (error === undefined) {
-      result = yield* this.#changeSteps(kind, txn, request, path, pending !== undefined);
+      result = yield* type.applySteps(txn, request, plan, pending !== undefined, slice);
     }
     const commit = txn.commit();
-    if (txn.changed) yield* this.#o.watchHub.publishSteps(commit, slice);
+    if (txn.changed) yield* this.#commits.publishSteps(commit, slice);
     this.#answer(pending, error, result, isOver);
+  }
+
+  /** An entry that only starts something; it notes its place itself, if it does. */
+  #schedule(entry: Entry, type: EntryType, request: unknown, pending: Pending | undefined): void {
+    const { space, store } = this.#o;
+    const { index, term } = entry;
+    let result: unknown;
+    let error: EtcdError | undefined;
+    try {
+      space.refuseIfAlarmed(type, 0);
+      result = type.schedule?.(index, term, request);
+    } catch (thrown) {
+      error = this.#expected(thrown);
+      store.setApplied({ index, term });
+    }
+    this.#answer(pending, error, result, false);
   }
 
   /** Whatever else is thrown is our mistake, and ends the process. */
@@ -227,11 +208,6 @@ export class Applier implements EntryApplier {
     if (!(thrown instanceof EtcdError)) throw thrown;
     this.#meter.failed = true;
     return thrown;
-  }
-
-  /** Asked before the write, as in etcd, so that it counts once. */
-  #isOverQuota(cost: number): boolean {
-    return cost > 0 && this.#o.store.sizeBytes + cost >= this.#o.quotaBytes;
   }
 
   #answer(
@@ -244,187 +220,14 @@ export class Applier implements EntryApplier {
       pending?.finish(error, undefined);
     } else if (isOverQuota) {
       // As in etcd: the write is applied, and answered with the error all the same.
-      this.#o.onQuotaExceeded();
+      this.#o.space.exceeded();
       pending?.finish(new EtcdError('NO_SPACE'), undefined);
     } else pending?.finish(undefined, result);
   }
-
-  #refuseIfAlarmed(kind: EntryKind, cost: number): void {
-    const { alarms } = this.#o;
-    if (alarms.corrupt && refusedWhenCorrupt.has(kind)) throw new EtcdError('CORRUPT');
-    if (alarms.noSpace && cost > 0) throw new EtcdError('NO_SPACE');
-  }
-
-  /** Throws the EtcdError of an entry that can't be done, else makes sure that it can. */
-  *#prepare(kind: EntryKind, request: unknown): Steps<TxnPath | undefined> {
-    if (kind === EntryKind.put) yield* preparePut(this.#target, request as PutRequest);
-    else if (kind === EntryKind.txn) {
-      this.#o.metrics.txnTotal++;
-      return yield* planTxn(this.#target, request as TxnRequest, this.#slice);
-    } else if (kind === EntryKind.leaseRevoke) {
-      this.#o.lessor.checkRevoke((request as LeaseRevokeRequest).id);
-    }
-    return undefined;
-  }
-
-  /** What was prepared; can't fail any more. */
-  *#changeSteps(
-    kind: EntryKind,
-    txn: MvccWriteTxn,
-    request: unknown,
-    path: TxnPath | undefined,
-    wantAnswer: boolean,
-  ): Steps<unknown> {
-    const target = this.#target;
-    const slice = this.#slice;
-    if (path !== undefined) return yield* runPath(target, txn, path, wantAnswer, slice);
-    if (kind === EntryKind.deleteRange) {
-      const deletion = request as DeleteRangeRequest;
-      return yield* applyDeleteRange(target, txn, deletion, wantAnswer, slice);
-    }
-    if (kind === EntryKind.put) return applyPut(target, txn, request as PutRequest, wantAnswer);
-    assert(kind === EntryKind.leaseRevoke, `entries of kind ${kind} are applied at once`);
-    yield* this.#o.lessor.applyRevoke(txn, (request as LeaseRevokeRequest).id, slice);
-    return true;
-  }
-
-  #shortTxn(txn: MvccWriteTxn, request: TxnRequest, succeeded: boolean, wantAnswer: boolean) {
-    this.#o.metrics.txnTotal++;
-    return applyShortTxn(this.#target, txn, request, succeeded, wantAnswer);
-  }
-
-  #change(kind: EntryKind, txn: MvccWriteTxn, request: unknown, wantAnswer: boolean): unknown {
-    const { alarms, lessor, membership, metrics } = this.#o;
-    const target = this.#target;
-    switch (kind) {
-      case EntryKind.put: {
-        const put = request as PutRequest;
-        checkPutState(target, put);
-        return applyPut(target, txn, put, wantAnswer);
-      }
-      case EntryKind.deleteRange:
-        return applyDeleteKey(target, txn, request as DeleteRangeRequest, wantAnswer);
-      case EntryKind.leaseGrant: {
-        const grant = request as LeaseGrantRequest;
-        const ttlSeconds = lessor.applyGrant(txn, grant.id, grant.ttlSeconds);
-        metrics.leaseTtlSeconds.observe(ttlSeconds);
-        return { id: grant.id, ttlSeconds } satisfies LeaseGrantResult;
-      }
-      case EntryKind.leaseCheckpoint:
-        lessor.applyCheckpoints(txn, request as readonly LeaseCheckpoint[]);
-        return true;
-      case EntryKind.alarm: {
-        const { action, memberId, alarm } = request as MessageOf<typeof alarmRequest>;
-        const changed =
-          action === AlarmAction.ACTIVATE
-            ? alarms.activate(txn, { memberId, alarm })
-            : alarms.deactivate(txn, { memberId, alarm });
-        return { alarms: changed } satisfies AlarmResult;
-      }
-      case EntryKind.memberAttributes:
-        membership.applyAttributes(txn, request as MemberAttributes);
-        return true;
-      case EntryKind.memberUpdate:
-        membership.applyUpdate(txn, request as MemberUpdate);
-        return true;
-      default:
-        throw new Error(`entry kind ${kind} has no change`);
-    }
-  }
-
-  #compact(entry: Entry, request: CompactionRequest, pending: Pending | undefined): void {
-    const { alarms, store } = this.#o;
-    let error: EtcdError | undefined;
-    try {
-      if (alarms.corrupt) throw new EtcdError('CORRUPT');
-      store.scheduleCompaction(entry.index, entry.term, request.revision);
-      this.#watchCompaction(request.revision);
-    } catch (thrown) {
-      if (!(thrown instanceof EtcdError)) throw thrown;
-      error = thrown;
-      store.setApplied({ index: entry.index, term: entry.term });
-    }
-    const result: CompactionResult = { done: () => store.compactionDone() };
-    pending?.finish(error, error === undefined ? result : undefined);
-  }
-
-  /** Old revisions leave in the background, after the entry. */
-  #watchCompaction(revision: number): void {
-    const { clock, logger, metrics, store } = this.#o;
-    const startMs = clock.nowMs();
-    store.compactionDone().then(
-      () => {
-        const tookMs = Math.round(clock.nowMs() - startMs);
-        metrics.compactionTotalMs.observe(tookMs);
-        metrics.lastCompactionUnixSeconds = Math.floor(clock.wallMs() / 1000);
-        logger.info('finished scheduled compaction', { compactRevision: revision, tookMs });
-      },
-      () => {}, // whoever stopped it says so
-    );
-  }
 }
 
-const refusedWhenCorrupt: ReadonlySet<EntryKind> = new Set<EntryKind>([
-  EntryKind.put,
-  EntryKind.deleteRange,
-  EntryKind.txn,
-  EntryKind.leaseGrant,
-  EntryKind.leaseRevoke,
-]);
-
-/** Entries that may touch many keys, or want a value that may be on disk: applied in steps. */
-function mayBeLong(kind: EntryKind, request: unknown): boolean {
-  switch (kind) {
-    case EntryKind.put:
-      return (request as PutRequest).ignoreValue;
-    case EntryKind.deleteRange:
-      return (request as DeleteRangeRequest).rangeEnd !== '';
-    case EntryKind.txn:
-    case EntryKind.leaseRevoke:
-      return true;
-    default:
-      return false;
-  }
-}
-
-/** What the quota counts; 0 for what may go on when there is no space left. */
-function costBytes(kind: EntryKind, request: unknown): number {
-  switch (kind) {
-    case EntryKind.put:
-      return putCostBytes(request as PutRequest);
-    case EntryKind.txn:
-      return txnCostBytes(request as TxnRequest);
-    case EntryKind.leaseGrant:
-      return leaseCostBytes;
-    default:
-      return 0;
-  }
-}
-
-function decodeBody(kind: EntryKind, data: Uint8Array): unknown {
-  const body = entryBody(data);
-  switch (kind) {
-    case EntryKind.put:
-      return decodePutRequest(body);
-    case EntryKind.deleteRange:
-      return decodeDeleteRangeRequest(body);
-    case EntryKind.txn:
-      return decodeTxnRequest(body);
-    case EntryKind.compaction:
-      return decodeCompactionRequest(body);
-    case EntryKind.leaseGrant:
-      return decodeLeaseGrantRequest(body);
-    case EntryKind.leaseRevoke:
-      return decodeLeaseRevokeRequest(body);
-    case EntryKind.alarm:
-      return alarmRequest.decode(body);
-    case EntryKind.memberAttributes:
-      return decodeAttributes(body);
-    case EntryKind.memberUpdate:
-      return decodeMemberUpdate(body);
-    case EntryKind.leaseCheckpoint:
-      return decodeLeaseCheckpoints(body);
-    case EntryKind.memberChange:
-      throw new InvariantError('a change of the members is a configuration change');
-  }
-}
+const nobodyListens: CommitSink = {
+  publish() {},
+  *publishSteps() {},
+  flush() {},
+};

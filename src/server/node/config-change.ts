@@ -13,9 +13,13 @@ import {
   type Raft,
 } from '../../raft/index.js';
 import type { MvccStore } from '../../storage/index.js';
-import { EntryKind, entryBody, entryKind, entryOrigin, entrySequence } from '../feature/entry.js';
-import { configChangeSteps, decodeMemberChange } from '../membership/codec.js';
-import type { MemberChange, Membership } from '../membership/membership.js';
+import { EntryKind, entryBody, entryKind, entryOrigin, entrySequence } from '../entry/index.js';
+import {
+  configChangeSteps,
+  decodeMemberChange,
+  type MemberChange,
+  type Membership,
+} from '../membership/index.js';
 import type { Proposals } from './proposals.js';
 
 export interface MemberApplyOptions {

@@ -3,9 +3,16 @@
  * leases), streams that require a leader, metrics and the log.
  */
 
-import { type Clock, idToHex, type Logger, type MemberId, type Term } from '../../common/index.js';
+import {
+  assert,
+  type Clock,
+  idToHex,
+  type Logger,
+  type MemberId,
+  type Term,
+} from '../../common/index.js';
 import type { Raft } from '../../raft/index.js';
-import type { LeaderGate } from '../rpc/require-leader.js';
+import type { Feature, LeaderView } from '../feature/index.js';
 
 export interface LeaderWatchOptions {
   readonly raft: Pick<Raft, 'leader' | 'term'>;
@@ -13,12 +20,10 @@ export interface LeaderWatchOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly electionMs: number;
-  readonly onGained: () => void;
-  readonly onLost: () => void;
-  readonly onChange: () => void;
+  readonly counts: { leaderChanges: number };
 }
 
-export class LeaderWatch implements LeaderGate {
+export class LeaderWatch implements LeaderView {
   readonly #o: LeaderWatchOptions;
   #leader: MemberId = 0n;
   #term: Term = 0;
@@ -27,10 +32,17 @@ export class LeaderWatch implements LeaderGate {
   /** When there was last a leader. */
   #seenMs: number;
   readonly #lostListeners = new Set<() => void>();
+  #features: readonly Feature[] = [];
 
   constructor(options: LeaderWatchOptions) {
     this.#o = options;
     this.#seenMs = options.clock.nowMs();
+  }
+
+  /** Who is to know when this member leads, and when it does not any more; once. */
+  tell(features: readonly Feature[]): void {
+    assert(this.#features.length === 0, 'told of leadership from the beginning');
+    this.#features = features;
   }
 
   /** When the present leader became known here (Clock.nowMs); -Infinity: there was none yet. */
@@ -69,18 +81,18 @@ export class LeaderWatch implements LeaderGate {
       if (changed) {
         this.#electedMs = this.#seenMs;
         logger.info('elected leader', { leader: idToHex(leader), term, self: leader === id });
-        this.#o.onChange();
+        this.#o.counts.leaderChanges++;
       }
     } else if (changed) {
       logger.warn('lost the leader', { term });
     }
     if (this.#leading && (leader !== id || regained)) {
       this.#leading = false;
-      this.#o.onLost();
+      for (const feature of this.#features) feature.follow?.();
     }
     if (!this.#leading && leader === id) {
       this.#leading = true;
-      this.#o.onGained();
+      for (const feature of this.#features) feature.lead?.(term);
     }
   }
 

@@ -1,36 +1,41 @@
 /**
  * What a node does beside its loop when it starts and when it stops: it brings its state up to what
- * it knows to be committed, gets a new cluster going, tells the others who it is, and hands over.
+ * it knows to be committed, gets a new cluster going, and hands over.
  */
 
 import {
   type Clock,
   EtcdError,
   idToHex,
+  type Logger,
   type LogIndex,
   type MemberId,
 } from '../../common/index.js';
 import type { Raft } from '../../raft/index.js';
-import { EntryKind } from '../feature/entry.js';
-import { encodeAttributes } from '../membership/membership.js';
+import type { PeerAdmission } from '../membership/index.js';
 import type { ServerConfig } from '../options/config.js';
-import type { Node } from './node.js';
+import type { PeerTransport } from '../peers/types.js';
+import type { NodeLoop } from './loop.js';
 
 /** How often a start looks whether it has applied what it must. */
 const appliedLookMs = 1;
 /** How often a founder looks whether it is connected to enough of the others. */
 const connectedLookMs = 5;
-/** Before it is tried again: what is refused at once must not be tried again at once for ever. */
-const publishPauseMs = 50;
 /** How often a leader that stops looks whether another one leads. */
 const handOverLookMs = 5;
+
+export interface CatchingUp {
+  readonly loop: Pick<NodeLoop, 'appliedIndex' | 'isStopped' | 'schedule'>;
+  readonly clock: Clock;
+  readonly admission: Pick<PeerAdmission, 'forgetLeaving'>;
+}
 
 /**
  * Without ticks, so without elections, and before anybody is spoken to. Rejects when the loop is
  * stopped meanwhile, or with the reason of the signal.
  */
 export async function applyUpTo(
-  { loop, ports, admission }: Pick<Node, 'loop' | 'ports' | 'admission'>,
+  { loop, clock, admission }: CatchingUp,
   commit: LogIndex,
   signal?: AbortSignal,
 ): Promise<void> {
@@ -39,7 +44,7 @@ export async function applyUpTo(
     signal?.throwIfAborted();
     // What failed was reported; nothing will be applied any more.
     if (loop.isStopped) throw new EtcdError('STOPPED');
-    await new Promise<void>((resolve) => ports.clock.after(appliedLookMs, resolve));
+    await new Promise<void>((resolve) => clock.after(appliedLookMs, resolve));
   }
   admission.forgetLeaving();
 }
@@ -47,16 +52,21 @@ export async function applyUpTo(
 /** A founder campaigns again after so many heartbeats without a leader. */
 const foundingHeartbeats = 5;
 
+export interface Founding {
+  readonly loop: Pick<NodeLoop, 'isStopped' | 'schedule'>;
+  readonly ports: {
+    readonly clock: Clock;
+    readonly peers?: Pick<PeerTransport, 'connectedSinceMs'> | undefined;
+  };
+  readonly raft: Pick<Raft, 'campaign' | 'leader' | 'term'>;
+  readonly config: Pick<ServerConfig, 'heartbeatMs'>;
+}
+
 /**
  * One of the founders begins, so that a new cluster need not wait for an election timeout, and
  * begins again until somebody leads: links that were just made may lose a vote.
  */
-export function campaignWhenConnected(
-  node: Pick<Node, 'loop' | 'ports' | 'raft'> & {
-    readonly config: Pick<ServerConfig, 'heartbeatMs'>;
-  },
-  voters: readonly MemberId[],
-): void {
+export function campaignWhenConnected(node: Founding, voters: readonly MemberId[]): void {
   const { config, loop, ports, raft } = node;
   const isConnected = (id: MemberId) => ports.peers?.connectedSinceMs(id) !== undefined;
   const connected = voters.filter(isConnected).length;
@@ -79,68 +89,13 @@ export function untilOrAfter(work: Promise<void>, clock: Clock, delayMs: number)
   });
 }
 
-/** Tells the cluster this member's name and client URLs; resolves when that is in the log. */
-export async function publishSelf(
-  node: Pick<
-    Node,
-    | 'config'
-    | 'incarnation'
-    | 'loop'
-    | 'memberId'
-    | 'membership'
-    | 'metrics'
-    | 'ports'
-    | 'proposeOwn'
-    | 'reads'
-  >,
-): Promise<void> {
-  const { config, incarnation, loop, memberId, membership, metrics, ports, reads } = node;
-  const { name, advertiseClientUrls: clientUrls } = config;
-  const isKnown = (): boolean => {
-    const member = membership.get(memberId);
-    return (
-      member?.name === name &&
-      member.clientUrls.join() === clientUrls.join() &&
-      member.incarnation === incarnation
-    );
-  };
-  const known = isKnown();
-  const attributes = { id: memberId, name, clientUrls, incarnation };
-  let told = (): void => {};
-  // One that joins may find its entry in the snapshot that it gets, and never apply it.
-  membership.onChange(() => {
-    if (isKnown()) told();
-  });
-  for (;;) {
-    const error = await new Promise<Error | undefined>((resolve) => {
-      // Known is not enough: what came after it in the log has to be applied as well.
-      const confirm = (): void => {
-        reads.add((_context, wrong) => resolve(wrong), undefined);
-        loop.schedule();
-      };
-      told = confirm;
-      if (known) confirm();
-      else {
-        const body = encodeAttributes(attributes);
-        const startMs = ports.clock.nowMs();
-        node.proposeOwn(EntryKind.memberAttributes, body, attributes, (wrong) => {
-          metrics.requestDuration
-            .of('ClusterMemberAttrSet', String(wrong === undefined))
-            .observe((ports.clock.nowMs() - startMs) / 1000);
-          resolve(wrong);
-        });
-      }
-      loop.schedule();
-    });
-    // What changes from now on is no answer to this any more.
-    told = () => {};
-    if (error === undefined) return;
-    if (error instanceof EtcdError && error.reason === 'STOPPED') throw error;
-    ports.logger.warn('could not publish this member yet, trying again', {
-      error: error.message,
-    });
-    await new Promise<void>((resolve) => ports.clock.after(publishPauseMs, resolve));
-  }
+export interface HandingOver {
+  readonly memberId: MemberId;
+  readonly raft: Raft;
+  readonly loop: Pick<NodeLoop, 'schedule'>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly config: Pick<ServerConfig, 'electionMs'>;
 }
 
 /**
@@ -148,13 +103,13 @@ export async function publishSelf(
  * an election timeout to notice. It is only a courtesy, and may fail.
  */
 export async function handOver({
+  clock,
   config,
+  logger,
   loop,
   memberId,
-  ports,
   raft,
-}: Pick<Node, 'config' | 'loop' | 'memberId' | 'ports' | 'raft'>): Promise<void> {
-  const { clock, logger } = ports;
+}: HandingOver): Promise<void> {
   const target = mostUpToDate(raft);
   if (raft.leader !== memberId || target === undefined) return;
   logger.info('handing leadership over before stopping', { to: idToHex(target) });

@@ -29,7 +29,8 @@ import type {
   SnapshotMeta,
 } from '../../raft/index.js';
 import type { Wal } from '../../storage/index.js';
-import type { Pending, Proposals, Responder } from './proposals.js';
+import type { ReadWaiter, Responder } from '../feature/index.js';
+import type { Pending, Proposals } from './proposals.js';
 import type { ReadGate } from './read-gate.js';
 
 /** Applies committed entries; see apply.ts. */
@@ -199,6 +200,22 @@ export class NodeLoop {
     }
     this.#changes.push({ pending, steps });
     this.schedule();
+  }
+
+  /**
+   * Runs `run` once a linearizable read may happen here. `bytes`: what the context holds of the
+   * request. Where too many wait already, `run` gets TOO_MANY_REQUESTS at once.
+   */
+  read<Context>(run: ReadWaiter<Context>, context: Context, bytes = 0): void {
+    this.#options.reads.add(run, context, bytes);
+    this.schedule();
+  }
+
+  /** As `read`: resolves once a linearizable read may happen here. */
+  readBarrier(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.read((_context, error) => (error === undefined ? resolve() : reject(error)), undefined);
+    });
   }
 
   /** A message from another member; for InstallSnapshot see `stepSnapshot`. */

@@ -13,8 +13,8 @@ import {
   StorageError,
 } from '../../common/index.js';
 import { LostLogError, type Message, type Raft } from '../../raft/index.js';
-import { type PeerAdmission, removedElections } from '../membership/admission.js';
-import type { Membership } from '../membership/membership.js';
+import { type Membership, type PeerAdmission, removedElections } from '../membership/index.js';
+import type { ServerConfig } from '../options/config.js';
 import type {
   PeerAddress,
   PeerHandler,
@@ -24,9 +24,8 @@ import type {
   PeerTransport,
   SnapshotFeed,
 } from '../peers/types.js';
-import type { SnapshotReceiver, SnapshotSender } from '../transfer/snapshot-transfer.js';
+import type { SnapshotReceiver, SnapshotSender } from '../transfer/index.js';
 import type { NodeLoop } from './loop.js';
-import type { Node } from './node.js';
 
 /** Ends a member that has been removed from the cluster: no failure, but it can't go on. */
 export class MemberRemovedError extends Error {
@@ -60,10 +59,14 @@ export interface MemberLinksOptions {
 }
 
 /** What a node says of itself to others. */
-export function helloOf(
-  node: Pick<Node, 'clusterId' | 'config' | 'incarnation' | 'memberId' | 'membership'>,
-): PeerHello {
-  const { clusterId, config, incarnation, memberId, membership } = node;
+export function helloOf(who: {
+  readonly clusterId: bigint;
+  readonly memberId: MemberId;
+  readonly incarnation: bigint;
+  readonly membership: Pick<Membership, 'get'>;
+  readonly config: Pick<ServerConfig, 'advertisePeerUrls'>;
+}): PeerHello {
+  const { clusterId, config, incarnation, memberId, membership } = who;
   const peerUrls = membership.get(memberId)?.peerUrls ?? config.advertisePeerUrls;
   return { clusterId, memberId, incarnation, version: kvorumVersion, peerUrls };
 }

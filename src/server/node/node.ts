@@ -1,132 +1,75 @@
 /**
- * One member: its storage, its Raft, and the state machines that entries change, joined by the
- * loop. No sockets here; server.ts puts those around it.
+ * A member without the network to its clients: the core (directory, Raft, loop) and the features on
+ * it. In two phases: everything is constructed from what it needs, storage -> Raft -> loop ->
+ * features, and only then started. Which features there are is not known here (member.ts).
  */
 
-import {
-  type Clock,
-  type Disk,
-  type ErrorReason,
-  grpcOverheadBytes,
-  type Logger,
-  type MemberId,
-  type Network,
-  type OpenKvStore,
-  present,
-  type Random,
-  unlessAborted,
-} from '../../common/index.js';
-import {
-  AlarmAction,
-  AlarmType,
-  alarmRequest,
-  encodeCompactionRequest,
-  encodeLeaseCheckpoints,
-  encodeLeaseRevokeRequest,
-  HeaderEncoder,
-} from '../../proto/index.js';
-import { Raft, type RaftRestore } from '../../raft/index.js';
+import { assert, type LogIndex, type MemberId, unlessAborted } from '../../common/index.js';
+import type { Raft } from '../../raft/index.js';
 import type { MvccStore, Wal } from '../../storage/index.js';
-import { checkDirectories, explainFatal } from '../bootstrap/data-dir.js';
-import { checkForcedFounding, hasCommittedChanges } from '../bootstrap/force-new-cluster.js';
-import { openStorage } from '../bootstrap/open-storage.js';
-import { isFounded, setUpMember } from '../bootstrap/setup.js';
-import { EntryKind, newEntry } from '../feature/entry.js';
-import { Alarms } from '../guard/alarms.js';
-import { Lessor } from '../lease/lessor.js';
-import type { Membership } from '../membership/membership.js';
-import { meteredDisk, meteredKvStore } from '../metrics/metered-ports.js';
-import type { Metrics } from '../metrics/metrics.js';
+import { hasCommittedChanges } from '../bootstrap/index.js';
+import type { Feature, Host } from '../feature/index.js';
+import type { AlarmEntry, Alarms } from '../guard/index.js';
+import type { Membership } from '../membership/index.js';
+import { type GaugeReadings, gaugeNames, type Metrics } from '../metrics/metrics.js';
 import type { ServerConfig } from '../options/config.js';
-import type { PeerTransport } from '../peers/types.js';
-import { SnapshotReceiver, SnapshotSender } from '../transfer/snapshot-transfer.js';
-import { defaultWatchLimits, WatchHub } from '../watch/hub.js';
-import { Applier } from './apply.js';
-import { LeaderWatch } from './leadership.js';
-import {
-  applyUpTo,
-  campaignWhenConnected,
-  handOver,
-  publishSelf,
-  untilOrAfter,
-} from './lifecycle.js';
-import { NodeLoop } from './loop.js';
-import { MemberLinks, MemberRemovedError } from './member-links.js';
-import { type MemberParts, memberParts } from './member-parts.js';
-import { Proposals } from './proposals.js';
-import { LogKeeper } from './raft-log-trim.js';
-import { ReadGate } from './read-gate.js';
-import { timeoutReason } from './timeout-reason.js';
-import { LogRelease } from './wal-release.js';
+import type { PeerHello, PeerTransport } from '../peers/types.js';
+import { SnapshotReceiver } from '../transfer/index.js';
+import { NodeCore, type NodeOptions, openNodeStorage } from './core.js';
+import { nodeHost } from './host.js';
+import type { LeaderWatch } from './leadership.js';
+import { applyUpTo, campaignWhenConnected, handOver, untilOrAfter } from './lifecycle.js';
+import type { NodeLoop } from './loop.js';
+import type { Links } from './loop-events.js';
+import { helloOf, MemberLinks, MemberRemovedError } from './member-links.js';
+import { PeerQuestions } from './peer-questions.js';
+import type { NodePorts } from './ports.js';
+import type { Proposals } from './proposals.js';
 
-/** What a node needs of the outside; the network is the server's business. */
-export interface NodePorts {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly disk: Disk;
-  readonly openKvStore: OpenKvStore;
-  readonly logger: Logger;
-  /** See Network; without it host names are only compared as they are. */
-  readonly resolve?: Network['resolve'];
-  /** The links to other members; without them the cluster is one member and stays so. */
-  readonly peers?: PeerTransport;
-  /** For simulations: see {@link NodeTuning}. */
-  readonly tuning?: Partial<NodeTuning>;
+/** What a member can do, in the order in which it is told of things; and more, for its maker. */
+export interface MadeFeatures {
+  readonly all: readonly Feature[];
 }
 
-/** Bounds that have one good value in production; small ones make rare things frequent. */
-export interface NodeTuning {
-  /** See RaftOptions. */
-  readonly appendBytesMax: number;
-  readonly inflightAppendsMax: number;
-  readonly applyBytesMax: number;
-  /** See LogKeeperOptions. */
-  readonly lookEntries: number;
-  /** See WalOptions. */
-  readonly walSegmentBytes: number;
-  /** What a request timeout is beside two election timeouts. */
-  readonly requestTimeoutBaseMs: number;
-}
+/** Makes the features of a member. `alarm`: how alarms enter the log. */
+export type MakeFeatures<Made extends MadeFeatures> = (host: Host, alarm: AlarmEntry) => Made;
 
 /** A running member. */
-export interface Node extends MemberParts {
+export interface Node {
   readonly config: ServerConfig;
   readonly ports: NodePorts;
   readonly clusterId: bigint;
   readonly memberId: MemberId;
   /** The data directory was empty. */
   readonly isNew: boolean;
+  /** Of the data directory: see PeerHello. */
+  readonly incarnation: bigint;
   readonly store: MvccStore;
   readonly wal: Wal;
   readonly raft: Raft;
   readonly loop: NodeLoop;
-  readonly reads: ReadGate;
-  readonly headers: HeaderEncoder;
   readonly proposals: Proposals;
   readonly alarms: Alarms;
   readonly membership: Membership;
-  readonly lessor: Lessor;
-  readonly watchHub: WatchHub;
   readonly leaderWatch: LeaderWatch;
   readonly metrics: Metrics;
-  /** Of the data directory: see PeerHello. */
-  readonly incarnation: bigint;
-  /** Undefined, or why a request that adds so much must not be proposed. */
-  spaceFor(costBytes: number): ErrorReason | undefined;
-  /** Puts an entry of our own into the log. */
-  proposeOwn(
-    kind: EntryKind,
-    body: Uint8Array,
-    request: unknown,
-    done: (error: Error | undefined) => void,
-  ): void;
-  /** Compacts, as a client would. */
-  compact(revision: number, done: (error: Error | undefined) => void): void;
+  readonly peers: PeerTransport | undefined;
+  readonly host: Host;
+  /** What this member says of itself to others. */
+  hello(): PeerHello;
+  /** For a scrape; brings the totals of Metrics up to date as well. */
+  readings(): GaugeReadings;
   /**
    * Resolves when this member leads or follows, has applied the log and published itself. Rejects
    * with the reason of `signal` when that aborts; then `stop` has to be called.
    */
   start(signal?: AbortSignal): Promise<void>;
+  /** Rejects if the member must not serve clients. */
+  check(): Promise<void>;
+  /** Clients can come: begins what is done in the background. */
+  serve(): void;
+  /** Ends that again. */
+  retire(): void;
   /**
    * Ends waiting calls, writes everything with an fsync, and closes the files. A leader hands over
    * first, unless told not to: when all members stop there is nobody to hand over to.
@@ -134,349 +77,166 @@ export interface Node extends MemberParts {
   stop(options?: { readonly handOver?: boolean }): Promise<void>;
 }
 
-/** Memory for records beside those not yet flushed. */
-const cacheBytesMax = 64 * 1024 * 1024;
-const flushBytes = 4 * 1024 * 1024;
-/** Records waiting for LevelDB above which proposals wait: the disk is slower than the clients. */
-const unflushedBytesMax = 256 * 1024 * 1024;
-/** An offer of a snapshot is repeated after this time, or two elections if they are longer. */
-const snapshotOfferAgainMsMin = 2000;
 /** etcd's --wait-cluster-ready-timeout: after this time clients are served, leader or not. */
 const clusterReadyMsMax = 5000;
-/** etcd: 5 s for the disk and two elections. */
-const requestTimeoutBaseMs = 5000;
 
 /**
  * Opens (or founds) the data directory. Rejects with StorageError if it can't be trusted, and with
- * the reason of `signal` when that aborts; nothing stays open then.
+ * the reason of the signal when that aborts; nothing stays open then.
  */
-export async function openNode(
-  config: ServerConfig,
-  ports: NodePorts,
-  metrics: Metrics,
-  reportFatal: (error: unknown) => void,
-  signal?: AbortSignal,
-): Promise<Node> {
-  const { clock, random, logger, peers } = ports;
-  await checkDirectories(ports.disk, config);
-  const isFoundedBefore = await isFounded(ports.disk, config);
-  if (config.forceNewCluster && !isFoundedBefore) checkForcedFounding(config, logger);
-  const founding = isFoundedBefore
-    ? undefined
-    : await setUpMember({ config, random, clock, logger, peers, resolve: ports.resolve, signal });
-  signal?.throwIfAborted();
-  let stopLoop = (): void => {};
-  // Nothing may be acknowledged after a failed write, not even by the half that still works.
-  const onFatal = (error: unknown): void => {
-    stopLoop();
-    reportFatal(explainFatal(error, config.dataDir));
-  };
-  const storage = await openStorage({
-    ...ports,
-    disk: meteredDisk(ports.disk, clock, metrics),
-    openKvStore: meteredKvStore(ports.openKvStore, clock, metrics),
+export async function openNode<Made extends MadeFeatures>(
+  options: NodeOptions,
+  makeFeatures: MakeFeatures<Made>,
+): Promise<{ readonly node: Node; readonly made: Made }> {
+  const storage = await openNodeStorage(options);
+  const core = new NodeCore(options, storage);
+  const host = nodeHost(core);
+  const made = makeFeatures(host, core.alarmEntry);
+  const features = made.all;
+  core.applier.use(features);
+  core.leadership.tell(features);
+  const links = linksOf(core, features);
+  core.events.attach(features, links);
+  for (const feature of features) feature.restore?.(storage.store);
+  return { node: nodeOf(core, host, features, links), made };
+}
+
+/** Undefined: this member is alone and stays so. */
+function linksOf(core: NodeCore, features: readonly Feature[]): Links | undefined {
+  const { admission, config, failure, loop, ports, raft, release, sender, storage } = core;
+  const { clock, logger, peers } = ports;
+  if (peers === undefined) return undefined;
+  const { memberId: self, membership, store } = storage;
+  const questions = new PeerQuestions(features);
+  const receiver = new SnapshotReceiver({ store, raft, loop, peers, logger, clock, release });
+  const members = new MemberLinks({
+    self,
     dataDir: config.dataDir,
-    walDir: config.walDir,
-    walSegmentBytes: ports.tuning?.walSegmentBytes,
-    founding,
-    forceNewCluster: config.forceNewCluster,
-    mvcc: {
-      cacheBytesMax,
-      flushIntervalMs: config.flushIntervalMs,
-      flushBytes,
-      unflushedBytesMax,
-      compactionBatch: config.compactionBatch,
-      compactionSleepMs: config.compactionSleepMs,
-    },
-    catchUpEntries: config.snapshotCatchUpEntries,
-    onFatal,
-    signal,
-  });
-  const { store, wal, membership, clusterId, memberId, isNew, restore } = storage;
-  const timeoutMs =
-    (ports.tuning?.requestTimeoutBaseMs ?? requestTimeoutBaseMs) + 2 * config.electionMs;
-  const raft = makeRaft(config, ports, memberId, restore, timeoutMs);
-  const headers = new HeaderEncoder(clusterId, memberId);
-  const proposals = new Proposals({ clock, origin: random.u32(), timeoutMs });
-  const reads = new ReadGate({
+    peers,
+    loop,
     raft,
-    clock,
-    timeoutMs,
-    applied: restore.applied,
-    contextOrigin: random.u32(),
-    counts: metrics,
-  });
-  const alarms = new Alarms();
-  alarms.restore(store);
-  const release = new LogRelease(
-    { store, wal, clock, logger, entriesMin: config.snapshotCount, onFatal },
-    restore.snapshot.index,
-  );
-  const watchHub = new WatchHub({
-    store,
-    clock,
-    random,
-    header: (revision) => headers.header(revision, raft.term),
-    limits: {
-      ...defaultWatchLimits,
-      fragmentBytes: config.requestBytesMax + grpcOverheadBytes,
-      progressIntervalMs: config.watchProgressIntervalMs,
-    },
-    sendLoop: metrics.watchSendLoop,
-    fatal: onFatal,
-  });
-  const lessor = new Lessor({
-    clock,
-    ttlSecondsMin: Math.ceil((1.5 * config.electionMs) / 1000),
-    checkpoints: config.leaseCheckpoints,
-    proposeRevoke: (id, term) => {
-      const body = encodeLeaseRevokeRequest({ id });
-      loop.propose(newEntry(EntryKind.leaseRevoke, body), { id }, countExpired, metrics, term);
-    },
-    proposeCheckpoints: (checkpoints, term) => {
-      const body = encodeLeaseCheckpoints(checkpoints);
-      const entry = newEntry(EntryKind.leaseCheckpoint, body);
-      loop.propose(entry, checkpoints, ignoreOutcome, undefined, term);
-    },
-  });
-  lessor.restore(store);
-  const leaderWatch = new LeaderWatch({
-    raft,
-    id: memberId,
+    membership,
+    admission,
+    receiver,
+    sender,
     clock,
     logger,
     electionMs: config.electionMs,
-    onGained: () => lessor.promote(raft.term, config.electionMs),
-    onLost: () => lessor.demote(),
-    onChange: () => {
-      metrics.leaderChanges++;
-    },
+    answer: (from, method, body) => questions.call(from, method, body),
+    onEnd: failure.tell,
   });
-  let raisingNoSpace = false;
-  const raiseNoSpace = (): void => {
-    if (raisingNoSpace || alarms.noSpace) return;
-    raisingNoSpace = true;
-    const request = { action: AlarmAction.ACTIVATE, memberId, alarm: AlarmType.NOSPACE };
-    proposeOwn(EntryKind.alarm, alarmRequest.encode(request), request, () => {
-      raisingNoSpace = false;
-    });
-  };
-  const applier = new Applier({
-    self: memberId,
-    onRemovedSelf: () => links?.removedSelf(),
-    store,
-    raft,
-    lessor,
-    watchHub,
-    alarms,
-    membership,
-    proposals,
-    metrics,
-    clock,
-    logger,
-    slowApplyMs: config.slowApplyMs,
-    quotaBytes: config.quotaBytes,
-    onQuotaExceeded: raiseNoSpace,
-  });
-  const catchUpEntries = config.snapshotCatchUpEntries;
-  const lookEntries = ports.tuning?.lookEntries;
-  const keeper = new LogKeeper({ raft, clock, catchUpEntries, lookEntries }, restore.applied);
-  const offerAgainMs = Math.max(snapshotOfferAgainMsMin, 2 * config.electionMs);
-  const sender = new SnapshotSender({ store, raft, keeper, clock, offerAgainMs });
-  const loop = new NodeLoop({
-    id: memberId,
-    raft,
-    wal,
-    applier,
-    proposals,
-    reads,
-    clock,
-    logger,
-    tickMs: config.heartbeatMs,
-    send: (messages) => {
-      sender.sending(messages);
-      peers?.send(messages);
-    },
-    install: (snapshot): Promise<void> =>
-      present(receiver, 'the one who received it').install(snapshot, () => {
-        membership.restore(store, []);
-        alarms.restore(store);
-        lessor.restore(store);
-        watchHub.syncAfterRestore();
-      }),
-    onFatal,
-    onTick: () => {
-      leaderWatch.tick();
-      sender.tick();
-    },
-    onReady: () => leaderWatch.update(),
-    onApplied: (index, bytesTotal) => {
-      release.applied(index);
-      keeper.applied(index, bytesTotal);
-    },
-    timeoutReason: (startMs) =>
-      timeoutReason(
-        { self: memberId, electionMs: config.electionMs, leaderWatch, membership, peers },
-        startMs,
-      ),
-    overloaded: () => store.unflushedBytes > unflushedBytesMax,
-  });
-  stopLoop = () => loop.stop();
-  const receiver: SnapshotReceiver | undefined =
-    peers === undefined
-      ? undefined
-      : new SnapshotReceiver({ store, raft, loop, peers, logger, clock, release });
-  const parts = memberParts({
-    config,
-    clusterId,
-    memberId,
-    clock,
-    logger,
-    store,
-    raft,
-    loop,
-    reads,
-    membership,
-    alarms,
-    lessor,
-    peers,
-    requestTimeoutMs: timeoutMs,
-  });
-  const links =
-    peers === undefined || receiver === undefined
-      ? undefined
-      : new MemberLinks({
-          self: memberId,
-          dataDir: config.dataDir,
-          peers,
-          loop,
-          raft,
-          membership,
-          admission: parts.admission,
-          receiver,
-          sender,
-          clock,
-          logger,
-          electionMs: config.electionMs,
-          answer: (from, method, body) => parts.questions.call(from, method, body),
-          onEnd: onFatal,
-        });
-  function proposeOwn(
-    kind: EntryKind,
-    body: Uint8Array,
-    request: unknown,
-    done: (error: Error | undefined) => void,
-  ): void {
-    loop.propose(newEntry(kind, body), request, finishOwn, done);
-  }
-  const node: Node = {
+  return { members, receiver };
+}
+
+function nodeOf(
+  core: NodeCore,
+  host: Host,
+  features: readonly Feature[],
+  links: Links | undefined,
+): Node {
+  const { alarms, config, leadership, loop, metrics, ports, proposals, raft, storage } = core;
+  const { clusterId, incarnation, isNew, memberId, membership, store, wal } = storage;
+  return {
     config,
     ports,
     clusterId,
     memberId,
     isNew,
+    incarnation,
     store,
     wal,
     raft,
     loop,
-    reads,
-    headers,
     proposals,
     alarms,
     membership,
-    lessor,
-    watchHub,
-    leaderWatch,
+    leaderWatch: leadership,
     metrics,
-    incarnation: storage.incarnation,
-    ...parts,
-    proposeOwn,
-    spaceFor(costBytes) {
-      // As at apply, where CORRUPT comes first.
-      if (alarms.corrupt) return 'CORRUPT';
-      if (alarms.noSpace) return 'NO_SPACE';
-      if (store.sizeBytes + costBytes < config.quotaBytes) return undefined;
-      raiseNoSpace();
-      return 'NO_SPACE';
+    peers: ports.peers,
+    host,
+    hello: () => helloOf({ clusterId, config, incarnation, memberId, membership }),
+    readings: () => readingsOf(core, features),
+    start: (signal) => start(core, features, links, signal),
+    async check() {
+      for (const feature of features) await feature.check?.();
     },
-    compact(revision, done) {
-      const request = { revision, physical: false };
-      proposeOwn(EntryKind.compaction, encodeCompactionRequest(request), request, done);
+    serve() {
+      for (const feature of features) feature.serve?.();
     },
-    async start(signal) {
-      signal?.throwIfAborted();
-      if (membership.isRemoved(memberId)) throw new MemberRemovedError(memberId);
-      if (hasCommittedChanges(restore)) await applyUpTo(node, restore.hardState.commit, signal);
-      await links?.start();
-      signal?.throwIfAborted();
-      loop.start();
-      const { voters } = raft.status().configuration;
-      // Alone there is nobody to wait for; an election timeout would only delay the start.
-      if (voters.length === 1 && voters[0] === memberId) raft.campaign();
-      else if (isNew && memberId === voters[0]) campaignWhenConnected(node, voters);
-      loop.schedule();
-      // Without a majority there may be no leader for long; what can be served then should be.
-      const published = publishSelf(node);
-      published.catch(() => {}); // only by stopping
-      await unlessAborted(untilOrAfter(published, clock, clusterReadyMsMax), signal);
+    retire() {
+      for (const feature of features) feature.retire?.();
     },
-    async stop(options) {
-      if (options?.handOver !== false) await handOver(node);
-      await links?.stop();
-      loop.stop();
-      lessor.demote();
-      // Before the store: catching up reads from it.
-      watchHub.close();
-      await loop.idle();
-      await release.idle();
-      await store.flushSync();
-      await wal.close();
-      await store.close();
-    },
+    stop: (options) => stop(core, features, links, options?.handOver !== false),
   };
-  return node;
 }
 
-/** The lessor tries again by itself if it failed. */
-function countExpired(metrics: Metrics, _request: unknown, error: Error | undefined): void {
-  if (error === undefined) metrics.leasesExpired++;
+async function start(
+  core: NodeCore,
+  features: readonly Feature[],
+  links: Links | undefined,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { admission, config, loop, ports, raft, storage } = core;
+  const { isNew, memberId, membership, restore } = storage;
+  const { clock } = ports;
+  signal?.throwIfAborted();
+  if (membership.isRemoved(memberId)) throw new MemberRemovedError(memberId);
+  if (hasCommittedChanges(restore)) {
+    const { commit }: { readonly commit: LogIndex } = restore.hardState;
+    await applyUpTo({ loop, clock, admission }, commit, signal);
+  }
+  await links?.members.start();
+  signal?.throwIfAborted();
+  loop.start();
+  const { voters } = raft.status().configuration;
+  // Alone there is nobody to wait for; an election timeout would only delay the start.
+  if (voters.length === 1 && voters[0] === memberId) raft.campaign();
+  else if (isNew && memberId === voters[0]) {
+    campaignWhenConnected({ config, loop, ports, raft }, voters);
+  }
+  loop.schedule();
+  // Without a majority there may be no leader for long; what can be served then should be.
+  const joined = Promise.all(features.map((feature) => feature.join?.())).then(() => {});
+  joined.catch(() => {}); // only by stopping
+  await unlessAborted(untilOrAfter(joined, clock, clusterReadyMsMax), signal);
 }
 
-/** The lessor tries again by itself. */
-function ignoreOutcome(): void {}
-
-function finishOwn(
-  done: (error: Error | undefined) => void,
-  _request: unknown,
-  error: Error | undefined,
-): void {
-  done(error);
+async function stop(
+  core: NodeCore,
+  features: readonly Feature[],
+  links: Links | undefined,
+  handsOver: boolean,
+): Promise<void> {
+  const { config, loop, ports, raft, release, storage } = core;
+  const { clock, logger } = ports;
+  const { memberId, store, wal } = storage;
+  if (handsOver) await handOver({ clock, config, logger, loop, memberId, raft });
+  await links?.members.stop();
+  loop.stop();
+  for (const feature of features) feature.close?.();
+  await loop.idle();
+  await release.idle();
+  await store.flushSync();
+  await wal.close();
+  await store.close();
 }
 
-function makeRaft(
-  config: ServerConfig,
-  { clock, random, tuning }: NodePorts,
-  id: MemberId,
-  restore: RaftRestore,
-  requestTimeoutMs: number,
-): Raft {
-  return new Raft(
-    {
-      id,
-      electionTimeoutTicks: Math.max(2, Math.round(config.electionMs / config.heartbeatMs)),
-      heartbeatTicks: 1,
-      preVote: config.preVote,
-      checkQuorum: true,
-      // Together less than a link's queue holds: what finds no room there is sent again.
-      appendBytesMax: 128 * 1024,
-      inflightAppendsMax: 100,
-      uncommittedBytesMax: 256 * 1024 * 1024,
-      applyBytesMax: 16 * 1024 * 1024,
-      ...tuning,
-      randomU32: () => random.u32(),
-      // Nothing that can still be answered in time was sent longer ago.
-      forwardAge: { nowMs: () => clock.nowMs(), maxMs: requestTimeoutMs },
-    },
-    restore,
-  );
+function readingsOf(core: NodeCore, features: readonly Feature[]): GaugeReadings {
+  const { leadership, loop, metrics, proposals, raft, storage } = core;
+  metrics.proposalsFailed = proposals.failedTotal;
+  const readings: Partial<GaugeReadings> = {
+    memberId: storage.memberId,
+    hasLeader: leadership.hasLeader(),
+    isLeader: leadership.isLeader,
+    proposalsPending: proposals.size,
+    committedIndex: raft.status().commit,
+    appliedIndex: loop.appliedIndex,
+  };
+  for (const feature of features) Object.assign(readings, feature.gauges?.());
+  assert(isComplete(readings), 'somebody knows each gauge');
+  return readings;
+}
+
+function isComplete(readings: Partial<GaugeReadings>): readings is GaugeReadings {
+  return Object.keys(gaugeNames).every((name) => name in readings);
 }

@@ -16,15 +16,8 @@ import {
   proposalsWaitingMax,
   type Term,
 } from '../../common/index.js';
-import { stampEntry } from '../feature/entry.js';
-
-/** Gets the outcome of a proposal; exactly one of `error` and `result` is set. */
-export type Responder<Request, Result, Context> = (
-  context: Context,
-  request: Request,
-  error: Error | undefined,
-  result: Result | undefined,
-) => void;
+import { stampEntry } from '../entry/index.js';
+import type { Responder } from '../feature/index.js';
 
 /** What a context of a responder may hold: then its proposal ends with the call. */
 interface Caller {

@@ -14,9 +14,7 @@ import {
   readsWaitingMax,
 } from '../../common/index.js';
 import type { Raft, ReadState } from '../../raft/index.js';
-
-/** Runs once the read may go ahead, or with the reason why it can't. */
-export type ReadWaiter<Context> = (context: Context, error: EtcdError | undefined) => void;
+import type { ReadWaiter } from '../feature/index.js';
 
 interface Waiting {
   readonly run: ReadWaiter<unknown>;
@@ -83,7 +81,7 @@ export class ReadGate {
   }
 
   /**
-   * Waits; `NodeLoop.schedule` must be called afterwards. `bytes`: what the context holds of the
+   * Waits; called by `NodeLoop.read`, which has the loop run. `bytes`: what the context holds of the
    * request. Where too many wait already, `run` gets TOO_MANY_REQUESTS at once.
    */
   add<Context>(run: ReadWaiter<Context>, context: Context, bytes = 0): void {

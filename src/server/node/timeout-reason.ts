@@ -4,7 +4,7 @@
  */
 
 import type { ErrorReason, MemberId } from '../../common/index.js';
-import type { Membership } from '../membership/membership.js';
+import type { Membership } from '../membership/index.js';
 import type { PeerTransport } from '../peers/types.js';
 import type { LeaderWatch } from './leadership.js';
 

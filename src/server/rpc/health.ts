@@ -8,23 +8,28 @@ import {
   ServingStatus,
 } from '../../proto/index.js';
 import type { MethodHandler } from '../../transport/index.js';
-import type { RpcContext } from './context.js';
+import type { Feature, Host } from '../feature/index.js';
 import { unaryMethod } from './unary.js';
 
-export function healthMethods(rpc: RpcContext): Array<readonly [string, MethodHandler]> {
+/** The health service of gRPC, as a feature without state. */
+export function healthFeature(host: Host): Feature {
+  return { name: 'health', methods: healthMethods(host) };
+}
+
+function healthMethods(host: Host): Array<readonly [string, MethodHandler]> {
   const serving = healthCheckResponse.encode({ status: ServingStatus.SERVING });
   const unknown = healthCheckResponse.encode({ status: ServingStatus.SERVICE_UNKNOWN });
   return [
-    unaryMethod(rpc, '/grpc.health.v1.Health/Check', (bytes, call) => {
+    unaryMethod(host, '/grpc.health.v1.Health/Check', (bytes, call) => {
       if (healthCheckRequest.decode(bytes).service === '') call.reply(serving);
       else call.fail(GrpcCode.NOT_FOUND, 'unknown service');
     }),
-    unaryMethod(rpc, '/grpc.health.v1.Health/List', (_bytes, call) => {
+    unaryMethod(host, '/grpc.health.v1.Health/List', (_bytes, call) => {
       const statuses = new Map([['', { status: ServingStatus.SERVING }]]);
       call.reply(healthListResponse.encode({ statuses }));
     }),
     unaryMethod(
-      rpc,
+      host,
       '/grpc.health.v1.Health/Watch',
       (bytes, call) => {
         // The stream stays open; the status of a running node does not change until it stops.

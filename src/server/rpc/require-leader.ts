@@ -5,16 +5,10 @@
 
 import { EtcdError } from '../../common/index.js';
 import type { ServerCall } from '../../transport/index.js';
+import type { LeaderView } from '../feature/index.js';
 
 /** What this member knows about a leader. */
-export interface LeaderGate {
-  hasLeader(): boolean;
-  /**
-   * Calls `lost` (at most once) when there has been no leader for three election timeouts; returns
-   * how to unsubscribe.
-   */
-  onLeaderLost(lost: () => void): () => void;
-}
+export type LeaderGate = Pick<LeaderView, 'hasLeader' | 'onLeaderLost'>;
 
 /**
  * Refuses a call that requires a leader if there is none: then the result is undefined and the call

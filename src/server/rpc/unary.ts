@@ -1,28 +1,29 @@
 /** The common shape of the services that are not on a hot path. */
 
 import type { MethodHandler, ServerCall } from '../../transport/index.js';
-import { failCall, type RpcContext, refuseCall } from './context.js';
+import type { Host } from '../feature/index.js';
+import { failCall, refuseCall } from './answers.js';
 
 /** Handles one unary request; may throw, or reject, with the error to answer. */
 export type UnaryRpc = (request: Buffer, call: ServerCall) => void | Promise<void>;
 
 /** Binds `handle` to a method, with the checks and the error path that all methods share. */
 export function unaryMethod(
-  rpc: RpcContext,
+  host: Host,
   method: string,
   handle: UnaryRpc,
   kind: 'unary' | 'serverStream' = 'unary',
 ): readonly [string, MethodHandler] {
   const run = (request: Buffer, call: ServerCall): void => {
-    if (call.metadata('hasleader') === 'true' && !rpc.hasLeader()) {
+    if (call.metadata('hasleader') === 'true' && !host.hasLeader()) {
       refuseCall(call, 'NO_LEADER');
       return;
     }
     try {
       const waits = handle(request, call);
-      waits?.catch((error: unknown) => failCall(rpc, call, error));
+      waits?.catch((error: unknown) => failCall(host, call, error));
     } catch (error) {
-      failCall(rpc, call, error);
+      failCall(host, call, error);
     }
   };
   return [method, { kind, handle: run }];

@@ -16,19 +16,18 @@ import {
 } from '../../common/index.js';
 import type { InstallSnapshot, Message, Raft, SnapshotMeta } from '../../raft/index.js';
 import type { MvccStore, StagedSnapshot } from '../../storage/index.js';
-import type { NodeLoop } from '../node/loop.js';
-import type { LogKeeper } from '../node/raft-log-trim.js';
-import type { LogRelease } from '../node/wal-release.js';
 import type { PeerTransport, SnapshotFeed } from '../peers/types.js';
 
 export interface SnapshotReceiverOptions {
   readonly store: Pick<MvccStore, 'openSink' | 'install'>;
   readonly raft: Pick<Raft, 'wantsSnapshot'>;
-  readonly loop: Pick<NodeLoop, 'step' | 'stepSnapshot'>;
+  /** See NodeLoop. */
+  readonly loop: { stepSnapshot(message: InstallSnapshot): boolean };
   readonly peers: Pick<PeerTransport, 'fetchSnapshot'>;
   readonly logger: Logger;
   readonly clock: Clock;
-  readonly release: Pick<LogRelease, 'superseded'>;
+  /** See LogRelease. */
+  readonly release: { superseded(index: LogIndex): void };
 }
 
 export class SnapshotReceiver {
@@ -139,7 +138,8 @@ export class SnapshotReceiver {
 export interface SnapshotSenderOptions {
   readonly store: Pick<MvccStore, 'snapshotSource'>;
   readonly raft: Pick<Raft, 'reportSnapshot'>;
-  readonly keeper: Pick<LogKeeper, 'snapshotSent'>;
+  /** See LogKeeper. */
+  readonly keeper: { snapshotSent(index: LogIndex): void };
   readonly clock: Clock;
   /** After this time without a word from the receiver the snapshot is offered again. */
   readonly offerAgainMs: number;

@@ -11,7 +11,7 @@ import {
   type WatchRequest,
 } from '../../proto/index.js';
 import type { ServerCall, StreamHandler } from '../../transport/index.js';
-import { type LeaderGate, requireLeader } from '../rpc/require-leader.js';
+import { type LeaderGate, requireLeader } from '../rpc/index.js';
 import type { WatchHub } from './hub.js';
 import type { WatchStream } from './stream.js';
 

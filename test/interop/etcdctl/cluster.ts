@@ -3,7 +3,7 @@
  * the order of their ids, because that is the order in which etcdctl prints them.
  */
 
-import { memberIdOf } from '../../../src/server/bootstrap/identity.js';
+import { memberIdOf } from '../../../src/server/membership/identity.js';
 import { EtcdctlSession } from '../../helpers/etcdctl.js';
 import { eventually } from '../../helpers/eventually.js';
 import { RawClient } from '../../helpers/grpc.js';

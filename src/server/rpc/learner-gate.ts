@@ -5,7 +5,7 @@
 
 import { decodeRangeRequest } from '../../proto/index.js';
 import type { MethodHandler } from '../../transport/index.js';
-import { refuseCall } from '../rpc/context.js';
+import { refuseCall } from './answers.js';
 
 const answered: ReadonlySet<string> = new Set([
   '/etcdserverpb.Maintenance/Status',

@@ -13,7 +13,7 @@
 
 import { type LogIndex, StorageError } from '../../common/index.js';
 
-/** Numbers are on disk: never reuse one. */
+/** Numbers are on disk: never reuse one. Who applies a kind is told by its feature's folder. */
 export const EntryKind = {
   put: 1,
   deleteRange: 2,
@@ -31,7 +31,7 @@ export const EntryKind = {
 export type EntryKind = (typeof EntryKind)[keyof typeof EntryKind];
 
 const entryFormat = 1;
-const kindMax = EntryKind.memberUpdate;
+const kindMax: number = Math.max(...Object.values(EntryKind));
 /** Bytes before the body. */
 export const entryHeaderBytes = 12;
 /** Sequences are 48 bits: 3 million a second for three years. */

@@ -1,0 +1,2 @@
+/** The Auth service. */
+export { authFeature } from './feature.js';

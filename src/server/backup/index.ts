@@ -1,0 +1,3 @@
+/** The store as a file in etcd's format, both ways. */
+export { type RestoredSnapshot, type RestoreOptions, restoreSnapshot } from './restore-snapshot.js';
+export { type OpenImage, SnapshotImages } from './shared-images.js';

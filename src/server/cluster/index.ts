@@ -1,0 +1,2 @@
+/** The Cluster service and what stands behind it. */
+export { type ClusterFeature, clusterFeature } from './feature.js';

@@ -1,0 +1,3 @@
+/** What is served over plain HTTP: health, versions, metrics, variables. */
+export { healthSource } from './readings.js';
+export { createHttpHandler, type HttpRoutesOptions } from './routes.js';

@@ -1,0 +1,3 @@
+/** Keys and values. */
+export { pointQuery } from './apply.js';
+export { type KvFeature, kvFeature } from './feature.js';

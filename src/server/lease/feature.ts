@@ -1,0 +1,127 @@
+/** Leases: granted, revoked and checkpointed by the log, renewed and expired by the leader. */
+
+import type { LeaseId, Term } from '../../common/index.js';
+import {
+  decodeLeaseCheckpoints,
+  decodeLeaseGrantRequest,
+  decodeLeaseRevokeRequest,
+  encodeLeaseCheckpoints,
+  encodeLeaseRevokeRequest,
+  type LeaseCheckpoint,
+  type LeaseGrantRequest,
+  type LeaseRevokeRequest,
+} from '../../proto/index.js';
+import { EntryKind, type EntryType, entryType, newEntry } from '../entry/index.js';
+import type { Feature, Host } from '../feature/index.js';
+import type { Metrics } from '../metrics/metrics.js';
+import { LeaseLeader } from './leader.js';
+import { Lessor } from './lessor.js';
+import { leaseMethods } from './rpc.js';
+import { type LeaseGrantResult, leaseCostBytes, leaseService } from './service.js';
+
+export interface LeaseFeature extends Feature {
+  readonly lessor: Lessor;
+}
+
+export interface LeaseEntries {
+  readonly grant: EntryType<LeaseGrantRequest, LeaseGrantResult>;
+  readonly revoke: EntryType<LeaseRevokeRequest, true>;
+  readonly checkpoint: EntryType<readonly LeaseCheckpoint[], true>;
+}
+
+export function leaseFeature(host: Host): LeaseFeature {
+  const { clock, config, memberId: self, metrics, raft } = host;
+  const lessor: Lessor = new Lessor({
+    clock,
+    ttlSecondsMin: Math.ceil((1.5 * config.electionMs) / 1000),
+    checkpoints: config.leaseCheckpoints,
+    proposeRevoke(id: LeaseId, term: Term) {
+      const data = newEntry(EntryKind.leaseRevoke, encodeLeaseRevokeRequest({ id }));
+      host.propose(entries.revoke, data, { id }, countExpired, metrics, term);
+    },
+    proposeCheckpoints(checkpoints, term) {
+      const data = newEntry(EntryKind.leaseCheckpoint, encodeLeaseCheckpoints(checkpoints));
+      host.propose(entries.checkpoint, data, checkpoints, ignoreOutcome, undefined, term);
+    },
+  });
+  const entries = leaseEntries(lessor, metrics);
+  const leaseLeader = new LeaseLeader({
+    self,
+    raft,
+    lessor,
+    read: (run, context) => host.read(run, context),
+  });
+  return {
+    name: 'lease',
+    lessor,
+    entries: Object.values(entries),
+    onDetached: (key) => lessor.attach(key, 0n),
+    methods: leaseMethods(leaseService(host, { lessor, leaseLeader, entries })),
+    questions: [
+      ['leaseRenew', (body) => leaseLeader.answerRenew(body)],
+      ['leaseTimeToLive', (body) => leaseLeader.answerTimeToLive(body)],
+    ],
+    gauges() {
+      const { granted, revoked, renewed } = lessor.counters;
+      metrics.leasesGranted = granted;
+      metrics.leasesRevoked = revoked;
+      metrics.leasesRenewed = renewed;
+      return {};
+    },
+    restore: (store) => void lessor.restore(store),
+    lead: (term) => lessor.promote(term, config.electionMs),
+    follow: () => lessor.demote(),
+    close: () => lessor.demote(),
+  };
+}
+
+function leaseEntries(lessor: Lessor, metrics: Metrics): LeaseEntries {
+  return {
+    grant: entryType<LeaseGrantRequest, LeaseGrantResult>({
+      kind: EntryKind.leaseGrant,
+      operation: 'LeaseGrant',
+      decode: decodeLeaseGrantRequest,
+      costBytes: () => leaseCostBytes,
+      refusedWhenCorrupt: true,
+      apply(txn, { id, ttlSeconds: asked }) {
+        const ttlSeconds = lessor.applyGrant(txn, id, asked);
+        metrics.leaseTtlSeconds.observe(ttlSeconds);
+        return { id, ttlSeconds };
+      },
+    }),
+    revoke: entryType<LeaseRevokeRequest, true>({
+      kind: EntryKind.leaseRevoke,
+      operation: 'LeaseRevoke',
+      decode: decodeLeaseRevokeRequest,
+      refusedWhenCorrupt: true,
+      // A lease may have any number of keys.
+      planAtOnce: () => undefined,
+      // biome-ignore lint/correctness/useYield: it has nothing to wait for.
+      *plan({ id }) {
+        lessor.checkRevoke(id);
+      },
+      *applySteps(txn, { id }, _plan, _wantAnswer, slice) {
+        yield* lessor.applyRevoke(txn, id, slice);
+        return true as const;
+      },
+    }),
+    checkpoint: entryType<readonly LeaseCheckpoint[], true>({
+      kind: EntryKind.leaseCheckpoint,
+      operation: 'LeaseCheckpoint',
+      decode: decodeLeaseCheckpoints,
+      refusedWhenCorrupt: false,
+      apply(txn, checkpoints) {
+        lessor.applyCheckpoints(txn, checkpoints);
+        return true as const;
+      },
+    }),
+  };
+}
+
+/** The lessor tries again by itself if it failed. */
+function countExpired(metrics: Metrics, _request: unknown, error: Error | undefined): void {
+  if (error === undefined) metrics.leasesExpired++;
+}
+
+/** The lessor tries again by itself. */
+function ignoreOutcome(): void {}

@@ -1,0 +1,10 @@
+/** Leases. */
+export { type LeaseFeature, leaseFeature } from './feature.js';
+export type { Lessor } from './lessor.js';
+export {
+  decodeLeaseRecord,
+  encodeLeaseRecord,
+  type LeaseRecord,
+  leaseMetaName,
+  leaseMetaPrefix,
+} from './record.js';

@@ -1,0 +1,85 @@
+/**
+ * A whole member: the node, and everything that it can do. The one place that knows all features;
+ * a new one is a line here.
+ */
+
+import type { MethodHandler } from '../transport/index.js';
+import { authFeature } from './auth/index.js';
+import { type ClusterFeature, clusterFeature } from './cluster/index.js';
+import type { Feature, Host } from './feature/index.js';
+import type { AlarmEntry } from './guard/index.js';
+import { kvFeature } from './kv/index.js';
+import { type LeaseFeature, leaseFeature } from './lease/index.js';
+import { maintenanceFeature } from './maintenance/index.js';
+import type { Metrics } from './metrics/metrics.js';
+import { Failure, type Node, type NodePorts, openNode } from './node/index.js';
+import type { ServerConfig } from './options/config.js';
+import { healthFeature, learnerGated } from './rpc/index.js';
+import { type WatchFeature, watchFeature } from './watch/index.js';
+
+/** The features, and what others than the node ask of them. */
+interface MemberFeatures {
+  readonly all: readonly Feature[];
+  readonly watch: WatchFeature;
+  readonly lease: LeaseFeature;
+  readonly cluster: ClusterFeature;
+  compact(revision: number, done: (error: Error | undefined) => void): void;
+}
+
+/** A running member with all that it can do. */
+export interface Member extends Node {
+  readonly features: readonly Feature[];
+  readonly lessor: LeaseFeature['lessor'];
+  readonly watchHub: WatchFeature['hub'];
+  readonly clusterVersion: ClusterFeature['version'];
+  /** Compacts, as a client would. */
+  compact(revision: number, done: (error: Error | undefined) => void): void;
+}
+
+/**
+ * Opens (or founds) the data directory. Rejects with StorageError if it can't be trusted, and with
+ * the reason of `signal` when that aborts; nothing stays open then.
+ */
+export async function openMember(
+  config: ServerConfig,
+  ports: NodePorts,
+  metrics: Metrics,
+  reportFatal: (error: unknown) => void,
+  signal?: AbortSignal,
+): Promise<Member> {
+  const failure = new Failure(reportFatal, config.dataDir);
+  const { node, made } = await openNode(
+    { config, ports, metrics, failure, signal },
+    memberFeatures,
+  );
+  const { all, cluster, compact, lease, watch } = made;
+  return {
+    ...node,
+    features: all,
+    lessor: lease.lessor,
+    watchHub: watch.hub,
+    clusterVersion: cluster.version,
+    compact,
+  };
+}
+
+function memberFeatures(host: Host, alarm: AlarmEntry): MemberFeatures {
+  const watch = watchFeature(host);
+  const lease = leaseFeature(host);
+  const isHandedOut = (changes: number): boolean => watch.hub.isHandedOut(changes);
+  const kv = kvFeature(host, { leases: lease.lessor, isHandedOut });
+  const cluster = clusterFeature(host);
+  const maintenance = maintenanceFeature(host, alarm);
+  const all = [kv, watch, lease, cluster, maintenance, authFeature(host), healthFeature(host)];
+  return { all, watch, lease, cluster, compact: kv.compact };
+}
+
+/** Every rpc of a member, by full method name; each call passes the guards first. */
+export function allMethods({
+  features,
+  membership,
+  memberId,
+}: Member): Array<readonly [string, MethodHandler]> {
+  const methods = features.flatMap((feature) => feature.methods ?? []);
+  return learnerGated(methods, () => membership.get(memberId)?.isLearner ?? false);
+}

@@ -1,0 +1,193 @@
+/**
+ * What every member has, whatever it can do: a data directory, Raft, and the loop between them. The
+ * first half of its construction; features come next (node.ts).
+ */
+
+import { kvorumVersion, type LogIndex } from '../../common/index.js';
+import { AlarmType } from '../../proto/index.js';
+import type { Raft } from '../../raft/index.js';
+import {
+  checkDirectories,
+  checkForcedFounding,
+  isFounded,
+  type OpenedStorage,
+  openStorage,
+  setUpMember,
+} from '../bootstrap/index.js';
+import { type AlarmEntry, Alarms, alarmEntry, raisedAlarm, SpaceGuard } from '../guard/index.js';
+import { PeerAdmission, removedElections } from '../membership/index.js';
+import { meteredDisk, meteredKvStore } from '../metrics/metered-ports.js';
+import type { Metrics } from '../metrics/metrics.js';
+import type { ServerConfig } from '../options/config.js';
+import { SnapshotSender } from '../transfer/index.js';
+import { Applier } from './apply.js';
+import type { Failure } from './failure.js';
+import { LeaderWatch } from './leadership.js';
+import { NodeLoop } from './loop.js';
+import { LoopEvents } from './loop-events.js';
+import { openRaft } from './open-raft.js';
+import { type NodePorts, requestTimeoutMs } from './ports.js';
+import { Proposals } from './proposals.js';
+import { LogKeeper } from './raft-log-trim.js';
+import { ReadGate } from './read-gate.js';
+import { LogRelease } from './wal-release.js';
+
+/** Memory for records beside those not yet flushed. */
+const cacheBytesMax = 64 * 1024 * 1024;
+const flushBytes = 4 * 1024 * 1024;
+/** Records waiting for LevelDB above which proposals wait: the disk is slower than the clients. */
+const unflushedBytesMax = 256 * 1024 * 1024;
+/** An offer of a snapshot is repeated after this time, or two elections if they are longer. */
+const snapshotOfferAgainMsMin = 2000;
+
+/** What a node is opened with. */
+export interface NodeOptions {
+  readonly config: ServerConfig;
+  readonly ports: NodePorts;
+  readonly metrics: Metrics;
+  readonly failure: Failure;
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * Opens (or founds) the data directory. Rejects with StorageError if it can't be trusted, and with
+ * the reason of the signal when that aborts; nothing stays open then.
+ */
+export async function openNodeStorage(options: NodeOptions): Promise<OpenedStorage> {
+  const { config, failure, metrics, ports, signal } = options;
+  const { clock, logger, peers, random, resolve } = ports;
+  await checkDirectories(ports.disk, config);
+  const isFoundedBefore = await isFounded(ports.disk, config);
+  if (config.forceNewCluster && !isFoundedBefore) checkForcedFounding(config, logger);
+  const founding = isFoundedBefore
+    ? undefined
+    : await setUpMember({ config, random, clock, logger, peers, resolve, signal });
+  signal?.throwIfAborted();
+  return openStorage({
+    ...ports,
+    disk: meteredDisk(ports.disk, clock, metrics),
+    openKvStore: meteredKvStore(ports.openKvStore, clock, metrics),
+    dataDir: config.dataDir,
+    walDir: config.walDir,
+    walSegmentBytes: ports.tuning?.walSegmentBytes,
+    founding,
+    forceNewCluster: config.forceNewCluster,
+    mvcc: {
+      cacheBytesMax,
+      flushIntervalMs: config.flushIntervalMs,
+      flushBytes,
+      unflushedBytesMax,
+      compactionBatch: config.compactionBatch,
+      compactionSleepMs: config.compactionSleepMs,
+    },
+    catchUpEntries: config.snapshotCatchUpEntries,
+    onFatal: failure.tell,
+    signal,
+  });
+}
+
+/** Raft on what was opened, and the loop between the two. Nothing runs yet. */
+export class NodeCore {
+  readonly config: ServerConfig;
+  readonly ports: NodePorts;
+  readonly metrics: Metrics;
+  readonly failure: Failure;
+  readonly storage: OpenedStorage;
+  readonly requestTimeoutMs: number;
+  readonly raft: Raft;
+  readonly leadership: LeaderWatch;
+  readonly alarms = new Alarms();
+  readonly admission: PeerAdmission;
+  readonly proposals: Proposals;
+  readonly release: LogRelease;
+  readonly sender: SnapshotSender;
+  readonly events: LoopEvents;
+  readonly space: SpaceGuard;
+  readonly alarmEntry: AlarmEntry;
+  readonly applier: Applier;
+  readonly loop: NodeLoop;
+
+  constructor({ config, failure, metrics, ports }: NodeOptions, storage: OpenedStorage) {
+    const { clock, logger, random } = ports;
+    const { memberId: self, membership, restore, store, wal } = storage;
+    const { electionMs } = config;
+    this.config = config;
+    this.ports = ports;
+    this.metrics = metrics;
+    this.failure = failure;
+    this.storage = storage;
+    const timeoutMs = requestTimeoutMs(ports.tuning, electionMs);
+    this.requestTimeoutMs = timeoutMs;
+    const raft = openRaft(config, ports, self, restore, timeoutMs);
+    this.raft = raft;
+    this.leadership = new LeaderWatch({
+      raft,
+      id: self,
+      clock,
+      logger,
+      electionMs,
+      counts: metrics,
+    });
+    this.alarms.restore(store);
+    this.admission = admissionOf(config, ports, storage);
+    this.proposals = new Proposals({ clock, origin: random.u32(), timeoutMs });
+    const contextOrigin = random.u32();
+    const { applied } = restore;
+    const reads = new ReadGate({ raft, clock, timeoutMs, applied, contextOrigin, counts: metrics });
+    const releasing = { store, wal, clock, logger, entriesMin: config.snapshotCount };
+    this.release = new LogRelease({ ...releasing, onFatal: failure.tell }, restore.snapshot.index);
+    const keeper = keeperOf(config, ports, raft, applied);
+    const offerAgainMs = Math.max(snapshotOfferAgainMsMin, 2 * electionMs);
+    this.sender = new SnapshotSender({ store, raft, keeper, clock, offerAgainMs });
+    this.events = new LoopEvents({
+      self,
+      electionMs,
+      store,
+      membership,
+      alarms: this.alarms,
+      leaderWatch: this.leadership,
+      release: this.release,
+      keeper,
+      sender: this.sender,
+      peers: ports.peers,
+      unflushedBytesMax,
+    });
+    const { proposals } = this;
+    const { quotaBytes, slowApplyMs } = config;
+    this.alarmEntry = alarmEntry(this.alarms);
+    const raise = (done: () => void): void => this.#raiseNoSpace(done);
+    this.space = new SpaceGuard({ alarms: this.alarms, store, quotaBytes, raise });
+    const applying = { self, store, raft, membership, proposals, metrics, clock, logger };
+    const onRemovedSelf = this.events.removedSelf;
+    this.applier = new Applier({ ...applying, space: this.space, slowApplyMs, onRemovedSelf });
+    this.loop = new NodeLoop({
+      ...{ id: self, raft, wal, applier: this.applier, proposals, reads, clock, logger },
+      ...{ tickMs: config.heartbeatMs, onFatal: failure.tell },
+      ...this.events.duties(),
+    });
+    failure.stops(this.loop);
+  }
+
+  #raiseNoSpace(done: () => void): void {
+    const { request, data } = raisedAlarm(this.storage.memberId, AlarmType.NOSPACE);
+    this.loop.propose(data, request, done, undefined);
+  }
+}
+
+function admissionOf(
+  { electionMs }: ServerConfig,
+  { clock }: NodePorts,
+  { clusterId, memberId: self, membership }: OpenedStorage,
+): PeerAdmission {
+  const graceMs = removedElections * electionMs;
+  return new PeerAdmission({ clusterId, self, version: kvorumVersion, membership, clock, graceMs });
+}
+
+function keeperOf(
+  { snapshotCatchUpEntries: catchUpEntries }: ServerConfig,
+  { clock, tuning }: NodePorts,
+  raft: Raft,
+  applied: LogIndex,
+): LogKeeper {
+  return new LogKeeper({ raft, clock, catchUpEntries, lookEntries: tuning?.lookEntries }, applied);
+}

@@ -1,0 +1,5 @@
+/** The node: log, Raft and state machine, and what runs on them. Knows no feature. */
+export { Failure } from './failure.js';
+export { helloOf, MemberRemovedError } from './member-links.js';
+export { type Node, openNode } from './node.js';
+export type { NodePorts, NodeTuning } from './ports.js';

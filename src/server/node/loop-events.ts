@@ -1,0 +1,101 @@
+/**
+ * Who is concerned by what the loop does: each of its duties that leads out of Raft, the log and the
+ * state machine.
+ */
+
+import { assert, type MemberId } from '../../common/index.js';
+import type { SnapshotMeta } from '../../raft/index.js';
+import type { MvccStore } from '../../storage/index.js';
+import type { Feature } from '../feature/index.js';
+import type { Alarms } from '../guard/index.js';
+import type { Membership } from '../membership/index.js';
+import type { PeerTransport } from '../peers/types.js';
+import type { SnapshotReceiver, SnapshotSender } from '../transfer/index.js';
+import type { LeaderWatch } from './leadership.js';
+import type { NodeLoopOptions } from './loop.js';
+import type { MemberLinks } from './member-links.js';
+import type { LogKeeper } from './raft-log-trim.js';
+import { timeoutReason } from './timeout-reason.js';
+import type { LogRelease } from './wal-release.js';
+
+export interface LoopEventsOptions {
+  readonly self: MemberId;
+  readonly electionMs: number;
+  readonly store: MvccStore;
+  readonly membership: Membership;
+  readonly alarms: Alarms;
+  readonly leaderWatch: LeaderWatch;
+  readonly release: LogRelease;
+  readonly keeper: LogKeeper;
+  readonly sender: SnapshotSender;
+  /** Undefined: this member is alone and stays so. */
+  readonly peers: PeerTransport | undefined;
+  /** Records waiting for LevelDB above which proposals wait. */
+  readonly unflushedBytesMax: number;
+}
+
+/** Both ends of what comes from other members. */
+export interface Links {
+  readonly members: MemberLinks;
+  readonly receiver: SnapshotReceiver;
+}
+
+/** The duties of the loop that lead out of it. */
+export type LoopDuties = Pick<
+  NodeLoopOptions,
+  'install' | 'onApplied' | 'onReady' | 'onTick' | 'overloaded' | 'send' | 'timeoutReason'
+>;
+
+export class LoopEvents {
+  readonly #o: LoopEventsOptions;
+  #features: readonly Feature[] = [];
+  #links: Links | undefined;
+
+  constructor(options: LoopEventsOptions) {
+    this.#o = options;
+  }
+
+  /** The second half of the construction; before the loop starts. `links`: with other members. */
+  attach(features: readonly Feature[], links: Links | undefined): void {
+    this.#features = features;
+    this.#links = links;
+  }
+
+  /** Closures made once: the loop calls them all the time. */
+  duties(): LoopDuties {
+    const { keeper, leaderWatch, peers, release, sender, store, unflushedBytesMax } = this.#o;
+    return {
+      // Step 7 of the data path.
+      send(messages) {
+        sender.sending(messages);
+        peers?.send(messages);
+      },
+      install: (snapshot) => this.#install(snapshot),
+      onTick() {
+        leaderWatch.tick();
+        sender.tick();
+      },
+      onReady: () => leaderWatch.update(),
+      onApplied(index, bytesTotal) {
+        release.applied(index);
+        keeper.applied(index, bytesTotal);
+      },
+      timeoutReason: (startMs) => timeoutReason(this.#o, startMs),
+      overloaded: () => store.unflushedBytes > unflushedBytesMax,
+    };
+  }
+
+  /** Bound. */
+  readonly removedSelf = (): void => this.#links?.members.removedSelf();
+
+  /** The state of another member takes the place of ours: everybody reads it anew. */
+  #install(snapshot: SnapshotMeta): Promise<void> {
+    assert(this.#links !== undefined, 'a snapshot comes from another member');
+    return this.#links.receiver.install(snapshot, () => {
+      const { alarms, membership, store } = this.#o;
+      membership.restore(store, []);
+      alarms.restore(store);
+      for (const feature of this.#features) feature.restore?.(store);
+    });
+  }
+}
