@@ -1,5 +1,5 @@
 /**
- * The mutation gate (reliability.md section 4): fourteen known bugs, each put into a copy of the
+ * The mutation gate (docs/simulation.md): fourteen known bugs, each put into a copy of the
  * compiled program, where the simulator must find it. A simulator that finds none proves nothing
  * by being green. The program itself knows nothing of this: a mutation is a change of text, and one
  * whose place is not found any more fails the gate.
@@ -157,7 +157,7 @@ export const mutations: readonly Mutation[] = [
   },
 ];
 
-/** Seeds that a mutation may need; 10,000 is what reliability.md allows. */
+/** Seeds that a mutation may need: far more than any needs now. */
 const seedsMax = 400;
 
 /** Exit code 1 unless every mutation was found. */
