@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: starts kvorum (and etcd) and loads them in turn, A B A B, never two at a time;
- * prints medians, ratios and the goals of the design; writes JSON. Method: docs/benchmarks.md.
+ * prints medians, ratios and the goals; writes JSON. Method: docs/benchmarks.md.
  */
 
 import { mkdirSync, writeFileSync } from 'node:fs';

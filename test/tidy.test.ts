@@ -82,7 +82,7 @@ describe('the tidy test itself', () => {
   });
 });
 
-/** Folder of src -> folders that it may import from. One way only; design.md section 4. */
+/** Folder of src -> folders that it may import from. One way only; docs/architecture.md. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   common: [],
   proto: ['common'],
@@ -222,7 +222,7 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
   ['node:timers', [], 'use the Clock port'],
   ['node:timers/promises', [], 'use the Clock port'],
   ['node:events', [], 'call a function'],
-  ['node:worker_threads', [], 'measure first what they would gain (design 3)'],
+  ['node:worker_threads', [], 'measure first what they would gain'],
   ['node:child_process', ['src/server/platform/systemd.ts'], 'a server starts no programs'],
   ['node:perf_hooks', ['src/server/metrics/loop-lag.ts'], 'use the Clock port'],
   ['node:os', [], 'pass it in'],
@@ -303,7 +303,7 @@ describe('the outside world', () => {
       .flatMap(({ path, imports }) =>
         imports
           .filter((specifier) => !specifier.startsWith('.'))
-          .map((specifier) => `${path} imports ${specifier}: the core is pure (design 3)`),
+          .map((specifier) => `${path} imports ${specifier}: the core is pure (R-34)`),
       );
     const asynchronous = findings(
       product.filter(({ path }) => path.startsWith('src/raft/')),

@@ -28,7 +28,7 @@ export type GrpcCode = (typeof GrpcCode)[keyof typeof GrpcCode];
 
 const c = GrpcCode;
 
-/** reason -> [code, text]. The order follows the contract's table. */
+/** reason -> [code, text]. The order is that of docs/errors.md. */
 export const errorTable = {
   EMPTY_KEY: [c.INVALID_ARGUMENT, 'etcdserver: key is not provided'],
   KEY_NOT_FOUND: [c.INVALID_ARGUMENT, 'etcdserver: key not found'],
@@ -44,7 +44,7 @@ export const errorTable = {
   FUTURE_REVISION: [c.OUT_OF_RANGE, 'etcdserver: mvcc: required revision is a future revision'],
   LEASE_TTL_TOO_LARGE: [c.OUT_OF_RANGE, 'etcdserver: too large lease TTL'],
   NO_SPACE: [c.RESOURCE_EXHAUSTED, 'etcdserver: mvcc: database space exceeded'],
-  // etcd means ResourceExhausted, but what reaches the wire is Unknown (contract section 8, a).
+  // etcd means ResourceExhausted, but what reaches the wire is Unknown (C-8.2).
   TOO_MANY_REQUESTS: [c.UNKNOWN, 'etcdserver: too many requests'],
   LEASE_NOT_FOUND: [c.NOT_FOUND, 'etcdserver: requested lease not found'],
   MEMBER_NOT_FOUND: [c.NOT_FOUND, 'etcdserver: member not found'],

@@ -1,5 +1,5 @@
 /**
- * The versions that clients read features from (contract sections 9 and 12): this server behaves
+ * The versions that clients read features from (C-9.2, C-12.4.3): this server behaves
  * like that etcd. kvorum's own version is told elsewhere (--version, the start-up lines, a metric).
  */
 

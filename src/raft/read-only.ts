@@ -5,7 +5,7 @@
  * that moment. Proof of that is a quorum's answer to a heartbeat that was *sent after* the read
  * arrived. Each round of heartbeats has a sequence, counted up for as long as one leadership
  * lasts and never used for a second set of reads: a read joins the next round, so an answer to an
- * earlier round can't confirm it (the stale read of etcd issue 20418 came from reusing ids).
+ * earlier round can't confirm it (R-8, L-15).
  * Answers carry the term, so those to another leader were dropped before they get here.
  */
 

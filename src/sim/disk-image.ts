@@ -2,7 +2,7 @@
  * What is on a simulated disk, in two versions at once: what programs see, and what power loss
  * leaves. Between the two stand the changes that no sync has covered yet, each of which a crash
  * may keep, lose or tear. Pessimistic on purpose: changes of names are kept or lost one by one, as
- * POSIX allows, though most file systems keep them in order (reliability.md 1.7, ALICE).
+ * POSIX allows, though most file systems keep them in order (L-38).
  */
 
 import { assert } from '../common/index.js';
@@ -128,7 +128,7 @@ export class ImageFile {
 
   /**
    * A sync of `changes` failed: each of them is on the disk or it never will be, and readers still
-   * see all of it: the pages count as clean (reliability.md 1.7, ATC'20).
+   * see all of it: the pages count as clean (L-31).
    */
   settleFailed(changes: readonly FileChange[], random: SimRandom): void {
     for (const change of changes) {

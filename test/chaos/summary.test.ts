@@ -33,7 +33,7 @@ const good: Omit<Summary, 'problems'> = {
   violations: [],
 };
 
-describe('a chaos run that did too little', () => {
+describe('a chaos run that did too little (L-52)', () => {
   it('is none if enough was done', () => {
     expect(problemsOf(options, good)).toEqual([]);
   });

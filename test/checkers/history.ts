@@ -4,7 +4,7 @@
  *
  * Rules for those who record:
  *  - every put writes a value that no other request of the run writes: it is how a request with an
- *    unknown outcome is found again in the log (reliability.md section 4, tier 2);
+ *    unknown outcome is found again in the log (revision-checker.ts);
  *  - a client (by number) has at most one call open at a time;
  *  - 'failed' means that it certainly did nothing. In doubt: 'unknown'.
  */

@@ -46,7 +46,7 @@ describe('the lease checker', () => {
     expect(broken({})).toEqual(['lease: ends']);
   });
 
-  it('row 17: finds a renewal after the end', () => {
+  it('finds a renewal after the end (L-17)', () => {
     const renewals = [renewal(0), renewal(2500)];
     expect(broken({ renewals, end: ended(2400, { isAsked: true }) })).toEqual([
       'lease: renewed only while it lives',
@@ -70,7 +70,7 @@ describe('the lease checker', () => {
     ]);
   });
 
-  it('row 16: finds an old leader that ends a lease', () => {
+  it('finds an old leader that ends a lease (L-16)', () => {
     expect(broken({ end: ended(2000, { proposer: 1n, leader: 2n }) })).toEqual([
       'lease: ended by the leader of the term',
     ]);

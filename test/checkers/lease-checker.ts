@@ -1,7 +1,7 @@
 /**
  * What leases promise, judged from outside: none expires before its TTL after the last renewal that
- * was answered, its keys go with it in one revision, a renewal of one that is gone says so (row
- * 17), and only the leader of the term in which it was proposed may end one (row 16).
+ * was answered, its keys go with it in one revision, a renewal of one that is gone says so
+ * (L-17), and only the leader of the term in which it was proposed may end one (L-16).
  */
 
 import { Report } from './report.js';

@@ -1,6 +1,6 @@
 /**
  * Linearizability without a look at revisions, so that a bug in the revisions themselves is found
- * (reliability.md section 4, tier 3). Operations are projected on each key they touch: an order of
+ * (docs/simulation.md). Operations are projected on each key they touch: an order of
  * the whole gives an order of each projection, so a key without one is a violation. Long histories
  * are looked at in windows, which begin in an unknown state: the first read says what it is.
  *

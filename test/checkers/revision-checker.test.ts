@@ -174,7 +174,7 @@ describe('the revision checker', () => {
     expect(bench.broken()).toEqual([]);
   });
 
-  it('finds an unknown write that was executed twice (row 35)', () => {
+  it('finds an unknown write that was executed twice (L-35)', () => {
     const bench = new Bench();
     bench.lost(putRequest('a', '1'));
     bench.truth.append([{ type: 'put', key: 'a', value: '1', create: 2, version: 1, lease: 0n }]);

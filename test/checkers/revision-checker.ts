@@ -1,5 +1,5 @@
 /**
- * Strict serializability by revisions (reliability.md section 4, tiers 1 and 2), in O(n log n).
+ * Strict serializability by revisions (docs/simulation.md), in O(n log n).
  * Every answer names the revision at which it was given, so the order is known and only needs to be
  * checked: (a) it respects real time, (b) each read is what the store was at its revision, (c) each
  * write did what its conditions say to the revision before. Requests with an unknown outcome are

@@ -116,7 +116,7 @@ describe('the watch checker', () => {
     ]);
   });
 
-  it('row 37: finds what was never committed', () => {
+  it('finds what was never committed (L-37)', () => {
     expect(broken([...all, message(9)])).toEqual(['watch: nothing uncommitted']);
   });
 

@@ -1,7 +1,7 @@
 /**
- * The nine promises of a watch (reliability.md section 1.1), each by a name of its own: ordered,
+ * The nine promises of a watch (C-2.22), each by a name of its own: ordered,
  * unique, atomic, reliable, resumable, bookmarkable, filter, prevKV, isCreate; and that nothing
- * shows that was never committed (row 37). The input is what clients received, message by message.
+ * shows that was never committed (L-37). The input is what clients received, message by message.
  */
 
 import type { Kv } from './history.js';

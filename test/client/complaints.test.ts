@@ -1,7 +1,6 @@
 /**
- * What people complain of in the clients there are (shared notes on the ecosystem, section 2.3),
- * as far as it is not tested beside the part it belongs to: each complaint is a test that is named
- * after it.
+ * What people complain of in the clients there are (L-43), as far as it is not tested beside the
+ * part it belongs to: each complaint is a test that is named after it.
  */
 
 import * as grpc from '@grpc/grpc-js';

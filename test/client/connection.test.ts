@@ -64,7 +64,7 @@ describe.each(['grpc-js', 'native'] as const)('without a server, over %s', (tran
     server.close();
   });
 
-  it('row 33: a call ends at its deadline, and says that nothing was sent', async () => {
+  it('a call ends at its deadline, and says that nothing was sent (L-33)', async () => {
     await using client = new Etcd({ endpoints: '127.0.0.1:1', transport });
     const error = await errorOf(client.kv.put('a', '1', { timeoutMs: 1500 }));
     expect(error).toMatchObject({
@@ -77,7 +77,7 @@ describe.each(['grpc-js', 'native'] as const)('without a server, over %s', (tran
     expect(error.message).toContain('ECONNREFUSED');
   });
 
-  it('row 33: the deadline also holds while a token is waited for', async () => {
+  it('the deadline also holds while a token is waited for (L-33)', async () => {
     const credentials = { user: 'u', password: 'p' };
     await using client = new Etcd({ endpoints: '127.0.0.1:1', transport, credentials });
     const error = await errorOf(client.kv.put('a', '1', { timeoutMs: 150 }));
@@ -189,7 +189,7 @@ describeTargets('connection', { bothTransports: true }, (target) => {
     await proxy[Symbol.asyncDispose]();
   });
 
-  it('row 35: a put whose reply is lost is of unknown outcome, and was executed once', async () => {
+  it('a put whose reply is lost is of unknown outcome, and was executed once (L-35)', async () => {
     const proxy = await startProxy(only());
     const prefix = target.prefix();
     const kv = target.client({ endpoints: proxy.endpoint }).kv.namespace(prefix).as(text);
@@ -212,7 +212,7 @@ describeTargets('connection', { bothTransports: true }, (target) => {
     await proxy[Symbol.asyncDispose]();
   });
 
-  it('row 35: the same for transactions, deletes and leases', async () => {
+  it('the same for transactions, deletes and leases (L-35)', async () => {
     const proxy = await startProxy(only());
     const prefix = target.prefix();
     const client = target.client({ endpoints: proxy.endpoint });

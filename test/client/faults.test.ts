@@ -134,7 +134,7 @@ const options = { targets: everywhere, bothTransports: true };
 
 describeTargets('over a bad network', options, (target) => {
   it(
-    `row 35: of ${operations} operations none runs twice, and no event is lost or repeated`,
+    `of ${operations} operations none runs twice, and no event is lost or repeated (L-35)`,
     async () => {
       const seed = Number(process.env.KVORUM_SEED ?? Math.floor(Math.random() * 2 ** 31));
       const random = randomOf(seed);

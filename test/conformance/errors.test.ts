@@ -1,6 +1,6 @@
 /**
  * Every error that a client of one healthy member can provoke, with its exact code and text: both
- * are matched on by clients (contract section 8).
+ * are matched on by clients (C-8.1).
  */
 
 import { Metadata, status } from '@grpc/grpc-js';
@@ -84,7 +84,7 @@ describeWith([targetTool], 'errors', () => {
         text: 'etcdserver: can only promote a learner member',
       });
       const remove = client().unary('etcdserverpb.Cluster', 'MemberRemove', { ID });
-      // The intended code is FailedPrecondition; what reaches the wire is Unknown (trap 8).
+      // The intended code is FailedPrecondition; what reaches the wire is Unknown (C-8.2).
       expect(await failureOf(remove)).toEqual({
         code: UNKNOWN,
         text: 'etcdserver: re-configuration failed due to not enough started members',

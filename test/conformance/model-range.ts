@@ -1,4 +1,4 @@
-/** Ranges of the model: which keys, in which order, and how many (contract 1.5). */
+/** Ranges of the model: which keys, in which order, and how many (C-1.5). */
 
 import type { ModelKv, RangeOp } from './model-types.js';
 

@@ -14,7 +14,7 @@ import {
 /** The largest number of operations at one level, as etcd's --max-txn-ops. */
 const opsMax = 128;
 
-/** Refuses what etcd refuses before a txn is proposed (contract 1.7). */
+/** Refuses what etcd refuses before a txn is proposed (C-1.7.1 to C-1.7.3). */
 export function checkShape(txn: TxnOp): void {
   checkLevel(txn, opsMax);
   checkDuplicates(txn.success ?? []);

@@ -1,5 +1,5 @@
 /**
- * The traps of the behaviour contract that need a server in a special state: without a quorum, or
+ * The traps of docs/contract.md (C-0) that need a server in a special state: without a quorum, or
  * with auth switched on.
  */
 
@@ -38,7 +38,7 @@ describeWith([targetTool], 'traps without a quorum', () => {
     await Promise.all(members.map((member) => member.dispose()));
   });
 
-  it('trap 6: a txn of compares only is answered without a quorum', async () => {
+  it('a txn of compares only is answered without a quorum (C-0.6)', async () => {
     const compare = [{ key: bytes('q'), target: 3, result: 0, value: bytes('1') }];
     expect((await client.txn({ compare }, { deadlineMs: 60_000 })).succeeded).toBe(true);
     const serializable = await client.range({ key: bytes('q'), serializable: true });
@@ -69,13 +69,13 @@ describeWith([targetTool], 'traps with auth', () => {
   afterAll(() => client?.close());
 
   describe('without a token', () => {
-    it('trap 8: the missing user name is InvalidArgument', async () => {
+    it('the missing user name is InvalidArgument (C-0.8)', async () => {
       const userEmpty = { code: 3, text: 'etcdserver: user name is empty' };
       expect(await failureOf(client.range({ key: bytes('a') }))).toEqual(userEmpty);
       expect(await failureOf(client.put({ key: bytes('a') }))).toEqual(userEmpty);
     });
 
-    it('trap 3: a refused watch has id -1 and the text of the whole status', async () => {
+    it('a refused watch has id -1 and the text of the whole status (C-0.3)', async () => {
       const stream = client.watch();
       const reply = await createWatch(stream, { key: bytes('a') });
       expect(reply.watch_id).toBe('-1');

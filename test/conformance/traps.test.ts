@@ -1,6 +1,6 @@
 /**
- * The ten traps of the behaviour contract (section 0): what breaks clients silently when a server
- * gets it wrong. Each test is named after its trap.
+ * The ten traps of docs/contract.md (C-0): what breaks clients silently when a server
+ * gets it wrong. Each test says which.
  */
 
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -26,7 +26,7 @@ describeWith([targetTool], 'traps', () => {
 
   // 3.4.23 answers progress requests at once, past events that are still under way.
   it.skipIf(targetMinor < 5)(
-    'trap 1: a progress reply never runs ahead of undelivered events',
+    'a progress reply never runs ahead of undelivered events (C-0.1)',
     async () => {
       const value = Buffer.alloc(30_000, 'v');
       const start = (await currentRevision(client)) + 1;
@@ -62,7 +62,7 @@ describeWith([targetTool], 'traps', () => {
   );
 
   it.skipIf(targetMinor < 5)(
-    'trap 1: with no watcher on the stream a progress request is not answered',
+    'with no watcher on the stream a progress request is not answered (C-0.1)',
     async () => {
       const stream = client.watch();
       stream.send({ progress_request: {} });
@@ -72,7 +72,7 @@ describeWith([targetTool], 'traps', () => {
     },
   );
 
-  it('trap 2: the fragments of one response are contiguous', async () => {
+  it('the fragments of one response are contiguous (C-0.2)', async () => {
     const success = ['a', 'b', 'c', 'd'].map((name) => ({
       request_put: { key: bytes(`t2/${name}`), value: Buffer.alloc(370_000, name) },
     }));
@@ -105,7 +105,7 @@ describeWith([targetTool], 'traps', () => {
     stream.reader.cancel();
   });
 
-  it('trap 2: created replies come in the order of the requests', async () => {
+  it('created replies come in the order of the requests (C-0.2)', async () => {
     const stream = client.watch();
     const start = await currentRevision(client);
     const wanted: string[] = [];
@@ -132,7 +132,7 @@ describeWith([targetTool], 'traps', () => {
     stream.reader.cancel();
   });
 
-  it('trap 3: a compacted watch is a created reply and then a cancellation without reason', async () => {
+  it('a compacted watch is a created reply and then a cancellation without reason (C-0.3)', async () => {
     for (let i = 0; i < 3; i++) await client.put({ key: bytes('t3'), value: bytes(`${i}`) });
     const revision = await currentRevision(client);
     await client.compact({ revision });
@@ -155,7 +155,7 @@ describeWith([targetTool], 'traps', () => {
     stream.reader.cancel();
   });
 
-  it('trap 3: every reply that is created and canceled at once has id -1', async () => {
+  it('every reply that is created and canceled at once has id -1 (C-0.3)', async () => {
     const stream = client.watch();
     await createWatch(stream, { key: bytes('t3'), watch_id: 5 });
     const refusals: readonly (readonly [object, string])[] = [
@@ -170,7 +170,7 @@ describeWith([targetTool], 'traps', () => {
     stream.reader.cancel();
   });
 
-  it('trap 4: headers: nested, old revisions, members, defragment, move leader', async () => {
+  it('headers: nested, old revisions, members, defragment, move leader (C-0.4)', async () => {
     const reply = await client.txn({
       success: [
         put('t4/a'),
@@ -211,7 +211,7 @@ describeWith([targetTool], 'traps', () => {
     expect(defragmented.header).toBeNull();
   });
 
-  it('trap 5: sort NONE with a target other than KEY sorts after limiting by key', async () => {
+  it('sort NONE with a target other than KEY sorts after limiting by key (C-0.5)', async () => {
     const whole = { key: bytes('t5/'), range_end: prefixEnd('t5/') };
     for (const [key, value] of [
       ['t5/a', '3'],
@@ -235,7 +235,7 @@ describeWith([targetTool], 'traps', () => {
     expect(await values({ sort_target: 4 })).toEqual([['0', '1', '2', '3'], false, '4']);
   });
 
-  it('trap 5: count ignores the limit and the revision filters', async () => {
+  it('count ignores the limit and the revision filters (C-0.5)', async () => {
     const whole = { key: bytes('t5/'), range_end: prefixEnd('t5/') };
     const all = await client.range(whole);
     const newest = all.kvs.at(-1)?.mod_revision ?? '';
@@ -247,7 +247,7 @@ describeWith([targetTool], 'traps', () => {
     expect([counted.kvs.length, counted.count, counted.more]).toEqual([0, '4', false]);
   });
 
-  it('trap 6: all compares of the tree are decided before the first write', async () => {
+  it('all compares of the tree are decided before the first write (C-0.6)', async () => {
     const missing = { key: bytes('t6/a'), target: 0, result: 0, version: 0 };
     const reply = await client.txn({
       success: [put('t6/a'), { request_txn: { compare: [missing], success: [put('t6/b')] } }],
@@ -255,7 +255,7 @@ describeWith([targetTool], 'traps', () => {
     expect(reply.responses[1]?.response_txn?.succeeded).toBe(true);
   });
 
-  it('trap 6: a missing key compares as zero, except by value, which is always false', async () => {
+  it('a missing key compares as zero, except by value, which is always false (C-0.6)', async () => {
     const succeeds = async (compare: object) =>
       (await client.txn({ compare: [{ key: bytes('t6/none'), ...compare }] })).succeeded;
     for (const target of [0, 1, 2, 4]) expect(await succeeds({ target, result: 0 })).toBe(true);
@@ -266,7 +266,7 @@ describeWith([targetTool], 'traps', () => {
     expect(await succeeds({ target: 0, result: 0, range_end: bytes('t6/nonf') })).toBe(true);
   });
 
-  it('trap 6: duplicate keys are found in the request, whichever branch would be taken', async () => {
+  it('duplicate keys are found in the request, whichever branch would be taken (C-0.6)', async () => {
     const duplicate = { code: 3, text: 'etcdserver: duplicate key given in txn request' };
     const prefix = { key: bytes('t6/'), range_end: prefixEnd('t6/') };
     const never = [{ key: bytes('t6/none'), target: 3, result: 0, value: bytes('x') }];
@@ -286,7 +286,7 @@ describeWith([targetTool], 'traps', () => {
     for (const txn of accepted) expect((await client.txn(txn)).succeeded).toBe(true);
   });
 
-  it('trap 6: a nested txn has what is left of the budget of 128 operations', async () => {
+  it('a nested txn has what is left of the budget of 128 operations (C-0.6)', async () => {
     const gets = (count: number): RequestOp[] =>
       Array.from({ length: count }, () => ({ request_range: { key: bytes('t6/a') } }));
     const nested = (outer: number, inner: number) =>
@@ -298,7 +298,7 @@ describeWith([targetTool], 'traps', () => {
     expect(await failureOf(nested(100, 29))).toEqual(tooMany);
   });
 
-  it('trap 7: a put with lease 0 detaches the key from its lease', async () => {
+  it('a put with lease 0 detaches the key from its lease (C-0.7)', async () => {
     const { ID } = await client.leaseGrant({ TTL: 600 });
     await client.put({ key: bytes('t7/a'), lease: ID });
     await client.put({ key: bytes('t7/b'), lease: ID });
@@ -309,7 +309,7 @@ describeWith([targetTool], 'traps', () => {
     expect(left.kvs.map((kv) => [kv.key.toString(), kv.lease])).toEqual([['t7/a', '0']]);
   });
 
-  it('trap 7: a dead lease is no error for TimeToLive and KeepAlive', async () => {
+  it('a dead lease is no error for TimeToLive and KeepAlive (C-0.7)', async () => {
     expect(await client.leaseTimeToLive({ ID: 77, keys: true })).toMatchObject({
       ID: '77',
       TTL: '-1',
@@ -323,7 +323,7 @@ describeWith([targetTool], 'traps', () => {
     expect(await stream.reader.rest()).toEqual([]);
   });
 
-  it('trap 8: key not found is InvalidArgument', async () => {
+  it('key not found is InvalidArgument (C-0.8)', async () => {
     for (const request of [{ ignore_value: true }, { ignore_lease: true }]) {
       expect(await failureOf(client.put({ key: bytes('t8/none'), ...request }))).toEqual({
         code: 3,
@@ -336,7 +336,7 @@ describeWith([targetTool], 'traps', () => {
     });
   });
 
-  it('trap 9: versions look like those of a released etcd', async () => {
+  it('versions look like those of a released etcd (C-0.9)', async () => {
     const { version } = await client.status();
     expect(version).toMatch(/^\d+\.\d+\.\d+$/);
     const [major = 0, minor = 0, patch = 0] = version.split('.').map(Number);
@@ -354,7 +354,7 @@ describeWith([targetTool], 'traps', () => {
     if (targetMinor >= 6) expect(told.storage).toMatch(/^\d+\.\d+\.\d+$/);
   });
 
-  it('trap 10: disarming member 0 disarms nothing; NOSPACE allows what frees space', async () => {
+  it('disarming member 0 disarms nothing; NOSPACE allows what frees space (C-0.10)', async () => {
     const memberID = (await client.status()).header?.member_id ?? '';
     const { ID } = await client.leaseGrant({ TTL: 600 });
     await client.put({ key: bytes('t10'), lease: ID });

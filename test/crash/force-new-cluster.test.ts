@@ -84,7 +84,7 @@ it('survives power loss at every call of the database', async () => {
   expect(await crashAtEach(({ kvDisk }) => kvDisk)).toBeGreaterThan(3);
 });
 
-it('row 30: a learner goes on alone, and starts again three times', async () => {
+it('a learner goes on alone, and starts again three times (L-30)', async () => {
   for (const survivor of [0, 3]) {
     // The learner gets its state as a snapshot, and the log of the others does not begin with it.
     const world = new LostMajority(3, { snapshotCount: 5, snapshotCatchUpEntries: 1 });

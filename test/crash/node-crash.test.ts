@@ -1,7 +1,7 @@
 /**
  * A whole node on a simulated disk, its power cut: at every disk operation of a scenario once, and
  * at random moments many times, each time with another part of what was not synced lost or torn
- * (reliability.md rows 1, 2 and 5). An answered write must be there afterwards, a transaction
+ * (L-1, L-2, L-5, L-38, L-41). An answered write must be there afterwards, a transaction
  * whole or not at all, and the revision must never go back.
  */
 import { describe, expect, it } from 'vitest';

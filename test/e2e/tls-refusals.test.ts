@@ -1,4 +1,4 @@
-/** What a member says of those that it does not let in by TLS: its log, and its metrics. */
+/** What a member says of those that it does not let in by TLS, on each port: log, metrics (L-51). */
 
 import { request as httpsRequest } from 'node:https';
 import { connect as netConnect, type Socket } from 'node:net';

@@ -320,7 +320,7 @@ describeWith(['kvorum'], 'listeners of a server process', () => {
       expect(await get(url(server), '/health', { ca: pem(certs.ca) })).toEqual(healthy);
     });
 
-    it('closes connections that never finish their handshake', async () => {
+    it('closes connections that never finish their handshake (L-46)', async () => {
       const server = await serve(flags('https://127.0.0.1:0', ...withServer));
       const port = Number(url(server).port);
       const silent = netConnect(port, '127.0.0.1');

@@ -1,5 +1,5 @@
 /**
- * A data directory damaged while the node was down (row 24, scorecard "data dir"): the next start
+ * A data directory damaged while the node was down (L-24, L-40): the next start
  * serves exactly what was there, or refuses with one line that names the place and a remedy. Never
  * a silent difference, and a second try does not turn a refusal into one.
  *
@@ -154,7 +154,7 @@ for (const how of ['stopped', 'killed'] as const) {
     });
 
     for (const [kind, folder, pattern] of kinds) {
-      it(`row 24: with a flipped bit in its ${kind}`, { timeout: 600_000 }, async () => {
+      it(`with a flipped bit in its ${kind} (L-24)`, { timeout: 600_000 }, async () => {
         const seen = new Set<Verdict>();
         const files = filesOf(original, folder, pattern);
         expect(files.length).toBeGreaterThan(0);
@@ -172,7 +172,7 @@ for (const how of ['stopped', 'killed'] as const) {
       });
 
       if (kind === 'log segments') {
-        it('row 24: with a flipped bit in the last frame of its log: refuses', {
+        it('with a flipped bit in the last frame of its log: refuses (L-24)', {
           timeout: 600_000,
         }, async () => {
           const last = await lastFrame(original);
@@ -191,7 +191,7 @@ for (const how of ['stopped', 'killed'] as const) {
         });
       }
 
-      it(`row 25: with its ${kind} cut off`, { timeout: 600_000 }, async () => {
+      it(`with its ${kind} cut off (L-25)`, { timeout: 600_000 }, async () => {
         const files = filesOf(original, folder, pattern);
         for (let i = 0; i < samples; i++) {
           const file = files[i % files.length] ?? '';

@@ -1,5 +1,5 @@
 /**
- * A disk that fails (row 31): at each write and each sync of a run once, and full at many sizes.
+ * A disk that fails (L-31): at each write and each sync of a run once, and full at many sizes.
  * The node says that it can't go on, acknowledges nothing after it, and a later start on a disk
  * that works has every acknowledged write.
  */
@@ -92,7 +92,7 @@ async function faultEnds(fault: DiskFault, what: string): Promise<boolean> {
   return true;
 }
 
-describe('row 31: a disk operation that fails', () => {
+describe('a disk operation that fails (L-31)', () => {
   const groups: ReadonlyArray<readonly [readonly DiskOperation[], number]> = [
     [['write', 'writeDurable'], 30],
     [['sync', 'syncDir'], 3],
@@ -118,7 +118,7 @@ describe('row 31: a disk operation that fails', () => {
   });
 });
 
-describe('row 31: a disk that is full', () => {
+describe('a disk that is full (L-31)', () => {
   it('ends the node at whatever size, or lets it go on', async () => {
     let ended = 0;
     for (let capacity = 0; capacity < 3_200_000; capacity += 97_003) {
@@ -131,7 +131,7 @@ describe('row 31: a disk that is full', () => {
   });
 });
 
-describe('row 31: a database that can not be written', () => {
+describe('a database that can not be written (L-31)', () => {
   it('ends the node at whatever batch, though the log still works', async () => {
     for (let batches = 2; batches < 9; batches++) {
       const machine = new SimMachine(1);

@@ -1,5 +1,5 @@
 /**
- * Row 19 and reliability.md section 3 ("BigInt/int64"): every 64-bit field of every request at the
+ * 64-bit numbers (L-19, R-33): every 64-bit field of every request at the
  * edges of what a double, and what an int64, can hold. Each has a defined answer; no number in an
  * answer is rounded, and the node lives. Requests and answers go through protobufjs, which keeps
  * all bits.

@@ -118,7 +118,7 @@ describe('a second process on the same data directory', () => {
   });
 });
 
-describe('CVE-2020-15113: a data directory', () => {
+describe('a data directory (L-44, CVE-2020-15113)', () => {
   it('is made for this user only', async () => {
     const dir = newDir();
     const run = await start(dir);
@@ -195,7 +195,7 @@ describe('SIGTERM', () => {
   });
 });
 
-describe('row 31: a disk that takes no more while the program runs', () => {
+describe('a disk that takes no more while the program runs (L-31)', () => {
   it('ends it with status 1 and one line; every acknowledged write is there', async () => {
     const dir = newDir();
     // In units of 512 bytes: the second segment of the log is larger.

@@ -1,5 +1,5 @@
 /**
- * No space left (rows 28 and 29, contract section 6): what is refused, what still works, and how it
+ * No space left (L-28, L-29, C-6.3, C-6.4): what is refused, what still works, and how it
  * ends; the same for CORRUPT.
  */
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -76,7 +76,7 @@ async function keepAlive(id: bigint): Promise<number | undefined> {
   return answer === undefined ? undefined : decodeLeaseKeepAliveResponse(answer).ttlSeconds;
 }
 
-describe('row 28: at the quota', () => {
+describe('at the quota (L-28)', () => {
   it('raises NOSPACE for this member, in the answers of Alarm and Status', async () => {
     const written = await fill();
     expect(written).toBeGreaterThan(80);
@@ -205,7 +205,7 @@ describe('the alarm rpc', () => {
   });
 });
 
-describe('row 29: a restart', () => {
+describe('a restart (L-29)', () => {
   const states: ReadonlyArray<readonly [string, readonly number[]]> = [
     ['no alarm', []],
     ['NOSPACE', [AlarmType.NOSPACE]],

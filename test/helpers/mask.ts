@@ -109,7 +109,7 @@ function maskRemaining(line: string): string {
   return line
     .replace(/remaining\(-?\d+s\)/, `remaining(${name})`)
     .replace(/attached keys\(\[(.*)\]\)/, (_all, keys: string) => {
-      // Their order is unspecified (contract 3), and random in etcd.
+      // Their order is unspecified (C-3.10), and random in etcd.
       return `attached keys([${keys.split(' ').sort().join(' ')}])`;
     });
 }

@@ -56,7 +56,7 @@ describeWith([targetTool], 'gRPC', () => {
   });
 
   describe('compression', () => {
-    // etcd 3.4 links no decompressor; 3.7 does (contract 12).
+    // etcd 3.4 links no decompressor; 3.7 does (C-12.1.6).
     it.skipIf(targetMinor < 6)('accepts gzip requests', async () => {
       const zipped = new RawClient(server(), { 'grpc.default_compression_algorithm': 2 });
       const value = Buffer.alloc(300_000, 'compressible ');

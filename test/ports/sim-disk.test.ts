@@ -1,4 +1,4 @@
-/** What the simulated disk does that a real one does only on a bad day. */
+/** What the simulated disk does that a real one does only on a bad day (L-38). */
 
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -75,7 +75,7 @@ describe('a crash', () => {
     }
   });
 
-  test('row 26: loses names that no directory sync has covered', async () => {
+  test('loses names that no directory sync has covered (L-26)', async () => {
     await run(disk.mkdir('/d'));
     await run(disk.syncDir('/'));
     const file = await run(disk.open('/d/new', 'create'));
@@ -98,7 +98,7 @@ describe('a crash', () => {
     expect(disk.peek('/d/renamed').toString()).toBe('o');
   });
 
-  test('row 26: a directory is a name like others', async () => {
+  test('a directory is a name like others (L-26)', async () => {
     await run(disk.mkdir('/a/b'));
     const file = await run(disk.open('/a/b/f', 'create'));
     await run(file.sync());

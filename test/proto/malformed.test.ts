@@ -1,4 +1,4 @@
-/** What a hostile or broken client can send: only ProtoError may come out, and quickly. */
+/** What a hostile or broken client can send: only ProtoError may come out, and quickly (L-47). */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import * as proto from '../../src/proto/index.js';

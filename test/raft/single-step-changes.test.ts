@@ -1,5 +1,5 @@
 /**
- * Rule 23: the three published histories in which single-step membership changes lose committed
+ * R-23: the three published histories in which single-step membership changes lose committed
  * entries (Ongaro, "bug in single-server membership changes", raft-dev, 10 July 2015): a leader
  * that has not committed in its term begins a change while an older, unfinished change of another
  * leader can still come back. Each is replayed up to the step that must not be possible.
@@ -46,7 +46,7 @@ const histories: readonly History[] = [
   },
 ];
 
-describe.each(histories)('rule 23: $name', ({ voters, joining, first, second }) => {
+describe.each(histories)('$name (R-23)', ({ voters, joining, first, second }) => {
   function begin() {
     const cluster = new TestCluster(voters);
     for (const id of joining) cluster.add(id, joiningRestore());

@@ -1,5 +1,5 @@
 /**
- * Bugs of others (reliability.md section 2) against a whole node, through its rpc handlers. Rows
+ * Bugs that others had (docs/lessons.md), against a whole node, through its rpc handlers. Those
  * that are about damage, faults and space are in test/faults; those about crashes in test/crash.
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -72,7 +72,7 @@ function rangeAt(revision: number): RequestOp {
 }
 
 describe('watch', () => {
-  it('row 6: the delete at the compacted revision reaches one that starts there', async () => {
+  it('the delete at the compacted revision reaches one that starts there (L-6)', async () => {
     ok(await client.put('a', '1'));
     ok(await client.deleteRange('a'));
     ok(await client.compact({ revision: 3, physical: true }));
@@ -81,7 +81,7 @@ describe('watch', () => {
     expect(events()).toEqual(['delete a @3']);
   });
 
-  it('row 7: and one that starts there with later events behind it, after a restart', async () => {
+  it('and one that starts there with later events behind it, after a restart (L-7)', async () => {
     ok(await client.put('a', '1'));
     ok(await client.deleteRange('a'));
     ok(await client.put('b', '1'));
@@ -92,7 +92,7 @@ describe('watch', () => {
     expect(events()).toEqual(['delete a @3', 'put b @4']);
   });
 
-  it('row 9: a progress answer is never ahead of events that were not sent', async () => {
+  it('a progress answer is never ahead of events that were not sent (L-9)', async () => {
     for (let i = 0; i < 300; i++) ok(await client.put(`k${i}`, 'v'));
     const { stream, answers } = watch({ startRevision: 2 });
     let seen = 1;
@@ -111,7 +111,7 @@ describe('watch', () => {
     expect(progress.length).toBeGreaterThan(0);
   });
 
-  it('row 10: one that can not send for a second gets everything, in order', async () => {
+  it('one that can not send for a second gets everything, in order (L-10)', async () => {
     const { stream, events } = watch();
     await client.pass(20);
     stream.stuck = true;
@@ -125,7 +125,7 @@ describe('watch', () => {
     expect(events()).toEqual(puts.map((_, i) => `put a @${i + 2}`));
   });
 
-  it('row 11: no event comes twice, though transactions touch the same keys', async () => {
+  it('no event comes twice, though transactions touch the same keys (L-11)', async () => {
     const random = new SimRandom(4);
     const early = watch({ startRevision: 1 });
     for (let i = 0; i < 300; i++) {
@@ -143,7 +143,7 @@ describe('watch', () => {
     expect(early.events().length).toBeGreaterThan(400);
   });
 
-  it('row 12: a start in the future sees nothing older', async () => {
+  it('a start in the future sees nothing older (L-12)', async () => {
     const { events } = watch({ startRevision: 60 });
     for (let i = 0; i < 70; i++) ok(await client.put('a', `${i}`));
     await client.pass(200);
@@ -151,7 +151,7 @@ describe('watch', () => {
     expect(events()).toHaveLength(71 - 59);
   });
 
-  it('row 13: id 0 is canceled like any other, and an unknown id cancels nothing', async () => {
+  it('id 0 is canceled like any other, and an unknown id cancels nothing (L-13)', async () => {
     const { stream, answers } = watch();
     stream.onMessage?.(encodeWatchCreateRequest({ key: 'b' }));
     stream.onMessage?.(encodeWatchCancelRequest(77));
@@ -176,7 +176,7 @@ describe('watch', () => {
     await client.pass(5000);
   });
 
-  it('row 37: nobody sees a write whose log record is not durable', async () => {
+  it('nobody sees a write whose log record is not durable (L-37)', async () => {
     ok(await client.put('a', 'old'));
     const { events } = watch();
     await client.pass(50);
@@ -195,7 +195,7 @@ describe('watch', () => {
 describe('leases', () => {
   const grant = (id: bigint) => encodeLeaseGrantRequest({ id, ttlSeconds: 60 });
 
-  it('row 17: a renewal that races with the revoke never says that a dead lease lives', async () => {
+  it('a renewal that races with the revoke never says that a dead lease lives (L-17)', async () => {
     for (let gap = 0; gap < 12; gap++) {
       ok(await client.call('Lease/LeaseGrant', grant(5n)));
       const stream = client.stream('Lease/LeaseKeepAlive');
@@ -215,7 +215,7 @@ describe('leases', () => {
     }
   });
 
-  it('row 18: a lease can be renewed as soon as its grant is answered', async () => {
+  it('a lease can be renewed as soon as its grant is answered (L-18)', async () => {
     const stream = client.stream('Lease/LeaseKeepAlive');
     void client.node.call('Lease/LeaseGrant', grant(5n)).then(() => {
       stream.onMessage?.(encodeLeaseKeepAliveRequest({ id: 5n }));
@@ -226,7 +226,7 @@ describe('leases', () => {
     ]);
   });
 
-  it('row 16: one that was deposed answers so, and goes on', async () => {
+  it('one that was deposed answers so, and goes on (L-16)', async () => {
     ok(await client.call('Lease/LeaseGrant', grant(5n)));
     client.node.node.lessor.demote();
     const request = encodeLeaseTimeToLiveRequest({ id: 5n, keys: false });
@@ -236,11 +236,11 @@ describe('leases', () => {
     ok(await client.put('a', '1'));
   });
 
-  it.skip('row 21: a lock whose lease ran out while waiting (the Lock service is not served)');
+  it.skip('a lock whose lease ran out while waiting (the Lock service is not served) (L-21)');
 });
 
 describe('storage', () => {
-  it('row 5: the revision never goes back, wherever a compaction is cut off', async () => {
+  it('the revision never goes back, wherever a compaction is cut off (L-5)', async () => {
     for (let cut = 0; cut < 40; cut += 2) {
       const machine = new SimMachine(cut, { loseAllUnsynced: cut % 4 === 0 });
       client = await SimClient.start(machine, '--compaction-batch-limit', '10');
@@ -257,7 +257,7 @@ describe('storage', () => {
     }
   });
 
-  it('row 14: reading a revision in a txn depends on the order in the log alone', async () => {
+  it('reading a revision in a txn depends on the order in the log alone (L-14)', async () => {
     for (let i = 0; i < 5; i++) ok(await client.put('a', `${i}`));
     const txn = (name: string) =>
       encodeTxnRequest({ compare: [], success: [rangeAt(4), putOp(name, 'v')], failure: [] });
@@ -283,7 +283,7 @@ describe('storage', () => {
     expect(await state()).toEqual(expected);
   });
 
-  it('row 27: a first start that failed at any operation is a first start again', async () => {
+  it('a first start that failed at any operation is a first start again (L-27)', async () => {
     const whole = new SimMachine(2);
     client = await SimClient.start(whole);
     const operations = whole.disk.operations;
@@ -299,7 +299,7 @@ describe('storage', () => {
     }
   });
 
-  it('row 36: transactions that were in flight over a pause of 5 s end, and the node lives', async () => {
+  it('transactions that were in flight over a pause of 5 s end, and the node lives (L-36)', async () => {
     for (let i = 0; i < 9; i++) ok(await client.put('a', `${i}`));
     ok(await client.compact({ revision: 5, physical: true }));
     const clock = client.node.node.ports.clock as SimProcessClock;

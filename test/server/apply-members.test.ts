@@ -118,7 +118,7 @@ describe('an applied change of the members', () => {
     ]);
   });
 
-  it('rule 22: changes nothing if it is not possible any more, and says why', () => {
+  it('changes nothing if it is not possible any more, and says why (R-22)', () => {
     const member = new Applying();
     expect(member.change({ type: 'remove', id: 2n })).toBeUndefined();
     const { raft } = member;
@@ -138,7 +138,7 @@ describe('an applied change of the members', () => {
     expect(member.removedSelf).toBe(0);
   });
 
-  it('rule 27: tells a member that it was removed itself', () => {
+  it('tells a member that it was removed itself (R-27)', () => {
     const member = new Applying();
     member.change({ type: 'remove', id: 2n });
     expect(member.removedSelf).toBe(0);

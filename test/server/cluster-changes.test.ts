@@ -201,7 +201,7 @@ describe('the members of a running cluster', () => {
     );
   });
 
-  it('row 30: are the same after restarts, with a learner and after its promotion', async () => {
+  it('are the same after restarts, with a learner and after its promotion (L-30)', async () => {
     await wires.found(['n1'], loose);
     const request = { peerURLs: [wires.url('n2')], isLearner: true };
     const { member } = await wires.change('n1', 'MemberAdd', request);
@@ -232,7 +232,7 @@ describe('the members of a running cluster', () => {
     }
   });
 
-  it('rule 27: are left by one that was removed, also by its own hand', async () => {
+  it('are left by one that was removed, also by its own hand (R-27)', async () => {
     await wires.found(['n1', 'n2', 'n3'], loose);
     const { leader, followers } = await wires.roles();
     const gone = followers[0] as string;
@@ -255,7 +255,7 @@ describe('the members of a running cluster', () => {
     });
   });
 
-  it('row 32: do not take back one that has lost its disk', async () => {
+  it('do not take back one that has lost its disk (L-32)', async () => {
     await wires.found(['n1', 'n2', 'n3']);
     const { followers } = await wires.roles();
     const wiped = followers[0] as string;
@@ -273,7 +273,7 @@ describe('the members of a running cluster', () => {
 });
 
 describe('leases in a cluster', () => {
-  it('rows 17 and 18: are renewed and told by any member, as soon as they are granted', async () => {
+  it('are renewed and told by any member, as soon as they are granted (L-17, L-18)', async () => {
     await wires.found(['n1', 'n2', 'n3']);
     for (const at of wires.members.keys()) {
       const { ID } = await wires.at(at).leaseGrant({ TTL: 100 });

@@ -101,7 +101,7 @@ describe('founding a cluster', () => {
     expect(await metadata).toMatchObject({ memberId: idOf('n1') });
   });
 
-  it('row 32: is refused to a member that others know, for its disk was lost', async () => {
+  it('is refused to a member that others know, for its disk was lost (L-32)', async () => {
     const text = `member ${idOf('n1').toString(16)} has already been bootstrapped`;
     for (const known of [{ clientUrls: [] }, { incarnation: 0n }]) {
       const members = [memberOf('n1', known), memberOf('n2'), memberOf('n3')];
@@ -189,7 +189,7 @@ describe('joining a cluster', () => {
     );
   });
 
-  it('row 32: is refused to a member that has run before', async () => {
+  it('is refused to a member that has run before (L-32)', async () => {
     for (const known of [{ clientUrls: ['http://c:2'] }, { incarnation: 5n }]) {
       const answer = answerOf([...others, { ...added, ...known }]);
       expect(await refused({ [urlOf('n2')]: answer })).toContain(

@@ -92,7 +92,7 @@ class World {
   }
 }
 
-describe('the initial corruption check', () => {
+describe('the initial corruption check (L-42)', () => {
   it('lets a member serve that has what the others have, or cannot be compared', async () => {
     const world = new World(3);
     await world.check(2n).checkInitially();

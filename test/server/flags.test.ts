@@ -181,7 +181,7 @@ describe('values', () => {
     expect(error.message).not.toMatch(/\n/);
   });
 
-  it('never fails otherwise than with a usage error, whatever is typed (section 5C)', () => {
+  it('never fails otherwise than with a usage error, whatever is typed', () => {
     const names = fc.constantFrom(...flagTable.map((spec) => spec.name));
     const value = fc.oneof(
       fc.string({ unit: 'binary', maxLength: 50 }),

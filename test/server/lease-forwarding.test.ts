@@ -162,7 +162,7 @@ describe('a keepalive at a follower', () => {
     ]);
   });
 
-  it('row 17: waits for the revoke of a lease that has expired, and keeps no other waiting', async () => {
+  it('waits for the revoke of a lease that has expired, and keeps no other waiting (L-17)', async () => {
     const world = new World();
     world.elect(2n, 5);
     world.grant(7n, 2);
@@ -180,7 +180,7 @@ describe('a keepalive at a follower', () => {
     expect(answers).toEqual(['8 60', '7 0']);
   });
 
-  it('row 16: goes to the new leader when the old one is stuck, and the lease survives', async () => {
+  it('goes to the new leader when the old one is stuck, and the lease survives (L-16)', async () => {
     const world = new World();
     world.elect(1n, 5);
     world.grant(7n, 4);
@@ -201,7 +201,7 @@ describe('a keepalive at a follower', () => {
     expect(world.at(1n).lessor.isPrimary).toBe(false);
   });
 
-  it('row 18: is not answered in a term that has ended while the read was confirmed', async () => {
+  it('is not answered in a term that has ended while the read was confirmed (L-18)', async () => {
     const world = new World();
     world.elect(2n, 5);
     world.grant(7n, 60);

@@ -1,4 +1,4 @@
-/** The lessor by itself: contract section 3, and rows of reliability.md section 2. */
+/** The lessor by itself (C-3), and bugs that others had with leases (docs/lessons.md). */
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -99,7 +99,7 @@ describe('the replicated half of the lessor', () => {
     expect(member.lessor.size).toBe(0);
   });
 
-  it('row 19: takes any id of 64 bits and finds it again after a restart', () => {
+  it('takes any id of 64 bits and finds it again after a restart (L-19)', () => {
     const ids = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).filter((id) => id !== 0n);
     fc.assert(
       fc.property(fc.uniqueArray(ids, { maxLength: 20 }), fc.nat(1_000_000), (some, ttl) => {
@@ -181,7 +181,7 @@ describe('the primary', () => {
     expect(renew(member, 77n)).toEqual([0]);
   });
 
-  it('row 17: a renewal after the expiry waits for the revoke, and is then told 0', async () => {
+  it('a renewal after the expiry waits for the revoke, and is then told 0 (L-17)', async () => {
     const clock = new SimClock();
     const member = new Member(clock);
     member.lessor.promote(1, electionMs);
@@ -197,7 +197,7 @@ describe('the primary', () => {
     expect(renew(member, 1n)).toEqual([0]);
   });
 
-  it('row 18: a lease is renewable as soon as its grant is applied', () => {
+  it('a lease is renewable as soon as its grant is applied (L-18)', () => {
     const member = new Member(new SimClock());
     member.lessor.promote(1, electionMs);
     expect(renew(member, 1n)).toEqual([0]);
@@ -205,7 +205,7 @@ describe('the primary', () => {
     expect(renew(member, 1n)).toEqual([5]);
   });
 
-  it('row 16: one that was deposed while it stalled revokes nothing it no longer owns', async () => {
+  it('one that was deposed while it stalled revokes nothing it no longer owns (L-16)', async () => {
     const clock = new SimClock();
     const stalled = new Member(clock);
     const next = new Member(clock);
@@ -437,7 +437,7 @@ describe('checkpoints', () => {
     expect(member.checkpoints).toEqual([[{ id: 1n, remainingTtlSeconds: 3300 }]]);
   });
 
-  it('row 20: what is left survives five changes of the leader', async () => {
+  it('what is left survives five changes of the leader (L-20)', async () => {
     const clock = new SimClock();
     const members = [0, 1, 2].map(() => new Member(clock, true));
     const everywhere = (change: (member: Member) => void): void => members.forEach(change);

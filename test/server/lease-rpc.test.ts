@@ -194,7 +194,7 @@ describe('a keepalive stream', () => {
     expect(call.ended).toBe('ended');
   });
 
-  it('row 17: an expired lease is answered after its revoke, with 0', async () => {
+  it('an expired lease is answered after its revoke, with 0 (L-17)', async () => {
     const service = new Service();
     service.lessor.applyGrant(nowhere, 1n, 5);
     const call = service.keepAlive();

@@ -121,7 +121,7 @@ describe('the members', () => {
     expect(membership.get(2n)?.peerUrls).toEqual(['http://new:1']);
   });
 
-  it('row 32: keep the incarnation that they first published', () => {
+  it('keep the incarnation that they first published (L-32)', () => {
     const { store, membership } = setup(1n);
     const publish = (name: string, incarnation: bigint) =>
       membership.applyAttributes(store, { id: 1n, name, clientUrls: [name], incarnation });

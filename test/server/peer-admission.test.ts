@@ -49,7 +49,7 @@ describe('admission', () => {
     expect(admit(9n, 6n)).toBe('otherIncarnation');
   });
 
-  it('rule 27: ends a while after a removal, and is never given again', async () => {
+  it('ends a while after a removal, and is never given again (R-27)', async () => {
     const { clock, membership, admit } = setup();
     expect(admit(2n, 5n)).toBeUndefined();
     membership.applyChange(nowhere, { type: 'remove', id: 2n });
@@ -61,7 +61,7 @@ describe('admission', () => {
     expect(restarted.admit(2n, 5n)).toBe('removed');
   });
 
-  it('row 32: is not for a member that comes back with an empty disk', () => {
+  it('is not for a member that comes back with an empty disk (L-32, R-32)', () => {
     const { admission, admit, publish } = setup();
     publish(2n, 5n);
     expect(admit(2n, 6n)).toBe('otherIncarnation');

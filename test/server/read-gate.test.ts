@@ -43,7 +43,7 @@ describe('the read gate', () => {
     expect(done).toEqual(['a', 'b']);
   });
 
-  it('lets no confirmation serve a read that came after it was asked for (rule 7)', () => {
+  it('lets no confirmation serve a read that came after it was asked for (R-7)', () => {
     const { gate, done, read } = setup();
     read('early');
     gate.submit();
@@ -66,7 +66,7 @@ describe('the read gate', () => {
     expect(done).toEqual(['a']);
   });
 
-  it('asks again under a new context, and an answer to the old one confirms nothing (row 15)', async () => {
+  it('asks again under a new context, and an answer to the old one confirms nothing (L-15)', async () => {
     const { clock, asked, gate, done, read } = setup();
     read('a');
     gate.submit();

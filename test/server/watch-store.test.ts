@@ -59,7 +59,7 @@ function both(store: MvccStore, model: HistoryStore, hub: WatchHub, changes: rea
 }
 
 describe('watchers of the real store', () => {
-  it('rows 6 and 7: the tombstone at the compacted revision is delivered, from disk too', () =>
+  it('the tombstone at the compacted revision is delivered, from disk too (L-6, L-7)', () =>
     inTempDir(async (dir) => {
       let store = await openStore(await openLevelStore(dir));
       apply(store, [{ type: 'put', key: 'a', value: '1' }]);

@@ -1,4 +1,4 @@
-/** What one Watch stream says, message by message: contract section 2. */
+/** What one Watch stream says, message by message (C-2). */
 
 import { describe, expect, it, vi } from 'vitest';
 import { createRequest, line, WatchBench } from './watch-helpers.js';
@@ -22,7 +22,7 @@ describe('a watch stream', () => {
     ]);
   });
 
-  it('row 13: cancels id 0 like any other, and lets ids be used again', () => {
+  it('cancels id 0 like any other, and lets ids be used again (L-13)', () => {
     const bench = new WatchBench();
     const { client, stream } = bench.open();
     stream.cancel(0);

@@ -1,7 +1,7 @@
 /**
  * Checks every response of a watch stream against the history of the store: ordered, unique,
  * atomic, reliable, bookmarkable, resumable, and right prev_kv, is_create and filter (the nine of
- * reliability.md section 1.1), and that no header names a revision that is not applied.
+ * C-2.22), and that no header names a revision that is not applied.
  */
 
 import type { Event, WatchCreateRequest, WatchResponse } from '../../src/proto/index.js';

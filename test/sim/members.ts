@@ -113,7 +113,7 @@ export class MemberChanges {
 
   #retire(machine: SimMachine): void {
     machine.retired = true;
-    // Rule 27: one that is removed may stay a while and must not disturb.
+    // one that is removed may stay a while and must not disturb.
     this.#world.later(this.#world.knobs.electionMs * 4, () => machine.kill());
   }
 

@@ -1,5 +1,5 @@
 /**
- * The mutation gate (reliability.md section 4): fourteen known bugs, each put into a copy of the
+ * The mutation gate (docs/simulation.md): fourteen known bugs, each put into a copy of the
  * compiled program, where the simulator must find it. A simulator that finds none proves nothing
  * by being green. The program itself knows nothing of this: a mutation is a change of text, and one
  * whose place is not found any more fails the gate.
@@ -67,25 +67,25 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'acknowledge before fsync',
-    file: 'server/node-loop.js',
+    file: 'server/node/loop.js',
     find: 'const write = { ready, durable: !ready.mustSync };',
     replace: 'const write = { ready, durable: true };',
   },
   {
     name: 'drop a watch event',
-    file: 'server/watch-hub.js',
+    file: 'server/watch/hub.js',
     find: 'for (const event of commit.events) {',
     replace: 'for (const event of commit.events.slice(revision % 9 === 0 ? 1 : 0)) {',
   },
   {
     name: 'duplicate a watch event',
-    file: 'server/watch-hub.js',
+    file: 'server/watch/hub.js',
     find: 'this.#offerAll(event);',
     replace: 'this.#offerAll(event); if (revision % 9 === 0) this.#offerAll(event);',
   },
   {
     name: 'split the events of a transaction',
-    file: 'server/watch-hub.js',
+    file: 'server/watch/hub.js',
     find: 'this.#offerAll(event);',
     replace: 'this.#offerAll(event); this.#flush(true);',
   },
@@ -100,7 +100,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'skip the consistent index',
-    file: 'storage/mvcc-flush.js',
+    file: 'storage/mvcc/flush.js',
     find: 'index: unit.applied.index,',
     replace: 'index: Math.max(stored.index, unit.applied.index - 1),',
   },
@@ -120,13 +120,13 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'lose leases on a change of leader',
-    file: 'server/lessor.js',
+    file: 'server/lease/lessor.js',
     find: 'return this.#promotedMs + remainingMs(lease) + this.#extendMs;',
     replace: 'return this.#promotedMs;',
   },
   {
     name: 'a stale read returned as a linearizable one',
-    file: 'server/rpc-kv.js',
+    file: 'server/kv/rpc.js',
     find: 'if (request.serializable)\n        runRange(reading, undefined);',
     replace:
       'if (request.serializable || request.rangeEnd !== "")\n        runRange(reading, undefined);',
@@ -134,14 +134,14 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'compact one revision too many',
-    file: 'storage/compact.js',
+    file: 'storage/mvcc/compact.js',
     find: 'compactItem(item, revision, batch.drop)',
     replace: 'compactItem(item, revision + 1, batch.drop)',
   },
   {
     // What a client asks for is committed, and every member that applies it ends, at each start.
     name: 'a large transaction throws when it is applied',
-    file: 'server/node-loop.js',
+    file: 'server/node/loop.js',
     find: 'applier.apply(entry)',
     replace:
       '(() => { if (entry.data[1] === 3 && entry.data.length > 4000) ' +
@@ -149,7 +149,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'an expired proposal is executed',
-    file: 'server/node-loop.js',
+    file: 'server/node/loop.js',
     find: 'return pending.deadlineMs <= nowMs || pending.isAbandoned;',
     replace: 'return false;',
     size: 3,
@@ -157,7 +157,7 @@ export const mutations: readonly Mutation[] = [
   },
 ];
 
-/** Seeds that a mutation may need; 10,000 is what reliability.md allows. */
+/** Seeds that a mutation may need: far more than any needs now. */
 const seedsMax = 400;
 
 /** Exit code 1 unless every mutation was found. */

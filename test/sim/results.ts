@@ -2,7 +2,7 @@
 
 import type { PlainResult } from './worker.js';
 
-/** A run with fewer proves too little (reliability.md section 5A; etcd issue 21033). */
+/** A run with fewer proves too little (L-52). */
 const faultsMin = 20;
 const kindsMin = 8;
 const operationsMinPerStep = 1 / 400;

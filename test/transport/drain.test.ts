@@ -179,7 +179,7 @@ describe('the client', () => {
     expect([closed, client.usable]).toEqual([1, false]);
   });
 
-  test('row C: a ping for each call, as from a bandwidth estimator, is no flood', async () => {
+  test('a ping for each call, as from a bandwidth estimator, is no flood', async () => {
     const { server, settle, call } = await rawServer();
     const calls = Array.from({ length: 2_500 }, () => ({ code: -1 }));
     for (const [i, each] of calls.entries()) {
@@ -198,7 +198,7 @@ describe('the client', () => {
     );
   });
 
-  test('row C: a server that pings without end is left, and the calls are told why', async () => {
+  test('a server that pings without end is left, and the calls are told why', async () => {
     const { server, settle, call } = await rawServer();
     const one = call();
     await settle();

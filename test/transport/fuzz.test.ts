@@ -1,5 +1,5 @@
 /**
- * Row C, fuzz: random bytes and mutated sessions. Whatever arrives, nothing is thrown, no stream
+ * Fuzzing: random bytes and mutated sessions. Whatever arrives, nothing is thrown, no stream
  * is left once the connection is gone, and another connection is answered.
  */
 

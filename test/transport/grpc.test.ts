@@ -167,7 +167,7 @@ describe('what is not a call', () => {
   });
 });
 
-describe('row C, gRPC framing', () => {
+describe('gRPC framing', () => {
   const head = requestHead(unary);
   const tooLarge = 'grpc: received message larger than max (2097153 vs. 2097152)';
 

@@ -1,4 +1,4 @@
-/** Row C, HTTP/2: what an attacker may send, and that others are answered meanwhile. */
+/** HTTP/2: what an attacker may send, and that others are answered meanwhile. */
 
 import { describe, expect, test } from 'vitest';
 import {
@@ -32,7 +32,7 @@ async function attacked(bench: Bench, attack: (peer: RawPeer) => void): Promise<
   return bad;
 }
 
-describe('row C: floods', () => {
+describe('floods (L-45)', () => {
   test('rapid reset (CVE-2023-44487)', async () => {
     const bench = new Bench({ limits: { resetsPerSecondMax: 1_000 } });
     const bad = await attacked(bench, (peer) => {
@@ -143,7 +143,7 @@ describe('row C: floods', () => {
   });
 });
 
-describe('row C: pings', () => {
+describe('pings', () => {
   const ping = frame(6, 0, 0, Buffer.alloc(8));
 
   test('more often than every 5 s without traffic: too_many_pings, as grpc-go', async () => {
@@ -217,7 +217,7 @@ describe('keepalive', () => {
   });
 });
 
-describe('row C: the handshake and slow readers', () => {
+describe('the handshake and slow readers (L-46)', () => {
   test.each([
     ['says nothing', Buffer.alloc(0)],
     ['stops inside the preface', preface.subarray(0, 20)],

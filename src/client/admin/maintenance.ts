@@ -67,7 +67,7 @@ export function maintenanceOf(caller: Caller): Maintenance {
       return { header: headerOf(reply.header), hash: hash >>> 0, compactRevision, hashRevision };
     },
     async disarm(alarm?: Alarm, options?: CallOptions) {
-      // The server has no wildcard: all means each (contract section 6).
+      // The server has no wildcard: all means each (C-6.2).
       const which = alarm === undefined ? await alarms(options) : [alarm];
       const cleared: Alarm[] = [];
       for (const { memberId, alarm: name } of which) {

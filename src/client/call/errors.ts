@@ -4,7 +4,7 @@
  * word), and, for a change of data, `outcome`: whether it is certain that it did not happen.
  *
  * Invariant: `outcome` is `failed` only if the request provably was not executed. A request whose
- * bytes may have left and whose reply did not come is `unknown` (reliability row 35).
+ * bytes may have left and whose reply did not come is `unknown` (L-35).
  */
 
 import { type ErrorReason, errorTable, GrpcCode } from '../../common/index.js';

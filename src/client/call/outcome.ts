@@ -4,7 +4,7 @@
  * THE RULE: a change whose bytes may have left is never sent twice. The exceptions are answers in
  * which the server itself says that it refused the request at the door: a token it does not
  * accept, or a member that does not serve this kind of request. Source: etcd's server checks both
- * before anything is proposed (v3rpc interceptors); reliability row 35.
+ * before anything is proposed (v3rpc interceptors); L-35.
  */
 
 import { GrpcCode } from '../../common/index.js';

@@ -5,7 +5,7 @@
  *
  * Invariants: a grant rests on one transaction that saw the own key there and fewer than `permits`
  * older contenders, all at one revision, and on a session that was alive after its reply; so what
- * expired while it waited is not granted (reliability row 21). Creating and deleting the key are
+ * expired while it waited is not granted (L-21). Creating and deleting the key are
  * idempotent and are repeated until their outcome is certain; a name can be used again by its
  * session only after that, so no two grants have the same fencing revision.
  */

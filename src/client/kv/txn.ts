@@ -302,8 +302,8 @@ class Ready<Then extends Ops, Else extends Ops> implements Txn<Then, Else> {
 }
 
 /**
- * A transaction of conditions alone is answered by any member from what it has (contract section
- * 1.7). A read beside them, whose result nobody wants, makes it as current as all others.
+ * A transaction of conditions alone is answered by any member from what it has (C-1.7.8).
+ * A read beside them, whose result nobody wants, makes it as current as all others.
  */
 export function linearizable(request: TxnRequest): TxnRequest {
   const [first] = request.compare;

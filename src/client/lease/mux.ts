@@ -1,6 +1,6 @@
 /**
  * Renewals of all leases of a client over one LeaseKeepAlive stream. Requests are answered in
- * order, each with the lease's id (contract section 3), so a reply is matched with the oldest
+ * order, each with the lease's id (C-3.7), so a reply is matched with the oldest
  * unanswered request for its id, whose *sending* time is what the renewed lease counts from.
  *
  * The mux only carries requests; when to renew, and when a lease counts as lost, the leases decide.

@@ -4,7 +4,7 @@
  * stream breaks it opens another, elsewhere if it can, and creates every watch again from the
  * revision that the watch says it wants next.
  *
- * Facts it relies on (contract section 2): created replies come in the order of the requests, so
+ * Facts it relies on (C-2.4, C-12.2.1): created replies come in the order of the requests, so
  * they are matched by order; ids of a stream are not given twice; a refused create has id -1.
  */
 

@@ -278,7 +278,7 @@ export interface RangeResultBytes {
 
 /**
  * The outcome of one operation inside a txn. Nested range, put and delete replies carry a header
- * with just `revision`; a nested txn carries an empty header (contract section 1.3).
+ * with just `revision`; a nested txn carries an empty header (C-1.3.3).
  */
 export type ResponseOpResult =
   | ({ readonly type: 'range'; readonly revision: number } & RangeResultBytes)

@@ -1,4 +1,4 @@
-/** The Cluster service. Replies have header.revision 0 (contract section 1.3). */
+/** The Cluster service. Replies have header.revision 0 (C-1.3.5). */
 
 import { etcdserverpb } from '../generated/etcd.js';
 import {

@@ -1,11 +1,11 @@
 /**
  * What an empty data directory becomes: a founder of a new cluster, or a member of a running one
- * that was added there before (contract section 5; the texts are etcd's). Nothing here counts once
+ * that was added there before (C-5.13). Nothing here counts once
  * the directory has a log.
  *
  * A member is founded once. If others know it as one that has already run, its data directory was
  * lost, with the votes and entries that it promised to keep: it must be removed and added anew, and
- * is not started (row 32). Whoever can't be asked now will refuse it later: see peer-admission.ts.
+ * is not started (L-32). Whoever can't be asked now will refuse it later: see peer-admission.ts.
  */
 
 import {
@@ -46,7 +46,7 @@ export async function isFounded(
   config: Pick<ServerConfig, 'dataDir' | 'walDir'>,
 ): Promise<boolean> {
   const walDir = config.walDir === '' ? `${config.dataDir}/member/wal` : config.walDir;
-  // What an interrupted founding leaves behind has another ending (row 27).
+  // What an interrupted founding leaves behind has another ending (L-27).
   return (await disk.list(walDir)).some((name) => name.endsWith('.wal'));
 }
 

@@ -4,7 +4,7 @@
  * checked once more when the entry is applied (membership.ts).
  *
  * --strict-reconfig-check refuses changes after which the members that are there could not agree on
- * anything, as etcd does (contract section 5).
+ * anything, as etcd does (C-5.3).
  */
 
 import { Packr } from 'msgpackr';

@@ -1,5 +1,5 @@
 /**
- * The Cluster service (contract section 5). Replies carry no revision, and list the members as they
+ * The Cluster service (C-5). Replies carry no revision, and list the members as they
  * are after the change.
  */
 

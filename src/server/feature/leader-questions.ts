@@ -3,7 +3,7 @@
  * while there is none, or it turns out not to lead any more, a moment later again.
  *
  * "Not leader" says that nothing has happened. After any other failure the question may have been
- * acted on: it is only asked again if that does no harm (reliability.md section 3, rule 30).
+ * acted on: it is only asked again if that does no harm (R-30).
  */
 
 import { type Clock, type ErrorReason, EtcdError, type MemberId } from '../../common/index.js';

@@ -1,6 +1,6 @@
 /**
  * Alarms: replicated facts of the form "member M says T", which outlive restarts and never clear by
- * themselves (contract section 6). NOSPACE stops what adds data, CORRUPT stops nearly everything.
+ * themselves (C-6.1). NOSPACE stops what adds data, CORRUPT stops nearly everything.
  */
 
 import type { MemberId } from '../../common/index.js';

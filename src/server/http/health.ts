@@ -1,5 +1,5 @@
 /**
- * What /health, /livez and /readyz answer, as etcd does (contract section 9): probes in deployments
+ * What /health, /livez and /readyz answer, as etcd does (C-9.3, C-9.4): probes in deployments
  * match on these bodies. A check asks the server; nothing here knows HTTP beyond query parameters.
  */
 

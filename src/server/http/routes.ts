@@ -1,6 +1,6 @@
 /**
  * The plain HTTP side of a client or metrics port: health, version, metrics, CORS and the Host
- * check, answered as etcd does (contract section 9). Anything under /v3/ goes to the gateway.
+ * check, answered as etcd does (C-9). Anything under /v3/ goes to the gateway.
  */
 
 import type { HttpHandler, HttpRequest, HttpResponse } from '../../transport/index.js';

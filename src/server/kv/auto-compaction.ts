@@ -1,5 +1,5 @@
 /**
- * Compaction by itself (--auto-compaction-mode, contract section 6). Only the leader proposes; the
+ * Compaction by itself (--auto-compaction-mode, C-6.13). Only the leader proposes; the
  * others keep sampling, so that a new leader knows what was one period ago.
  *
  * periodic: the revision is sampled ten times a period (or each 6 minutes for periods above an

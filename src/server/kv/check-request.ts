@@ -1,6 +1,6 @@
 /**
  * The checks that a KV request must pass before it is proposed or read: on the shape of the request
- * only, never on the state of the store (contract sections 1.5 to 1.7). Each returns the reason of
+ * only, never on the state of the store (C-1.5, C-1.6, C-1.7). Each returns the reason of
  * the first thing wrong, in etcd's order, or undefined.
  */
 

@@ -1,5 +1,5 @@
 /**
- * What a request may add to the store (contract sections 1.7 and 6). The size that counts is the
+ * What a request may add to the store (C-1.7.9, C-6.3, C-6.5). The size that counts is the
  * logical one, equal on all members, so that they agree on what the quota allows.
  */
 

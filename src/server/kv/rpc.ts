@@ -1,5 +1,5 @@
 /**
- * The KV service (contract section 1): steps 2, 3 and 12 of the data path for Range, Put,
+ * The KV service (C-1): steps 2, 3 and 12 of the data path for Range, Put,
  * DeleteRange, Txn and Compact. RangeStream is in kv/range-stream.ts.
  */
 

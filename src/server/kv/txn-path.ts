@@ -1,5 +1,5 @@
 /**
- * Decides which branches of a transaction run, before any of them does (contract section 1.7): the
+ * Decides which branches of a transaction run, before any of them does (C-1.7.4): the
  * compares of nested transactions see the state before the outermost one, too. In steps: a compare
  * may look at every key there is, and at values that are only on disk.
  */

@@ -1,5 +1,5 @@
 /**
- * A transaction that only reads is answered without a log entry (contract section 1.7). All its
+ * A transaction that only reads is answered without a log entry (C-1.7.8). All its
  * ranges read the same point, so that it is as atomic as one that writes.
  */
 

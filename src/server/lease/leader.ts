@@ -1,7 +1,7 @@
 /**
  * What the leader answers about leases, to its own clients and to other members: only after a read
  * that was confirmed in its present term. So it still leads, and has applied every grant and revoke
- * that was answered before the question came (rows 16 to 18).
+ * that was answered before the question came (L-16, L-17, L-18).
  */
 
 import { EtcdError, type LeaseId, type MemberId, runSteps, type Term } from '../../common/index.js';

@@ -1,5 +1,5 @@
 /**
- * Leases (contract section 3). Two halves in one state:
+ * Leases (C-3). Two halves in one state:
  *  - the replicated half, the same on every member, changed only by applying entries: which leases
  *    there are, their TTL, their checkpoints, and their keys;
  *  - the half of the primary (the leader): when each lease expires, by its own monotonic clock.
@@ -7,7 +7,7 @@
  *    so a lease may live longer than its TTL, never shorter.
  *
  * Nothing here deletes a lease because time has passed: the primary proposes to revoke it, in its
- * term and in no other, and only the applied entry removes it (rows 16 and 17).
+ * term and in no other, and only the applied entry removes it (L-16, L-17).
  */
 
 import {
@@ -320,7 +320,7 @@ export class Lessor {
     }
   }
 
-  /** This member does not lead any more: it knows no expiry, and revokes nothing (row 16). */
+  /** This member does not lead any more: it knows no expiry, and revokes nothing (L-16). */
   demote(): void {
     if (this.#term === undefined) return;
     this.#term = undefined;
@@ -384,9 +384,9 @@ export class Lessor {
 
   /**
    * KeepAlive: the full TTL again. The caller has made sure that this member still leads and has
-   * applied what was committed when the request came (rows 17 and 18). After the expiry it is too
+   * applied what was committed when the request came (L-17, L-18). After the expiry it is too
    * late: the answer then waits for the revoke. A checkpoint is taken back first, by an entry, or
-   * the next primary would give less than what is promised here (row 20).
+   * the next primary would give less than what is promised here (L-20).
    */
   renew(id: LeaseId, waiter: RenewWaiter): void {
     const term = this.#term;

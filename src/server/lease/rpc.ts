@@ -1,5 +1,5 @@
 /**
- * The Lease service (contract section 3): steps 2, 3 and 12 of the data path for leases.
+ * The Lease service (C-3): steps 2, 3 and 12 of the data path for leases.
  *
  * Grant and revoke are proposals. Renewals and remaining times are known to the leader only; the
  * service behind {@link LeaseService} answers there, or asks it.
@@ -54,7 +54,7 @@ export interface LeaseService {
   ): void;
   /**
    * Renews at the leader. If that is this member: once it has made sure that it still leads and has
-   * applied everything committed so far, by `lessor.renew` (rows 16 to 18).
+   * applied everything committed so far, by `lessor.renew` (L-16, L-17, L-18).
    */
   renew(id: LeaseId, waiter: RenewWaiter): void;
   /** Asks the leader in the same way; no info and no error: there is no such lease. */

@@ -5,8 +5,8 @@
  *  - from time to time, by the leader: what it and the others have now;
  *  - after compactions, by the leader: what everybody had at the compacted revision before it was
  *    compacted, which tells who is in the minority.
- * A member that deviates gets the alarm CORRUPT, which stops nearly everything (reliability.md
- * 1.2: silence is what made etcd 3.5's inconsistency so bad).
+ * A member that deviates gets the alarm CORRUPT, which stops nearly everything (L-42:
+ * silence is what made etcd 3.5's inconsistency so bad).
  */
 
 import { Packr } from 'msgpackr';

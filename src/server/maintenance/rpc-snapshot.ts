@@ -1,6 +1,6 @@
 /**
- * Maintenance.Snapshot: the store as a bbolt file, in chunks, sealed with its SHA-256 (contract
- * section 6). The image is first written beside the data, because its size has to be known before
+ * Maintenance.Snapshot: the store as a bbolt file, in chunks, sealed with its SHA-256
+ * (C-6.10). The image is first written beside the data, because its size has to be known before
  * its first byte is sent, and because a slow client must not hold a view of the store for hours.
  */
 

@@ -1,4 +1,4 @@
-/** The Maintenance service (contract section 6), without Snapshot and Downgrade. */
+/** The Maintenance service (C-6), without Snapshot and Downgrade. */
 
 import { type Clock, EtcdError, etcdVersion, idToHex, storageVersion } from '../../common/index.js';
 import {

@@ -1,7 +1,7 @@
 /**
  * Who may talk to this member. The one that matters: a member whose data directory was wiped has
  * forgotten its votes and what it acknowledged, so under its old id it must not be listened to
- * (row 32). It is known by its incarnation, which each data directory draws once: the one that the
+ * (L-32). It is known by its incarnation, which each data directory draws once: the one that the
  * member has published, or, before it could, the first one that it came with.
  */
 

@@ -1,6 +1,6 @@
 /**
  * Member and cluster ids as etcd derives them, so that a cluster founded with the same flags has
- * the same ids. Contract section 5.
+ * the same ids (C-5.1).
  */
 
 import { createHash } from 'node:crypto';

@@ -6,8 +6,8 @@
  * The ids of removed members are kept for ever: a member that comes back under such an id has
  * forgotten, or was forgotten, and must not be listened to.
  *
- * Everything here is decided by the entries alone, so that all members decide alike (contract
- * section 5). What depends on who is connected is checked before a change is proposed, in
+ * Everything here is decided by the entries alone, so that all members decide alike
+ * (C-5). What depends on who is connected is checked before a change is proposed, in
  * member-admin.ts.
  */
 
@@ -91,7 +91,7 @@ export class Membership {
 
   /**
    * A member published itself; unknown (removed meanwhile) ones are ignored, and so is one that
-   * has lost its data directory since it was last heard of (row 32).
+   * has lost its data directory since it was last heard of (L-32).
    */
   applyAttributes(txn: MemberTxn, attributes: MemberAttributes): void {
     const member = this.#members.get(attributes.id);

@@ -1,7 +1,7 @@
 /**
  * What a node counts and measures, as plain numbers that the hot paths add to. They become
  * Prometheus text, under etcd's names where they mean the same, only when somebody scrapes
- * (metrics/registry.ts). Names, types and buckets: contract section 9.
+ * (metrics/registry.ts). Names, types and buckets: C-9.5.
  */
 
 import type { MemberId } from '../../common/index.js';

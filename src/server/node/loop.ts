@@ -516,7 +516,7 @@ export class NodeLoop {
 
   /**
    * One tick however late the timer is: a stalled process must not conclude from its own stall that
-   * others are silent (reliability.md section 3, rule 19).
+   * others are silent (R-19).
    */
   #tick(): void {
     const { clock, logger, raft, proposals, reads, tickMs, timeoutReason } = this.#options;

@@ -2,7 +2,7 @@
  * Linearizable reads (Raft thesis 6.4): a read waits until the leader has confirmed an index after
  * the read arrived, and until that index is applied here. All reads of one turn share one
  * confirmation, and each confirmation has a context of its own that is never used again: an answer
- * to an earlier question must not confirm a later read (reliability.md section 3, rules 7 and 8).
+ * to an earlier question must not confirm a later read (R-7, R-8).
  */
 
 import {

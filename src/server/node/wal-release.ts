@@ -2,7 +2,7 @@
  * Lets go of the log behind the state machine: when enough entries have been applied since the last
  * time, everything is written to the KvStore with an fsync, the log notes that point, and segments
  * before it are deleted. In this order: the log is what a crash replays, so it may only lose what
- * the KvStore is sure to have (reliability.md section 0, decision 2).
+ * the KvStore is sure to have (L-41).
  *
  * The log lets go of the point before the last: what came since stays on disk, so that a member has
  * entries for those a little behind after a restart as well, and sends no snapshot for a trifle.

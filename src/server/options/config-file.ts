@@ -1,6 +1,6 @@
 /**
  * The YAML file of --config-file: the flag names as keys, TLS in two sections of its own, durations
- * as Go writes them (integer nanoseconds) or as people do ("5s"). Facts: contract section 10.
+ * as Go writes them (integer nanoseconds) or as people do ("5s"). Facts: C-10.2.
  */
 
 import { createRequire } from 'node:module';

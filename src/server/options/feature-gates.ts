@@ -1,4 +1,4 @@
-/** etcd's feature gates (--feature-gates). Facts: contract section 10, server/features of etcd. */
+/** etcd's feature gates (--feature-gates). Facts: C-10.6, server/features of etcd. */
 
 import { quote, UsageError } from './usage-error.js';
 

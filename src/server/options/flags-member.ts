@@ -1,4 +1,4 @@
-/** The rows of the flag table for the member itself and for its cluster. Facts: contract 10. */
+/** The rows of the flag table for the member itself and for its cluster. Facts: C-10. */
 
 import { flagGroup } from './flag-spec.js';
 

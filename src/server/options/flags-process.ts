@@ -1,4 +1,4 @@
-/** The rows of the flag table for security, monitoring, logging, features. Facts: contract 10. */
+/** The rows of the flag table for security, monitoring, logging, features. Facts: C-10. */
 
 import { flagGroup } from './flag-spec.js';
 

@@ -1,7 +1,7 @@
 /**
  * From argv and environment to one text for each flag that was set: Go's flag syntax, etcd's
  * ETCD_* variables, and --config-file, which replaces both. What the values mean together is
- * checked by config.ts. Facts: contract section 10.
+ * checked by config.ts. Facts: C-10.
  */
 
 import { InvariantError } from '../../common/index.js';

@@ -4,7 +4,7 @@
  * come (with their `code`); whoever owns the file decides what they mean.
  *
  * A sync that failed must not be repeated by the caller: Linux marks the pages clean, so a second
- * one may report success for bytes that are gone (reliability.md 1.7, ATC'20).
+ * one may report success for bytes that are gone (L-31).
  */
 
 import * as fs from 'node:fs';

@@ -1,5 +1,5 @@
 /**
- * What a learner answers (contract section 5): it may be far behind, so only what says so or asks
+ * What a learner answers (C-5.9): it may be far behind, so only what says so or asks
  * for no more. Everything else is refused here, in front of all handlers; clients go elsewhere.
  */
 

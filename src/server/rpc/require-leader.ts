@@ -1,6 +1,6 @@
 /**
  * The `hasleader: true` metadata: a stream with it is refused when there is no leader, and ended
- * when there has been none for three election timeouts (contract sections 2 and 12).
+ * when there has been none for three election timeouts (C-2.19, C-12.1.1).
  */
 
 import { EtcdError } from '../../common/index.js';

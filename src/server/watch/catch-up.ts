@@ -13,7 +13,7 @@
  * if too much is held; then the header says what has come.
  *
  * A watcher whose next revision is below the compacted one is cancelled; one that still needs
- * exactly the compacted revision gets it (rows 6 and 7: the store keeps its tombstones). A page
+ * exactly the compacted revision gets it (L-6, L-7: the store keeps its tombstones). A page
  * whose reading began before a compaction is whole, for the store makes the compaction wait.
  */
 

@@ -148,7 +148,7 @@ export class WatchHub {
     // Asked in this order, because events that are asked for are made.
     if (revision === this.#revision && commit.events.length === 0) return;
     assert(revision === this.#revision + 1, 'revisions are published one after the other');
-    // Row 37: nothing is shown that has not been applied.
+    // L-37: nothing is shown that has not been applied.
     assert(revision <= this.#store.revision, 'only what is applied is published');
     this.#revision = revision;
     this.#offeredRevision = revision;
@@ -435,7 +435,7 @@ export class WatchHub {
   /**
    * The store got a newer state that nobody published (an installed snapshot), or was replaced by
    * another one that has it: every watcher goes on from where it was, from that history, or learns
-   * that it is compacted (row 8).
+   * that it is compacted (L-8).
    */
   syncAfterRestore(store: WatchStore = this.#store): void {
     this.#flush(true);

@@ -1,6 +1,6 @@
 /**
  * One Watch RPC: its watchers, and the only place that writes to it, so that created replies,
- * events, progress and cancels leave in the order in which they were decided (contract section 2).
+ * events, progress and cancels leave in the order in which they were decided (C-2).
  *
  * Bounded memory: events go out only while `blocked` is false; a watcher that meets a blocked
  * stream falls behind and is served from history after the stream has drained.
@@ -74,7 +74,7 @@ export class WatchStream {
     return this.#sink.backlogBytes > limits.backlogBytesMax || this.#hub.overBudget;
   }
 
-  /** A create request; `refusal` is the reason why this caller may not (section 2, auth). */
+  /** A create request; `refusal` is the reason why this caller may not (C-2.20). */
   create(request: WatchCreateRequest, refusal: string | undefined): void {
     if (this.#closed) return;
     const key = request.key === '' ? '\0' : request.key;
@@ -268,7 +268,7 @@ export class WatchStream {
     let sub = Number.POSITIVE_INFINITY;
     for (let i = 0; i < slots.length; i += 1) {
       const slot = slots[i] as SendableEvents;
-      // Unique and in order, whatever the way the events came (rows 8 and 11).
+      // Unique and in order, whatever the way the events came (L-8, L-11).
       assert(
         slot.revision > revision || (slot.revision === revision && slot.sub > sub),
         'the events of a watcher are in order',

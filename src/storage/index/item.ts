@@ -160,7 +160,7 @@ export type DropRevision = (main: Revision, sub: number, bytes: number, tombston
 /**
  * Forgets what a compaction at `revision` removes, oldest first, calling `drop` for each: all but
  * the newest revision at or below it, and that too if it is a tombstone strictly below it (one
- * exactly at it stays until the next, rows 6 and 7). True if nothing of the key is left.
+ * exactly at it stays until the next, L-6 and L-7). True if nothing of the key is left.
  */
 export function compactItem(item: KeyItem, revision: Revision, drop: DropRevision): boolean {
   const history = item.history;

@@ -4,7 +4,7 @@
  * exactly which revisions go: a slice of the index is compacted in memory, then the dropped
  * revisions are deleted in one atomic batch with the new counters. After a crash the index comes
  * back from what is left, or without it by the same rule up to the key that the batches say they
- * have come to, and the compaction goes on (rows 4 and 5). Within a key the oldest goes first, so a
+ * have come to, and the compaction goes on (L-4, L-5). Within a key the oldest goes first, so a
  * tombstone never goes before the puts that it hides.
  */
 

@@ -1,8 +1,8 @@
 /**
  * Writes what was applied to the KvStore, in the background and in apply order. Everything goes out
  * in units of whole entries; each unit is one atomic batch with the mark of the entry it ends with
- * (reliability.md row 1). Removals of a compaction go through the same queue, behind the units they
- * depend on, each atomic with its counters (rows 4 and 5). One batch at a time.
+ * (L-1). Removals of a compaction go through the same queue, behind the units they
+ * depend on, each atomic with its counters (L-4, L-5). One batch at a time.
  *
  * A failed write is final: the state on disk is unknown, so nothing is retried.
  */

@@ -1,5 +1,5 @@
 /**
- * Range, with etcd's exact meaning of limit, more, count, sort and filters (contract 1.5). A read
+ * Range, with etcd's exact meaning of limit, more, count, sort and filters (C-1.5). A read
  * chooses its revisions from the index, which may take several slices, then filters, sorts and cuts
  * by what the index knows, and only then touches values. Small warm ranges are answered in the same
  * turn; everything else gives way after each slice and is pinned against compaction.
@@ -334,7 +334,7 @@ function hasFilter(query: RangeQuery): boolean {
   );
 }
 
-/** etcd 3.7 answers keys_only from the index: no lease (contract 1.5). */
+/** etcd 3.7 answers keys_only from the index: no lease (C-1.5.10). */
 function keyOnlyRecord(c: Candidate): Uint8Array {
   const size = recordSize(c.key.length, c.createRevision, c.main, c.version, 0, 0n);
   const target = Buffer.allocUnsafe(size);

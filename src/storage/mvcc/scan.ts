@@ -128,7 +128,7 @@ export class PlainScan {
     return noValue;
   }
 
-  /** etcd 3.7 answers keys_only from the index: no lease (contract 1.5). */
+  /** etcd 3.7 answers keys_only from the index: no lease (C-1.5.10). */
   private keyOnly(key: KeyString): Uint8Array {
     const { created, main, version } = found;
     const size = recordSize(key.length, created, main, version, 0, 0n);

@@ -12,7 +12,7 @@
  *
  * After the 'k' come the very bytes of etcd's revision key, so HashKV needs no conversion. Each
  * value ends in a CRC-32 over key and value, because LevelDB does not verify its own when it reads
- * (reliability.md section 0.3). CRC-32 by node:zlib, not CRC-32C: it is native, 0.16 us for 320
+ * (L-40). CRC-32 by node:zlib, not CRC-32C: it is native, 0.16 us for 320
  * bytes where ours in JavaScript takes twice that.
  */
 
@@ -166,7 +166,7 @@ export function describeKey(bytes: Uint8Array): string {
     : `0x${key.toString('hex')}`;
 }
 
-/** What every batch carries, atomic with its data (reliability.md rows 1 and 5). */
+/** What every batch carries, atomic with its data (L-1, L-5). */
 export interface StoreMark {
   readonly index: number;
   readonly term: number;

@@ -1,6 +1,6 @@
 /**
  * The changes of one entry. They go straight into index and value log: every check that can fail
- * comes before the first change (contract 1.7), so there is nothing to roll back. A delete of many
+ * comes before the first change (C-1.7.6), so there is nothing to roll back. A delete of many
  * keys takes several turns; whoever reads meanwhile reads at the revision before, which hides what
  * is newer, and the flush writes whole entries only.
  *

@@ -3,7 +3,7 @@
  * all revisions in order if there are few, else from its last checkpoint and the journal since then
  * (recovery/merge.ts), and from all revisions again if those are not whole. What is found must add
  * up to what the mark says was written, record for record and byte for byte; if it does not,
- * something was lost, and the member must not start (row 5 and the 3.5 postmortem: revisions never
+ * something was lost, and the member must not start (L-5, L-42: revisions never
  * go back).
  */
 

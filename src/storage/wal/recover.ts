@@ -1,6 +1,6 @@
 /**
  * Reading a write-ahead log back. The question that matters is what to do with bytes that are not a
- * whole frame (reliability.md 1.7, protocol-aware recovery):
+ * whole frame (L-39):
  *
  *  - At the end of the last segment, with no whole frame behind them and with a sector missing,
  *    they are a write that a crash interrupted. Nobody was told that it is durable: it is cut.

@@ -87,7 +87,7 @@ export async function writeZeros(file: DiskFile, from: number, to: number): Prom
 
 /**
  * Makes `dir` and the names that lead to it durable. Done at every start and not only when the
- * directory is made: a process that was killed in between leaves names that are not (row 26).
+ * directory is made: a process that was killed in between leaves names that are not (L-26).
  */
 export async function syncPath(disk: Disk, dir: string): Promise<void> {
   await disk.syncDir(dir);

@@ -6,7 +6,7 @@
  * out as the next frame. There is no timer: an idle log writes at once. One frame is under way at a
  * time, which is what recovery relies on (wal/recover.ts). After the first failed disk operation
  * nothing more is written and every append rejects: the pages of a failed sync count as clean, so
- * trying again could report success for bytes that are gone (reliability.md 0.4, row 31).
+ * trying again could report success for bytes that are gone (L-31).
  *
  * A snapshot must be marked before entries that lie behind it are appended.
  */
@@ -111,7 +111,7 @@ async function open(
   return { wal, contents, isNew };
 }
 
-/** Makes the first segment: complete and durable before it gets its name (row 27). */
+/** Makes the first segment: complete and durable before it gets its name (L-27). */
 async function create(
   disk: Disk,
   dir: string,
@@ -170,7 +170,7 @@ async function prepareForWriting(
       await writeZeros(file, position, position + tornBytes);
     }
     // A killed process may have left a frame that was read back but is not durable yet: after a
-    // failed fsync it is not on the disk, and a second fsync would not put it there (ATC'20).
+    // failed fsync it is not on the disk, and a second fsync would not put it there (L-31).
     await file.writeDurable(lastFrame.offset, [lastFrame.bytes]);
     await file.sync();
     return file;

@@ -1,5 +1,5 @@
 /**
- * Row 34: elections and leases under reconnect storms. Candidates behind a proxy each, which cuts,
+ * L-34: elections and leases under reconnect storms. Candidates behind a proxy each, which cuts,
  * refuses and stops their connections at moments that a seed decides. Whatever happens: no two
  * terms have the same fencing revision, what a leader writes under its guard is ordered by it, and
  * in the end nothing is left at the server.
@@ -100,7 +100,7 @@ interface Write {
 }
 
 describeTargets('faults', {}, (target) => {
-  it('row 34: never two leaders whom their fencing revisions do not tell apart', async () => {
+  it('never two leaders whom their fencing revisions do not tell apart (L-34)', async () => {
     const observer = target.client();
     const prefix = target.prefix();
     const random = randomOf(0x5eed);
@@ -187,7 +187,7 @@ describeTargets('faults', {}, (target) => {
     for (const proxy of proxies) await proxy[Symbol.asyncDispose]();
   });
 
-  it('row 34: what a stalled leader sent arrives under the next one, and does not happen', async () => {
+  it('what a stalled leader sent arrives under the next one, and does not happen (L-34)', async () => {
     const prefix = target.prefix();
     const proxy = await startProxy(target.server().endpoints[0] ?? '');
     const [stalled, other] = [target.client({ endpoints: proxy.endpoint }), target.client()];
@@ -218,7 +218,7 @@ describeTargets('faults', {}, (target) => {
     await proxy[Symbol.asyncDispose]();
   });
 
-  it('row 34: a lock whose acquisition was cut at any byte is granted once', async () => {
+  it('a lock whose acquisition was cut at any byte is granted once (L-34)', async () => {
     const observer = target.client();
     const prefix = target.prefix();
     const proxy = await startProxy(target.server().endpoints[0] ?? '');
@@ -323,7 +323,7 @@ describeTargets('restart', { targets: everywhere }, (target) => {
   });
 });
 
-describe('row 34: on any path', () => {
+describe('on any path (L-34)', () => {
   it('leaves no watch, no lease and no key behind', async () => {
     const node = await startNode();
     const client = new Etcd(node.endpoint);

@@ -98,7 +98,7 @@ describeTargets('mutex', { targets: everywhere }, (target) => {
     await later?.release();
   });
 
-  it('row 21: is not granted to a session that was over while it waited', async () => {
+  it('is not granted to a session that was over while it waited (L-21)', async () => {
     const client = target.client();
     const kv = client.kv.namespace(target.prefix());
     const lock = mutex(kv, 'job');
@@ -124,7 +124,7 @@ describeTargets('mutex', { targets: everywhere }, (target) => {
     await proxy[Symbol.asyncDispose]();
   });
 
-  it('row 21: is not granted after a standstill, even before any timer could tell', async () => {
+  it('is not granted after a standstill, even before any timer could tell (L-21)', async () => {
     let standstillMs = 0;
     let stopped = false;
     const clock = { ...nodeClock, nowMs: () => nodeClock.nowMs() + standstillMs };
@@ -147,7 +147,7 @@ describeTargets('mutex', { targets: everywhere }, (target) => {
     await session.close();
   });
 
-  it('row 21: is not granted when the waiting key was deleted by somebody else', async () => {
+  it('is not granted when the waiting key was deleted by somebody else (L-21)', async () => {
     const client = target.client();
     const kv = client.kv.namespace(target.prefix());
     const lock = mutex(kv, 'job');

@@ -37,18 +37,18 @@ const askedOnce = (transcript: string) =>
 export const differences: readonly Difference[] = [
   {
     step: /^get l\/a --keys-only -w json$/,
-    reason: '3.7 answers keys-only from the index, which has no lease (contract 1.5)',
+    reason: '3.7 answers keys-only from the index, which has no lease (C-1.5.10)',
     expected: (transcript) => transcript.replace(/,"lease":("<[a-z0-9]+>"|\d+)/, ''),
   },
   {
     step: /^alarm list -w json$/,
-    reason: '3.7 fills the header of Alarm, 3.4 leaves it out (contract 1.3)',
+    reason: '3.7 fills the header of Alarm, 3.4 leaves it out (C-1.3.6)',
     expected: (transcript) => transcript,
     own: dropHeader,
   },
   {
     step: /--endpoints <e5>$/,
-    reason: 'a learner refuses with FailedPrecondition since 3.6 (contract 5)',
+    reason: 'a learner refuses with FailedPrecondition since 3.6 (C-5.9)',
     expected: askedOnce,
   },
   {

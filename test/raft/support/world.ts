@@ -435,7 +435,7 @@ export class World {
     }
   }
 
-  /** Rule 1: no reply leaves before what it promises is durable. */
+  /** no reply leaves before what it promises is durable. */
   #checkPromise(member: Member, message: Message): void {
     const { disk } = member;
     if (message.term > disk.hardState.term && message.type !== 'RequestVoteResponse') {

@@ -1,4 +1,4 @@
-/** Row C, peer port, the other half: what a dialer does with a listener that is none of ours. */
+/** The other half of the peer port: what a dialer does with a listener that is none of ours. */
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';

@@ -20,7 +20,7 @@ function changed(frame: Buffer, change: (copy: Buffer) => void): Buffer {
 
 const append = encodeMessage(appendOf(1n, 2n, 10, 3, 5));
 
-describe('frames of Raft messages', () => {
+describe('frames of Raft messages (L-48)', () => {
   it('are decoded to what was encoded', () => {
     fc.assert(
       fc.property(anyMessage, (message) => {

@@ -173,7 +173,7 @@ export function peerConformance(name: string, makeBench: () => PeerBench | Promi
     );
 
     it(
-      'row 32: a member that lost its memory is refused, and learns why',
+      'a member that lost its memory is refused, and learns why (L-32)',
       withMembers(2, async (bench, a, b) => {
         if (a === undefined || b === undefined) throw new Error('two');
         a.incarnations.set(2n, 7n);

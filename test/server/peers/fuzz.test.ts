@@ -1,6 +1,6 @@
 /**
- * Row C, peer port: random bytes, damaged frames, forged introductions. Whatever arrives, nothing
- * is thrown, Raft sees no message that was not sent, it is counted, and other links go on.
+ * The peer port (L-48): random bytes, damaged frames, forged introductions. Whatever arrives,
+ * nothing is thrown, Raft sees no message that was not sent, it is counted, and other links go on.
  */
 
 import { crc32 } from 'node:zlib';

@@ -194,7 +194,7 @@ export function snapshotConformance(name: string, makeBench: () => PeerBench | P
     );
 
     it(
-      'row 22: begun anew close what the same member had before',
+      'begun anew close what the same member had before (L-22)',
       withMembers(2, async (bench, a, b) => {
         if (a === undefined || b === undefined) throw new Error('two');
         const first = new TestFeed(9, 10);

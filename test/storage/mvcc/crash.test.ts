@@ -1,4 +1,4 @@
-/** Crashes at every batch, and damage: the rows of reliability.md section 2 for the store. */
+/** Crashes at every batch, and damage: what befell the stores of others (docs/lessons.md). */
 
 import { describe, expect, it } from 'vitest';
 import { markKey, revisionKey } from '../../../src/storage/mvcc/schema.js';
@@ -49,7 +49,7 @@ async function expectEqual(sim: SimStore, model: Model): Promise<void> {
 }
 
 describe('a crash at any batch', () => {
-  it('row 1: loses whole entries from the end only, and replay brings them back', async () => {
+  it('loses whole entries from the end only, and replay brings them back (L-1)', async () => {
     const entries = script();
     const reference = new Model();
     const full = new SimStore(0, { flushBytes: 1, flushIntervalMs: 1, compactionBatch: 2 });
@@ -95,7 +95,7 @@ describe('a crash at any batch', () => {
     expect(lost).toBeGreaterThan(10);
   });
 
-  it('row 5: between batches of a compaction, never takes the revision back', async () => {
+  it('between batches of a compaction, never takes the revision back (L-5)', async () => {
     for (let crashAfter = 0; crashAfter < 12; crashAfter += 1) {
       const sim = new SimStore(crashAfter, { compactionBatch: 10, compactionSleepMs: 5 });
       const model = new Model();
@@ -122,7 +122,7 @@ describe('a crash at any batch', () => {
     }
   });
 
-  it('row 4: asked to reclaim space, changes nothing', async () => {
+  it('asked to reclaim space, changes nothing (L-4)', async () => {
     const sim = new SimStore(4);
     const model = new Model();
     await sim.open();
@@ -177,7 +177,7 @@ describe('a crash at any batch', () => {
 });
 
 describe('compaction and history', () => {
-  it('row 6: compacting exactly on a delete keeps its event for a slow watcher', async () => {
+  it('compacting exactly on a delete keeps its event for a slow watcher (L-6)', async () => {
     for (const restart of [false, true]) {
       const sim = new SimStore(6);
       await sim.open();
@@ -196,7 +196,7 @@ describe('compaction and history', () => {
     }
   });
 
-  it('row 7: history from the compact revision on has the tombstone at it', async () => {
+  it('history from the compact revision on has the tombstone at it (L-7)', async () => {
     const sim = new SimStore(7);
     await sim.open();
     apply(sim.store, [p('a', '1'), p('b', '1'), p('c', '1')]);
@@ -215,7 +215,7 @@ describe('compaction and history', () => {
     await expect(sim.run(sim.store.history(2, 10, 1e6))).rejects.toThrow('compacted');
   });
 
-  it('row 14: what can be read depends on the entries alone, not on the removal', async () => {
+  it('what can be read depends on the entries alone, not on the removal (L-14)', async () => {
     const answers: string[] = [];
     for (const removalDone of [false, true]) {
       const sim = new SimStore(14);

@@ -1,6 +1,6 @@
 /**
  * The store as one could explain it: a list of all changes, replayed for every question. Written
- * from the contract (sections 1.4 to 1.8 and 6), not from the code under test.
+ * from docs/contract.md (C-1.4 to C-1.8, C-6), not from the code under test.
  */
 
 import { crc32c } from '../../../src/common/crc32c.js';

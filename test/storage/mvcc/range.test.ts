@@ -1,4 +1,4 @@
-/** The traps of Range (contract 1.5) one by one, transactions, warm records and slices. */
+/** The traps of Range (C-1.5) one by one, transactions, warm records and slices. */
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { mvccSliceKeysMax } from '../../../src/common/index.js';

@@ -182,7 +182,7 @@ describe('a start from the saved index', () => {
     expect(checkpoints).toBeGreaterThan(100);
   });
 
-  it('rows 1, 4 and 5: ends so after a crash at every batch, and after a second one', async () => {
+  it('ends so after a crash at every batch, and after a second one (L-1, L-4, L-5)', async () => {
     const script: Step[] = [];
     for (let i = 0; i < 60; i += 1) {
       const p = (key: string): Change => ({
@@ -239,7 +239,7 @@ describe('a start from the saved index', () => {
     }
   });
 
-  it('row 5: ends so if a compaction was cut short and the next one, too', async () => {
+  it('ends so if a compaction was cut short and the next one, too (L-5)', async () => {
     for (let cut = 1; cut <= 8; cut += 1) {
       for (let again = 1; again <= 6; again += 1) {
         const sim = new SimStore(cut * 10 + again, { compactionBatch: 2, compactionSleepMs: 3 });

@@ -30,7 +30,7 @@ const change: fc.Arbitrary<Change> = fc.oneof(
   },
 );
 
-/** No key is changed twice in one transaction (contract 1.7), as the server makes sure. */
+/** No key is changed twice in one transaction (C-1.7.3), as the server makes sure. */
 const transaction = fc
   .uniqueArray(change, { minLength: 1, maxLength: 3, selector: (c) => c.key })
   .map((list) => {

@@ -1,6 +1,6 @@
 /**
- * A crash at every operation of a state that is received, installed and gone on from (rows 3 and
- * 22, rule 28): what comes back is the old state or the new one, whole, and never further back than
+ * A crash at every operation of a state that is received, installed and gone on from (L-3,
+ * L-22, R-28): what comes back is the old state or the new one, whole, and never further back than
  * what was promised; and nothing is left behind.
  */
 
@@ -75,7 +75,7 @@ function replay({ store, restore }: OpenedStorage): number {
 
 describe('a crash while a state is installed', () => {
   for (const loseAllUnsynced of [false, true]) {
-    it(`row 3: old or new, never less, lost unsynced: ${loseAllUnsynced}`, async () => {
+    it(`old or new, never less, lost unsynced: ${loseAllUnsynced} (L-3)`, async () => {
       const { hashes, sent } = await leader(60, [30, 45]);
       const whole = new Machine(7, { loseAllUnsynced });
       await live(whole, sent, { through: 0 });

@@ -51,7 +51,7 @@ describe('of several complete directories', () => {
     expect(chosen(generations(10, 24), 22, 30)).toBe(1);
   });
 
-  it('row 22: the log says which of two installs was the last', () => {
+  it('the log says which of two installs was the last (L-22)', () => {
     expect(chosen(generations(10, 20, 30), 20, 20)).toBe(1);
     expect(chosen(generations(10, 20, 30), 30, 30)).toBe(2);
     expect(chosen(generations(10, 33, 30), 30, 33)).toBe(1);

@@ -81,7 +81,7 @@ describe('a log with gaps', () => {
     expect(segments(world).length).toBeGreaterThan(0);
   });
 
-  it('rule 28: comes through a crash at each operation of the disk', async () => {
+  it('comes through a crash at each operation of the disk (R-28)', async () => {
     const whole = newWorld(2);
     const opened = await open(whole);
     await whole.clock.runUntil(live(opened.wal, { mark: 0, last: 0, released: false }));

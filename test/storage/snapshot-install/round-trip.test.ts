@@ -169,7 +169,7 @@ async function comeAndGo(
   const first = await piecesOf(from.store);
   for (let index = 101; index <= 150; index += 1) applyEntry(from.store, index);
   const second = await piecesOf(from.store);
-  // Given up, installed, and installed again (row 22).
+  // Given up, installed, and installed again (L-22).
   const sink = await to.store.openSink();
   await sink.write(first.pieces[0] as Buffer);
   await sink.abort();

@@ -251,7 +251,7 @@ describe('a state that takes over', () => {
   });
 });
 
-describe('rule 28 and row 22: more than one install', () => {
+describe('more than one install (R-28, L-22)', () => {
   const sent = new Map<number, Buffer[]>();
   const hashes = new Map<number, number>();
 
@@ -312,7 +312,7 @@ describe('rule 28 and row 22: more than one install', () => {
     expect((await machine.run(store.hashKv(0))).hash).toBe(hashes.get(45));
   });
 
-  it('row 3: one that was overtaken stays until the present state is durable', async () => {
+  it('one that was overtaken stays until the present state is durable (L-3)', async () => {
     for (let cutMs = 0; cutMs < 8; cutMs += 0.3) {
       const machine = new Machine(14, { loseAllUnsynced: true });
       const opened = await machine.run(machine.open());

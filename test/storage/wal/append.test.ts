@@ -303,7 +303,7 @@ describe('segments', () => {
     expect(rolled).toBeGreaterThan(3);
   });
 
-  test('release does not count on a mark that is not durable yet', async () => {
+  test('release does not count on a mark that is not durable yet (L-41)', async () => {
     const world = newWorld(15, 2048);
     const { wal } = await open(world);
     const all = Array.from({ length: 30 }, (_, i) => i + 1);

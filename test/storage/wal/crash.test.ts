@@ -78,7 +78,7 @@ async function checkSurvives(world: World, run: Run | undefined, at: string): Pr
   expect(asExpected(await contentsOf(world)), at).toEqual(again.states[1]);
 }
 
-describe('row 2: what was acknowledged survives a crash at every disk operation', () => {
+describe('what was acknowledged survives a crash at every disk operation (L-2)', () => {
   for (const [unsyncedPercent, tornWrites] of [
     [0, false],
     [30, true],
@@ -104,7 +104,7 @@ describe('row 2: what was acknowledged survives a crash at every disk operation'
   }
 });
 
-test('row 2: a process that is killed without power loss loses nothing later on', async () => {
+test('a process that is killed without power loss loses nothing later on (L-2)', async () => {
   const whole = newWorld(3);
   await live(whole, 3);
   for (let at = 0; at < whole.disk.operations; at++) {
@@ -120,7 +120,7 @@ test('row 2: a process that is killed without power loss loses nothing later on'
   }
 });
 
-test('row 31: after a failed disk operation nothing is acknowledged, and nothing is lost', async () => {
+test('after a failed disk operation nothing is acknowledged, and nothing is lost (L-31)', async () => {
   const whole = newWorld(4);
   await live(whole, 4);
   const kinds = ['writeDurable', 'sync', 'syncDir', 'write', 'rename', 'remove', 'open'] as const;
@@ -151,7 +151,7 @@ test('row 31: after a failed disk operation nothing is acknowledged, and nothing
   expect(failures).toBeGreaterThan(20);
 });
 
-describe('row 27: a creation that failed anywhere is started again', () => {
+describe('a creation that failed anywhere is started again (L-27)', () => {
   for (const how of ['fails', 'crashes', 'is killed'] as const) {
     test(how, async () => {
       const whole = newWorld(5);
@@ -177,7 +177,7 @@ describe('row 27: a creation that failed anywhere is started again', () => {
         expect(contents.metadata).toEqual(metadataIfNew);
         expect(contents.entries).toEqual([]);
         expect(world.disk.tree().every(([path]) => !path.endsWith('.tmp'))).toBe(true);
-        // Row 26: the names that lead there are durable, whoever made them.
+        // L-26: the names that lead there are durable, whoever made them.
         await world.clock.runUntil(wal.append(undefined, [entry(1, 1)], true));
         world.disk.crash({ unsyncedPercent: 0, tornWrites: false });
         expect((await contentsOf(world)).entries.length, `operation ${at}`).toBe(1);
@@ -186,7 +186,7 @@ describe('row 27: a creation that failed anywhere is started again', () => {
   }
 });
 
-test('row 26: no append is acknowledged in a segment whose name is not durable', async () => {
+test('no append is acknowledged in a segment whose name is not durable (L-26)', async () => {
   const world = newWorld(6);
   const { wal, contents } = await open(world);
   const run = new Run(wal, contents);

@@ -76,7 +76,7 @@ async function tryOpen(world: World): Promise<WalContents | StorageError> {
   }
 }
 
-describe('row 25: a log cut at any byte of its last two frames', () => {
+describe('a log cut at any byte of its last two frames (L-25)', () => {
   test('truncated: is refused, since a segment never shrinks', async () => {
     const log = await makeLog(16_384, 6);
     const [first, last] = log.frames.slice(-2);
@@ -146,7 +146,7 @@ describe('row 25: a log cut at any byte of its last two frames', () => {
   });
 });
 
-describe('row 24: a flipped bit', () => {
+describe('a flipped bit (L-24)', () => {
   async function check(log: Log, path: string, offset: number, bit: number): Promise<void> {
     const at = `${path} ${offset} bit ${bit}`;
     const index = log.frames.findIndex((frame) => {
@@ -215,7 +215,7 @@ describe('row 24: a flipped bit', () => {
   });
 });
 
-describe('whole files', () => {
+describe('whole files (L-39)', () => {
   test('a missing segment in the middle is named', async () => {
     const log = await makeLog(1024, 30);
     const paths = [...log.files.keys()].sort();

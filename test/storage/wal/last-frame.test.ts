@@ -1,7 +1,7 @@
 /**
  * The last frame of a log: torn by power loss, or damaged after it was acknowledged. A torn one
  * must never keep a member from starting, whichever sectors came to the disk; a damaged one must
- * never be cut off as if it were torn, because what it holds was promised to somebody.
+ * never be cut off as if it were torn, because what it holds was promised to somebody (L-25, L-39).
  */
 
 import { describe, expect, test } from 'vitest';

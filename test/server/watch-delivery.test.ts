@@ -1,11 +1,11 @@
-/** Bugs of others as tests: reliability.md section 2. */
+/** What reaches a watcher, when and in which order: bugs that others had (docs/lessons.md). */
 
 import { describe, expect, it } from 'vitest';
 import { runSteps, Slice } from '../../src/common/index.js';
 import { createRequest, HistoryStore, line, tell, WatchBench } from './watch-helpers.js';
 
 describe('watch regressions', () => {
-  it('row 6: a slow watcher gets the delete at exactly the compacted revision', async () => {
+  it('a slow watcher gets the delete at exactly the compacted revision (L-6)', async () => {
     const bench = new WatchBench({ backlogBytesMax: 100 });
     const { client, stream } = bench.open();
     client.highWaterBytes = 50;
@@ -23,7 +23,7 @@ describe('watch regressions', () => {
     expect(bench.hub.counters.slowWatchers).toBe(0);
   });
 
-  it('row 6: a slow watcher that a compaction has passed is told so', async () => {
+  it('a slow watcher that a compaction has passed is told so (L-6)', async () => {
     const bench = new WatchBench({ backlogBytesMax: 100 });
     const { client, stream } = bench.open();
     client.highWaterBytes = 50;
@@ -39,7 +39,7 @@ describe('watch regressions', () => {
     expect(client.take().map(line)).toEqual(['id=0 rev=0 canceled compacted=4']);
   });
 
-  it('row 7: a watch from the compacted revision sees its tombstone', async () => {
+  it('a watch from the compacted revision sees its tombstone (L-7)', async () => {
     const bench = new WatchBench();
     bench.put('a');
     bench.delete('a');
@@ -50,7 +50,7 @@ describe('watch regressions', () => {
     expect(client.take().map(line)).toEqual(['id=0 rev=3 created', 'id=0 rev=3 [delete a @3]']);
   });
 
-  it('row 8: watchers go on from where they were when a snapshot was installed', async () => {
+  it('watchers go on from where they were when a snapshot was installed (L-8)', async () => {
     const bench = new WatchBench();
     const { client, stream } = bench.open();
     stream.create(createRequest(), undefined);
@@ -78,7 +78,7 @@ describe('watch regressions', () => {
     expect(headers).toEqual([...headers].sort((a, b) => a - b));
   });
 
-  it('row 8: what was being read from the old store is dropped', async () => {
+  it('what was being read from the old store is dropped (L-8)', async () => {
     const bench = new WatchBench();
     for (let i = 0; i < 10; i += 1) bench.put('a', 'old');
     const { client, stream } = bench.open();
@@ -94,7 +94,7 @@ describe('watch regressions', () => {
     expect(events).toEqual(Array.from({ length: 26 }, (_, i) => `put a=new @${i + 5}`));
   });
 
-  it('row 9: no progress ahead of events that are not delivered', async () => {
+  it('no progress ahead of events that are not delivered (L-9)', async () => {
     const bench = new WatchBench({ progressIntervalMs: 100 });
     for (let i = 0; i < 10; i += 1) bench.put('a');
     bench.store.historyMs = 350;
@@ -113,7 +113,7 @@ describe('watch regressions', () => {
     expect(lines.at(-1)).toBe('id=-1 rev=11');
   });
 
-  it('row 10: a stream that starves for a while gets all events in order', async () => {
+  it('a stream that starves for a while gets all events in order (L-10)', async () => {
     const bench = new WatchBench({ backlogBytesMax: 2000 });
     const { client, stream } = bench.open();
     client.highWaterBytes = 500;
@@ -134,7 +134,7 @@ describe('watch regressions', () => {
     expect(bench.hub.counters.slowWatchers).toBe(0);
   });
 
-  it('row 10: the slow watcher does not hold up the others', async () => {
+  it('the slow watcher does not hold up the others (L-10)', async () => {
     const bench = new WatchBench({ backlogBytesMax: 1000 });
     const slow = bench.open();
     const quick = bench.open();
@@ -149,7 +149,7 @@ describe('watch regressions', () => {
     expect(slow.client.backlogBytesPeak).toBeLessThan(2500);
   });
 
-  it('row 11: an event comes once, whatever happens to the watcher meanwhile', async () => {
+  it('an event comes once, whatever happens to the watcher meanwhile (L-11)', async () => {
     const bench = new WatchBench();
     let known = true;
     bench.store.prevInMemory = () => {
@@ -171,7 +171,7 @@ describe('watch regressions', () => {
     expect(seen).toEqual(expected);
   });
 
-  it('row 12: a start in the future gets nothing older, and no progress before it', async () => {
+  it('a start in the future gets nothing older, and no progress before it (L-12)', async () => {
     const bench = new WatchBench({ progressIntervalMs: 100 });
     bench.put('a');
     const { client, stream } = bench.open();
@@ -188,7 +188,7 @@ describe('watch regressions', () => {
     expect(client.take().map(line)).toEqual(['id=0 rev=50 [put a=wanted @50]', 'id=-1 rev=50']);
   });
 
-  it('row 12: and still so when a snapshot is installed that ends before it', async () => {
+  it('and still so when a snapshot is installed that ends before it (L-12)', async () => {
     const bench = new WatchBench();
     const { client, stream } = bench.open();
     stream.create(createRequest({ startRevision: 50 }), undefined);
@@ -203,7 +203,7 @@ describe('watch regressions', () => {
     expect(client.take().map(line)).toEqual(['id=0 rev=50 [put a=50 @50]']);
   });
 
-  it('row 37: nothing is published that the store has not applied', () => {
+  it('nothing is published that the store has not applied (L-37)', () => {
     const bench = new WatchBench();
     const commit = bench.store.apply([{ key: 'a', value: '1' }]);
     bench.store.revision -= 1;

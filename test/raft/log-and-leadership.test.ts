@@ -1,4 +1,7 @@
-/** Rules 11 to 20 of reliability.md section 3. */
+/**
+ * What becomes of the log, and who leads: truncation, back-off, votes, timeouts, transfer
+ * (docs/raft-rules.md, R-11 to R-20).
+ */
 
 import { describe, expect, test } from 'vitest';
 import { InvariantError } from '../../src/common/index.js';
@@ -50,8 +53,8 @@ function appendTo(
   };
 }
 
-describe('rule 11: only a conflict truncates', () => {
-  test('rule 11: a delayed shorter append leaves what a later one brought', () => {
+describe('only a conflict truncates (R-11)', () => {
+  test('a delayed shorter append leaves what a later one brought', () => {
     const raft = follower([1]);
     raft.step(appendTo([1, 1], [entry(2, 5), entry(3, 5), entry(4, 5)]));
     raft.step(appendTo([1, 1], [entry(2, 5)]));
@@ -64,7 +67,7 @@ describe('rule 11: only a conflict truncates', () => {
     ]);
   });
 
-  test('rule 11: from the first conflict on everything is replaced', () => {
+  test('from the first conflict on everything is replaced', () => {
     const raft = follower([1, 2, 2, 2]);
     raft.step(appendTo([1, 1], [entry(2, 2), entry(3, 5)]));
     const ready = raft.ready();
@@ -73,7 +76,7 @@ describe('rule 11: only a conflict truncates', () => {
   });
 });
 
-test('rule 12: a follower commits no more than this message has verified', () => {
+test('a follower commits no more than this message has verified (R-12)', () => {
   const raft = follower([1, 2, 2, 2]);
   raft.step(appendTo([1, 1], [], 4));
   expect(raft.status().commit).toBe(1);
@@ -82,8 +85,8 @@ test('rule 12: a follower commits no more than this message has verified', () =>
   expect(raft.status().lastIndex).toBe(2);
 });
 
-describe('rule 13: what is committed is never truncated', () => {
-  test('rule 13: a conflict at a committed entry stops the member', () => {
+describe('what is committed is never truncated (R-13)', () => {
+  test('a conflict at a committed entry stops the member', () => {
     const raft = follower([1, 2, 2], { commit: 3 });
     // Begins before the commit index, so it is not even compared.
     raft.step(appendTo([1, 1], [entry(2, 5)]));
@@ -95,7 +98,7 @@ describe('rule 13: what is committed is never truncated', () => {
     ).toThrow(LostLogError);
   });
 
-  test('rule 13: the log itself refuses to give up a committed entry', () => {
+  test('the log itself refuses to give up a committed entry', () => {
     const log = new RaftLog(restoreWithTerms(voters, [1, 2, 2, 2], { commit: 3 }));
     expect(() => log.merge(2, [entry(3, 5)])).toThrow(InvariantError);
     expect(() => log.commitTo(5)).toThrow(InvariantError);
@@ -106,7 +109,7 @@ describe('rule 13: what is committed is never truncated', () => {
     expect(log.lastTerm).toBe(5);
   });
 
-  test('rule 13: a member that lost its log is stopped by the first heartbeat (row 32)', () => {
+  test('a member that lost its log is stopped by the first heartbeat (L-32, R-32)', () => {
     const cluster = new TestCluster(3);
     cluster.elect(1n);
     cluster.propose(1n, 'a', 'b');
@@ -121,7 +124,7 @@ describe('rule 13: what is committed is never truncated', () => {
   });
 });
 
-describe('rule 14: back-off by whole terms, in both directions', () => {
+describe('back-off by whole terms, in both directions (R-14)', () => {
   function roundsToAgree(leaderTerms: readonly number[], followerTerms: readonly number[]) {
     const cluster = new TestCluster([], { electionTimeoutTicks: 1000 });
     const top = { term: 20 };
@@ -139,24 +142,24 @@ describe('rule 14: back-off by whole terms, in both directions', () => {
   }
   const repeat = (term: number, count: number): number[] => Array<number>(count).fill(term);
 
-  test('rule 14: a follower with 10,000 entries of its own', () => {
+  test('a follower with 10,000 entries of its own', () => {
     expect(roundsToAgree([1, 5], [1, ...repeat(2, 5000), ...repeat(3, 5000)])).toBeLessThan(4);
   });
 
-  test('rule 14: a leader with 10,000 entries that the follower lacks', () => {
+  test('a leader with 10,000 entries that the follower lacks', () => {
     const leader = [1, ...repeat(4, 5000), ...repeat(5, 5000)];
     expect(roundsToAgree(leader, [1, 2, 2, 2])).toBeLessThan(4);
   });
 
-  test('rule 14: terms that alternate take a round a term at the most', () => {
+  test('terms that alternate take a round a term at the most', () => {
     const leader = [1, ...repeat(4, 1000), ...repeat(6, 1000), ...repeat(8, 1000)];
     const other = [1, ...repeat(3, 1000), ...repeat(5, 1000), ...repeat(7, 1000)];
     expect(roundsToAgree(leader, other)).toBeLessThan(6);
   });
 });
 
-describe('rule 15: a pre-vote changes nothing', () => {
-  test('rule 15: term and vote stay, and several may be granted', () => {
+describe('a pre-vote changes nothing (R-15)', () => {
+  test('term and vote stay, and several may be granted', () => {
     const raft = follower([1], { term: 4 }, { preVote: true });
     for (const from of [1n, 3n]) {
       raft.step({
@@ -181,7 +184,7 @@ describe('rule 15: a pre-vote changes nothing', () => {
     expect(raft.status().term).toBe(4);
   });
 
-  test('rule 15: the term is the same after 1,000 election timeouts alone', () => {
+  test('the term is the same after 1,000 election timeouts alone', () => {
     const cluster = new TestCluster(3, { preVote: true, checkQuorum: true });
     cluster.elect(1n);
     cluster.isolate(3n);
@@ -194,7 +197,7 @@ describe('rule 15: a pre-vote changes nothing', () => {
   });
 });
 
-test('rule 16: a member stuck at a higher term is freed by answering the leader', () => {
+test('a member stuck at a higher term is freed by answering the leader (R-16)', () => {
   const cluster = new TestCluster(3, { checkQuorum: true });
   cluster.elect(1n);
   cluster.isolate(3n);
@@ -214,8 +217,8 @@ test('rule 16: a member stuck at a higher term is freed by answering the leader'
   expect(cluster.raft(3n).status().term).toBeGreaterThanOrEqual(stuck);
 });
 
-describe('rule 17: nobody votes while the leader is heard', () => {
-  test('rule 17: a removed member that campaigns deposes nobody', () => {
+describe('nobody votes while the leader is heard (R-17)', () => {
+  test('a removed member that campaigns deposes nobody', () => {
     const cluster = new TestCluster(4, { checkQuorum: true });
     cluster.elect(1n);
     cluster.isolate(4n);
@@ -231,7 +234,7 @@ describe('rule 17: nobody votes while the leader is heard', () => {
     expect(cluster.raft(4n).status().term).toBeGreaterThan(2);
   });
 
-  test('rule 17: but they do for a transfer', () => {
+  test('but they do for a transfer', () => {
     const cluster = new TestCluster(3, { checkQuorum: true, preVote: true });
     cluster.elect(1n);
     cluster.tick(3);
@@ -241,7 +244,7 @@ describe('rule 17: nobody votes while the leader is heard', () => {
   });
 });
 
-test('rule 18: an isolated leader steps down within one election timeout', () => {
+test('an isolated leader steps down within one election timeout (R-18)', () => {
   for (let phase = 0; phase < 12; phase += 1) {
     const cluster = new TestCluster(3, { checkQuorum: true });
     cluster.elect(1n);
@@ -259,8 +262,8 @@ test('rule 18: an isolated leader steps down within one election timeout', () =>
   }
 });
 
-describe('rule 19: timeouts are drawn anew, in ticks', () => {
-  test('rule 19: each campaign has its own timeout, between one and two election timeouts', () => {
+describe('timeouts are drawn anew, in ticks (R-19)', () => {
+  test('each campaign has its own timeout, between one and two election timeouts', () => {
     const raft = follower([1], {}, { randomU32: seededU32(19) });
     const lengths: number[] = [];
     let ticks = 0;
@@ -278,7 +281,7 @@ describe('rule 19: timeouts are drawn anew, in ticks', () => {
     expect(new Set(lengths).size).toBeGreaterThan(5);
   });
 
-  test('rule 19: one tick never begins more than one campaign', () => {
+  test('one tick never begins more than one campaign', () => {
     const raft = follower([1]);
     for (let i = 0; i < 100; i += 1) {
       const before = raft.status().term;
@@ -288,8 +291,8 @@ describe('rule 19: timeouts are drawn anew, in ticks', () => {
   });
 });
 
-describe('rule 20: leadership transfer', () => {
-  test('rule 20: proposals are refused until it is done', () => {
+describe('leadership transfer (R-20)', () => {
+  test('proposals are refused until it is done', () => {
     const cluster = new TestCluster(3);
     cluster.elect(1n);
     cluster.isolate(2n);
@@ -298,7 +301,7 @@ describe('rule 20: leadership transfer', () => {
     expect(cluster.change(1n, change([remove(3n)]))).toBe('transferring');
   });
 
-  test('rule 20: a slow target is brought up to date first', () => {
+  test('a slow target is brought up to date first', () => {
     const cluster = new TestCluster(3);
     cluster.elect(1n);
     cluster.isolate(2n);
@@ -310,7 +313,7 @@ describe('rule 20: leadership transfer', () => {
     expect(cluster.commands(2n)).toEqual(['a', 'b']);
   });
 
-  test('rule 20: to a dead target it ends after one election timeout', () => {
+  test('to a dead target it ends after one election timeout', () => {
     const cluster = new TestCluster(3);
     cluster.elect(1n);
     cluster.isolate(2n);
@@ -322,7 +325,7 @@ describe('rule 20: leadership transfer', () => {
     expect(cluster.commands(3n)).toEqual(['a']);
   });
 
-  test('rule 20: removing the target ends it', () => {
+  test('removing the target ends it', () => {
     const cluster = new TestCluster(3);
     cluster.elect(1n);
     cluster.isolate(2n);
@@ -333,7 +336,7 @@ describe('rule 20: leadership transfer', () => {
     expect(cluster.commands(3n)).toEqual(['a']);
   });
 
-  test('rule 20: to itself, to a stranger or at a follower nothing happens', () => {
+  test('to itself, to a stranger or at a follower nothing happens', () => {
     const cluster = new TestCluster(3);
     cluster.elect(1n);
     cluster.raft(1n).transferLeadership(1n);

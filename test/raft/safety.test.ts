@@ -15,7 +15,7 @@ function cluster(logs: readonly (readonly number[])[], commit = 0): TestCluster 
   return made;
 }
 
-describe('5.4.1 election restriction', () => {
+describe('election restriction (paper 5.4.1)', () => {
   test.each([
     { candidate: [1, 1], other: [1, 1], wins: true },
     { candidate: [1, 1, 1], other: [1, 1], wins: true },
@@ -46,7 +46,7 @@ describe('5.4.1 election restriction', () => {
   });
 });
 
-describe('5.4.2 committing entries from previous terms', () => {
+describe('committing entries from previous terms (paper 5.4.2)', () => {
   test('only an entry of the current term is committed by counting', () => {
     const made = cluster([[1, 2], [1, 2], [1], [1], [1, 3]], 1);
     // Entry 3, of the new term, is accepted by nobody but the leader and 2.
@@ -68,7 +68,7 @@ describe('5.4.2 committing entries from previous terms', () => {
   });
 });
 
-describe('5.5 follower and candidate crashes', () => {
+describe('follower and candidate crashes (paper 5.5)', () => {
   test('a follower that crashes gets what it missed, twice the same is harmless', () => {
     const made = new TestCluster(3);
     made.elect(1n);

@@ -40,7 +40,7 @@ const heartbeat = (term: number, from = 2n): Message => ({
   readSequence: 0,
 });
 
-describe('5.1 terms', () => {
+describe('terms (paper 5.1)', () => {
   test.each(roles)('a %s that sees a larger term becomes follower in it', (role) => {
     const raft = inRole(role);
     raft.step(heartbeat(7));
@@ -71,7 +71,7 @@ describe('5.1 terms', () => {
   });
 });
 
-describe('5.2 leader election', () => {
+describe('leader election (paper 5.2)', () => {
   test('members begin as followers', () => {
     expect(inRole('follower').status()).toMatchObject({ role: 'follower', leader: 0n });
   });
@@ -208,7 +208,7 @@ describe('5.2 leader election', () => {
   });
 });
 
-test('5.2: a candidate that gets no vote does not put off the election of who has the longer log', () => {
+test('a candidate that gets no vote does not put off the election of who has the longer log', () => {
   const cluster = new TestCluster(0);
   // The clock of the first runs twice as fast; the third member is gone.
   const options = { randomU32: () => 5 };

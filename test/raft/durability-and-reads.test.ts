@@ -1,5 +1,6 @@
 /**
- * Raft details that most implementations get wrong: rules 1 to 10 of reliability.md section 3.
+ * What must be durable before what is said, what commits, and which read is of the present
+ * (docs/raft-rules.md, R-1 to R-10).
  * The random world (random-network.test.ts) checks many of them too, at every step.
  */
 
@@ -27,8 +28,8 @@ const vote = (from: bigint, to: bigint, term: number, last: [number, number]): M
   commitTerm: 0,
 });
 
-describe('rule 1: nothing is answered before what it depends on is durable', () => {
-  test('rule 1: a vote and its refusal wait for the disk', () => {
+describe('nothing is answered before what it depends on is durable (R-1)', () => {
+  test('a vote and its refusal wait for the disk', () => {
     const raft = single(2n, [1n, 2n, 3n], [1]);
     raft.step(vote(1n, 2n, 5, [1, 1]));
     raft.step(vote(3n, 2n, 5, [1, 1]));
@@ -42,7 +43,7 @@ describe('rule 1: nothing is answered before what it depends on is durable', () 
     ]);
   });
 
-  test('rule 1: an acknowledgement travels with the entries it acknowledges', () => {
+  test('an acknowledgement travels with the entries it acknowledges', () => {
     const raft = single(2n, [1n, 2n, 3n], [1]);
     raft.step({
       type: 'AppendEntries',
@@ -60,7 +61,7 @@ describe('rule 1: nothing is answered before what it depends on is durable', () 
     expect(ready.messagesAfterPersist).toMatchObject([{ success: true, index: 2 }]);
   });
 
-  test('rule 1: a candidate asks for votes only when term and vote are durable', () => {
+  test('a candidate asks for votes only when term and vote are durable', () => {
     const raft = single(1n, [1n, 2n, 3n], [1]);
     raft.campaign();
     const ready = raft.ready();
@@ -69,7 +70,7 @@ describe('rule 1: nothing is answered before what it depends on is durable', () 
   });
 });
 
-test('rule 2: a vote is remembered across a restart in the same term', () => {
+test('a vote is remembered across a restart in the same term (R-2)', () => {
   const cluster = new TestCluster([1n, 2n, 3n]);
   const node = cluster.node(2n);
   node.raft.step(vote(1n, 2n, 5, [1, 1]));
@@ -83,7 +84,7 @@ test('rule 2: a vote is remembered across a restart in the same term', () => {
   ]);
 });
 
-describe('rule 3: a leader counts itself only when its own write is done', () => {
+describe('a leader counts itself only when its own write is done (R-3)', () => {
   function stalledLeader() {
     const cluster = new TestCluster(3);
     cluster.elect(1n);
@@ -91,7 +92,7 @@ describe('rule 3: a leader counts itself only when its own write is done', () =>
     return cluster;
   }
 
-  test('rule 3: one follower and a stalled leader are no majority', () => {
+  test('one follower and a stalled leader are no majority', () => {
     const cluster = stalledLeader();
     cluster.isolate(3n);
     cluster.propose(1n, 'a');
@@ -103,7 +104,7 @@ describe('rule 3: a leader counts itself only when its own write is done', () =>
     expect(cluster.raft(1n).status().commit).toBe(3);
   });
 
-  test('rule 3: two followers are, and the leader applies only when it is durable', () => {
+  test('two followers are, and the leader applies only when it is durable', () => {
     const cluster = stalledLeader();
     cluster.propose(1n, 'a');
     expect(cluster.raft(1n).status().commit).toBe(3);
@@ -115,7 +116,7 @@ describe('rule 3: a leader counts itself only when its own write is done', () =>
   });
 });
 
-test('rule 4: a majority does not commit an entry of an earlier term (golden: figure-8.txt)', () => {
+test('a majority does not commit an entry of an earlier term (golden: figure-8.txt) (R-4)', () => {
   const cluster = new TestCluster([]);
   for (const id of [1n, 2n, 3n]) cluster.add(id, restoreWithTerms([1n, 2n, 3n], [1, 2]));
   // Lets everything through but entries of the new term.
@@ -130,7 +131,7 @@ test('rule 4: a majority does not commit an entry of an earlier term (golden: fi
   expect(cluster.raft(1n).status().commit).toBe(3);
 });
 
-test('rule 5: a new leader commits what it found without any client', () => {
+test('a new leader commits what it found without any client (R-5)', () => {
   const cluster = new TestCluster([]);
   for (const id of [1n, 2n, 3n]) cluster.add(id, restoreWithTerms([1n, 2n, 3n], [1, 1, 2]));
   cluster.elect(2n);
@@ -140,7 +141,7 @@ test('rule 5: a new leader commits what it found without any client', () => {
   }
 });
 
-test('rule 6: a read at a new leader waits for its first commit', () => {
+test('a read at a new leader waits for its first commit (R-6)', () => {
   const cluster = new TestCluster(3);
   cluster.elect(1n);
   cluster.propose(1n, 'a');
@@ -156,7 +157,7 @@ test('rule 6: a read at a new leader waits for its first commit', () => {
   expect(cluster.node(2n).readStates).toEqual([{ context: 1, index: 4 }]);
 });
 
-test('rule 7: an answer to an earlier heartbeat does not confirm a later read', () => {
+test('an answer to an earlier heartbeat does not confirm a later read (R-7)', () => {
   const cluster = new TestCluster(3);
   cluster.elect(1n);
   const leader = cluster.node(1n);
@@ -175,8 +176,8 @@ test('rule 7: an answer to an earlier heartbeat does not confirm a later read', 
   expect(leader.readStates.map((read) => read.context)).toEqual([1, 2]);
 });
 
-describe('rule 8: every round of reads has a new sequence, and other terms do not count', () => {
-  test('rule 8: no sequence is used for two sets of reads', () => {
+describe('every round of reads has a new sequence, and other terms do not count (R-8)', () => {
+  test('no sequence is used for two sets of reads', () => {
     const cluster = new TestCluster(3);
     cluster.elect(1n);
     cluster.isolate(1n);
@@ -191,7 +192,7 @@ describe('rule 8: every round of reads has a new sequence, and other terms do no
     expect(sequences).toEqual([1, 2, 3, 4, 5]);
   });
 
-  test('rule 8: reads that came together share one round', () => {
+  test('reads that came together share one round', () => {
     const cluster = new TestCluster(3);
     cluster.elect(1n);
     for (let context = 1; context <= 100; context += 1) cluster.raft(1n).readIndex(context);
@@ -199,7 +200,7 @@ describe('rule 8: every round of reads has a new sequence, and other terms do no
     expect(heartbeats.length).toBe(2);
   });
 
-  test('rule 8: answers to an earlier leadership confirm nothing', () => {
+  test('answers to an earlier leadership confirm nothing', () => {
     const cluster = new TestCluster(3);
     cluster.elect(1n);
     const node = cluster.node(1n);
@@ -219,7 +220,7 @@ describe('rule 8: every round of reads has a new sequence, and other terms do no
     expect(node.readStates).toEqual([]);
   });
 
-  test('rule 8: an answer of an earlier leader is dropped by the follower that asked', () => {
+  test('an answer of an earlier leader is dropped by the follower that asked', () => {
     const cluster = new TestCluster(3);
     cluster.elect(1n);
     const { term } = cluster.raft(1n).status();
@@ -231,7 +232,7 @@ describe('rule 8: every round of reads has a new sequence, and other terms do no
   });
 });
 
-test('rule 9: no read is ever answered from a lease: a cut-off leader answers none', () => {
+test('no read is ever answered from a lease: a cut-off leader answers none (R-9)', () => {
   const cluster = new TestCluster(3, { checkQuorum: true, preVote: true });
   cluster.elect(1n);
   cluster.isolate(1n);
@@ -243,7 +244,7 @@ test('rule 9: no read is ever answered from a lease: a cut-off leader answers no
   expect(cluster.node(1n).readStates).toEqual([]);
 });
 
-test('rule 10: the later last term wins a vote, not the longer log', () => {
+test('the later last term wins a vote, not the longer log (R-10)', () => {
   const voter = () => single(2n, [1n, 2n, 3n], [1, 1, 1, 1, 1], { term: 3 });
   const outcome = (last: [number, number]) => {
     const raft = voter();

@@ -1,4 +1,7 @@
-/** Rules 21 to 30 of reliability.md section 3, and the ones without a number below them. */
+/**
+ * Learners, changes of members, snapshots, restarts, forwarded proposals, flow control
+ * (docs/raft-rules.md, R-21 to R-31).
+ */
 
 import { describe, expect, test } from 'vitest';
 import {
@@ -27,7 +30,7 @@ function joined(cluster: TestCluster, id: bigint): void {
   cluster.tick(3);
 }
 
-describe('rule 21: learners', () => {
+describe('learners (R-21)', () => {
   function withLearner() {
     const cluster = new TestCluster(2);
     cluster.elect(1n);
@@ -37,7 +40,7 @@ describe('rule 21: learners', () => {
     return cluster;
   }
 
-  test('rule 21: a learner gets the log but is not counted', () => {
+  test('a learner gets the log but is not counted', () => {
     const cluster = withLearner();
     cluster.isolate(2n);
     cluster.propose(1n, 'a');
@@ -48,7 +51,7 @@ describe('rule 21: learners', () => {
     expect(cluster.commands(3n)).toEqual(['a']);
   });
 
-  test('rule 21: a learner never campaigns, nor can it be made leader', () => {
+  test('a learner never campaigns, nor can it be made leader', () => {
     const cluster = withLearner();
     const learner = cluster.raft(3n);
     cluster.isolate(3n);
@@ -64,7 +67,7 @@ describe('rule 21: learners', () => {
     expect(learner.status().role).toBe('follower');
   });
 
-  test('rule 21: one that lags behind its own promotion answers votes', () => {
+  test('one that lags behind its own promotion answers votes', () => {
     const cluster = withLearner();
     cluster.isolate(3n);
     cluster.change(1n, change([addVoter(3n)]));
@@ -78,8 +81,8 @@ describe('rule 21: learners', () => {
   });
 });
 
-describe('rule 22: one change at a time', () => {
-  test('rule 22: a second one is refused until the first is applied', () => {
+describe('one change at a time (R-22)', () => {
+  test('a second one is refused until the first is applied', () => {
     const cluster = new TestCluster(3);
     cluster.elect(1n);
     const raft = cluster.raft(1n);
@@ -89,7 +92,7 @@ describe('rule 22: one change at a time', () => {
     expect(raft.proposeConfigChange(change([addLearner(5n)]))).toBeUndefined();
   });
 
-  test('rule 22: a second one in the same forwarded batch becomes a no-op', () => {
+  test('a second one in the same forwarded batch becomes a no-op', () => {
     const cluster = new TestCluster(3);
     cluster.elect(1n);
     const { term } = cluster.raft(1n).status();
@@ -114,7 +117,7 @@ describe('rule 22: one change at a time', () => {
     expect(cluster.raft(3n).status().configuration.learners).toEqual([4n]);
   });
 
-  test('rule 22: what is impossible is refused before it gets into the log', () => {
+  test('what is impossible is refused before it gets into the log', () => {
     const cluster = new TestCluster(1);
     cluster.elect(1n);
     expect(cluster.change(1n, change([remove(1n)]))).toBe('invalidChange');
@@ -122,7 +125,7 @@ describe('rule 22: one change at a time', () => {
     expect(cluster.raft(1n).status().lastIndex).toBe(2);
   });
 
-  test('rule 22: a forwarded change that can not be read becomes a no-op', () => {
+  test('a forwarded change that can not be read becomes a no-op', () => {
     const cluster = new TestCluster(2);
     cluster.elect(1n);
     const { term } = cluster.raft(1n).status();
@@ -133,7 +136,7 @@ describe('rule 22: one change at a time', () => {
   });
 });
 
-test('rule 23: no change before the leader has committed in its term (see single-step-changes)', () => {
+test('no change before the leader has committed in its term (R-23)', () => {
   const cluster = new TestCluster(3);
   cluster.filter = (m) => m.type !== 'AppendEntriesResponse';
   cluster.raft(1n).campaign();
@@ -145,7 +148,7 @@ test('rule 23: no change before the leader has committed in its term (see single
   expect(cluster.raft(1n).proposeConfigChange(change([remove(3n)]))).toBeUndefined();
 });
 
-describe('rule 24: joint consensus needs both majorities', () => {
+describe('joint consensus needs both majorities (R-24)', () => {
   /** Voters 1, 2, 3 going to 1, 4, 5; 4 and 5 can be cut off. */
   function entering() {
     const cluster = new TestCluster(3, { electionTimeoutTicks: 100 });
@@ -169,7 +172,7 @@ describe('rule 24: joint consensus needs both majorities', () => {
     [[4n, 5n], false],
     [[2n, 4n], true],
     [[], true],
-  ])('rule 24: without %s: commit, read and election work: %s', (cut, works) => {
+  ])('without %s: commit, read and election work: %s', (cut, works) => {
     const commits = entering();
     commits.isolate(...cut);
     commits.propose(1n, 'a');
@@ -187,7 +190,7 @@ describe('rule 24: joint consensus needs both majorities', () => {
     expect(elects.raft(1n).status().role).toBe(works ? 'leader' : 'candidate');
   });
 
-  test('rule 24: leaving automatically survives a change of leader', () => {
+  test('leaving automatically survives a change of leader', () => {
     const cluster = new TestCluster(4);
     cluster.elect(1n);
     cluster.raft(1n).proposeConfigChange(change([remove(4n)], 'jointImplicit'));
@@ -203,8 +206,8 @@ describe('rule 24: joint consensus needs both majorities', () => {
   });
 });
 
-describe('rule 25: a change is in force once applied', () => {
-  test('rule 25: one that is overwritten before it is committed leaves nothing behind', () => {
+describe('a change is in force once applied (R-25)', () => {
+  test('one that is overwritten before it is committed leaves nothing behind', () => {
     const cluster = new TestCluster(3);
     cluster.elect(1n);
     cluster.isolate(1n);
@@ -221,7 +224,7 @@ describe('rule 25: a change is in force once applied', () => {
     }
   });
 
-  test('rule 25: nobody campaigns with a committed change that it has not applied', () => {
+  test('nobody campaigns with a committed change that it has not applied', () => {
     const entries: Entry[] = [
       { index: 2, term: 1, type: 'configChange', data: encodeConfigChange(change([addVoter(2n)])) },
     ];
@@ -240,7 +243,7 @@ describe('rule 25: a change is in force once applied', () => {
     expect(raft.status().role).toBe('candidate');
   });
 
-  test('rule 25: a later change in the log proves an earlier one, even with the hint lost', () => {
+  test('a later change in the log proves an earlier one, even with the hint lost', () => {
     const entries: Entry[] = [2n, 3n].map((member, i) => ({
       index: 2 + i,
       term: 1,
@@ -254,7 +257,7 @@ describe('rule 25: a change is in force once applied', () => {
     expect(raft.status().role).toBe('follower');
   });
 
-  test('rule 25: a restart in the middle finds the configuration of what was applied', () => {
+  test('a restart in the middle finds the configuration of what was applied', () => {
     const entries: Entry[] = [2n, 3n].map((member, i) => ({
       index: 2 + i,
       term: 1,
@@ -271,8 +274,8 @@ describe('rule 25: a change is in force once applied', () => {
   });
 });
 
-describe('rule 26: a leader that removes itself', () => {
-  test('rule 26: leads until it is applied, tells the others, then steps down', () => {
+describe('a leader that removes itself (R-26)', () => {
+  test('leads until it is applied, tells the others, then steps down', () => {
     const cluster = new TestCluster(3);
     cluster.elect(1n);
     cluster.raft(1n).proposeConfigChange(change([remove(1n)]));
@@ -286,7 +289,7 @@ describe('rule 26: a leader that removes itself', () => {
     cluster.elect(3n);
   });
 
-  test('rule 26: the last one left learns of it even if the news was lost', () => {
+  test('the last one left learns of it even if the news was lost', () => {
     const cluster = new TestCluster(2, { preVote: true });
     cluster.elect(1n);
     cluster.raft(1n).proposeConfigChange(change([remove(1n)]));
@@ -303,7 +306,7 @@ describe('rule 26: a leader that removes itself', () => {
   });
 });
 
-test('rule 27: a removed member that knows it stays silent', () => {
+test('a removed member that knows it stays silent (R-27)', () => {
   const cluster = new TestCluster(3);
   cluster.elect(1n);
   cluster.change(1n, change([remove(3n)]));
@@ -313,7 +316,7 @@ test('rule 27: a removed member that knows it stays silent', () => {
   expect(cluster.raft(3n).status().term).toBe(2);
 });
 
-describe('rule 28: snapshots', () => {
+describe('snapshots (R-28)', () => {
   const snapshot = (index: number, term: number, voters = [1n, 2n, 3n]): SnapshotMeta => ({
     index,
     term,
@@ -335,7 +338,7 @@ describe('rule 28: snapshots', () => {
   const install = (meta: SnapshotMeta) =>
     ({ type: 'InstallSnapshot', from: 1n, to: 2n, term: 2, snapshot: meta }) as const;
 
-  test('rule 28: an older one than what is committed is answered, not installed', () => {
+  test('an older one than what is committed is answered, not installed', () => {
     const raft = follower([entry(2, 1), entry(3, 1)], 3);
     raft.step(install(snapshot(2, 1)));
     const ready = raft.ready();
@@ -343,7 +346,7 @@ describe('rule 28: snapshots', () => {
     expect(ready.messagesAfterPersist).toMatchObject([{ success: true, index: 3 }]);
   });
 
-  test('rule 28: so is one from before the log begins', () => {
+  test('so is one from before the log begins', () => {
     const raft = follower([entry(2, 1), entry(3, 1), entry(4, 1)], 4);
     raft.ready();
     raft.applied(4);
@@ -354,14 +357,14 @@ describe('rule 28: snapshots', () => {
     expect(raft.ready().messagesAfterPersist).toMatchObject([{ index: 4 }, { index: 4 }]);
   });
 
-  test('rule 28: if the log holds its last entry, that is committed and the log kept', () => {
+  test('if the log holds its last entry, that is committed and the log kept', () => {
     const raft = follower([entry(2, 1), entry(3, 1), entry(4, 1)], 1);
     raft.step(install(snapshot(3, 1)));
     expect(raft.status()).toMatchObject({ commit: 3, lastIndex: 4, firstIndex: 2 });
     expect(raft.ready().snapshot).toBeUndefined();
   });
 
-  test('rule 28: otherwise everything is replaced, and answered only when durable', () => {
+  test('otherwise everything is replaced, and answered only when durable', () => {
     const raft = follower([entry(2, 1), entry(3, 1)], 1);
     raft.step(install(snapshot(7, 2, [1n, 2n])));
     expect(raft.status()).toMatchObject({ commit: 7, firstIndex: 8, lastIndex: 7 });
@@ -377,7 +380,7 @@ describe('rule 28: snapshots', () => {
     expect(raft.status().role).toBe('follower');
   });
 
-  test('rule 28: messages from before it are old news', () => {
+  test('messages from before it are old news', () => {
     const raft = follower();
     raft.step(install(snapshot(7, 2)));
     raft.step({
@@ -394,7 +397,7 @@ describe('rule 28: snapshots', () => {
     expect(raft.ready().messagesAfterPersist.at(-1)).toMatchObject({ success: true, index: 7 });
   });
 
-  test('rule 28: two in a row, the second before the first is durable', () => {
+  test('two in a row, the second before the first is durable', () => {
     const raft = follower();
     raft.step(install(snapshot(7, 2)));
     const first = raft.ready();
@@ -409,7 +412,7 @@ describe('rule 28: snapshots', () => {
     expect(raft.status()).toMatchObject({ applied: 9, commit: 9 });
   });
 
-  test('rule 28: a change that was handed out before a snapshot arrived does not count twice', () => {
+  test('a change that was handed out before a snapshot arrived does not count twice', () => {
     const data = encodeConfigChange(change([addVoter(4n)]));
     const restore = initialRestore([1n, 2n, 3n]);
     const raft = new Raft(
@@ -428,13 +431,13 @@ describe('rule 28: snapshots', () => {
     expect(raft.status().configuration.voters).toEqual([1n, 2n]);
   });
 
-  test('rule 28: one that is not meant for this member is ignored', () => {
+  test('one that is not meant for this member is ignored', () => {
     const raft = follower();
     raft.step(install(snapshot(7, 2, [1n, 3n])));
     expect(raft.status().lastIndex).toBe(1);
   });
 
-  test('rule 28: the leader sends configuration, index and term of what it has applied', () => {
+  test('the leader sends configuration, index and term of what it has applied', () => {
     const cluster = new TestCluster(3);
     cluster.elect(1n);
     cluster.isolate(3n);
@@ -454,7 +457,7 @@ describe('rule 28: snapshots', () => {
   });
 });
 
-test('rule 29: after a restart nothing at or below the applied index is handed out again', () => {
+test('after a restart nothing at or below the applied index is handed out again (R-29)', () => {
   const cluster = new TestCluster(1);
   cluster.elect(1n);
   cluster.propose(1n, 'a', 'b', 'c');
@@ -470,8 +473,8 @@ test('rule 29: after a restart nothing at or below the applied index is handed o
   expect(indexes).toEqual([5]);
 });
 
-describe('rule 30: a forwarded proposal', () => {
-  test('rule 30: is sent once, as one message, and never again by itself', () => {
+describe('a forwarded proposal (R-30)', () => {
+  test('is sent once, as one message, and never again by itself', () => {
     const cluster = new TestCluster(3);
     cluster.elect(1n);
     expect(cluster.raft(2n).propose([bytes('a'), bytes('b')])).toBeUndefined();
@@ -482,7 +485,7 @@ describe('rule 30: a forwarded proposal', () => {
     expect(cluster.commands(1n)).toEqual([]);
   });
 
-  test('rule 30: is dropped by one that leads no more', () => {
+  test('is dropped by one that leads no more', () => {
     const cluster = new TestCluster(3);
     cluster.elect(1n);
     cluster.raft(2n).propose([bytes('a')]);
@@ -494,8 +497,8 @@ describe('rule 30: a forwarded proposal', () => {
   });
 });
 
-describe('flow control', () => {
-  test('rule +: a stopped follower costs a bounded number of messages and stalls nobody', () => {
+describe('flow control (R-31)', () => {
+  test('a stopped follower costs a bounded number of messages and stalls nobody', () => {
     const cluster = new TestCluster(5, { inflightAppendsMax: 4 });
     cluster.elect(1n);
     let sent = 0;
@@ -512,7 +515,7 @@ describe('flow control', () => {
     expect(cluster.commands(5n).length).toBe(500);
   });
 
-  test('rule +: a leader that can not commit refuses beyond its limit', () => {
+  test('a leader that can not commit refuses beyond its limit', () => {
     const cluster = new TestCluster(3, { uncommittedBytesMax: 1000 });
     cluster.elect(1n);
     cluster.isolate(1n);
@@ -525,13 +528,13 @@ describe('flow control', () => {
     expect(cluster.commands(2n).length).toBe(11);
   });
 
-  test('rule +: one entry above the limit is taken when nothing is waiting', () => {
+  test('one entry above the limit is taken when nothing is waiting', () => {
     const cluster = new TestCluster(1, { uncommittedBytesMax: 10 });
     cluster.elect(1n);
     expect(cluster.propose(1n, 'x'.repeat(100))).toBeUndefined();
   });
 
-  test('rule +: messages and batches to apply stay below their limits', () => {
+  test('messages and batches to apply stay below their limits', () => {
     const cluster = new TestCluster(2, { appendBytesMax: 100, applyBytesMax: 100 });
     cluster.elect(1n);
     let largest = 0;

@@ -33,7 +33,7 @@ function followerWith(terms: readonly number[]): Raft {
   return new Raft(options, restoreWithTerms(voters, terms));
 }
 
-describe('5.3 log replication', () => {
+describe('log replication (paper 5.3)', () => {
   test('the leader appends, sends to all in parallel, and applies when a majority has it', () => {
     const cluster = new TestCluster(5);
     cluster.elect(1n);
