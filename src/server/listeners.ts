@@ -1,6 +1,6 @@
 /**
- * The sockets that clients come to: gRPC and HTTP on the client URLs, metrics where they are wanted.
- * URLs of one address share its port: as with etcd, plain and TLS can be on one.
+ * The sockets that clients come to: gRPC and HTTP on the client URLs, metrics where they are
+ * wanted. URLs of one address share its port: as with etcd, plain and TLS can be on one.
  */
 
 import {

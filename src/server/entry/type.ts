@@ -27,16 +27,19 @@ export interface EntrySpec<Request, Result, Plan> {
   readonly kind: EntryKind;
   /** What etcd calls the operation: a label of its metrics, and a field of its log. */
   readonly operation: string;
-  /** `body` is a view of the entry, which stays as it is. Throws ProtoError: a bug, for it was proposed. */
+  /**
+   * `body` is a view of the entry, which stays as it is. Throws ProtoError: a bug, for it was
+   * proposed.
+   */
   readonly decode: (body: Buffer) => Request;
   /** Bytes that the request may add (logical ones); 0, the default: goes on without space. */
   readonly costBytes?: (request: Request) => number;
   /** Whether it is refused while the alarm CORRUPT is up. */
   readonly refusedWhenCorrupt: boolean;
   /**
-   * What {@link apply} has to know, if that is in memory and applying will not take long; undefined:
-   * the entry goes through {@link plan} and {@link applySteps}. The default is
-   * {@link nothingToPlan}.
+   * What {@link apply} has to know, if that is in memory and applying will not take long;
+   * undefined: the entry goes through {@link plan} and {@link applySteps}. The default is {@link
+   * nothingToPlan}.
    */
   readonly planAtOnce?: (request: Request) => Plan | undefined;
   /**
@@ -55,8 +58,8 @@ export interface EntrySpec<Request, Result, Plan> {
     slice: Slice,
   ) => Steps<Result>;
   /**
-   * In the place of all of the above, for an entry that writes no revision: it starts work that goes
-   * on behind it, and notes its place in the log itself. Throws EtcdError if it did not.
+   * In the place of all of the above, for an entry that writes no revision: it starts work that
+   * goes on behind it, and notes its place in the log itself. Throws EtcdError if it did not.
    */
   readonly schedule?: (index: LogIndex, term: Term, request: Request) => Result;
 }

@@ -1,11 +1,11 @@
 /**
  * What may still be added. Two things decide: the alarms, which are replicated, and the quota. The
  * size that counts is the logical one, equal on all members, so that they agree on what the quota
- * allows (contract sections 1.7 and 6).
+ * allows (C-1.7, C-6).
  *
- * Each request passes here twice, on purpose. At the door ({@link SpaceGuard.refusal}), so that what
- * can't be done is not replicated first; and when its entry is applied, because the alarms and the
- * size are only then those that all members decide by.
+ * Each request passes here twice, on purpose. At the door ({@link SpaceGuard.refusal}), so that
+ * what can't be done is not replicated first; and when its entry is applied, because the alarms and
+ * the size are only then those that all members decide by.
  */
 
 import { type ErrorReason, EtcdError } from '../../common/index.js';

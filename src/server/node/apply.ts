@@ -1,9 +1,9 @@
 /**
  * Step 9 of the data path: turns committed entries into state, in log order, once each. It knows
- * nothing of what entries mean: their types, from the features, stand in a table by kind. Nearly all
- * are applied within one call. One that touches many keys, or whose outcome hangs on a value that
- * is only on disk, takes as many turns as it needs: nothing else is applied meanwhile, and whoever
- * reads sees the revision before it.
+ * nothing of what entries mean: their types, from the features, stand in a table by kind. Nearly
+ * all are applied within one call. One that touches many keys, or whose outcome hangs on a value
+ * that is only on disk, takes as many turns as it needs: nothing else is applied meanwhile, and
+ * whoever reads sees the revision before it.
  *
  * Nothing that a request can ask for may throw here, but as an EtcdError that every member finds
  * alike: the entry is in the log, so what throws once throws at every start.

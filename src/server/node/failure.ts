@@ -1,6 +1,6 @@
 /**
- * What can't be gone on from: the disk failed, an invariant broke. Nothing may be acknowledged after
- * that, not even by the half that still works.
+ * What can't be gone on from: the disk failed, an invariant broke. Nothing may be acknowledged
+ * after that, not even by the half that still works.
  */
 
 import { explainFatal } from '../bootstrap/index.js';

@@ -1,6 +1,6 @@
 /**
- * Who is concerned by what the loop does: each of its duties that leads out of Raft, the log and the
- * state machine.
+ * Who is concerned by what the loop does: each of its duties that leads out of Raft, the log and
+ * the state machine.
  */
 
 import { assert, type MemberId } from '../../common/index.js';

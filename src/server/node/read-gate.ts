@@ -81,8 +81,8 @@ export class ReadGate {
   }
 
   /**
-   * Waits; called by `NodeLoop.read`, which has the loop run. `bytes`: what the context holds of the
-   * request. Where too many wait already, `run` gets TOO_MANY_REQUESTS at once.
+   * Waits; called by `NodeLoop.read`, which has the loop run. `bytes`: what the context holds of
+   * the request. Where too many wait already, `run` gets TOO_MANY_REQUESTS at once.
    */
   add<Context>(run: ReadWaiter<Context>, context: Context, bytes = 0): void {
     if (this.#waiting >= readsWaitingMax || this.#waitingBytes + bytes > readsWaitingBytesMax) {

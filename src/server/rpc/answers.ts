@@ -1,6 +1,6 @@
 /**
- * The ways a call can end. Handlers are functions with a context, not methods with closures: one put
- * makes no closure at all.
+ * The ways a call can end. Handlers are functions with a context, not methods with closures: one
+ * put makes no closure at all.
  */
 
 import { type ErrorReason, EtcdError, GrpcCode } from '../../common/index.js';
