@@ -74,6 +74,28 @@ describe('the tidy test itself', () => {
     expect(product.some(({ imports }) => imports.includes('node:fs'))).toBe(true);
   });
 
+  it('tells arrows inside a folder that may not be', () => {
+    const source = (path: string, ...imports: string[]): Source => {
+      return { path, text: '', lines: [], code: '', imports };
+    };
+    const sources = [
+      source('src/x/a/one.ts', './two.js', '../b/index.js', '../top.js', '../../common/index.js'),
+      source('src/x/a/two.ts', '../b/inner.js'),
+      source('src/x/b/inner.ts', '../a/index.js'),
+      source('src/x/new.ts'),
+      source('src/xy/c/other.ts', '../d/index.js'),
+    ];
+    const allowed = { a: ['b', 'top.ts'], b: [], 'top.ts': [] };
+    expect(wrongInside('src/x', allowed, sources)).toEqual([
+      'src/x/a/two.ts imports src/x/b/inner.js; import src/x/b/index.js',
+      'src/x/b/inner.ts imports src/x/a/index.js; src/x/b may only import ',
+      'src/x/new.ts: src/x/new.ts is not in mayImportInside',
+    ]);
+    expect(circlesOf(new Map(Object.entries({ a: ['b'], b: ['a'], c: ['a'] })))).toEqual([
+      'a -> b -> a',
+    ]);
+  });
+
   it('does not take comments and strings for code', () => {
     const code = codeOf("a; // any\n/* any */ 'any' `any`; b");
     expect(code).not.toContain('any');
@@ -99,6 +121,12 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   // The package's entrance.
   'index.ts': ['server', 'sim'],
 };
+
+/**
+ * The same below a folder of src: folder -> what is directly in it, folder or file -> what of it
+ * that may import. What is not listed may not be there. Folders meet only through index.ts.
+ */
+const mayImportInside: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {};
 
 /** `src/server/ports/x.ts` -> `server`. */
 function folderOf(path: string): string {
@@ -138,6 +166,23 @@ describe('dependencies between folders of src', () => {
     expectNone(wrong);
   });
 
+  it('point one way inside a folder, too, and go through index.ts', () => {
+    const wrong = Object.entries(mayImportInside).flatMap(([folder, allowed]) =>
+      wrongInside(folder, allowed, product),
+    );
+    expectNone(wrong);
+  });
+
+  it('are written down inside a folder without circles, and without what is gone', () => {
+    const wrong = Object.entries(mayImportInside).flatMap(([folder, allowed]) => [
+      ...circlesOf(new Map(Object.entries(allowed))).map((circle) => `${folder}: ${circle}`),
+      ...Object.keys(allowed)
+        .filter((name) => !product.some(({ path }) => placeIn(folder, path) === name))
+        .map((name) => `${folder}/${name} is in mayImportInside, but not there`),
+    ]);
+    expectNone(wrong);
+  });
+
   it('have no test, bench or script in them', () => {
     const wrong = product.flatMap(({ path, imports }) =>
       imports
@@ -152,6 +197,38 @@ describe('dependencies between folders of src', () => {
   });
 });
 
+/** The folder or file directly in `folder` that `path` is or is in; undefined: it is elsewhere. */
+function placeIn(folder: string, path: string): string | undefined {
+  if (!path.startsWith(`${folder}/`)) return undefined;
+  const [name] = path.slice(folder.length + 1).split('/');
+  return name?.replace(/\.js$/, '.ts');
+}
+
+/** What is wrong with the imports among the folders and files directly in `folder`. */
+function wrongInside(
+  folder: string,
+  allowed: Readonly<Record<string, readonly string[]>>,
+  sources: readonly Source[],
+): string[] {
+  return sources.flatMap((source) => {
+    const here = placeIn(folder, source.path);
+    if (here === undefined) return [];
+    const mine = allowed[here];
+    if (mine === undefined) return [`${source.path}: ${folder}/${here} is not in mayImportInside`];
+    return source.imports
+      .filter((specifier) => specifier.startsWith('.'))
+      .map((specifier) => posix.join(dirname(source.path), specifier))
+      .flatMap((target) => {
+        const to = placeIn(folder, target);
+        if (to === undefined || to === here) return [];
+        const what = `${source.path} imports ${target}`;
+        if (!mine.includes(to)) return [`${what}; ${folder}/${here} may only import ${mine}`];
+        const door = to.endsWith('.ts') ? target : `${folder}/${to}/index.js`;
+        return target === door ? [] : [`${what}; import ${door}`];
+      });
+  });
+}
+
 /**
  * What is simulated beside a member, and the ports on Node, have entrances of their own: nobody
  * loads what they do not use. A simulated link to other members is made of the real one's pieces.
@@ -164,7 +241,11 @@ function isSubIndex(source: Source, target: string): boolean {
 
 /** Files that import each other in a circle through what is there at run time. */
 function cycles(sources: readonly Source[]): string[] {
-  const edges = new Map(sources.map((source) => [source.path, runtimeImports(source)]));
+  return circlesOf(new Map(sources.map((source) => [source.path, runtimeImports(source)])));
+}
+
+/** The circles in a graph, as `a -> b -> a`. */
+function circlesOf(edges: ReadonlyMap<string, readonly string[]>): string[] {
   const done = new Set<string>();
   const found: string[] = [];
   const visit = (path: string, trail: readonly string[]): void => {
