@@ -8,8 +8,7 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { type NetworkAddress, silentLogger } from '../src/common/index.js';
-import { nodeClock } from '../src/server/platform/clock-node.js';
-import { nodeNetwork } from '../src/server/platform/network-node.js';
+import { nodeClock, nodeNetwork } from '../src/server/platform/index.js';
 import {
   type CallOptions,
   connectGrpc,

@@ -9,9 +9,7 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Entry } from '../src/raft/index.js';
-import { nodeClock } from '../src/server/platform/clock-node.js';
-import { nodeDisk } from '../src/server/platform/disk-node.js';
-import { openNodeRandom } from '../src/server/platform/random-node.js';
+import { nodeClock, nodeDisk, openNodeRandom } from '../src/server/platform/index.js';
 import { FrameEncoder } from '../src/storage/wal/format.js';
 import { openWal } from '../src/storage/wal/wal.js';
 

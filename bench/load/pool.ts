@@ -1,8 +1,7 @@
 /** Connections of our own client half to the servers under load. */
 
 import type { NetworkAddress } from '../../src/common/index.js';
-import { nodeClock } from '../../src/server/platform/clock-node.js';
-import { nodeNetwork } from '../../src/server/platform/network-node.js';
+import { nodeClock, nodeNetwork } from '../../src/server/platform/index.js';
 import { connectGrpc, type GrpcClient } from '../../src/transport/index.js';
 
 /** `host:port`, with or without `http://`. */

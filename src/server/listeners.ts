@@ -21,13 +21,8 @@ import {
   transportLimitsDefault,
 } from '../transport/index.js';
 import { createHttpHandler, type HttpRoutesOptions } from './http/index.js';
-import { meteredNetwork } from './metrics/metered-ports.js';
-import type { Metrics } from './metrics/metrics.js';
-import { SlowLog } from './metrics/slow-log.js';
-import type { ServerConfig } from './options/config.js';
-import type { PortTls } from './options/config-tls.js';
-import { canonicalHost } from './options/same-urls.js';
-import type { ServerUrl } from './options/urls.js';
+import { type Metrics, meteredNetwork, SlowLog } from './metrics/index.js';
+import { canonicalHost, type PortTls, type ServerConfig, type ServerUrl } from './options/index.js';
 
 export interface ListenersOptions {
   readonly config: ServerConfig;

@@ -11,9 +11,9 @@ import type { AlarmEntry } from './guard/index.js';
 import { kvFeature } from './kv/index.js';
 import { type LeaseFeature, leaseFeature } from './lease/index.js';
 import { maintenanceFeature } from './maintenance/index.js';
-import type { Metrics } from './metrics/metrics.js';
+import type { Metrics } from './metrics/index.js';
 import { Failure, type Node, type NodePorts, openNode } from './node/index.js';
-import type { ServerConfig } from './options/config.js';
+import type { ServerConfig } from './options/index.js';
 import { healthFeature, learnerGated } from './rpc/index.js';
 import { type WatchFeature, watchFeature } from './watch/index.js';
 

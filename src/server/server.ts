@@ -17,14 +17,12 @@ import type { Http1Acceptor, HttpHandler } from '../transport/index.js';
 import { type HttpRoutesOptions, healthSource } from './http/index.js';
 import { Listeners } from './listeners.js';
 import { allMethods, type Member, openMember } from './member.js';
-import { Metrics } from './metrics/metrics.js';
+import { Metrics } from './metrics/index.js';
 import type { NodePorts } from './node/index.js';
-import type { ServerConfig } from './options/config.js';
-import type { PortTls } from './options/config-tls.js';
+import type { PortTls, ServerConfig } from './options/index.js';
 import { createPeerTransport } from './peers/transport.js';
 import type { PeerTransport } from './peers/types.js';
-import { tlsRefusals } from './platform/tls-refusals.js';
-import { renewedTls } from './platform/tls-renewal.js';
+import { renewedTls, tlsRefusals } from './platform/index.js';
 import { callObserver, countedMethods } from './rpc/index.js';
 
 /** Everything outside: real ones in platform/, simulated ones in src/sim. */

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { GrpcCode, silentLogger, snapshotIdleMs } from '../../src/common/index.js';
 import { snapshotResponse } from '../../src/proto/index.js';
 import type { Host as RpcContext } from '../../src/server/feature/index.js';
-import { snapshotMethod } from '../../src/server/maintenance/rpc-snapshot.js';
+import { snapshotMethod } from '../../src/server/maintenance/snapshot.js';
 import { nodeDisk } from '../../src/server/platform/disk-node.js';
 import { SimClock } from '../../src/sim/index.js';
 import { type MvccStore, openLevelStore } from '../../src/storage/index.js';

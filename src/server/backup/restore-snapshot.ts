@@ -10,7 +10,16 @@
  */
 
 import { createHash } from 'node:crypto';
-import { type Disk, type DiskFile, type Revision, StorageError } from '../../common/index.js';
+import {
+  type Clock,
+  type Disk,
+  type DiskFile,
+  type Logger,
+  type OpenKvStore,
+  type Random,
+  type Revision,
+  StorageError,
+} from '../../common/index.js';
 import { initialRestore } from '../../raft/index.js';
 import {
   type BboltEntry,
@@ -32,8 +41,7 @@ import {
 import { alarmMetaName, alarmPresent } from '../guard/index.js';
 import { encodeLeaseRecord, leaseMetaName } from '../lease/index.js';
 import { foundingIdentity, Membership } from '../membership/index.js';
-import type { ServerConfig } from '../options/config.js';
-import type { ServerPorts } from '../server.js';
+import type { ServerConfig } from '../options/index.js';
 import { alarmOf, leaseOf, revisionOf } from './etcd-buckets.js';
 
 export interface RestoreOptions {
@@ -46,7 +54,13 @@ export interface RestoreOptions {
     ServerConfig,
     'dataDir' | 'walDir' | 'name' | 'initialCluster' | 'initialClusterToken'
   >;
-  readonly ports: Pick<ServerPorts, 'clock' | 'disk' | 'logger' | 'openKvStore' | 'random'>;
+  readonly ports: {
+    readonly clock: Clock;
+    readonly disk: Disk;
+    readonly logger: Logger;
+    readonly openKvStore: OpenKvStore;
+    readonly random: Random;
+  };
 }
 
 /** What has become of the snapshot. */

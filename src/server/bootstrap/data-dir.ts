@@ -6,7 +6,7 @@
 import { type Disk, StorageError } from '../../common/index.js';
 import { LostLogError } from '../../raft/index.js';
 import { diskFact, diskFailure, parseSegmentName } from '../../storage/index.js';
-import type { ServerConfig } from '../options/config.js';
+import type { ServerConfig } from '../options/index.js';
 
 type Directories = Pick<ServerConfig, 'dataDir' | 'walDir'>;
 

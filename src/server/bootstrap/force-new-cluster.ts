@@ -53,8 +53,7 @@ import {
   type MemberChange,
   Membership,
 } from '../membership/index.js';
-import type { ServerConfig } from '../options/config.js';
-import { UsageError, verifyExitCode } from '../options/usage-error.js';
+import { type ServerConfig, UsageError, verifyExitCode } from '../options/index.js';
 
 export interface ForceOptions {
   readonly store: Pick<MvccStore, 'applied' | 'metaEntries'>;

@@ -23,9 +23,15 @@ import {
   foundingIdentity,
   type Member,
 } from '../membership/index.js';
-import { checkAdvertised, checkBootstrap, type ServerConfig } from '../options/config.js';
-import { type Naming, UrlComparison } from '../options/same-urls.js';
-import { UsageError, verifyExitCode } from '../options/usage-error.js';
+import {
+  checkAdvertised,
+  checkBootstrap,
+  type Naming,
+  type ServerConfig,
+  UrlComparison,
+  UsageError,
+  verifyExitCode,
+} from '../options/index.js';
 import type { PeerTransport } from '../peers/types.js';
 import { drawIncarnation, type NodeMetadata } from './metadata.js';
 

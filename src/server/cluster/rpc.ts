@@ -19,7 +19,7 @@ import {
 import type { MethodHandler } from '../../transport/index.js';
 import type { Host } from '../feature/index.js';
 import type { Membership } from '../membership/index.js';
-import { parseUrl } from '../options/urls.js';
+import { parseUrl } from '../options/index.js';
 import { failCall, headerAt, type UnaryRpc, unaryMethod } from '../rpc/index.js';
 import type { MemberAdmin } from './member-admin.js';
 

@@ -20,7 +20,7 @@ import type { KeyString, MemberId, Slice, Steps, Term } from '../../common/index
 import type { MvccCommit, MvccStore } from '../../storage/index.js';
 import type { MethodHandler } from '../../transport/index.js';
 import type { EntryType } from '../entry/index.js';
-import type { GaugeReadings } from '../metrics/metrics.js';
+import type { GaugeReadings } from '../metrics/index.js';
 import type { PeerMethod } from '../peers/types.js';
 
 /** Answers a question of the member `from` (0n: it is none yet); rejects with an EtcdError. */

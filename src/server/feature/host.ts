@@ -13,8 +13,8 @@ import type { MvccStore } from '../../storage/index.js';
 import type { EntryType } from '../entry/index.js';
 import type { Alarms } from '../guard/index.js';
 import type { Membership, PeerAdmission } from '../membership/index.js';
-import type { Metrics } from '../metrics/metrics.js';
-import type { ServerConfig } from '../options/config.js';
+import type { Metrics } from '../metrics/index.js';
+import type { ServerConfig } from '../options/index.js';
 import type { PeerTransport } from '../peers/types.js';
 import type { LeaderCalls } from './leader-questions.js';
 

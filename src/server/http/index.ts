@@ -1,3 +1,3 @@
 /** What is served over plain HTTP: health, versions, metrics, variables. */
-export { healthSource } from './readings.js';
+export { healthSource } from './health-source.js';
 export { createHttpHandler, type HttpRoutesOptions } from './routes.js';

@@ -8,7 +8,7 @@
  */
 
 import type { Clock, Logger, Revision, Timer } from '../../common/index.js';
-import type { AutoCompaction } from '../options/config.js';
+import type { AutoCompaction } from '../options/index.js';
 
 export interface AutoCompactorOptions {
   readonly policy: AutoCompaction;

@@ -16,7 +16,7 @@ import {
 } from '../../proto/index.js';
 import type { MvccStore } from '../../storage/index.js';
 import { EntryKind, type EntryType, entryType, nothingToPlan } from '../entry/index.js';
-import type { Metrics } from '../metrics/metrics.js';
+import type { Metrics } from '../metrics/index.js';
 import {
   applyDeleteKey,
   applyDeleteRange,

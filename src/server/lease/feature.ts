@@ -13,7 +13,7 @@ import {
 } from '../../proto/index.js';
 import { EntryKind, type EntryType, entryType, newEntry } from '../entry/index.js';
 import type { Feature, Host } from '../feature/index.js';
-import type { Metrics } from '../metrics/metrics.js';
+import type { Metrics } from '../metrics/index.js';
 import { LeaseLeader } from './leader.js';
 import { Lessor } from './lessor.js';
 import { leaseMethods } from './rpc.js';

@@ -6,7 +6,7 @@ import type { Feature, Host } from '../feature/index.js';
 import { type AlarmEntry, alarmName, raisedAlarm } from '../guard/index.js';
 import { CorruptionCheck } from './corruption-check.js';
 import { maintenanceMethods } from './rpc.js';
-import { snapshotMethod } from './rpc-snapshot.js';
+import { snapshotMethod } from './snapshot.js';
 
 /** `alarm`: how alarms enter the log; the guard of the space raises them as well. */
 export function maintenanceFeature(host: Host, alarm: AlarmEntry): Feature {

@@ -18,7 +18,7 @@ import type { MethodHandler, ServerCall } from '../../transport/index.js';
 import { EntryKind, newEntry } from '../entry/index.js';
 import type { Host } from '../feature/index.js';
 import type { AlarmEntry, AlarmResult } from '../guard/index.js';
-import type { Histogram } from '../metrics/histogram.js';
+import type { Histogram } from '../metrics/index.js';
 import { failCall, headerAt, type UnaryRpc, unaryMethod } from '../rpc/index.js';
 import { transferLeadership } from './leader-transfer.js';
 

@@ -5,7 +5,7 @@
  */
 
 import type { MemberId } from '../../common/index.js';
-import type { FeatureGate } from '../options/feature-gates.js';
+import type { FeatureGate } from '../options/index.js';
 import { CounterFamily, exponentialBuckets, Histogram, HistogramFamily } from './histogram.js';
 import { PeerMetrics } from './peers.js';
 import { RpcMetrics } from './rpc.js';

@@ -12,27 +12,13 @@ import {
 } from 'prom-client';
 import { idToHex } from '../../common/index.js';
 import type { CounterFamily, Histogram, HistogramFamily } from './histogram.js';
-import type { LoopLag } from './loop-lag.js';
 import type { GaugeReadings, Metrics } from './metrics.js';
 import type { PeerMetrics } from './peers.js';
 import { grpcCodeNames } from './rpc.js';
-
-export interface MetricsTextOptions {
-  /** --metrics=extensive: also grpc_server_handling_seconds. */
-  readonly extensive: boolean;
-  readonly versions: { readonly kvorum: string; readonly etcd: string; readonly node: string };
-  /**
-   * process_* and nodejs_*, which are those of the whole process; off when several nodes share it.
-   */
-  readonly process: boolean;
-  readonly loopLag: (() => LoopLag) | undefined;
-}
+import type { MetricsText, MetricsTextOptions } from './text.js';
 
 /** The text of /metrics, made anew at each call. */
-export function createMetricsText(
-  metrics: Metrics,
-  options: MetricsTextOptions,
-): () => Promise<{ readonly body: string; readonly contentType: string }> {
+export function createMetricsText(metrics: Metrics, options: MetricsTextOptions): MetricsText {
   const registry = new Registry();
   let now: GaugeReadings | undefined;
   const add = new Adder(registry);

@@ -2,9 +2,7 @@
 
 import type { Clock, Logger, LogIndex } from '../../common/index.js';
 import type { EntryType } from '../entry/index.js';
-import type { Histogram } from '../metrics/histogram.js';
-import type { Metrics } from '../metrics/metrics.js';
-import { SlowLog } from '../metrics/slow-log.js';
+import { type Histogram, type Metrics, SlowLog } from '../metrics/index.js';
 
 export interface ApplyMeterOptions {
   readonly clock: Clock;

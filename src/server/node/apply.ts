@@ -33,7 +33,7 @@ import {
 import type { CommitSink, Feature } from '../feature/index.js';
 import type { SpaceGuard } from '../guard/index.js';
 import type { Membership } from '../membership/index.js';
-import type { Metrics } from '../metrics/metrics.js';
+import type { Metrics } from '../metrics/index.js';
 import { ApplyMeter } from './apply-meter.js';
 import { applyConfigChange } from './config-change.js';
 import type { EntryApplier } from './loop.js';

@@ -16,21 +16,20 @@ import {
 } from '../bootstrap/index.js';
 import { type AlarmEntry, Alarms, alarmEntry, raisedAlarm, SpaceGuard } from '../guard/index.js';
 import { PeerAdmission, removedElections } from '../membership/index.js';
-import { meteredDisk, meteredKvStore } from '../metrics/metered-ports.js';
-import type { Metrics } from '../metrics/metrics.js';
-import type { ServerConfig } from '../options/config.js';
+import { type Metrics, meteredDisk, meteredKvStore } from '../metrics/index.js';
+import type { ServerConfig } from '../options/index.js';
 import { SnapshotSender } from '../transfer/index.js';
 import { Applier } from './apply.js';
 import type { Failure } from './failure.js';
-import { LeaderWatch } from './leadership.js';
+import { Leadership } from './leadership.js';
 import { NodeLoop } from './loop.js';
 import { LoopEvents } from './loop-events.js';
 import { openRaft } from './open-raft.js';
 import { type NodePorts, requestTimeoutMs } from './ports.js';
 import { Proposals } from './proposals.js';
-import { LogKeeper } from './raft-log-trim.js';
+import { RaftLogTrim } from './raft-log-trim.js';
 import { ReadGate } from './read-gate.js';
-import { LogRelease } from './wal-release.js';
+import { WalRelease } from './wal-release.js';
 
 /** Memory for records beside those not yet flushed. */
 const cacheBytesMax = 64 * 1024 * 1024;
@@ -95,11 +94,11 @@ export class NodeCore {
   readonly storage: OpenedStorage;
   readonly requestTimeoutMs: number;
   readonly raft: Raft;
-  readonly leadership: LeaderWatch;
+  readonly leadership: Leadership;
   readonly alarms = new Alarms();
   readonly admission: PeerAdmission;
   readonly proposals: Proposals;
-  readonly release: LogRelease;
+  readonly release: WalRelease;
   readonly sender: SnapshotSender;
   readonly events: LoopEvents;
   readonly space: SpaceGuard;
@@ -120,7 +119,7 @@ export class NodeCore {
     this.requestTimeoutMs = timeoutMs;
     const raft = openRaft(config, ports, self, restore, timeoutMs);
     this.raft = raft;
-    this.leadership = new LeaderWatch({
+    this.leadership = new Leadership({
       raft,
       id: self,
       clock,
@@ -135,10 +134,10 @@ export class NodeCore {
     const { applied } = restore;
     const reads = new ReadGate({ raft, clock, timeoutMs, applied, contextOrigin, counts: metrics });
     const releasing = { store, wal, clock, logger, entriesMin: config.snapshotCount };
-    this.release = new LogRelease({ ...releasing, onFatal: failure.tell }, restore.snapshot.index);
-    const keeper = keeperOf(config, ports, raft, applied);
+    this.release = new WalRelease({ ...releasing, onFatal: failure.tell }, restore.snapshot.index);
+    const logTrim = logTrimOf(config, ports, raft, applied);
     const offerAgainMs = Math.max(snapshotOfferAgainMsMin, 2 * electionMs);
-    this.sender = new SnapshotSender({ store, raft, keeper, clock, offerAgainMs });
+    this.sender = new SnapshotSender({ store, raft, logTrim, clock, offerAgainMs });
     this.events = new LoopEvents({
       self,
       electionMs,
@@ -147,7 +146,7 @@ export class NodeCore {
       alarms: this.alarms,
       leaderWatch: this.leadership,
       release: this.release,
-      keeper,
+      logTrim,
       sender: this.sender,
       peers: ports.peers,
       unflushedBytesMax,
@@ -183,11 +182,14 @@ function admissionOf(
   return new PeerAdmission({ clusterId, self, version: kvorumVersion, membership, clock, graceMs });
 }
 
-function keeperOf(
+function logTrimOf(
   { snapshotCatchUpEntries: catchUpEntries }: ServerConfig,
   { clock, tuning }: NodePorts,
   raft: Raft,
   applied: LogIndex,
-): LogKeeper {
-  return new LogKeeper({ raft, clock, catchUpEntries, lookEntries: tuning?.lookEntries }, applied);
+): RaftLogTrim {
+  return new RaftLogTrim(
+    { raft, clock, catchUpEntries, lookEntries: tuning?.lookEntries },
+    applied,
+  );
 }

@@ -14,7 +14,7 @@ import {
 import type { Raft } from '../../raft/index.js';
 import type { Feature, LeaderView } from '../feature/index.js';
 
-export interface LeaderWatchOptions {
+export interface LeadershipOptions {
   readonly raft: Pick<Raft, 'leader' | 'term'>;
   readonly id: MemberId;
   readonly clock: Clock;
@@ -23,8 +23,8 @@ export interface LeaderWatchOptions {
   readonly counts: { leaderChanges: number };
 }
 
-export class LeaderWatch implements LeaderView {
-  readonly #o: LeaderWatchOptions;
+export class Leadership implements LeaderView {
+  readonly #o: LeadershipOptions;
   #leader: MemberId = 0n;
   #term: Term = 0;
   #leading = false;
@@ -34,7 +34,7 @@ export class LeaderWatch implements LeaderView {
   readonly #lostListeners = new Set<() => void>();
   #features: readonly Feature[] = [];
 
-  constructor(options: LeaderWatchOptions) {
+  constructor(options: LeadershipOptions) {
     this.#o = options;
     this.#seenMs = options.clock.nowMs();
   }

@@ -13,7 +13,7 @@ import {
 } from '../../common/index.js';
 import type { Raft } from '../../raft/index.js';
 import type { PeerAdmission } from '../membership/index.js';
-import type { ServerConfig } from '../options/config.js';
+import type { ServerConfig } from '../options/index.js';
 import type { PeerTransport } from '../peers/types.js';
 import type { NodeLoop } from './loop.js';
 

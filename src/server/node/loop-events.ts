@@ -11,12 +11,12 @@ import type { Alarms } from '../guard/index.js';
 import type { Membership } from '../membership/index.js';
 import type { PeerTransport } from '../peers/types.js';
 import type { SnapshotReceiver, SnapshotSender } from '../transfer/index.js';
-import type { LeaderWatch } from './leadership.js';
+import type { Leadership } from './leadership.js';
 import type { NodeLoopOptions } from './loop.js';
 import type { MemberLinks } from './member-links.js';
-import type { LogKeeper } from './raft-log-trim.js';
+import type { RaftLogTrim } from './raft-log-trim.js';
 import { timeoutReason } from './timeout-reason.js';
-import type { LogRelease } from './wal-release.js';
+import type { WalRelease } from './wal-release.js';
 
 export interface LoopEventsOptions {
   readonly self: MemberId;
@@ -24,9 +24,9 @@ export interface LoopEventsOptions {
   readonly store: MvccStore;
   readonly membership: Membership;
   readonly alarms: Alarms;
-  readonly leaderWatch: LeaderWatch;
-  readonly release: LogRelease;
-  readonly keeper: LogKeeper;
+  readonly leaderWatch: Leadership;
+  readonly release: WalRelease;
+  readonly logTrim: RaftLogTrim;
   readonly sender: SnapshotSender;
   /** Undefined: this member is alone and stays so. */
   readonly peers: PeerTransport | undefined;
@@ -63,7 +63,7 @@ export class LoopEvents {
 
   /** Closures made once: the loop calls them all the time. */
   duties(): LoopDuties {
-    const { keeper, leaderWatch, peers, release, sender, store, unflushedBytesMax } = this.#o;
+    const { logTrim, leaderWatch, peers, release, sender, store, unflushedBytesMax } = this.#o;
     return {
       // Step 7 of the data path.
       send(messages) {
@@ -78,7 +78,7 @@ export class LoopEvents {
       onReady: () => leaderWatch.update(),
       onApplied(index, bytesTotal) {
         release.applied(index);
-        keeper.applied(index, bytesTotal);
+        logTrim.applied(index, bytesTotal);
       },
       timeoutReason: (startMs) => timeoutReason(this.#o, startMs),
       overloaded: () => store.unflushedBytes > unflushedBytesMax,

@@ -14,7 +14,7 @@ import {
 } from '../../common/index.js';
 import { LostLogError, type Message, type Raft } from '../../raft/index.js';
 import { type Membership, type PeerAdmission, removedElections } from '../membership/index.js';
-import type { ServerConfig } from '../options/config.js';
+import type { ServerConfig } from '../options/index.js';
 import type {
   PeerAddress,
   PeerHandler,

@@ -2,7 +2,7 @@
 
 import type { MemberId } from '../../common/index.js';
 import { Raft, type RaftRestore } from '../../raft/index.js';
-import type { ServerConfig } from '../options/config.js';
+import type { ServerConfig } from '../options/index.js';
 import type { NodePorts } from './ports.js';
 
 export function openRaft(

@@ -9,7 +9,7 @@
 import { type Clock, type LogIndex, logKeepBytesMax } from '../../common/index.js';
 import type { Raft } from '../../raft/index.js';
 
-export interface LogKeeperOptions {
+export interface RaftLogTrimOptions {
   readonly raft: Pick<Raft, 'compact' | 'progress' | 'status'>;
   readonly clock: Clock;
   /** --snapshot-catchup-entries */
@@ -24,15 +24,15 @@ const bytesPerLook = 16 * 1024 * 1024;
 /** What a snapshot begins at is kept for this long after it was sent. */
 const sentMs = 30_000;
 
-export class LogKeeper {
-  readonly #o: LogKeeperOptions;
+export class RaftLogTrim {
+  readonly #o: RaftLogTrimOptions;
   /** Places in the log, and the bytes applied up to them; oldest first. */
   #looks: Array<{ readonly index: LogIndex; readonly bytes: number }>;
   #lastBytes = 0;
   /** Snapshots that are being sent, or were a moment ago: index, and until when it is kept. */
   readonly #sent = new Map<LogIndex, number>();
 
-  constructor(options: LogKeeperOptions, applied: LogIndex) {
+  constructor(options: RaftLogTrimOptions, applied: LogIndex) {
     this.#o = options;
     this.#looks = [{ index: applied, bytes: 0 }];
   }

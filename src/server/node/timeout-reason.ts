@@ -6,12 +6,12 @@
 import type { ErrorReason, MemberId } from '../../common/index.js';
 import type { Membership } from '../membership/index.js';
 import type { PeerTransport } from '../peers/types.js';
-import type { LeaderWatch } from './leadership.js';
+import type { Leadership } from './leadership.js';
 
 export interface TimeoutReasonOptions {
   readonly self: MemberId;
   readonly electionMs: number;
-  readonly leaderWatch: Pick<LeaderWatch, 'leader' | 'electedMs'>;
+  readonly leaderWatch: Pick<Leadership, 'leader' | 'electedMs'>;
   readonly membership: Pick<Membership, 'voters'>;
   readonly peers: Pick<PeerTransport, 'connectedSinceMs'> | undefined;
 }

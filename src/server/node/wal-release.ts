@@ -11,7 +11,7 @@
 import type { Clock, Logger, LogIndex } from '../../common/index.js';
 import type { AppliedMark, MvccStore, Wal } from '../../storage/index.js';
 
-export interface LogReleaseOptions {
+export interface WalReleaseOptions {
   readonly store: MvccStore;
   readonly wal: Wal;
   readonly clock: Clock;
@@ -24,8 +24,8 @@ export interface LogReleaseOptions {
 /** Not more often than this, however many entries there are: each release costs an fsync. */
 const intervalMsMin = 2000;
 
-export class LogRelease {
-  readonly #o: LogReleaseOptions;
+export class WalRelease {
+  readonly #o: WalReleaseOptions;
   /** Where the store was last synced for a release. */
   #releasedIndex: LogIndex;
   /** What the log has noted: marks never go back. */
@@ -35,7 +35,7 @@ export class LogRelease {
   /** Synced the last time, and to be let go of at the next. */
   #synced: AppliedMark | undefined;
 
-  constructor(options: LogReleaseOptions, released: LogIndex) {
+  constructor(options: WalReleaseOptions, released: LogIndex) {
     this.#o = options;
     this.#releasedIndex = released;
     this.#markedIndex = released;

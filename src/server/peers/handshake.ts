@@ -12,7 +12,7 @@ import {
   peerUrlsMax,
 } from '../../common/index.js';
 import type { RpcStatus, ServerCall } from '../../transport/index.js';
-import { parseUrl } from '../options/urls.js';
+import { parseUrl } from '../options/index.js';
 import type { PeerHello, PeerRefusal } from './types.js';
 
 /** Of frames and metadata; another one means that neither side can know what the other means. */

@@ -9,7 +9,7 @@
 
 import { type MemberId, peerPingIntervalMs, type Timer } from '../../common/index.js';
 import type { ClientStream, GrpcClient, RpcStatus } from '../../transport/index.js';
-import type { ServerUrl } from '../options/urls.js';
+import type { ServerUrl } from '../options/index.js';
 import { FrameError } from './frame.js';
 import { introduce, refusalOf } from './handshake.js';
 import {

@@ -12,7 +12,7 @@ import {
 } from '../../common/index.js';
 import type { Message } from '../../raft/index.js';
 import type { GrpcClient } from '../../transport/index.js';
-import { parseUrl, type ServerUrl } from '../options/urls.js';
+import { parseUrl, type ServerUrl } from '../options/index.js';
 import { encodeMessage, isBulk } from './codec.js';
 import { type CallMetadata, errorOf, introduce, PeerError } from './handshake.js';
 import { Lane, type LaneOwner } from './lane.js';

@@ -11,9 +11,8 @@ import {
   type TlsOptions,
 } from '../../common/index.js';
 import { connectGrpc, type GrpcClient } from '../../transport/index.js';
-import type { PeerMetrics } from '../metrics/peers.js';
-import type { PortTls } from '../options/config-tls.js';
-import type { ServerUrl } from '../options/urls.js';
+import type { PeerMetrics } from '../metrics/index.js';
+import type { PortTls, ServerUrl } from '../options/index.js';
 import type { PeerHandler, PeerHello } from './types.js';
 
 export interface PeerTransportOptions {

@@ -17,7 +17,7 @@ import {
   peerFeedIdleMs,
 } from '../../common/index.js';
 import type { ClientStream, GrpcClient, RpcStatus } from '../../transport/index.js';
-import type { ServerUrl } from '../options/urls.js';
+import type { ServerUrl } from '../options/index.js';
 import { FrameError } from './frame.js';
 import { errorOf, introduce, PeerError } from './handshake.js';
 import { unreachable } from './link.js';

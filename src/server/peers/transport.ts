@@ -15,7 +15,7 @@ import {
 } from '../../common/index.js';
 import type { Message } from '../../raft/index.js';
 import { createGrpcServer, type GrpcServer } from '../../transport/index.js';
-import { parseUrl, type ServerUrl } from '../options/urls.js';
+import { parseUrl, type ServerUrl } from '../options/index.js';
 import { introduceNobody, PeerError } from './handshake.js';
 import { Inbound } from './inbound.js';
 import { Link, unary, unreachable } from './link.js';

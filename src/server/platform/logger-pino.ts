@@ -8,7 +8,7 @@
 
 import { destination, pino } from 'pino';
 import type { Clock, Logger } from '../../common/index.js';
-import type { LogLevel } from '../options/config.js';
+import type { LogLevel } from '../options/index.js';
 
 export interface LoggerOptions {
   readonly level: LogLevel;

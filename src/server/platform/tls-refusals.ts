@@ -1,8 +1,7 @@
 /** What is told of TLS handshakes that a listener refused: a count, and lines, but no flood. */
 
 import type { Clock, Logger, TlsRefusal, TlsRefusalKind } from '../../common/index.js';
-import type { Metrics } from '../metrics/metrics.js';
-import { SlowLog } from '../metrics/slow-log.js';
+import { type Metrics, SlowLog } from '../metrics/index.js';
 
 const kinds: readonly TlsRefusalKind[] = [
   'certificate',

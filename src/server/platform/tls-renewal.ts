@@ -17,14 +17,15 @@ import {
   turn,
 } from '../../common/index.js';
 import {
+  bytesOf,
   type PortTls,
+  quote,
+  RevocationList,
   readFlagFile,
   type TlsFiles,
+  UsageError,
   unusableRevocations,
-} from '../options/config-tls.js';
-import { bytesOf } from '../options/flags.js';
-import { RevocationList } from '../options/revocation-list.js';
-import { quote, UsageError } from '../options/usage-error.js';
+} from '../options/index.js';
 
 export interface TlsRenewalOptions {
   readonly clock: Clock;

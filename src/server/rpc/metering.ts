@@ -2,9 +2,7 @@
 
 import { type Clock, GrpcCode, type Logger } from '../../common/index.js';
 import type { CallObserver, MethodHandler, ServerCall } from '../../transport/index.js';
-import type { Histogram } from '../metrics/histogram.js';
-import type { Metrics } from '../metrics/metrics.js';
-import { SlowLog } from '../metrics/slow-log.js';
+import { type Histogram, type Metrics, SlowLog } from '../metrics/index.js';
 
 /** The same handlers, counting each call that starts. */
 export function countedMethods(

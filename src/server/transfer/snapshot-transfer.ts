@@ -26,7 +26,7 @@ export interface SnapshotReceiverOptions {
   readonly peers: Pick<PeerTransport, 'fetchSnapshot'>;
   readonly logger: Logger;
   readonly clock: Clock;
-  /** See LogRelease. */
+  /** See WalRelease. */
   readonly release: { superseded(index: LogIndex): void };
 }
 
@@ -138,8 +138,8 @@ export class SnapshotReceiver {
 export interface SnapshotSenderOptions {
   readonly store: Pick<MvccStore, 'snapshotSource'>;
   readonly raft: Pick<Raft, 'reportSnapshot'>;
-  /** See LogKeeper. */
-  readonly keeper: { snapshotSent(index: LogIndex): void };
+  /** See RaftLogTrim. */
+  readonly logTrim: { snapshotSent(index: LogIndex): void };
   readonly clock: Clock;
   /** After this time without a word from the receiver the snapshot is offered again. */
   readonly offerAgainMs: number;
@@ -181,10 +181,10 @@ export class SnapshotSender {
   async open(): Promise<SnapshotFeed> {
     const source = await this.#o.store.snapshotSource();
     const index: LogIndex = source.mark.index;
-    this.#o.keeper.snapshotSent(index);
+    this.#o.logTrim.snapshotSent(index);
     return {
       next: (position) => {
-        this.#o.keeper.snapshotSent(index);
+        this.#o.logTrim.snapshotSent(index);
         return source.next(position);
       },
       close: () => source.close(),

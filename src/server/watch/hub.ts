@@ -31,7 +31,7 @@ import {
   watchResponseBytesMax,
 } from '../../common/index.js';
 import type { MvccCommit, MvccEvent } from '../../storage/index.js';
-import { WatchSendLoop } from '../metrics/watch.js';
+import { WatchSendLoop } from '../metrics/index.js';
 import { WatchCatchUp } from './catch-up.js';
 import { WatchStream } from './stream.js';
 import {

@@ -5,7 +5,7 @@
 import type { Clock, KeyString, Random, Revision } from '../../common/index.js';
 import { type EncodedHeader, encodeEvent } from '../../proto/index.js';
 import type { MvccEvent, MvccStore } from '../../storage/index.js';
-import type { WatchSendLoop } from '../metrics/watch.js';
+import type { WatchSendLoop } from '../metrics/index.js';
 import type { CatchUpGroup } from './catch-up.js';
 import type { WatchStream } from './stream.js';
 

@@ -11,6 +11,7 @@ import {
   silentLogger,
 } from '../../common/index.js';
 import { nodeClock, openNodeRandom, type ServerPorts } from '../../server/index.js';
+import { loadMetricsText } from '../../server/metrics/index.js';
 import { MemoryNetwork, SimKvDisk } from '../index.js';
 import { createMemoryDisk } from './memory-disk.js';
 
@@ -35,15 +36,12 @@ export function memoryPorts(logger: Logger = silentLogger): MemoryPorts {
     openKvStore: new SimKvDisk({ clock, random, disk, forgetsRemoved: true }).open,
     network: new MemoryNetwork(clock, random, wires).host('localhost'),
     logger,
-    metricsText: (metrics) => async () => {
-      const { createMetricsText } = await import('../../server/metrics/registry.js');
-      const text = createMetricsText(metrics, {
+    metricsText: (metrics) =>
+      loadMetricsText(metrics, {
         extensive: false,
         process: false,
         versions: { kvorum: kvorumVersion, etcd: etcdVersion, node: process.version },
         loopLag: undefined,
-      });
-      return text();
-    },
+      }),
   };
 }

@@ -5,7 +5,7 @@
 
 import { type Clock, GrpcCode, type MemberId, type Timer } from '../../common/index.js';
 import type { Message } from '../../raft/index.js';
-import type { PeerMetrics } from '../../server/metrics/peers.js';
+import type { PeerMetrics } from '../../server/metrics/index.js';
 import { decodeMessage, encodeMessage, isBulk } from '../../server/peers/codec.js';
 import { FrameError } from '../../server/peers/frame.js';
 import { PeerError } from '../../server/peers/handshake.js';

@@ -15,8 +15,8 @@ import {
   unlessAborted,
 } from '../../common/index.js';
 import type { Message } from '../../raft/index.js';
-import { PeerMetrics } from '../../server/metrics/peers.js';
-import { parseUrl } from '../../server/options/urls.js';
+import { PeerMetrics } from '../../server/metrics/index.js';
+import { parseUrl } from '../../server/options/index.js';
 import { PeerError } from '../../server/peers/handshake.js';
 import { unreachable } from '../../server/peers/link.js';
 import { labelOf } from '../../server/peers/peer-context.js';

@@ -18,7 +18,7 @@ import { snapshotResponse } from '../../proto/index.js';
 import type { MethodHandler, ServerCall } from '../../transport/index.js';
 import { type OpenImage, SnapshotImages } from '../backup/index.js';
 import type { Host } from '../feature/index.js';
-import type { Histogram } from '../metrics/histogram.js';
+import type { Histogram } from '../metrics/index.js';
 import { drained, unaryMethod } from '../rpc/index.js';
 
 /** The part of a member that snapshots are made from. */

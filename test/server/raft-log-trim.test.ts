@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { logKeepBytesMax } from '../../src/common/index.js';
 import type { Raft } from '../../src/raft/index.js';
-import { LogKeeper } from '../../src/server/node/raft-log-trim.js';
+import { RaftLogTrim } from '../../src/server/node/raft-log-trim.js';
 import { SimClock } from '../../src/sim/index.js';
 
 type Follower = Pick<ReturnType<Raft['progress']>[number], 'active' | 'matchIndex' | 'mode'>;
@@ -27,7 +27,7 @@ function setup(followers: readonly Partial<Follower>[], voters = [1n, 2n, 3n]) {
       },
     }),
   } as unknown as Raft;
-  const keeper = new LogKeeper({ raft, clock, catchUpEntries: 5000 }, 1);
+  const keeper = new RaftLogTrim({ raft, clock, catchUpEntries: 5000 }, 1);
   return { keeper, clock, keptAfter: () => firstIndex - 1 };
 }
 

@@ -1,0 +1,9 @@
+/** What a member counts and measures. The library that writes it out is loaded when asked for. */
+export { Histogram } from './histogram.js';
+export { measureLoopLag } from './loop-lag.js';
+export { meteredDisk, meteredKvStore, meteredNetwork } from './metered-ports.js';
+export { type GaugeReadings, gaugeNames, Metrics } from './metrics.js';
+export { PeerMetrics } from './peers.js';
+export { SlowLog } from './slow-log.js';
+export { loadMetricsText, type MetricsText, type MetricsTextOptions } from './text.js';
+export { WatchSendLoop } from './watch.js';

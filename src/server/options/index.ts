@@ -1,0 +1,21 @@
+/** How a member is told what to be: flags, files, the environment, and what they come to. */
+export * from './config.js';
+export {
+  type PortTls,
+  readFlagFile,
+  type TlsFiles,
+  unusableRevocations,
+} from './config-tls.js';
+export type { FeatureGate } from './feature-gates.js';
+export {
+  bytesOf,
+  type CommandLine,
+  type Environment,
+  parseCommandLine,
+  type ReadFile,
+} from './flags.js';
+export { helpText, versionText } from './help.js';
+export { RevocationList } from './revocation-list.js';
+export { canonicalHost, type Naming, UrlComparison } from './same-urls.js';
+export { parseUrl, type ServerUrl } from './urls.js';
+export { quote, UsageError, verifyExitCode } from './usage-error.js';
