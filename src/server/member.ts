@@ -14,7 +14,7 @@ import { maintenanceFeature } from './maintenance/index.js';
 import type { Metrics } from './metrics/index.js';
 import { Failure, type Node, type NodePorts, openNode } from './node/index.js';
 import type { ServerConfig } from './options/index.js';
-import { healthFeature, learnerGated } from './rpc/index.js';
+import { guarded, healthFeature } from './rpc/index.js';
 import { type WatchFeature, watchFeature } from './watch/index.js';
 
 /** The features, and what others than the node ask of them. */
@@ -74,12 +74,15 @@ function memberFeatures(host: Host, alarm: AlarmEntry): MemberFeatures {
   return { all, watch, lease, cluster, compact: kv.compact };
 }
 
-/** Every rpc of a member, by full method name; each call passes the guards first. */
-export function allMethods({
-  features,
-  membership,
-  memberId,
-}: Member): Array<readonly [string, MethodHandler]> {
+/** Every rpc of a member behind its guards, by full method name. `metrics`: who counts the calls. */
+export function allMethods(
+  { features, host, membership, memberId }: Member,
+  metrics?: Metrics,
+): Map<string, MethodHandler> {
   const methods = features.flatMap((feature) => feature.methods ?? []);
-  return learnerGated(methods, () => membership.get(memberId)?.isLearner ?? false);
+  return guarded(methods, {
+    metrics,
+    isLearner: () => membership.get(memberId)?.isLearner ?? false,
+    hasLeader: () => host.hasLeader(),
+  });
 }

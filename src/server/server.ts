@@ -23,7 +23,7 @@ import type { PortTls, ServerConfig } from './options/index.js';
 import { createPeerTransport } from './peers/transport.js';
 import type { PeerTransport } from './peers/types.js';
 import { renewedTls, tlsRefusals } from './platform/index.js';
-import { callObserver, countedMethods } from './rpc/index.js';
+import { callObserver } from './rpc/index.js';
 
 /** Everything outside: real ones in platform/, simulated ones in src/sim. */
 export interface ServerPorts extends NodePorts {
@@ -98,7 +98,7 @@ export async function startServer(
     config,
     ports,
     metrics,
-    methods: countedMethods(allMethods(node), metrics),
+    methods: allMethods(node, metrics),
     routes: routesOf(config, ports, node),
     observe: callObserver({ metrics, clock, logger, slowRequestMs }),
     tls: clientTls,

@@ -97,7 +97,7 @@ export class SimProcess {
   constructor(node: Node, fatal: readonly unknown[]) {
     this.node = node;
     this.fatal = fatal;
-    this.#methods = new Map(allMethods(node));
+    this.#methods = allMethods(node);
   }
 
   /** One unary call; never settles if the process dies first. */

@@ -100,7 +100,7 @@ export class SimClient {
   /** Opens a stream; messages go in by its `onMessage`, answers are in `sent`. */
   stream(method: string): FakeCall {
     const { node } = this.node;
-    const handlers = new Map(allMethods(node));
+    const handlers = allMethods(node);
     const handler = handlers.get(`/etcdserverpb.${method}`);
     if (handler?.kind !== 'bidi') throw new Error(`no stream ${method}`);
     const call = new FakeCall();

@@ -92,7 +92,7 @@ it('members have ids, names and addresses, and hashes their revisions', async ()
 it('a snapshot says that it is of 3.7.0', async () => {
   const client = await SimClient.start(new SimMachine(4));
   const { node } = client.node;
-  const methods = new Map(allMethods(node));
+  const methods = allMethods(node);
   const handler = methods.get('/etcdserverpb.Maintenance/Snapshot');
   if (handler?.kind !== 'serverStream') throw new Error('no Snapshot');
   const call = new FakeCall();

@@ -49,7 +49,7 @@ interface Streamed {
 
 async function stream(request: Partial<RangeRequest>): Promise<Streamed> {
   const { node } = client.node;
-  const handler = new Map(allMethods(node)).get('/etcdserverpb.KV/RangeStream');
+  const handler = allMethods(node).get('/etcdserverpb.KV/RangeStream');
   if (handler?.kind !== 'serverStream') throw new Error('no RangeStream');
   const call = new FakeCall();
   handler.handle(Buffer.from(encodeRangeRequest(request)), call);

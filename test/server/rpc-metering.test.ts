@@ -4,14 +4,15 @@ import { expect, test } from 'vitest';
 import { silentLogger } from '../../src/common/index.js';
 import { Metrics } from '../../src/server/metrics/metrics.js';
 import { defaultConfig } from '../../src/server/options/config.js';
-import { callObserver, countedMethods } from '../../src/server/rpc/metering.js';
+import { callObserver, guarded } from '../../src/server/rpc/index.js';
 import { SimClock } from '../../src/sim/index.js';
 import { Bench, data, grpcMessage, requestHead } from '../transport/support/raw-peer.js';
 import { echoMethods } from '../transport/support/servers.js';
 
 function setup() {
   const metrics = new Metrics();
-  const methods = countedMethods([...echoMethods], metrics);
+  const knows = { isLearner: () => false, hasLeader: () => true };
+  const methods = guarded([...echoMethods], { metrics, ...knows });
   const observe = callObserver({
     metrics,
     clock: new SimClock(),

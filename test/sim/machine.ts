@@ -205,7 +205,7 @@ export class SimProcess {
   open(node: Node): void {
     this.#node = node;
     this.hello = helloOf(node);
-    this.#methods = new Map(allMethods(node));
+    this.#methods = allMethods(node);
   }
 
   get isOpen(): boolean {

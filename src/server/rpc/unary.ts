@@ -1,13 +1,13 @@
-/** The common shape of the services that are not on a hot path. */
+/** The common shape of methods with one request. */
 
 import type { MethodHandler, ServerCall } from '../../transport/index.js';
 import type { Host } from '../feature/index.js';
-import { failCall, refuseCall } from './answers.js';
+import { failCall } from './answers.js';
 
 /** Handles one unary request; may throw, or reject, with the error to answer. */
 export type UnaryRpc = (request: Buffer, call: ServerCall) => void | Promise<void>;
 
-/** Binds `handle` to a method, with the checks and the error path that all methods share. */
+/** Binds `handle` to a method, with the error path that all methods share. */
 export function unaryMethod(
   host: Host,
   method: string,
@@ -15,10 +15,6 @@ export function unaryMethod(
   kind: 'unary' | 'serverStream' = 'unary',
 ): readonly [string, MethodHandler] {
   const run = (request: Buffer, call: ServerCall): void => {
-    if (call.metadata('hasleader') === 'true' && !host.hasLeader()) {
-      refuseCall(call, 'NO_LEADER');
-      return;
-    }
     try {
       const waits = handle(request, call);
       waits?.catch((error: unknown) => failCall(host, call, error));

@@ -1,68 +1,8 @@
-/** Counts the calls of clients, and writes slow ones into the log. */
+/** Measures the calls of clients when they have ended, and writes slow ones into the log. */
 
 import { type Clock, GrpcCode, type Logger } from '../../common/index.js';
-import type { CallObserver, MethodHandler, ServerCall } from '../../transport/index.js';
+import type { CallObserver } from '../../transport/index.js';
 import { type Histogram, type Metrics, SlowLog } from '../metrics/index.js';
-
-/** The same handlers, counting each call that starts. */
-export function countedMethods(
-  methods: ReadonlyArray<readonly [string, MethodHandler]>,
-  metrics: Metrics,
-): Map<string, MethodHandler> {
-  metrics.rpc.register(methods.map(([name, { kind }]) => [name, kind] as const));
-  return new Map(methods.map(([name, method]) => [name, counted(name, method, metrics)]));
-}
-
-function counted(name: string, method: MethodHandler, metrics: Metrics): MethodHandler {
-  const row = metrics.rpc.of(name);
-  if (row === undefined) return method;
-  const clients = new ClientCounter(metrics, method.kind === 'unary' ? 'unary' : 'stream');
-  if (method.kind === 'bidi') {
-    const { handle } = method;
-    return {
-      kind: 'bidi',
-      handle: (call) => {
-        row.started++;
-        call.counts = row;
-        clients.count(call);
-        handle(call);
-      },
-    };
-  }
-  const { kind, handle } = method;
-  return {
-    kind,
-    handle: (request, call) => {
-      row.started++;
-      if (kind === 'serverStream') call.counts = row;
-      clients.count(call);
-      handle(request, call);
-    },
-  };
-}
-
-/** Counts calls by the API version of the client, which hardly ever differs from call to call. */
-class ClientCounter {
-  readonly #metrics: Metrics;
-  readonly #type: 'unary' | 'stream';
-  #version: string | undefined;
-  #row: { value: number };
-
-  constructor(metrics: Metrics, type: 'unary' | 'stream') {
-    this.#metrics = metrics;
-    this.#type = type;
-    this.#row = metrics.clientRequests.of(type, 'unknown');
-  }
-
-  count(call: ServerCall): void {
-    const version = call.metadata('client-api-version');
-    if (version !== this.#version) {
-      this.#version = version;
-      this.#row = this.#metrics.clientRequests.of(this.#type, version ?? 'unknown');
-    }
-    this.#row.value += 1;
-  }
-}
 
 export interface CallObserverOptions {
   readonly metrics: Metrics;

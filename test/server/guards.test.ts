@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { GrpcCode } from '../../src/common/index.js';
 import { encodeRangeRequest } from '../../src/proto/index.js';
 import { pointQuery } from '../../src/server/kv/apply.js';
-import { learnerGated } from '../../src/server/rpc/learner-gate.js';
+import { guarded } from '../../src/server/rpc/index.js';
 import type { MethodHandler } from '../../src/transport/index.js';
 import { FakeCall } from './watch-call.js';
 
@@ -22,12 +22,12 @@ const bidi = new Set(['/etcdserverpb.Watch/Watch', '/etcdserverpb.Lease/LeaseKee
 /** Names of the methods whose handlers ran; the others were refused with etcd's error. */
 function answered(isLearner: boolean, request: Buffer): string[] {
   const ran: string[] = [];
-  const methods = learnerGated(
+  const methods = guarded(
     names.map((name): readonly [string, MethodHandler] => {
       const handle = () => void ran.push(name);
       return [name, bidi.has(name) ? { kind: 'bidi', handle } : { kind: 'unary', handle }];
     }),
-    () => isLearner,
+    { metrics: undefined, isLearner: () => isLearner, hasLeader: () => true },
   );
   for (const [name, method] of methods) {
     const call = new FakeCall();
@@ -60,5 +60,29 @@ describe('a learner', () => {
 
   it('answers everything once it votes', () => {
     expect(answered(false, range(false))).toEqual(names);
+  });
+});
+
+describe('a call that requires a leader', () => {
+  it('is refused by every service while there is none, and others are not', () => {
+    const refused = (metadata: Record<string, string>): string[] => {
+      const wrong: string[] = [];
+      const unary = names.filter((name) => !bidi.has(name));
+      const methods = guarded(
+        unary.map((name) => [name, { kind: 'unary', handle: () => {} }] as const),
+        { metrics: undefined, isLearner: () => false, hasLeader: () => false },
+      );
+      for (const [name, method] of methods) {
+        const call = new FakeCall();
+        call.metadata = (key: string) => metadata[key];
+        if (method.kind !== 'bidi') method.handle(range(true), call);
+        if (call.ended === 'open') continue;
+        expect(call.ended).toEqual({ code: GrpcCode.UNAVAILABLE, text: 'etcdserver: no leader' });
+        wrong.push(name);
+      }
+      return wrong;
+    };
+    expect(refused({ hasleader: 'true' })).toEqual(names.filter((name) => !bidi.has(name)));
+    expect(refused({})).toEqual([]);
   });
 });
