@@ -20,8 +20,7 @@ import { allMethods, type Member, openMember } from './member.js';
 import { Metrics } from './metrics/index.js';
 import type { NodePorts } from './node/index.js';
 import type { PortTls, ServerConfig } from './options/index.js';
-import { createPeerTransport } from './peers/transport.js';
-import type { PeerTransport } from './peers/types.js';
+import { createPeerTransport, type PeerTransport } from './peers/index.js';
 import { renewedTls, tlsRefusals } from './platform/index.js';
 import { callObserver } from './rpc/index.js';
 

@@ -32,7 +32,7 @@ import {
   UsageError,
   verifyExitCode,
 } from '../options/index.js';
-import type { PeerTransport } from '../peers/types.js';
+import type { PeerTransport } from '../peers/index.js';
 import { drawIncarnation, type NodeMetadata } from './metadata.js';
 
 export interface ClusterSetupOptions extends Naming {

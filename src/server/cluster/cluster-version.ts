@@ -5,7 +5,7 @@
 
 import { type Clock, idToHex, type Logger, type MemberId, type Timer } from '../../common/index.js';
 import { clusterQuestion, decodeClusterAnswer, type Membership } from '../membership/index.js';
-import type { PeerTransport } from '../peers/types.js';
+import type { PeerTransport } from '../peers/index.js';
 
 export interface ClusterVersionOptions {
   readonly self: MemberId;

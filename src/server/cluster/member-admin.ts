@@ -23,7 +23,7 @@ import {
   type Membership,
   type MemberUpdate,
 } from '../membership/index.js';
-import type { PeerTransport } from '../peers/types.js';
+import type { PeerTransport } from '../peers/index.js';
 
 /** What a client wants changed, but for an update, which needs no leader. */
 export type MemberRequest =

@@ -21,7 +21,7 @@ import type { MvccCommit, MvccStore } from '../../storage/index.js';
 import type { MethodHandler } from '../../transport/index.js';
 import type { EntryType } from '../entry/index.js';
 import type { GaugeReadings } from '../metrics/index.js';
-import type { PeerMethod } from '../peers/types.js';
+import type { PeerMethod } from '../peers/index.js';
 
 /** Answers a question of the member `from` (0n: it is none yet); rejects with an EtcdError. */
 export type Answerer = (body: Uint8Array, from: MemberId) => Uint8Array | Promise<Uint8Array>;

@@ -15,7 +15,7 @@ import type { Alarms } from '../guard/index.js';
 import type { Membership, PeerAdmission } from '../membership/index.js';
 import type { Metrics } from '../metrics/index.js';
 import type { ServerConfig } from '../options/index.js';
-import type { PeerTransport } from '../peers/types.js';
+import type { PeerTransport } from '../peers/index.js';
 import type { LeaderCalls } from './leader-questions.js';
 
 /** Gets the outcome of a proposal; exactly one of `error` and `result` is set. */

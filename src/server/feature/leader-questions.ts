@@ -7,7 +7,7 @@
  */
 
 import { type Clock, type ErrorReason, EtcdError, type MemberId } from '../../common/index.js';
-import type { PeerMethod, PeerTransport } from '../peers/types.js';
+import type { PeerMethod, PeerTransport } from '../peers/index.js';
 
 export interface LeaderCallsOptions {
   readonly self: MemberId;

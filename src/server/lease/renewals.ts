@@ -14,7 +14,7 @@ import {
   type MemberId,
 } from '../../common/index.js';
 import { isAboutTheLink, isNotLeader, leaderRetryMs } from '../feature/index.js';
-import type { PeerTransport } from '../peers/types.js';
+import type { PeerTransport } from '../peers/index.js';
 import type { LeaseLeader } from './leader.js';
 import type { RenewWaiter } from './lessor.js';
 import { decodeRenewAnswer, encodeRenewRequest, renewalWaits } from './question.js';

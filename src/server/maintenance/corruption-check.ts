@@ -22,7 +22,7 @@ import {
 } from '../../common/index.js';
 import type { MvccStore, RevisionHash } from '../../storage/index.js';
 import type { Membership } from '../membership/index.js';
-import type { PeerTransport } from '../peers/types.js';
+import type { PeerTransport } from '../peers/index.js';
 
 export interface CorruptionCheckOptions {
   readonly self: MemberId;

@@ -6,7 +6,7 @@
  */
 
 import { type Clock, type MemberId, peerIncarnationsSeenMax } from '../../common/index.js';
-import type { PeerHello, PeerRefusal } from '../peers/types.js';
+import type { PeerHello, PeerRefusal } from '../peers/index.js';
 import type { Member } from './member.js';
 import type { Membership } from './membership.js';
 

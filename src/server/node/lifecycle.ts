@@ -14,7 +14,7 @@ import {
 import type { Raft } from '../../raft/index.js';
 import type { PeerAdmission } from '../membership/index.js';
 import type { ServerConfig } from '../options/index.js';
-import type { PeerTransport } from '../peers/types.js';
+import type { PeerTransport } from '../peers/index.js';
 import type { NodeLoop } from './loop.js';
 
 /** How often a start looks whether it has applied what it must. */

@@ -9,7 +9,7 @@ import type { MvccStore } from '../../storage/index.js';
 import type { Feature } from '../feature/index.js';
 import type { Alarms } from '../guard/index.js';
 import type { Membership } from '../membership/index.js';
-import type { PeerTransport } from '../peers/types.js';
+import type { PeerTransport } from '../peers/index.js';
 import type { SnapshotReceiver, SnapshotSender } from '../transfer/index.js';
 import type { Leadership } from './leadership.js';
 import type { NodeLoopOptions } from './loop.js';

@@ -23,7 +23,7 @@ import type {
   PeerRefusal,
   PeerTransport,
   SnapshotFeed,
-} from '../peers/types.js';
+} from '../peers/index.js';
 import type { SnapshotReceiver, SnapshotSender } from '../transfer/index.js';
 import type { NodeLoop } from './loop.js';
 

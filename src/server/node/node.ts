@@ -13,7 +13,7 @@ import type { AlarmEntry, Alarms } from '../guard/index.js';
 import type { Membership } from '../membership/index.js';
 import { type GaugeReadings, gaugeNames, type Metrics } from '../metrics/index.js';
 import type { ServerConfig } from '../options/index.js';
-import type { PeerHello, PeerTransport } from '../peers/types.js';
+import type { PeerHello, PeerTransport } from '../peers/index.js';
 import { SnapshotReceiver } from '../transfer/index.js';
 import { NodeCore, type NodeOptions, openNodeStorage } from './core.js';
 import { nodeHost } from './host.js';

@@ -2,7 +2,7 @@
 
 import { assert, EtcdError, type MemberId, present } from '../../common/index.js';
 import type { Answerer, Feature } from '../feature/index.js';
-import type { PeerMethod } from '../peers/types.js';
+import type { PeerMethod } from '../peers/index.js';
 
 export class PeerQuestions {
   readonly #answerers = new Map<PeerMethod, Answerer>();

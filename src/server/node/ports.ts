@@ -1,7 +1,7 @@
 /** What a node needs of the outside; the network is the server's business. */
 
 import type { Clock, Disk, Logger, Network, OpenKvStore, Random } from '../../common/index.js';
-import type { PeerTransport } from '../peers/types.js';
+import type { PeerTransport } from '../peers/index.js';
 
 export interface NodePorts {
   readonly clock: Clock;

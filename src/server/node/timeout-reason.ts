@@ -5,7 +5,7 @@
 
 import type { ErrorReason, MemberId } from '../../common/index.js';
 import type { Membership } from '../membership/index.js';
-import type { PeerTransport } from '../peers/types.js';
+import type { PeerTransport } from '../peers/index.js';
 import type { Leadership } from './leadership.js';
 
 export interface TimeoutReasonOptions {

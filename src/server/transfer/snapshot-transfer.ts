@@ -16,7 +16,7 @@ import {
 } from '../../common/index.js';
 import type { InstallSnapshot, Message, Raft, SnapshotMeta } from '../../raft/index.js';
 import type { MvccStore, StagedSnapshot } from '../../storage/index.js';
-import type { PeerTransport, SnapshotFeed } from '../peers/types.js';
+import type { PeerTransport, SnapshotFeed } from '../peers/index.js';
 
 export interface SnapshotReceiverOptions {
   readonly store: Pick<MvccStore, 'openSink' | 'install'>;

@@ -6,12 +6,19 @@
 import { type Clock, GrpcCode, type MemberId, type Timer } from '../../common/index.js';
 import type { Message } from '../../raft/index.js';
 import type { PeerMetrics } from '../../server/metrics/index.js';
-import { decodeMessage, encodeMessage, isBulk } from '../../server/peers/codec.js';
-import { FrameError } from '../../server/peers/frame.js';
-import { PeerError } from '../../server/peers/handshake.js';
-import { labelOf } from '../../server/peers/peer-context.js';
-import { type Redial, redialMs, steadyMs } from '../../server/peers/redial.js';
-import type { PeerAddress, PeerHandler } from '../../server/peers/types.js';
+import {
+  decodeMessage,
+  encodeMessage,
+  FrameError,
+  isBulk,
+  labelOf,
+  type PeerAddress,
+  PeerError,
+  type PeerHandler,
+  type Redial,
+  redialMs,
+  steadyMs,
+} from '../../server/peers/index.js';
 import type { SimPeerTransport } from './peer-transport.js';
 import type { SimPeerWire } from './peer-wire.js';
 

@@ -17,19 +17,19 @@ import {
 import type { Message } from '../../raft/index.js';
 import { PeerMetrics } from '../../server/metrics/index.js';
 import { parseUrl } from '../../server/options/index.js';
-import { PeerError } from '../../server/peers/handshake.js';
-import { unreachable } from '../../server/peers/link.js';
-import { labelOf } from '../../server/peers/peer-context.js';
-import type {
-  PeerAddress,
-  PeerHandler,
-  PeerHello,
-  PeerMethod,
-  PeerRefusal,
-  PeerTransport,
-  SnapshotPiece,
-} from '../../server/peers/types.js';
-import { UnreachableTeller } from '../../server/peers/unreachable-teller.js';
+import {
+  labelOf,
+  type PeerAddress,
+  PeerError,
+  type PeerHandler,
+  type PeerHello,
+  type PeerMethod,
+  type PeerRefusal,
+  type PeerTransport,
+  type SnapshotPiece,
+  UnreachableTeller,
+  unreachable,
+} from '../../server/peers/index.js';
 import { SimLink, type SimLinkHost, type SimPending } from './peer-link.js';
 import type { SimEndpoint, SimPeerWire } from './peer-wire.js';
 import { SimFeeds } from './snapshot-feeds.js';

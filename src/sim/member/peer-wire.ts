@@ -5,7 +5,7 @@
  */
 
 import type { Clock, MemberId, Random } from '../../common/index.js';
-import type { PeerHello } from '../../server/peers/types.js';
+import type { PeerHello } from '../../server/peers/index.js';
 
 /** What happens to messages from one member to another; chances are in [0, 1]. */
 export interface WireFaults {

@@ -9,9 +9,13 @@ import {
   peerFeedsMax,
   type Timer,
 } from '../../common/index.js';
-import { PeerError } from '../../server/peers/handshake.js';
-import { noSuchFeed } from '../../server/peers/snapshot-feeds.js';
-import type { PeerHandler, SnapshotFeed, SnapshotPiece } from '../../server/peers/types.js';
+import {
+  noSuchFeed,
+  PeerError,
+  type PeerHandler,
+  type SnapshotFeed,
+  type SnapshotPiece,
+} from '../../server/peers/index.js';
 
 interface OpenFeed {
   readonly id: number;
