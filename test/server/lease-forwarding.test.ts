@@ -10,7 +10,7 @@ import { Lessor } from '../../src/server/lease/lessor.js';
 import { decodeRenewRequest } from '../../src/server/lease/question.js';
 import { LeaseRenewals } from '../../src/server/lease/renewals.js';
 import { SimClock } from '../../src/sim/index.js';
-import { atOnce, revokeLease } from '../helpers/lessor.js';
+import { atOnce, LeasedKeys, revokeLease } from '../helpers/lessor.js';
 
 const nowhere = { setMeta(): void {} };
 const timeoutMs = 7000;
@@ -88,6 +88,7 @@ class Member {
     };
     this.lessor = new Lessor({
       clock,
+      keys: new LeasedKeys(),
       ttlSecondsMin: 1,
       checkpoints: false,
       proposeRevoke: (lease, term) => {

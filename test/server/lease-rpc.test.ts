@@ -14,7 +14,7 @@ import { Lessor, type RenewWaiter } from '../../src/server/lease/lessor.js';
 import { type LeaseService, leaseMethods } from '../../src/server/lease/rpc.js';
 import { SimClock, SimRandom } from '../../src/sim/index.js';
 import type { MethodHandler } from '../../src/transport/index.js';
-import { atOnce, revokeLease } from '../helpers/lessor.js';
+import { atOnce, LeasedKeys, revokeLease } from '../helpers/lessor.js';
 import { FakeCall, FakeGate } from './watch-call.js';
 import { testHeaders } from './watch-helpers.js';
 
@@ -27,8 +27,10 @@ class Service implements LeaseService {
   readonly random = new SimRandom(5);
   revision = 1;
   renewals: Array<() => void> | undefined;
+  readonly keys = new LeasedKeys();
   readonly lessor = new Lessor({
     clock: this.clock,
+    keys: this.keys,
     ttlSecondsMin: 2,
     checkpoints: false,
     proposeRevoke: () => {},
@@ -119,8 +121,8 @@ describe('the Lease service', () => {
   it('tells what is left, -1 for what is not there, and the keys if asked', () => {
     const service = new Service();
     service.lessor.applyGrant(nowhere, 5n, 100);
-    service.lessor.attach('b', 5n);
-    service.lessor.attach('a', 5n);
+    service.keys.attach('b', 5n);
+    service.keys.attach('a', 5n);
     const ask = (id: bigint, keys: boolean) =>
       decodeLeaseTimeToLiveResponse(
         only(service.call('LeaseTimeToLive', encodeLeaseTimeToLiveRequest({ id, keys }))),

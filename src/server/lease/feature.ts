@@ -30,9 +30,10 @@ export interface LeaseEntries {
 }
 
 export function leaseFeature(host: Host): LeaseFeature {
-  const { clock, config, memberId: self, metrics, raft } = host;
+  const { clock, config, memberId: self, metrics, raft, store } = host;
   const lessor: Lessor = new Lessor({
     clock,
+    keys: store.present,
     ttlSecondsMin: Math.ceil((1.5 * config.electionMs) / 1000),
     checkpoints: config.leaseCheckpoints,
     proposeRevoke(id: LeaseId, term: Term) {
@@ -55,7 +56,6 @@ export function leaseFeature(host: Host): LeaseFeature {
     name: 'lease',
     lessor,
     entries: Object.values(entries),
-    onDetached: (key) => lessor.attach(key, 0n),
     methods: leaseMethods(leaseService(host, { lessor, leaseLeader, entries })),
     questions: [
       ['leaseRenew', (body) => leaseLeader.answerRenew(body)],

@@ -1,7 +1,8 @@
 /**
  * Leases (C-3). Two halves in one state:
  *  - the replicated half, the same on every member, changed only by applying entries: which leases
- *    there are, their TTL, their checkpoints, and their keys;
+ *    there are, their TTL and their checkpoints. Which keys have a lease the store knows, with the
+ *    keys: nothing of that is kept here;
  *  - the half of the primary (the leader): when each lease expires, by its own monotonic clock.
  *    It is not replicated; a new primary gives every lease its full (or checkpointed) time again,
  *    so a lease may live longer than its TTL, never shorter.
@@ -34,13 +35,20 @@ import {
   type Timer,
 } from '../../common/index.js';
 import type { LeaseCheckpoint } from '../../proto/index.js';
-import { type MvccStore, type MvccWriteTxn, sortInSlices } from '../../storage/index.js';
+import {
+  type MvccPresent,
+  type MvccStore,
+  type MvccWriteTxn,
+  sortInSlices,
+} from '../../storage/index.js';
 import { LeaseHeap } from './expiry-heap.js';
 import { decodeLeaseRecord, encodeLeaseRecord, leaseMetaName, leaseMetaPrefix } from './record.js';
 
 /** What the lessor is given. */
 export interface LessorOptions {
   readonly clock: Clock;
+  /** Knows the keys of each lease. */
+  readonly keys: Pick<MvccPresent, 'keysOf'>;
   /** Shorter TTLs are raised to it: ceil(1.5 election timeouts), the same on every member. */
   readonly ttlSecondsMin: number;
   /**
@@ -57,8 +65,8 @@ export interface LessorOptions {
 /** Where entries write what is stored of a lease. */
 export type LeaseTxn = Pick<MvccWriteTxn, 'setMeta'>;
 
-/** Where a revocation also deletes keys. */
-export type RevokeTxn = Pick<MvccWriteTxn, 'setMeta' | 'deleteRange'>;
+/** Where a revocation also deletes the keys of the lease. */
+export type RevokeTxn = Pick<MvccWriteTxn, 'setMeta' | 'deleteRange' | 'keysOf'>;
 
 /** Who asked for a renewal. An object and not a function: a keepalive then makes no closure. */
 export interface RenewWaiter {
@@ -80,7 +88,6 @@ interface Lease {
   readonly ttlSeconds: number;
   /** Checkpoint; 0: none. */
   remainingTtlSeconds: number;
-  keys: Set<KeyString> | undefined;
   /** The primary of which term has given it what follows; else that counts for nothing. */
   term: Term;
   /** When it expires. */
@@ -106,7 +113,6 @@ export class Lessor {
   readonly #options: LessorOptions;
   readonly #clock: Clock;
   readonly #leases = new Map<LeaseId, Lease>();
-  readonly #leaseOfKey = new Map<KeyString, Lease>();
   #expiries = new LeaseHeap<Lease>();
   /** In order of time, for all wait for the same interval. */
   #checkpointQueue: CheckpointTurn[] = [];
@@ -149,16 +155,12 @@ export class Lessor {
   restore(store: Pick<MvccStore, 'metaEntries' | 'leasedKeys'>): number {
     this.demote();
     this.#leases.clear();
-    this.#leaseOfKey.clear();
     for (const [name, bytes] of store.metaEntries(leaseMetaPrefix)) {
       const { id, ttlSeconds, remainingTtlSeconds } = decodeLeaseRecord(name, bytes);
       this.#leases.set(id, newLease(id, ttlSeconds, remainingTtlSeconds));
     }
     let orphans = 0;
-    for (const [key, id] of store.leasedKeys()) {
-      if (this.#leases.has(id)) this.attach(key, id);
-      else orphans += 1;
-    }
+    for (const [, id] of store.leasedKeys()) if (!this.#leases.has(id)) orphans += 1;
     return orphans;
   }
 
@@ -196,13 +198,12 @@ export class Lessor {
     this.#clearing.delete(lease);
     txn.setMeta(leaseMetaName(id), undefined);
     this.counters.revoked += 1;
-    const keys = yield* this.#sorted(lease.keys ?? [], byKey, slice, 'apply');
-    lease.keys = undefined;
+    const keys = yield* this.#sorted(txn.keysOf(id), byKey, slice, 'apply');
     for (const key of keys) {
       if (!slice.next()) yield slice.rest();
-      this.#leaseOfKey.delete(key);
       txn.deleteRange(key, '');
     }
+    assert(txn.keysOf(id).size === 0, 'no key outlives its lease');
     for (const waiter of this.#takeWaiters(lease)) {
       if (!slice.next()) yield slice.rest();
       waiter.renewed(undefined, 0);
@@ -223,29 +224,9 @@ export class Lessor {
     }
   }
 
-  /** Moves the key to a lease that exists, from the one it has; 0n: to none. */
-  attach(key: KeyString, id: LeaseId): void {
-    const old = this.#leaseOfKey.get(key);
-    if (old !== undefined) {
-      if (old.id === id) return;
-      // None: it is being revoked.
-      old.keys?.delete(key);
-    }
-    if (id === 0n) {
-      if (old !== undefined) this.#leaseOfKey.delete(key);
-      return;
-    }
-    const lease = present(this.#leases.get(id), 'the lease to attach to');
-    lease.keys ??= new Set();
-    lease.keys.add(key);
-    this.#leaseOfKey.set(key, lease);
-  }
-
   /** Keys of a lease in order, on any member; undefined if it does not exist. */
   *keysOf(id: LeaseId): Steps<readonly KeyString[] | undefined> {
-    const lease = this.#leases.get(id);
-    if (lease === undefined) return undefined;
-    return yield* this.#sorted(lease.keys ?? [], byKey, new Slice(this.#clock), 'read');
+    return this.#leases.has(id) ? yield* this.#sortedKeys(id) : undefined;
   }
 
   /** Ids by what is left of their time, then by id; on a follower by id. */
@@ -261,6 +242,11 @@ export class Lessor {
       ids.push(lease.id);
     }
     return ids;
+  }
+
+  *#sortedKeys(id: LeaseId): Steps<readonly KeyString[]> {
+    const keys = this.#options.keys.keysOf(id);
+    return yield* this.#sorted(keys, byKey, new Slice(this.#clock), 'read');
   }
 
   /** A sorted list of what may be very many. */
@@ -429,8 +415,7 @@ export class Lessor {
     if (leftMs <= 0) return undefined;
     const ttlSeconds = Math.floor(leftMs / 1000);
     const grantedTtlSeconds = lease.ttlSeconds;
-    if (!withKeys || lease.keys === undefined) return { ttlSeconds, grantedTtlSeconds, keys: [] };
-    const keys = yield* this.#sorted(lease.keys, byKey, new Slice(this.#clock), 'read');
+    const keys = withKeys ? yield* this.#sortedKeys(id) : [];
     return { ttlSeconds, grantedTtlSeconds, keys };
   }
 
@@ -510,7 +495,6 @@ function newLease(id: LeaseId, ttlSeconds: number, remainingTtlSeconds: number):
     id,
     ttlSeconds,
     remainingTtlSeconds,
-    keys: undefined,
     term: 0,
     expiryMs: Number.POSITIVE_INFINITY,
     wakeMs: 0,
