@@ -181,8 +181,8 @@ export interface MvccPresent {
   state(key: KeyString): KeyState | undefined;
   /** 0n: the key has none, or does not exist. */
   lease(key: KeyString): LeaseId;
-  /** In no order. Lives: later changes show, also while it is iterated. */
-  keysOf(lease: LeaseId): ReadonlySet<KeyString>;
+  /** In no order. Whoever goes through them while they change may miss those that are added. */
+  keysOf(lease: LeaseId): Iterable<KeyString>;
   /** Of its record as stored, overhead included; the same on all members. 0: no such key. */
   storedBytes(key: KeyString): number;
   /** Number of live keys in the range. */

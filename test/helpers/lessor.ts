@@ -21,7 +21,7 @@ export class LeasedKeys {
     else this.#leases.set(key, id);
   }
 
-  keysOf(id: LeaseId): ReadonlySet<KeyString> {
+  keysOf(id: LeaseId): Iterable<KeyString> {
     return this.#leases.keysOf(id);
   }
 

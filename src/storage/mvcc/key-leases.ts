@@ -6,82 +6,64 @@
 
 import { assert, type KeyString, type LeaseId } from '../../common/index.js';
 
-/**
- * The keys of one lease. Both directions share it, so that a key takes no id of its own. A set and
- * not an object with one: most leases have one key, for which that would be a tenth more.
- */
-class LeaseKeys extends Set<KeyString> {
-  readonly id: LeaseId;
-
-  constructor(id: LeaseId) {
-    super();
-    this.id = id;
-  }
-}
-
-const noKeys: ReadonlySet<KeyString> = new Set();
-
 /** The leases of all living keys that have one. */
 export class KeyLeases {
-  readonly #ofKey = new Map<KeyString, LeaseKeys>();
-  /** None of them is empty. */
-  readonly #byId = new Map<LeaseId, LeaseKeys>();
+  readonly #leaseOf = new Map<KeyString, LeaseId>();
+  /** Most leases have one key: then it stands here by itself, for a set of one takes 200 bytes. */
+  readonly #keysOf = new Map<LeaseId, KeyString | Set<KeyString>>();
 
   /** Number of keys that have a lease. */
   get size(): number {
-    return this.#ofKey.size;
+    return this.#leaseOf.size;
   }
 
   /** Undefined: the key has none. */
   get(key: KeyString): LeaseId | undefined {
-    return this.#ofKey.get(key)?.id;
+    return this.#leaseOf.get(key);
   }
 
-  /** In no order. Lives: later changes show, also while it is iterated. */
-  keysOf(id: LeaseId): ReadonlySet<KeyString> {
-    return this.#byId.get(id) ?? noKeys;
+  /** In no order. Whoever goes through them while they change may miss those that are added. */
+  keysOf(id: LeaseId): Iterable<KeyString> {
+    const keys = this.#keysOf.get(id) ?? [];
+    return typeof keys === 'string' ? [keys] : keys;
   }
 
   /** Gives the key a lease, instead of the one it has. */
   set(key: KeyString, id: LeaseId): void {
     assert(id !== 0n, 'a key without a lease is not listed');
-    const old = this.#ofKey.get(key);
-    if (old !== undefined) {
-      if (old.id === id) return;
-      this.#takeFrom(old, key);
-    }
-    let lease = this.#byId.get(id);
-    if (lease === undefined) {
-      lease = new LeaseKeys(id);
-      this.#byId.set(id, lease);
-    }
-    lease.add(key);
-    this.#ofKey.set(key, lease);
+    const old = this.#leaseOf.get(key);
+    if (old === id) return;
+    if (old !== undefined) this.#takeFrom(old, key);
+    this.#leaseOf.set(key, id);
+    const keys = this.#keysOf.get(id);
+    if (keys === undefined) this.#keysOf.set(id, key);
+    else if (typeof keys === 'string') this.#keysOf.set(id, new Set([keys, key]));
+    else keys.add(key);
   }
 
   /** False: it had none. */
   delete(key: KeyString): boolean {
-    const lease = this.#ofKey.get(key);
-    if (lease === undefined) return false;
-    this.#ofKey.delete(key);
-    this.#takeFrom(lease, key);
+    const id = this.#leaseOf.get(key);
+    if (id === undefined) return false;
+    this.#leaseOf.delete(key);
+    this.#takeFrom(id, key);
     return true;
   }
 
   clear(): void {
-    this.#ofKey.clear();
-    this.#byId.clear();
+    this.#leaseOf.clear();
+    this.#keysOf.clear();
   }
 
-  *[Symbol.iterator](): Iterator<readonly [KeyString, LeaseId]> {
-    for (const [key, { id }] of this.#ofKey) yield [key, id];
+  /** Keys and their leases. */
+  [Symbol.iterator](): Iterator<readonly [KeyString, LeaseId]> {
+    return this.#leaseOf.entries();
   }
 
-  #takeFrom(lease: LeaseKeys, key: KeyString): void {
-    const wasListed = lease.delete(key);
-    assert(wasListed, 'a lease lists every key that has it');
-    if (lease.size > 0) return;
-    assert(this.#byId.get(lease.id) === lease, 'a lease that has keys is listed once');
-    this.#byId.delete(lease.id);
+  #takeFrom(id: LeaseId, key: KeyString): void {
+    const keys = this.#keysOf.get(id);
+    const isListed = typeof keys === 'object' ? keys.delete(key) : keys === key;
+    assert(isListed, 'a lease lists every key that has it, and no other');
+    if (typeof keys !== 'object' || keys.size === 0) this.#keysOf.delete(id);
   }
 }

@@ -34,7 +34,7 @@ export class Present implements MvccPresent {
     return leases.size === 0 ? 0n : (leases.get(key) ?? 0n);
   }
 
-  keysOf(lease: LeaseId): ReadonlySet<KeyString> {
+  keysOf(lease: LeaseId): Iterable<KeyString> {
     return this.store.leases.keysOf(lease);
   }
 

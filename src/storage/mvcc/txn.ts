@@ -114,7 +114,7 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
     return this.present.lease(key);
   }
 
-  keysOf(lease: LeaseId): ReadonlySet<KeyString> {
+  keysOf(lease: LeaseId): Iterable<KeyString> {
     return this.present.keysOf(lease);
   }
 

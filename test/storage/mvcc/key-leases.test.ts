@@ -40,7 +40,7 @@ describe('the leases of the keys', () => {
     );
   });
 
-  it('show changes to whoever is going through the keys of a lease', () => {
+  it('may change while somebody goes through the keys of a lease', () => {
     const leases = new KeyLeases();
     for (const name of ['a', 'b', 'c']) leases.set(name, 7n);
     const seen: string[] = [];
