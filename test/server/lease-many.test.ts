@@ -3,8 +3,8 @@
 import { describe, expect, it } from 'vitest';
 import { type Clock, runSteps } from '../../src/common/index.js';
 import { decodeLeaseLeasesResponse, decodeLeaseTimeToLiveResponse } from '../../src/proto/index.js';
-import { LeaseListing, timeToLiveAnswer } from '../../src/server/lease/answers.js';
 import { Lessor } from '../../src/server/lease/lessor.js';
+import { LeaseListing, timeToLiveAnswer } from '../../src/server/lease/long-replies.js';
 import { LeasedKeys, revokeLease } from '../helpers/lessor.js';
 import { testHeaders } from './watch-helpers.js';
 

@@ -11,7 +11,7 @@ import {
   encodeLeaseTimeToLiveRequest,
 } from '../../src/proto/index.js';
 import { Lessor, type RenewWaiter } from '../../src/server/lease/lessor.js';
-import { type LeaseService, leaseMethods } from '../../src/server/lease/rpc.js';
+import { type LeaderAnswers, type LeaseService, leaseMethods } from '../../src/server/lease/rpc.js';
 import { SimClock, SimRandom } from '../../src/sim/index.js';
 import type { MethodHandler } from '../../src/transport/index.js';
 import { atOnce, LeasedKeys, revokeLease } from '../helpers/lessor.js';
@@ -21,7 +21,8 @@ import { testHeaders } from './watch-helpers.js';
 const nowhere = { setMeta(): void {} };
 
 /** A member of one that applies at once; renewals can be held back. */
-class Service implements LeaseService {
+class Service implements LeaseService, LeaderAnswers {
+  readonly leaderLessor = this;
   readonly clock = new SimClock();
   readonly leader = new FakeGate();
   readonly random = new SimRandom(5);
@@ -65,7 +66,7 @@ class Service implements LeaseService {
     if (this.renewals === undefined) this.lessor.renew(id, waiter);
     else this.renewals.push(() => this.lessor.renew(id, waiter));
   }
-  timeToLive: LeaseService['timeToLive'] = ({ id, keys }, _call, done) => {
+  timeToLive: LeaderAnswers['timeToLive'] = ({ id, keys }, _call, done) => {
     done(undefined, atOnce(this.lessor.timeToLive(id, keys)));
   };
 

@@ -47,7 +47,7 @@ import {
   encodeLeaseRecord,
   leaseMetaName,
   leaseMetaPrefix,
-} from './record.js';
+} from './stored-lease.js';
 
 /** What the lessor is given. */
 export interface LessorOptions {
