@@ -283,6 +283,9 @@ export class Lessor {
    */
   promote(term: Term, extendMs: number): void {
     this.demote();
+    assert(term > 0 && extendMs >= 0, 'a primary has a term, and gives no lease less time');
+    const waiting = this.#awaited.size + this.#clearing.size + this.#expiries.size;
+    assert(waiting === 0, 'a new primary begins with nothing that waits');
     this.#term = term;
     this.#promotedMs = this.#clock.nowMs();
     this.#extendMs = extendMs;
@@ -362,6 +365,7 @@ export class Lessor {
   /** The heap wakes it at that time, or earlier. */
   #expireAt(lease: Lease, expiryMs: number): void {
     const term = present(this.#term, 'the term of the primary');
+    assert(Number.isFinite(expiryMs), 'a lease that the primary has come to expires');
     lease.expiryMs = expiryMs;
     if (lease.term === term) {
       // Later than before, as a rule: then the heap finds out when the old time comes.

@@ -237,6 +237,7 @@ class KeepAliveSession {
       if (request === undefined || request.ttlSeconds < 0) break;
       this.#next += 1;
       const { header, id, ttlSeconds } = request;
+      assert(this.#next <= queue.length, 'no more is answered than was asked');
       const bytes = encodeLeaseKeepAliveResponse(header, id, ttlSeconds);
       if (!this.#call.send(bytes)) this.#writable = false;
     }
