@@ -34,6 +34,10 @@ export class Present implements MvccPresent {
     return leases.size === 0 ? 0n : (leases.get(key) ?? 0n);
   }
 
+  keysOf(lease: LeaseId): Iterable<KeyString> {
+    return this.store.leases.keysOf(lease);
+  }
+
   storedBytes(key: KeyString): number {
     return this.alive(key)?.bytes ?? 0;
   }

@@ -10,7 +10,6 @@ import {
   EtcdError,
   type KeyString,
   type KvStore,
-  type LeaseId,
   type Logger,
   type Revision,
 } from '../../common/index.js';
@@ -19,6 +18,7 @@ import { noLocation } from '../index/item.js';
 import { KeyIndex } from '../index/key-index.js';
 import type { KvGenerations } from '../level/generations.js';
 import type { AppliedMark, MvccStoreOptions, ReadPoint } from '../types.js';
+import { KeyLeases } from './key-leases.js';
 import type { Removal } from './schema.js';
 import { ValueLog } from './value-log.js';
 import { RevisionRing } from './value-log-ring.js';
@@ -64,7 +64,7 @@ export class MvccState {
   readonly index = new KeyIndex();
   readonly log = new ValueLog();
   readonly ring = new RevisionRing();
-  readonly leases = new Map<KeyString, LeaseId>();
+  readonly leases = new KeyLeases();
   readonly meta = new Map<string, Uint8Array>();
   readonly pins = new PinSet();
 

@@ -168,11 +168,11 @@ class Store implements MvccStore {
     return this.inner.applied;
   }
 
-  begin(index: LogIndex, term: Term, onDetached?: (key: KeyString) => void): MvccWriteTxn {
+  begin(index: LogIndex, term: Term): MvccWriteTxn {
     this.checkIndex(index);
     this.txnOpen = true;
     const { inner, present, flusher, onCommit } = this;
-    return new WriteTxn(inner, present, flusher, index, term, onCommit, onDetached);
+    return new WriteTxn(inner, present, flusher, index, term, onCommit);
   }
 
   reader(holdFrom: Revision | undefined): PointReader {

@@ -41,7 +41,6 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
   private readonly term: Term;
   private readonly main: Revision;
   private readonly onCommit: () => void;
-  private readonly onDetached: ((key: KeyString) => void) | undefined;
   private open = true;
   /** Changes so far. The first is in `firstKey` and so on, the others are in `more`. */
   private count = 0;
@@ -62,7 +61,6 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
     index: LogIndex,
     term: Term,
     onCommit: () => void,
-    onDetached: ((key: KeyString) => void) | undefined,
   ) {
     this.store = store;
     this.present = present;
@@ -71,7 +69,6 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
     this.term = term;
     this.main = store.revision + 1;
     this.onCommit = onCommit;
-    this.onDetached = onDetached;
   }
 
   readPoint(): ReadPoint {
@@ -115,6 +112,10 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
 
   lease(key: KeyString): LeaseId {
     return this.present.lease(key);
+  }
+
+  keysOf(lease: LeaseId): Iterable<KeyString> {
+    return this.present.keysOf(lease);
   }
 
   storedBytes(key: KeyString): number {
@@ -233,7 +234,7 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
     writeRecord(log.buffer, log.offset, key, 0, 0, 0, noValue, 0n);
     const bytes = size + recordOverheadBytes;
     itemDelete(item, main, sub, bytes);
-    if (leases.size > 0 && leases.delete(key)) this.onDetached?.(key);
+    if (leases.size > 0) leases.delete(key);
     ring.push(main, sub, location);
     this.note(key, noLocation, previous);
     this.account(sub, bytes);
