@@ -89,7 +89,7 @@ export const mutations: readonly Mutation[] = [
     name: 'split the events of a transaction',
     file: 'server/watch/hub.js',
     find: 'for (const event of commit.events) {',
-    replace: 'for (const event of commit.events) { this.#flush(true);',
+    replace: 'for (const event of commit.events) { this.flush(true);',
   },
   {
     name: 'commit entries of an old term',

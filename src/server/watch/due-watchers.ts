@@ -1,5 +1,6 @@
 /** The watchers that have events pending, in the order in which they got them. */
 
+import { assert } from '../../common/index.js';
 import type { Watcher } from './watcher.js';
 
 /** Taken entries at the front of the list above which it is shortened. */
@@ -22,8 +23,9 @@ export class DueWatchers {
 
   /** The one whose turn it is; undefined: nobody is left. */
   take(): Watcher | undefined {
-    const watcher = this.#watchers[this.#taken];
-    if (watcher === undefined) return undefined;
+    if (this.isEmpty) return undefined;
+    const watcher = this.#watchers[this.#taken] as Watcher;
+    assert(watcher.isDue, 'each watcher is in the list once');
     this.#taken += 1;
     watcher.isDue = false;
     return watcher;

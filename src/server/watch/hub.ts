@@ -132,7 +132,7 @@ export class WatchHub implements CatchUpHub, StreamHub {
         }
       }
     }
-    if (this.counters.pendingEvents > this.limits.pendingEventsMax) this.#flush(true);
+    if (this.counters.pendingEvents > this.limits.pendingEventsMax) this.flush(true);
   }
 
   #advance(revision: Revision): void {
@@ -198,13 +198,10 @@ export class WatchHub implements CatchUpHub, StreamHub {
 
   /**
    * By the driver, once after a batch of applies: sends what `publish` found, one message per
-   * watcher as a rule. What does not fit into a slice of time follows in the next turns.
+   * watcher as a rule. What does not fit into a slice of time follows in the next turns, unless it
+   * has to be all.
    */
-  flush(): void {
-    this.#flush(false);
-  }
-
-  #flush(all: boolean): void {
+  flush(all = false): void {
     const { due } = this.#backpressure;
     if (due.isEmpty) return;
     const startMs = this.clock.nowMs();
@@ -234,7 +231,7 @@ export class WatchHub implements CatchUpHub, StreamHub {
     this.#isFlushScheduled = true;
     this.clock.afterTurn(() => {
       this.#isFlushScheduled = false;
-      this.#flush(false);
+      this.flush();
     });
   }
 
@@ -243,9 +240,10 @@ export class WatchHub implements CatchUpHub, StreamHub {
     const { stream } = watcher;
     const slots = this.#backpressure.takePending(watcher);
     const first = slots[0];
-    if (first === undefined || stream.isClosed) return;
+    if (first === undefined) return;
     if (stream.isFull) {
-      this.#backpressure.fallBehind(watcher, first.revision);
+      // Not for who is about to be closed with its stream.
+      if (!stream.isClosed) this.#backpressure.fallBehind(watcher, first.revision);
       return;
     }
     const through = this.#offeredRevision;
@@ -288,7 +286,7 @@ export class WatchHub implements CatchUpHub, StreamHub {
    * that it is compacted (L-8).
    */
   syncAfterRestore(store: WatchStore = this.#store): void {
-    this.#flush(true);
+    this.flush(true);
     const before = this.#revision;
     assert(store.revision >= before, 'a restored store is not older');
     this.#store = store;

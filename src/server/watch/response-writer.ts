@@ -71,8 +71,8 @@ export class ResponseWriter {
    * Sends events that the watcher accepts, whole revisions, in order, in responses of at most
    * `bytesMax` (a revision is not cut, though). `through` is the last revision that the watcher is
    * up to date with afterwards, `headerRevision` what the header says if one response is enough; of
-   * several, each says how far it goes. Returns false if the stream got full on the way: then
-   * `watcher.nextRevision` is the first revision not sent.
+   * several, each says how far it goes. The stream must not be full; returns false if it got full
+   * on the way: then `watcher.nextRevision` is the first revision not sent.
    */
   sendEvents(
     watcher: Watcher,
@@ -82,7 +82,6 @@ export class ResponseWriter {
     bytesMax: number,
   ): boolean {
     const { stream, wantsPrev } = watcher;
-    if (stream.isClosed) return true;
     const events: Uint8Array[] = [];
     let start = 0;
     let bytes = 0;

@@ -4,6 +4,7 @@
  */
 
 import {
+  assert,
   type Clock,
   errorTable,
   inShares,
@@ -194,6 +195,7 @@ export class WatchStream {
 
   #countProgressWatcher(change: 1 | -1): void {
     this.#progressWatchers += change;
+    assert(this.#progressWatchers >= 0, 'each watcher that wants progress is counted once');
     if (this.#progressWatchers === 0) {
       this.#progressTimer?.cancel();
       this.#progressTimer = undefined;
