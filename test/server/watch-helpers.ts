@@ -12,10 +12,10 @@ import {
 } from '../../src/proto/index.js';
 import type { WatchSink } from '../../src/server/watch/backpressure.js';
 import type { WatchStore } from '../../src/server/watch/catch-up.js';
-import type { WatchLimits } from '../../src/server/watch/limits.js';
-import type { WatchStream } from '../../src/server/watch/stream.js';
 import { WatchHub } from '../../src/server/watch/hub.js';
+import type { WatchLimits } from '../../src/server/watch/limits.js';
 import { defaultWatchLimits } from '../../src/server/watch/limits.js';
+import type { WatchStream } from '../../src/server/watch/stream.js';
 import { SimClock, SimRandom } from '../../src/sim/index.js';
 import type {
   EventPage,
