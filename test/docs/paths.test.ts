@@ -109,7 +109,7 @@ function linesOf(text: string, name: string): number {
   const head = new RegExp(
     `^(\\s*)(export )?(async )?(function\\*? |readonly |\\*)?#?${name}[(<:= ]`,
   );
-  const at = lines.findIndex((line) => head.test(line) && !line.trimEnd().endsWith(';'));
+  const at = lines.findIndex((line) => head.test(line) && !/[;,]\s*$/.test(line));
   if (at < 0) return 0;
   const indent = /^\s*/.exec(lines[at] ?? '')?.[0] ?? '';
   const end = lines.findIndex(
