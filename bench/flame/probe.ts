@@ -1,7 +1,8 @@
 /**
- * Loaded into the server under load before its own code (`node --import`): takes profiles with V8's
- * profilers when it is told to. Flags of Node (--cpu-prof, --heap-prof) would not do: they profile the
- * start, too, write nothing when a signal ends the process, and forget what has been collected.
+ * Loaded into the server under load before its own code (`node --import`): takes profiles with
+ * V8's profilers when it is told to. Flags of Node (--cpu-prof, --heap-prof) would not do: they
+ * profile the start, too, write nothing when a signal ends the process, and forget what has been
+ * collected.
  */
 
 import { writeFileSync } from 'node:fs';
