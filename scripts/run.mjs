@@ -35,6 +35,7 @@ const commands = {
   flame: (args) => runHere(at('dist/bench/flame/main.js'), args),
   cluster,
   docs,
+  api,
   sim,
   chaos,
   build: async () => 0,
@@ -255,6 +256,13 @@ async function docs(args) {
   }
   const options = ['--options', join(dir, 'typedoc.json')];
   return runChild(typedoc, [...options, ...args]);
+}
+
+/** The public surface as text, in docs/api. */
+async function api() {
+  const { reportDir, writeApiReports } = await import('./api-report.mjs');
+  const names = [...(await writeApiReports(root)).keys()];
+  say(`wrote ${names.join(', ')} into ${reportDir}`);
 }
 
 async function cluster(args) {
