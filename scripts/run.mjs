@@ -36,6 +36,7 @@ const commands = {
   cluster,
   docs,
   api,
+  release,
   sim,
   chaos,
   build: async () => 0,
@@ -43,6 +44,9 @@ const commands = {
   test,
   check,
 };
+
+/** These do without what a build leaves, or see to it themselves. */
+const needNoBuild = new Set(['release']);
 
 async function main(name, args) {
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
@@ -57,7 +61,7 @@ async function main(name, args) {
     stop(`kvorum needs Node 20.18 or newer (not 21), or 22.9 or newer; this is ${node}.`, 1);
   }
   if (name === 'prepare' && !mayPrepare()) return;
-  await bringUpToDate(name === 'build');
+  if (!needNoBuild.has(name)) await bringUpToDate(name === 'build');
   const code = await command(args);
   if (code !== undefined) process.exitCode = code;
 }
@@ -83,7 +87,7 @@ const installing = 'KVORUM_INSTALLING';
 const steps = [
   {
     marker: at('node_modules/.kvorum-install'),
-    fingerprint: () => hashOf([at('package-lock.json')]),
+    fingerprint: lockState,
     trusted: installedByHand,
     run: install,
   },
@@ -129,6 +133,13 @@ function installedByHand() {
   const installed = at('node_modules/.package-lock.json');
   if (!existsSync(installed)) return false;
   return statSync(installed).mtimeMs >= statSync(at('package-lock.json')).mtimeMs;
+}
+
+/** The packages to install. Our own version, which stands there twice, first, does not count. */
+function lockState() {
+  const lock = read(at('package-lock.json')) ?? '';
+  const ownVersion = /"version": "[^"]*"/;
+  return hashOfText(lock.replace(ownVersion, '').replace(ownVersion, ''));
 }
 
 function install() {
@@ -265,6 +276,11 @@ async function api() {
   say(`wrote ${names.join(', ')} into ${reportDir}`);
 }
 
+async function release(args) {
+  const { release: make } = await import('./release.mjs');
+  return make(root, args, { npm: npmCommand, say });
+}
+
 async function cluster(args) {
   const { runCluster } = await import('./cluster.mjs');
   return runCluster(args);
@@ -324,6 +340,10 @@ function hashOf(files) {
   const hash = createHash('sha1');
   for (const file of files.sort()) hash.update(read(file) ?? '').update('\0');
   return hash.digest('hex');
+}
+
+function hashOfText(text) {
+  return createHash('sha1').update(text).digest('hex');
 }
 
 function read(file) {
