@@ -37,6 +37,7 @@ const commands = {
   docs,
   api,
   release,
+  'pre-commit': preCommit,
   sim,
   chaos,
   build: async () => 0,
@@ -45,8 +46,13 @@ const commands = {
   check,
 };
 
-/** These do without what a build leaves, or see to it themselves. */
-const needNoBuild = new Set(['release']);
+/** How many of the steps below come before a command, where not all do. */
+const stepsNeeded = {
+  /** npm runs the build when it packs. */
+  release: 0,
+  /** Compiling would change dist below whatever runs from it. */
+  'pre-commit': 2,
+};
 
 async function main(name, args) {
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
@@ -61,7 +67,7 @@ async function main(name, args) {
     stop(`kvorum needs Node 20.18 or newer (not 21), or 22.9 or newer; this is ${node}.`, 1);
   }
   if (name === 'prepare' && !mayPrepare()) return;
-  if (!needNoBuild.has(name)) await bringUpToDate(name === 'build');
+  await bringUpToDate(steps.slice(0, stepsNeeded[name]), name === 'build');
   const code = await command(args);
   if (code !== undefined) process.exitCode = code;
 }
@@ -105,15 +111,15 @@ const steps = [
   },
 ];
 
-async function bringUpToDate(verbose) {
+async function bringUpToDate(needed, verbose) {
   if (!existsSync(at('src'))) return; // An installed package: dist is all there is.
-  if (steps.every(upToDate)) {
+  if (needed.every(upToDate)) {
     if (verbose) say('up to date');
     return;
   }
   const unlock = await lock();
   try {
-    for (const step of steps) {
+    for (const step of needed) {
       if (upToDate(step)) continue;
       const before = step.fingerprint();
       if (!step.trusted()) await step.run();
@@ -274,6 +280,11 @@ async function api() {
   const { reportDir, writeApiReports } = await import('./api-report.mjs');
   const names = [...(await writeApiReports(root)).keys()];
   say(`wrote ${names.join(', ')} into ${reportDir}`);
+}
+
+async function preCommit(args) {
+  const { preCommit: run } = await import('./pre-commit.mjs');
+  return run(root, args, say);
 }
 
 async function release(args) {
