@@ -63,7 +63,7 @@ describe('docs/debugging.md', () => {
       versions: { kvorum: '', etcd: '', node: '' },
       loopLag: () => ({ p50: 0, p99: 0, max: 0 }),
     })();
-    const shown = new Set([...text.body.matchAll(/^# TYPE (\S+) /gm)].map(([, name]) => name));
+    const shown = new Set([...text.body.matchAll(/^# TYPE (\S+) /gm)].map(([, name = '']) => name));
     const asked = named(page, /`((?:etcd|kvorum|nodejs|process|grpc)_[a-z_]+[a-z])`/g);
     expect(asked.length).toBeGreaterThan(8);
     expect(asked.filter((name) => !shown.has(name))).toEqual([]);
