@@ -30,6 +30,8 @@ export type LoadOptions = Pick<
 
 /** Who wants to do something just before the measured time begins, and just after it. */
 export interface LoadWindow {
+  /** The measured time goes on until so many operations have been done, or failed. */
+  readonly operationsMin: number;
   /** The load runs and is warm; it is measured from when this resolves. */
   opens(): Promise<void>;
   /** Nothing is measured any more; the load goes on until this resolves. */
@@ -85,7 +87,8 @@ export function runLoad(spec: LoadSpec, window?: LoadWindow): Promise<LoadResult
     child.on('exit', (code, signal) => {
       if (!answered) reject(new Error(`the load process ended with ${signal ?? code}`));
     });
-    const order: LoadOrder = { spec, announces: window !== undefined };
+    const operationsMin = window?.operationsMin ?? 0;
+    const order: LoadOrder = { spec, announces: window !== undefined, operationsMin };
     child.send(order);
   });
 }

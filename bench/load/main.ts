@@ -20,7 +20,7 @@ process.once('message', (order: LoadOrder) => {
   );
 });
 
-async function run({ spec, announces }: LoadOrder): Promise<LoadResult> {
+async function run({ spec, announces, operationsMin }: LoadOrder): Promise<LoadResult> {
   const workload = workloadOf(spec.workload);
   const pool = await connectAll(spec.endpoints, spec.connections);
   if (spec.preload) await preload(pool, spec);
@@ -33,7 +33,8 @@ async function run({ spec, announces }: LoadOrder): Promise<LoadResult> {
   const generatorBefore = process.cpuUsage();
   const startMs = performance.now();
   recorder.begin();
-  await sleep(spec.seconds);
+  do await sleep(spec.seconds);
+  while (recorder.operations + recorder.errors < operationsMin);
   recorder.end();
   const seconds = (performance.now() - startMs) / 1000;
   const generator = process.cpuUsage(generatorBefore);

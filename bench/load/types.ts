@@ -29,6 +29,8 @@ export interface LoadOrder {
   readonly spec: LoadSpec;
   /** It says when the measured time is about to begin and when it is over, and waits for a word. */
   readonly announces: boolean;
+  /** The measured time goes on until so many have been done, or failed. */
+  readonly operationsMin: number;
 }
 
 export interface LatencyMs {

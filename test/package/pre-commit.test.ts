@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { exec } from '../helpers/exec.js';
+import { describeWith } from '../helpers/tools.js';
 import { makeClone } from './clone.js';
 
 const dir = mkdtempSync(join(tmpdir(), 'kvorum-hook-'));
@@ -32,50 +33,52 @@ async function commit(path: string, text: string) {
   return { code, said: `${stderr}${stdout}` };
 }
 
-beforeAll(async () => {
-  makeClone(clone);
-  await run('git', 'init', '--quiet');
-  await run('git', 'add', '.');
-  const first = await run('git', 'commit', '--quiet', '--message', 'All');
-  expect(first.code, first.stderr).toBe(0);
-}, timeoutMs);
-afterAll(() => rmSync(dir, { recursive: true, force: true }));
+describeWith(['git'], 'npm run pre-commit', () => {
+  beforeAll(async () => {
+    makeClone(clone);
+    await run('git', 'init', '--quiet');
+    await run('git', 'add', '.');
+    const first = await run('git', 'commit', '--quiet', '--message', 'All');
+    expect(first.code, first.stderr).toBe(0);
+  }, timeoutMs);
+  afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-it('is installed by one command, and lets through what is right', {
-  timeout: timeoutMs,
-}, async () => {
-  const installed = await preCommit('--install');
-  expect(installed.code, installed.stderr).toBe(0);
-  expect(existsSync(hook)).toBe(true);
-  const right = await commit(
-    'src/common/right.ts',
-    '/** Right. */\nexport const right: number = 1;\n',
-  );
-  expect(right.code, right.said).toBe(0);
-  // Nothing was compiled: what runs from dist is left alone.
-  expect(existsSync(join(clone, 'dist/bin'))).toBe(false);
-});
+  it('is installed by one command, and lets through what is right', {
+    timeout: timeoutMs,
+  }, async () => {
+    const installed = await preCommit('--install');
+    expect(installed.code, installed.stderr).toBe(0);
+    expect(existsSync(hook)).toBe(true);
+    const right = await commit(
+      'src/common/right.ts',
+      '/** Right. */\nexport const right: number = 1;\n',
+    );
+    expect(right.code, right.said).toBe(0);
+    // Nothing was compiled: what runs from dist is left alone.
+    expect(existsSync(join(clone, 'dist/bin'))).toBe(false);
+  });
 
-it('stops what the linter refuses', { timeout: timeoutMs }, async () => {
-  const { code, said } = await commit('src/common/lint.ts', 'export  const lint = 1\n');
-  expect(code).not.toBe(0);
-  expect(said).toContain('src/common/lint.ts');
-});
+  it('stops what the linter refuses', { timeout: timeoutMs }, async () => {
+    const { code, said } = await commit('src/common/lint.ts', 'export  const lint = 1\n');
+    expect(code).not.toBe(0);
+    expect(said).toContain('src/common/lint.ts');
+  });
 
-it('stops what has wrong types, in tests too', { timeout: timeoutMs }, async () => {
-  const { code, said } = await commit('test/wrong.ts', "export const wrong: number = 'x';\n");
-  expect(code).not.toBe(0);
-  expect(said).toContain('test/wrong.ts(1,14): error TS2322');
-});
+  it('stops what has wrong types, in tests too', { timeout: timeoutMs }, async () => {
+    const { code, said } = await commit('test/wrong.ts', "export const wrong: number = 'x';\n");
+    expect(code).not.toBe(0);
+    expect(said).toContain('test/wrong.ts(1,14): error TS2322');
+  });
 
-it('is removed by one command, and a hook of somebody else is left alone', async () => {
-  expect((await preCommit('--remove')).code).toBe(0);
-  expect(existsSync(hook)).toBe(false);
-  writeFileSync(hook, '#!/bin/sh\nexit 0\n');
-  for (const option of ['--install', '--remove']) {
-    const refused = await preCommit(option);
-    expect(refused.code).toBe(1);
-    expect(refused.stderr).toContain('there is another hook');
-  }
-  expect(existsSync(hook)).toBe(true);
+  it('is removed by one command, and a hook of somebody else is left alone', async () => {
+    expect((await preCommit('--remove')).code).toBe(0);
+    expect(existsSync(hook)).toBe(false);
+    writeFileSync(hook, '#!/bin/sh\nexit 0\n');
+    for (const option of ['--install', '--remove']) {
+      const refused = await preCommit(option);
+      expect(refused.code).toBe(1);
+      expect(refused.stderr).toContain('there is another hook');
+    }
+    expect(existsSync(hook)).toBe(true);
+  });
 });

@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { nextVersion } from '../../scripts/release.mjs';
 import { exec } from '../helpers/exec.js';
+import { describeWith } from '../helpers/tools.js';
 import { makeClone, npmOffline } from './clone.js';
 
 describe('the next version', () => {
@@ -44,7 +45,7 @@ describe('the next version', () => {
   });
 });
 
-describe('npm run release', () => {
+describeWith(['git'], 'npm run release', () => {
   const dir = mkdtempSync(join(tmpdir(), 'kvorum-release-'));
   const clone = join(dir, 'clone');
   const timeoutMs = 300_000;
