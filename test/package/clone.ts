@@ -5,14 +5,18 @@ import { join, relative } from 'node:path';
 import { exec } from '../helpers/exec.js';
 import { repoRoot } from '../helpers/tools.js';
 
-/** Copies what a clone has, nothing built, to `clone`; what is installed is lent to it. */
-export function makeClone(clone: string): void {
+/**
+ * Copies what a clone has, nothing built, to `clone`; what is installed is lent to it. `generated`:
+ * the code from the .proto files as well, which takes longest to make.
+ */
+export function makeClone(clone: string, generated = false): void {
   const absent = new Set(['.git', '.stamp', 'coverage', 'dist', 'node_modules']);
   cpSync(repoRoot, clone, {
     recursive: true,
     filter: (path) => {
       const [first = '', ...rest] = relative(repoRoot, path).split('/');
-      return !absent.has(first) && rest.at(-1) !== 'generated' && rest.at(-1) !== 'node_modules';
+      const last = rest.at(-1);
+      return !absent.has(first) && last !== 'node_modules' && (generated || last !== 'generated');
     },
   });
   lendPackages(join(repoRoot, 'node_modules'), join(clone, 'node_modules'));

@@ -35,7 +35,7 @@ async function commit(path: string, text: string) {
 
 describeWith(['git'], 'npm run pre-commit', () => {
   beforeAll(async () => {
-    makeClone(clone);
+    makeClone(clone, true);
     await run('git', 'init', '--quiet');
     await run('git', 'add', '.');
     const first = await run('git', 'commit', '--quiet', '--message', 'All');

@@ -71,7 +71,7 @@ describeWith(['git'], 'npm run release', () => {
   let first = '';
 
   beforeAll(async () => {
-    makeClone(clone);
+    makeClone(clone, true);
     writeFileSync(join(clone, 'CHANGELOG.md'), before);
     await git('init', '--quiet');
     await git('add', '.');
