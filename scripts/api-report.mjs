@@ -4,8 +4,8 @@
  * wrote below dist/src. A change of these files in a commit is a change of what others build on; a
  * test compares them.
  *
- * Left out is what binds nobody: comments, private members, and the insides of classes that are not
- * exported, which only we make.
+ * Left out is what binds nobody: comments, members that are private or @internal, and the insides
+ * of classes that are not exported, which only we make.
  */
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -138,7 +138,7 @@ class Program {
     if (path === undefined) return [];
     const module = this.#module(path);
     return (module.locals.get(name) ?? [])
-      .flatMap((node) => [...referencesIn(node)])
+      .flatMap((node) => [...referencesIn(node, module.hidden)])
       .map((used) => module.referenceOf(used))
       .filter((reference) => reference !== undefined)
       .map((reference) => this.#resolve(reference));
@@ -154,11 +154,11 @@ class Program {
     if (target.path === undefined) {
       return [{ name: as, text: `export { ${target.name} as ${as} } from '${target.package}';` }];
     }
-    const { locals, text } = this.#module(target.path);
+    const { hidden, locals, text } = this.#module(target.path);
     const nodes = locals.get(target.name);
     if (nodes === undefined) throw new Error(`${target.path} declares no ${target.name}`);
     const renamed = as === target.name ? '' : `// exported as ${as}\n`;
-    return nodes.map((node) => ({ name: as, text: renamed + declarationText(text, node) }));
+    return nodes.map((node) => ({ name: as, text: renamed + declarationText(text, node, hidden) }));
   }
 
   #module(path) {
@@ -190,11 +190,17 @@ class Module {
   exported = new Map();
   /** Files of `export * from`. */
   stars = [];
+  /** Where members begin that are marked @internal. */
+  hidden = new Set();
 
   constructor(path, text, body) {
     this.path = path;
     this.text = text;
     for (const node of body) this.#take(node);
+    const marked = /\/\*\*(?:(?!\*\/)[\s\S])*?@internal\b(?:(?!\*\/)[\s\S])*\*\/\s*/g;
+    for (const { 0: comment, index } of text.matchAll(marked)) {
+      this.hidden.add(index + comment.length);
+    }
     // `export { x }` may come before what x is.
     for (const [name, local] of this.exported) {
       if (typeof local === 'string') this.exported.set(name, this.referenceOf(local));
@@ -260,8 +266,8 @@ function nameOf(node) {
 }
 
 /** Names that a declaration uses as types, values of types, or what it extends. */
-function referencesIn(node, found = new Set()) {
-  if (isPrivate(node)) return found;
+function referencesIn(node, hidden, found = new Set()) {
+  if (isPrivate(node) || hidden.has(node.start)) return found;
   if (node.type === 'TSTypeReference') found.add(leftmost(node.typeName));
   else if (node.type === 'TSTypeQuery') found.add(leftmost(node.exprName));
   else if (node.type === 'TSInterfaceHeritage' || node.type === 'TSClassImplements') {
@@ -271,7 +277,7 @@ function referencesIn(node, found = new Set()) {
   } else if (node.type === 'TSImportType') {
     throw new Error('import() in a declaration: write the type down, or follow it here');
   }
-  for (const child of childrenOf(node)) referencesIn(child, found);
+  for (const child of childrenOf(node)) referencesIn(child, hidden, found);
   return found;
 }
 
@@ -293,12 +299,13 @@ function isPrivate(node) {
   return node.accessibility === 'private' || node.key?.type === 'PrivateIdentifier';
 }
 
-/** The declaration without comments and private members. */
-function declarationText(text, node) {
-  const members = node.type === 'ClassDeclaration' ? node.body.body : [];
+/** The declaration without comments and members that bind nobody. */
+function declarationText(text, node, hidden) {
+  const members = Array.isArray(node.body?.body) ? node.body.body : [];
   let at = node.start;
   let kept = '';
-  for (const member of members.filter(isPrivate)) {
+  for (const member of members) {
+    if (!isPrivate(member) && !hidden.has(member.start)) continue;
     kept += text.slice(at, member.start);
     at = member.end;
   }

@@ -53,6 +53,29 @@ describe.each(pages)('%s', (page) => {
   });
 });
 
+/** The text of all files of src. */
+function sourceText(): string {
+  return readdirSync(join(repoRoot, 'src'), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+    .map((entry) => readFileSync(join(entry.parentPath, entry.name), 'utf8'))
+    .join('\n');
+}
+
+describe('docs/how-to.md', () => {
+  it('shows code that is there, line by line', () => {
+    const source = new Set(
+      sourceText()
+        .split('\n')
+        .map((line) => line.trim()),
+    );
+    const blocks = [...read('docs/how-to.md').matchAll(/```ts\n([\s\S]*?)```/g)];
+    const lines = blocks.flatMap(([, block = '']) => block.split('\n'));
+    const shown = lines.map((line) => line.replace(/ \/\/ .*/, '').trim());
+    expect(shown.length).toBeGreaterThan(30);
+    expect(shown.filter((line) => !source.has(line))).toEqual([]);
+  });
+});
+
 describe('docs/debugging.md', () => {
   const page = 'docs/debugging.md';
 
@@ -102,10 +125,7 @@ describe('docs/debugging.md', () => {
       'the event loop stalled',
       'request stats',
     ];
-    const source = readdirSync(join(repoRoot, 'src'), { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
-      .map((entry) => readFileSync(join(entry.parentPath, entry.name), 'utf8'))
-      .join('\n');
+    const source = sourceText();
     // A line may be broken in the page.
     const text = read(page).replace(/\s+/g, ' ');
     for (const line of lines) {

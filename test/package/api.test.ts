@@ -77,6 +77,12 @@ describe('the report', () => {
         '}',
         'export interface Options {',
         '    readonly ms: number;',
+        '    /**',
+        '     * @internal For tests.',
+        '     */',
+        '    readonly ours: Ours;',
+        '}',
+        'interface Ours {',
         '}',
       ].join('\n'),
     );
