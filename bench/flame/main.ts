@@ -67,6 +67,7 @@ async function profileLoad(load: string, options: FlameOptions): Promise<void> {
   const cluster = await startCluster('kvorum', 1, options.dir, programs);
   try {
     for (const [i, kind] of options.profiles.entries()) {
+      if (interrupted) throw new Error('interrupted');
       const isFirst = i === 0;
       await profileRun({ load, kind, isFirst, cluster, bin, options });
     }
