@@ -1,9 +1,10 @@
 /**
  * The pages for people who carry on (glossary, debugging, how-to, releasing, security, and
- * CONTRIBUTING.md) name files, commands, metrics, flags and log lines: each is there.
+ * CONTRIBUTING.md) name commands, metrics, flags, log lines and code: each is there. That the files
+ * are is held by paths.test.ts.
  */
 
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Metrics } from '../../src/server/metrics/metrics.js';
@@ -28,13 +29,6 @@ function named(page: string, pattern: RegExp): string[] {
 }
 
 describe.each(pages)('%s', (page) => {
-  it('names files that are there', () => {
-    const folders = 'src|test|bench|scripts|docs|examples|proto|bin|\\.ci';
-    const paths = named(page, new RegExp(`(?<![\\w./-])((?:${folders})/[\\w./-]*[\\w-])`, 'g'));
-    const links = named(page, /\]\(([\w./-]+\.md)/g).map((link) => join(page, '..', link));
-    expect([...paths, ...links].filter((path) => !existsSync(join(repoRoot, path)))).toEqual([]);
-  });
-
   it('names npm scripts that are there', () => {
     const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
     const asked = named(page, /\bnpm run (?:--silent )?([\w:-]+)/g);
