@@ -48,11 +48,11 @@ const stubbornEvery = 5;
 const judgeEveryMs = 2000;
 
 async function main(argv: readonly string[]): Promise<number> {
-  if (argv.includes('--help')) {
+  const options = parseOptions(argv, tmpdir(), Math.floor(Math.random() * 1e9));
+  if (options.help) {
     process.stdout.write(usage);
     return 0;
   }
-  const options = parseOptions(argv, tmpdir(), Math.floor(Math.random() * 1e9));
   mkdirSync(options.dir, { recursive: true });
   const rounds = Math.ceil(options.minutes / roundMinutes);
   const summaries: Summary[] = [];
