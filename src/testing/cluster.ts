@@ -1,7 +1,7 @@
 /** Clusters of any size inside one process; see index.ts. */
 
 import { join } from 'node:path';
-import { type Logger, silentLogger } from '../common/index.js';
+import { type Logger, silentLogger, sleep } from '../common/index.js';
 import { nodeClock, openNodeRandom } from '../server/index.js';
 import { MemoryNetwork } from '../sim/index.js';
 import { Member, type TestMember } from './member.js';
@@ -110,6 +110,6 @@ async function waitForLeader(members: readonly TestMember[]): Promise<TestMember
     const leader = members.find(({ isLeader }) => isLeader);
     if (leader !== undefined) return leader;
     if (nodeClock.nowMs() > untilMs) throw new Error('the cluster has no leader');
-    await new Promise<void>((resolve) => nodeClock.after(leaderLookMs, resolve));
+    await sleep(nodeClock, leaderLookMs);
   }
 }

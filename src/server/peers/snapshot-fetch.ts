@@ -10,11 +10,11 @@ import {
   emptyBytes,
   GrpcCode,
   type MemberId,
-  pause,
   peerBackoffMsMax,
   peerBackoffMsMin,
   peerControlQueueBytesMax,
   peerFeedIdleMs,
+  sleep,
 } from '../../common/index.js';
 import type { ClientStream, GrpcClient, RpcStatus } from '../../transport/index.js';
 import type { ServerUrl } from '../options/index.js';
@@ -86,7 +86,7 @@ class Fetch {
       context.logger.info('taking up a snapshot again', fields);
       const { random } = context;
       const pauseMs = backoffMs(this.#failures++, peerBackoffMsMin, peerBackoffMsMax, random);
-      await pause(context.clock, pauseMs, signal);
+      await sleep(context.clock, pauseMs, signal);
     }
   }
 
