@@ -18,8 +18,8 @@ export async function compactNowAndThen(
   while (!world.stopping) {
     await sleep(everyMs * (0.5 + random.float()));
     const revision = world.truth.revision - random.between(behindMin, behindMax);
-    if (world.stopping || revision <= world.compactedMax) continue;
-    world.compactedMax = revision;
+    if (world.stopping || revision <= world.workload.compactedMax) continue;
+    world.workload.compactedMax = revision;
     await client.call(compactRequest(revision));
   }
 }
