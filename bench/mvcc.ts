@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Clock, silentLogger } from '../src/common/index.js';
+import { rangeOf } from '../src/proto/index.js';
 import {
   type MvccStore,
   type MvccStoreOptions,
@@ -36,19 +37,7 @@ const clock: Clock = {
   },
 };
 
-const everything: RangeQuery = {
-  key: '\0',
-  rangeEnd: '\0',
-  limit: 0,
-  keysOnly: false,
-  countOnly: false,
-  sortOrder: 0,
-  sortTarget: 0,
-  minModRevision: 0,
-  maxModRevision: 0,
-  minCreateRevision: 0,
-  maxCreateRevision: 0,
-};
+const everything: RangeQuery = rangeOf('\0', '\0');
 
 /** Keys of 32 bytes in an order without pattern. */
 function keyOf(i: number): string {
