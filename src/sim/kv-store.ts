@@ -406,6 +406,7 @@ class SimKvStore implements KvStore {
       assert(directory.inFlight.shift() === batch, 'batches complete in order');
       addGarbage(directory, batch);
       directory.live.apply(batch);
+      assert(!this.#dead && directory.owner === this, 'who writes is the one that has it open');
       directory.unsynced.push(batch);
       directory.written += 1;
       if (!batch.sync) return;

@@ -5,6 +5,7 @@
  */
 
 import {
+  assert,
   backoffMs,
   EtcdError,
   emptyBytes,
@@ -180,6 +181,7 @@ class FrameQueue {
     this.#stream = stream;
     stream.onMessage = (bytes) => {
       stream.pause();
+      assert(this.#frame === undefined, 'a paused stream hands on a frame');
       this.#frame = decoded(bytes);
       this.#wake?.();
     };
