@@ -6,6 +6,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { type Clock, silentLogger } from '../src/common/index.js';
 import { rangeOf } from '../src/proto/index.js';
 import {
@@ -85,9 +86,9 @@ async function load(store: MvccStore, count: number): Promise<void> {
       txn.commit();
     }
     applyMs += performance.now() - from;
-    await new Promise((resolve) => setImmediate(resolve));
+    await turn();
     while (store.unflushedBytes > options.unflushedBytesMax) {
-      await new Promise((resolve) => setTimeout(resolve, 1));
+      await sleep(1);
     }
   }
   const spent = process.cpuUsage(cpu);
@@ -133,7 +134,7 @@ async function compaction(store: MvccStore): Promise<void> {
     const txn = store.begin(store.applied.index + 1, 1);
     txn.put(keyOf(i), value, 0n);
     txn.commit();
-    if (i % 50 === 0) await new Promise((resolve) => setImmediate(resolve));
+    if (i % 50 === 0) await turn();
   }
   await store.flushSync();
   const stalls = watchStalls();

@@ -27,6 +27,14 @@ export function turn(clock: Clock): Promise<void> {
   return new Promise((resolve) => clock.afterTurn(resolve));
 }
 
+/** Resolves with `work`, or when `delayMs` are over. Rejects as `work` does. */
+export function untilOrAfter(work: Promise<void>, clock: Clock, delayMs: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.after(delayMs, resolve);
+    work.finally(() => timer.cancel()).then(resolve, reject);
+  });
+}
+
 /** Lets one job at a time run, in the order in which they came. */
 export class Lock {
   #last: Promise<unknown> = Promise.resolve();

@@ -1,8 +1,8 @@
 /** Compacts now and then, well behind what the truth has seen, so that none of it is lost. */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { SimRandom } from '../../src/sim/index.js';
 import { compactRequest } from '../checkers/history.js';
-import { sleep } from './connection.js';
 import type { KvClient } from './kv-client.js';
 import type { World } from './world.js';
 

@@ -1,5 +1,6 @@
 /** The end of a run: everything is brought to rest, compared, killed once more, and compared again. */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeRangeResponse, encodeRangeRequest } from '../../src/proto/index.js';
 import type { Operation } from '../checkers/history.js';
 import { checkLeases, type LeaseEnd } from '../checkers/lease-checker.js';
@@ -9,7 +10,6 @@ import { checkRevisions } from '../checkers/revision-checker.js';
 import { kvsDifference } from '../checkers/truth.js';
 import type { HeldLease, LeaseHolder } from '../workload/lease-holder.js';
 import { kvOf } from '../workload/request-codec.js';
-import { sleep } from './connection.js';
 import type { ChaosMember } from './member.js';
 import type { WatchClient } from './watch-client.js';
 import type { World } from './world.js';

@@ -6,12 +6,13 @@
  * Without them nobody would be there to hear what a leader of yesterday says when it wakes up.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { SimRandom } from '../../src/sim/index.js';
 import type { Request, Response } from '../checkers/history.js';
 import { type KvKeys, type KvMix, KvOperations } from '../workload/kv-operations.js';
 import { isDefinite, settleOperation } from '../workload/outcome.js';
 import { toWire } from '../workload/request-codec.js';
-import { type Connection, sleep } from './connection.js';
+import type { Connection } from './connection.js';
 import type { ChaosMember } from './member.js';
 import type { World } from './world.js';
 

@@ -1,5 +1,6 @@
 /** Clients with leases, over a connection to one member until that does not answer. */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   decodeLeaseKeepAliveResponse,
   encodeLeaseKeepAliveRequest,
@@ -11,7 +12,7 @@ import {
   type LeaseCalls,
   LeaseHolder,
 } from '../workload/lease-holder.js';
-import { type Connection, sleep } from './connection.js';
+import type { Connection } from './connection.js';
 import type { KvClient } from './kv-client.js';
 import type { World } from './world.js';
 

@@ -7,6 +7,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { SimRandom } from '../../src/sim/index.js';
 import { History } from '../checkers/history.js';
@@ -14,7 +15,6 @@ import { Report } from '../checkers/report.js';
 import { Truth } from '../checkers/truth.js';
 import { ChaosCluster } from './cluster.js';
 import { compactNowAndThen } from './compactor.js';
-import { sleep } from './connection.js';
 import { type FaultContext, faults, heal } from './faults.js';
 import { comeToRest, compareMembers, completeWatches, judge, killAllOnceMore } from './judge.js';
 import { KvClient } from './kv-client.js';

@@ -5,10 +5,11 @@
  * does not slow down the asking.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { putRequest } from '../checkers/history.js';
 import { settleOperation } from '../workload/outcome.js';
 import { toWire } from '../workload/request-codec.js';
-import { Connection, sleep } from './connection.js';
+import { Connection } from './connection.js';
 import type { ChaosMember } from './member.js';
 import type { World } from './world.js';
 

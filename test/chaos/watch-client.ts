@@ -4,12 +4,12 @@
  * watcher for the checker, judged and forgotten as soon as the truth is known that far.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { SimRandom } from '../../src/sim/index.js';
 import { Report } from '../checkers/report.js';
 import { checkWatches, type Watcher, type WatchMessage } from '../checkers/watch-checker.js';
 import { ringEnd, ringPrefix } from '../workload/ring.js';
 import { lastOf, resumeAfter, type WatchWish } from '../workload/watch-reader.js';
-import { sleep } from './connection.js';
 import { keys } from './kv-client.js';
 import { WatchStream } from './watch-stream.js';
 import type { World } from './world.js';

@@ -1,5 +1,6 @@
 /** What the clients of a run share: the clock, the history, the truth so far, who may be asked. */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { SimRandom } from '../../src/sim/index.js';
 import type { History } from '../checkers/history.js';
 import type { Report } from '../checkers/report.js';
@@ -7,7 +8,7 @@ import type { SeenRevision } from '../checkers/revision-checker.js';
 import type { Truth } from '../checkers/truth.js';
 import { Workload } from '../workload/workload.js';
 import type { ChaosCluster } from './cluster.js';
-import { Connection, sleep } from './connection.js';
+import { Connection } from './connection.js';
 import type { ChaosMember } from './member.js';
 
 /** Sightings of revisions closer together than this add nothing. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Lock, settle, sleep, turn } from '../../src/common/index.js';
+import { Lock, settle, sleep, turn, untilOrAfter } from '../../src/common/index.js';
 import { SimClock } from '../../src/sim/index.js';
 
 describe('sleep', () => {
@@ -43,6 +43,24 @@ describe('turn', () => {
     expect(order).toEqual([]);
     await clock.runUntil(all);
     expect(order).toEqual([1, 2, 3]);
+  });
+});
+
+describe('untilOrAfter', () => {
+  it('resolves with the work, or without it when the time is over', async () => {
+    const clock = new SimClock();
+    await clock.runUntil(untilOrAfter(sleep(clock, 20), clock, 100));
+    expect(clock.nowMs()).toBe(20);
+    await clock.runUntil(untilOrAfter(sleep(clock, 5000), clock, 100));
+    expect(clock.nowMs()).toBe(120);
+  });
+
+  it('rejects as the work does', async () => {
+    const clock = new SimClock();
+    const work = sleep(clock, 10).then(() => Promise.reject(new Error('no')));
+    const ends = expect(untilOrAfter(work, clock, 100)).rejects.toThrow('no');
+    await clock.run(200);
+    await ends;
   });
 });
 
