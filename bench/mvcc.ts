@@ -6,7 +6,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { type Clock, silentLogger } from '../src/common/index.js';
+import { rangeOf } from '../src/proto/index.js';
 import {
   type MvccStore,
   type MvccStoreOptions,
@@ -36,19 +38,7 @@ const clock: Clock = {
   },
 };
 
-const everything: RangeQuery = {
-  key: '\0',
-  rangeEnd: '\0',
-  limit: 0,
-  keysOnly: false,
-  countOnly: false,
-  sortOrder: 0,
-  sortTarget: 0,
-  minModRevision: 0,
-  maxModRevision: 0,
-  minCreateRevision: 0,
-  maxCreateRevision: 0,
-};
+const everything: RangeQuery = rangeOf('\0', '\0');
 
 /** Keys of 32 bytes in an order without pattern. */
 function keyOf(i: number): string {
@@ -96,9 +86,9 @@ async function load(store: MvccStore, count: number): Promise<void> {
       txn.commit();
     }
     applyMs += performance.now() - from;
-    await new Promise((resolve) => setImmediate(resolve));
+    await turn();
     while (store.unflushedBytes > options.unflushedBytesMax) {
-      await new Promise((resolve) => setTimeout(resolve, 1));
+      await sleep(1);
     }
   }
   const spent = process.cpuUsage(cpu);
@@ -144,7 +134,7 @@ async function compaction(store: MvccStore): Promise<void> {
     const txn = store.begin(store.applied.index + 1, 1);
     txn.put(keyOf(i), value, 0n);
     txn.commit();
-    if (i % 50 === 0) await new Promise((resolve) => setImmediate(resolve));
+    if (i % 50 === 0) await turn();
   }
   await store.flushSync();
   const stalls = watchStalls();

@@ -7,6 +7,7 @@ import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { encodePutRequest } from '../src/proto/index.js';
 import { call, connect } from './load/pool.js';
@@ -224,8 +225,4 @@ async function freePorts(count: number): Promise<number[]> {
     servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve()))),
   );
   return ports;
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -6,6 +6,7 @@
  */
 
 import { fork } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type NetworkAddress, silentLogger } from '../src/common/index.js';
 import { nodeClock, nodeNetwork } from '../src/server/platform/index.js';
@@ -106,8 +107,4 @@ function callForever(client: GrpcClient, options: CallOptions, state: Load): voi
     });
   };
   again();
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

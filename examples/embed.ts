@@ -77,7 +77,7 @@ export async function inMemory(): Promise<Seen> {
     const put = { key: 'greeting', value: Buffer.from('hello'), lease: 0n };
     const flags = { prevKv: false, ignoreValue: false, ignoreLease: false };
     await call('Put', codec.encodePutRequest({ ...put, ...flags }));
-    const reply = await call('Range', codec.encodeRangeRequest(rangeOf('greeting')));
+    const reply = await call('Range', codec.encodeRangeRequest({ key: 'greeting' }));
     const [first] = codec.decodeRangeResponse(reply).kvs;
     return { url, value: Buffer.from(first?.value ?? []).toString(), startMs };
   } finally {
@@ -85,13 +85,6 @@ export async function inMemory(): Promise<Seen> {
     await server.stop();
     clearInterval(alive);
   }
-}
-
-function rangeOf(key: string) {
-  const all = { rangeEnd: '', limit: 0, revision: 0, sortOrder: 0, sortTarget: 0 };
-  const none = { serializable: false, keysOnly: false, countOnly: false };
-  const bounds = { minModRevision: 0, maxModRevision: 0 };
-  return { key, ...all, ...none, ...bounds, minCreateRevision: 0, maxCreateRevision: 0 };
 }
 
 async function main(): Promise<void> {

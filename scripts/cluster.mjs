@@ -11,6 +11,7 @@ import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 
 const bin = fileURLToPath(new URL('../bin/kvorum', import.meta.url));
 const sizeMax = 9;
@@ -30,9 +31,9 @@ Type "kill m1", "pause m1", "resume m1", "start m1", "status" or "quit" meanwhil
 
 /** Runs until all members have ended; resolves to the exit status. */
 export async function runCluster(argv) {
-  const options = parse(argv);
-  if (options === undefined) {
-    process.stderr.write(usage);
+  const { wrong, ...options } = parse(argv);
+  if (wrong !== undefined) {
+    process.stderr.write(`cluster: ${wrong}\n\n${usage}`);
     return 2;
   }
   mkdirSync(options.dataDir, { recursive: true });
@@ -46,27 +47,36 @@ export async function runCluster(argv) {
   return await stopped;
 }
 
+/** The options, or what is `wrong` with them. What follows the first `--` is for the members. */
 function parse(argv) {
-  let size = 3;
-  let dataDir = 'kvorum-cluster';
-  let quiet = false;
-  let basePort;
-  const args = [...argv];
-  for (;;) {
-    const arg = args.shift();
-    if (arg === undefined || arg === '--') break;
-    const [name, inline] = arg.split(/=(.*)/s);
-    if (name === '--quiet') quiet = true;
-    else if (name === '--size') size = Number(inline ?? args.shift());
-    else if (name === '--base-port') basePort = Number(inline ?? args.shift());
-    else if (name === '--data-dir') dataDir = inline ?? args.shift() ?? '';
-    else return undefined;
+  const end = argv.includes('--') ? argv.indexOf('--') : argv.length;
+  let values;
+  try {
+    ({ values } = parseArgs({
+      args: argv.slice(0, end),
+      options: {
+        size: { type: 'string', default: '3' },
+        'data-dir': { type: 'string', default: 'kvorum-cluster' },
+        'base-port': { type: 'string' },
+        quiet: { type: 'boolean', default: false },
+      },
+    }));
+  } catch (error) {
+    return { wrong: error.message };
   }
-  if (!Number.isInteger(size) || size < 1 || size > sizeMax || dataDir === '') return undefined;
-  if (basePort !== undefined && !(basePort > 0 && basePort < 65_000)) return undefined;
+  const { 'data-dir': dataDir, quiet } = values;
+  const size = Number(values.size);
+  if (!Number.isInteger(size) || size < 1 || size > sizeMax) {
+    return { wrong: `--size must be a whole number from 1 to ${sizeMax}, not "${values.size}"` };
+  }
+  if (dataDir === '') return { wrong: '--data-dir must name a directory' };
+  const basePort = Number(values['base-port'] ?? 1);
+  if (!(basePort > 0 && basePort < 65_000)) {
+    return { wrong: `--base-port must be above 0 and below 65000, not "${values['base-port']}"` };
+  }
   const port = (index) =>
-    basePort === undefined ? usualPort(index) : basePort + portsApart * index;
-  return { size, dataDir: resolve(dataDir), quiet, port, flags: args };
+    values['base-port'] === undefined ? usualPort(index) : basePort + portsApart * index;
+  return { size, dataDir: resolve(dataDir), quiet, port, flags: argv.slice(end + 1) };
 }
 
 /** One member's process; it can be ended and started again on the same data. */

@@ -23,15 +23,16 @@ import {
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const at = (...parts) => join(root, ...parts);
 
 const commands = {
   start: (args) => runHere(at('bin/kvorum'), args),
-  bench: (args) => compareWith(at('dist/bench/main.js'), '--vs', args),
+  bench: (args) => compareWith(at('dist/bench/main.js'), 'vs', args),
   'bench:client': (args) => runHere(at('dist/bench/client.js'), args),
-  'bench:failover': (args) => compareWith(at('dist/bench/failover.js'), '--vs', args),
+  'bench:failover': (args) => compareWith(at('dist/bench/failover.js'), 'vs', args),
   flame: (args) => runHere(at('dist/bench/flame/main.js'), args),
   cluster,
   docs,
@@ -246,11 +247,12 @@ async function runHere(script, args) {
   await import(pathToFileURL(script).href);
 }
 
-/** Runs a script that takes etcd if it is given `option` etcd. It is told with --etcd which one. */
+/** Runs a script that takes etcd if it is given --`option` etcd. It is told with --etcd which one. */
 async function compareWith(script, option, args) {
-  const given = args.flatMap((arg) => arg.split('=', 2));
-  const isAsked = given.some((arg, i) => arg === option && given[i + 1] === 'etcd');
-  if (!isAsked || given.includes('--etcd')) return runHere(script, args);
+  const options = { [option]: { type: 'string' }, etcd: { type: 'string' } };
+  // Not strict: the script knows its other options, and says what is wrong.
+  const { values } = parseArgs({ args, options, strict: false });
+  if (values[option] !== 'etcd' || values.etcd !== undefined) return runHere(script, args);
   const { findTools } = await import('./tools.mjs');
   const { path, why, error } = (await findTools(['etcd'], say)).etcd;
   if (path === undefined) stop(`${error ?? why}; --etcd PATH names one.`, 1);
@@ -306,7 +308,7 @@ async function sim(args) {
 
 async function chaos(args) {
   const { bundleTool } = await import('./bundle.mjs');
-  return compareWith(await bundleTool(root, 'test/chaos/main.ts', 'dist/chaos'), '--program', args);
+  return compareWith(await bundleTool(root, 'test/chaos/main.ts', 'dist/chaos'), 'program', args);
 }
 
 /** test/setup.mjs says what runs, what is left out and why. */

@@ -212,8 +212,8 @@ function wrongInside(
  */
 function isSubIndex(source: Source, target: string): boolean {
   if (/^src\/(sim\/member|common\/node)\/index\.js$/.test(target)) return true;
-  const isSimulatedLink = source.path.startsWith('src/sim/member/');
-  return isSimulatedLink && /^src\/server\/(peers|metrics|options)\//.test(target);
+  const isSimulated = source.path.startsWith('src/sim/member/');
+  return isSimulated && /^src\/server\/(peers|metrics)\/index\.js$/.test(target);
 }
 
 /** Files that import each other in a circle through what is there at run time. */

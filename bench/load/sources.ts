@@ -11,6 +11,7 @@ import {
   encodeRangeRequest,
   encodeTxnRequest,
   type RangeRequest,
+  rangeOf,
 } from '../../src/proto/index.js';
 import { allKeys, fillValue, keyOf, randomInts } from './keys.js';
 import type { CallSource } from './loops.js';
@@ -27,22 +28,6 @@ export const methods = {
 
 /** Keys per reply of the big range. */
 export const bigRangeKeys = 10_000;
-
-const emptyRange: RangeRequest = {
-  key: '',
-  rangeEnd: '',
-  limit: 0,
-  revision: 0,
-  sortOrder: 0,
-  sortTarget: 0,
-  serializable: false,
-  keysOnly: false,
-  countOnly: false,
-  minModRevision: 0,
-  maxModRevision: 0,
-  minCreateRevision: 0,
-  maxCreateRevision: 0,
-};
 
 export function putSource(spec: LoadSpec): CallSource {
   return new TemplateSource(methods.put, spec, true, (key, value) =>
@@ -81,7 +66,7 @@ export function txnMixedSource(spec: LoadSpec): CallSource {
   const read = new TemplateSource(methods.txn, spec, false, (key) =>
     encodeTxnRequest({
       compare: [],
-      success: [{ type: 'range', request: { ...emptyRange, key } }],
+      success: [{ type: 'range', request: rangeOf(key) }],
       failure: [],
     }),
   );

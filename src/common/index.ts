@@ -12,3 +12,4 @@ export * from './ports.js';
 export * from './shares.js';
 export * from './slice.js';
 export * from './versions.js';
+export * from './waiting.js';

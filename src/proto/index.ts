@@ -13,6 +13,7 @@ export {
   encodeDeleteRangeRequest,
   encodePutRequest,
   encodeRangeRequest,
+  rangeOf,
 } from './hot/kv-requests.js';
 export * from './hot/kv-responses.js';
 export * from './hot/kv-responses-decode.js';

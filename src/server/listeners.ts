@@ -10,6 +10,7 @@ import {
   type Logger,
   type Network,
   type NetworkAddress,
+  sleep,
 } from '../common/index.js';
 import {
   type CallObserver,
@@ -92,7 +93,7 @@ export class Listeners {
   /** Lets running calls end (for a while), then closes everything. */
   async close(): Promise<void> {
     const drained = Promise.all(this.#servers.map((server) => server.drain()));
-    await Promise.race([drained, delay(this.#o.ports.clock, drainMsMax)]);
+    await Promise.race([drained, sleep(this.#o.ports.clock, drainMsMax)]);
     await Promise.all(this.#servers.map((server) => server.close()));
     await Promise.all(this.#acceptors.map((acceptor) => acceptor.close()));
   }
@@ -168,8 +169,4 @@ function listeningUrl(url: ServerUrl, listener: Listener): string {
   if ('path' in address) return url.text;
   const host = url.host.includes(':') ? `[${url.host}]` : url.host;
   return `${url.scheme}://${host}:${address.port}`;
-}
-
-function delay(clock: Clock, ms: number): Promise<void> {
-  return new Promise((resolve) => clock.after(ms, resolve));
 }

@@ -27,7 +27,7 @@ interface MemberFeatures {
 }
 
 /** A running member with all that it can do. */
-export interface Member extends Node {
+export interface WholeMember extends Node {
   readonly features: readonly Feature[];
   readonly lessor: LeaseFeature['lessor'];
   readonly watchHub: WatchFeature['hub'];
@@ -46,7 +46,7 @@ export async function openMember(
   metrics: Metrics,
   reportFatal: (error: unknown) => void,
   signal?: AbortSignal,
-): Promise<Member> {
+): Promise<WholeMember> {
   const failure = new Failure(reportFatal, config.dataDir);
   const { node, made } = await openNode(
     { config, ports, metrics, failure, signal },
@@ -76,7 +76,7 @@ function memberFeatures(host: Host, alarm: AlarmEntry): MemberFeatures {
 
 /** Every rpc of a member behind its guards, by full method name. `metrics`: who counts the calls. */
 export function allMethods(
-  { features, host, membership, memberId }: Member,
+  { features, host, membership, memberId }: WholeMember,
   metrics?: Metrics,
 ): Map<string, MethodHandler> {
   const methods = features.flatMap((feature) => feature.methods ?? []);

@@ -16,7 +16,7 @@ import {
 import type { Http1Acceptor, HttpHandler } from '../transport/index.js';
 import { type HttpRoutesOptions, healthSource } from './http/index.js';
 import { Listeners } from './listeners.js';
-import { allMethods, type Member, openMember } from './member.js';
+import { allMethods, openMember, type WholeMember } from './member.js';
 import { Metrics } from './metrics/index.js';
 import type { NodePorts } from './node/index.js';
 import type { PortTls, ServerConfig } from './options/index.js';
@@ -49,7 +49,7 @@ export interface RunningServer {
   /** Number of members when it started. */
   readonly members: number;
   /** @internal For our own tests and tools: what is in it changes with every version. */
-  readonly node: Member;
+  readonly node: WholeMember;
   /** Resolves with what ended the server, if it was not `stop`: the process should end. */
   readonly failed: Promise<unknown>;
   /** Lets running calls end (for a while), then closes everything; all data are synced. */
@@ -179,7 +179,7 @@ function once<Argument>(
   };
 }
 
-function routesOf(config: ServerConfig, ports: ServerPorts, node: Member): HttpRoutesOptions {
+function routesOf(config: ServerConfig, ports: ServerPorts, node: WholeMember): HttpRoutesOptions {
   const { metrics } = node;
   return {
     health: healthSource(node.host),
@@ -211,7 +211,7 @@ function liveTls(
 /** The links to other members; they know whom they speak for once the member is open. */
 class PeerLinks {
   readonly peers: PeerTransport;
-  #speaker: Member | undefined;
+  #speaker: WholeMember | undefined;
 
   constructor(config: ServerConfig, ports: ServerPorts, metrics: Metrics) {
     this.peers =
@@ -229,12 +229,12 @@ class PeerLinks {
       });
   }
 
-  speakFor(member: Member): void {
+  speakFor(member: WholeMember): void {
     this.#speaker = member;
   }
 }
 
-function raftVars(node: Member) {
+function raftVars(node: WholeMember) {
   const { id, term, commit, applied, leader } = node.raft.status();
   return { id: idToHex(id), term, commit, applied, lead: idToHex(leader) };
 }

@@ -127,6 +127,7 @@ export class SimClock implements Clock {
       const fire = next.fire;
       if (fire === undefined) continue;
       next.fire = undefined;
+      assert(next.atMs >= this.#nowMs, 'time does not go back');
       this.#nowMs = next.atMs;
       this.#fired += 1;
       fire();
@@ -229,6 +230,7 @@ export class SimProcessClock implements Clock {
 
   /** Moves wall time only, as a person or an NTP step does. */
   jumpWall(byMs: number): void {
+    assert(Number.isFinite(byMs), 'wall time jumps to somewhere');
     this.#wallOffsetMs += byMs;
   }
 

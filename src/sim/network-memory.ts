@@ -61,6 +61,8 @@ export class MemoryNetwork implements Network {
     this.latencyMsMin = options.latencyMsMin ?? 0.05;
     this.latencyMsMax = Math.max(options.latencyMsMax ?? 0.5, this.latencyMsMin);
     this.splitChance = options.splitChance ?? 0.25;
+    assert(this.latencyMsMin >= 0, 'nothing arrives before it is sent');
+    assert(this.splitChance >= 0 && this.splitChance <= 1, 'a chance is between never and always');
     this.highWaterBytes = options.highWaterBytes ?? 64 * 1024;
   }
 
@@ -284,6 +286,7 @@ class MemoryStream implements ByteStream {
   }
 
   setHandler(handler: ByteStreamHandler): void {
+    assert(this.peer !== undefined, 'a stream is used before it has another end');
     this.#handler = handler;
     this.peer?.retryDelivery();
   }
@@ -413,6 +416,7 @@ class MemoryStream implements ByteStream {
       return;
     }
     this.#wireBytes -= next.chunk.length;
+    assert(this.#wireBytes >= 0, 'more was delivered than was written');
     peer.#handler?.onData(next.chunk);
     if (this.#needDrain && !this.#closed && this.#wireBytes <= this.#network.highWaterBytes / 2) {
       this.#needDrain = false;

@@ -1,10 +1,10 @@
 /** Clusters of any size inside one process; see index.ts. */
 
 import { join } from 'node:path';
-import { type Logger, silentLogger } from '../common/index.js';
+import { type Logger, silentLogger, sleep } from '../common/index.js';
 import { nodeClock, openNodeRandom } from '../server/index.js';
 import { MemoryNetwork } from '../sim/index.js';
-import { Member, type TestMember } from './member.js';
+import { LocalMember, type TestMember } from './member.js';
 
 export interface ClusterOptions {
   /** Number of members; 3 if not given. */
@@ -56,7 +56,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
   const initialCluster = names.map((name) => `${name}=${peerUrl(name)}`).join(',');
   const members = await Promise.all(
     names.map((name) =>
-      Member.create({
+      LocalMember.create({
         name,
         initialCluster,
         flags: [...timing, ...flags],
@@ -110,6 +110,6 @@ async function waitForLeader(members: readonly TestMember[]): Promise<TestMember
     const leader = members.find(({ isLeader }) => isLeader);
     if (leader !== undefined) return leader;
     if (nodeClock.nowMs() > untilMs) throw new Error('the cluster has no leader');
-    await new Promise<void>((resolve) => nodeClock.after(leaderLookMs, resolve));
+    await sleep(nodeClock, leaderLookMs);
   }
 }

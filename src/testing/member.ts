@@ -47,7 +47,7 @@ export interface MemberSetup {
 
 const host = '127.0.0.1';
 
-export class Member implements TestMember {
+export class LocalMember implements TestMember {
   readonly name: string;
   readonly endpoint: string;
   readonly clientUrl: string;
@@ -72,8 +72,8 @@ export class Member implements TestMember {
   }
 
   /** Takes a port; does not start yet. */
-  static async create(setup: MemberSetup): Promise<Member> {
-    return new Member(setup, await bindPort(nodeNetwork, host));
+  static async create(setup: MemberSetup): Promise<LocalMember> {
+    return new LocalMember(setup, await bindPort(nodeNetwork, host));
   }
 
   get running(): boolean {

@@ -3,6 +3,7 @@
 import { mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   memberAddRequest,
   memberAddResponse,
@@ -13,7 +14,6 @@ import {
   moveLeaderRequest,
 } from '../../src/proto/index.js';
 import type { SimRandom } from '../../src/sim/index.js';
-import { sleep } from './connection.js';
 import { ChaosMember } from './member.js';
 import { Wires } from './wires.js';
 

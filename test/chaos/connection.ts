@@ -67,8 +67,3 @@ export class Connection {
     this.#client.destroy();
   }
 }
-
-/** Resolves after that long. */
-export function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}

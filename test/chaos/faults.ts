@@ -3,8 +3,8 @@
  * for how long comes from the seed. After each the cluster has to be whole again.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { SimRandom } from '../../src/sim/index.js';
-import { sleep } from './connection.js';
 import type { ChaosMember } from './member.js';
 import { timeToFirstWrite } from './probe.js';
 import { cut, fair } from './wires.js';

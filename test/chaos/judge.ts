@@ -1,5 +1,6 @@
 /** The end of a run: everything is brought to rest, compared, killed once more, and compared again. */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeRangeResponse, encodeRangeRequest } from '../../src/proto/index.js';
 import type { Operation } from '../checkers/history.js';
 import { checkLeases, type LeaseEnd } from '../checkers/lease-checker.js';
@@ -7,9 +8,8 @@ import { checkLinearizable } from '../checkers/linearizability.js';
 import { checkAppendLists, checkHashes, type MemberHash } from '../checkers/oracles.js';
 import { checkRevisions } from '../checkers/revision-checker.js';
 import { kvsDifference } from '../checkers/truth.js';
-import { kvOf } from '../sim/calls.js';
-import { sleep } from './connection.js';
-import type { HeldLease, LeaseHolder } from './lease-client.js';
+import type { HeldLease, LeaseHolder } from '../workload/lease-holder.js';
+import { kvOf } from '../workload/request-codec.js';
 import type { ChaosMember } from './member.js';
 import type { WatchClient } from './watch-client.js';
 import type { World } from './world.js';
@@ -104,14 +104,14 @@ export interface JudgeResult {
 
 /** The checks that need the whole history. */
 export function judge(world: World, holders: readonly LeaseHolder[], endMs: number): JudgeResult {
-  const { history, truth, report, seen, leaseDeletesMs } = world;
+  const { history, truth, report, seen, leaseDeletesMs, workload } = world;
   const leaseRevisions = new Set(leaseDeletesMs.keys());
   report.add(checkRevisions({ history, truth, leaseRevisions, seen }));
   const linear = checkLinearizable(history, { doneByMs: doneBy(world) });
   report.add(linear.report);
   const lists = truth.range('list/', 'list0', truth.revision);
   const ends = lists.map(({ key, value }) => ({ key, items: value.split(','), who: 'the end' }));
-  report.add(checkAppendLists([...world.listReads, ...ends], world.appended));
+  report.add(checkAppendLists([...workload.listReads, ...ends], workload.appended));
   const leases = holders.flatMap((holder) => holder.leases).filter((lease) => hasEnd(world, lease));
   report.add(checkLeases({ leases, truth, clockRateMax: 1, endMs, goneAfterMs: leaseGoneMs }));
   for (const member of world.cluster.members) {
@@ -164,11 +164,7 @@ function hasEnd({ truth, leaseDeletesMs }: World, lease: HeldLease): boolean {
 
 /** Everything that a member has; linearizable unless `serializable`. */
 async function readAll(member: ChaosMember, serializable: boolean) {
-  const request = encodeRangeRequest({
-    ...{ key: '\0', rangeEnd: '\0', limit: 0, revision: 0, sortOrder: 0, sortTarget: 0 },
-    ...{ serializable, keysOnly: false, countOnly: false },
-    ...{ minModRevision: 0, maxModRevision: 0, minCreateRevision: 0, maxCreateRevision: 0 },
-  });
+  const request = encodeRangeRequest({ key: '\0', rangeEnd: '\0', serializable });
   const bytes = await member.ask('/etcdserverpb.KV/Range', request, 10_000);
   if (bytes === undefined) return undefined;
   const { header, kvs } = decodeRangeResponse(bytes);

@@ -7,6 +7,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { SimRandom } from '../../src/sim/index.js';
 import { History } from '../checkers/history.js';
@@ -14,11 +15,10 @@ import { Report } from '../checkers/report.js';
 import { Truth } from '../checkers/truth.js';
 import { ChaosCluster } from './cluster.js';
 import { compactNowAndThen } from './compactor.js';
-import { sleep } from './connection.js';
 import { type FaultContext, faults, heal } from './faults.js';
 import { comeToRest, compareMembers, completeWatches, judge, killAllOnceMore } from './judge.js';
 import { KvClient } from './kv-client.js';
-import { LeaseHolder } from './lease-client.js';
+import { type LeaseClient, newLeaseClient } from './lease-client.js';
 import type { ChaosMember } from './member.js';
 import { Observer } from './observer.js';
 import { type ChaosOptions, parseOptions, usage } from './options.js';
@@ -48,11 +48,11 @@ const stubbornEvery = 5;
 const judgeEveryMs = 2000;
 
 async function main(argv: readonly string[]): Promise<number> {
-  if (argv.includes('--help')) {
+  const options = parseOptions(argv, tmpdir(), Math.floor(Math.random() * 1e9));
+  if (options.help) {
     process.stdout.write(usage);
     return 0;
   }
-  const options = parseOptions(argv, tmpdir(), Math.floor(Math.random() * 1e9));
   mkdirSync(options.dir, { recursive: true });
   const rounds = Math.ceil(options.minutes / roundMinutes);
   const summaries: Summary[] = [];
@@ -96,7 +96,7 @@ function isGood({ violationCount, problems }: Summary): boolean {
 
 /** All that talks to the cluster during a run. */
 interface Load {
-  readonly holders: readonly LeaseHolder[];
+  readonly leases: readonly LeaseClient[];
   readonly watches: readonly WatchClient[];
   readonly truth: TruthFollower;
   readonly observer: Observer;
@@ -155,8 +155,8 @@ class ChaosRun {
         i % stubbornEvery === 0 ? members[(i / stubbornEvery) % members.length] : undefined,
       ),
     );
-    const holders = Array.from({ length: leaseHolders }, (_, i) => {
-      return new LeaseHolder(world, newClient(), i, random.fork());
+    const leases = Array.from({ length: leaseHolders }, (_, i) => {
+      return newLeaseClient(world, newClient(), i, random.fork());
     });
     const watches = Array.from({ length: watchers }, (_, i) => {
       return new WatchClient(world, i, random.fork());
@@ -166,13 +166,13 @@ class ChaosRun {
     const following = truth.run();
     const stopped = Promise.all([
       ...kv.map((client) => client.run()),
-      ...holders.map((holder) => holder.run()),
+      ...leases.map((client) => client.run()),
       ...watches.map((watch) => watch.run()),
       compactNowAndThen(world, newClient(), random.fork()),
       observer.run(),
       judgeNowAndThen(world, watches),
     ]);
-    return { holders, watches, truth, observer, following, stopped };
+    return { leases, watches, truth, observer, following, stopped };
   }
 
   async #faultsUntil(world: World, endMs: number): Promise<void> {
@@ -222,7 +222,8 @@ class ChaosRun {
 
   async #end(world: World, load: Load, loadSeconds: number): Promise<Summary> {
     const { report, history, truth, cluster } = world;
-    const { watches, holders, observer } = load;
+    const { watches, observer } = load;
+    const holders = load.leases.map(({ holder }) => holder);
     for (const watch of watches) watch.settle();
     this.#say('coming to rest');
     const revision = await comeToRest(world);

@@ -1,6 +1,6 @@
 /** Watches terms and leaders from outside: how many elections there were, and that no term had two. */
 
-import { sleep } from './connection.js';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { World } from './world.js';
 
 const everyMs = 150;

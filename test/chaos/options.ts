@@ -1,5 +1,7 @@
 /** The command line of the chaos run. */
 
+import { numberOf, readCommandLine } from '../helpers/command-line.js';
+
 export interface ChaosOptions {
   readonly minutes: number;
   readonly seed: number;
@@ -21,6 +23,8 @@ export interface ChaosOptions {
   readonly dir: string;
   /** Where the summary is written as JSON; '': nowhere. */
   readonly json: string;
+  /** Only says how it is used. */
+  readonly help: boolean;
 }
 
 export const usage = `Real processes under load, killed, stopped, cut off and replaced.
@@ -42,40 +46,45 @@ export const usage = `Real processes under load, killed, stopped, cut off and re
   --json FILE          writes the summary there, too
 `;
 
-const names = [
-  ...['minutes', 'seed', 'size', 'clients', 'watchers', 'rate', 'rate-min', 'fault-every'],
-  ...['faults', 'program', 'etcd', 'dir', 'json'],
-];
+/** What node:util has to know of them; see `usage` for what they mean. */
+const known = {
+  minutes: { type: 'string' },
+  seed: { type: 'string' },
+  size: { type: 'string' },
+  clients: { type: 'string' },
+  watchers: { type: 'string' },
+  rate: { type: 'string' },
+  'rate-min': { type: 'string' },
+  'fault-every': { type: 'string' },
+  faults: { type: 'string' },
+  program: { type: 'string' },
+  etcd: { type: 'string' },
+  dir: { type: 'string' },
+  json: { type: 'string' },
+  help: { type: 'boolean' },
+} as const;
 
-/** Throws with the usage if they make no sense. */
+/** Throws if they make no sense, with the usage if one is unknown. */
 export function parseOptions(argv: readonly string[], tmp: string, seed: number): ChaosOptions {
-  const values = new Map<string, string>();
-  for (let i = 0; i < argv.length; i += 1) {
-    const [name = '', inline] = (argv[i] ?? '').replace(/^--/, '').split(/=(.*)/s);
-    if (!names.includes(name)) throw new Error(`unknown option --${name}\n\n${usage}`);
-    if (inline === undefined) i += 1;
-    values.set(name, inline ?? argv[i] ?? '');
-  }
-  const number = (name: string, otherwise: number, min: number): number => {
-    const value = Number(values.get(name) ?? otherwise);
-    if (!(value >= min)) throw new Error(`--${name} must be a number of at least ${min}`);
-    return value;
-  };
-  const program = values.get('program') ?? 'kvorum';
+  const values = readCommandLine(argv, known, usage);
+  const number = (name: Exclude<keyof typeof known, 'help'>, otherwise: number, min: number) =>
+    numberOf(name, values[name], otherwise, { min });
+  const { program = 'kvorum' } = values;
   if (program !== 'kvorum' && program !== 'etcd') throw new Error('--program kvorum or etcd');
   return {
     minutes: number('minutes', 1, 0.1),
     seed: number('seed', seed, 0),
     size: number('size', 3, 3),
     program,
-    etcd: values.get('etcd') ?? 'etcd',
+    etcd: values.etcd ?? 'etcd',
     clients: number('clients', 32, 1),
     watchers: number('watchers', 32, 1),
     operationsPerSecond: number('rate', 2600, 1),
     operationsPerSecondMin: number('rate-min', 300, 0),
     faultEveryMs: number('fault-every', 10, 1) * 1000,
-    faults: (values.get('faults') ?? '').split(',').filter(Boolean),
-    dir: values.get('dir') ?? tmp,
-    json: values.get('json') ?? '',
+    faults: (values.faults ?? '').split(',').filter(Boolean),
+    dir: values.dir ?? tmp,
+    json: values.json ?? '',
+    help: values.help === true,
   };
 }

@@ -5,10 +5,11 @@
  * does not slow down the asking.
  */
 
-import { GrpcCode } from '../../src/common/index.js';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { putRequest } from '../checkers/history.js';
-import { fromWire, isDefinite, toWire } from '../sim/calls.js';
-import { Connection, sleep } from './connection.js';
+import { settleOperation } from '../workload/outcome.js';
+import { toWire } from '../workload/request-codec.js';
+import { Connection } from './connection.js';
 import type { ChaosMember } from './member.js';
 import type { World } from './world.js';
 
@@ -49,17 +50,10 @@ export async function timeToFirstWrite(
 
 /** True if it succeeded. Each one is a client of its own: many are open at once. */
 async function put(world: World, connection: Connection): Promise<boolean> {
-  const request = putRequest('probe', world.value());
+  const request = putRequest('probe', world.workload.value());
   const { bytes } = toWire(request);
   const { history } = world;
   const id = history.begin(world.clientNumber(), world.nowMs(), request);
   const answer = await connection.call(path, bytes, timeoutMs);
-  if (answer.ok) {
-    history.succeed(id, world.nowMs(), fromWire(request, answer.message));
-    return true;
-  }
-  const text = `${answer.code} ${answer.text}`;
-  if (!answer.maySent || isDefinite(answer)) history.fail(id, world.nowMs(), text);
-  else history.lose(id, text);
-  return answer.code === GrpcCode.OK;
+  return settleOperation(history, id, request, answer, world.nowMs()) !== undefined;
 }

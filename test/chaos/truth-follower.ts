@@ -5,10 +5,10 @@
  * against what came.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { SimRandom } from '../../src/sim/index.js';
 import { type Change, deleted } from '../checkers/truth.js';
 import type { SeenEvent, WatchMessage } from '../checkers/watch-checker.js';
-import { sleep } from './connection.js';
 import { WatchStream } from './watch-stream.js';
 import type { World } from './world.js';
 

@@ -4,11 +4,14 @@
  * watcher for the checker, judged and forgotten as soon as the truth is known that far.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { SimRandom } from '../../src/sim/index.js';
 import { Report } from '../checkers/report.js';
 import { checkWatches, type Watcher, type WatchMessage } from '../checkers/watch-checker.js';
-import { sleep } from './connection.js';
-import { WatchStream, type WatchWish } from './watch-stream.js';
+import { ringEnd, ringPrefix } from '../workload/ring.js';
+import { lastOf, resumeAfter, type WatchWish } from '../workload/watch-reader.js';
+import { keys } from './kv-client.js';
+import { WatchStream } from './watch-stream.js';
 import type { World } from './world.js';
 
 const lookMs = 300;
@@ -48,11 +51,10 @@ export class WatchClient {
     this.#random = random;
     // Two see everything; the others a key or a few.
     const all = number < 2;
-    const at = random.below(32);
-    const key = (i: number): string => `k${String(i).padStart(2, '0')}`;
+    const at = random.below(keys.count);
     this.#wish = {
-      key: all ? '\0' : number === 2 ? 'ring/' : key(at),
-      end: all ? '\0' : number === 2 ? 'ring0' : random.chance(0.5) ? '' : key(at + 2),
+      key: all ? '\0' : number === 2 ? ringPrefix : keys.key(at),
+      end: all ? '\0' : number === 2 ? ringEnd : random.chance(0.5) ? '' : keys.key(at + 2),
       previous: random.chance(0.6),
       noPut: !all && random.chance(0.2),
       noDelete: !all && random.chance(0.2),
@@ -98,7 +100,8 @@ export class WatchClient {
   judge(isOver: boolean): Report {
     const report = new Report();
     if (isOver) this.#leave();
-    const { truth, compactedMax } = this.#world;
+    const { truth, workload } = this.#world;
+    const { compactedMax } = workload;
     const ready = this.#ended.filter(({ toldOf }) => isOver || toldOf <= truth.revision);
     for (const watching of ready) {
       this.#ended.splice(this.#ended.indexOf(watching), 1);
@@ -172,12 +175,10 @@ export class WatchClient {
     this.events += events.length;
     current.watcher.messages.push(message);
     current.toldOf = Math.max(current.toldOf, revision);
-    const last = events.at(-1)?.kv.mod ?? 0;
+    const last = lastOf(message);
     current.through = Math.max(current.through, isProgress ? revision : last);
     if (last > 0) this.#world.sight(last);
-    this.#from = Math.max(this.#from, last + 1);
-    // A promise that all of it has come.
-    if (isProgress) this.#from = Math.max(this.#from, revision + 1);
+    this.#from = resumeAfter(this.#from, message);
     if (compactRevision > 0) this.#compacted = true;
   }
 

@@ -1,32 +1,16 @@
 /** One watch on one member: its messages as the checkers want them, fragments joined. */
 
-import {
-  decodeWatchResponse,
-  type Event,
-  encodeWatchCreateRequest,
-  encodeWatchProgressRequest,
-  WatchFilter,
-} from '../../src/proto/index.js';
+import { decodeWatchResponse, encodeWatchProgressRequest } from '../../src/proto/index.js';
 import type { ClientStream } from '../../src/transport/index.js';
-import type { SeenEvent, WatchMessage } from '../checkers/watch-checker.js';
-import { kvOf } from '../sim/calls.js';
+import {
+  encodeWish,
+  type WatchListener,
+  WatchReader,
+  type WatchWish,
+} from '../workload/watch-reader.js';
 import type { Connection } from './connection.js';
 
-export interface WatchWish {
-  readonly key: string;
-  readonly end: string;
-  /** 0: from now on. */
-  readonly startRevision: number;
-  readonly previous: boolean;
-  readonly noPut: boolean;
-  readonly noDelete: boolean;
-  readonly fragment: boolean;
-  readonly progress: boolean;
-}
-
-export interface WatchListener {
-  onCreated(revision: number): void;
-  onMessage(message: WatchMessage): void;
+export interface StreamListener extends Pick<WatchListener, 'onCreated' | 'onMessage'> {
   /** Once, whatever ended it; nothing comes after. */
   onEnd(text: string): void;
 }
@@ -34,26 +18,23 @@ export interface WatchListener {
 export class WatchStream {
   readonly connection: Connection;
   readonly #stream: ClientStream;
-  readonly #listener: WatchListener;
-  #fragments: Event[] = [];
+  readonly #listener: StreamListener;
   #ended = false;
 
-  constructor(connection: Connection, wish: WatchWish, listener: WatchListener) {
+  constructor(connection: Connection, wish: WatchWish, listener: StreamListener) {
     this.connection = connection;
     this.#listener = listener;
     this.#stream = connection.stream('/etcdserverpb.Watch/Watch');
-    this.#stream.onMessage = (message) => this.#receive(message);
+    const reader = new WatchReader({
+      onCreated: (revision) => listener.onCreated(revision),
+      onMessage: (message) => listener.onMessage(message),
+      onCanceled: (text) => this.#end(text),
+    });
+    this.#stream.onMessage = (bytes) => {
+      if (!this.#ended) reader.take(decodeWatchResponse(bytes), performance.now());
+    };
     this.#stream.onStatus = (status) => this.#end(status.message);
-    const { key, end: rangeEnd, startRevision, previous: prevKv, fragment, progress } = wish;
-    const filters: number[] = [];
-    if (wish.noPut) filters.push(WatchFilter.NOPUT);
-    if (wish.noDelete) filters.push(WatchFilter.NODELETE);
-    const progressNotify = progress;
-    this.#stream.send(
-      encodeWatchCreateRequest({
-        ...{ key, rangeEnd, startRevision, prevKv, fragment, progressNotify, filters },
-      }),
-    );
+    this.#stream.send(encodeWish(wish));
   }
 
   askProgress(): void {
@@ -74,38 +55,9 @@ export class WatchStream {
     this.connection.close();
   }
 
-  #receive(bytes: Buffer): void {
-    if (this.#ended) return;
-    const response = decodeWatchResponse(bytes);
-    const revision = response.header?.revision ?? 0;
-    if (response.created) {
-      if (response.canceled) this.#end(response.cancelReason);
-      else this.#listener.onCreated(revision);
-      return;
-    }
-    this.#fragments.push(...response.events);
-    if (response.fragment) return;
-    const events = this.#fragments.map(seenEvent);
-    this.#fragments = [];
-    const { compactRevision, canceled } = response;
-    const isProgress = events.length === 0 && !canceled;
-    const atMs = performance.now();
-    this.#listener.onMessage({ atMs, revision, events, compactRevision, isProgress });
-    if (canceled) this.#end(response.cancelReason);
-  }
-
   #end(text: string): void {
     if (this.#ended) return;
     this.close();
     this.#listener.onEnd(text);
   }
-}
-
-function seenEvent({ type, kv, prevKv }: Event): SeenEvent {
-  if (kv === undefined) throw new Error('an event without kv');
-  return {
-    type: type === 0 ? 'put' : 'delete',
-    kv: kvOf(kv),
-    previous: prevKv === undefined ? undefined : kvOf(prevKv),
-  };
 }

@@ -1,4 +1,5 @@
 import { createServer, connect as dial, type Server, type Socket } from 'node:net';
+import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SimRandom } from '../../src/sim/index.js';
 import { eventually } from '../helpers/eventually.js';
@@ -82,7 +83,7 @@ describe('wires between members', () => {
     const pieces = Array.from({ length: 200 }, (_, i) => `${i},`);
     for (const piece of pieces) {
       mine.write(piece);
-      await new Promise((resolve) => setImmediate(resolve));
+      await turn();
     }
     await eventually(() => (heard.you === pieces.join('') ? true : undefined), 'all in order');
   });

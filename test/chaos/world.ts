@@ -1,17 +1,16 @@
 /** What the clients of a run share: the clock, the history, the truth so far, who may be asked. */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { SimRandom } from '../../src/sim/index.js';
-import { type History, type Op, type Request, txnRequest } from '../checkers/history.js';
-import type { ListRead } from '../checkers/oracles.js';
+import type { History } from '../checkers/history.js';
 import type { Report } from '../checkers/report.js';
 import type { SeenRevision } from '../checkers/revision-checker.js';
 import type { Truth } from '../checkers/truth.js';
+import { Workload } from '../workload/workload.js';
 import type { ChaosCluster } from './cluster.js';
-import { Connection, sleep } from './connection.js';
+import { Connection } from './connection.js';
 import type { ChaosMember } from './member.js';
 
-const ringSize = 5;
-export const ringKey = (at: number): string => `ring/${at}`;
 /** Sightings of revisions closer together than this add nothing. */
 const sightingMs = 5;
 const retryMs = 20;
@@ -21,11 +20,8 @@ export class World {
   readonly history: History;
   readonly truth: Truth;
   readonly report: Report;
-  readonly listReads: ListRead[] = [];
-  readonly appended = new Map<string, string[]>();
+  readonly workload = new Workload();
   readonly seen: SeenRevision[] = [];
-  /** Newest revision that anybody asked to compact at. */
-  compactedMax = 0;
   /** No more operations. */
   stopping = false;
   /** Nobody is asked any more. */
@@ -34,9 +30,7 @@ export class World {
   readonly seenMs: number[] = [];
   /** When it was seen that keys of leases were deleted, by revision. */
   readonly leaseDeletesMs = new Map<number, number>();
-  #lastValue = 0;
   #lastClient = 0;
-  #ringIsAsked = false;
 
   constructor(cluster: ChaosCluster, history: History, truth: Truth, report: Report) {
     this.cluster = cluster;
@@ -47,12 +41,6 @@ export class World {
 
   nowMs(): number {
     return performance.now();
-  }
-
-  /** One that nobody else writes. */
-  value(): string {
-    this.#lastValue += 1;
-    return `v${this.#lastValue}`;
   }
 
   /** A number for a client of the history. */
@@ -93,19 +81,4 @@ export class World {
     }
     return undefined;
   }
-
-  /** The transaction that lays the ring (FoundationDB's Cycle), once. */
-  layRing(): Request | undefined {
-    if (this.#ringIsAsked) return undefined;
-    this.#ringIsAsked = true;
-    const puts = Array.from({ length: ringSize }, (_, at): Op => {
-      const value = `${(at + 1) % ringSize}#${this.value()}`;
-      return { type: 'put', key: ringKey(at), value, lease: 0n };
-    });
-    return txnRequest([{ target: 'create', key: ringKey(0), result: '=', number: 0 }], puts, [
-      { type: 'get', key: ringKey(0), end: '', revision: 0 },
-    ]);
-  }
-
-  readonly ringSize = ringSize;
 }

@@ -3,6 +3,7 @@
  * part it belongs to: each complaint is a test that is named after it.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import * as grpc from '@grpc/grpc-js';
 import { expect, it } from 'vitest';
 import { Etcd, type EtcdClientError, text } from '../../src/client/index.js';
@@ -139,7 +140,7 @@ describeTargets('complaints', { bothTransports: true }, (target) => {
       let before = -1;
       while (before !== proxy.receivedBytes) {
         before = proxy.receivedBytes;
-        await new Promise((resolve) => setTimeout(resolve, 1000));
+        await sleep(1000);
       }
       received = before;
     }
@@ -231,7 +232,7 @@ it('a server that ends the stream again and again is not asked without a pause',
   const startMs = performance.now();
   const watcher = client.kv.watch({ all: true });
   await eventually(() => streams > 3 || undefined, 'some streams');
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  await sleep(500);
   // However slow the machine is, there are no more of them than this in the time that has passed.
   expect(streams).toBeLessThan(4 + (performance.now() - startMs) / 50);
   await watcher.close();

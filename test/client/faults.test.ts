@@ -6,6 +6,7 @@
  * 10,000 operations for each target with KVORUM_SLOW=1, fewer without.
  */
 
+import { setTimeout as pause } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { EtcdClientError, type Kv, text } from '../../src/client/index.js';
 import { slow } from '../helpers/tools.js';
@@ -26,8 +27,6 @@ function randomOf(seed: number): () => number {
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   };
 }
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** How many kinds of harm there are. */
 const harmKinds = 7;

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { Etcd, type LeaseHandle, text } from '../../src/client/index.js';
 import { eventually } from '../helpers/eventually.js';
@@ -58,7 +59,7 @@ describeTargets('lease', { targets: everywhere }, (target) => {
     // Long enough for a machine that stands still now and then.
     const lease = await client.leases.create(4, { intervalMs: 100 });
     await kv.put('a', '1', { lease });
-    await new Promise((resolve) => setTimeout(resolve, 5500));
+    await sleep(5500);
     expect(lease.state).toBe('alive');
     expect(lease.remainingMs()).toBeGreaterThan(0);
     expect(await kv.exists('a')).toBe(true);
@@ -115,7 +116,7 @@ describeTargets('lease', { targets: everywhere }, (target) => {
     let told = 0;
     const lease = await client.leases.create(30, { intervalMs: 20, onLost: () => (told += 1) });
     await lease.revoke();
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await sleep(100);
     expect(told).toBe(0);
     expect(lease.signal.aborted).toBe(false);
   });
@@ -129,7 +130,7 @@ describeTargets('lease', { targets: everywhere }, (target) => {
     // Asking every 20 ms it would never be silent for so long.
     await eventually(async () => {
       const { sentBytes } = proxy;
-      await new Promise((resolve) => setTimeout(resolve, 500));
+      await sleep(500);
       return proxy.sentBytes === sentBytes || undefined;
     }, 'silence');
     await proxy[Symbol.asyncDispose]();

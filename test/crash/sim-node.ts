@@ -1,5 +1,5 @@
 import { silentLogger } from '../../src/common/index.js';
-import { allMethods, type Member as Node, openMember } from '../../src/server/member.js';
+import { allMethods, openMember, type WholeMember } from '../../src/server/member.js';
 import { Metrics } from '../../src/server/metrics/metrics.js';
 import { defaultConfig } from '../../src/server/options/config.js';
 import {
@@ -89,12 +89,12 @@ export class SimMachine {
 
 /** A running node. */
 export class SimProcess {
-  readonly node: Node;
+  readonly node: WholeMember;
   /** What the node reported as the reason to end. */
   readonly fatal: readonly unknown[];
   readonly #methods: ReadonlyMap<string, MethodHandler>;
 
-  constructor(node: Node, fatal: readonly unknown[]) {
+  constructor(node: WholeMember, fatal: readonly unknown[]) {
     this.node = node;
     this.fatal = fatal;
     this.#methods = allMethods(node);

@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { afterEach, expect, it } from 'vitest';
 import { eventually } from '../helpers/eventually.js';
@@ -18,7 +19,6 @@ const onAnyPort = [
   ...['--listen-client-urls', anyPort, '--advertise-client-urls', anyPort],
   ...['--listen-peer-urls', anyPort],
 ];
-const sleep = (ms: number) => new Promise<void>((resolve) => void setTimeout(resolve, ms));
 
 /** Flags of the first of three members, of which the others are not there. */
 async function alone(): Promise<string[]> {
@@ -230,7 +230,7 @@ describeWith(['kvorum'], 'a program with a server inside', () => {
       const [a, b, c] = cluster.members;
       await Promise.all([a.stop(), b.stop(), c.stop()]);
       const starting = a.start().then(() => 'started', (error) => error.message);
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await sleep(50);
       await a.stop();
       console.log(await starting, a.running);
     `);

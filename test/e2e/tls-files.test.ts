@@ -5,6 +5,7 @@ import { copyFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { request as httpsRequest } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createServer, type TLSSocket, connect as tlsConnect } from 'node:tls';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { freePort } from '../helpers/server.js';
@@ -122,7 +123,7 @@ describeWithOpenssl('TLS files', () => {
   async function until(what: string, look: () => Promise<boolean>): Promise<void> {
     for (let tries = 0; tries < 200; tries += 1) {
       if (await look()) return;
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      await sleep(100);
     }
     throw new Error(`never: ${what}`);
   }

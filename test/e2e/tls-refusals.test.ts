@@ -3,6 +3,7 @@
 import { request as httpsRequest } from 'node:https';
 import { connect as netConnect, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type ConnectionOptions, connect as tlsConnect } from 'node:tls';
 import { beforeAll, expect, it } from 'vitest';
 import { freePort } from '../helpers/server.js';
@@ -82,7 +83,7 @@ describeWithOpenssl('a member that refuses connections', () => {
       for (let tries = 0; tries < 300; tries += 1) {
         const line = lines(endpoint).find((fields) => fields['remote-addr'] === from);
         if (line !== undefined) return line;
-        await new Promise((resolve) => setTimeout(resolve, 50));
+        await sleep(50);
       }
       throw new Error(`no line about ${from}:\n${program.stderr}`);
     };

@@ -3,6 +3,7 @@ import { connect as http2Connect } from 'node:http2';
 import { request as httpsRequest } from 'node:https';
 import { connect as netConnect, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as tlsConnect } from 'node:tls';
 import * as grpc from '@grpc/grpc-js';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -304,7 +305,7 @@ describeWith(['kvorum'], 'listeners of a server process', () => {
       const piecewise = netConnect(port, '127.0.0.1');
       for (const piece of ['G', 'ET /health HTTP/1.1\r\n', 'Host: a\r\n\r\n']) {
         piecewise.write(piece);
-        await new Promise((resolve) => setTimeout(resolve, 20));
+        await sleep(20);
       }
       await new Promise((resolve) => piecewise.once('data', resolve));
       piecewise.destroy();

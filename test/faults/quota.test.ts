@@ -12,6 +12,7 @@ import {
   encodeLeaseKeepAliveRequest,
   encodePutRequest,
   type RequestOp,
+  rangeOf,
   statusResponse,
 } from '../../src/proto/index.js';
 import { SimMachine } from '../crash/sim-node.js';
@@ -26,24 +27,7 @@ const noSpace = {
   text: 'etcdserver: mvcc: database space exceeded',
 };
 const corrupt = { ok: false, code: GrpcCode.DATA_LOSS, text: 'etcdserver: corrupt cluster' };
-const rangeOp: RequestOp = {
-  type: 'range',
-  request: {
-    key: 'k1',
-    rangeEnd: '',
-    limit: 0,
-    revision: 0,
-    sortOrder: 0,
-    sortTarget: 0,
-    serializable: false,
-    keysOnly: false,
-    countOnly: false,
-    minModRevision: 0,
-    maxModRevision: 0,
-    minCreateRevision: 0,
-    maxCreateRevision: 0,
-  },
-};
+const rangeOp: RequestOp = { type: 'range', request: rangeOf('k1') };
 const deleteOp: RequestOp = {
   type: 'deleteRange',
   request: { key: 'k2', rangeEnd: '', prevKv: false },

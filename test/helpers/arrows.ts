@@ -56,7 +56,7 @@ export const mayImportInside: Readonly<
       'transfer',
     ],
     backup: ['bootstrap', 'guard', 'lease', 'membership', 'options'],
-    http: ['feature', 'guard', 'kv'],
+    http: ['feature', 'guard'],
     // A whole member, and the sockets around it.
     'member.ts': [
       ...['auth', 'cluster', 'kv', 'lease', 'maintenance', 'watch'],

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 
-import type { Clock } from '../../src/common/index.js';
+import { type Clock, sleep } from '../../src/common/index.js';
 import { nodeClock } from '../../src/server/platform/clock-node.js';
 import { SimClock, SimRandom } from '../../src/sim/index.js';
 
@@ -109,7 +109,7 @@ for (const subject of subjects) {
       const timer = clock.after(2 ** 40, () => {
         fired += 1;
       });
-      await run(keepAlive(new Promise<void>((resolve) => clock.after(2, resolve))));
+      await run(keepAlive(sleep(clock, 2)));
       expect(fired).toBe(0);
       timer.cancel();
     });

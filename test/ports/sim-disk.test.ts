@@ -1,5 +1,6 @@
 /** What the simulated disk does that a real one does only on a bad day (L-38). */
 
+import { setImmediate as turn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { beforeEach, describe, expect, test } from 'vitest';
@@ -248,7 +249,7 @@ test('what a process that is gone waited for is let go', async () => {
   disk.crash(loseAll);
   const waiting = new WeakRef(waitsOn(file));
   for (let i = 0; i < 20 && waiting.deref() !== undefined; i += 1) {
-    await new Promise((resolve) => setImmediate(resolve));
+    await turn();
     collect();
   }
   expect(waiting.deref()).toBeUndefined();

@@ -33,6 +33,13 @@ describe('requests', () => {
     proto.encodeRangeRequest,
     proto.decodeRangeRequest,
   );
+  test('a request for a range has nothing but its keys, unless more is said', () => {
+    expect(proto.encodeRangeRequest(proto.rangeOf('a'))).toEqual(Buffer.from([0x0a, 1, 0x61]));
+    const bytes = proto.encodeRangeRequest(proto.rangeOf('a', 'b'));
+    expect(bytes).toEqual(Buffer.from([0x0a, 1, 0x61, 0x12, 1, 0x62]));
+    expect(proto.decodeRangeRequest(bytes)).toEqual(proto.rangeOf('a', 'b'));
+    expect(proto.rangeOf('a')).not.toBe(proto.rangeOf('a'));
+  });
   agrees('PutRequest', arbitrary.putRequest, proto.encodePutRequest, proto.decodePutRequest);
   agrees(
     'DeleteRangeRequest',

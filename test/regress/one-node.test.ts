@@ -22,6 +22,7 @@ import {
   hashKvRequest,
   hashKvResponse,
   type RequestOp,
+  rangeOf,
   type WatchCreateRequest,
 } from '../../src/proto/index.js';
 import { type SimProcessClock, SimRandom } from '../../src/sim/index.js';
@@ -59,16 +60,7 @@ function watch(request: Partial<WatchCreateRequest> = {}) {
 }
 
 function rangeAt(revision: number): RequestOp {
-  const flags = { serializable: false, keysOnly: false, countOnly: false };
-  const sort = { sortOrder: 0, sortTarget: 0 };
-  const bounds = {
-    minModRevision: 0,
-    maxModRevision: 0,
-    minCreateRevision: 0,
-    maxCreateRevision: 0,
-  };
-  const request = { key: 'a', rangeEnd: '', limit: 0, revision, ...flags, ...sort, ...bounds };
-  return { type: 'range', request };
+  return { type: 'range', request: { ...rangeOf('a'), revision } };
 }
 
 describe('watch', () => {

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { idToHex, silentLogger } from '../../src/common/index.js';
 import { nodeClock, openNodeRandom } from '../../src/server/index.js';
 import { MemoryNetwork } from '../../src/sim/index.js';
-import { Member } from '../../src/testing/member.js';
+import { LocalMember } from '../../src/testing/member.js';
 import { eventually } from '../helpers/eventually.js';
 import { bytes, RawClient } from '../helpers/grpc.js';
 
@@ -29,7 +29,7 @@ class Wires {
     latencyMsMax: 0,
     splitChance: 0,
   });
-  readonly members = new Map<string, Member>();
+  readonly members = new Map<string, LocalMember>();
   readonly #clients = new Map<string, RawClient>();
 
   url(name: string): string {
@@ -37,8 +37,8 @@ class Wires {
   }
 
   /** A member with an empty directory; it takes the place of an earlier one of the same name. */
-  async create(name: string, cluster: readonly string[], ...flags: string[]): Promise<Member> {
-    const member = await Member.create({
+  async create(name: string, cluster: readonly string[], ...flags: string[]): Promise<LocalMember> {
+    const member = await LocalMember.create({
       name,
       initialCluster: cluster.map((one) => `${one}=${this.url(one)}`).join(','),
       flags: ['--heartbeat-interval=20', '--election-timeout=200', ...flags],
@@ -57,7 +57,7 @@ class Wires {
   }
 
   /** Starts a member that was added before. */
-  async join(name: string, cluster: readonly string[]): Promise<Member> {
+  async join(name: string, cluster: readonly string[]): Promise<LocalMember> {
     const member = await this.create(name, cluster, '--initial-cluster-state=existing');
     await member.start();
     return member;

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { GrpcCode } from '../../src/common/index.js';
 import { encodeRangeRequest } from '../../src/proto/index.js';
-import { pointQuery } from '../../src/server/kv/apply.js';
 import { guarded } from '../../src/server/rpc/index.js';
 import type { MethodHandler } from '../../src/transport/index.js';
 import { FakeCall } from './watch-call.js';
@@ -42,8 +41,7 @@ function answered(isLearner: boolean, request: Buffer): string[] {
   return ran;
 }
 
-const range = (serializable: boolean): Buffer =>
-  encodeRangeRequest({ ...pointQuery('a'), revision: 0, serializable });
+const range = (serializable: boolean): Buffer => encodeRangeRequest({ key: 'a', serializable });
 
 describe('a learner', () => {
   it('answers nothing but Status, Snapshot and serializable ranges', () => {

@@ -4,6 +4,7 @@ import {
   type LeaseId,
   leaseRenewBatchMax,
   type MemberId,
+  sleep,
 } from '../../src/common/index.js';
 import { LeaderQuestions } from '../../src/server/feature/leader-questions.js';
 import { LeaderLessor } from '../../src/server/lease/leader-lessor.js';
@@ -54,9 +55,9 @@ class World {
 
   async call(to: MemberId, body: Uint8Array): Promise<Buffer> {
     this.asked.push([to, decodeRenewRequest(body).length]);
-    await new Promise<void>((resolve) => this.clock.after(1, resolve));
+    await sleep(this.clock, 1);
     if (this.frozen.has(to)) {
-      await new Promise<void>((resolve) => this.clock.after(1000, resolve));
+      await sleep(this.clock, 1000);
       throw new EtcdError('TIMEOUT');
     }
     return Buffer.from(await this.at(to).renewals.answerRenew(body));

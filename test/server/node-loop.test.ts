@@ -1,5 +1,6 @@
 /** The loop between Raft and a log that only takes notes. */
 
+import { setImmediate as turn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
@@ -248,7 +249,7 @@ test('the bodies of calls that were answered are let go of', async () => {
   }
   await clock.run(7200);
   // A weak reference holds until the end of the job that made it.
-  await new Promise((resolve) => setImmediate(resolve));
+  await turn();
   collect();
   expect(bodies.filter((body) => body.deref() !== undefined).length).toBeLessThan(3);
 });

@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { GrpcCode, silentLogger, snapshotIdleMs } from '../../src/common/index.js';
 import { snapshotResponse } from '../../src/proto/index.js';
@@ -85,7 +86,7 @@ describe('snapshot calls', () => {
       expect(images()).toHaveLength(1);
       expect(images()[0]).toBeGreaterThan(2_000_000);
       for (const each of calls.slice(1)) each.cancel();
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await sleep(20);
       expect(images()).toHaveLength(1);
       const [last] = calls;
       last?.drain();
@@ -105,7 +106,7 @@ describe('snapshot calls', () => {
       put(store, 'key0', 'third');
       const third = call(true);
       const fourth = call(true);
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await sleep(50);
       expect([third, fourth].map(({ sent }) => sent.length)).toEqual([0, 0]);
       // Room is made by one that ends.
       first.drain();
@@ -132,7 +133,7 @@ describe('snapshot calls', () => {
       put(store, 'key0', 'third');
       const late = call(true);
       for (let ms = 0; ms < snapshotIdleMs; ms += snapshotIdleMs / 2) {
-        await new Promise((resolve) => setTimeout(resolve, 20));
+        await sleep(20);
         // They take something now and then.
         for (const each of slow) {
           each.drain();
@@ -174,7 +175,7 @@ describe('snapshot calls', () => {
     withBench(async ({ images, call }) => {
       const calls = [call(false), call(false)];
       for (const each of calls) each.cancel();
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await sleep(20);
       await eventually(() => images().length === 0 || undefined, 'the image to go');
       for (const each of calls) expect(each.sent).toEqual([]);
     }));

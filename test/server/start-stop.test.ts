@@ -3,6 +3,7 @@
  * the data directory starts.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { type Clock, silentLogger } from '../../src/common/index.js';
 import { defaultConfig, type ServerConfig } from '../../src/server/options/config.js';
@@ -46,8 +47,6 @@ function configOf(names: readonly string[], name: string, ...more: readonly stri
 }
 
 const alone = configOf(['a'], 'a');
-
-const sleep = (ms: number) => new Promise<void>((resolve) => void setTimeout(resolve, ms));
 
 /** How long to look whether something goes on: ten heartbeats. */
 const lookMs = 100;

@@ -1,6 +1,13 @@
 /** A small store with history, a client that reads or does not, and a hub between them. */
 
-import { EtcdError, type KeyString, type Random, type Revision } from '../../src/common/index.js';
+import {
+  EtcdError,
+  type KeyString,
+  type Random,
+  type Revision,
+  sleep,
+  turn,
+} from '../../src/common/index.js';
 import {
   decodeWatchResponse,
   type Event,
@@ -115,7 +122,7 @@ export class HistoryStore implements WatchStore {
     this.historyCalls += 1;
     if (from < this.compactRevision) throw new EtcdError('COMPACTED');
     const through = this.revision;
-    await new Promise<void>((resolve) => this.#clock.after(this.historyMs, resolve));
+    await sleep(this.#clock, this.historyMs);
     const events: MvccEvent[] = [];
     let bytes = 0;
     let revisions = 0;
@@ -159,7 +166,7 @@ export class HistoryStore implements WatchStore {
   async range(query: RangeQuery, at: ReadPoint | undefined): Promise<RangeResult> {
     const main = at?.main ?? this.revision;
     if (main < this.compactRevision) throw new EtcdError('COMPACTED');
-    await new Promise<void>((resolve) => this.#clock.afterTurn(resolve));
+    await turn(this.#clock);
     const told = this.#byKey.get(query.key)?.findLast((t) => t.modRevision <= main);
     const kvs =
       told === undefined || told.type === 'delete'

@@ -5,6 +5,7 @@
  * put whose create revision is its mod revision.
  */
 
+import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { mvccSliceKeysMax } from '../../src/common/index.js';
@@ -114,7 +115,7 @@ class Told {
   async lines(): Promise<string[]> {
     while (this.hub.counters.slowWatchers > 0 || this.hub.counters.pendingEvents > 0) {
       this.hub.flush();
-      await new Promise((resolve) => setImmediate(resolve));
+      await turn();
     }
     const { responses } = this.client;
     let open = false;
@@ -175,7 +176,7 @@ describe('what a watcher is told', () => {
               const commit = apply(store, changes);
               for (const { hub } of [...live, ...half]) hub.publish(commit);
               for (const { hub } of live) hub.flush();
-              if (i % 3 === 0) await new Promise((resolve) => setImmediate(resolve));
+              if (i % 3 === 0) await turn();
             }
             const history = wanted.map((each) => new Told(store, each, 1));
             const expected = wanted.map((each) => model.expected(1, each));

@@ -5,8 +5,8 @@
 
 import { moveLeaderRequest } from '../../src/proto/index.js';
 import type { SimRandom } from '../../src/sim/index.js';
-import { callWithin } from './clients.js';
 import { requestTimeoutMs } from './knobs.js';
+import { callWithin } from './kv-client.js';
 import type { SimMachine, SimProcess } from './machine.js';
 import { chanceOf, type Fault } from './schedule.js';
 import type { World } from './world.js';

@@ -11,7 +11,7 @@ import {
   silentLogger,
   type Timer,
 } from '../../src/common/index.js';
-import { allMethods, type Member as Node, openMember } from '../../src/server/member.js';
+import { allMethods, openMember, type WholeMember } from '../../src/server/member.js';
 import { Metrics } from '../../src/server/metrics/metrics.js';
 import { helloOf } from '../../src/server/node/member-links.js';
 import type { ServerConfig } from '../../src/server/options/config.js';
@@ -193,7 +193,7 @@ export class SimProcess {
   hello: PeerHello | undefined;
   cut: () => void = () => {};
   readonly logger: Logger = silentLogger;
-  #node: Node | undefined;
+  #node: WholeMember | undefined;
   #methods: ReadonlyMap<string, MethodHandler> = new Map();
 
   constructor(machine: SimMachine, clock: SimProcessClock, start: number) {
@@ -202,7 +202,7 @@ export class SimProcess {
     this.name = `${machine.name}#${start}`;
   }
 
-  open(node: Node): void {
+  open(node: WholeMember): void {
     this.#node = node;
     this.hello = helloOf(node);
     this.#methods = allMethods(node);
@@ -212,7 +212,7 @@ export class SimProcess {
     return this.#node !== undefined;
   }
 
-  get node(): Node {
+  get node(): WholeMember {
     if (this.#node === undefined) throw new Error(`${this.name} is not open yet`);
     return this.#node;
   }

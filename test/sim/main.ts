@@ -18,11 +18,11 @@ const shrunkMax = 3;
 const runsPerLine = 500;
 
 async function main(argv: readonly string[]): Promise<number> {
-  if (argv.includes('--help')) {
+  const options = parseOptions(argv);
+  if (options.help) {
     process.stdout.write(usage);
     return 0;
   }
-  const options = parseOptions(argv);
   if (options.mutations) {
     const { runMutations } = await import('./mutations.js');
     return runMutations(options, script);

@@ -13,7 +13,7 @@ import {
 } from '../../src/proto/index.js';
 import type { SimRandom } from '../../src/sim/index.js';
 import type { Outcome } from '../helpers/in-process-call.js';
-import { callWithin } from './clients.js';
+import { callWithin } from './kv-client.js';
 import type { SimMachine } from './machine.js';
 import type { FaultKind } from './schedule.js';
 import type { World } from './world.js';

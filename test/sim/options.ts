@@ -1,5 +1,7 @@
 /** The command line of the simulator. */
 
+import { numberOf, readCommandLine } from '../helpers/command-line.js';
+
 export interface SimOptions {
   readonly seeds: number;
   /** The first seed. */
@@ -15,6 +17,8 @@ export interface SimOptions {
   /** Runs every seed twice and compares the hashes. */
   readonly twice: boolean;
   readonly shrink: boolean;
+  /** Only says how it is used. */
+  readonly help: boolean;
 }
 
 export const usage = `Runs simulated clusters: the server's own code on simulated machines.
@@ -33,35 +37,40 @@ export const usage = `Runs simulated clusters: the server's own code on simulate
   --mutations    puts known bugs into a copy of the program; each must be found
 `;
 
+/** What node:util has to know of them; see `usage` for what they mean. */
+const known = {
+  seeds: { type: 'string' },
+  seed: { type: 'string' },
+  steps: { type: 'string' },
+  size: { type: 'string' },
+  faults: { type: 'string' },
+  workers: { type: 'string' },
+  mutations: { type: 'boolean' },
+  mutation: { type: 'string' },
+  twice: { type: 'boolean' },
+  'no-shrink': { type: 'boolean' },
+  help: { type: 'boolean' },
+} as const;
+
+/** Throws if they make no sense, with the usage if one is unknown. */
 export function parseOptions(argv: readonly string[]): SimOptions {
-  const values = new Map<string, string>();
-  const flags = new Set(['twice', 'no-shrink', 'mutations', 'help']);
-  for (let i = 0; i < argv.length; i += 1) {
-    const [name = '', inline] = (argv[i] ?? '').replace(/^--/, '').split('=');
-    const known = ['seeds', 'seed', 'steps', 'size', 'faults', 'workers', 'mutation'];
-    if (flags.has(name)) values.set(name, 'true');
-    else if (!known.includes(name)) throw new Error(`unknown option --${name}\n\n${usage}`);
-    else if (inline !== undefined) values.set(name, inline);
-    else {
-      i += 1;
-      values.set(name, argv[i] ?? '');
-    }
-  }
-  const number = (name: string, otherwise: number): number => {
-    const value = Number(values.get(name) ?? otherwise);
-    if (!Number.isInteger(value) || value < 0) throw new Error(`--${name} must be a number`);
-    return value;
-  };
+  const values = readCommandLine(argv, known, usage);
+  const number = (name: 'seeds' | 'seed' | 'steps' | 'faults' | 'workers', otherwise: number) =>
+    numberOf(name, values[name], otherwise, { min: 0, whole: true });
   return {
-    seeds: number('seeds', values.has('seed') ? 1 : 100),
+    seeds: number('seeds', values.seed === undefined ? 100 : 1),
     seed: number('seed', 1),
     steps: number('steps', 20_000),
-    size: values.has('size') ? number('size', 3) : undefined,
+    size:
+      values.size === undefined
+        ? undefined
+        : numberOf('size', values.size, 0, { min: 1, whole: true }),
     faults: number('faults', 32),
     workers: number('workers', 2),
-    mutations: values.has('mutations') || values.has('mutation'),
-    mutation: values.get('mutation') ?? '',
-    twice: values.has('twice'),
-    shrink: !values.has('no-shrink'),
+    mutations: values.mutations === true || values.mutation !== undefined,
+    mutation: values.mutation ?? '',
+    twice: values.twice === true,
+    shrink: values['no-shrink'] !== true,
+    help: values.help === true,
   };
 }

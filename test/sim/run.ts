@@ -18,10 +18,10 @@ import type { Violation } from '../checkers/report.js';
 import { checkRevisions } from '../checkers/revision-checker.js';
 import { kvsDifference } from '../checkers/truth.js';
 import { checkWatches } from '../checkers/watch-checker.js';
-import { kvOf } from './calls.js';
-import { Client, callMsMax, callWithin } from './clients.js';
+import { kvOf } from '../workload/request-codec.js';
 import { inflict } from './faults.js';
 import { type Knobs, requestTimeoutMs } from './knobs.js';
+import { callMsMax, callWithin, KvClient } from './kv-client.js';
 import type { SimProcess } from './machine.js';
 import { Pace } from './pace.js';
 import { drawSchedule, type Fault, type FaultKind } from './schedule.js';
@@ -132,7 +132,7 @@ async function heal(world: World, pace: Pace): Promise<void> {
   // Until all calls have ended one way or another.
   await world.clock.run(world.clock.nowMs() + knobs.electionMs * 6);
   const untilMs = world.clock.nowMs() + settleMsMax;
-  const last = new Client(world, world.workload, 1000, world.random.fork());
+  const last = new KvClient(world, 1000, world.random.fork());
   let written = false;
   while (world.clock.nowMs() < untilMs) {
     world.checkHalts(world.random);

@@ -3,20 +3,22 @@
  * Nothing here depends on anything but the seed, so the same seed is the same run, event by event.
  */
 
-import type { MemberId } from '../../src/common/index.js';
+import { type MemberId, sleep } from '../../src/common/index.js';
 import { memberIdOf } from '../../src/server/membership/identity.js';
 import { SimClock, SimRandom } from '../../src/sim/index.js';
 import { History } from '../checkers/history.js';
 import { Report } from '../checkers/report.js';
-import { Client, type ClientWorld, Workload } from './clients.js';
-import { HostileClient } from './hostile-clients.js';
+import type { LeaseHolder } from '../workload/lease-holder.js';
+import { Workload } from '../workload/workload.js';
+import { HostileClient } from './hostile-client.js';
 import { configOf, drawKnobs, type Knobs } from './knobs.js';
-import { LeaseHolder } from './lease-clients.js';
+import { type ClientWorld, KvClient } from './kv-client.js';
+import { newLeaseHolder } from './lease-client.js';
 import { SimMachine, type SimProcess } from './machine.js';
 import { MemberChanges } from './members.js';
 import { Observer } from './observer.js';
 import { Trace } from './trace.js';
-import { WatchClient } from './watch-clients.js';
+import { WatchClient } from './watch-client.js';
 import { SimWire } from './wire.js';
 
 export interface WorldOptions {
@@ -44,7 +46,7 @@ export class World implements ClientWorld {
   readonly machines: SimMachine[] = [];
   readonly members: MemberChanges;
   readonly workload = new Workload();
-  readonly clients: Client[] = [];
+  readonly clients: KvClient[] = [];
   readonly watchers: WatchClient[] = [];
   readonly leaseHolders: LeaseHolder[] = [];
   readonly hostiles: HostileClient[] = [];
@@ -87,21 +89,19 @@ export class World implements ClientWorld {
       this.startNow(machine);
     }
     for (let i = 0; i < knobs.clients; i += 1) {
-      this.clients.push(new Client(this, this.workload, i, this.random.fork()));
+      this.clients.push(new KvClient(this, i, this.random.fork()));
     }
     for (let i = 0; i < knobs.watchers; i += 1) {
       this.watchers.push(new WatchClient(this, i, this.random.fork()));
     }
     for (let i = 0; i < knobs.leaseHolders; i += 1) {
-      const client = new Client(this, this.workload, knobs.clients + i, this.random.fork());
-      this.leaseHolders.push(
-        new LeaseHolder(this, client, this.workload, i + 1, this.random.fork()),
-      );
+      const client = new KvClient(this, knobs.clients + i, this.random.fork());
+      this.leaseHolders.push(newLeaseHolder(this, client, i + 1, this.random.fork()));
     }
     for (let i = 0; i < knobs.hostiles; i += 1) {
       const number = knobs.clients + knobs.leaseHolders + i;
-      const client = new Client(this, this.workload, number, this.random.fork());
-      this.hostiles.push(new HostileClient(this, client, this.workload, i, this.random.fork()));
+      const client = new KvClient(this, number, this.random.fork());
+      this.hostiles.push(new HostileClient(this, client, i, this.random.fork()));
     }
     const all = [...this.clients, ...this.watchers, ...this.leaseHolders, ...this.hostiles];
     for (const one of all) {
@@ -116,7 +116,7 @@ export class World implements ClientWorld {
   }
 
   sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => this.clock.after(ms, resolve));
+    return sleep(this.clock, ms);
   }
 
   anyServing(random: SimRandom): SimProcess | undefined {

@@ -6,6 +6,7 @@
 import { request as httpRequest } from 'node:http';
 import { connect as http2Connect } from 'node:http2';
 import { createRequire } from 'node:module';
+import { setImmediate as turn } from 'node:timers/promises';
 import type * as Grpc from '@grpc/grpc-js';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { TlsOptions } from '../../src/common/index.js';
@@ -122,10 +123,10 @@ describe('grpc-js client, our server', () => {
     hanging.length = 0;
     const stream = client.makeBidiStreamRequest('/test.Echo/HangStream', same, same);
     stream.on('error', () => {});
-    while (hanging.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    while (hanging.length === 0) await turn();
     const [open] = hanging;
     stream.cancel();
-    while (open?.cancelled === false) await new Promise((resolve) => setImmediate(resolve));
+    while (open?.cancelled === false) await turn();
     expect(open?.cancelled).toBe(true);
   });
 

@@ -3,6 +3,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import { afterAll, describe, expect, test } from 'vitest';
 import { nodeNetwork } from '../../src/server/platform/network-node.js';
 import { MemoryNetwork, SimClock, SimRandom } from '../../src/sim/index.js';
@@ -15,7 +16,7 @@ afterAll(() => rmSync(dir, { recursive: true, force: true }));
 const real = {
   network: nodeNetwork,
   async until(done: () => boolean): Promise<void> {
-    while (!done()) await new Promise((resolve) => setImmediate(resolve));
+    while (!done()) await turn();
   },
   wait: <T>(promise: Promise<T>): Promise<T> => promise,
 };

@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { connect as netConnect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type ConnectionOptions, connect as tlsConnect } from 'node:tls';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { ByteStream, Listener, TlsOptions, TlsRefusal } from '../../src/common/index.js';
@@ -122,7 +123,7 @@ describeWithOpenssl('refused handshakes', () => {
       const { got, from } = await outcome(connect());
       expect(got, what).not.toBe('hello');
       for (let turns = 0; refusals.length === 0 && turns < 500; turns += 1) {
-        await new Promise((resolve) => setTimeout(resolve, 10));
+        await sleep(10);
       }
       expect(refusals, what).toHaveLength(1);
       expect(refusals.pop(), what).toMatchObject({
@@ -137,7 +138,7 @@ describeWithOpenssl('refused handshakes', () => {
     reset.once('connect', () => setTimeout(() => reset.resetAndDestroy(), 50));
     const { from } = await hasReset;
     for (let turns = 0; refusals.length === 0 && turns < 500; turns += 1) {
-      await new Promise((resolve) => setTimeout(resolve, 10));
+      await sleep(10);
     }
     expect(refusals.map(({ kind, remoteAddress }) => [kind, remoteAddress])).toEqual([
       ['reset', from],
@@ -184,7 +185,7 @@ describeWithOpenssl('refused handshakes', () => {
     expect((await hasEarly).got).toBe('hello');
     await isGone;
     for (let turns = 0; refusals.length < 2 && turns < 500; turns += 1) {
-      await new Promise((resolve) => setTimeout(resolve, 10));
+      await sleep(10);
     }
     // Node can't always tell a reset.
     expect(refusals.map(({ kind }) => kind.replace('reset', 'closed'))).toEqual([

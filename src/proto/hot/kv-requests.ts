@@ -2,7 +2,7 @@
  * Range, Put, DeleteRange and Compaction requests: bytes to data and back.
  */
 
-import { emptyBytes } from '../../common/index.js';
+import { emptyBytes, type KeyString } from '../../common/index.js';
 import type {
   CompactionRequest,
   DeleteRangeRequest,
@@ -94,6 +94,14 @@ export function emptyRangeRequest(): Mutable<RangeRequest> {
     minCreateRevision: 0,
     maxCreateRevision: 0,
   };
+}
+
+/** Asks for one key, or for those up to `rangeEnd`: all of them, as they are now. */
+export function rangeOf(key: KeyString, rangeEnd: KeyString = ''): RangeRequest {
+  const request = emptyRangeRequest();
+  request.key = key;
+  request.rangeEnd = rangeEnd;
+  return request;
 }
 
 export function emptyPutRequest(): Mutable<PutRequest> {

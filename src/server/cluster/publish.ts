@@ -1,6 +1,6 @@
 /** Each start tells the cluster who this member is: its name, and where clients reach it. */
 
-import { EtcdError } from '../../common/index.js';
+import { EtcdError, sleep } from '../../common/index.js';
 import { EntryKind, type EntryType, newEntry } from '../entry/index.js';
 import type { Host } from '../feature/index.js';
 import { encodeAttributes, type MemberAttributes } from '../membership/index.js';
@@ -42,7 +42,7 @@ export async function publishSelf(host: Host, entry: AttributesEntry): Promise<v
     if (error === undefined) return;
     if (error instanceof EtcdError && error.reason === 'STOPPED') throw error;
     logger.warn('could not publish this member yet, trying again', { error: error.message });
-    await new Promise<void>((resolve) => clock.after(publishPauseMs, resolve));
+    await sleep(clock, publishPauseMs);
   }
 }
 

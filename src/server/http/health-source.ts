@@ -1,10 +1,9 @@
 /** What the health checks read from a member. */
 
 import type { EtcdError } from '../../common/index.js';
-import { AlarmType } from '../../proto/index.js';
+import { AlarmType, rangeOf } from '../../proto/index.js';
 import type { Host } from '../feature/index.js';
 import { alarmName } from '../guard/index.js';
-import { pointQuery } from '../kv/index.js';
 import type { HealthSource } from './health.js';
 
 export function healthSource(host: Host): HealthSource {
@@ -12,7 +11,7 @@ export function healthSource(host: Host): HealthSource {
   /** As etcd's check: one key, keys only. */
   const read = async (): Promise<Error | undefined> => {
     try {
-      await store.range({ ...pointQuery('health'), keysOnly: true, limit: 1 }, undefined);
+      await store.range({ ...rangeOf('health'), keysOnly: true, limit: 1 }, undefined);
       return undefined;
     } catch (error) {
       return error instanceof Error ? error : new Error(String(error));

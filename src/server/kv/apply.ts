@@ -13,13 +13,14 @@ import {
   type Slice,
   type Steps,
 } from '../../common/index.js';
-import type {
-  DeleteRangeRequest,
-  PutRequest,
-  RangeRequest,
-  TxnRequest,
+import {
+  type DeleteRangeRequest,
+  type PutRequest,
+  type RangeRequest,
+  rangeOf,
+  type TxnRequest,
 } from '../../proto/index.js';
-import type { MvccStore, MvccWriteTxn, RangeQuery } from '../../storage/index.js';
+import type { MvccStore, MvccWriteTxn } from '../../storage/index.js';
 import type {
   DeferredRange,
   DeleteRangeResult,
@@ -48,23 +49,6 @@ export interface KvCounts {
   putBytesTotal: number;
   deleteTotal: number;
   rangeTotal: number;
-}
-
-/** The query for one key, all of it: what prev_kv and the get of a lock need. */
-export function pointQuery(key: KeyString): RangeQuery {
-  return {
-    key,
-    rangeEnd: '',
-    limit: 0,
-    keysOnly: false,
-    countOnly: false,
-    sortOrder: 0,
-    sortTarget: 0,
-    minModRevision: 0,
-    maxModRevision: 0,
-    minCreateRevision: 0,
-    maxCreateRevision: 0,
-  };
 }
 
 /** Throws EtcdError if the put can't be done. */
@@ -124,7 +108,7 @@ export function applyPut(
   const revision = target.store.revision + 1;
   let previous: DeferredRange | undefined;
   if (request.prevKv && wantAnswer && txn.state(key) !== undefined) {
-    previous = { query: pointQuery(key), at: txn.readPoint(), result: undefined };
+    previous = { query: rangeOf(key), at: txn.readPoint(), result: undefined };
   }
   const lease = request.ignoreLease ? txn.lease(key) : request.lease;
   assert(request.lease === 0n || target.leases.has(request.lease), 'the lease was checked');
@@ -170,7 +154,7 @@ function previousOf(
   wantAnswer: boolean,
 ): DeferredRange | undefined {
   if (!prevKv || !wantAnswer) return undefined;
-  return { query: { ...pointQuery(key), rangeEnd }, at: txn.readPoint(), result: undefined };
+  return { query: rangeOf(key, rangeEnd), at: txn.readPoint(), result: undefined };
 }
 
 /** The revision that a read at this place of the entry belongs to. */

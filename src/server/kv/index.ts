@@ -1,3 +1,2 @@
 /** Keys and values. */
-export { pointQuery } from './apply.js';
 export { type KvFeature, kvFeature } from './feature.js';

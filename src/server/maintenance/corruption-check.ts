@@ -14,6 +14,7 @@ import {
   type Clock,
   EtcdError,
   idToHex,
+  Lock,
   type Logger,
   type MemberId,
   type Revision,
@@ -67,7 +68,7 @@ export class CorruptionCheck {
   readonly #o: CorruptionCheckOptions;
   readonly #timers = new Map<string, Timer>();
   /** One hash at a time: each reads the whole store. */
-  #lastHash: Promise<unknown> = Promise.resolve();
+  readonly #hashing = new Lock();
   /** The compacted revision that was found equal everywhere. */
   #checkedRevision: Revision = 0;
   #stopped = false;
@@ -204,14 +205,12 @@ export class CorruptionCheck {
    */
   hash(revision: Revision, kept: boolean): Promise<MemberRevisionHash> {
     const { store } = this.#o;
-    const result = this.#lastHash.then(async () => {
+    return this.#hashing.run(async () => {
       const newest = store.revision;
       const found = await store.hashKv(Math.max(0, revision), kept);
       const { hash, compactRevision, hashRevision } = found;
       return { hash, compactRevision, hashedRevision: hashRevision, revision: newest };
     });
-    this.#lastHash = result.catch(() => {});
-    return result;
   }
 
   /** Answers the question 'hashKv'. */

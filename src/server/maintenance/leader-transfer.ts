@@ -1,6 +1,6 @@
 /** Handing leadership over, when an operator asks for it. */
 
-import type { Clock, MemberId } from '../../common/index.js';
+import { type Clock, type MemberId, sleep } from '../../common/index.js';
 import type { Raft } from '../../raft/index.js';
 
 export interface LeaderTransferOptions {
@@ -26,7 +26,7 @@ export async function transferLeadership(
   wake();
   while (raft.leader !== target) {
     if (clock.nowMs() >= untilMs || isCancelled()) return false;
-    await new Promise<void>((resolve) => clock.after(checkMs, resolve));
+    await sleep(clock, checkMs);
   }
   return true;
 }

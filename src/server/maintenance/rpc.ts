@@ -1,6 +1,13 @@
 /** The Maintenance service (C-6), without Snapshot and Downgrade. */
 
-import { type Clock, EtcdError, etcdVersion, idToHex, storageVersion } from '../../common/index.js';
+import {
+  type Clock,
+  EtcdError,
+  etcdVersion,
+  idToHex,
+  Lock,
+  storageVersion,
+} from '../../common/index.js';
 import {
   AlarmAction,
   AlarmType,
@@ -72,7 +79,7 @@ export function maintenanceMethods(
  */
 class HashQueue {
   readonly #clock: Clock;
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #lock = new Lock();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -80,15 +87,13 @@ class HashQueue {
 
   /** Undefined: the call was over before its turn came. */
   run<T>(call: ServerCall, seconds: Histogram, hash: () => Promise<T>): Promise<T | undefined> {
-    const result = this.#last.then(async () => {
+    return this.#lock.run(async () => {
       if (call.cancelled) return undefined;
       const startMs = this.#clock.nowMs();
       const found = await hash();
       seconds.observe((this.#clock.nowMs() - startMs) / 1000);
       return found;
     });
-    this.#last = result.catch(() => {});
-    return result;
   }
 }
 

@@ -10,6 +10,7 @@ import {
   type Logger,
   type LogIndex,
   type MemberId,
+  sleep,
 } from '../../common/index.js';
 import type { Raft } from '../../raft/index.js';
 import type { PeerAdmission } from '../membership/index.js';
@@ -44,7 +45,7 @@ export async function applyUpTo(
     signal?.throwIfAborted();
     // What failed was reported; nothing will be applied any more.
     if (loop.isStopped) throw new EtcdError('STOPPED');
-    await new Promise<void>((resolve) => clock.after(appliedLookMs, resolve));
+    await sleep(clock, appliedLookMs);
   }
   admission.forgetLeaving();
 }
@@ -81,14 +82,6 @@ export function campaignWhenConnected(node: Founding, voters: readonly MemberId[
   ports.clock.after(againMs, () => campaignWhenConnected(node, voters));
 }
 
-/** Resolves with `work`, or when `delayMs` are over. Rejects as `work` does. */
-export function untilOrAfter(work: Promise<void>, clock: Clock, delayMs: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = clock.after(delayMs, resolve);
-    work.finally(() => timer.cancel()).then(resolve, reject);
-  });
-}
-
 export interface HandingOver {
   readonly memberId: MemberId;
   readonly raft: Raft;
@@ -117,7 +110,7 @@ export async function handOver({
   loop.schedule();
   const untilMs = clock.nowMs() + config.electionMs;
   while (raft.leader === memberId && clock.nowMs() < untilMs) {
-    await new Promise<void>((resolve) => clock.after(handOverLookMs, resolve));
+    await sleep(clock, handOverLookMs);
   }
 }
 

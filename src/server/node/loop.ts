@@ -15,6 +15,8 @@ import {
   type Logger,
   type LogIndex,
   type MemberId,
+  settle,
+  sleep,
   sliceMsMax,
   type Term,
 } from '../../common/index.js';
@@ -152,7 +154,7 @@ export class NodeLoop {
   /** Resolves when no log write is under way. */
   async idle(): Promise<void> {
     while (this.#writes.length > 0 || this.#applyWaits || this.#installing !== undefined) {
-      await new Promise<void>((resolve) => this.#options.clock.after(1, resolve));
+      await sleep(this.#options.clock, 1);
     }
   }
 
@@ -214,7 +216,7 @@ export class NodeLoop {
   /** As `read`: resolves once a linearizable read may happen here. */
   readBarrier(): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.read((_context, error) => (error === undefined ? resolve() : reject(error)), undefined);
+      this.read(settle, { resolve, reject });
     });
   }
 

@@ -4,7 +4,13 @@
  * features, and only then started. Which features there are is not known here (member.ts).
  */
 
-import { assert, type LogIndex, type MemberId, unlessAborted } from '../../common/index.js';
+import {
+  assert,
+  type LogIndex,
+  type MemberId,
+  unlessAborted,
+  untilOrAfter,
+} from '../../common/index.js';
 import type { Raft } from '../../raft/index.js';
 import type { MvccStore, Wal } from '../../storage/index.js';
 import { hasCommittedChanges } from '../bootstrap/index.js';
@@ -18,7 +24,7 @@ import { SnapshotReceiver } from '../transfer/index.js';
 import { NodeCore, type NodeOptions, openNodeStorage } from './core.js';
 import { nodeHost } from './host.js';
 import type { Leadership } from './leadership.js';
-import { applyUpTo, campaignWhenConnected, handOver, untilOrAfter } from './lifecycle.js';
+import { applyUpTo, campaignWhenConnected, handOver } from './lifecycle.js';
 import type { NodeLoop } from './loop.js';
 import type { Links } from './loop-events.js';
 import { helloOf, MemberLinks, MemberRemovedError } from './member-links.js';

@@ -5,7 +5,7 @@
  * service often learns of a new member later than the member starts.
  */
 
-import { type Clock, type Logger, type Network, onAbort, pause } from '../../common/index.js';
+import { type Clock, type Logger, type Network, onAbort, sleep } from '../../common/index.js';
 import { isIpHost, parseUrl } from './urls.js';
 
 /** What is needed to compare names. */
@@ -125,7 +125,7 @@ export class UrlComparison {
           logger.warn('failed to resolve a host name', { host, error, retryMs });
           if (leftMs <= retryMs) return [];
         }
-        await pause(clock, retryMs, end.signal);
+        await sleep(clock, retryMs, end.signal);
       }
     } finally {
       takeBack();

@@ -9,7 +9,7 @@
  */
 
 import { crc32 } from 'node:zlib';
-import { safeIntegerMax } from '../../common/index.js';
+import { assert, safeIntegerMax } from '../../common/index.js';
 
 export const frameHeadBytes = 8;
 /** The version that this code writes, and the only one it reads. */
@@ -25,6 +25,7 @@ export class FrameError extends Error {
  * own would cost more than what they say.
  */
 export function newFrame(kind: number, flags: number, bytes: number): Buffer {
+  assert(bytes >= frameHeadBytes, 'a frame without a head');
   const frame = Buffer.allocUnsafe(bytes);
   frame[4] = frameVersion;
   frame[5] = kind;

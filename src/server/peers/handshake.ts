@@ -4,6 +4,7 @@
  */
 
 import {
+  assert,
   EtcdError,
   errorTable,
   GrpcCode,
@@ -42,6 +43,7 @@ export class PeerError extends Error {
 
 /** Metadata that introduces `hello` to `to`. */
 export function introduce(hello: PeerHello, to: MemberId): CallMetadata {
+  assert(hello.memberId !== 0n && to !== 0n, 'who has no id yet introduces itself as nobody');
   return [
     ['kvorum-protocol', protocolVersion],
     ['kvorum-cluster', idToHex(hello.clusterId)],
@@ -125,14 +127,23 @@ export function refusalOf(status: RpcStatus): PeerRefusal | undefined {
   return isRefusal(text) ? text : undefined;
 }
 
+/** Why somebody who is no member is not answered. */
+export const onlyMembers = 'only members may ask this';
+
+/** What of an error may be told to another member: what went wrong inside is for our log. */
+export function asAnswer(error: unknown): EtcdError | PeerError {
+  if (error instanceof EtcdError) return new EtcdError(error.reason);
+  if (error instanceof PeerError) return error;
+  return new PeerError(GrpcCode.INTERNAL, 'the member could not answer; its log says why');
+}
+
 /** Ends `call` with an error, such that {@link errorOf} makes the same one again. */
 export function failCall(call: ServerCall, error: unknown): void {
   if (error instanceof EtcdError) {
     call.fail(error.code, `${errorPrefix}${error.reason}: ${error.message}`);
-  } else if (error instanceof PeerError) {
-    call.fail(error.code, error.message);
   } else {
-    call.fail(GrpcCode.INTERNAL, 'the member could not answer; its log says why');
+    const { code, message } = asAnswer(error);
+    call.fail(code, message);
   }
 }
 

@@ -7,7 +7,7 @@ import { GrpcCode, type MemberId } from '../../common/index.js';
 import type { MethodHandler, ServerCall } from '../../transport/index.js';
 import { decodeMessage } from './codec.js';
 import { FrameError } from './frame.js';
-import { failCall, readIntroduction, refuse } from './handshake.js';
+import { failCall, onlyMembers, readIntroduction, refuse } from './handshake.js';
 import { type LaneName, lanePath } from './lane.js';
 import { callPath } from './link.js';
 import { decodePing, encodePing, encodeWelcome, kindPing, kindPong } from './link-frames.js';
@@ -170,7 +170,7 @@ export class Inbound {
     const who = this.introduced(call);
     if (who === undefined) return;
     if (who === 'nobody' && method !== 'cluster') {
-      call.fail(GrpcCode.PERMISSION_DENIED, 'only members may ask this');
+      call.fail(GrpcCode.PERMISSION_DENIED, onlyMembers);
       return;
     }
     const { handler, logger } = this.#context;

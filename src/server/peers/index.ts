@@ -4,11 +4,12 @@
 export { PeerMetrics } from '../metrics/index.js';
 export { decodeMessage, encodeMessage, isBulk } from './codec.js';
 export { FrameError } from './frame.js';
-export { PeerError } from './handshake.js';
+export { asAnswer, onlyMembers, PeerError } from './handshake.js';
 export { unreachable } from './link.js';
-export { labelOf, type PeerTransportOptions } from './peer-context.js';
+export { LinkSet, type LinkSetOptions, type PeerLink } from './link-set.js';
+export { dialable, labelOf, type PeerTransportOptions } from './peer-context.js';
 export { type Redial, redialMs, steadyMs } from './redial.js';
-export { noSuchFeed } from './snapshot-feeds.js';
+export { makeRoom, noSuchFeed } from './snapshot-feeds.js';
 export { createPeerTransport, type SocketPeerTransport } from './transport.js';
 export type {
   PeerAddress,

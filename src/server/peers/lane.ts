@@ -7,7 +7,7 @@
  * Nothing is kept for a lane that is not up: Raft knows better than a queue what to send later.
  */
 
-import { type MemberId, peerPingIntervalMs, type Timer } from '../../common/index.js';
+import { assert, type MemberId, peerPingIntervalMs, type Timer } from '../../common/index.js';
 import type { ClientStream, GrpcClient, RpcStatus } from '../../transport/index.js';
 import type { ServerUrl } from '../options/index.js';
 import { FrameError } from './frame.js';
@@ -104,6 +104,7 @@ export class Lane {
 
   /** Sends a frame; ownership passes. Only when `ready`. */
   send(frame: Buffer): void {
+    assert(this.ready, 'a frame for a lane that takes none');
     if (this.#stream?.send(frame) === false) this.#full = true;
   }
 
@@ -122,6 +123,8 @@ export class Lane {
   }
 
   #dial(): void {
+    assert(!this.#stopped, 'a lane that was stopped dials');
+    assert(this.#client === undefined && this.#upSinceMs === undefined, 'a lane dials twice');
     const attempt = ++this.#attempt;
     const url = this.#urls[this.#urlIndex % Math.max(1, this.#urls.length)];
     if (url === undefined) return; // no URL that can be dialled: `setUrls` may bring one
@@ -144,6 +147,7 @@ export class Lane {
   #open(client: GrpcClient): void {
     const context = this.#context;
     const attempt = this.#attempt;
+    assert(this.#client === undefined && !this.#stopped, 'a lane that does not dial was answered');
     this.#client = client;
     const { name, member } = this.#options;
     const stream = client.stream(lanePath(name), { metadata: introduce(context.hello(), member) });
@@ -178,6 +182,7 @@ export class Lane {
   }
 
   #onWelcome(frame: Buffer): void {
+    assert(this.#stream !== undefined && !this.#stopped, 'a welcome on a stream that is not open');
     const hello = decodeWelcome(frame);
     this.#takesClocks = welcomeTakesClocks(frame);
     const { handler, clock, logger } = this.#context;
@@ -239,6 +244,7 @@ export class Lane {
     this.#warned = true;
     this.#hangUp();
     if (this.#stopped) return;
+    assert(this.#client === undefined, 'a lane waits with a connection');
     const pauseMs = redialMs(how, this.#failures, random);
     this.#timer = clock.after(pauseMs, () => this.#dial());
     if (!wasUp) this.#owner.onDialFailed(reason);

@@ -11,6 +11,7 @@
  *   end      nothing
  */
 
+import { assert } from '../../common/index.js';
 import {
   checkFrame,
   expectLength,
@@ -117,6 +118,7 @@ export function encodeOpened(feed: number): Buffer {
 
 export function encodePiece(piece: SnapshotPiece): Buffer {
   const { data, position } = piece;
+  assert(position.length > 0, 'a piece after which nobody could go on');
   const dataAt = bodyAt + 4 + position.length;
   const frame = newFrame(kindPiece, 0, dataAt + data.length);
   writeU32(frame, bodyAt, position.length);

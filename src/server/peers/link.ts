@@ -1,6 +1,7 @@
 /** All that goes to one member: two lanes of messages, and calls on the connection of one. */
 
 import {
+  assert,
   EtcdError,
   GrpcCode,
   type MemberId,
@@ -16,6 +17,7 @@ import { parseUrl, type ServerUrl } from '../options/index.js';
 import { encodeMessage, isBulk } from './codec.js';
 import { type CallMetadata, errorOf, introduce, PeerError } from './handshake.js';
 import { Lane, type LaneOwner } from './lane.js';
+import type { PeerLink } from './link-set.js';
 import { labelOf, type PeerContext } from './peer-context.js';
 import type { PeerAddress, PeerMethod } from './types.js';
 
@@ -29,7 +31,7 @@ interface Waiting {
   readonly fail: (reason: string) => void;
 }
 
-export class Link implements LaneOwner {
+export class Link implements LaneOwner, PeerLink {
   readonly member: MemberId;
   readonly #context: PeerContext;
   readonly #entries: Lane;
@@ -136,6 +138,7 @@ export class Link implements LaneOwner {
     this.#control.stop();
     this.#entries.stop();
     this.#failWaiting('this member stops, or the other was removed');
+    assert(this.#waiting.size === 0, 'a call waits for a link that has ended');
   }
 
   // LaneOwner
@@ -148,6 +151,7 @@ export class Link implements LaneOwner {
   }
 
   onDown(): void {
+    assert(this.connectedSinceMs === undefined, 'a link is up without one of its lanes');
     this.#metadata = undefined;
     const { metrics, hello } = this.#context;
     this.#context.unreachable(this.member);

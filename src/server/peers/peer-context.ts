@@ -2,6 +2,7 @@
 
 import {
   type Clock,
+  GrpcCode,
   idToHex,
   type Logger,
   type MemberId,
@@ -12,7 +13,8 @@ import {
 } from '../../common/index.js';
 import { connectGrpc, type GrpcClient } from '../../transport/index.js';
 import type { PeerMetrics } from '../metrics/index.js';
-import type { PortTls, ServerUrl } from '../options/index.js';
+import { type PortTls, parseUrl, type ServerUrl } from '../options/index.js';
+import { PeerError } from './handshake.js';
 import type { PeerHandler, PeerHello } from './types.js';
 
 export interface PeerTransportOptions {
@@ -89,6 +91,13 @@ function dialTls(context: PeerTransportOptions, url: ServerUrl): TlsOptions | un
  */
 export function listenerPingMs(context: PeerTransportOptions): number {
   return 3 * Math.max(silenceMsMin, context.electionMs);
+}
+
+/** Throws {@link PeerError} for a text that is no URL. */
+export function dialable(text: string): ServerUrl {
+  const url = parseUrl(text);
+  if (typeof url === 'string') throw new PeerError(GrpcCode.INVALID_ARGUMENT, url);
+  return url;
 }
 
 /** Label of a member in logs and metrics. */

@@ -1,6 +1,7 @@
 /** When a link that failed is dialled again: the same for real links and for those of simulations. */
 
 import {
+  assert,
   backoffMs,
   jittered,
   peerBackoffMsMax,
@@ -16,10 +17,11 @@ export type Redial = 'retry' | 'slow';
 export const steadyMs = 2 * peerBackoffMsMax;
 
 /**
- * The pause after `failures` (at least 1) in a row. Members that lost each other at the same time
- * must not knock at the same time for ever, so it is drawn.
+ * The pause after `failures` in a row; 0: it was up for long until it failed. Members that lost
+ * each other at the same time must not knock at the same time for ever, so it is drawn.
  */
 export function redialMs(how: Redial, failures: number, random: Random): number {
+  assert(Number.isSafeInteger(failures) && failures >= 0, 'failures are counted');
   if (how === 'slow') return jittered(peerRefusedRetryMs, random);
   return backoffMs(Math.max(0, failures - 1), peerBackoffMsMin, peerBackoffMsMax, random);
 }

@@ -6,6 +6,7 @@
  */
 
 import {
+  assert,
   EtcdError,
   GrpcCode,
   type MemberId,
@@ -15,7 +16,7 @@ import {
 } from '../../common/index.js';
 import type { MethodHandler, ServerCall } from '../../transport/index.js';
 import { FrameError } from './frame.js';
-import { failCall, PeerError } from './handshake.js';
+import { failCall, onlyMembers, PeerError } from './handshake.js';
 import type { Inbound } from './inbound.js';
 import {
   decodeFeedRequest,
@@ -78,7 +79,7 @@ export class SnapshotFeeds {
     const who = this.#inbound.introduced(call);
     if (who === undefined) return;
     if (who === 'nobody') {
-      call.fail(GrpcCode.PERMISSION_DENIED, 'only members may ask this');
+      call.fail(GrpcCode.PERMISSION_DENIED, onlyMembers);
       return;
     }
     let request: FeedRequest;
@@ -113,14 +114,8 @@ export class SnapshotFeeds {
     }
   }
 
-  /** Whoever begins anew has no use for what it had before. */
   async #open(member: MemberId): Promise<OpenFeed> {
-    for (const other of [...this.#feeds.values()]) {
-      if (other.member === member) await this.#close(other);
-    }
-    let running = 0;
-    for (const { complete } of this.#feeds.values()) if (!complete) running++;
-    if (running >= peerFeedsMax) throw new EtcdError('TOO_MANY_REQUESTS');
+    await makeRoom(this.#feeds, member, (other) => this.#close(other));
     const { clock, handler, metrics, random } = this.#context;
     const open: OpenFeed = {
       // Not counted up: a position of an earlier run of this process must not fit.
@@ -135,6 +130,7 @@ export class SnapshotFeeds {
       closed: false,
       busy: Promise.resolve(),
     };
+    assert(!this.#feeds.has(open.id), 'a feed with the id of another');
     this.#feeds.set(open.id, open);
     metrics.snapshotSend.inflight.of(labelOf(member)).value++;
     try {
@@ -152,6 +148,7 @@ export class SnapshotFeeds {
   #resume(member: MemberId, id: number): OpenFeed {
     const open = this.#feeds.get(id);
     if (open?.member !== member || open.feed === undefined) throw gone();
+    assert(!open.closed, 'a feed in the list is open');
     return open;
   }
 
@@ -209,10 +206,13 @@ export class SnapshotFeeds {
     if (open.closed) return;
     open.closed = true;
     open.idleTimer?.cancel();
-    this.#feeds.delete(open.id);
+    const wasListed = this.#feeds.delete(open.id);
+    assert(wasListed, 'an open feed is in the list');
     const { logger, metrics } = this.#context;
     const label = labelOf(open.member);
-    metrics.snapshotSend.inflight.of(label).value--;
+    const inflight = metrics.snapshotSend.inflight.of(label);
+    inflight.value--;
+    assert(inflight.value >= 0, 'more feeds were closed than opened');
     open.call?.fail(GrpcCode.ABORTED, noSuchFeed);
     open.call = undefined;
     open.wake?.();
@@ -221,6 +221,21 @@ export class SnapshotFeeds {
       logger.error('could not close a snapshot', { member: label, error: String(error) });
     });
   }
+}
+
+/**
+ * Makes room for another feed of `member`: whoever begins anew has no use for what it had before.
+ * Throws EtcdError TOO_MANY_REQUESTS.
+ */
+export async function makeRoom<T extends { readonly member: MemberId; readonly complete: boolean }>(
+  feeds: ReadonlyMap<number, T>,
+  member: MemberId,
+  close: (feed: T) => Promise<void>,
+): Promise<void> {
+  for (const other of [...feeds.values()]) if (other.member === member) await close(other);
+  let running = 0;
+  for (const { complete } of feeds.values()) if (!complete) running++;
+  if (running >= peerFeedsMax) throw new EtcdError('TOO_MANY_REQUESTS');
 }
 
 function gone(): PeerError {

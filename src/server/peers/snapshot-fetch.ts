@@ -5,16 +5,17 @@
  */
 
 import {
+  assert,
   backoffMs,
   EtcdError,
   emptyBytes,
   GrpcCode,
   type MemberId,
-  pause,
   peerBackoffMsMax,
   peerBackoffMsMin,
   peerControlQueueBytesMax,
   peerFeedIdleMs,
+  sleep,
 } from '../../common/index.js';
 import type { ClientStream, GrpcClient, RpcStatus } from '../../transport/index.js';
 import type { ServerUrl } from '../options/index.js';
@@ -86,7 +87,7 @@ class Fetch {
       context.logger.info('taking up a snapshot again', fields);
       const { random } = context;
       const pauseMs = backoffMs(this.#failures++, peerBackoffMsMin, peerBackoffMsMax, random);
-      await pause(context.clock, pauseMs, signal);
+      await sleep(context.clock, pauseMs, signal);
     }
   }
 
@@ -180,6 +181,7 @@ class FrameQueue {
     this.#stream = stream;
     stream.onMessage = (bytes) => {
       stream.pause();
+      assert(this.#frame === undefined, 'a paused stream hands on a frame');
       this.#frame = decoded(bytes);
       this.#wake?.();
     };

@@ -15,13 +15,14 @@ import {
 } from '../../common/index.js';
 import type { Message } from '../../raft/index.js';
 import { createGrpcServer, type GrpcServer } from '../../transport/index.js';
-import { parseUrl, type ServerUrl } from '../options/index.js';
+import type { ServerUrl } from '../options/index.js';
 import { introduceNobody, PeerError } from './handshake.js';
 import { Inbound } from './inbound.js';
 import { Link, unary, unreachable } from './link.js';
+import { LinkSet } from './link-set.js';
 import {
   dial,
-  labelOf,
+  dialable,
   listenerPingMs,
   type PeerContext,
   type PeerTransportOptions,
@@ -60,9 +61,8 @@ interface Running {
 class Transport implements SocketPeerTransport {
   listeningUrls: readonly string[] = [];
   readonly #options: PeerTransportOptions;
-  readonly #links = new Map<MemberId, Link>();
+  readonly #links = new LinkSet<Link>();
   #unreachable: UnreachableTeller | undefined;
-  #peers: readonly PeerAddress[] = [];
   #running: Running | undefined;
   readonly #stopping = new AbortController();
   #stopped = false;
@@ -107,21 +107,23 @@ class Transport implements SocketPeerTransport {
       await this.stop();
       throw error;
     }
-    this.#connect();
+    // Stopped while it began to listen.
+    if (this.#stopped) return;
+    this.#links.start({
+      self: context.hello().memberId,
+      metrics: context.metrics,
+      open: (peer) => new Link(context, peer),
+      dropped: context.unreachable,
+    });
   }
 
   setPeers(peers: readonly PeerAddress[]): void {
-    this.#peers = peers;
-    this.#connect();
+    this.#links.setPeers(peers);
     this.#running?.inbound.recheck();
   }
 
   send(messages: readonly Message[]): void {
-    for (let i = 0; i < messages.length; i++) {
-      const message = messages[i] as Message;
-      const link = this.#links.get(message.to);
-      if (link === undefined || !link.send(message)) this.#unreachable?.add(message.to);
-    }
+    this.#links.send(messages);
   }
 
   async call(
@@ -143,8 +145,7 @@ class Transport implements SocketPeerTransport {
     signal?: AbortSignal,
   ): Promise<Buffer> {
     const { clock } = this.#options;
-    const url = parseUrl(text);
-    if (typeof url === 'string') throw new PeerError(GrpcCode.INVALID_ARGUMENT, url);
+    const url = dialable(text);
     const deadlineMs = clock.nowMs() + timeoutMs;
     const client = await dial(
       this.#options,
@@ -196,32 +197,10 @@ class Transport implements SocketPeerTransport {
     this.#stopped = true;
     this.#unreachable?.stop();
     this.#stopping.abort(new EtcdError('STOPPED'));
-    for (const link of this.#links.values()) link.stop();
-    this.#links.clear();
+    this.#links.end((link) => link.stop());
     // First who could open more of them.
     await this.#running?.server.close();
     await this.#running?.feeds.stop();
-  }
-
-  /** Makes the links what `#peers` says. */
-  #connect(): void {
-    const running = this.#running;
-    if (running === undefined || this.#stopped) return;
-    const { context } = running;
-    const self = context.hello().memberId;
-    const wanted = new Map<MemberId, PeerAddress>();
-    for (const peer of this.#peers) if (peer.id !== self) wanted.set(peer.id, peer);
-    for (const [id, link] of this.#links) {
-      if (wanted.has(id)) continue;
-      this.#links.delete(id);
-      link.stop();
-    }
-    for (const [id, peer] of wanted) {
-      const link = this.#links.get(id);
-      if (link === undefined) this.#links.set(id, new Link(context, peer));
-      else link.update(peer.peerUrls);
-    }
-    context.metrics.setKnown(labelOf(self), [...wanted.keys()].map(labelOf));
   }
 }
 

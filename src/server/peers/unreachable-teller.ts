@@ -3,7 +3,7 @@
  * middle of handling what its Raft wants, and may drop a thousand messages to the same member.
  */
 
-import type { Clock, MemberId } from '../../common/index.js';
+import { assert, type Clock, type MemberId } from '../../common/index.js';
 
 export class UnreachableTeller {
   readonly #clock: Clock;
@@ -18,10 +18,12 @@ export class UnreachableTeller {
 
   add(member: MemberId): void {
     if (this.#stopped) return;
+    const isFirst = this.#members.size === 0;
     this.#members.add(member);
-    if (this.#members.size > 1) return;
+    if (!isFirst) return;
     this.#clock.afterTurn(() => {
       const members = [...this.#members];
+      assert(members.length > 0, 'a turn was asked for, and nobody is to be told of');
       this.#members.clear();
       for (const id of members) if (!this.#stopped) this.#tell(id);
     });

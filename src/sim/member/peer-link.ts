@@ -3,9 +3,8 @@
  * backing off are as on sockets (lane.ts), but the two lanes break and come back together.
  */
 
-import { type Clock, GrpcCode, type MemberId, type Timer } from '../../common/index.js';
+import { assert, type Clock, type MemberId, type Timer } from '../../common/index.js';
 import type { Message } from '../../raft/index.js';
-import type { PeerMetrics } from '../../server/metrics/index.js';
 import {
   decodeMessage,
   encodeMessage,
@@ -13,14 +12,39 @@ import {
   isBulk,
   labelOf,
   type PeerAddress,
-  PeerError,
   type PeerHandler,
+  type PeerHello,
+  type PeerLink,
+  type PeerMethod,
+  type PeerMetrics,
+  type PeerRefusal,
   type Redial,
   redialMs,
+  type SnapshotPiece,
   steadyMs,
+  unreachable,
 } from '../../server/peers/index.js';
-import type { SimPeerTransport } from './peer-transport.js';
-import type { SimPeerWire } from './peer-wire.js';
+import type { SimEndpoint, SimPeerWire } from './peer-wire.js';
+
+/** A piece of a snapshot, or its end, and by which number it is taken up again. */
+export interface SimPiece extends SnapshotPiece {
+  readonly feed: number;
+  readonly end: boolean;
+}
+
+/** The member at the other end of a link, as it takes what is sent to it. */
+export interface SimTarget extends SimEndpoint {
+  /** Opens a link from `hello`; its messages are taken from now on. */
+  greet(hello: PeerHello, to: MemberId, link: SimLink): PeerRefusal | undefined;
+  /** Also when its link is down: what is under way still arrives, as on any network. */
+  admits(member: MemberId): boolean;
+  receive(message: Message, bytes: number): void;
+  onDamaged(from: MemberId): void;
+  /** What `PeerHandler.call` says; what it rejects with is what would get over a wire. */
+  answer(from: MemberId, method: PeerMethod, body: Uint8Array): Promise<Buffer>;
+  /** One piece of a snapshot; undefined: not even an answer. */
+  servePiece(from: MemberId, feed: number, position: Uint8Array): Promise<SimPiece> | undefined;
+}
 
 /** What a link has of the transport that it belongs to. */
 export interface SimLinkHost {
@@ -31,22 +55,24 @@ export interface SimLinkHost {
   readonly handler: PeerHandler;
   /** Without an answer for so long a link is given up. */
   readonly silenceMs: number;
-  readonly transport: SimPeerTransport;
+  hello(): PeerHello;
+  /** Who listens at one of `urls`. */
+  listenerAt(urls: readonly string[]): SimTarget | undefined;
   unreachable(member: MemberId): void;
 }
 
 /** Something that fails if the link breaks, or starts when it comes up. */
 export interface SimPending {
-  up?(target: SimPeerTransport): void;
+  up?(target: SimTarget): void;
   down(error: Error): void;
 }
 
-export class SimLink {
+export class SimLink implements PeerLink {
   readonly member: MemberId;
   /** Calls under way, and those that wait. */
   readonly pending = new Set<SimPending>();
   upSinceMs: number | undefined;
-  target: SimPeerTransport | undefined;
+  target: SimTarget | undefined;
   readonly #host: SimLinkHost;
   #urls: readonly string[];
   #failures = 0;
@@ -159,6 +185,7 @@ export class SimLink {
   }
 
   #dial(): void {
+    assert(this.target === undefined, 'a link that is up dials');
     const { wire, clock, id } = this.#host;
     const generation = ++this.#generation;
     this.#timer = clock.after(2 * wire.delayMs(id, this.member), () => {
@@ -167,8 +194,8 @@ export class SimLink {
   }
 
   #greet(): void {
-    const { wire, clock, id, handler, silenceMs, transport } = this.#host;
-    const target = transport.listenerAt(this.#urls);
+    const { wire, clock, id, handler, silenceMs } = this.#host;
+    const target = this.#host.listenerAt(this.#urls);
     if (target === undefined) {
       this.#failed('connection refused', 'retry');
       return;
@@ -181,7 +208,7 @@ export class SimLink {
       });
       return;
     }
-    const refusal = target.greet(transport.hello(), this.member, this);
+    const refusal = target.greet(this.#host.hello(), this.member, this);
     if (refusal !== undefined) {
       this.onRefused(refusal);
       return;
@@ -192,6 +219,7 @@ export class SimLink {
       this.#failed(`who answered is not the member that we know: ${doubt}`, 'slow');
       return;
     }
+    assert(this.target === undefined && this.upSinceMs === undefined, 'a link comes up twice');
     this.target = target;
     this.upSinceMs = clock.nowMs();
     this.#entriesAtMs = wire.clock.nowMs();
@@ -234,6 +262,7 @@ export class SimLink {
     this.#timer?.cancel();
     this.#watch?.cancel();
     if (this.upSinceMs === undefined) return;
+    assert(this.target !== undefined, 'a link is up, and nobody is at its other end');
     const { metrics, id } = this.#host;
     const labels = [labelOf(id), labelOf(this.member)] as const;
     this.target = undefined;
@@ -245,10 +274,7 @@ export class SimLink {
   }
 
   #failPending(reason: string): void {
-    const error = new PeerError(
-      GrpcCode.UNAVAILABLE,
-      `member ${labelOf(this.member)} can't be reached: ${reason}`,
-    );
+    const error = unreachable(this.member, reason);
     for (const pending of [...this.pending]) pending.down(error);
   }
 }

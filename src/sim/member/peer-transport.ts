@@ -12,26 +12,35 @@ import {
   type MemberId,
   peerBackoffMsMax,
   peerFeedIdleMs,
+  sleep,
   unlessAborted,
 } from '../../common/index.js';
 import type { Message } from '../../raft/index.js';
-import { PeerMetrics } from '../../server/metrics/index.js';
-import { parseUrl } from '../../server/options/index.js';
 import {
+  asAnswer,
+  dialable,
+  LinkSet,
   labelOf,
+  onlyMembers,
   type PeerAddress,
   PeerError,
   type PeerHandler,
   type PeerHello,
   type PeerMethod,
+  PeerMetrics,
   type PeerRefusal,
   type PeerTransport,
-  type SnapshotPiece,
   UnreachableTeller,
   unreachable,
 } from '../../server/peers/index.js';
-import { SimLink, type SimLinkHost, type SimPending } from './peer-link.js';
-import type { SimEndpoint, SimPeerWire } from './peer-wire.js';
+import {
+  SimLink,
+  type SimLinkHost,
+  type SimPending,
+  type SimPiece,
+  type SimTarget,
+} from './peer-link.js';
+import type { SimPeerWire } from './peer-wire.js';
 import { SimFeeds } from './snapshot-feeds.js';
 
 export interface SimPeerTransportOptions {
@@ -61,7 +70,7 @@ interface Inbound {
   readonly link: SimLink;
 }
 
-export class SimPeerTransport implements PeerTransport, SimEndpoint {
+export class SimPeerTransport implements PeerTransport, SimTarget {
   readonly id: MemberId;
   readonly urls: readonly string[];
   readonly clock: Clock;
@@ -69,13 +78,12 @@ export class SimPeerTransport implements PeerTransport, SimEndpoint {
   readonly metrics: PeerMetrics;
   readonly #wire: SimPeerWire;
   readonly #silenceMs: number;
-  readonly #links = new Map<MemberId, SimLink>();
+  readonly #links = new LinkSet<SimLink>();
   readonly #inbound = new Map<MemberId, Inbound>();
   readonly #stopping = new AbortController();
   #feeds: SimFeeds | undefined;
   #host: SimLinkHost | undefined;
   #teller: UnreachableTeller | undefined;
-  #peers: readonly PeerAddress[] = [];
   #stopped = false;
 
   constructor(options: SimPeerTransportOptions) {
@@ -99,23 +107,29 @@ export class SimPeerTransport implements PeerTransport, SimEndpoint {
     const teller = new UnreachableTeller(this.clock, (member) => handler.unreachable(member));
     this.#teller = teller;
     this.#feeds = new SimFeeds(this.clock, handler);
-    this.#host = {
+    const host: SimLinkHost = {
       id: this.id,
       wire: this.#wire,
       clock: this.clock,
       metrics: this.metrics,
       handler,
       silenceMs: this.#silenceMs,
-      transport: this,
+      hello: this.hello,
+      listenerAt: (urls) => this.listenerAt(urls),
       unreachable: (member) => teller.add(member),
     };
+    this.#host = host;
     this.#wire.add(this);
-    this.#connect();
+    this.#links.start({
+      self: this.id,
+      metrics: this.metrics,
+      open: (peer) => new SimLink(host, peer),
+      dropped: (member) => teller.add(member),
+    });
   }
 
   setPeers(peers: readonly PeerAddress[]): void {
-    this.#peers = peers;
-    this.#connect();
+    this.#links.setPeers(peers);
     for (const [id, { hello, to, link }] of [...this.#inbound]) {
       const refusal = this.#host?.handler.admit(hello, to);
       if (refusal === undefined) continue;
@@ -127,11 +141,7 @@ export class SimPeerTransport implements PeerTransport, SimEndpoint {
   }
 
   send(messages: readonly Message[]): void {
-    if (!this.running) return;
-    for (const message of messages) {
-      const link = this.#links.get(message.to);
-      if (link === undefined || !link.send(message)) this.#teller?.add(message.to);
-    }
+    this.#links.send(messages);
   }
 
   call(member: MemberId, method: PeerMethod, body: Uint8Array, timeoutMs: number): Promise<Buffer> {
@@ -142,7 +152,7 @@ export class SimPeerTransport implements PeerTransport, SimEndpoint {
         timer.cancel();
         link.pending.delete(pending);
       };
-      const ask = (target: SimPeerTransport): void => {
+      const ask = (target: SimTarget): void => {
         this.#ask(target, this.id, method, body).then(
           (reply) => {
             done();
@@ -186,9 +196,8 @@ export class SimPeerTransport implements PeerTransport, SimEndpoint {
     body: Uint8Array,
     timeoutMs: number,
   ): Promise<Buffer> {
-    const url = parseUrl(text);
-    if (typeof url === 'string') throw new PeerError(GrpcCode.INVALID_ARGUMENT, url);
-    await this.#sleep(2 * this.#wire.delayMs(this.id, 0n));
+    dialable(text);
+    await sleep(this.clock, 2 * this.#wire.delayMs(this.id, 0n));
     const target = this.listenerAt([text]);
     if (target === undefined) {
       throw new PeerError(GrpcCode.UNAVAILABLE, `${text} can't be reached: connection refused`);
@@ -221,7 +230,7 @@ export class SimPeerTransport implements PeerTransport, SimEndpoint {
           // No link, or no answer on it.
           const forMs = this.clock.nowMs() - progressMs;
           if (feed === 0 || forMs >= peerFeedIdleMs) throw unreachable(member);
-          await this.#sleep(peerBackoffMsMax / 2);
+          await sleep(this.clock, peerBackoffMsMax / 2);
           continue;
         }
         if (piece.end) break;
@@ -246,8 +255,7 @@ export class SimPeerTransport implements PeerTransport, SimEndpoint {
     this.#stopped = true;
     this.#teller?.stop();
     this.#stopping.abort(new EtcdError('STOPPED'));
-    for (const link of this.#links.values()) link.stop('this member stops');
-    this.#end();
+    this.#end((link) => link.stop('this member stops'));
     await this.#feeds?.stop();
   }
 
@@ -263,13 +271,11 @@ export class SimPeerTransport implements PeerTransport, SimEndpoint {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#teller?.stop();
-    for (const link of this.#links.values()) link.vanish();
-    this.#end();
+    this.#end((link) => link.vanish());
   }
 
   // For the other side
 
-  /** Opens a link from `hello`; its messages are taken from now on. */
   greet(hello: PeerHello, to: MemberId, link: SimLink): PeerRefusal | undefined {
     const refusal = this.#host?.handler.admit(hello, to);
     if (refusal === undefined) {
@@ -279,7 +285,6 @@ export class SimPeerTransport implements PeerTransport, SimEndpoint {
     return refusal;
   }
 
-  /** Also when its link is down: what is under way still arrives, as on any network. */
   admits(member: MemberId): boolean {
     return this.#inbound.has(member);
   }
@@ -293,12 +298,11 @@ export class SimPeerTransport implements PeerTransport, SimEndpoint {
     this.metrics.receivedFailures.inc(labelOf(from));
   }
 
-  /** What `PeerHandler.call` says; what it rejects with is what would get over a wire. */
   async answer(from: MemberId, method: PeerMethod, body: Uint8Array): Promise<Buffer> {
     const host = this.#host;
     if (host === undefined || !this.running) throw unreachable(this.id);
     if (from === 0n && method !== 'cluster') {
-      throw new PeerError(GrpcCode.PERMISSION_DENIED, 'only members may ask this');
+      throw new PeerError(GrpcCode.PERMISSION_DENIED, onlyMembers);
     }
     if (from !== 0n && !this.admits(from)) {
       throw new PeerError(GrpcCode.FAILED_PRECONDITION, 'refused');
@@ -306,13 +310,11 @@ export class SimPeerTransport implements PeerTransport, SimEndpoint {
     try {
       return Buffer.from(await host.handler.call(from, method, Buffer.from(body)));
     } catch (error) {
-      if (error instanceof EtcdError) throw new EtcdError(error.reason);
-      throw new PeerError(GrpcCode.INTERNAL, 'the member could not answer; its log says why');
+      throw asAnswer(error);
     }
   }
 
-  /** One piece of a snapshot; undefined: not even an answer. */
-  servePiece(from: MemberId, feed: number, position: Uint8Array) {
+  servePiece(from: MemberId, feed: number, position: Uint8Array): Promise<SimPiece> | undefined {
     return this.#feeds?.piece(from, feed, position);
   }
 
@@ -321,33 +323,15 @@ export class SimPeerTransport implements PeerTransport, SimEndpoint {
     return found instanceof SimPeerTransport ? found : undefined;
   }
 
-  #end(): void {
-    this.#links.clear();
+  #end(end: (link: SimLink) => void): void {
+    this.#links.end(end);
     this.#inbound.clear();
     this.#wire.remove(this);
   }
 
-  #connect(): void {
-    const host = this.#host;
-    if (host === undefined || this.#stopped) return;
-    const wanted = new Map(this.#peers.map((peer) => [peer.id, peer]));
-    wanted.delete(this.id);
-    for (const [id, link] of this.#links) {
-      if (wanted.has(id)) continue;
-      this.#links.delete(id);
-      link.stop('it is no member any more');
-    }
-    for (const [id, peer] of wanted) {
-      const link = this.#links.get(id);
-      if (link === undefined) this.#links.set(id, new SimLink(host, peer));
-      else link.update(peer.peerUrls);
-    }
-    this.metrics.setKnown(labelOf(this.id), [...wanted.keys()].map(labelOf));
-  }
-
   /** There and back; never settles if either way is blocked. */
   async #ask(
-    target: SimPeerTransport,
+    target: SimTarget,
     from: MemberId,
     method: PeerMethod,
     body: Uint8Array,
@@ -361,10 +345,10 @@ export class SimPeerTransport implements PeerTransport, SimEndpoint {
   }
 
   async #piece(
-    target: SimPeerTransport,
+    target: SimTarget,
     feed: number,
     position: Uint8Array,
-  ): Promise<(SnapshotPiece & { readonly feed: number; readonly end: boolean }) | undefined> {
+  ): Promise<SimPiece | undefined> {
     const { clock } = this;
     return new Promise((resolve, reject) => {
       const timer = clock.after(2 * this.#silenceMs, () => resolve(undefined));
@@ -389,9 +373,5 @@ export class SimPeerTransport implements PeerTransport, SimEndpoint {
       if (this.#wire.isBlocked(from, to)) return;
       clock.after(this.#wire.delayMs(from, to), resolve);
     });
-  }
-
-  #sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => void this.clock.after(ms, resolve));
   }
 }

@@ -4,7 +4,7 @@
  * through the codec all the same: what it forgot, the simulation would otherwise never miss.
  */
 
-import type { Clock, MemberId, Random } from '../../common/index.js';
+import { assert, type Clock, type MemberId, type Random } from '../../common/index.js';
 import type { PeerHello } from '../../server/peers/index.js';
 
 /** What happens to messages from one member to another; chances are in [0, 1]. */
@@ -86,19 +86,19 @@ export class SimPeerWire {
   constructor(options: SimPeerWireOptions) {
     this.clock = options.clock;
     this.random = options.random;
-    this.#faults = { ...quietWire, ...options.faults };
+    this.#faults = checked(options.faults);
   }
 
   /** Faults of every pair without its own; what is left out is quiet. */
   setFaults(faults: Partial<WireFaults>): void {
-    this.#faults = { ...quietWire, ...faults };
+    this.#faults = checked(faults);
   }
 
   /** Faults of messages from one to another; undefined: as everywhere. */
   setPairFaults(from: MemberId, to: MemberId, faults: Partial<WireFaults> | undefined): void {
     const key = pairKey(from, to);
     if (faults === undefined) this.#pairFaults.delete(key);
-    else this.#pairFaults.set(key, { ...quietWire, ...faults });
+    else this.#pairFaults.set(key, checked(faults));
   }
 
   faultsOf(from: MemberId, to: MemberId): WireFaults {
@@ -108,6 +108,7 @@ export class SimPeerWire {
 
   /** Nothing gets from one to the other, until `unblock` or `heal`. The other way stays open. */
   block(from: MemberId, to: MemberId): void {
+    assert(from !== to, 'what a member says to itself is on no wire');
     this.#blocked.add(pairKey(from, to));
   }
 
@@ -148,6 +149,7 @@ export class SimPeerWire {
 
   /** For transports. */
   add(endpoint: SimEndpoint): void {
+    assert(!this.#endpoints.has(endpoint), 'a member is on the wire twice');
     this.#endpoints.add(endpoint);
   }
 
@@ -167,6 +169,18 @@ export class SimPeerWire {
     }
     return undefined;
   }
+}
+
+/** The whole of it: what is left out is quiet. */
+function checked(faults: Partial<WireFaults> | undefined): WireFaults {
+  const whole = { ...quietWire, ...faults };
+  assert(whole.delayMsMin >= 0 && whole.reorderMsMax >= 0, 'a message arrives before it is sent');
+  for (const chance of [
+    ...[whole.lossChance, whole.duplicateChance, whole.reorderChance, whole.corruptChance],
+  ]) {
+    assert(chance >= 0 && chance <= 1, 'a chance is between never and always');
+  }
+  return whole;
 }
 
 function pairKey(from: MemberId, to: MemberId): string {

@@ -1,21 +1,23 @@
 /** The snapshots that a member of a simulation hands out; see snapshot-feeds.ts for the rules. */
 
 import {
+  assert,
   type Clock,
-  EtcdError,
   GrpcCode,
   type MemberId,
   peerFeedIdleMs,
-  peerFeedsMax,
   type Timer,
 } from '../../common/index.js';
 import {
+  asAnswer,
+  makeRoom,
   noSuchFeed,
   PeerError,
   type PeerHandler,
   type SnapshotFeed,
   type SnapshotPiece,
 } from '../../server/peers/index.js';
+import type { SimPiece } from './peer-link.js';
 
 interface OpenFeed {
   readonly id: number;
@@ -37,20 +39,16 @@ export class SimFeeds {
   }
 
   /** The piece after `position`; `feed` 0 opens a new one. */
-  async piece(
-    member: MemberId,
-    id: number,
-    position: Uint8Array,
-  ): Promise<SnapshotPiece & { readonly feed: number; readonly end: boolean }> {
+  async piece(member: MemberId, id: number, position: Uint8Array): Promise<SimPiece> {
     const open = id === 0 ? await this.#open(member) : this.#feeds.get(id);
     if (open?.member !== member) throw new PeerError(GrpcCode.NOT_FOUND, noSuchFeed);
     this.#touch(open);
     let piece: SnapshotPiece | undefined;
     try {
       piece = await open.feed.next(position);
-    } catch {
+    } catch (error) {
       await this.#close(open);
-      throw failed();
+      throw asAnswer(error);
     }
     if (piece !== undefined) return { ...piece, feed: open.id, end: false };
     open.complete = true;
@@ -62,14 +60,9 @@ export class SimFeeds {
   }
 
   async #open(member: MemberId): Promise<OpenFeed> {
-    for (const other of [...this.#feeds.values()]) {
-      if (other.member === member) await this.#close(other);
-    }
-    let running = 0;
-    for (const { complete } of this.#feeds.values()) if (!complete) running++;
-    if (running >= peerFeedsMax) throw new EtcdError('TOO_MANY_REQUESTS');
+    await makeRoom(this.#feeds, member, (other) => this.#close(other));
     const feed = await this.#handler.openSnapshot().catch((error: unknown) => {
-      throw error instanceof EtcdError ? new EtcdError(error.reason) : failed();
+      throw asAnswer(error);
     });
     const open: OpenFeed = {
       id: this.#nextId++,
@@ -78,6 +71,7 @@ export class SimFeeds {
       idleTimer: undefined,
       complete: false,
     };
+    assert(!this.#feeds.has(open.id), 'a feed with the id of another');
     this.#feeds.set(open.id, open);
     return open;
   }
@@ -91,8 +85,4 @@ export class SimFeeds {
     open.idleTimer?.cancel();
     if (this.#feeds.delete(open.id)) await open.feed.close();
   }
-}
-
-function failed(): PeerError {
-  return new PeerError(GrpcCode.INTERNAL, 'the member could not answer; its log says why');
 }

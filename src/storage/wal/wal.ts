@@ -18,6 +18,7 @@ import {
   type Disk,
   type DiskFile,
   InvariantError,
+  Lock,
   type Logger,
   type LogIndex,
   present,
@@ -267,7 +268,7 @@ class SegmentedWal implements Wal {
   #queue: Pending[] = [];
   #queuedBytes = 0;
   #isDraining = false;
-  #releasing: Promise<void> = Promise.resolve();
+  readonly #releasing = new Lock();
   #failure: Error | undefined;
   #closed = false;
 
@@ -327,10 +328,8 @@ class SegmentedWal implements Wal {
   release(index: LogIndex): Promise<void> {
     const refusal = this.#refusal();
     if (refusal !== undefined) return Promise.reject(refusal);
-    const releasing = this.#releasing.then(() => this.#release(index));
-    // The failure is latched and told to every later call; the chain itself must go on.
-    this.#releasing = releasing.catch(() => {});
-    return releasing;
+    // A failure is latched and told to every later call.
+    return this.#releasing.run(() => this.#release(index));
   }
 
   async close(): Promise<void> {
@@ -340,7 +339,7 @@ class SegmentedWal implements Wal {
     try {
       // A failure was told to those it concerns; closing only lets go.
       if (last instanceof Promise) await last;
-      await this.#releasing;
+      await this.#releasing.idle;
     } finally {
       await this.#letGo();
     }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { barrier, doubleBarrier, openSession } from '../../../src/client/index.js';
 import { eventually } from '../../helpers/eventually.js';
@@ -107,7 +108,7 @@ describeTargets('double barrier', {}, (target) => {
     const leaving = entered.leave().then(() => {
       left = true;
     });
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await sleep(100);
     expect(left).toBe(false);
     await kv.delete('place/waiters/other');
     await leaving;

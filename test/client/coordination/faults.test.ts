@@ -5,6 +5,7 @@
  * in the end nothing is left at the server.
  */
 
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { lateRequestMsMax } from '../../../src/client/call/limits.js';
 import { nodeClock } from '../../../src/client/connection/runtime-node.js';
@@ -37,8 +38,6 @@ function randomOf(seed: number): () => number {
 /** Of `await using`, when the disposal failed, too. Node 20 has no class for it. */
 const isSuppressed = (error: unknown): boolean =>
   error instanceof Error && error.name === 'SuppressedError';
-
-const delay = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 const nothingYet = { cut: 0, cutAfter: 0, paused: 0, dropped: 0, down: 0, stalled: 0 };
 

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { nodeClock } from '../../../src/client/connection/runtime-node.js';
 import {
@@ -13,7 +14,6 @@ import { startProxy } from '../proxy.js';
 import { describeTargets, everywhere } from '../target.js';
 
 /** Lets what can happen without the server happen. */
-const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 describeTargets('mutex', { targets: everywhere }, (target) => {
   it('excludes other sessions, and hands over in the order of asking', async () => {

@@ -1,5 +1,6 @@
 /** Members that only have a peer transport, on whatever the links are to run over. */
 
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import {
   type Clock,
   type Logger,
@@ -341,8 +342,6 @@ function hostOf(id: MemberId): string {
   return `m${id}`;
 }
 
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
 /** Over this machine's sockets, in real time. `path`: unix sockets there instead of TCP. */
 export function socketBench(options: { tls?: PortTls; path?: string } = {}): PeerBench {
   const scheme = options.tls === undefined ? 'http' : 'https';
@@ -358,7 +357,7 @@ export function socketBench(options: { tls?: PortTls; path?: string } = {}): Pee
       const endMs = nodeClock.nowMs() + 100_000;
       while (!done()) {
         if (nodeClock.nowMs() > endMs) throw new Error('not within 100 seconds');
-        await new Promise((resolve) => setImmediate(resolve));
+        await turn();
       }
     },
     wait: (promise) => promise,

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Clock, type KvStore, silentLogger } from '../../../src/common/index.js';
+import { rangeOf as rangeRequest } from '../../../src/proto/index.js';
 import {
   decodeRecord,
   type KeyValueFields,
@@ -105,20 +106,7 @@ export function compact(store: MvccStore, revision: number): void {
 
 /** Everything from the smallest key on, unless told otherwise. */
 export function query(fields: Partial<RangeQuery> = {}): RangeQuery {
-  return {
-    key: '\0',
-    rangeEnd: '\0',
-    limit: 0,
-    keysOnly: false,
-    countOnly: false,
-    sortOrder: 0,
-    sortTarget: 0,
-    minModRevision: 0,
-    maxModRevision: 0,
-    minCreateRevision: 0,
-    maxCreateRevision: 0,
-    ...fields,
-  };
+  return { ...rangeRequest('\0', '\0'), ...fields };
 }
 
 export function at(main: number): ReadPoint {

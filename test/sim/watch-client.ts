@@ -5,28 +5,26 @@
 
 import {
   decodeWatchResponse,
-  type Event,
-  encodeWatchCreateRequest,
   encodeWatchProgressRequest,
-  WatchFilter,
   type WatchResponse,
 } from '../../src/proto/index.js';
 import type { SimRandom } from '../../src/sim/index.js';
 import type { SeenRevision } from '../checkers/revision-checker.js';
-import type { SeenEvent, Watcher } from '../checkers/watch-checker.js';
-import { kvOf, SimStream } from './calls.js';
-import type { ClientWorld } from './clients.js';
+import type { Watcher, WatchMessage } from '../checkers/watch-checker.js';
+import {
+  encodeWish,
+  lastOf,
+  resumeAfter,
+  WatchReader,
+  type WatchWish,
+} from '../workload/watch-reader.js';
+import type { ClientWorld } from './kv-client.js';
 import type { SimProcess } from './machine.js';
+import { SimStream } from './stream.js';
 
 const method = '/etcdserverpb.Watch/Watch';
 
-interface Wanted {
-  readonly key: string;
-  readonly end: string;
-  readonly previous: boolean;
-  readonly noPut: boolean;
-  readonly noDelete: boolean;
-}
+type Wanted = Pick<WatchWish, 'key' | 'end' | 'previous' | 'noPut' | 'noDelete'>;
 
 export class WatchClient {
   readonly watchers: Watcher[] = [];
@@ -41,7 +39,6 @@ export class WatchClient {
   #process: SimProcess | undefined;
   #stream: SimStream | undefined;
   #current: Watcher | undefined;
-  #fragments: Event[] = [];
   #compacted = false;
 
   constructor(world: ClientWorld, number: number, random: SimRandom) {
@@ -97,18 +94,18 @@ export class WatchClient {
     if (process === undefined) return;
     this.#process = process;
     this.#current = undefined;
-    this.#fragments = [];
-    const { previous, noPut, noDelete } = this.#wanted;
-    const filters: number[] = [];
-    if (noPut) filters.push(WatchFilter.NOPUT);
-    if (noDelete) filters.push(WatchFilter.NODELETE);
     // Now and then "from now on", where that leaves nothing out.
     const startRevision = this.#compacted ? 0 : this.#from;
     this.#compacted = false;
+    const reader = new WatchReader({
+      onCreated: (revision) => this.#created(startRevision, revision),
+      onMessage: (answer) => this.#take(answer),
+      onCanceled: () => this.#stop(),
+    });
     const stream = new SimStream(
       process.methods.get(method),
       (message) => {
-        if (this.#stream === stream) this.#receive(decodeWatchResponse(message), startRevision);
+        if (this.#stream === stream) this.#receive(decodeWatchResponse(message), reader);
       },
       (text) => {
         this.#world.trace.add(`${this.#name} ended: ${text}`);
@@ -120,13 +117,10 @@ export class WatchClient {
       if (this.#stream !== stream) return;
       stream.open();
       this.#ask(
-        encodeWatchCreateRequest({
+        encodeWish({
           ...this.#wanted,
-          rangeEnd: this.#wanted.end,
           startRevision,
-          progressNotify: this.#random.chance(0.5),
-          prevKv: previous,
-          filters,
+          progress: this.#random.chance(0.5),
           fragment: this.#random.chance(0.3),
         }),
       );
@@ -148,40 +142,28 @@ export class WatchClient {
     process?.clock.afterTurn(() => stream?.cancel());
   }
 
-  #receive(response: WatchResponse, startRevision: number): void {
-    const world = this.#world;
+  #receive(response: WatchResponse, reader: WatchReader): void {
+    const { trace } = this.#world;
     const revision = response.header?.revision ?? 0;
-    world.trace.add(
+    trace.add(
       `${this.#name} gets @${revision} ${response.events.length} of ${this.#process?.name}`,
     );
-    if (response.created) {
-      if (response.canceled) {
-        this.#stop();
-        return;
-      }
-      this.#current = this.#watcher(startRevision, revision);
-      this.watchers.push(this.#current);
-      if (startRevision === 0) this.#from = revision + 1;
-      return;
-    }
-    const current = this.#current;
-    if (current === undefined) return;
-    this.#fragments.push(...response.events);
-    if (response.fragment) return;
-    const events = this.#fragments.map(seenEvent);
-    this.#fragments = [];
-    this.eventCount += events.length;
-    const { compactRevision } = response;
-    const isProgress = events.length === 0 && !response.canceled;
-    const atMs = world.nowMs();
-    current.messages.push({ atMs, revision, events, compactRevision, isProgress });
-    const last = events.at(-1)?.kv.mod ?? 0;
-    if (last > 0) this.seen.push({ atMs, revision: last });
-    this.#from = Math.max(this.#from, last + 1);
-    if (isProgress && revision + 1 > this.#from) this.#from = revision + 1;
-    if (!response.canceled) return;
-    this.#compacted = compactRevision > 0;
-    this.#stop();
+    reader.take(response, this.#world.nowMs());
+  }
+
+  #created(startRevision: number, revision: number): void {
+    this.#current = this.#watcher(startRevision, revision);
+    this.watchers.push(this.#current);
+    if (startRevision === 0) this.#from = revision + 1;
+  }
+
+  #take(message: WatchMessage): void {
+    this.eventCount += message.events.length;
+    this.#current?.messages.push(message);
+    const last = lastOf(message);
+    if (last > 0) this.seen.push({ atMs: message.atMs, revision: last });
+    this.#from = resumeAfter(this.#from, message);
+    this.#compacted ||= message.compactRevision > 0;
   }
 
   #watcher(startRevision: number, createdRevision: number): Watcher {
@@ -189,13 +171,4 @@ export class WatchClient {
     const messages: Watcher['messages'] = [];
     return { name, ...this.#wanted, startRevision, createdRevision, messages, completeThrough: 0 };
   }
-}
-
-function seenEvent({ type, kv, prevKv }: Event): SeenEvent {
-  if (kv === undefined) throw new Error('an event without kv');
-  return {
-    type: type === 0 ? 'put' : 'delete',
-    kv: kvOf(kv),
-    previous: prevKv === undefined ? undefined : kvOf(prevKv),
-  };
 }

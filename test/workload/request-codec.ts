@@ -1,6 +1,5 @@
-/** Calls of the rpcs of a simulated member, as the checkers write requests and answers. */
+/** Requests, answers and events between the form that the checkers read and the one on the wire. */
 
-import { GrpcCode } from '../../src/common/index.js';
 import {
   type Compare,
   CompareResult,
@@ -11,6 +10,7 @@ import {
   decodePutResponse,
   decodeRangeResponse,
   decodeTxnResponse,
+  type Event,
   encodeCompactionRequest,
   encodeDeleteRangeRequest,
   encodePutRequest,
@@ -21,11 +21,11 @@ import {
   type RangeRequest,
   type RequestOp,
   type ResponseOp,
+  rangeOf,
   type TxnRequest,
 } from '../../src/proto/index.js';
-import type { MethodHandler, ServerCall } from '../../src/transport/index.js';
 import type { Condition, Kv, Op, OpResult, Request, Response } from '../checkers/history.js';
-import type { Outcome } from '../helpers/in-process-call.js';
+import type { SeenEvent } from '../checkers/watch-checker.js';
 
 export interface WireRequest {
   readonly method: string;
@@ -46,7 +46,7 @@ export function toWire(request: Request): WireRequest {
   if (op.type === 'delete') {
     return { method: 'DeleteRange', bytes: encodeDeleteRangeRequest(deleteOf(op)) };
   }
-  return { method: 'Range', bytes: encodeRangeRequest({ ...rangeOf(op), serializable }) };
+  return { method: 'Range', bytes: encodeRangeRequest({ ...getOf(op), serializable }) };
 }
 
 export function fromWire(request: Request, message: Buffer): Response {
@@ -110,6 +110,15 @@ export function kvOf(kv: KeyValue): Kv {
   };
 }
 
+export function seenEvent({ type, kv, prevKv }: Event): SeenEvent {
+  if (kv === undefined) throw new Error('an event without kv');
+  return {
+    type: type === 0 ? 'put' : 'delete',
+    kv: kvOf(kv),
+    previous: prevKv === undefined ? undefined : kvOf(prevKv),
+  };
+}
+
 function putOf(op: Op & { type: 'put' }): PutRequest {
   const { key, lease, ignoreValue = false, ignoreLease = false } = op;
   const value = Buffer.from(op.value, 'latin1');
@@ -120,29 +129,15 @@ function deleteOf(op: Op & { type: 'delete' }): DeleteRangeRequest {
   return { key: op.key, rangeEnd: op.end, prevKv: false };
 }
 
-function rangeOf(op: Op & { type: 'get' }): RangeRequest {
-  return {
-    key: op.key,
-    rangeEnd: op.end,
-    revision: op.revision,
-    limit: 0,
-    sortOrder: 0,
-    sortTarget: 0,
-    serializable: false,
-    keysOnly: false,
-    countOnly: false,
-    minModRevision: 0,
-    maxModRevision: 0,
-    minCreateRevision: 0,
-    maxCreateRevision: 0,
-  };
+function getOf(op: Op & { type: 'get' }): RangeRequest {
+  return { ...rangeOf(op.key, op.end), revision: op.revision };
 }
 
 function opOf(op: Op): RequestOp {
   if (op.type === 'put') return { type: 'put', request: putOf(op) };
   if (op.type === 'delete') return { type: 'deleteRange', request: deleteOf(op) };
   if (op.type === 'txn') return { type: 'txn', request: txnOf(op.request) };
-  return { type: 'range', request: rangeOf(op) };
+  return { type: 'range', request: getOf(op) };
 }
 
 const results: Record<Condition['result'], number> = {
@@ -195,147 +190,5 @@ function compareOf(condition: Condition): Compare {
     }
     case 'unknown':
       return { ...base, target: noTarget, targetUnion: 'none' };
-  }
-}
-
-/** Codes of errors after which nothing has happened and nothing will. */
-const definite: ReadonlySet<GrpcCode> = new Set<GrpcCode>([
-  GrpcCode.INVALID_ARGUMENT,
-  GrpcCode.OUT_OF_RANGE,
-  GrpcCode.NOT_FOUND,
-  GrpcCode.FAILED_PRECONDITION,
-  GrpcCode.UNIMPLEMENTED,
-]);
-
-export function isDefinite(outcome: Outcome): boolean {
-  return !outcome.ok && definite.has(outcome.code);
-}
-
-const nobody = { commonName: '', certificateVerified: false };
-
-/** The client's end of a bidirectional call. */
-export class SimStream {
-  readonly #call: StreamCall;
-  readonly #handler: MethodHandler;
-
-  constructor(
-    handler: MethodHandler | undefined,
-    onMessage: (message: Buffer) => void,
-    onEnd: (text: string) => void,
-  ) {
-    if (handler === undefined || handler.kind !== 'bidi') throw new Error('no such stream');
-    this.#handler = handler;
-    this.#call = new StreamCall(onMessage, onEnd);
-  }
-
-  open(): void {
-    if (this.#handler.kind === 'bidi') this.#handler.handle(this.#call);
-  }
-
-  send(bytes: Buffer): void {
-    this.#call.onMessage?.(bytes);
-  }
-
-  cancel(): void {
-    this.#call.cancel();
-  }
-
-  /** The client does not read: what is sent piles up. */
-  stick(): void {
-    this.#call.stuck = true;
-  }
-
-  unstick(): void {
-    this.#call.unstick();
-  }
-}
-
-/** More unread bytes than this, and the stream is full. */
-const highWaterBytes = 2048;
-
-class StreamCall implements ServerCall {
-  readonly method = 'stream';
-  readonly peer = { address: 'in-process', identity: nobody };
-  readonly deadlineMs = undefined;
-  cancelled = false;
-  onCancel: (() => void) | undefined;
-  onDrain: (() => void) | undefined;
-  onMessage: ((message: Buffer) => void) | undefined;
-  onEnd: (() => void) | undefined;
-  backlogBytes = 0;
-  readonly hasRoom = true;
-  stuck = false;
-  #mustTell = false;
-  #ended = false;
-  #unread: Buffer[] = [];
-  readonly #receive: (message: Buffer) => void;
-  readonly #finish: (text: string) => void;
-
-  constructor(receive: (message: Buffer) => void, finish: (text: string) => void) {
-    this.#receive = receive;
-    this.#finish = finish;
-  }
-
-  metadata(): string | undefined {
-    return undefined;
-  }
-  binaryMetadata(): Buffer | undefined {
-    return undefined;
-  }
-  reply(message: Uint8Array): void {
-    this.sendParts([message]);
-  }
-  replyParts(parts: readonly Uint8Array[]): void {
-    this.sendParts(parts);
-  }
-  fail(code: GrpcCode, text: string): void {
-    this.#close(`${code} ${text}`);
-  }
-  send(message: Uint8Array): boolean {
-    return this.sendParts([message]);
-  }
-  sendParts(parts: readonly Uint8Array[]): boolean {
-    if (this.#ended) return true;
-    const message = Buffer.concat(parts);
-    if (!this.stuck) {
-      this.#receive(message);
-      return true;
-    }
-    this.#unread.push(message);
-    this.backlogBytes += message.length;
-    if (this.backlogBytes > highWaterBytes) this.#mustTell = true;
-    return !this.#mustTell;
-  }
-  end(): void {
-    this.#close('ended');
-  }
-  whenRoom(run: () => void): void {
-    run();
-  }
-  pause(): void {}
-  resume(): void {}
-
-  unstick(): void {
-    this.stuck = false;
-    const unread = this.#unread;
-    this.#unread = [];
-    this.backlogBytes = 0;
-    for (const message of unread) if (!this.#ended) this.#receive(message);
-    if (!this.#mustTell) return;
-    this.#mustTell = false;
-    this.onDrain?.();
-  }
-
-  cancel(): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.cancelled = true;
-    this.onCancel?.();
-  }
-
-  #close(text: string): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#finish(text);
   }
 }

@@ -1,6 +1,7 @@
 /**
  * Clients that try what members stand. No member may end of it, all must agree on what it did, and
- * every answer is judged: hostile-requests.ts by the checkers, hostile-calls.ts at once.
+ * every answer is judged: of workload/hostile-requests.ts by the checkers, of hostile-calls.ts at
+ * once.
  */
 
 import {
@@ -8,11 +9,11 @@ import {
   encodeLeaseKeepAliveRequest,
 } from '../../src/proto/index.js';
 import type { SimRandom } from '../../src/sim/index.js';
-import { SimStream } from './calls.js';
-import { type Client, type ClientWorld, callWithin, judgeError, type Workload } from './clients.js';
-import { drawHostileCall, wrongAnswer } from './hostile-calls.js';
-import { HostileRequests } from './hostile-requests.js';
+import { drawHostileCall, wrongAnswer } from '../workload/hostile-calls.js';
+import { HostileRequests } from '../workload/hostile-requests.js';
 import { requestTimeoutMs } from './knobs.js';
+import { type ClientWorld, callWithin, judgeError, type KvClient } from './kv-client.js';
+import { SimStream } from './stream.js';
 
 /** Ids at the ends of what there is, and one that is nobody's but these clients'. */
 const leaseIds: readonly bigint[] = [2n ** 63n - 1n, -(2n ** 63n), -2n, 2n ** 40n];
@@ -21,30 +22,22 @@ export class HostileClient {
   /** Calls so far. */
   count = 0;
   readonly #world: ClientWorld;
-  readonly #client: Client;
-  readonly #shared: Workload;
+  readonly #client: KvClient;
   readonly #number: number;
   readonly #random: SimRandom;
   readonly #requests: HostileRequests;
 
-  constructor(
-    world: ClientWorld,
-    client: Client,
-    shared: Workload,
-    number: number,
-    random: SimRandom,
-  ) {
+  constructor(world: ClientWorld, client: KvClient, number: number, random: SimRandom) {
     this.#world = world;
     this.#client = client;
-    this.#shared = shared;
     this.#number = number;
     this.#random = random;
     this.#requests = new HostileRequests({
       random,
       tokenKey: `}${number}`,
-      token: () => shared.value(),
+      token: () => world.workload.value(),
       keys: world.knobs.hostileKeys,
-      revision: () => shared.newestRevision,
+      revision: () => world.workload.newestRevision,
       leases: leaseIds,
     });
   }
@@ -67,7 +60,7 @@ export class HostileClient {
     const world = this.#world;
     const process = world.anyServing(this.#random);
     if (process === undefined) return;
-    const call = drawHostileCall(this.#random, this.#shared.newestRevision, leaseIds);
+    const call = drawHostileCall(this.#random, world.workload.newestRevision, leaseIds);
     const timeoutMs = requestTimeoutMs(world.knobs);
     const outcome = await callWithin(world, process, call.path, call.bytes, timeoutMs);
     world.trace.add(`hostile ${this.#number} at ${process.name}: ${call.name}`);

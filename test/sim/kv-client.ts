@@ -1,0 +1,164 @@
+/**
+ * Clients that read and write through random members, each with one call at a time and a time limit
+ * of its own: what is not answered by then has an unknown outcome, and nothing is ever sent again.
+ */
+
+import { GrpcCode } from '../../src/common/index.js';
+import type { SimRandom } from '../../src/sim/index.js';
+import { describeRequest, type History, type Request, type Response } from '../checkers/history.js';
+import type { Report } from '../checkers/report.js';
+import { callUnary, type Outcome } from '../helpers/in-process-call.js';
+import { type KvKeys, type KvMix, KvOperations, type Span } from '../workload/kv-operations.js';
+import { describeOutcome, settleOperation } from '../workload/outcome.js';
+import { toWire } from '../workload/request-codec.js';
+import type { Workload } from '../workload/workload.js';
+import { type Knobs, requestTimeoutMs } from './knobs.js';
+import type { SimProcess } from './machine.js';
+import type { Trace } from './trace.js';
+
+/** What clients need of the world. */
+export interface ClientWorld {
+  readonly knobs: Knobs;
+  readonly history: History;
+  readonly trace: Trace;
+  readonly report: Report;
+  readonly workload: Workload;
+  nowMs(): number;
+  sleep(ms: number): Promise<void>;
+  /** A member that clients can reach now. */
+  anyServing(random: SimRandom): SimProcess | undefined;
+  readonly stopping: boolean;
+}
+
+/**
+ * A call with a time limit; undefined: no answer came. With `cancels` the member is told when the
+ * caller gives up.
+ */
+export function callWithin(
+  world: ClientWorld,
+  process: SimProcess,
+  method: string,
+  bytes: Buffer,
+  timeoutMs: number,
+  cancels = false,
+): Promise<Outcome | undefined> {
+  return new Promise((resolve) => {
+    let isOpen = true;
+    let cancel = (): void => {};
+    world.sleep(timeoutMs).then(() => {
+      isOpen = false;
+      resolve(undefined);
+      if (cancels) process.clock.afterTurn(() => cancel());
+    });
+    const started = (by: () => void): void => {
+      cancel = by;
+    };
+    // A stopped process gets the call when it goes on; one that dies never does.
+    process.clock.afterTurn(() => {
+      if (!isOpen || !process.alive) return;
+      callUnary(process.methods, method, bytes, started).then((outcome) => {
+        if (process.alive) resolve(outcome);
+      });
+    });
+  });
+}
+
+/** Some wait for the member to give up; most give up sooner. */
+function limitMs(knobs: Knobs, random: SimRandom): number {
+  if (random.chance(0.3)) return requestTimeoutMs(knobs) * 1.5;
+  return knobs.electionMs * (1 + 4 * random.float());
+}
+
+/** No client waits longer for an answer. */
+export function callMsMax(knobs: Knobs): number {
+  return Math.max(requestTimeoutMs(knobs) * 1.5, knobs.electionMs * 5);
+}
+
+/** Nothing that a client asks for is a member's own mistake. */
+export function judgeError(
+  world: ClientWorld,
+  outcome: Outcome | undefined,
+  what: () => string,
+): void {
+  if (outcome === undefined || outcome.ok) return;
+  const { code, text } = outcome;
+  const isBad = code === GrpcCode.INTERNAL && !text.startsWith('grpc: error unmarshalling request');
+  world.report.check(
+    'answer: no internal error',
+    !isBad && code !== GrpcCode.DATA_LOSS,
+    () => `${code} ${text}: ${what()}`,
+    world.nowMs(),
+  );
+}
+
+/** Of a hundred. Few keys and many conditions: most of the faults should meet a conflict. */
+const mix: KvMix = {
+  ...{ ring: 6, append: 8, swap: 10, put: 24, get: 14, stale: 8, range: 6 },
+  ...{ past: 6, delete: 6, compact: 2, several: 10 },
+};
+/** All keys of the clients: there are few. */
+const all: Span = { key: 'k', end: 'l' };
+const pastMax = 20;
+
+function keysOf(count: number): KvKeys {
+  return {
+    count,
+    key: (at) => `k${at}`,
+    deleteEnd: () => all.end,
+    range: () => all,
+    glance: () => all,
+    pastMax: () => pastMax,
+  };
+}
+
+export class KvClient {
+  readonly #world: ClientWorld;
+  readonly #id: number;
+  readonly #random: SimRandom;
+  readonly #operations: KvOperations;
+
+  constructor(world: ClientWorld, id: number, random: SimRandom) {
+    this.#world = world;
+    this.#id = id;
+    this.#random = random;
+    const { workload, report, knobs } = world;
+    this.#operations = new KvOperations({
+      ...{ client: id, random, workload, report, mix, keys: keysOf(knobs.keys) },
+      ...{ lists: 2, listItemsMax: Number.POSITIVE_INFINITY },
+      call: (request) => this.call(request),
+    });
+  }
+
+  async run(): Promise<void> {
+    const { knobs } = this.#world;
+    while (!this.#world.stopping) {
+      await this.#world.sleep(2 * knobs.thinkMs * this.#random.float());
+      if (this.#world.stopping) return;
+      await this.#operations.act();
+    }
+  }
+
+  /** Calls a random member; undefined if that did not succeed. */
+  async call(request: Request): Promise<Response | undefined> {
+    const world = this.#world;
+    const process = world.anyServing(this.#random);
+    if (process === undefined) return undefined;
+    const { history, trace, knobs } = world;
+    const id = history.begin(this.#id, world.nowMs(), request);
+    trace.add(`client ${this.#id} asks ${process.name} #${id} ${describeRequest(request)}`);
+    const { method, bytes } = toWire(request);
+    const timeoutMs = limitMs(knobs, this.#random);
+    const path = `/etcdserverpb.KV/${method}`;
+    const cancels = this.#random.chance(0.5);
+    const outcome = await callWithin(world, process, path, bytes, timeoutMs, cancels);
+    const response = settleOperation(history, id, request, outcome, world.nowMs());
+    if (response === undefined) {
+      trace.add(`#${id} ${describeOutcome(outcome)}`);
+      judgeError(world, outcome, () => `#${id} of client ${this.#id}: ${describeRequest(request)}`);
+      return undefined;
+    }
+    trace.add(`#${id} @${response.revision} ${response.succeeded}`);
+    this.#operations.learn(request, response);
+    return response;
+  }
+}
