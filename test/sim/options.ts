@@ -15,12 +15,15 @@ export interface SimOptions {
   /** Runs every seed twice and compares the hashes. */
   readonly twice: boolean;
   readonly shrink: boolean;
+  /** File for what Raft does in the one run; '': none. */
+  readonly raftTrace: string;
 }
 
 export const usage = `Runs simulated clusters: the server's own code on simulated machines.
 
   npm run sim -- [--seeds N] [--seed S] [--steps M] [--size N] [--faults N] [--workers N]
                  [--twice] [--no-shrink] [--mutations [--mutation NAME]]
+                 [--raft-trace FILE]
 
   --seeds N      how many seeds to run (100)
   --seed S       the first seed (1); alone: just this one, with its timeline
@@ -30,6 +33,8 @@ export const usage = `Runs simulated clusters: the server's own code on simulate
   --workers N    processes (2)
   --twice        runs each seed twice: the traces must have the same hash
   --no-shrink    does not look for a shorter schedule that fails
+  --raft-trace FILE
+                 what Raft does in the run of one seed, a line of JSON an event (docs/simulation.md)
   --mutations    puts known bugs into a copy of the program; each must be found
 `;
 
@@ -38,7 +43,7 @@ export function parseOptions(argv: readonly string[]): SimOptions {
   const flags = new Set(['twice', 'no-shrink', 'mutations', 'help']);
   for (let i = 0; i < argv.length; i += 1) {
     const [name = '', inline] = (argv[i] ?? '').replace(/^--/, '').split('=');
-    const known = ['seeds', 'seed', 'steps', 'size', 'faults', 'workers', 'mutation'];
+    const known = ['seeds', 'seed', 'steps', 'size', 'faults', 'workers', 'mutation', 'raft-trace'];
     if (flags.has(name)) values.set(name, 'true');
     else if (!known.includes(name)) throw new Error(`unknown option --${name}\n\n${usage}`);
     else if (inline !== undefined) values.set(name, inline);
@@ -52,8 +57,12 @@ export function parseOptions(argv: readonly string[]): SimOptions {
     if (!Number.isInteger(value) || value < 0) throw new Error(`--${name} must be a number`);
     return value;
   };
+  const raftTrace = values.get('raft-trace') ?? '';
+  if (raftTrace !== '' && number('seeds', 1) !== 1) {
+    throw new Error('--raft-trace is of one run: use --seed without --seeds');
+  }
   return {
-    seeds: number('seeds', values.has('seed') ? 1 : 100),
+    seeds: number('seeds', values.has('seed') || raftTrace !== '' ? 1 : 100),
     seed: number('seed', 1),
     steps: number('steps', 20_000),
     size: values.has('size') ? number('size', 3) : undefined,
@@ -63,5 +72,6 @@ export function parseOptions(argv: readonly string[]): SimOptions {
     mutation: values.get('mutation') ?? '',
     twice: values.has('twice'),
     shrink: !values.has('no-shrink'),
+    raftTrace,
   };
 }
