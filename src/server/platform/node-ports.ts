@@ -11,6 +11,7 @@ import {
   type Random,
   turn,
 } from '../../common/index.js';
+import type { StateTracer } from '../../raft/index.js';
 import { openLevelStore } from '../../storage/index.js';
 import {
   loadMetricsText,
@@ -23,6 +24,7 @@ import { nodeClock } from './clock-node.js';
 import { nodeDisk } from './disk-node.js';
 import { createHttp1 } from './http1-node.js';
 import { nodeNetwork } from './network-node.js';
+import { openRaftTrace } from './raft-trace.js';
 import { openNodeRandom } from './random-node.js';
 
 /** Everything outside, as this machine has it; see ServerPorts. */
@@ -33,6 +35,7 @@ export interface MachinePorts {
   readonly network: Network;
   readonly openKvStore: OpenKvStore;
   readonly logger: Logger;
+  readonly raftTracer: StateTracer | undefined;
   readonly createHttp1: typeof createHttp1;
   readonly metricsText: (metrics: Metrics) => MetricsText;
   readonly close: () => void;
@@ -41,6 +44,8 @@ export interface MachinePorts {
 /** Ports for one server that has the process to itself; its /metrics speak of the process, too. */
 export function nodePorts(config: ServerConfig, logger: Logger): MachinePorts {
   let loopLag: ReturnType<typeof measureLoopLag> | undefined;
+  const { raftTraceFile } = config;
+  const raftTrace = raftTraceFile === '' ? undefined : openRaftTrace(raftTraceFile, logger);
   return {
     clock: nodeClock,
     random: openNodeRandom(),
@@ -48,6 +53,7 @@ export function nodePorts(config: ServerConfig, logger: Logger): MachinePorts {
     network: nodeNetwork,
     openKvStore: (dir) => openLevelStore(dir, () => turn(nodeClock)),
     logger,
+    raftTracer: raftTrace?.tracer,
     createHttp1,
     metricsText: (metrics) => {
       loopLag ??= measureLoopLag();
@@ -61,6 +67,7 @@ export function nodePorts(config: ServerConfig, logger: Logger): MachinePorts {
     close() {
       loopLag?.stop();
       loopLag = undefined;
+      raftTrace?.close();
     },
   };
 }
