@@ -127,11 +127,11 @@ export function chooseGeneration(
 /** The directories of an open store: where states are staged, and how they come and go. */
 export class KvGenerations {
   readonly place: KvPlace;
-  private next: number;
+  #next: number;
 
   constructor(place: KvPlace, generations: readonly OpenGeneration[]) {
     this.place = place;
-    this.next = 1 + Math.max(0, ...generations.map(({ generation }) => generation));
+    this.#next = 1 + Math.max(0, ...generations.map(({ generation }) => generation));
   }
 
   /** Removes what a crash has left and all generations but `keep`. */
@@ -150,8 +150,8 @@ export class KvGenerations {
   /** A new directory; it counts for nothing until {@link complete}. */
   async stage(): Promise<{ readonly path: string; readonly kv: KvStore }> {
     const { disk, memberDir, openKvStore } = this.place;
-    const path = `${memberDir}/${generationName(this.next)}.tmp`;
-    this.next += 1;
+    const path = `${memberDir}/${generationName(this.#next)}.tmp`;
+    this.#next += 1;
     await disk.remove(path);
     return { path, kv: await openKvStore(path) };
   }

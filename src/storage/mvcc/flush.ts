@@ -77,212 +77,213 @@ export class Flusher {
   syncedIndex: number;
   /** What the mark in the KvStore takes. */
   markBytes: number;
-  private readonly state: MvccState;
-  private readonly onFatal: (error: Error) => void;
-  private readonly journal = new JournalWriter();
-  private readonly units: FlushUnit[] = [];
-  private readonly removals: RemovalJob[] = [];
-  private waiters: Waiter[] = [];
-  private sequence = 0;
-  private flushedSequence = 0;
-  private syncedSequence = 0;
+  readonly #state: MvccState;
+  readonly #onFatal: (error: Error) => void;
+  readonly #journal = new JournalWriter();
+  readonly #units: FlushUnit[] = [];
+  readonly #removals: RemovalJob[] = [];
+  #waiters: Waiter[] = [];
+  #sequence = 0;
+  #flushedSequence = 0;
+  #syncedSequence = 0;
   /** Ring position up to which everything is in the KvStore. */
-  private flushedEnd = 0;
+  #flushedEnd = 0;
   /** Of the unit that is being filled. */
-  private openStart = 0;
-  private openBytes = 0;
-  private openMeta: Map<string, Uint8Array | undefined> | undefined;
-  private openDirty = false;
-  private openSizeBytes = 0;
-  private openRecords = 0;
-  private openMetaSum = 0;
-  private pending = 0;
+  #openStart = 0;
+  #openBytes = 0;
+  #openMeta: Map<string, Uint8Array | undefined> | undefined;
+  #openDirty = false;
+  #openSizeBytes = 0;
+  #openRecords = 0;
+  #openMetaSum = 0;
+  #pending = 0;
   /** An entry is being applied; who wants a flush meanwhile waits for its end. */
-  private entryOpen = false;
-  private afterEntry: Array<() => void> = [];
-  private lastSyncMs: number;
-  private timer: Timer | undefined;
-  private due = false;
-  private running: Promise<void> | undefined;
-  private failure: Error | undefined;
+  #entryOpen = false;
+  #afterEntry: Array<() => void> = [];
+  #lastSyncMs: number;
+  #timer: Timer | undefined;
+  #due = false;
+  #running: Promise<void> | undefined;
+  #failure: Error | undefined;
 
   constructor(state: MvccState, stored: StoreMark, onFatal: (error: Error) => void) {
-    this.state = state;
+    this.#state = state;
     this.stored = stored;
     this.syncedIndex = stored.index;
     this.markBytes = encodeMark(stored).length;
-    this.onFatal = onFatal;
-    this.lastSyncMs = state.clock.nowMs();
+    this.#onFatal = onFatal;
+    this.#lastSyncMs = state.clock.nowMs();
   }
 
   /** Bytes of records that are only in memory and in the WAL. */
   get pendingBytes(): number {
-    return this.pending;
+    return this.#pending;
   }
 
   /** A record was pushed to the ring. */
   addRecord(bytes: number): void {
-    this.openBytes += bytes;
-    this.openSizeBytes += bytes;
-    this.openRecords += 1;
-    this.pending += bytes;
+    this.#openBytes += bytes;
+    this.#openSizeBytes += bytes;
+    this.#openRecords += 1;
+    this.#pending += bytes;
   }
 
   /** A meta record changes from `old`; undefined: there is none. */
   addMeta(name: string, value: Uint8Array | undefined, old: Uint8Array | undefined): void {
-    this.state.metaBytes += metaBytesOf(name, value) - metaBytesOf(name, old);
-    this.openMetaSum += metaSumOf(name, value) - metaSumOf(name, old);
-    this.openMeta ??= new Map();
-    this.openMeta.set(name, value);
+    this.#state.metaBytes += metaBytesOf(name, value) - metaBytesOf(name, old);
+    this.#openMetaSum += metaSumOf(name, value) - metaSumOf(name, old);
+    this.#openMeta ??= new Map();
+    this.#openMeta.set(name, value);
     const bytes = name.length + (value?.length ?? 0);
-    this.openBytes += bytes;
-    this.pending += bytes;
+    this.#openBytes += bytes;
+    this.#pending += bytes;
   }
 
   /** The next entry begins: the unit ends here if it is large enough. */
   entryStarts(): void {
-    this.entryOpen = true;
-    const records = this.state.ring.end - this.openStart + (this.openMeta?.size ?? 0);
-    if (records >= flushBatchRecordsMax || this.openBytes >= flushBatchBytesMax) this.closeUnit();
+    this.#entryOpen = true;
+    const records = this.#state.ring.end - this.#openStart + (this.#openMeta?.size ?? 0);
+    if (records >= flushBatchRecordsMax || this.#openBytes >= flushBatchBytesMax) this.#closeUnit();
   }
 
   /** An entry was applied completely; its configuration may still follow in the same turn. */
   entryDone(): void {
-    this.entryOpen = false;
-    this.openDirty = true;
-    if (this.afterEntry.length > 0) {
-      const waiting = this.afterEntry;
-      this.afterEntry = [];
+    this.#entryOpen = false;
+    this.#openDirty = true;
+    if (this.#afterEntry.length > 0) {
+      const waiting = this.#afterEntry;
+      this.#afterEntry = [];
       for (const flush of waiting) flush();
     }
-    if (this.pending >= this.state.options.flushBytes) this.start();
-    else this.arm();
+    if (this.#pending >= this.#state.options.flushBytes) this.#start();
+    else this.#arm();
   }
 
   /** Resolves when everything applied so far is in the KvStore, with an fsync if `sync`. */
   flush(sync: boolean): Promise<AppliedMark> {
-    if (this.failure !== undefined) return Promise.reject(this.failure);
-    if (this.entryOpen) {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    if (this.#entryOpen) {
       // It takes several turns: what it has changed so far must not be written without the rest.
       return new Promise((resolve, reject) => {
-        this.afterEntry.push(() => this.flush(sync).then(resolve, reject));
+        this.#afterEntry.push(() => this.flush(sync).then(resolve, reject));
       });
     }
-    const covered = sync ? this.syncedSequence : this.flushedSequence;
-    if (!this.openDirty && covered === this.sequence) return Promise.resolve(this.stored);
+    const covered = sync ? this.#syncedSequence : this.#flushedSequence;
+    if (!this.#openDirty && covered === this.#sequence) return Promise.resolve(this.stored);
     // A unit of the mark alone if all records are out but not synced.
-    if (this.openDirty || this.units.length === 0) this.closeUnit();
+    if (this.#openDirty || this.#units.length === 0) this.#closeUnit();
     return new Promise((resolve, reject) => {
-      this.waiters.push({ sequence: this.sequence, sync, resolve, reject });
-      this.start();
+      this.#waiters.push({ sequence: this.#sequence, sync, resolve, reject });
+      this.#start();
     });
   }
 
   /** Deletes records and notes the progress of the compaction, atomically. */
   remove(keys: readonly Buffer[], bytes: number, progress: Removal | Revision): Promise<void> {
-    if (this.failure !== undefined) return Promise.reject(this.failure);
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => {
-      this.removals.push({ keys, bytes, progress, resolve, reject });
-      this.start();
+      this.#removals.push({ keys, bytes, progress, resolve, reject });
+      this.#start();
     });
   }
 
   /** Flushes and stops; nothing may be applied afterwards. False if a write failed before. */
   async close(): Promise<boolean> {
-    this.timer?.cancel();
-    this.timer = undefined;
-    if (this.failure === undefined) await this.flush(true);
-    await this.running;
-    return this.failure === undefined;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    if (this.#failure === undefined) await this.flush(true);
+    await this.#running;
+    return this.#failure === undefined;
   }
 
   /** Drops what memory needs no longer. */
   evict(): void {
-    const { log, ring, options, warmLocation } = this.state;
+    const { log, ring, options, warmLocation } = this.#state;
     if (log.allocatedBytes <= options.cacheBytesMax) return;
-    let keepFrom = this.flushedEnd < ring.end ? ring.location(this.flushedEnd) : log.end;
+    let keepFrom = this.#flushedEnd < ring.end ? ring.location(this.#flushedEnd) : log.end;
     if (warmLocation >= 0 && warmLocation < keepFrom) keepFrom = warmLocation;
     if (log.evict(options.cacheBytesMax, keepFrom)) ring.dropBefore(log.start);
   }
 
-  private arm(): void {
-    if (this.timer !== undefined || this.running !== undefined) return;
-    this.timer = this.state.clock.after(this.state.options.flushIntervalMs, () => {
-      this.timer = undefined;
-      this.start();
+  #arm(): void {
+    if (this.#timer !== undefined || this.#running !== undefined) return;
+    this.#timer = this.#state.clock.after(this.#state.options.flushIntervalMs, () => {
+      this.#timer = undefined;
+      this.#start();
     });
   }
 
-  private start(): void {
-    this.due = true;
-    if (this.running !== undefined || this.failure !== undefined) return;
-    this.timer?.cancel();
-    this.timer = undefined;
-    this.running = this.run().finally(() => {
-      this.running = undefined;
-      if (this.failure !== undefined || this.state.closed) return;
-      if (this.due && (this.units.length > 0 || this.removals.length > 0)) this.start();
-      else if (this.openDirty || this.units.length > 0) this.arm();
+  #start(): void {
+    this.#due = true;
+    if (this.#running !== undefined || this.#failure !== undefined) return;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#running = this.#run().finally(() => {
+      this.#running = undefined;
+      if (this.#failure !== undefined || this.#state.closed) return;
+      if (this.#due && (this.#units.length > 0 || this.#removals.length > 0)) this.#start();
+      else if (this.#openDirty || this.#units.length > 0) this.#arm();
     });
   }
 
-  private async run(): Promise<void> {
+  async #run(): Promise<void> {
     try {
-      while (this.due) {
+      while (this.#due) {
         // Whole entries only: let the present turn finish what it is applying, as a rule.
-        await turn(this.state.clock);
-        this.due = false;
-        if (this.openDirty && !this.entryOpen) this.closeUnit();
-        for (let unit = this.units.shift(); unit; unit = this.units.shift()) {
-          await this.writeUnit(unit);
+        await turn(this.#state.clock);
+        this.#due = false;
+        if (this.#openDirty && !this.#entryOpen) this.#closeUnit();
+        for (let unit = this.#units.shift(); unit; unit = this.#units.shift()) {
+          await this.#writeUnit(unit);
         }
-        for (let job = this.removals.shift(); job; job = this.removals.shift()) {
-          await this.writeRemoval(job);
+        for (let job = this.#removals.shift(); job; job = this.#removals.shift()) {
+          await this.#writeRemoval(job);
         }
       }
     } catch (cause) {
-      this.fail(cause instanceof Error ? cause : new Error(String(cause)));
+      this.#fail(cause instanceof Error ? cause : new Error(String(cause)));
     }
   }
 
-  private closeUnit(): void {
-    const { state } = this;
+  #closeUnit(): void {
+    const state = this.#state;
     assert(state.lastMain <= state.revision, 'a batch holds whole entries');
-    this.sequence += 1;
-    this.units.push({
-      sequence: this.sequence,
+    this.#sequence += 1;
+    this.#units.push({
+      sequence: this.#sequence,
       end: state.ring.end,
-      meta: this.openMeta,
+      meta: this.#openMeta,
       applied: state.applied,
       revision: state.revision,
       compactRevision: state.compactRevision,
-      sizeBytes: this.openSizeBytes,
-      records: this.openRecords,
-      metaSum: this.openMetaSum,
-      pendingBytes: this.openBytes,
+      sizeBytes: this.#openSizeBytes,
+      records: this.#openRecords,
+      metaSum: this.#openMetaSum,
+      pendingBytes: this.#openBytes,
     });
-    this.openStart = state.ring.end;
-    this.openBytes = 0;
-    this.openMeta = undefined;
-    this.openDirty = false;
-    this.openSizeBytes = 0;
-    this.openRecords = 0;
-    this.openMetaSum = 0;
+    this.#openStart = state.ring.end;
+    this.#openBytes = 0;
+    this.#openMeta = undefined;
+    this.#openDirty = false;
+    this.#openSizeBytes = 0;
+    this.#openRecords = 0;
+    this.#openMetaSum = 0;
   }
 
-  private async writeUnit(unit: FlushUnit): Promise<void> {
-    const { ring, log, kv, clock } = this.state;
+  async #writeUnit(unit: FlushUnit): Promise<void> {
+    const { ring, log, kv, clock } = this.#state;
     const changes: KvChange[] = [];
-    const { journal, stored } = this;
+    const journal = this.#journal;
+    const { stored } = this;
     let { journalEnd, journalBytes } = stored;
-    for (let p = this.flushedEnd; p < unit.end; p += 1) {
+    for (let p = this.#flushedEnd; p < unit.end; p += 1) {
       const record = log.sealed(ring.location(p));
       changes.push(record);
       // Only after a delete of very many keys: one entry is one unit, whatever it changes.
       if (changes.length % recordsPerTurn === 0) await turn(clock);
       journal.add(ring.main(p), ring.sub(p), isTombstone(record.key), record.value);
     }
-    if (unit.end > this.flushedEnd) {
+    if (unit.end > this.#flushedEnd) {
       const key = journalKey(journalEnd);
       const value = journal.take(key);
       changes.push({ key, value });
@@ -310,33 +311,34 @@ export class Flusher {
     };
     const markValue = encodeMark(mark);
     changes.push({ key: markKey, value: markValue });
-    const sync = clock.nowMs() - this.lastSyncMs >= flushSyncMs || this.waiters.some((w) => w.sync);
+    const sync =
+      clock.nowMs() - this.#lastSyncMs >= flushSyncMs || this.#waiters.some((w) => w.sync);
     await kv.write(changes, { sync });
     this.stored = mark;
     this.markBytes = markValue.length;
-    this.flushedEnd = unit.end;
-    this.flushedSequence = unit.sequence;
-    this.pending -= unit.pendingBytes;
+    this.#flushedEnd = unit.end;
+    this.#flushedSequence = unit.sequence;
+    this.#pending -= unit.pendingBytes;
     if (sync) {
-      this.lastSyncMs = clock.nowMs();
-      this.syncedSequence = unit.sequence;
+      this.#lastSyncMs = clock.nowMs();
+      this.#syncedSequence = unit.sequence;
       this.syncedIndex = mark.index;
     }
     this.evict();
-    this.wake();
+    this.#wake();
     this.onWritten();
   }
 
-  private wake(): void {
-    const waiting = this.waiters;
+  #wake(): void {
+    const waiting = this.#waiters;
     if (waiting.length === 0) return;
     const isDone = (w: Waiter): boolean =>
-      w.sequence <= (w.sync ? this.syncedSequence : this.flushedSequence);
-    this.waiters = waiting.filter((w) => !isDone(w));
+      w.sequence <= (w.sync ? this.#syncedSequence : this.#flushedSequence);
+    this.#waiters = waiting.filter((w) => !isDone(w));
     for (const w of waiting) if (isDone(w)) w.resolve(this.stored);
   }
 
-  private async writeRemoval(job: RemovalJob): Promise<void> {
+  async #writeRemoval(job: RemovalJob): Promise<void> {
     const { progress } = job;
     const mark: StoreMark = {
       ...this.stored,
@@ -349,24 +351,24 @@ export class Flusher {
     else changes.push({ key: removalKey, value: encodeRemoval(progress) });
     changes.push({ key: markKey, value: encodeMark(mark) });
     try {
-      await this.state.kv.write(changes, { sync: false });
+      await this.#state.kv.write(changes, { sync: false });
     } catch (cause) {
       job.reject(cause instanceof Error ? cause : new Error(String(cause)));
       throw cause;
     }
     this.stored = mark;
-    this.state.sizeBytes -= job.bytes;
-    this.state.records -= job.keys.length;
+    this.#state.sizeBytes -= job.bytes;
+    this.#state.records -= job.keys.length;
     job.resolve();
   }
 
-  private fail(error: Error): void {
-    this.failure = error;
-    this.timer?.cancel();
-    for (const w of this.waiters) w.reject(error);
-    for (const job of this.removals) job.reject(error);
-    this.waiters = [];
-    this.removals.length = 0;
-    this.onFatal(error);
+  #fail(error: Error): void {
+    this.#failure = error;
+    this.#timer?.cancel();
+    for (const w of this.#waiters) w.reject(error);
+    for (const job of this.#removals) job.reject(error);
+    this.#waiters = [];
+    this.#removals.length = 0;
+    this.#onFatal(error);
   }
 }

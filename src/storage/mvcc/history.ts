@@ -39,32 +39,32 @@ export async function readHistory(
 /** Gathers events and decides, between two revisions, when the page is full. */
 class Collector {
   readonly events: MvccEvent[] = [];
-  private readonly revisionsMax: number;
-  private readonly bytesMax: number;
-  private revisions = 0;
-  private bytes = 0;
-  private current: Revision = 0;
+  readonly #revisionsMax: number;
+  readonly #bytesMax: number;
+  #revisions = 0;
+  #bytes = 0;
+  #current: Revision = 0;
 
   constructor(revisionsMax: number, bytesMax: number) {
-    this.revisionsMax = revisionsMax;
-    this.bytesMax = bytesMax;
+    this.#revisionsMax = revisionsMax;
+    this.#bytesMax = bytesMax;
   }
 
   /** False if the page was full before revision `main`. */
   admits(main: Revision): boolean {
-    if (main === this.current) return true;
-    if (this.revisions > 0) {
-      if (this.revisions >= this.revisionsMax || this.bytes >= this.bytesMax) return false;
+    if (main === this.#current) return true;
+    if (this.#revisions > 0) {
+      if (this.#revisions >= this.#revisionsMax || this.#bytes >= this.#bytesMax) return false;
       if (this.events.length >= mvccSliceKeysMax) return false;
     }
-    this.revisions += 1;
-    this.current = main;
+    this.#revisions += 1;
+    this.#current = main;
     return true;
   }
 
   add(event: MvccEvent, bytes: number): void {
     this.events.push(event);
-    this.bytes += bytes;
+    this.#bytes += bytes;
   }
 }
 

@@ -21,9 +21,9 @@ export class StoreParts {
   readonly compactor: Compactor;
   readonly hashes: CompactionHashes;
   readonly meter: SizeMeter;
-  private readonly checkpointer: Checkpointer;
-  private readonly gate: KvGate;
-  private isRetired = false;
+  readonly #checkpointer: Checkpointer;
+  readonly #gate: KvGate;
+  #isRetired = false;
 
   constructor(
     state: MvccState,
@@ -33,11 +33,11 @@ export class StoreParts {
     onFatal: (error: Error) => void,
   ) {
     const unlessRetired = (error: Error): void => {
-      if (!this.isRetired) onFatal(error);
+      if (!this.#isRetired) onFatal(error);
     };
     const { mark, checkpoint } = restored;
     this.state = state;
-    this.gate = gate;
+    this.#gate = gate;
     this.flusher = new Flusher(state, mark, unlessRetired);
     this.hashes = hashes;
     this.meter = new SizeMeter(gate, state.clock);
@@ -47,12 +47,13 @@ export class StoreParts {
       checkpointer.kick();
       this.meter.kick();
     };
-    this.checkpointer = checkpointer;
+    this.#checkpointer = checkpointer;
   }
 
   /** Bytes of all that is stored and not yet removed; also of what is still to be written. */
   get inUseBytes(): number {
-    const { state, flusher, checkpointer } = this;
+    const checkpointer = this.#checkpointer;
+    const { state, flusher } = this;
     return state.sizeBytes + state.metaBytes + checkpointer.savedBytes + flusher.markBytes;
   }
 
@@ -60,7 +61,7 @@ export class StoreParts {
   start(): void {
     void this.meter.measure();
     this.compactor.kick();
-    this.checkpointer.kick();
+    this.#checkpointer.kick();
   }
 
   /** Writes everything and closes the KvStore. Nothing may be applied afterwards. */
@@ -70,22 +71,24 @@ export class StoreParts {
       await this.meter.close();
       await this.compactor.close();
       const sound = await this.flusher.close();
-      await this.checkpointer.close(sound);
+      await this.#checkpointer.close(sound);
     } finally {
-      await this.gate.close();
+      await this.#gate.close();
     }
   }
 
   /** Synchronous: from here on nothing changes here, but for the write that is under way. */
   retire(): void {
-    this.isRetired = true;
+    this.#isRetired = true;
     this.state.closed = true;
-    this.gate.refuseWrites();
+    this.#gate.refuseWrites();
   }
 
   /** Ends what still runs on retired parts, then closes the KvStore. */
   async end(): Promise<void> {
-    const { state, gate, compactor, flusher, checkpointer, meter } = this;
+    const gate = this.#gate;
+    const checkpointer = this.#checkpointer;
+    const { state, compactor, flusher, meter } = this;
     await meter.close();
     await untilOrAfter(state.pins.waitBelow(Number.POSITIVE_INFINITY), state.clock, installGraceMs);
     await gate.refuseAll();

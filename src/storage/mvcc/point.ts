@@ -44,48 +44,48 @@ class Visited implements VisitedKey {
 
 /** See {@link MvccStore.reader}. */
 export class PointReads implements PointReader {
-  private readonly store: MvccState;
-  private readonly flusher: Flusher;
+  readonly #store: MvccState;
+  readonly #flusher: Flusher;
   readonly revision: Revision;
-  private pin: { readonly revision: Revision } | undefined;
+  #pin: { readonly revision: Revision } | undefined;
 
   constructor(store: MvccState, flusher: Flusher, holdFrom: Revision | undefined) {
-    this.store = store;
-    this.flusher = flusher;
+    this.#store = store;
+    this.#flusher = flusher;
     this.revision = store.revision;
-    this.pin = holdFrom === undefined ? undefined : store.pins.pin(holdFrom);
+    this.#pin = holdFrom === undefined ? undefined : store.pins.pin(holdFrom);
   }
 
   reader(holdFrom: Revision | undefined): PointReader {
-    return new PointReads(this.store, this.flusher, holdFrom);
+    return new PointReads(this.#store, this.#flusher, holdFrom);
   }
 
   range(query: RangeQuery, at: ReadPoint): RangeResult | Promise<RangeResult> {
-    const isHeld = this.pin !== undefined && pinOf(at) >= this.pin.revision;
-    return rangeAt(this.store, this.flusher, query, at, isHeld);
+    const isHeld = this.#pin !== undefined && pinOf(at) >= this.#pin.revision;
+    return rangeAt(this.#store, this.#flusher, query, at, isHeld);
   }
 
   close(): void {
-    if (this.pin !== undefined) this.store.pins.release(this.pin);
-    this.pin = undefined;
+    if (this.#pin !== undefined) this.#store.pins.release(this.#pin);
+    this.#pin = undefined;
   }
 
   state(key: KeyString): KeyState | undefined {
-    if (this.find(key) === undefined) return undefined;
+    if (this.#find(key) === undefined) return undefined;
     return { modRevision: found.main, createRevision: found.created, version: found.version };
   }
 
   lease(key: KeyString): LeaseId | Promise<LeaseId> {
-    const item = this.find(key);
+    const item = this.#find(key);
     if (item === undefined) return 0n;
-    if (this.isNewest(item)) return this.store.leases.get(key) ?? 0n;
-    const record = this.record(key);
+    if (this.#isNewest(item)) return this.#store.leases.get(key) ?? 0n;
+    const record = this.#record(key);
     return record instanceof Promise ? record.then(leaseOf) : leaseOf(record);
   }
 
   value(key: KeyString): Uint8Array | undefined | Promise<Uint8Array | undefined> {
-    if (this.find(key) === undefined) return undefined;
-    const record = this.record(key);
+    if (this.#find(key) === undefined) return undefined;
+    const record = this.#record(key);
     return record instanceof Promise ? record.then(recordValue) : recordValue(record);
   }
 
@@ -96,7 +96,7 @@ export class PointReads implements PointReader {
     visit: (key: VisitedKey) => boolean,
     slice: Slice,
   ): Steps<boolean> {
-    const { index, leases, log } = this.store;
+    const { index, leases, log } = this.#store;
     const end = walkEnd(key, rangeEnd);
     const visited = new Visited();
     let next: KeyString | undefined = key;
@@ -106,7 +106,7 @@ export class PointReads implements PointReader {
       let going = true;
       next = index.walk(next, end, Number.POSITIVE_INFINITY, (k, item) => {
         if (!findAt(item, this.revision, everySub, found)) return slice.next();
-        if (wants === 'state' || (wants === 'lease' && this.isNewest(item) && page.length === 0)) {
+        if (wants === 'state' || (wants === 'lease' && this.#isNewest(item) && page.length === 0)) {
           show(visited);
           if (wants === 'lease') visited.lease = leases.get(k) ?? 0n;
           going = visit(visited);
@@ -115,7 +115,7 @@ export class PointReads implements PointReader {
         if (
           wants === 'value' &&
           page.length === 0 &&
-          this.isNewest(item) &&
+          this.#isNewest(item) &&
           log.has(item.location)
         ) {
           show(visited);
@@ -128,7 +128,7 @@ export class PointReads implements PointReader {
         const isFull = page.length >= coldPageRecords || pageBytes >= flushBatchBytesMax;
         return slice.next() && !isFull;
       });
-      if (page.length > 0) going = yield* this.visitPage(page, wants, visit, visited);
+      if (page.length > 0) going = yield* this.#visitPage(page, wants, visit, visited);
       if (!going) return false;
       if (next !== undefined && slice.isSpent) yield slice.rest();
     }
@@ -136,15 +136,15 @@ export class PointReads implements PointReader {
   }
 
   /** Keys whose records have to be looked at. */
-  private *visitPage(
+  *#visitPage(
     page: readonly Candidate[],
     wants: 'state' | 'lease' | 'value',
     visit: (key: VisitedKey) => boolean,
     visited: Visited,
   ): Steps<boolean> {
-    let records = warmRecords(this.store, page);
+    let records = warmRecords(this.#store, page);
     if (records === undefined) {
-      yield loadRecords(this.store, this.flusher, page).then((loaded) => {
+      yield loadRecords(this.#store, this.#flusher, page).then((loaded) => {
         records = loaded;
       });
     }
@@ -161,24 +161,24 @@ export class PointReads implements PointReader {
   }
 
   /** Leaves what it found in `found`. */
-  private find(key: KeyString): KeyItem | undefined {
+  #find(key: KeyString): KeyItem | undefined {
     // A transaction that asks for a key mostly changes it next: then the place is known.
-    const item = this.store.index.locate(key);
+    const item = this.#store.index.locate(key);
     if (item === undefined || !findAt(item, this.revision, everySub, found)) return undefined;
     return item;
   }
 
   /** What was found last has not changed since. */
-  private isNewest(item: KeyItem): boolean {
+  #isNewest(item: KeyItem): boolean {
     return item.main === found.main && item.sub === found.sub;
   }
 
   /** Of what was found last. */
-  private record(key: KeyString): Uint8Array | Promise<Uint8Array> {
+  #record(key: KeyString): Uint8Array | Promise<Uint8Array> {
     const wanted = candidateOf(key, found);
-    const record = warmRecord(this.store, wanted);
+    const record = warmRecord(this.#store, wanted);
     if (record !== undefined) return record;
-    const loading = loadRecords(this.store, this.flusher, [wanted]);
+    const loading = loadRecords(this.#store, this.#flusher, [wanted]);
     return loading.then(([loaded]) => loaded as Uint8Array);
   }
 }

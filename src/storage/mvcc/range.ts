@@ -101,138 +101,138 @@ async function finishLater(
 /** The progress of a range that counts, filters or sorts through the index. */
 class RangeWalk {
   done = false;
-  private readonly state: MvccState;
-  private readonly query: RangeQuery;
-  private readonly atMain: number;
-  private readonly atSub: number;
-  private readonly end: KeyString | undefined;
+  readonly #state: MvccState;
+  readonly #query: RangeQuery;
+  readonly #atMain: number;
+  readonly #atSub: number;
+  readonly #end: KeyString | undefined;
   /** How many candidates are wanted; all must be counted if the index can't tell the number. */
-  private readonly fetchMax: number;
-  private readonly counted: boolean;
-  private readonly slice: Slice;
-  private readonly quiet: QuietLeaves | undefined;
-  private count = 0;
-  private more = false;
-  private next: KeyString | undefined;
-  private candidates: Candidate[] = [];
+  readonly #fetchMax: number;
+  readonly #counted: boolean;
+  readonly #slice: Slice;
+  readonly #quiet: QuietLeaves | undefined;
+  #count = 0;
+  #more = false;
+  #next: KeyString | undefined;
+  #candidates: Candidate[] = [];
   /** The last keys were picked by rank, so they only have to be turned round. */
-  private reversed = false;
+  #reversed = false;
 
   constructor(state: MvccState, query: RangeQuery, at: ReadPoint) {
-    this.state = state;
-    this.query = query;
-    this.atMain = at.main;
-    this.atSub = at.sub;
-    this.next = query.key;
-    this.end = walkEnd(query.key, query.rangeEnd);
-    this.counted = isVisible(state.lastMain, state.lastSub, at.main, at.sub);
-    if (this.counted) this.count = state.index.count(query.key, this.end);
-    this.fetchMax = this.planFetch();
-    this.done = this.counted && (this.fetchMax === 0 || this.count === 0);
-    this.slice = new Slice(state.clock);
-    this.quiet = query.countOnly ? this.countQuiet(at) : undefined;
+    this.#state = state;
+    this.#query = query;
+    this.#atMain = at.main;
+    this.#atSub = at.sub;
+    this.#next = query.key;
+    this.#end = walkEnd(query.key, query.rangeEnd);
+    this.#counted = isVisible(state.lastMain, state.lastSub, at.main, at.sub);
+    if (this.#counted) this.#count = state.index.count(query.key, this.#end);
+    this.#fetchMax = this.#planFetch();
+    this.done = this.#counted && (this.#fetchMax === 0 || this.#count === 0);
+    this.#slice = new Slice(state.clock);
+    this.#quiet = query.countOnly ? this.#countQuiet(at) : undefined;
   }
 
   /** Takes one slice of the index; true when all of it is done. */
   step(): boolean {
-    if (this.done || this.next === undefined) {
+    if (this.done || this.#next === undefined) {
       this.done = true;
       return true;
     }
-    const visit = (key: KeyString, item: KeyItem): boolean => this.visit(key, item);
-    const { index } = this.state;
-    this.next = index.walk(this.next, this.end, Number.POSITIVE_INFINITY, visit, this.quiet);
-    if (this.next === undefined) this.done = true;
-    else if (this.counted && this.candidates.length >= this.fetchMax) this.done = true;
+    const visit = (key: KeyString, item: KeyItem): boolean => this.#visit(key, item);
+    const { index } = this.#state;
+    this.#next = index.walk(this.#next, this.#end, Number.POSITIVE_INFINITY, visit, this.#quiet);
+    if (this.#next === undefined) this.done = true;
+    else if (this.#counted && this.#candidates.length >= this.#fetchMax) this.done = true;
     return this.done;
   }
 
   /** The result, if all values needed are in memory and few. */
   finishNow(): RangeResult | undefined {
-    if (this.query.countOnly) return { kvs: [], more: false, count: this.count };
-    if (this.candidates.length > mvccSliceKeysMax) return undefined;
-    if (this.query.sortTarget === targetValue && this.sorts()) {
-      const values = warmRecords(this.state, this.prune());
-      return values === undefined ? undefined : this.sortByValue(values);
+    if (this.#query.countOnly) return { kvs: [], more: false, count: this.#count };
+    if (this.#candidates.length > mvccSliceKeysMax) return undefined;
+    if (this.#query.sortTarget === targetValue && this.#sorts()) {
+      const values = warmRecords(this.#state, this.#prune());
+      return values === undefined ? undefined : this.#sortByValue(values);
     }
-    const chosen = this.choose();
-    if (this.query.keysOnly) return this.result(chosen.map(keyOnlyRecord));
-    const records = warmRecords(this.state, chosen);
-    return records === undefined ? undefined : this.result(records);
+    const chosen = this.#choose();
+    if (this.#query.keysOnly) return this.#result(chosen.map(keyOnlyRecord));
+    const records = warmRecords(this.#state, chosen);
+    return records === undefined ? undefined : this.#result(records);
   }
 
   async finish(flusher: Flusher): Promise<RangeResult> {
     while (!this.done) {
-      await this.slice.rest();
+      await this.#slice.rest();
       this.step();
     }
-    if (this.query.countOnly) return { kvs: [], more: false, count: this.count };
-    if (this.query.sortTarget === targetValue && this.sorts()) {
-      return this.sortByValueLater(await loadRecords(this.state, flusher, this.prune()));
+    if (this.#query.countOnly) return { kvs: [], more: false, count: this.#count };
+    if (this.#query.sortTarget === targetValue && this.#sorts()) {
+      return this.#sortByValueLater(await loadRecords(this.#state, flusher, this.#prune()));
     }
-    const chosen = await this.chooseLater();
-    if (!this.query.keysOnly) {
-      return this.result(await loadRecords(this.state, flusher, chosen));
+    const chosen = await this.#chooseLater();
+    if (!this.#query.keysOnly) {
+      return this.#result(await loadRecords(this.#state, flusher, chosen));
     }
     const records: Uint8Array[] = [];
     for (const candidate of chosen) {
       if (records.length > 0 && records.length % mvccSliceKeysMax === 0) {
-        await laneTurn(this.state.clock);
+        await laneTurn(this.#state.clock);
       }
       records.push(keyOnlyRecord(candidate));
     }
-    return this.result(records);
+    return this.#result(records);
   }
 
-  private planFetch(): number {
-    const { query } = this;
+  #planFetch(): number {
+    const query = this.#query;
     if (query.countOnly) return 0;
     if (query.limit <= 0) return Number.POSITIVE_INFINITY;
     if (query.sortOrder === sortNone && !hasFilter(query)) return query.limit + 1;
     // The last keys of a range are found by rank, without walking the rest.
     const byRank =
-      this.counted &&
+      this.#counted &&
       query.sortOrder === sortDescend &&
       query.sortTarget === targetKey &&
       !hasFilter(query) &&
-      this.count > query.limit;
+      this.#count > query.limit;
     if (!byRank) return Number.POSITIVE_INFINITY;
-    const { index } = this.state;
-    this.next = index.select(index.rank(query.key) + this.count - query.limit);
-    this.more = true;
-    this.reversed = true;
+    const { index } = this.#state;
+    this.#next = index.select(index.rank(query.key) + this.#count - query.limit);
+    this.#more = true;
+    this.#reversed = true;
     return query.limit;
   }
 
-  private visit(key: KeyString, item: KeyItem): boolean {
-    if (!findAt(item, this.atMain, this.atSub, found)) return this.slice.next();
-    if (!this.counted) this.count += 1;
-    if (this.candidates.length >= this.fetchMax) return !this.counted && this.slice.next();
-    this.candidates.push(candidateOf(key, found));
-    if (this.counted && this.candidates.length >= this.fetchMax) return false;
-    return this.slice.next();
+  #visit(key: KeyString, item: KeyItem): boolean {
+    if (!findAt(item, this.#atMain, this.#atSub, found)) return this.#slice.next();
+    if (!this.#counted) this.#count += 1;
+    if (this.#candidates.length >= this.#fetchMax) return !this.#counted && this.#slice.next();
+    this.#candidates.push(candidateOf(key, found));
+    if (this.#counted && this.#candidates.length >= this.#fetchMax) return false;
+    return this.#slice.next();
   }
 
   /** Of leaves without a change after the read point only the number of keys is wanted. */
-  private countQuiet(at: ReadPoint): QuietLeaves {
+  #countQuiet(at: ReadPoint): QuietLeaves {
     return {
       newest: at.sub === Number.POSITIVE_INFINITY ? at.main : at.main - 1,
       add: (live) => {
-        this.count += live;
-        return this.slice.next();
+        this.#count += live;
+        return this.#slice.next();
       },
     };
   }
 
   /** Whether anything has to be put in another order than that of the keys. */
-  private sorts(): boolean {
-    return this.query.sortTarget !== targetKey || this.query.sortOrder === sortDescend;
+  #sorts(): boolean {
+    return this.#query.sortTarget !== targetKey || this.#query.sortOrder === sortDescend;
   }
 
-  private prune(): Candidate[] {
-    const q = this.query;
-    if (!hasFilter(q)) return this.candidates;
-    return this.candidates.filter(
+  #prune(): Candidate[] {
+    const q = this.#query;
+    if (!hasFilter(q)) return this.#candidates;
+    return this.#candidates.filter(
       (c) =>
         (q.maxModRevision === 0 || c.main <= q.maxModRevision) &&
         (q.minModRevision === 0 || c.main >= q.minModRevision) &&
@@ -242,32 +242,32 @@ class RangeWalk {
   }
 
   /** Filters, sorts by what the index knows, and cuts to the limit. */
-  private choose(): Candidate[] {
-    const chosen = this.prune();
-    if (this.reversed) return chosen.reverse();
-    if (!this.sorts()) return this.cut(chosen);
-    if (this.query.sortTarget === targetKey) return this.cut(chosen.slice().reverse());
-    return this.cut(chosen.slice().sort(this.byRank()));
+  #choose(): Candidate[] {
+    const chosen = this.#prune();
+    if (this.#reversed) return chosen.reverse();
+    if (!this.#sorts()) return this.#cut(chosen);
+    if (this.#query.sortTarget === targetKey) return this.#cut(chosen.slice().reverse());
+    return this.#cut(chosen.slice().sort(this.#byRank()));
   }
 
   /** The same for any number of keys. */
-  private async chooseLater(): Promise<Candidate[]> {
-    const few = this.candidates.length <= mvccSliceKeysMax;
-    if (few || !this.sorts() || this.query.sortTarget === targetKey) return this.choose();
-    return this.cut(await sortInSlices(this.prune(), this.byRank(), this.state.clock));
+  async #chooseLater(): Promise<Candidate[]> {
+    const few = this.#candidates.length <= mvccSliceKeysMax;
+    if (few || !this.#sorts() || this.#query.sortTarget === targetKey) return this.#choose();
+    return this.#cut(await sortInSlices(this.#prune(), this.#byRank(), this.#state.clock));
   }
 
-  private byRank(): (a: Candidate, b: Candidate) => number {
-    const sign = this.sign();
-    return (a, b) => sign * (this.rankOf(a) - this.rankOf(b));
+  #byRank(): (a: Candidate, b: Candidate) => number {
+    const sign = this.#sign();
+    return (a, b) => sign * (this.#rankOf(a) - this.#rankOf(b));
   }
 
-  private sign(): 1 | -1 {
-    return this.query.sortOrder === sortDescend ? -1 : 1;
+  #sign(): 1 | -1 {
+    return this.#query.sortOrder === sortDescend ? -1 : 1;
   }
 
-  private rankOf(candidate: Candidate): number {
-    switch (this.query.sortTarget) {
+  #rankOf(candidate: Candidate): number {
+    switch (this.#query.sortTarget) {
       case targetVersion:
         return candidate.version;
       case targetCreate:
@@ -279,39 +279,39 @@ class RangeWalk {
     }
   }
 
-  private sortByValue(records: readonly Uint8Array[]): RangeResult {
-    return this.valueResult(records.map(withValue).sort(this.byValue()));
+  #sortByValue(records: readonly Uint8Array[]): RangeResult {
+    return this.#valueResult(records.map(withValue).sort(this.#byValue()));
   }
 
-  private async sortByValueLater(records: readonly Uint8Array[]): Promise<RangeResult> {
-    const { clock } = this.state;
+  async #sortByValueLater(records: readonly Uint8Array[]): Promise<RangeResult> {
+    const { clock } = this.#state;
     const list: ValuedRecord[] = [];
     for (const record of records) {
       if (list.length > 0 && list.length % mvccSliceKeysMax === 0) await laneTurn(clock);
       list.push(withValue(record));
     }
-    return this.valueResult(await sortInSlices(list, this.byValue(), clock));
+    return this.#valueResult(await sortInSlices(list, this.#byValue(), clock));
   }
 
-  private byValue(): (a: ValuedRecord, b: ValuedRecord) => number {
-    const sign = this.sign();
+  #byValue(): (a: ValuedRecord, b: ValuedRecord) => number {
+    const sign = this.#sign();
     return (a, b) => sign * Buffer.compare(a.value, b.value);
   }
 
-  private valueResult(sorted: ValuedRecord[]): RangeResult {
-    const records = this.cut(sorted).map(({ record }) => record);
-    return this.result(this.query.keysOnly ? records.map(withoutValue) : records);
+  #valueResult(sorted: ValuedRecord[]): RangeResult {
+    const records = this.#cut(sorted).map(({ record }) => record);
+    return this.#result(this.#query.keysOnly ? records.map(withoutValue) : records);
   }
 
-  private cut<T>(list: T[]): T[] {
-    const { limit } = this.query;
+  #cut<T>(list: T[]): T[] {
+    const { limit } = this.#query;
     if (limit <= 0 || list.length <= limit) return list;
-    this.more = true;
+    this.#more = true;
     return list.slice(0, limit);
   }
 
-  private result(kvs: readonly Uint8Array[]): RangeResult {
-    return { kvs, more: this.more, count: this.count };
+  #result(kvs: readonly Uint8Array[]): RangeResult {
+    return { kvs, more: this.#more, count: this.#count };
   }
 }
 

@@ -97,11 +97,11 @@ export class MvccState {
 
 /** Lets one job at a time run, in the order in which they came. */
 export class Lock {
-  private last: Promise<unknown> = Promise.resolve();
+  #last: Promise<unknown> = Promise.resolve();
 
   run<T>(job: () => Promise<T>): Promise<T> {
-    const result = this.last.then(job);
-    this.last = result.catch(() => {});
+    const result = this.#last.then(job);
+    this.#last = result.catch(() => {});
     return result;
   }
 }
@@ -124,37 +124,37 @@ export function walkEnd(key: KeyString, rangeEnd: KeyString): KeyString | undefi
 
 /** Revisions that running reads still need; a compaction waits until it would take none of them. */
 export class PinSet {
-  private readonly pinned = new Set<{ readonly revision: Revision }>();
-  private waiters: Array<{ below: Revision; resolve: () => void }> = [];
+  readonly #pinned = new Set<{ readonly revision: Revision }>();
+  #waiters: Array<{ below: Revision; resolve: () => void }> = [];
 
   /** Reads that hold something. */
   get size(): number {
-    return this.pinned.size;
+    return this.#pinned.size;
   }
 
   /** Holds history from `revision` on until the result is given to `release`. */
   pin(revision: Revision): { readonly revision: Revision } {
     const pin = { revision };
-    this.pinned.add(pin);
+    this.#pinned.add(pin);
     return pin;
   }
 
   release(pin: { readonly revision: Revision }): void {
-    this.pinned.delete(pin);
-    if (this.waiters.length === 0) return;
-    const waiting = this.waiters;
-    this.waiters = waiting.filter((w) => this.blocks(w.below));
-    for (const w of waiting) if (!this.waiters.includes(w)) w.resolve();
+    this.#pinned.delete(pin);
+    if (this.#waiters.length === 0) return;
+    const waiting = this.#waiters;
+    this.#waiters = waiting.filter((w) => this.#blocks(w.below));
+    for (const w of waiting) if (!this.#waiters.includes(w)) w.resolve();
   }
 
   /** Resolves once no read needs anything below `revision`. */
   waitBelow(revision: Revision): Promise<void> {
-    if (!this.blocks(revision)) return Promise.resolve();
-    return new Promise((resolve) => this.waiters.push({ below: revision, resolve }));
+    if (!this.#blocks(revision)) return Promise.resolve();
+    return new Promise((resolve) => this.#waiters.push({ below: revision, resolve }));
   }
 
-  private blocks(below: Revision): boolean {
-    for (const pin of this.pinned) if (pin.revision < below) return true;
+  #blocks(below: Revision): boolean {
+    for (const pin of this.#pinned) if (pin.revision < below) return true;
     return false;
   }
 }

@@ -91,109 +91,112 @@ function logOpened(what: string, setup: MvccSetup, parts: StoreParts, startMs: n
 
 class Store implements MvccStore {
   readonly present: Present;
-  private readonly setup: MvccSetup;
-  private readonly onFatal: (error: Error) => void;
-  private parts: StoreParts;
+  readonly #setup: MvccSetup;
+  readonly #onFatal: (error: Error) => void;
+  #parts: StoreParts;
   // What is used most, out of `parts`.
-  private inner: MvccState;
-  private flusher: Flusher;
-  private compactor: Compactor;
+  #inner: MvccState;
+  #flusher: Flusher;
+  #compactor: Compactor;
   /** What compactors before this one have removed. */
-  private compactedBefore = 0;
-  private txnOpen = false;
-  private isClosing = false;
+  #compactedBefore = 0;
+  #txnOpen = false;
+  #isClosing = false;
   /** The last call of `install`; one at a time. */
-  private installing: Promise<void> = Promise.resolve();
+  #installing: Promise<void> = Promise.resolve();
   /** Replaced states on their way out. */
-  private readonly ending = new Set<Promise<void>>();
-  private readonly onCommit = (): void => {
-    this.txnOpen = false;
-    this.inner.warmLocation = noLocation;
-    this.flusher.entryDone();
+  readonly #ending = new Set<Promise<void>>();
+  readonly #onCommit = (): void => {
+    this.#txnOpen = false;
+    this.#inner.warmLocation = noLocation;
+    this.#flusher.entryDone();
   };
 
   constructor(setup: MvccSetup, parts: StoreParts, onFatal: (error: Error) => void) {
-    this.setup = setup;
-    this.onFatal = onFatal;
-    this.parts = parts;
-    this.inner = parts.state;
+    this.#setup = setup;
+    this.#onFatal = onFatal;
+    this.#parts = parts;
+    this.#inner = parts.state;
     this.present = new Present(parts.state);
-    this.flusher = parts.flusher;
-    this.compactor = parts.compactor;
+    this.#flusher = parts.flusher;
+    this.#compactor = parts.compactor;
   }
 
   get revision(): Revision {
-    return this.inner.revision;
+    return this.#inner.revision;
   }
 
   get compactRevision(): Revision {
-    return this.inner.compactRevision;
+    return this.#inner.compactRevision;
   }
 
   get sizeBytes(): number {
-    return this.inner.sizeBytes;
+    return this.#inner.sizeBytes;
   }
 
   get inUseBytes(): number {
-    return this.parts.inUseBytes;
+    return this.#parts.inUseBytes;
   }
 
   get allocatedBytes(): number {
-    const { meter, inUseBytes } = this.parts;
+    const { meter, inUseBytes } = this.#parts;
     return Math.max(meter.allocatedBytes, inUseBytes);
   }
 
   get openReads(): number {
-    return this.inner.pins.size;
+    return this.#inner.pins.size;
   }
 
   get keyCount(): number {
-    return this.inner.index.live;
+    return this.#inner.index.live;
   }
 
   get compactedKeys(): number {
-    return this.compactedBefore + this.compactor.removedKeys;
+    return this.#compactedBefore + this.#compactor.removedKeys;
   }
 
   get flushed(): { readonly index: LogIndex; readonly synced: boolean } {
-    const index = this.flusher.stored.index;
-    return { index, synced: this.flusher.syncedIndex === index };
+    const index = this.#flusher.stored.index;
+    return { index, synced: this.#flusher.syncedIndex === index };
   }
 
   get unflushedBytes(): number {
-    return this.flusher.pendingBytes;
+    return this.#flusher.pendingBytes;
   }
 
   get applied(): AppliedMark {
-    return this.inner.applied;
+    return this.#inner.applied;
   }
 
   begin(index: LogIndex, term: Term, onDetached?: (key: KeyString) => void): MvccWriteTxn {
-    this.checkIndex(index);
-    this.txnOpen = true;
-    const { inner, present, flusher, onCommit } = this;
+    this.#checkIndex(index);
+    this.#txnOpen = true;
+    const inner = this.#inner;
+    const flusher = this.#flusher;
+    const onCommit = this.#onCommit;
+    const { present } = this;
     return new WriteTxn(inner, present, flusher, index, term, onCommit, onDetached);
   }
 
   reader(holdFrom: Revision | undefined): PointReader {
-    return new PointReads(this.inner, this.flusher, holdFrom);
+    return new PointReads(this.#inner, this.#flusher, holdFrom);
   }
 
   setApplied(mark: { index: LogIndex; term: Term; configuration?: Configuration }): void {
     // A change of members comes as the entry's transaction and then its configuration.
-    if (mark.index !== this.inner.applied.index) this.checkIndex(mark.index);
-    const configuration = mark.configuration ?? this.inner.applied.configuration;
-    this.inner.applied = { index: mark.index, term: mark.term, configuration };
-    this.flusher.entryDone();
+    if (mark.index !== this.#inner.applied.index) this.#checkIndex(mark.index);
+    const configuration = mark.configuration ?? this.#inner.applied.configuration;
+    this.#inner.applied = { index: mark.index, term: mark.term, configuration };
+    this.#flusher.entryDone();
   }
 
   holdRecords(): void {
-    const { inner } = this;
+    const inner = this.#inner;
     inner.warmLocation = inner.log.start;
   }
 
   isWarm(keys: readonly KeyString[]): boolean {
-    const { index, log } = this.inner;
+    const { index, log } = this.#inner;
     for (const key of keys) {
       const item = index.get(key);
       if (item !== undefined && !item.dead && !log.has(item.location)) return false;
@@ -203,32 +206,32 @@ class Store implements MvccStore {
 
   async warm(keys: readonly KeyString[]): Promise<void> {
     // In the end for the state that is present then, should another take over meanwhile.
-    while (!(await this.onCurrent((parts) => warmOnce(parts, keys))));
+    while (!(await this.#onCurrent((parts) => warmOnce(parts, keys))));
   }
 
   checkRevision(revision: Revision): EtcdError | undefined {
-    if (revision > this.inner.revision) return new EtcdError('FUTURE_REVISION');
-    if (revision < this.inner.compactRevision) return new EtcdError('COMPACTED');
+    if (revision > this.#inner.revision) return new EtcdError('FUTURE_REVISION');
+    if (revision < this.#inner.compactRevision) return new EtcdError('COMPACTED');
     return undefined;
   }
 
   range(query: RangeQuery, at: ReadPoint | undefined): RangeResult | Promise<RangeResult> {
-    return rangeAt(this.inner, this.flusher, query, at);
+    return rangeAt(this.#inner, this.#flusher, query, at);
   }
 
   peek(key: KeyString): Uint8Array | null | undefined {
-    const item = this.inner.index.get(key);
+    const item = this.#inner.index.get(key);
     if (item === undefined || item.dead) return null;
-    return this.inner.log.has(item.location) ? this.inner.log.record(item.location) : undefined;
+    return this.#inner.log.has(item.location) ? this.#inner.log.record(item.location) : undefined;
   }
 
   history(from: Revision, revisionsMax: number, bytesMax: number): Promise<EventPage> {
-    return readHistory(this.inner, from, revisionsMax, bytesMax);
+    return readHistory(this.#inner, from, revisionsMax, bytesMax);
   }
 
   scheduleCompaction(index: LogIndex, term: Term, revision: Revision): void {
-    const { inner } = this;
-    this.checkIndex(index);
+    const inner = this.#inner;
+    this.#checkIndex(index);
     // The entry counts as applied even if it is refused: it must not be tried again.
     const { configuration } = inner.applied;
     inner.applied = { index, term, configuration };
@@ -237,17 +240,17 @@ class Store implements MvccStore {
     if (revision <= previous) refused = new EtcdError('COMPACTED');
     else if (revision > inner.revision) refused = new EtcdError('FUTURE_REVISION');
     else inner.compactRevision = revision;
-    this.flusher.entryDone();
+    this.#flusher.entryDone();
     if (refused !== undefined) throw refused;
-    this.compactor.schedule(previous);
+    this.#compactor.schedule(previous);
   }
 
   compactionDone(): Promise<void> {
-    return this.onCurrent((parts) => parts.compactor.done());
+    return this.#onCurrent((parts) => parts.compactor.done());
   }
 
   hashKv(revision: Revision, kept = true): Promise<RevisionHash> {
-    return this.onCurrent(async ({ state, flusher, compactor }) => {
+    return this.#onCurrent(async ({ state, flusher, compactor }) => {
       // In etcd a compaction at 0 freezes the answer to 0, which asks for the present.
       const found = kept && revision > 0 ? await compactor.hashOf(revision) : undefined;
       return found ?? (await hashKv(state, flusher, revision));
@@ -255,36 +258,36 @@ class Store implements MvccStore {
   }
 
   compactionHashes(): readonly RevisionHash[] {
-    return this.parts.hashes.list();
+    return this.#parts.hashes.list();
   }
 
   hashAll(): Promise<number> {
-    return this.onCurrent((parts) => hashAll(parts.state, parts.flusher));
+    return this.#onCurrent((parts) => hashAll(parts.state, parts.flusher));
   }
 
   snapshotView(): Promise<SnapshotView> {
-    return openSnapshotView(this.inner, this.flusher);
+    return openSnapshotView(this.#inner, this.#flusher);
   }
 
   meta(name: string): Uint8Array | undefined {
-    return this.inner.meta.get(name);
+    return this.#inner.meta.get(name);
   }
 
   metaEntries(prefix: string): ReadonlyArray<readonly [string, Uint8Array]> {
-    const entries = [...this.inner.meta].filter(([name]) => name.startsWith(prefix));
+    const entries = [...this.#inner.meta].filter(([name]) => name.startsWith(prefix));
     return entries.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
   }
 
   leasedKeys(): Iterable<readonly [KeyString, LeaseId]> {
-    return this.inner.leases;
+    return this.#inner.leases;
   }
 
   flushSync(): Promise<AppliedMark> {
-    return this.onCurrent((parts) => parts.flusher.flush(true));
+    return this.#onCurrent((parts) => parts.flusher.flush(true));
   }
 
   async defragment(): Promise<void> {
-    const { flusher, state, meter } = this.parts;
+    const { flusher, state, meter } = this.#parts;
     await flusher.flush(false);
     await reclaimRecords(state, state.revision);
     // And what is kept beside the keys.
@@ -293,52 +296,52 @@ class Store implements MvccStore {
   }
 
   snapshotSource(): Promise<SnapshotSource> {
-    return openSnapshotSource(this.inner, this.flusher);
+    return openSnapshotSource(this.#inner, this.#flusher);
   }
 
   openSink(): Promise<SnapshotSink> {
-    const { clock } = this.setup;
-    return openGenerationSink(this.generations(), clock, (staged) => this.discard(staged));
+    const { clock } = this.#setup;
+    return openGenerationSink(this.#generations(), clock, (staged) => this.#discard(staged));
   }
 
   install(staged: StagedSnapshot, onSwitch?: () => void): Promise<void> {
     assert(staged instanceof StagedState, 'what is installed was staged here');
-    const run = this.installing.then(() => this.installNow(staged, onSwitch));
-    this.installing = run.catch(() => {});
+    const run = this.#installing.then(() => this.#installNow(staged, onSwitch));
+    this.#installing = run.catch(() => {});
     return run;
   }
 
   async close(): Promise<void> {
-    this.isClosing = true;
-    this.inner.closed = true;
-    await this.installing;
-    await Promise.all(this.ending);
-    await this.parts.close();
+    this.#isClosing = true;
+    this.#inner.closed = true;
+    await this.#installing;
+    await Promise.all(this.#ending);
+    await this.#parts.close();
   }
 
   /** A call that fails because its state was replaced is made again on the new one. */
-  private async onCurrent<T>(call: (parts: StoreParts) => Promise<T>): Promise<T> {
+  async #onCurrent<T>(call: (parts: StoreParts) => Promise<T>): Promise<T> {
     for (;;) {
-      const { parts } = this;
+      const parts = this.#parts;
       try {
         return await call(parts);
       } catch (error) {
-        if (parts === this.parts) throw error;
+        if (parts === this.#parts) throw error;
       }
     }
   }
 
   /** Builds the staged state beside the present one, then changes over within a turn. */
-  private async installNow(staged: StagedState, onSwitch?: () => void): Promise<void> {
-    const { setup } = this;
-    const generations = this.generations();
+  async #installNow(staged: StagedState, onSwitch?: () => void): Promise<void> {
+    const setup = this.#setup;
+    const generations = this.#generations();
     assert(!staged.isUsed, 'a staged state is installed once');
-    await this.refuseObsolete(staged);
+    await this.#refuseObsolete(staged);
     const startMs = setup.clock.nowMs();
     const kv = await generations.place.openKvStore(staged.path);
     try {
       const staging = { ...setup, kv, path: staged.path };
-      const parts = await openParts(staging, this.onFatal, this.parts.hashes);
+      const parts = await openParts(staging, this.#onFatal, this.#parts.hashes);
       const { index, term } = parts.state.applied;
       if (index !== staged.mark.index || term !== staged.mark.term) {
         throw damage(
@@ -347,12 +350,12 @@ class Store implements MvccStore {
         );
       }
       // While it was being built, the log may have caught up.
-      await this.refuseObsolete(staged);
-      if (parts.state.revision < this.inner.revision) {
+      await this.#refuseObsolete(staged);
+      if (parts.state.revision < this.#inner.revision) {
         throw damage('The staged state is of an older revision than the present one', staged.path);
       }
       staged.isUsed = true;
-      this.switchTo(parts);
+      this.#switchTo(parts);
       onSwitch?.();
       logOpened('state installed', setup, parts, startMs);
     } catch (error) {
@@ -362,60 +365,60 @@ class Store implements MvccStore {
   }
 
   /** Rejects if there is nothing in `staged` that is not here; it is discarded then. */
-  private async refuseObsolete(staged: StagedState): Promise<void> {
-    if (this.isClosing) throw new EtcdError('STOPPED');
-    const { index } = this.inner.applied;
+  async #refuseObsolete(staged: StagedState): Promise<void> {
+    if (this.#isClosing) throw new EtcdError('STOPPED');
+    const { index } = this.#inner.applied;
     if (staged.mark.index > index) return;
     await staged.discard();
     throw new ObsoleteSnapshotError(staged.mark.index, index);
   }
 
-  private switchTo(parts: StoreParts): void {
-    assert(!this.txnOpen, 'a state is not replaced while an entry is applied');
-    const old = this.parts;
+  #switchTo(parts: StoreParts): void {
+    assert(!this.#txnOpen, 'a state is not replaced while an entry is applied');
+    const old = this.#parts;
     old.retire();
-    this.parts = parts;
-    this.inner = parts.state;
-    this.flusher = parts.flusher;
-    this.compactedBefore += this.compactor.removedKeys;
-    this.compactor = parts.compactor;
+    this.#parts = parts;
+    this.#inner = parts.state;
+    this.#flusher = parts.flusher;
+    this.#compactedBefore += this.#compactor.removedKeys;
+    this.#compactor = parts.compactor;
     this.present.switchTo(parts.state);
     parts.start();
-    const ending = this.endOld(old).finally(() => this.ending.delete(ending));
-    this.ending.add(ending);
+    const ending = this.#endOld(old).finally(() => this.#ending.delete(ending));
+    this.#ending.add(ending);
   }
 
-  private async endOld(old: StoreParts): Promise<void> {
+  async #endOld(old: StoreParts): Promise<void> {
     const { path } = old.state;
     try {
       await old.end();
-      await this.generations().remove(path);
+      await this.#generations().remove(path);
     } catch (cause) {
       // What remains is removed at the next start.
       const error = cause instanceof Error ? cause.message : String(cause);
-      this.setup.logger.warn('the replaced state was not removed', { path, error });
+      this.#setup.logger.warn('the replaced state was not removed', { path, error });
     }
   }
 
-  private async discard(staged: StagedState): Promise<void> {
+  async #discard(staged: StagedState): Promise<void> {
     if (staged.isUsed) return;
     staged.isUsed = true;
     // The log may be marked already: then this state is needed until the present one is durable.
-    if (this.inner.applied.index >= staged.mark.index) await this.flusher.flush(true);
-    await this.generations().remove(staged.path);
+    if (this.#inner.applied.index >= staged.mark.index) await this.#flusher.flush(true);
+    await this.#generations().remove(staged.path);
   }
 
-  private generations(): KvGenerations {
-    const { generations } = this.setup;
+  #generations(): KvGenerations {
+    const { generations } = this.#setup;
     assert(generations !== undefined, 'a store that takes in states knows its directories');
     return generations;
   }
 
-  private checkIndex(index: LogIndex): void {
-    assert(!this.txnOpen, 'one entry is applied at a time');
-    assert(!this.inner.closed, 'nothing is applied to a closed store');
-    assert(index > this.inner.applied.index, 'an entry is applied once, in order of its index');
-    this.flusher.entryStarts();
+  #checkIndex(index: LogIndex): void {
+    assert(!this.#txnOpen, 'one entry is applied at a time');
+    assert(!this.#inner.closed, 'nothing is applied to a closed store');
+    assert(index > this.#inner.applied.index, 'an entry is applied once, in order of its index');
+    this.#flusher.entryStarts();
   }
 }
 

@@ -34,26 +34,26 @@ const noPrevious = -2;
 
 /** One entry's transaction, and its commit; the store makes one at a time. */
 export class WriteTxn implements MvccWriteTxn, MvccCommit {
-  private readonly store: MvccState;
-  private readonly present: Present;
-  private readonly flusher: Flusher;
-  private readonly index: LogIndex;
-  private readonly term: Term;
-  private readonly main: Revision;
-  private readonly onCommit: () => void;
-  private readonly onDetached: ((key: KeyString) => void) | undefined;
-  private open = true;
+  readonly #store: MvccState;
+  readonly #present: Present;
+  readonly #flusher: Flusher;
+  readonly #index: LogIndex;
+  readonly #term: Term;
+  readonly #main: Revision;
+  readonly #onCommit: () => void;
+  readonly #onDetached: ((key: KeyString) => void) | undefined;
+  #open = true;
   /** Changes so far. The first is in `firstKey` and so on, the others are in `more`. */
-  private count = 0;
-  private firstKey: KeyString = '';
+  #count = 0;
+  #firstKey: KeyString = '';
   /** Location of the new record; `noLocation`: a delete. */
-  private firstLocation = noLocation;
+  #firstLocation = noLocation;
   /** Location of the record before the revision; `noLocation`: not known, or not in memory. */
-  private firstPrevious = noPrevious;
-  private moreKeys: KeyString[] | undefined = undefined;
-  private moreLocations: number[] | undefined = undefined;
-  private morePrevious: number[] | undefined = undefined;
-  private made: MvccEvent[] | undefined = undefined;
+  #firstPrevious = noPrevious;
+  #moreKeys: KeyString[] | undefined = undefined;
+  #moreLocations: number[] | undefined = undefined;
+  #morePrevious: number[] | undefined = undefined;
+  #made: MvccEvent[] | undefined = undefined;
 
   constructor(
     store: MvccState,
@@ -64,85 +64,85 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
     onCommit: () => void,
     onDetached: ((key: KeyString) => void) | undefined,
   ) {
-    this.store = store;
-    this.present = present;
-    this.flusher = flusher;
-    this.index = index;
-    this.term = term;
-    this.main = store.revision + 1;
-    this.onCommit = onCommit;
-    this.onDetached = onDetached;
+    this.#store = store;
+    this.#present = present;
+    this.#flusher = flusher;
+    this.#index = index;
+    this.#term = term;
+    this.#main = store.revision + 1;
+    this.#onCommit = onCommit;
+    this.#onDetached = onDetached;
   }
 
   readPoint(): ReadPoint {
-    return { main: this.main, sub: this.count };
+    return { main: this.#main, sub: this.#count };
   }
 
   get changed(): boolean {
-    return this.count > 0;
+    return this.#count > 0;
   }
 
   /** Of the commit. */
   get revision(): Revision {
-    return this.count > 0 ? this.main : this.main - 1;
+    return this.#count > 0 ? this.#main : this.#main - 1;
   }
 
   get changes(): number {
-    return this.count;
+    return this.#count;
   }
 
   keyAt(sub: number): KeyString {
-    const key = sub === 0 ? this.firstKey : this.moreKeys?.[sub - 1];
+    const key = sub === 0 ? this.#firstKey : this.#moreKeys?.[sub - 1];
     assert(key !== undefined, 'every change is noted');
     return key;
   }
 
   isDeleteAt(sub: number): boolean {
-    return (sub === 0 ? this.firstLocation : this.moreLocations?.[sub - 1]) === noLocation;
+    return (sub === 0 ? this.#firstLocation : this.#moreLocations?.[sub - 1]) === noLocation;
   }
 
   get events(): readonly MvccEvent[] {
-    if (this.made === undefined) {
-      this.made = [];
-      for (let sub = 0; sub < this.count; sub += 1) this.made.push(this.eventOf(sub));
+    if (this.#made === undefined) {
+      this.#made = [];
+      for (let sub = 0; sub < this.#count; sub += 1) this.#made.push(this.#eventOf(sub));
     }
-    return this.made;
+    return this.#made;
   }
 
   state(key: KeyString): KeyState | undefined {
-    return this.present.state(key);
+    return this.#present.state(key);
   }
 
   lease(key: KeyString): LeaseId {
-    return this.present.lease(key);
+    return this.#present.lease(key);
   }
 
   storedBytes(key: KeyString): number {
-    return this.present.storedBytes(key);
+    return this.#present.storedBytes(key);
   }
 
   countRange(key: KeyString, rangeEnd: KeyString): number {
-    return this.present.countRange(key, rangeEnd);
+    return this.#present.countRange(key, rangeEnd);
   }
 
   record(key: KeyString): Uint8Array | undefined {
-    return this.present.record(key);
+    return this.#present.record(key);
   }
 
   value(key: KeyString): Uint8Array | undefined {
-    return this.present.value(key);
+    return this.#present.value(key);
   }
 
   put(key: KeyString, value: Uint8Array, lease: LeaseId): void {
-    assert(this.open, 'a transaction is not changed after its commit');
-    const { index, log, ring, leases } = this.store;
-    const main = this.main;
-    const sub = this.count;
+    assert(this.#open, 'a transaction is not changed after its commit');
+    const { index, log, ring, leases } = this.#store;
+    const main = this.#main;
+    const sub = this.#count;
     const item = index.locate(key);
     const alive = item !== undefined && !item.dead;
     const created = alive ? item.created : main;
     const version = alive ? item.version + 1 : 1;
-    const previous = created === main || item === undefined ? noPrevious : this.previousOf(item);
+    const previous = created === main || item === undefined ? noPrevious : this.#previousOf(item);
 
     const size = recordSize(key.length, created, main, version, value.length, lease);
     const location = log.reserve(main, sub, false, size);
@@ -161,127 +161,127 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
     if (lease !== 0n) leases.set(key, lease);
     else if (leases.size > 0) leases.delete(key);
     ring.push(main, sub, location);
-    this.note(key, location, previous);
-    this.account(sub, bytes);
+    this.#note(key, location, previous);
+    this.#account(sub, bytes);
   }
 
   deleteRange(key: KeyString, rangeEnd: KeyString): number {
-    assert(this.open, 'a transaction is not changed after its commit');
-    if (rangeEnd === '') return this.deleteKey(key) ? 1 : 0;
-    const before = this.count;
-    this.store.index.killRange(key, walkEnd(key, rangeEnd), this.main, (k, item) => {
-      this.deleteItem(k, item);
+    assert(this.#open, 'a transaction is not changed after its commit');
+    if (rangeEnd === '') return this.#deleteKey(key) ? 1 : 0;
+    const before = this.#count;
+    this.#store.index.killRange(key, walkEnd(key, rangeEnd), this.#main, (k, item) => {
+      this.#deleteItem(k, item);
       return true;
     });
-    return this.count - before;
+    return this.#count - before;
   }
 
   *deleteRangeSteps(key: KeyString, rangeEnd: KeyString, slice: Slice): Steps<number> {
-    if (rangeEnd === '') return this.deleteKey(key) ? 1 : 0;
-    const before = this.count;
+    if (rangeEnd === '') return this.#deleteKey(key) ? 1 : 0;
+    const before = this.#count;
     const end = walkEnd(key, rangeEnd);
     let next: KeyString | undefined = key;
     while (next !== undefined) {
-      assert(this.open, 'a transaction is not changed after its commit');
-      next = this.store.index.killRange(next, end, this.main, (k, item) => {
-        this.deleteItem(k, item);
+      assert(this.#open, 'a transaction is not changed after its commit');
+      next = this.#store.index.killRange(next, end, this.#main, (k, item) => {
+        this.#deleteItem(k, item);
         return slice.next();
       });
       if (next !== undefined) yield slice.rest();
     }
-    return this.count - before;
+    return this.#count - before;
   }
 
   setMeta(name: string, value: Uint8Array | undefined): void {
-    assert(this.open, 'a transaction is not changed after its commit');
-    const { meta } = this.store;
+    assert(this.#open, 'a transaction is not changed after its commit');
+    const { meta } = this.#store;
     const copy = value === undefined ? undefined : Buffer.from(value);
-    this.flusher.addMeta(name, copy, meta.get(name));
+    this.#flusher.addMeta(name, copy, meta.get(name));
     if (copy === undefined) meta.delete(name);
     else meta.set(name, copy);
   }
 
   commit(): MvccCommit {
-    assert(this.open, 'a transaction is committed once');
-    this.open = false;
-    const { store } = this;
-    if (this.count > 0) store.revision = this.main;
+    assert(this.#open, 'a transaction is committed once');
+    this.#open = false;
+    const store = this.#store;
+    if (this.#count > 0) store.revision = this.#main;
     const { configuration } = store.applied;
-    store.applied = { index: this.index, term: this.term, configuration };
-    this.onCommit();
+    store.applied = { index: this.#index, term: this.#term, configuration };
+    this.#onCommit();
     return this;
   }
 
-  private deleteKey(key: KeyString): boolean {
-    const { index } = this.store;
+  #deleteKey(key: KeyString): boolean {
+    const { index } = this.#store;
     const item = index.locate(key);
     if (item === undefined || item.dead) return false;
-    this.deleteItem(key, item);
-    index.touchHere(this.main);
+    this.#deleteItem(key, item);
+    index.touchHere(this.#main);
     index.adjustHere(-1);
     return true;
   }
 
   /** The caller tells the index. */
-  private deleteItem(key: KeyString, item: KeyItem): void {
-    const { log, ring, leases } = this.store;
-    const main = this.main;
-    const sub = this.count;
-    const previous = this.previousOf(item);
+  #deleteItem(key: KeyString, item: KeyItem): void {
+    const { log, ring, leases } = this.#store;
+    const main = this.#main;
+    const sub = this.#count;
+    const previous = this.#previousOf(item);
     const size = recordSize(key.length, 0, 0, 0, 0, 0n);
     const location = log.reserve(main, sub, true, size);
     writeRecord(log.buffer, log.offset, key, 0, 0, 0, noValue, 0n);
     const bytes = size + recordOverheadBytes;
     itemDelete(item, main, sub, bytes);
-    if (leases.size > 0 && leases.delete(key)) this.onDetached?.(key);
+    if (leases.size > 0 && leases.delete(key)) this.#onDetached?.(key);
     ring.push(main, sub, location);
-    this.note(key, noLocation, previous);
-    this.account(sub, bytes);
+    this.#note(key, noLocation, previous);
+    this.#account(sub, bytes);
   }
 
   /**
    * Watchers are told the value before the revision (etcd), not one that this transaction wrote:
    * where that is, and whether there was any, is for the reader of the event to find out.
    */
-  private previousOf(item: KeyItem): number {
-    return item.main === this.main ? noLocation : item.location;
+  #previousOf(item: KeyItem): number {
+    return item.main === this.#main ? noLocation : item.location;
   }
 
-  private note(key: KeyString, location: number, previous: number): void {
-    this.count += 1;
-    if (this.count === 1) {
-      this.firstKey = key;
-      this.firstLocation = location;
-      this.firstPrevious = previous;
+  #note(key: KeyString, location: number, previous: number): void {
+    this.#count += 1;
+    if (this.#count === 1) {
+      this.#firstKey = key;
+      this.#firstLocation = location;
+      this.#firstPrevious = previous;
       return;
     }
-    this.moreKeys ??= [];
-    this.moreLocations ??= [];
-    this.morePrevious ??= [];
-    this.moreKeys.push(key);
-    this.moreLocations.push(location);
-    this.morePrevious.push(previous);
+    this.#moreKeys ??= [];
+    this.#moreLocations ??= [];
+    this.#morePrevious ??= [];
+    this.#moreKeys.push(key);
+    this.#moreLocations.push(location);
+    this.#morePrevious.push(previous);
   }
 
-  private eventOf(sub: number): LogEvent {
-    const { log } = this.store;
+  #eventOf(sub: number): LogEvent {
+    const { log } = this.#store;
     const isFirst = sub === 0;
     const key = this.keyAt(sub);
-    const location = isFirst ? this.firstLocation : this.moreLocations?.[sub - 1];
-    const previous = isFirst ? this.firstPrevious : this.morePrevious?.[sub - 1];
+    const location = isFirst ? this.#firstLocation : this.#moreLocations?.[sub - 1];
+    const previous = isFirst ? this.#firstPrevious : this.#morePrevious?.[sub - 1];
     assert(location !== undefined, 'every change is noted');
     const place = location === noLocation ? undefined : log.place(location);
-    if (previous === noPrevious) return new LogEvent(key, this.main, sub, true, place, null);
+    if (previous === noPrevious) return new LogEvent(key, this.#main, sub, true, place, null);
     const isThere = previous !== undefined && log.has(previous);
     const before = isThere ? log.place(previous) : undefined;
-    return new LogEvent(key, this.main, sub, false, place, before);
+    return new LogEvent(key, this.#main, sub, false, place, before);
   }
 
-  private account(sub: number, bytes: number): void {
-    this.store.lastMain = this.main;
-    this.store.lastSub = sub;
-    this.store.sizeBytes += bytes;
-    this.store.records += 1;
-    this.flusher.addRecord(bytes);
+  #account(sub: number, bytes: number): void {
+    this.#store.lastMain = this.#main;
+    this.#store.lastSub = sub;
+    this.#store.sizeBytes += bytes;
+    this.#store.records += 1;
+    this.#flusher.addRecord(bytes);
   }
 }

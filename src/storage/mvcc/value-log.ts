@@ -40,32 +40,32 @@ export interface RecordPlace {
 /** The arena. */
 export class ValueLog {
   /** One entry a page from `firstPage` on; a large chunk is entered once for each of its pages. */
-  private pages: Chunk[] = [];
-  private firstPage = 0;
-  private tail: Chunk | undefined;
-  private allocated = 0;
+  #pages: Chunk[] = [];
+  #firstPage = 0;
+  #tail: Chunk | undefined;
+  #allocated = 0;
   /** Set by `reserve` for the caller: where to write. */
   buffer: Buffer = Buffer.alloc(0);
   offset = 0;
 
   /** Bytes of all chunks. */
   get allocatedBytes(): number {
-    return this.allocated;
+    return this.#allocated;
   }
 
   /** The oldest location that can still be read. */
   get start(): number {
-    return this.firstPage * pageLocations;
+    return this.#firstPage * pageLocations;
   }
 
   /** The location after the newest record. */
   get end(): number {
-    const tail = this.tail;
+    const tail = this.#tail;
     return tail === undefined ? this.start : tail.start + Math.ceil(tail.usedBytes / granuleBytes);
   }
 
   has(location: number): boolean {
-    return location >= this.firstPage * pageLocations;
+    return location >= this.#firstPage * pageLocations;
   }
 
   /**
@@ -75,9 +75,9 @@ export class ValueLog {
   reserve(main: Revision, sub: number, tombstone: boolean, recordBytes: number): number {
     const keyBytes = revisionKeyBytes + (tombstone ? 1 : 0);
     const needed = headerBytes + keyBytes + recordBytes + checksumBytes;
-    let tail = this.tail;
+    let tail = this.#tail;
     if (tail === undefined || tail.usedBytes + needed > tail.bytes.length) {
-      tail = this.grow(needed);
+      tail = this.#grow(needed);
     }
     const at = tail.usedBytes;
     tail.bytes.writeUInt32LE(tombstone ? recordBytes + tombstoneBit : recordBytes, at);
@@ -96,7 +96,7 @@ export class ValueLog {
 
   /** A view of the encoded KeyValue at a location that `has` said yes to. */
   record(location: number): Buffer {
-    const chunk = this.chunkOf(location);
+    const chunk = this.#chunkOf(location);
     const at = (location - chunk.start) * granuleBytes;
     const length = chunk.bytes.readUInt32LE(at);
     const start = at + headerBytes + revisionKeyBytes + (length >= tombstoneBit ? 1 : 0);
@@ -104,7 +104,7 @@ export class ValueLog {
   }
 
   place(location: number): RecordPlace {
-    const chunk = this.chunkOf(location);
+    const chunk = this.#chunkOf(location);
     const at = (location - chunk.start) * granuleBytes;
     const length = chunk.bytes.readUInt32LE(at);
     const start = at + headerBytes + revisionKeyBytes + (length >= tombstoneBit ? 1 : 0);
@@ -113,7 +113,7 @@ export class ValueLog {
 
   /** Key and value for the KvStore: views, with the checksum written now. */
   sealed(location: number): { key: Buffer; value: Buffer } {
-    const chunk = this.chunkOf(location);
+    const chunk = this.#chunkOf(location);
     const bytes = chunk.bytes;
     const at = (location - chunk.start) * granuleBytes;
     const length = bytes.readUInt32LE(at);
@@ -133,39 +133,39 @@ export class ValueLog {
    */
   evict(bytesMax: number, keepFrom: number): boolean {
     let dropped = 0;
-    let first = this.pages[0];
-    while (first !== undefined && this.allocated > bytesMax) {
-      const next = first === this.tail ? this.end : first.start + first.span;
+    let first = this.#pages[0];
+    while (first !== undefined && this.#allocated > bytesMax) {
+      const next = first === this.#tail ? this.end : first.start + first.span;
       if (next > keepFrom) break;
       dropped += first.span / pageLocations;
-      this.allocated -= first.bytes.length;
-      if (first === this.tail) this.tail = undefined;
-      first = this.pages[dropped];
+      this.#allocated -= first.bytes.length;
+      if (first === this.#tail) this.#tail = undefined;
+      first = this.#pages[dropped];
     }
     if (dropped === 0) return false;
-    this.pages = this.pages.slice(dropped);
-    this.firstPage += dropped;
+    this.#pages = this.#pages.slice(dropped);
+    this.#firstPage += dropped;
     return true;
   }
 
-  private grow(needed: number): Chunk {
+  #grow(needed: number): Chunk {
     const size = Math.max(valueLogChunkBytes, Math.ceil(needed / granuleBytes) * granuleBytes);
     const pages = Math.ceil(size / valueLogChunkBytes);
     const chunk: Chunk = {
       bytes: Buffer.allocUnsafeSlow(size),
-      start: (this.firstPage + this.pages.length) * pageLocations,
+      start: (this.#firstPage + this.#pages.length) * pageLocations,
       span: pages * pageLocations,
       usedBytes: 0,
     };
-    for (let i = 0; i < pages; i += 1) this.pages.push(chunk);
-    this.allocated += size;
-    this.tail = chunk;
+    for (let i = 0; i < pages; i += 1) this.#pages.push(chunk);
+    this.#allocated += size;
+    this.#tail = chunk;
     return chunk;
   }
 
-  private chunkOf(location: number): Chunk {
-    const page = Math.floor(location / pageLocations) - this.firstPage;
+  #chunkOf(location: number): Chunk {
+    const page = Math.floor(location / pageLocations) - this.#firstPage;
     assert(page >= 0, 'a record that is read from memory is there');
-    return present(this.pages[page], 'the chunk of a record');
+    return present(this.#pages[page], 'the chunk of a record');
   }
 }

@@ -221,20 +221,20 @@ async function restoreMeta(state: MvccState, view: KvView, mark: StoreMark): Pro
 
 /** Inserts revisions, oldest first, into the index. */
 class IndexBuilder {
-  private readonly state: MvccState;
-  private readonly mark: StoreMark;
-  private readonly reader = new RecordReader();
-  private sizeBytes = 0;
-  private records = 0;
-  private lastMain = 0;
+  readonly #state: MvccState;
+  readonly #mark: StoreMark;
+  readonly #reader = new RecordReader();
+  #sizeBytes = 0;
+  #records = 0;
+  #lastMain = 0;
 
   constructor(state: MvccState, mark: StoreMark) {
-    this.state = state;
-    this.mark = mark;
+    this.#state = state;
+    this.#mark = mark;
   }
 
   async run(view: KvView): Promise<void> {
-    const { path } = this.state;
+    const { path } = this.#state;
     let next = view.scan(pageFrom(recordsStart));
     for (;;) {
       const page = await next;
@@ -243,26 +243,27 @@ class IndexBuilder {
       // The next page is read on another thread while this one goes into the index.
       next = view.scan(pageFrom(Buffer.concat([last[0], Buffer.from([0])])));
       next.catch(() => {});
-      for (const [key, sealed] of page) this.add(key, sealed);
+      for (const [key, sealed] of page) this.#add(key, sealed);
     }
-    const { mark } = this;
-    if (this.records !== mark.records || this.sizeBytes !== mark.sizeBytes) {
+    const mark = this.#mark;
+    if (this.#records !== mark.records || this.#sizeBytes !== mark.sizeBytes) {
       throw damage(
         `The database should hold ${mark.records} records of ${mark.sizeBytes} bytes at revision ` +
-          `${mark.revision}, but has ${this.records} of ${this.sizeBytes}`,
+          `${mark.revision}, but has ${this.#records} of ${this.#sizeBytes}`,
         path,
       );
     }
-    if (this.lastMain > mark.revision) {
+    if (this.#lastMain > mark.revision) {
       throw damage(
-        `The database is at revision ${mark.revision} but holds revision ${this.lastMain}`,
+        `The database is at revision ${mark.revision} but holds revision ${this.#lastMain}`,
         path,
       );
     }
   }
 
-  private add(key: Buffer, sealed: Buffer): void {
-    const { state, reader } = this;
+  #add(key: Buffer, sealed: Buffer): void {
+    const state = this.#state;
+    const reader = this.#reader;
     if (!isRevisionKey(key)) throw damage(`unexpected key ${describeKey(key)}`, state.path);
     const record = unsealOrThrow(key, sealed, state.path);
     reader.read(record, 0, record.length);
@@ -273,16 +274,16 @@ class IndexBuilder {
       throw damage(`the record ${describeKey(key)} has another revision inside`, state.path);
     }
     const bytes = record.length + recordOverheadBytes;
-    this.records += 1;
-    this.sizeBytes += bytes;
-    this.lastMain = main;
-    if (tombstone) this.addTombstone(main, sub, bytes);
-    else this.addPut(main, sub, bytes);
+    this.#records += 1;
+    this.#sizeBytes += bytes;
+    this.#lastMain = main;
+    if (tombstone) this.#addTombstone(main, sub, bytes);
+    else this.#addPut(main, sub, bytes);
   }
 
-  private addPut(main: number, sub: number, bytes: number): void {
-    const { index, leases } = this.state;
-    const { key, createRevision, version, lease } = this.reader;
+  #addPut(main: number, sub: number, bytes: number): void {
+    const { index, leases } = this.#state;
+    const { key, createRevision, version, lease } = this.#reader;
     let item = index.locate(key);
     if (item === undefined) {
       item = new KeyItem(main, sub, bytes, noLocation);
@@ -300,9 +301,9 @@ class IndexBuilder {
     else if (leases.size > 0) leases.delete(key);
   }
 
-  private addTombstone(main: number, sub: number, bytes: number): void {
-    const { index, leases } = this.state;
-    const key = this.reader.key;
+  #addTombstone(main: number, sub: number, bytes: number): void {
+    const { index, leases } = this.#state;
+    const key = this.#reader.key;
     const item = index.locate(key);
     if (item === undefined) {
       // The puts before it were compacted away.
@@ -312,7 +313,7 @@ class IndexBuilder {
       return;
     }
     if (item.dead)
-      throw damage(`revision ${main} deletes a key that does not exist`, this.state.path);
+      throw damage(`revision ${main} deletes a key that does not exist`, this.#state.path);
     itemDelete(item, main, sub, bytes);
     index.touchHere(main);
     index.adjustHere(-1);
