@@ -9,7 +9,7 @@
  */
 
 import { assert, type KeyString, type Revision } from '../../common/index.js';
-import type { KeyItem } from './item.js';
+import { itemPut, KeyItem } from './item.js';
 import { Node, order } from './node.js';
 
 const mergeBelow = order >>> 2;
@@ -108,6 +108,29 @@ export class KeyIndex {
     return item;
   }
 
+  /** The next put of the key that the last call, a `locate`, asked for; returns its item. */
+  putHere(key: KeyString, main: Revision, sub: number, bytes: number, location: number): KeyItem {
+    assert(key === this.#lastKey, 'a key is looked for before it is put');
+    const item = this.#lastItem;
+    if (item === undefined) {
+      const added = new KeyItem(main, sub, bytes, location);
+      this.insertHere(key, added);
+      return added;
+    }
+    const wasDead = item.dead;
+    itemPut(item, main, sub, bytes, location);
+    this.touchHere(main);
+    if (wasDead) this.adjustHere(1);
+    return item;
+  }
+
+  /** The living key that the last call, a `locate`, found was ended by revision `main`. */
+  diedHere(key: KeyString, main: Revision): void {
+    assert(key === this.#lastKey && this.#lastItem?.dead === true, 'a key that died is dead');
+    this.touchHere(main);
+    this.adjustHere(-1);
+  }
+
   /** Adds `item` under the key that the last call, a `locate`, did not find. */
   insertHere(key: KeyString, item: KeyItem): void {
     assert(key === this.#lastKey && this.#lastItem === undefined, 'an inserted key is new');
@@ -130,6 +153,7 @@ export class KeyIndex {
 
   /** The key that the last call, a `locate`, found got a revision: call it for each change. */
   touchHere(main: Revision): void {
+    assert(main >= this.#leafAt.newest, 'a change is not older than those before it');
     this.#leafAt.newest = main;
     for (let d = 0; d < this.#depth; d += 1) (this.#path[d] as Node).newest = main;
   }
@@ -381,7 +405,9 @@ function killBelow(
       const item = node.items[i] as KeyItem;
       if (item.dead) continue;
       killed += 1;
-      if (walk.kill(item.key, item)) continue;
+      const goesOn = walk.kill(item.key, item);
+      assert(item.dead, 'a key that died is dead');
+      if (goesOn) continue;
       walk.last = item.key;
       break;
     }

@@ -19,9 +19,9 @@ import {
   StorageError,
   type Term,
 } from '../../common/index.js';
-import { decodeMark, formatKey, formatVersion, markKey } from '../mvcc/schema.js';
 import { damagedRemedy, inUseRemedy } from '../remedies.js';
-import { syncPath } from '../wal/segment.js';
+import { decodeMark, formatKey, formatVersion, markKey } from '../schema/index.js';
+import { syncPath } from '../sync-path.js';
 
 /** Where the directories are and how they are opened. */
 export interface KvPlace {

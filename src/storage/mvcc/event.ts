@@ -5,9 +5,9 @@
  */
 
 import type { KeyString, Revision } from '../../common/index.js';
-import type { MvccEvent } from '../types.js';
-import { encodeRecord } from './record.js';
-import type { RecordPlace } from './value-log.js';
+import { encodeRecord } from '../schema/index.js';
+import type { RecordPlace } from './record-arena.js';
+import type { MvccEvent } from './types.js';
 
 const noLease = 0n;
 const noValue = new Uint8Array(0);

@@ -19,14 +19,14 @@ import {
   type Steps,
   type Term,
 } from '../../common/index.js';
-import { itemDelete, itemPut, KeyItem, noLocation } from '../index/item.js';
-import type { KeyState, MvccCommit, MvccEvent, MvccWriteTxn, ReadPoint } from '../types.js';
+import { itemDelete, type KeyItem, noLocation } from '../index/index.js';
+import { recordOverheadBytes, recordSize, writeRecord } from '../schema/index.js';
 import { LogEvent } from './event.js';
-import type { Flusher } from './flush.js';
-import type { Present } from './present.js';
-import { recordSize, writeRecord } from './record.js';
-import { recordOverheadBytes } from './schema.js';
-import { type MvccState, walkEnd } from './state.js';
+import type { Flusher } from './flusher.js';
+import type { PresentReads } from './present-reads.js';
+import { walkEnd } from './read-point.js';
+import type { MvccState } from './state.js';
+import type { KeyState, MvccCommit, MvccEvent, MvccWriteTxn, ReadPoint } from './types.js';
 
 const noValue = new Uint8Array(0);
 /** Stands for the location of the record before a creation. */
@@ -34,13 +34,12 @@ const noPrevious = -2;
 
 /** One entry's transaction, and its commit; the store makes one at a time. */
 export class WriteTxn implements MvccWriteTxn, MvccCommit {
-  readonly #store: MvccState;
-  readonly #present: Present;
+  readonly #state: MvccState;
+  readonly #present: PresentReads;
   readonly #flusher: Flusher;
   readonly #index: LogIndex;
   readonly #term: Term;
   readonly #main: Revision;
-  readonly #onCommit: () => void;
   readonly #onDetached: ((key: KeyString) => void) | undefined;
   #open = true;
   /** Changes so far. The first is in `firstKey` and so on, the others are in `more`. */
@@ -56,21 +55,19 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
   #made: MvccEvent[] | undefined = undefined;
 
   constructor(
-    store: MvccState,
-    present: Present,
+    state: MvccState,
+    present: PresentReads,
     flusher: Flusher,
     index: LogIndex,
     term: Term,
-    onCommit: () => void,
     onDetached: ((key: KeyString) => void) | undefined,
   ) {
-    this.#store = store;
+    this.#state = state;
     this.#present = present;
     this.#flusher = flusher;
     this.#index = index;
     this.#term = term;
-    this.#main = store.revision + 1;
-    this.#onCommit = onCommit;
+    this.#main = state.revision + 1;
     this.#onDetached = onDetached;
   }
 
@@ -135,7 +132,7 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
 
   put(key: KeyString, value: Uint8Array, lease: LeaseId): void {
     assert(this.#open, 'a transaction is not changed after its commit');
-    const { index, log, ring, leases } = this.#store;
+    const { index, log, leases } = this.#state;
     const main = this.#main;
     const sub = this.#count;
     const item = index.locate(key);
@@ -145,22 +142,15 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
     const previous = created === main || item === undefined ? noPrevious : this.#previousOf(item);
 
     const size = recordSize(key.length, created, main, version, value.length, lease);
-    const location = log.reserve(main, sub, false, size);
+    const location = log.add(main, sub, false, size);
     const at = log.offset;
     const end = writeRecord(log.buffer, at, key, created, main, version, value, lease);
     assert(end === at + size, 'a record is as long as was computed');
 
     const bytes = size + recordOverheadBytes;
-    if (item === undefined) {
-      index.insertHere(key, new KeyItem(main, sub, bytes, location));
-    } else {
-      itemPut(item, main, sub, bytes, location);
-      index.touchHere(main);
-      if (!alive) index.adjustHere(1);
-    }
+    index.putHere(key, main, sub, bytes, location);
     if (lease !== 0n) leases.set(key, lease);
     else if (leases.size > 0) leases.delete(key);
-    ring.push(main, sub, location);
     this.#note(key, location, previous);
     this.#account(sub, bytes);
   }
@@ -169,7 +159,7 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
     assert(this.#open, 'a transaction is not changed after its commit');
     if (rangeEnd === '') return this.#deleteKey(key) ? 1 : 0;
     const before = this.#count;
-    this.#store.index.killRange(key, walkEnd(key, rangeEnd), this.#main, (k, item) => {
+    this.#state.index.killRange(key, walkEnd(key, rangeEnd), this.#main, (k, item) => {
       this.#deleteItem(k, item);
       return true;
     });
@@ -183,7 +173,7 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
     let next: KeyString | undefined = key;
     while (next !== undefined) {
       assert(this.#open, 'a transaction is not changed after its commit');
-      next = this.#store.index.killRange(next, end, this.#main, (k, item) => {
+      next = this.#state.index.killRange(next, end, this.#main, (k, item) => {
         this.#deleteItem(k, item);
         return slice.next();
       });
@@ -194,47 +184,43 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
 
   setMeta(name: string, value: Uint8Array | undefined): void {
     assert(this.#open, 'a transaction is not changed after its commit');
-    const { meta } = this.#store;
     const copy = value === undefined ? undefined : Buffer.from(value);
-    this.#flusher.addMeta(name, copy, meta.get(name));
-    if (copy === undefined) meta.delete(name);
-    else meta.set(name, copy);
+    this.#flusher.addMeta(name, copy, this.#state.meta(name));
+    this.#state.setMeta(name, copy);
   }
 
   commit(): MvccCommit {
     assert(this.#open, 'a transaction is committed once');
     this.#open = false;
-    const store = this.#store;
-    if (this.#count > 0) store.revision = this.#main;
-    const { configuration } = store.applied;
-    store.applied = { index: this.#index, term: this.#term, configuration };
-    this.#onCommit();
+    const state = this.#state;
+    state.commit(this.#index, this.#term);
+    assert(state.revision === this.revision, 'a transaction takes one revision, or none');
+    state.log.letGo();
+    this.#flusher.entryDone();
     return this;
   }
 
   #deleteKey(key: KeyString): boolean {
-    const { index } = this.#store;
+    const { index } = this.#state;
     const item = index.locate(key);
     if (item === undefined || item.dead) return false;
     this.#deleteItem(key, item);
-    index.touchHere(this.#main);
-    index.adjustHere(-1);
+    index.diedHere(key, this.#main);
     return true;
   }
 
   /** The caller tells the index. */
   #deleteItem(key: KeyString, item: KeyItem): void {
-    const { log, ring, leases } = this.#store;
+    const { log, leases } = this.#state;
     const main = this.#main;
     const sub = this.#count;
     const previous = this.#previousOf(item);
     const size = recordSize(key.length, 0, 0, 0, 0, 0n);
-    const location = log.reserve(main, sub, true, size);
+    log.add(main, sub, true, size);
     writeRecord(log.buffer, log.offset, key, 0, 0, 0, noValue, 0n);
     const bytes = size + recordOverheadBytes;
     itemDelete(item, main, sub, bytes);
     if (leases.size > 0 && leases.delete(key)) this.#onDetached?.(key);
-    ring.push(main, sub, location);
     this.#note(key, noLocation, previous);
     this.#account(sub, bytes);
   }
@@ -264,7 +250,7 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
   }
 
   #eventOf(sub: number): LogEvent {
-    const { log } = this.#store;
+    const { log } = this.#state;
     const isFirst = sub === 0;
     const key = this.keyAt(sub);
     const location = isFirst ? this.#firstLocation : this.#moreLocations?.[sub - 1];
@@ -278,10 +264,7 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
   }
 
   #account(sub: number, bytes: number): void {
-    this.#store.lastMain = this.#main;
-    this.#store.lastSub = sub;
-    this.#store.sizeBytes += bytes;
-    this.#store.records += 1;
+    this.#state.addChange(this.#main, sub, bytes);
     this.#flusher.addRecord(bytes);
   }
 }

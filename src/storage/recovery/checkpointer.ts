@@ -7,9 +7,19 @@
  * records, and a checkpoint in between would be ahead of the store.
  */
 
-import { checkpointJournalShare, type KeyString, type KvChange, turn } from '../../common/index.js';
-import type { Flusher } from '../mvcc/flush.js';
-import type { MvccState } from '../mvcc/state.js';
+import {
+  type Clock,
+  checkpointJournalShare,
+  type KeyString,
+  type KvChange,
+  type KvStore,
+  type LeaseId,
+  type Revision,
+  turn,
+} from '../../common/index.js';
+import type { KeyIndex } from '../index/index.js';
+import type { Lock } from '../lock.js';
+import type { StoreMark } from '../schema/index.js';
 import {
   blockBytes,
   blockKey,
@@ -18,25 +28,50 @@ import {
   encodeHeader,
   headerKey,
   ItemEncoder,
-} from './checkpoint.js';
-import { clearRange } from './clear.js';
+} from './checkpoint-format.js';
+import { clearRange } from './clear-range.js';
 import { journalKey } from './journal.js';
 
 const blocksPerBatch = 16;
 const removalsPerBatch = 1000;
 
-/** One a store; `kick` after each batch of the flush. */
+/** What is saved: the memory of one state. */
+export interface CheckpointSource {
+  readonly kv: KvStore;
+  readonly clock: Clock;
+  readonly index: KeyIndex;
+  readonly leases: { get(key: KeyString): LeaseId | undefined };
+  readonly compactRevision: Revision;
+  /** An index of fewer keys is not saved. */
+  readonly checkpointKeysMin: number;
+  /** A shorter journal is not replaced. */
+  readonly journalBytesMin: number;
+  /** Nothing more is to be written. */
+  readonly closed: boolean;
+  /** Held while the index is ahead of the KvStore, and while it is saved. */
+  readonly indexLock: Lock;
+}
+
+/** What writes that memory to the KvStore. */
+export interface CheckpointFlush {
+  /** The mark there. */
+  readonly stored: StoreMark;
+  /** Resolves when all that was applied is there. */
+  flush(sync: boolean): Promise<unknown>;
+}
+
+/** One a state; `kick` after each batch of the flush. */
 export class Checkpointer {
-  readonly #state: MvccState;
-  readonly #flusher: Flusher;
+  readonly #state: CheckpointSource;
+  readonly #flusher: CheckpointFlush;
   readonly #onFatal: (error: Error) => void;
   #header: CheckpointHeader | undefined;
   #running: Promise<void> | undefined;
   #failed = false;
 
   constructor(
-    state: MvccState,
-    flusher: Flusher,
+    state: CheckpointSource,
+    flusher: CheckpointFlush,
     header: CheckpointHeader | undefined,
     onFatal: (error: Error) => void,
   ) {

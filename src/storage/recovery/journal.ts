@@ -16,9 +16,8 @@
  */
 
 import { assert, type KvView, type LeaseId, scanPageBytes } from '../../common/index.js';
-import { KeyItem, noLocation } from '../index/item.js';
-import { RecordReader } from '../mvcc/record.js';
-import { checksumBytes, recordOverheadBytes, seal, unseal } from '../mvcc/schema.js';
+import { KeyItem, noLocation } from '../index/index.js';
+import { checksumBytes, RecordReader, recordOverheadBytes, seal, unseal } from '../schema/index.js';
 
 /** All batches of the journal are in [journalStart, journalEnd). */
 export const journalStart = Buffer.from('{');

@@ -7,8 +7,7 @@
  * those of the mark, make the result unusable, and the records themselves are read.
  */
 
-import { assert, type LeaseId } from '../../common/index.js';
-import { KeyIndexBuilder } from '../index/builder.js';
+import { assert, type KeyString, type LeaseId } from '../../common/index.js';
 import {
   compactItem,
   type DropRevision,
@@ -16,21 +15,37 @@ import {
   isVisible,
   itemDelete,
   itemPut,
+  type KeyIndex,
+  KeyIndexBuilder,
   type KeyItem,
   noLocation,
   type RevisionList,
-} from '../index/item.js';
-import type { StoreMark } from '../mvcc/schema.js';
-import type { MvccState } from '../mvcc/state.js';
+} from '../index/index.js';
+import type { Removal, StoreMark } from '../schema/index.js';
 import type { Journal } from './journal.js';
-import { orderByKey } from './sort.js';
+import { orderByKey } from './order-by-key.js';
 
 const drop: DropRevision = () => {};
 
+/** What is filled. */
+export interface MergeTarget {
+  readonly index: KeyIndex;
+  readonly leases: KeyLeaseMap;
+}
+
+/** Leases by key, as far as a start fills them. */
+export interface KeyLeaseMap {
+  readonly size: number;
+  set(key: KeyString, lease: LeaseId): unknown;
+  delete(key: KeyString): unknown;
+  clear(): void;
+}
+
 /** Give it the items of the checkpoint in order, then `finish`. */
 export class IndexMerger {
-  readonly #state: MvccState;
+  readonly #target: MergeTarget;
   readonly #mark: StoreMark;
+  readonly #removal: Removal | undefined;
   readonly #journal: Journal;
   readonly #order: Uint32Array;
   readonly #builder = new KeyIndexBuilder();
@@ -41,9 +56,16 @@ export class IndexMerger {
   #newest = 0;
   #wrong: string | undefined;
 
-  constructor(state: MvccState, mark: StoreMark, journal: Journal) {
-    this.#state = state;
+  /** `removal` is a compaction that was cut short. */
+  constructor(
+    target: MergeTarget,
+    mark: StoreMark,
+    removal: Removal | undefined,
+    journal: Journal,
+  ) {
+    this.#target = target;
     this.#mark = mark;
+    this.#removal = removal;
     this.#journal = journal;
     this.#order = orderByKey(journal.items);
   }
@@ -72,7 +94,7 @@ export class IndexMerger {
       );
     }
     if (this.#newest > mark.revision) return `the saved index has revision ${this.#newest}`;
-    this.#state.index.adopt(this.#builder);
+    this.#target.index.adopt(this.#builder);
     return undefined;
   }
 
@@ -125,12 +147,12 @@ export class IndexMerger {
     this.#count(item);
     if (item.main > this.#newest) this.#newest = item.main;
     this.#builder.add(item.key, item);
-    if (this.#lease !== 0n) this.#state.leases.set(item.key, this.#lease);
+    if (this.#lease !== 0n) this.#target.leases.set(item.key, this.#lease);
   }
 
   #isGone(item: KeyItem): boolean {
     if (compactItem(item, this.#mark.removedRevision, drop)) return true;
-    const { removal } = this.#state;
+    const removal = this.#removal;
     if (removal === undefined || item.key >= removal.below) return false;
     return compactItem(item, removal.revision, drop);
   }

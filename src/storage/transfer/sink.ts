@@ -17,7 +17,7 @@ import {
   turn,
 } from '../../common/index.js';
 import type { SnapshotMeta } from '../../raft/index.js';
-import type { KvGenerations } from '../level/generations.js';
+import type { KvGenerations } from '../level/index.js';
 import {
   decodeMark,
   formatKey,
@@ -28,7 +28,7 @@ import {
   recordsEnd,
   recordsStart,
   type StoreMark,
-} from '../mvcc/schema.js';
+} from '../schema/index.js';
 import { type Piece, PieceReader, readEnd, readPiece, refusedPiece } from './piece.js';
 import type { SnapshotSink, StagedSnapshot } from './types.js';
 

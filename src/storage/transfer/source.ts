@@ -10,6 +10,7 @@
 
 import {
   crc32c,
+  type KvStore,
   type KvView,
   mvccSliceKeysMax,
   present,
@@ -18,7 +19,6 @@ import {
   snapshotPieceBytes,
 } from '../../common/index.js';
 import type { SnapshotMeta } from '../../raft/index.js';
-import type { Flusher } from '../mvcc/flush.js';
 import {
   decodeMark,
   markKey,
@@ -26,8 +26,7 @@ import {
   metaStart,
   recordsEnd,
   recordsStart,
-} from '../mvcc/schema.js';
-import type { MvccState } from '../mvcc/state.js';
+} from '../schema/index.js';
 import {
   type PieceTotals,
   PieceWriter,
@@ -43,19 +42,15 @@ const after = Buffer.from([0]);
 /** Half of what others read at once: reading, copying and the checksum all come in one turn. */
 const pageLimits = { countMax: mvccSliceKeysMax / 2, bytesMax: scanPageBytes / 2 } as const;
 
-/** Flushes, then takes the view. */
-export async function openSnapshotSource(
-  state: MvccState,
-  flusher: Flusher,
-): Promise<SnapshotSource> {
-  await flusher.flush(false);
-  const view = state.kv.view();
+/** Of what is in `kv` now; `path` is where that is, for messages. */
+export async function openSnapshotSource(kv: KvStore, path: string): Promise<SnapshotSource> {
+  const view = kv.view();
   try {
     const lt = Buffer.concat([markKey, after]);
     const found = await view.scan({ gte: markKey, lt, countMax: 1, bytesMax: scanPageBytes });
     const sealedMark = present(found[0], 'the mark of the store')[1];
-    const { index, term, configuration } = decodeMark(sealedMark, state.path);
-    return new ViewSource(view, sealedMark, { index, term, configuration }, state.path);
+    const { index, term, configuration } = decodeMark(sealedMark, path);
+    return new ViewSource(view, sealedMark, { index, term, configuration }, path);
   } catch (error) {
     await view.close();
     throw error;

@@ -13,8 +13,8 @@ import {
   type KvStore,
   type Revision,
 } from '../../common/index.js';
-import { RecordReader } from '../mvcc/record.js';
 import {
+  type AppliedMark,
   encodeMark,
   formatKey,
   formatVersion,
@@ -25,10 +25,10 @@ import {
   metaKey,
   metaSumOf,
   prefixRecord,
+  RecordReader,
   recordOverheadBytes,
   seal,
-} from '../mvcc/schema.js';
-import type { AppliedMark } from '../types.js';
+} from '../schema/index.js';
 
 /** What is known of the state when all of it has been added. */
 export interface ImportedMark extends AppliedMark {

@@ -5,8 +5,7 @@
  */
 
 import { assert, type LogIndex, type Term } from '../../common/index.js';
-import type { HardState, SnapshotMeta } from '../../raft/index.js';
-import { emptyConfiguration } from './configuration.js';
+import { emptyConfiguration, type HardState, type SnapshotMeta } from '../../raft/index.js';
 
 /** The snapshot of a log that has none. */
 export const noSnapshot: SnapshotMeta = { index: 0, term: 0, configuration: emptyConfiguration };

@@ -28,7 +28,7 @@ import {
 } from '../../common/index.js';
 import type { Entry, HardState, SnapshotMeta } from '../../raft/index.js';
 import { diskFailure } from '../disk-failure.js';
-import type { Wal, WalContents } from '../types.js';
+import { syncPath } from '../sync-path.js';
 import {
   type EncodedFrame,
   entryItemBytes,
@@ -45,12 +45,12 @@ import {
   nextSegmentBytes,
   removeTemporary,
   segmentName,
-  syncPath,
   temporarySuffix,
   writeZeros,
 } from './segment.js';
 import { SegmentPool } from './segment-pool.js';
 import { LogShape } from './shape.js';
+import type { Wal, WalContents } from './types.js';
 
 /** A frame takes appends until it has this many bytes; the rest goes into the next. */
 const frameBytesTarget = 4 * 1024 * 1024;

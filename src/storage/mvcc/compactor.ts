@@ -16,13 +16,13 @@ import {
   Slice,
   StorageError,
 } from '../../common/index.js';
-import { compactItem, isCompactable } from '../index/item.js';
-import type { SizeMeter } from '../level/size-meter.js';
+import { compactItem, isCompactable } from '../index/index.js';
+import type { SizeMeter } from '../level/index.js';
+import { type Removal, revisionKey } from '../schema/index.js';
 import type { CompactionHashes, RevisionHash } from './compaction-hashes.js';
-import type { Flusher } from './flush.js';
+import type { Flusher } from './flusher.js';
 import { hashCompaction } from './hash.js';
 import { reclaimRecords } from './reclaim.js';
-import { type Removal, revisionKey } from './schema.js';
 import type { MvccState } from './state.js';
 
 /** Below this share of removed bytes LevelDB is left to tidy up by itself. */
@@ -187,7 +187,7 @@ export class Compactor {
     }
     if (state.closed) return;
     await this.#write(batch, revision);
-    state.removal = undefined;
+    state.removalDone();
   }
 
   async #write(batch: DropBatch, progress: Removal | Revision): Promise<void> {

@@ -5,7 +5,7 @@
  */
 
 import type { KeyString, Revision } from '../../common/index.js';
-import { recordSize, writeRecord, writeVarint } from './record.js';
+import { recordSize, writeRecord, writeVarint } from '../schema/index.js';
 
 /** RangeResponse.kvs, length-delimited. */
 const tagKvs = 0x12;

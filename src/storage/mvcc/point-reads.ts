@@ -14,7 +14,19 @@ import {
   type Slice,
   type Steps,
 } from '../../common/index.js';
-import { FoundRevision, findAt, type KeyItem } from '../index/item.js';
+import { FoundRevision, findAt, type KeyItem } from '../index/index.js';
+import { decodeRecord, recordValue } from '../schema/index.js';
+import {
+  type Candidate,
+  candidateOf,
+  loadRecords,
+  warmRecord,
+  warmRecords,
+} from './load-records.js';
+import type { Pin } from './pins.js';
+import { rangeAt } from './range.js';
+import { pinOf, walkEnd } from './read-point.js';
+import type { MvccState } from './state.js';
 import type {
   KeyState,
   PointReader,
@@ -22,12 +34,7 @@ import type {
   RangeResult,
   ReadPoint,
   VisitedKey,
-} from '../types.js';
-import type { Flusher } from './flush.js';
-import { rangeAt } from './range.js';
-import { decodeRecord, recordValue } from './record.js';
-import { type Candidate, candidateOf, loadRecords, warmRecord, warmRecords } from './records.js';
-import { type MvccState, pinOf, walkEnd } from './state.js';
+} from './types.js';
 
 const everySub = Number.POSITIVE_INFINITY;
 const noValue = new Uint8Array(0);
@@ -44,29 +51,27 @@ class Visited implements VisitedKey {
 
 /** See {@link MvccStore.reader}. */
 export class PointReads implements PointReader {
-  readonly #store: MvccState;
-  readonly #flusher: Flusher;
+  readonly #state: MvccState;
   readonly revision: Revision;
-  #pin: { readonly revision: Revision } | undefined;
+  #pin: Pin | undefined;
 
-  constructor(store: MvccState, flusher: Flusher, holdFrom: Revision | undefined) {
-    this.#store = store;
-    this.#flusher = flusher;
-    this.revision = store.revision;
-    this.#pin = holdFrom === undefined ? undefined : store.pins.pin(holdFrom);
+  constructor(state: MvccState, holdFrom: Revision | undefined) {
+    this.#state = state;
+    this.revision = state.revision;
+    this.#pin = holdFrom === undefined ? undefined : state.pins.pin(holdFrom);
   }
 
   reader(holdFrom: Revision | undefined): PointReader {
-    return new PointReads(this.#store, this.#flusher, holdFrom);
+    return new PointReads(this.#state, holdFrom);
   }
 
   range(query: RangeQuery, at: ReadPoint): RangeResult | Promise<RangeResult> {
     const isHeld = this.#pin !== undefined && pinOf(at) >= this.#pin.revision;
-    return rangeAt(this.#store, this.#flusher, query, at, isHeld);
+    return rangeAt(this.#state, query, at, isHeld);
   }
 
   close(): void {
-    if (this.#pin !== undefined) this.#store.pins.release(this.#pin);
+    if (this.#pin !== undefined) this.#state.pins.release(this.#pin);
     this.#pin = undefined;
   }
 
@@ -78,7 +83,7 @@ export class PointReads implements PointReader {
   lease(key: KeyString): LeaseId | Promise<LeaseId> {
     const item = this.#find(key);
     if (item === undefined) return 0n;
-    if (this.#isNewest(item)) return this.#store.leases.get(key) ?? 0n;
+    if (this.#isNewest(item)) return this.#state.leases.get(key) ?? 0n;
     const record = this.#record(key);
     return record instanceof Promise ? record.then(leaseOf) : leaseOf(record);
   }
@@ -96,7 +101,7 @@ export class PointReads implements PointReader {
     visit: (key: VisitedKey) => boolean,
     slice: Slice,
   ): Steps<boolean> {
-    const { index, leases, log } = this.#store;
+    const { index, leases, log } = this.#state;
     const end = walkEnd(key, rangeEnd);
     const visited = new Visited();
     let next: KeyString | undefined = key;
@@ -142,9 +147,9 @@ export class PointReads implements PointReader {
     visit: (key: VisitedKey) => boolean,
     visited: Visited,
   ): Steps<boolean> {
-    let records = warmRecords(this.#store, page);
+    let records = warmRecords(this.#state, page);
     if (records === undefined) {
-      yield loadRecords(this.#store, this.#flusher, page).then((loaded) => {
+      yield loadRecords(this.#state, page).then((loaded) => {
         records = loaded;
       });
     }
@@ -163,7 +168,7 @@ export class PointReads implements PointReader {
   /** Leaves what it found in `found`. */
   #find(key: KeyString): KeyItem | undefined {
     // A transaction that asks for a key mostly changes it next: then the place is known.
-    const item = this.#store.index.locate(key);
+    const item = this.#state.index.locate(key);
     if (item === undefined || !findAt(item, this.revision, everySub, found)) return undefined;
     return item;
   }
@@ -176,9 +181,9 @@ export class PointReads implements PointReader {
   /** Of what was found last. */
   #record(key: KeyString): Uint8Array | Promise<Uint8Array> {
     const wanted = candidateOf(key, found);
-    const record = warmRecord(this.#store, wanted);
+    const record = warmRecord(this.#state, wanted);
     if (record !== undefined) return record;
-    const loading = loadRecords(this.#store, this.#flusher, [wanted]);
+    const loading = loadRecords(this.#state, [wanted]);
     return loading.then(([loaded]) => loaded as Uint8Array);
   }
 }

@@ -5,7 +5,7 @@
  */
 
 import { assert, type Revision } from '../../common/index.js';
-import { noLocation } from '../index/item.js';
+import { noLocation } from '../index/index.js';
 
 /** A queue of (main, sub, location) in ascending order; positions count from the process start. */
 export class RevisionRing {

@@ -16,8 +16,8 @@
  */
 
 import { type KvView, type LeaseId, scanPageBytes } from '../../common/index.js';
-import { type ClosedGeneration, KeyItem, noLocation, type RevisionList } from '../index/item.js';
-import { seal, unseal } from '../mvcc/schema.js';
+import { type ClosedGeneration, KeyItem, noLocation, type RevisionList } from '../index/index.js';
+import { seal, unseal } from '../schema/index.js';
 
 export const headerKey = Buffer.from('}');
 export const blocksStart = Buffer.from('|');

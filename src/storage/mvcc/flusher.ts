@@ -13,25 +13,25 @@ import {
   flushBatchRecordsMax,
   flushSyncMs,
   type KvChange,
+  type LogIndex,
   type Revision,
   type Timer,
   turn,
 } from '../../common/index.js';
-import { JournalWriter, journalKey } from '../recovery/journal.js';
-import type { AppliedMark } from '../types.js';
+import { JournalWriter, journalKey } from '../recovery/index.js';
 import {
+  type AppliedMark,
   encodeMark,
   encodeRemoval,
   isTombstone,
   markKey,
-  metaBytesOf,
   metaKey,
   metaSumOf,
   type Removal,
   removalKey,
   type StoreMark,
   seal,
-} from './schema.js';
+} from '../schema/index.js';
 import type { MvccState } from './state.js';
 
 /** Records that are made ready to be written in one go: a microsecond each. */
@@ -39,7 +39,7 @@ const recordsPerTurn = 2000;
 
 interface FlushUnit {
   readonly sequence: number;
-  /** Ring position after its last record. */
+  /** Position in the value log after its last record. */
   readonly end: number;
   readonly meta: ReadonlyMap<string, Uint8Array | undefined> | undefined;
   readonly applied: AppliedMark;
@@ -69,16 +69,12 @@ interface Waiter {
 
 /** The queue in front of the KvStore. */
 export class Flusher {
-  /** The mark in the KvStore. */
-  stored: StoreMark;
-  /** Called after each batch. */
-  onWritten: () => void = () => {};
-  /** The index of the last batch written with an fsync. */
-  syncedIndex: number;
-  /** What the mark in the KvStore takes. */
-  markBytes: number;
   readonly #state: MvccState;
+  readonly #onWritten: () => void;
   readonly #onFatal: (error: Error) => void;
+  #stored: StoreMark;
+  #syncedIndex: LogIndex;
+  #markBytes: number;
   readonly #journal = new JournalWriter();
   readonly #units: FlushUnit[] = [];
   readonly #removals: RemovalJob[] = [];
@@ -86,8 +82,6 @@ export class Flusher {
   #sequence = 0;
   #flushedSequence = 0;
   #syncedSequence = 0;
-  /** Ring position up to which everything is in the KvStore. */
-  #flushedEnd = 0;
   /** Of the unit that is being filled. */
   #openStart = 0;
   #openBytes = 0;
@@ -106,13 +100,40 @@ export class Flusher {
   #running: Promise<void> | undefined;
   #failure: Error | undefined;
 
-  constructor(state: MvccState, stored: StoreMark, onFatal: (error: Error) => void) {
+  /** `stored` is the mark in the KvStore; `onWritten` is called after each batch of records. */
+  constructor(
+    state: MvccState,
+    stored: StoreMark,
+    onWritten: () => void,
+    onFatal: (error: Error) => void,
+  ) {
     this.#state = state;
-    this.stored = stored;
-    this.syncedIndex = stored.index;
-    this.markBytes = encodeMark(stored).length;
+    this.#stored = stored;
+    this.#syncedIndex = stored.index;
+    this.#markBytes = encodeMark(stored).length;
+    this.#onWritten = onWritten;
     this.#onFatal = onFatal;
     this.#lastSyncMs = state.clock.nowMs();
+  }
+
+  /** The mark in the KvStore. */
+  get stored(): StoreMark {
+    return this.#stored;
+  }
+
+  /** The index of the last batch written with an fsync. */
+  get syncedIndex(): LogIndex {
+    return this.#syncedIndex;
+  }
+
+  /** What the mark in the KvStore takes. */
+  get markBytes(): number {
+    return this.#markBytes;
+  }
+
+  /** An entry is being applied: its changes may be half of what it will make. */
+  get isEntryOpen(): boolean {
+    return this.#entryOpen;
   }
 
   /** Bytes of records that are only in memory and in the WAL. */
@@ -120,7 +141,7 @@ export class Flusher {
     return this.#pending;
   }
 
-  /** A record was pushed to the ring. */
+  /** A record was added to the value log. */
   addRecord(bytes: number): void {
     this.#openBytes += bytes;
     this.#openSizeBytes += bytes;
@@ -130,7 +151,6 @@ export class Flusher {
 
   /** A meta record changes from `old`; undefined: there is none. */
   addMeta(name: string, value: Uint8Array | undefined, old: Uint8Array | undefined): void {
-    this.#state.metaBytes += metaBytesOf(name, value) - metaBytesOf(name, old);
     this.#openMetaSum += metaSumOf(name, value) - metaSumOf(name, old);
     this.#openMeta ??= new Map();
     this.#openMeta.set(name, value);
@@ -141,8 +161,9 @@ export class Flusher {
 
   /** The next entry begins: the unit ends here if it is large enough. */
   entryStarts(): void {
+    assert(!this.#entryOpen, 'one entry is applied at a time');
     this.#entryOpen = true;
-    const records = this.#state.ring.end - this.#openStart + (this.#openMeta?.size ?? 0);
+    const records = this.#state.log.end - this.#openStart + (this.#openMeta?.size ?? 0);
     if (records >= flushBatchRecordsMax || this.#openBytes >= flushBatchBytesMax) this.#closeUnit();
   }
 
@@ -169,7 +190,7 @@ export class Flusher {
       });
     }
     const covered = sync ? this.#syncedSequence : this.#flushedSequence;
-    if (!this.#openDirty && covered === this.#sequence) return Promise.resolve(this.stored);
+    if (!this.#openDirty && covered === this.#sequence) return Promise.resolve(this.#stored);
     // A unit of the mark alone if all records are out but not synced.
     if (this.#openDirty || this.#units.length === 0) this.#closeUnit();
     return new Promise((resolve, reject) => {
@@ -194,15 +215,6 @@ export class Flusher {
     if (this.#failure === undefined) await this.flush(true);
     await this.#running;
     return this.#failure === undefined;
-  }
-
-  /** Drops what memory needs no longer. */
-  evict(): void {
-    const { log, ring, options, warmLocation } = this.#state;
-    if (log.allocatedBytes <= options.cacheBytesMax) return;
-    let keepFrom = this.#flushedEnd < ring.end ? ring.location(this.#flushedEnd) : log.end;
-    if (warmLocation >= 0 && warmLocation < keepFrom) keepFrom = warmLocation;
-    if (log.evict(options.cacheBytesMax, keepFrom)) ring.dropBefore(log.start);
   }
 
   #arm(): void {
@@ -251,7 +263,7 @@ export class Flusher {
     this.#sequence += 1;
     this.#units.push({
       sequence: this.#sequence,
-      end: state.ring.end,
+      end: state.log.end,
       meta: this.#openMeta,
       applied: state.applied,
       revision: state.revision,
@@ -261,7 +273,7 @@ export class Flusher {
       metaSum: this.#openMetaSum,
       pendingBytes: this.#openBytes,
     });
-    this.#openStart = state.ring.end;
+    this.#openStart = state.log.end;
     this.#openBytes = 0;
     this.#openMeta = undefined;
     this.#openDirty = false;
@@ -271,19 +283,19 @@ export class Flusher {
   }
 
   async #writeUnit(unit: FlushUnit): Promise<void> {
-    const { ring, log, kv, clock } = this.#state;
+    const { log, kv, clock } = this.#state;
     const changes: KvChange[] = [];
     const journal = this.#journal;
-    const { stored } = this;
+    const stored = this.#stored;
     let { journalEnd, journalBytes } = stored;
-    for (let p = this.#flushedEnd; p < unit.end; p += 1) {
-      const record = log.sealed(ring.location(p));
+    for (let p = log.storedEnd; p < unit.end; p += 1) {
+      const record = log.sealedAt(p);
       changes.push(record);
       // Only after a delete of very many keys: one entry is one unit, whatever it changes.
       if (changes.length % recordsPerTurn === 0) await turn(clock);
-      journal.add(ring.main(p), ring.sub(p), isTombstone(record.key), record.value);
+      journal.add(log.mainAt(p), log.subAt(p), isTombstone(record.key), record.value);
     }
-    if (unit.end > this.#flushedEnd) {
+    if (unit.end > log.storedEnd) {
       const key = journalKey(journalEnd);
       const value = journal.take(key);
       changes.push({ key, value });
@@ -309,24 +321,30 @@ export class Flusher {
       journalEnd,
       journalBytes,
     };
+    assert(unit.sequence === this.#flushedSequence + 1, 'batches are written in their order');
+    assert(
+      mark.index >= stored.index && mark.revision >= stored.revision,
+      'a mark never goes back',
+    );
     const markValue = encodeMark(mark);
     changes.push({ key: markKey, value: markValue });
     const sync =
       clock.nowMs() - this.#lastSyncMs >= flushSyncMs || this.#waiters.some((w) => w.sync);
     await kv.write(changes, { sync });
-    this.stored = mark;
-    this.markBytes = markValue.length;
-    this.#flushedEnd = unit.end;
+    this.#stored = mark;
+    this.#markBytes = markValue.length;
+    log.stored(unit.end);
     this.#flushedSequence = unit.sequence;
     this.#pending -= unit.pendingBytes;
+    assert(this.#pending >= 0, 'no more is written than was to be');
     if (sync) {
       this.#lastSyncMs = clock.nowMs();
       this.#syncedSequence = unit.sequence;
-      this.syncedIndex = mark.index;
+      this.#syncedIndex = mark.index;
     }
-    this.evict();
+    log.evict();
     this.#wake();
-    this.onWritten();
+    this.#onWritten();
   }
 
   #wake(): void {
@@ -335,16 +353,16 @@ export class Flusher {
     const isDone = (w: Waiter): boolean =>
       w.sequence <= (w.sync ? this.#syncedSequence : this.#flushedSequence);
     this.#waiters = waiting.filter((w) => !isDone(w));
-    for (const w of waiting) if (isDone(w)) w.resolve(this.stored);
+    for (const w of waiting) if (isDone(w)) w.resolve(this.#stored);
   }
 
   async #writeRemoval(job: RemovalJob): Promise<void> {
     const { progress } = job;
     const mark: StoreMark = {
-      ...this.stored,
-      sizeBytes: this.stored.sizeBytes - job.bytes,
-      records: this.stored.records - job.keys.length,
-      removedRevision: typeof progress === 'number' ? progress : this.stored.removedRevision,
+      ...this.#stored,
+      sizeBytes: this.#stored.sizeBytes - job.bytes,
+      records: this.#stored.records - job.keys.length,
+      removedRevision: typeof progress === 'number' ? progress : this.#stored.removedRevision,
     };
     const changes: KvChange[] = job.keys.map((key) => ({ key }));
     if (typeof progress === 'number') changes.push({ key: removalKey });
@@ -356,9 +374,8 @@ export class Flusher {
       job.reject(cause instanceof Error ? cause : new Error(String(cause)));
       throw cause;
     }
-    this.stored = mark;
-    this.#state.sizeBytes -= job.bytes;
-    this.#state.records -= job.keys.length;
+    this.#stored = mark;
+    this.#state.removed(job.keys.length, job.bytes);
     job.resolve();
   }
 

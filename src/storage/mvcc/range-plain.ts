@@ -6,13 +6,13 @@
  */
 
 import { type KeyString, Slice } from '../../common/index.js';
-import { FoundRevision, findAt, isVisible, type KeyItem } from '../index/item.js';
-import type { RangeQuery, RangeResult, ReadPoint } from '../types.js';
-import type { Flusher } from './flush.js';
-import { KeyPages } from './key-pages.js';
-import { recordSize, writeRecord } from './record.js';
-import { type Candidate, candidateOf, loadRecords } from './records.js';
-import { type MvccState, walkEnd } from './state.js';
+import { FoundRevision, findAt, isVisible, type KeyItem } from '../index/index.js';
+import { recordSize, writeRecord } from '../schema/index.js';
+import { type Candidate, candidateOf, loadRecords } from './load-records.js';
+import { KeyPages } from './range-pages.js';
+import { walkEnd } from './read-point.js';
+import type { MvccState } from './state.js';
+import type { RangeQuery, RangeResult, ReadPoint } from './types.js';
 
 const sortDescend = 2;
 const noValue = new Uint8Array(0);
@@ -34,7 +34,7 @@ export function isPlain(query: RangeQuery): boolean {
 }
 
 /** The progress of one plain range. */
-export class PlainScan {
+export class PlainRange {
   done = false;
   readonly #state: MvccState;
   readonly #keysOnly: boolean;
@@ -90,13 +90,13 @@ export class PlainScan {
   }
 
   /** The caller holds a pin. */
-  async finish(flusher: Flusher): Promise<RangeResult> {
+  async finish(): Promise<RangeResult> {
     while (!this.done) {
       await this.#slice.rest();
       this.step();
     }
     if (this.#gaps.length > 0) {
-      const loaded = await loadRecords(this.#state, flusher, this.#cold);
+      const loaded = await loadRecords(this.#state, this.#cold);
       for (const [n, gap] of this.#gaps.entries()) this.#records[gap] = loaded[n] as Uint8Array;
     }
     return this.#result();
@@ -119,9 +119,9 @@ export class PlainScan {
   }
 
   #record(key: KeyString): Uint8Array {
-    const { log, ring } = this.#state;
+    const { log } = this.#state;
     let { location } = found;
-    if (location < 0) location = ring.find(found.main, found.sub);
+    if (location < 0) location = log.find(found.main, found.sub);
     if (location >= 0 && log.has(location)) return log.record(location);
     this.#gaps.push(this.#records.length);
     this.#cold.push(candidateOf(key, found));
