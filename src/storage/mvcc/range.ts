@@ -1,8 +1,8 @@
 /**
  * Range, with etcd's exact meaning of limit, more, count, sort and filters (C-1.5). One key is read
  * here; of many, those in the order of keys are walked by range-plain.ts, all others by
- * range-general.ts. Small warm ranges are answered in the same turn; everything else gives way after
- * each slice and is pinned against compaction.
+ * range-general.ts. Small warm ranges are answered in the same turn; everything else gives way
+ * after each slice and is pinned against compaction.
  */
 
 import { EtcdError, type KeyString } from '../../common/index.js';
