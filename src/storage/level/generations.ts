@@ -12,6 +12,7 @@
  */
 
 import {
+  assert,
   type Disk,
   type KvStore,
   type LogIndex,
@@ -44,6 +45,7 @@ const leftoverName = /^kv(?:-[1-9]\d{0,14})?\.(?:tmp|gone)$/;
 
 /** Name of the directory of a generation; 0 is what every new member begins with. */
 export function generationName(generation: number): string {
+  assert(Number.isSafeInteger(generation) && generation >= 0, 'generations count from 0');
   return generation === 0 ? 'kv' : `kv-${generation}`;
 }
 
@@ -159,6 +161,7 @@ export class KvGenerations {
   /** Gives a staged directory, synced and closed, its lasting name; returns its path. */
   async complete(stagedPath: string): Promise<string> {
     const { disk, memberDir } = this.place;
+    assert(stagedPath.endsWith('.tmp'), 'only what was staged becomes complete');
     const path = stagedPath.slice(0, -'.tmp'.length);
     await disk.syncDir(stagedPath);
     await disk.rename(stagedPath, path);
@@ -174,6 +177,7 @@ export class KvGenerations {
   /** Removes a complete directory that is closed. */
   async remove(path: string): Promise<void> {
     const { disk, memberDir } = this.place;
+    assert(!leftoverName.test(path.slice(memberDir.length + 1)), 'what goes was complete');
     const gone = `${path}.gone`;
     await disk.rename(path, gone);
     await disk.syncDir(memberDir);

@@ -78,6 +78,7 @@ export class KvGate implements KvStore {
         this.#onIdle = resolve;
       });
     }
+    assert(this.#running === 0, 'nobody reads when the views are closed');
     for (const view of this.#views) await view.close();
     this.#views.clear();
   }
@@ -89,6 +90,7 @@ export class KvGate implements KvStore {
       return await call();
     } finally {
       this.#running -= 1;
+      assert(this.#running >= 0, 'a call returns once');
       if (this.#running === 0) this.#onIdle?.();
     }
   }

@@ -16,6 +16,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ClassicLevel, type Iterator, type Snapshot } from 'classic-level';
 import {
+  assert,
   type KvChange,
   type KvScan,
   type KvStore,
@@ -149,6 +150,7 @@ class LevelStore implements KvStore {
    * keys are deleted that nobody has, at the ends of the range.
    */
   async compact(gte: Uint8Array, lt: Uint8Array): Promise<void> {
+    assert(Buffer.compare(gte, lt) < 0, 'a range begins before it ends');
     const db = this.#db;
     const first = Buffer.concat([gte, Buffer.from([0]), nobodysEnd]);
     // What is in memory goes into a table, too, or it would come to lie below the two.
@@ -202,6 +204,7 @@ function fill(
 ): void {
   // What the public methods call in the end. They make two objects for each operation first, for
   // hooks and events that nobody uses here; but they count, and an empty batch is not written.
+  assert(to <= changes.length, 'a batch is filled with its own changes');
   const direct = batch as unknown as DirectBatch;
   for (let i = from; i < to; i += 1) {
     const { key, value } = changes[i] as KvChange;

@@ -15,7 +15,7 @@
  * [lease], [history: triples, closed generations].
  */
 
-import { type KvView, type LeaseId, scanPageBytes } from '../../common/index.js';
+import { assert, type KvView, type LeaseId, scanPageBytes } from '../../common/index.js';
 import { type ClosedGeneration, KeyItem, noLocation, type RevisionList } from '../index/index.js';
 import { seal, unseal } from '../schema/index.js';
 
@@ -68,6 +68,7 @@ export function decodeHeader(sealed: Buffer): CheckpointHeader | undefined {
 
 /** The key of a block. */
 export function blockKey(slot: number, n: number): Buffer {
+  assert(slot === 0 || slot === 1, 'there are two slots for checkpoints');
   const key = Buffer.from('|00000', 'latin1');
   key[1] = slot;
   key.writeUInt32BE(n, 2);
@@ -144,6 +145,7 @@ export class ItemEncoder {
 
   /** The block for `key`, in a buffer of its own. */
   take(key: Buffer): Buffer {
+    assert(this.length > 0, 'a block has an item');
     const block = seal(key, this.#bytes.subarray(0, this.length));
     this.length = 0;
     return block;
@@ -188,6 +190,7 @@ class ItemDecoder {
     this.#bytes = block;
     this.#at = 0;
     while (this.#at < block.length) this.#item();
+    assert(this.#at === block.length, 'a block ends with a whole item');
   }
 
   #item(): void {

@@ -8,6 +8,7 @@
  */
 
 import {
+  assert,
   type Clock,
   checkpointJournalShare,
   type KeyString,
@@ -136,6 +137,7 @@ export class Checkpointer {
     const slot = 1 - old.slot;
     // All that was written up to here is in the index that is read from now on.
     const { journalEnd: journalStart, journalBytes } = flusher.stored;
+    assert(journalStart >= old.journalStart, 'a checkpoint replaces an earlier one');
     await clearRange(state.kv, blockKey(slot, 0), blockKey(slot, 0xffff_ffff));
     const written = await this.#writeBlocks(slot, mayStop);
     if (written === undefined) return;
@@ -149,6 +151,7 @@ export class Checkpointer {
       journalOldest: old.journalOldest,
     };
     await state.kv.write([{ key: headerKey, value: encodeHeader(header) }], { sync: true });
+    assert(header.journalStart <= flusher.stored.journalEnd, 'the journal goes on behind it');
     this.#header = header;
     await this.#remove(old.journalOldest, journalStart, journalKey);
     await this.#remove(0, old.blocks, (n) => blockKey(old.slot, n));

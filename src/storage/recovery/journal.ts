@@ -34,6 +34,7 @@ const keptBytesMax = 1024 * 1024;
 
 /** The key of batch `n`. */
 export function journalKey(n: number): Buffer {
+  assert(n >= 0 && n <= numberMax, 'batches of the journal are numbered from 0');
   const key = Buffer.allocUnsafe(7);
   key[0] = 0x7b;
   key.writeUIntBE(numberMax - n, 1, 6);
@@ -71,6 +72,7 @@ export class JournalWriter {
 
   /** The batch for `key`, in a buffer of its own. */
   take(key: Buffer): Buffer {
+    assert(this.#length > 0, 'a batch of the journal has an entry');
     const value = seal(key, this.#bytes.subarray(0, this.#length));
     this.#length = 0;
     if (this.#bytes.length > keptBytesMax) this.#bytes = Buffer.allocUnsafe(128 * 1024);
@@ -160,6 +162,7 @@ class JournalDecoder {
       const storedBytes = this.#number(bytes);
       const length = this.#number(bytes);
       const end = this.#at + length;
+      assert(end <= bytes.length, 'a batch of the journal ends with a whole entry');
       reader.read(bytes, this.#at, end);
       this.#at = end;
       const item = new KeyItem(main, Math.floor(mixed / 2), storedBytes, noLocation);

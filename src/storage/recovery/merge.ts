@@ -87,6 +87,7 @@ export class IndexMerger {
     const mark = this.#mark;
     const wrong = this.#wrong;
     if (wrong !== undefined) return wrong;
+    assert(this.#at === this.#order.length, 'all changes of the journal are made');
     if (this.#records !== mark.records || this.#bytes !== mark.sizeBytes) {
       return (
         `the saved index has ${this.#records} records of ${this.#bytes} bytes instead of ` +

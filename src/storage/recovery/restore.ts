@@ -8,6 +8,7 @@
  */
 
 import {
+  assert,
   InvariantError,
   type KvChange,
   type KvStore,
@@ -290,6 +291,7 @@ class RecordReplay {
       throw damage(`the record ${describeKey(key)} has another revision inside`, path);
     }
     const bytes = record.length + recordOverheadBytes;
+    assert(main >= this.#lastMain, 'records are read in the order of their revisions');
     this.#records += 1;
     this.#sizeBytes += bytes;
     this.#lastMain = main;

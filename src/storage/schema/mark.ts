@@ -4,7 +4,14 @@
  */
 
 import { crc32 } from 'node:zlib';
-import type { KeyString, LogIndex, MemberId, Revision, Term } from '../../common/index.js';
+import {
+  assert,
+  type KeyString,
+  type LogIndex,
+  type MemberId,
+  type Revision,
+  type Term,
+} from '../../common/index.js';
 import type { Configuration } from '../../raft/index.js';
 import { markKey, metaKey, removalKey } from './keys.js';
 import { checksumBytes, seal, unseal, unsealOrThrow } from './seal.js';
@@ -53,6 +60,8 @@ export function metaSumOf(name: string, value: Uint8Array | undefined): number {
 
 /** A stored JSON mark. Ids are hexadecimal, as JSON has no 64-bit integers. */
 export function encodeMark(mark: StoreMark): Buffer {
+  assert(mark.sizeBytes >= 0 && mark.records >= 0, 'what is stored is counted from 0');
+  assert(mark.removedRevision <= mark.revision, 'what was removed was there');
   const { configuration: c, ...rest } = mark;
   const ids = (list: readonly bigint[]): string[] => list.map((id) => id.toString(16));
   const configuration = {
@@ -101,6 +110,7 @@ export function decodeMark(sealed: Buffer, path: string, key = markKey): StoreMa
 
 /** A stored record of a compaction's progress. */
 export function encodeRemoval(removal: Removal): Buffer {
+  assert(removal.below !== '', 'a compaction under way has come past a key');
   return seal(removalKey, Buffer.from(JSON.stringify(removal)));
 }
 

@@ -11,7 +11,7 @@
  *   end    entries f64 | bytes f64 | the sealed mark
  */
 
-import { crc32c, StorageError } from '../../common/index.js';
+import { assert, crc32c, StorageError } from '../../common/index.js';
 
 const magic = 0x3153_564b;
 export const pieceHeaderBytes = 16;
@@ -54,6 +54,7 @@ export class PieceWriter {
 
   /** Adds a page of stored entries. */
   add(page: ReadonlyArray<readonly [Buffer, Buffer]>): void {
+    assert(page.length > 0, 'a page has entries');
     let size = 0;
     for (const [key, value] of page) size += lengthBytes + key.length + value.length;
     const chunk = Buffer.allocUnsafe(size);
@@ -72,6 +73,7 @@ export class PieceWriter {
 
   /** The body of the last piece. */
   addEnd(totals: PieceTotals, sealedMark: Buffer): void {
+    assert(this.entries === 0, 'the last piece holds totals only');
     const chunk = Buffer.allocUnsafe(endBytes);
     chunk.writeDoubleLE(totals.entries, 0);
     chunk.writeDoubleLE(totals.bytes, 8);

@@ -206,6 +206,7 @@ class GenerationSink implements SnapshotSink {
 
   #takeEnd(piece: Piece): void {
     const { entries, bytes, sealedMark } = readEnd(piece, this.#path);
+    assert(this.#mark === undefined, 'a snapshot ends once');
     const firstChain = this.#number === 0 ? piece.chain : this.#firstChain;
     if (entries !== this.#entries || bytes !== this.#bytes || crc32c(sealedMark) !== firstChain) {
       throw refusedPiece('it does not end what came before', this.#path);

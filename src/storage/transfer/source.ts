@@ -9,6 +9,7 @@
  */
 
 import {
+  assert,
   crc32c,
   type KvStore,
   type KvView,
@@ -90,6 +91,7 @@ class ViewSource implements SnapshotSource {
       const page = await this.#page(lastKey);
       const last = page[page.length - 1];
       if (last === undefined) break;
+      assert(Buffer.compare(last[0], lastKey) > 0, 'pages go forward');
       writer.add(page);
       lastKey = last[0];
     }

@@ -103,6 +103,7 @@ export class StoreImport {
   /** Writes the mark, and syncs it and everything before it. */
   async finish(mark: ImportedMark): Promise<void> {
     assert(mark.revision >= this.revision, 'no revision is newer than the state');
+    assert(mark.compactRevision <= mark.revision, 'what is compacted is there');
     await this.flush();
     const sealed = encodeMark({
       ...mark,
