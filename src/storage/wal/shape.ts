@@ -84,13 +84,16 @@ export class LogShape {
     const known = this.termAt(snapshot.index);
     const stays =
       snapshot.index <= this.lastIndex && (known === undefined || known === snapshot.term);
-    if (stays) this.#dropRuns(snapshot.index);
-    else {
-      this.#runs = [];
-      this.lastIndex = snapshot.index;
-    }
     this.snapshot = snapshot;
+    if (stays) this.#dropRuns(snapshot.index);
+    else this.dropBehindMark();
     return stays;
+  }
+
+  /** The log ends with the snapshot mark: whatever was behind it is none of it any more. */
+  dropBehindMark(): void {
+    this.#runs = [];
+    this.lastIndex = this.snapshot.index;
   }
 
   /**

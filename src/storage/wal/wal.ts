@@ -257,6 +257,12 @@ class SegmentedWal implements Wal {
   /** The snapshot mark that is durable: nothing behind it may be released. */
   #markedIndex: LogIndex;
 
+  /**
+   * The segment with the last mark that dropped entries. That it did shows only from the entries in
+   * front of it, until a later segment begins with what was left.
+   */
+  #droppedIn: number;
+
   #file: DiskFile;
   /** Bytes of the current segment that were filled beforehand. */
   #capacity: number;
@@ -287,6 +293,7 @@ class SegmentedWal implements Wal {
     this.#segments = recovered.segments;
     this.#shape = recovered.shape;
     this.#markedIndex = recovered.shape.snapshot.index;
+    this.#droppedIn = recovered.droppedIn;
     this.#file = parts.file;
     this.#position = recovered.position;
     this.#capacity = this.#current.sizeBytes;
@@ -412,7 +419,8 @@ class SegmentedWal implements Wal {
       if (encoder.length >= frameBytesTarget) break;
       needsWrite ||= pending.needsWrite;
       if (pending.snapshot !== undefined) {
-        shape.mark(pending.snapshot);
+        const isWithin = pending.snapshot.index <= shape.lastIndex;
+        if (!shape.mark(pending.snapshot) && isWithin) this.#droppedIn = this.#current.sequence;
         encoder.snapshot(pending.snapshot);
       }
       this.#encodeEntries(pending);
@@ -508,6 +516,7 @@ class SegmentedWal implements Wal {
         // A segment that is not durably begun does not count as the last.
         const kept = this.#position === 0 ? 2 : 1;
         if (oldest === undefined || this.#segments.length <= kept) return;
+        if (this.#segments.at(-kept)?.sequence === this.#droppedIn) return;
         if (oldest.lastIndex > through) return;
         // One by one: a gap in the middle of the log must not be what power loss leaves.
         this.#segments.shift();
