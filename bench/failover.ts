@@ -53,7 +53,7 @@ function parse(argv: readonly string[]): Options | undefined {
 
 async function measure(kind: ServerKind, options: Options): Promise<void> {
   const { etcd, kills, rate, seconds } = options;
-  const cluster = await startCluster(kind, memberCount, tmpdir(), etcd);
+  const cluster = await startCluster(kind, memberCount, tmpdir(), { etcd });
   try {
     await pauseOne(kind, cluster, rate, seconds);
     await killLeaders(kind, cluster, kills);

@@ -117,7 +117,7 @@ async function runSession(
   options: BenchOptions,
   rounds: Rounds,
 ): Promise<void> {
-  const cluster = await startCluster(kind, options.members, options.dir, options.etcd);
+  const cluster = await startCluster(kind, options.members, options.dir, options);
   try {
     for (const [i, workload] of session.entries()) {
       progress(`${workload.name} on ${kind} ...`);

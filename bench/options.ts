@@ -98,11 +98,13 @@ export function parseOptions(args: readonly string[]): BenchOptions | undefined 
   };
 }
 
-function list(value: string | undefined): string[] {
+/** The parts of `a,b`; none of nothing. */
+export function list(value: string | undefined): string[] {
   return value === undefined ? [] : value.split(',').filter((each) => each !== '');
 }
 
-function number(name: string, value: string | undefined, fallback: number): number {
+/** The value of `--name`. Throws Error with a text for people. */
+export function number(name: string, value: string | undefined, fallback: number): number {
   if (value === undefined) return fallback;
   const parsed = Number(value);
   if (!Number.isFinite(parsed) || parsed < 0) throw new Error(`--${name} ${value}: not a number`);

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { LoadMessage, LoadResult, LoadSpec } from './load/types.js';
+import type { LoadMessage, LoadOrder, LoadResult, LoadSpec } from './load/types.js';
 import { workloadOf } from './load/workloads.js';
 import type { BenchOptions } from './options.js';
 
@@ -16,12 +16,34 @@ export function stopLoad(): void {
   running?.kill('SIGKILL');
 }
 
+/** What a load needs of the options. */
+export type LoadOptions = Pick<
+  BenchOptions,
+  | 'seconds'
+  | 'warmupSeconds'
+  | 'keyCount'
+  | 'valueBytes'
+  | 'connections'
+  | 'clients'
+  | 'callsPerSecond'
+>;
+
+/** Who wants to do something just before the measured time begins, and just after it. */
+export interface LoadWindow {
+  /** The measured time goes on until so many operations have been done, or failed. */
+  readonly operationsMin: number;
+  /** The load runs and is warm; it is measured from when this resolves. */
+  opens(): Promise<void>;
+  /** Nothing is measured any more; the load goes on until this resolves. */
+  closed(): Promise<void>;
+}
+
 /** What the options and the workload together say. */
 export function specOf(
   name: string,
   endpoints: readonly string[],
   serverPids: readonly number[],
-  options: BenchOptions,
+  options: LoadOptions,
 ): LoadSpec {
   const workload = workloadOf(name);
   return {
@@ -44,20 +66,29 @@ export function specOf(
 }
 
 /** Rejects if the load process fails as a whole; failed operations are part of the result. */
-export function runLoad(spec: LoadSpec): Promise<LoadResult> {
+export function runLoad(spec: LoadSpec, window?: LoadWindow): Promise<LoadResult> {
   return new Promise((resolve, reject) => {
     const child = fork(loadProcess);
     running = child;
     let answered = false;
-    child.on('message', (message: LoadMessage) => {
+    const fail = (error: unknown): void => {
       answered = true;
+      child.kill('SIGKILL');
+      reject(error);
+    };
+    child.on('message', (message: LoadMessage) => {
+      if (message.type === 'opens') window?.opens().then(() => child.send('go on'), fail);
+      else if (message.type === 'closed') window?.closed().then(() => child.send('go on'), fail);
+      else answered = true;
       if (message.type === 'result') resolve(message.result);
-      else reject(new Error(message.message));
+      else if (message.type === 'failed') reject(new Error(message.message));
     });
     child.on('error', reject);
     child.on('exit', (code, signal) => {
       if (!answered) reject(new Error(`the load process ended with ${signal ?? code}`));
     });
-    child.send(spec);
+    const operationsMin = window?.operationsMin ?? 0;
+    const order: LoadOrder = { spec, announces: window !== undefined, operationsMin };
+    child.send(order);
   });
 }

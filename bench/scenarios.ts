@@ -25,7 +25,7 @@ export async function runScenario(
   kind: ServerKind,
   options: BenchOptions,
 ): Promise<Figures> {
-  const cluster = await startCluster(kind, options.members, options.dir, options.etcd);
+  const cluster = await startCluster(kind, options.members, options.dir, options);
   try {
     if (name === 'start') return { 'first put, ms': cluster.readyMs };
     const spec = specOf('range', cluster.endpoints, cluster.pids(), options);

@@ -3,7 +3,7 @@
  * same flags, fresh data directories on the same file system, on free ports of the loopback.
  */
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ import { type MemoryMb, memoryMb } from './proc.js';
 
 export type ServerKind = 'kvorum' | 'etcd';
 
-const kvorum = fileURLToPath(new URL('../../bin/kvorum', import.meta.url));
+const kvorumOfThis = fileURLToPath(new URL('../../bin/kvorum', import.meta.url));
 const readyTimeoutMs = 60_000;
 const stopTimeoutMs = 20_000;
 const probeIntervalMs = 2;
@@ -27,6 +27,8 @@ const quotaBytes = 8 * 1024 * 1024 * 1024;
 export interface Cluster {
   readonly endpoints: readonly string[];
   pids(): number[];
+  /** In the order of `endpoints`. */
+  processes(): ChildProcess[];
   /** Highest of all members, each. */
   memory(): MemoryMb;
   /** Milliseconds from the spawn to the first put answered by each member. */
@@ -39,6 +41,16 @@ export interface Cluster {
   remove(): Promise<void>;
 }
 
+/** Which programs to start, and how. */
+export interface Programs {
+  /** The program of kind etcd; the one of the PATH if not given. */
+  readonly etcd?: string | undefined;
+  /** bin/kvorum of a checkout; that of this one if not given. */
+  readonly kvorum?: string | undefined;
+  /** Modules that Node loads before kvorum, as URLs; the process then can be sent messages. */
+  readonly preloads?: readonly string[];
+}
+
 interface Member {
   readonly args: readonly string[];
   readonly endpoint: string;
@@ -46,18 +58,15 @@ interface Member {
   process: ChildProcess;
 }
 
-/**
- * Resolves when every member answers a put. Rejects with the end of the log if one does not. `etcd`
- * is the program of that kind.
- */
+/** Resolves when every member answers a put. Rejects with the end of the log if one does not. */
 export async function startCluster(
   kind: ServerKind,
   memberCount: number,
   parentDir: string,
-  etcd = 'etcd',
+  programs: Programs = {},
 ): Promise<Cluster> {
   const spawnMember = (args: readonly string[], logFile: string): ChildProcess => {
-    return spawnServer(kind, etcd, args, logFile);
+    return spawnServer(kind, programs, args, logFile);
   };
   const dir = mkdtempSync(join(parentDir, `bench-${kind}-`));
   const ports = await freePorts(memberCount * 2);
@@ -87,6 +96,7 @@ export async function startCluster(
     endpoints: members.map((member) => member.endpoint),
     readyMs: performance.now() - startMs,
     pids: () => members.map((member) => member.process.pid ?? 0),
+    processes: () => members.map((member) => member.process),
     memory: () => highest(members.map((member) => memoryMb(member.process.pid ?? 0))),
     async restart() {
       await stopAll(members);
@@ -132,7 +142,7 @@ function memberArgs(
 
 function spawnServer(
   kind: ServerKind,
-  etcd: string,
+  { etcd = 'etcd', kvorum = kvorumOfThis, preloads = [] }: Programs,
   args: readonly string[],
   logFile: string,
 ): ChildProcess {
@@ -141,11 +151,13 @@ function spawnServer(
   const env = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^(ETCD|KVORUM)_/.test(name)),
   );
-  const stdio: ['ignore', number, number] = ['ignore', log, log];
+  const output: ['ignore', number, number] = ['ignore', log, log];
+  const stdio: StdioOptions = preloads.length > 0 ? [...output, 'ipc'] : output;
+  const imports = preloads.map((url) => `--import=${url}`);
   const child =
     kind === 'etcd'
-      ? spawn(etcd, args, { stdio, env: { ...env, ETCD_LOGGER: 'zap' } })
-      : spawn(process.execPath, [kvorum, ...args], { stdio, env });
+      ? spawn(etcd, args, { stdio: output, env: { ...env, ETCD_LOGGER: 'zap' } })
+      : spawn(process.execPath, [...imports, kvorum, ...args], { stdio, env });
   child.on('error', () => {}); // Not startable: noticed as never ready.
   closeSync(log);
   return child;

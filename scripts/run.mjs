@@ -32,14 +32,26 @@ const commands = {
   bench: (args) => compareWith(at('dist/bench/main.js'), '--vs', args),
   'bench:client': (args) => runHere(at('dist/bench/client.js'), args),
   'bench:failover': (args) => compareWith(at('dist/bench/failover.js'), '--vs', args),
+  flame: (args) => runHere(at('dist/bench/flame/main.js'), args),
   cluster,
   docs,
+  api,
+  release,
+  'pre-commit': preCommit,
   sim,
   chaos,
   build: async () => 0,
   prepare: async () => 0,
   test,
   check,
+};
+
+/** How many of the steps below come before a command, where not all do. */
+const stepsNeeded = {
+  /** npm runs the build when it packs. */
+  release: 0,
+  /** Compiling would change dist below whatever runs from it. */
+  'pre-commit': 2,
 };
 
 async function main(name, args) {
@@ -55,7 +67,7 @@ async function main(name, args) {
     stop(`kvorum needs Node 20.18 or newer (not 21), or 22.9 or newer; this is ${node}.`, 1);
   }
   if (name === 'prepare' && !mayPrepare()) return;
-  await bringUpToDate(name === 'build');
+  await bringUpToDate(steps.slice(0, stepsNeeded[name]), name === 'build');
   const code = await command(args);
   if (code !== undefined) process.exitCode = code;
 }
@@ -81,7 +93,7 @@ const installing = 'KVORUM_INSTALLING';
 const steps = [
   {
     marker: at('node_modules/.kvorum-install'),
-    fingerprint: () => hashOf([at('package-lock.json')]),
+    fingerprint: lockState,
     trusted: installedByHand,
     run: install,
   },
@@ -99,15 +111,15 @@ const steps = [
   },
 ];
 
-async function bringUpToDate(verbose) {
+async function bringUpToDate(needed, verbose) {
   if (!existsSync(at('src'))) return; // An installed package: dist is all there is.
-  if (steps.every(upToDate)) {
+  if (needed.every(upToDate)) {
     if (verbose) say('up to date');
     return;
   }
   const unlock = await lock();
   try {
-    for (const step of steps) {
+    for (const step of needed) {
       if (upToDate(step)) continue;
       const before = step.fingerprint();
       if (!step.trusted()) await step.run();
@@ -127,6 +139,13 @@ function installedByHand() {
   const installed = at('node_modules/.package-lock.json');
   if (!existsSync(installed)) return false;
   return statSync(installed).mtimeMs >= statSync(at('package-lock.json')).mtimeMs;
+}
+
+/** The packages to install. Our own version, which stands there twice, first, does not count. */
+function lockState() {
+  const lock = read(at('package-lock.json')) ?? '';
+  const ownVersion = /"version": "[^"]*"/;
+  return hashOfText(lock.replace(ownVersion, '').replace(ownVersion, ''));
 }
 
 function install() {
@@ -256,6 +275,23 @@ async function docs(args) {
   return runChild(typedoc, [...options, ...args]);
 }
 
+/** The public surface as text, in docs/api. */
+async function api() {
+  const { reportDir, writeApiReports } = await import('./api-report.mjs');
+  const names = [...(await writeApiReports(root)).keys()];
+  say(`wrote ${names.join(', ')} into ${reportDir}`);
+}
+
+async function preCommit(args) {
+  const { preCommit: run } = await import('./pre-commit.mjs');
+  return run(root, args, say);
+}
+
+async function release(args) {
+  const { release: make } = await import('./release.mjs');
+  return make(root, args, { npm: npmCommand, say });
+}
+
 async function cluster(args) {
   const { runCluster } = await import('./cluster.mjs');
   return runCluster(args);
@@ -315,6 +351,10 @@ function hashOf(files) {
   const hash = createHash('sha1');
   for (const file of files.sort()) hash.update(read(file) ?? '').update('\0');
   return hash.digest('hex');
+}
+
+function hashOfText(text) {
+  return createHash('sha1').update(text).digest('hex');
 }
 
 function read(file) {

@@ -29,6 +29,7 @@ export const purposes = {
   'go-recipes': "etcd's Go locks, elections and queues beside ours",
   h2spec: 'the conformance suite of HTTP/2',
   'python3-etcd3': 'a client in Python against kvorum',
+  git: 'releases and the hook before commits',
   openssl: 'TLS',
   python3: 'systemd notification through Python',
   ipv6: 'addresses of IPv6',
@@ -48,6 +49,7 @@ const probes = {
     const run = await output(systemPython, ['-c', 'import etcd3']);
     return run === undefined ? { why: notInstalled('python3-etcd3') } : { path: systemPython };
   },
+  git: () => onPath('git', ['--version'], /./, 'git'),
   openssl: () => onPath('openssl', ['version'], /./, 'openssl'),
   python3: () => onPath('python3', ['--version'], /./, 'python3'),
   ipv6: () =>

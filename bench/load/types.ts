@@ -24,6 +24,15 @@ export interface LoadSpec {
   readonly seed: number;
 }
 
+/** To the load process. */
+export interface LoadOrder {
+  readonly spec: LoadSpec;
+  /** It says when the measured time is about to begin and when it is over, and waits for a word. */
+  readonly announces: boolean;
+  /** The measured time goes on until so many have been done, or failed. */
+  readonly operationsMin: number;
+}
+
 export interface LatencyMs {
   readonly mean: number;
   readonly p50: number;
@@ -49,5 +58,7 @@ export interface LoadResult {
 
 /** From the load process to the bench. */
 export type LoadMessage =
+  | { readonly type: 'opens' }
+  | { readonly type: 'closed' }
   | { readonly type: 'result'; readonly result: LoadResult }
   | { readonly type: 'failed'; readonly message: string };

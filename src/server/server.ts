@@ -48,6 +48,7 @@ export interface RunningServer {
   readonly clientUrls: readonly string[];
   /** Number of members when it started. */
   readonly members: number;
+  /** @internal For our own tests and tools: what is in it changes with every version. */
   readonly node: Member;
   /** Resolves with what ended the server, if it was not `stop`: the process should end. */
   readonly failed: Promise<unknown>;

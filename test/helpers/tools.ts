@@ -21,6 +21,7 @@ export type Tool =
   | 'etcdctl34'
   | 'etcdctl37'
   | 'etcdutl37'
+  | 'git'
   | 'go-client'
   | 'go-recipes'
   | 'h2spec'

@@ -4,20 +4,13 @@
  * as an application would.
  */
 
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-} from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { exec } from '../helpers/exec.js';
 import { repoRoot } from '../helpers/tools.js';
+import { makeClone, npmOffline } from './clone.js';
 
 const dir = mkdtempSync(join(tmpdir(), 'kvorum-pack-'));
 const clone = join(dir, 'clone');
@@ -38,19 +31,6 @@ interface Packed {
   readonly files: readonly { readonly path: string; readonly mode: number }[];
 }
 
-/** Copies what a clone has: nothing built, nothing installed. */
-function makeClone(): void {
-  const absent = new Set(['.git', '.stamp', 'coverage', 'dist', 'node_modules']);
-  cpSync(repoRoot, clone, {
-    recursive: true,
-    filter: (path) => {
-      const [first = '', ...rest] = relative(repoRoot, path).split('/');
-      return !absent.has(first) && rest.at(-1) !== 'generated' && rest.at(-1) !== 'node_modules';
-    },
-  });
-  symlinkSync(join(repoRoot, 'node_modules'), join(clone, 'node_modules'));
-}
-
 /** Gives the application what a production install of the package would bring along. */
 function linkDependencies(): void {
   const lock = JSON.parse(readFileSync(join(repoRoot, 'package-lock.json'), 'utf8')) as {
@@ -65,14 +45,9 @@ function linkDependencies(): void {
   }
 }
 
-/** Runs npm without asking any registry. */
-function npm(args: readonly string[], cwd: string) {
-  const script = process.env.npm_execpath;
-  const [program, first] = script?.endsWith('.js') ? [process.execPath, [script]] : ['npm', []];
-  // Nor anything of the user's: a home that cannot be written is none of our business.
-  const env = { npm_config_offline: 'true', npm_config_cache: join(dir, 'cache') };
-  return exec(program, [...first, ...args], { cwd, env, timeoutMs });
-}
+const npm = (args: readonly string[], cwd: string) => {
+  return npmOffline(args, { cwd, cache: join(dir, 'cache'), timeoutMs });
+};
 
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
@@ -81,7 +56,7 @@ describe('npm pack in a fresh clone', () => {
   const paths = () => packed?.files.map(({ path }) => path) ?? [];
 
   beforeAll(async () => {
-    makeClone();
+    makeClone(clone);
     mkdirSync(installed, { recursive: true });
     const run = await npm(['pack', '--json', '--pack-destination', dir], clone);
     expect(run.code, run.stderr).toBe(0);

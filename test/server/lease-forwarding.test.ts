@@ -5,12 +5,12 @@ import {
   leaseRenewBatchMax,
   type MemberId,
 } from '../../src/common/index.js';
-import { LeaseLeader } from '../../src/server/lease/leader.js';
+import { LeaderQuestions } from '../../src/server/feature/leader-questions.js';
+import { LeaderLessor } from '../../src/server/lease/leader-lessor.js';
 import { Lessor } from '../../src/server/lease/lessor.js';
-import { decodeRenewRequest } from '../../src/server/lease/question.js';
-import { LeaseRenewals } from '../../src/server/lease/renewals.js';
+import { decodeRenewRequest } from '../../src/server/lease/question-bodies.js';
 import { SimClock } from '../../src/sim/index.js';
-import { atOnce, revokeLease } from '../helpers/lessor.js';
+import { atOnce, LeasedKeys, revokeLease } from '../helpers/lessor.js';
 
 const nowhere = { setMeta(): void {} };
 const timeoutMs = 7000;
@@ -59,15 +59,14 @@ class World {
       await new Promise<void>((resolve) => this.clock.after(1000, resolve));
       throw new EtcdError('TIMEOUT');
     }
-    return Buffer.from(await this.at(to).leaseLeader.answerRenew(body));
+    return Buffer.from(await this.at(to).renewals.answerRenew(body));
   }
 }
 
 class Member {
   raft: { leader: MemberId; term: number } = { leader: 0n, term: 1 };
   readonly lessor: Lessor;
-  readonly leaseLeader: LeaseLeader;
-  readonly renewals: LeaseRenewals;
+  readonly renewals: LeaderLessor;
   readonly revoked: LeaseId[] = [];
   /** What happens while a read is being confirmed. */
   whileReading: () => void = () => {};
@@ -79,15 +78,13 @@ class Member {
     const { clock } = world;
     const outer = this;
     const raft = {
-      get leader() {
-        return outer.raft.leader;
-      },
       get term() {
         return outer.raft.term;
       },
     };
     this.lessor = new Lessor({
       clock,
+      keys: new LeasedKeys(),
       ttlSecondsMin: 1,
       checkpoints: false,
       proposeRevoke: (lease, term) => {
@@ -96,25 +93,29 @@ class Member {
       },
       proposeCheckpoints: () => {},
     });
-    this.leaseLeader = new LeaseLeader({
-      self: id,
-      raft,
-      lessor: this.lessor,
-      read: (run, context) => {
-        clock.after(2, () => {
-          this.whileReading();
-          run(context, undefined);
-        });
-      },
-    });
-    this.renewals = new LeaseRenewals({
+    const questions = new LeaderQuestions({
       self: id,
       clock,
       leader: () => this.raft.leader,
       peers: { call: (to, _method, body) => world.call(to, body) },
-      leaseLeader: this.leaseLeader,
       timeoutMs,
       attemptMs: 1000,
+    });
+    this.renewals = new LeaderLessor({
+      clock,
+      raft,
+      lessor: this.lessor,
+      questions,
+      timeoutMs,
+      read: (run, context) => this.#afterRead(() => run(context, undefined)),
+      readBarrier: () => new Promise((resolve) => this.#afterRead(resolve)),
+    });
+  }
+
+  #afterRead(run: () => void): void {
+    this.world.clock.after(2, () => {
+      this.whileReading();
+      run();
     });
   }
 

@@ -6,14 +6,17 @@ import { leaseExpiriesPerSecondMax, mvccSliceKeysMax, runSteps } from '../../src
 import type { LeaseCheckpoint } from '../../src/proto/index.js';
 import { Lessor, type RenewWaiter } from '../../src/server/lease/lessor.js';
 import { SimClock } from '../../src/sim/index.js';
-import { atOnce, revokeLease } from '../helpers/lessor.js';
+import { atOnce, LeasedKeys, revokeLease } from '../helpers/lessor.js';
 
 const electionMs = 1000;
 
 /** What the replicated store would hold. */
-class Meta {
+class Meta extends LeasedKeys {
   readonly records = new Map<string, Uint8Array>();
-  leased: Array<readonly [string, bigint]> = [];
+
+  set leased(all: ReadonlyArray<readonly [string, bigint]>) {
+    for (const [key, id] of all) this.attach(key, id);
+  }
 
   setMeta(name: string, value: Uint8Array | undefined): void {
     if (value === undefined) this.records.delete(name);
@@ -22,10 +25,6 @@ class Meta {
 
   metaEntries(prefix: string): ReadonlyArray<readonly [string, Uint8Array]> {
     return [...this.records].filter(([name]) => name.startsWith(prefix)).sort();
-  }
-
-  leasedKeys(): Iterable<readonly [string, bigint]> {
-    return this.leased;
   }
 }
 
@@ -40,6 +39,7 @@ class Member {
   constructor(clock: SimClock, checkpoints = false) {
     this.lessor = new Lessor({
       clock,
+      keys: this.meta,
       ttlSecondsMin: 2,
       checkpoints,
       proposeRevoke: (id, term) => {
@@ -89,10 +89,10 @@ describe('the replicated half of the lessor', () => {
     const member = new Member(new SimClock());
     member.grant(1n, 10);
     member.grant(2n, 10);
-    for (const key of ['b', '\xff', 'a', 'aa']) member.lessor.attach(key, 1n);
-    member.lessor.attach('aa', 2n);
-    member.lessor.attach('b', 0n);
-    member.lessor.attach('none', 0n);
+    for (const key of ['b', '\xff', 'a', 'aa']) member.meta.attach(key, 1n);
+    member.meta.attach('aa', 2n);
+    member.meta.attach('b', 0n);
+    member.meta.attach('none', 0n);
     expect(member.revoke(1n)).toEqual(['a', '\xff']);
     expect(member.revoke(2n)).toEqual(['aa']);
     expect(member.meta.records.size).toBe(0);
@@ -158,7 +158,7 @@ describe('the primary', () => {
     const member = new Member(clock);
     member.lessor.promote(1, electionMs);
     member.grant(1n, 10);
-    member.lessor.attach('k', 1n);
+    member.meta.attach('k', 1n);
     for (let i = 1; i <= 10; i += 1) {
       await clock.run(i * 9000);
       expect(atOnce(member.lessor.timeToLive(1n, true))).toEqual({
@@ -241,6 +241,7 @@ describe('the primary', () => {
     let proposals = 0;
     const lessor: Lessor = new Lessor({
       clock,
+      keys: new LeasedKeys(),
       ttlSecondsMin: 2,
       checkpoints: false,
       proposeRevoke: () => {

@@ -3,9 +3,9 @@
 import { describe, expect, it } from 'vitest';
 import { type Clock, runSteps } from '../../src/common/index.js';
 import { decodeLeaseLeasesResponse, decodeLeaseTimeToLiveResponse } from '../../src/proto/index.js';
-import { LeaseListing, timeToLiveAnswer } from '../../src/server/lease/answers.js';
 import { Lessor } from '../../src/server/lease/lessor.js';
-import { revokeLease } from '../helpers/lessor.js';
+import { LeaseListing, timeToLiveAnswer } from '../../src/server/lease/long-replies.js';
+import { LeasedKeys, revokeLease } from '../helpers/lessor.js';
 import { testHeaders } from './watch-helpers.js';
 
 /** A clock on which each look takes a millisecond; counts how often others had their turn. */
@@ -32,9 +32,10 @@ class BusyClock implements Clock {
 const header = testHeaders.header(7, 3);
 const nowhere = { setMeta(): void {} };
 
-function lessorWith(clock: Clock, leases: number): Lessor {
+function lessorWith(clock: Clock, leases: number, keys = new LeasedKeys()): Lessor {
   const lessor = new Lessor({
     clock,
+    keys,
     ttlSecondsMin: 2,
     checkpoints: false,
     proposeRevoke: () => {},
@@ -79,9 +80,10 @@ describe('LeaseLeases of thousands of leases', () => {
 describe('LeaseTimeToLive of a lease with thousands of keys', () => {
   it('has them all, in order, and gives way to others', async () => {
     const clock = new BusyClock();
-    const lessor = lessorWith(clock, 1);
+    const attached = new LeasedKeys();
+    const lessor = lessorWith(clock, 1, attached);
     const names = Array.from({ length: 9_000 }, (_, i) => `key${(i * 7919) % 10_007}`);
-    for (const name of names) lessor.attach(name, 7_919n);
+    for (const name of names) attached.attach(name, 7_919n);
     const keys = (await runSteps(lessor.keysOf(7_919n))) ?? [];
     expect(keys).toEqual([...names].sort());
     const { turns } = clock;

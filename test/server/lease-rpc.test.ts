@@ -11,24 +11,27 @@ import {
   encodeLeaseTimeToLiveRequest,
 } from '../../src/proto/index.js';
 import { Lessor, type RenewWaiter } from '../../src/server/lease/lessor.js';
-import { type LeaseService, leaseMethods } from '../../src/server/lease/rpc.js';
+import { type LeaderAnswers, type LeaseService, leaseMethods } from '../../src/server/lease/rpc.js';
 import { SimClock, SimRandom } from '../../src/sim/index.js';
 import type { MethodHandler } from '../../src/transport/index.js';
-import { atOnce, revokeLease } from '../helpers/lessor.js';
+import { atOnce, LeasedKeys, revokeLease } from '../helpers/lessor.js';
 import { FakeCall, FakeGate } from './watch-call.js';
 import { testHeaders } from './watch-helpers.js';
 
 const nowhere = { setMeta(): void {} };
 
 /** A member of one that applies at once; renewals can be held back. */
-class Service implements LeaseService {
+class Service implements LeaseService, LeaderAnswers {
+  readonly leaderLessor = this;
   readonly clock = new SimClock();
   readonly leader = new FakeGate();
   readonly random = new SimRandom(5);
   revision = 1;
   renewals: Array<() => void> | undefined;
+  readonly keys = new LeasedKeys();
   readonly lessor = new Lessor({
     clock: this.clock,
+    keys: this.keys,
     ttlSecondsMin: 2,
     checkpoints: false,
     proposeRevoke: () => {},
@@ -63,7 +66,7 @@ class Service implements LeaseService {
     if (this.renewals === undefined) this.lessor.renew(id, waiter);
     else this.renewals.push(() => this.lessor.renew(id, waiter));
   }
-  timeToLive: LeaseService['timeToLive'] = ({ id, keys }, _call, done) => {
+  timeToLive: LeaderAnswers['timeToLive'] = ({ id, keys }, _call, done) => {
     done(undefined, atOnce(this.lessor.timeToLive(id, keys)));
   };
 
@@ -119,8 +122,8 @@ describe('the Lease service', () => {
   it('tells what is left, -1 for what is not there, and the keys if asked', () => {
     const service = new Service();
     service.lessor.applyGrant(nowhere, 5n, 100);
-    service.lessor.attach('b', 5n);
-    service.lessor.attach('a', 5n);
+    service.keys.attach('b', 5n);
+    service.keys.attach('a', 5n);
     const ask = (id: bigint, keys: boolean) =>
       decodeLeaseTimeToLiveResponse(
         only(service.call('LeaseTimeToLive', encodeLeaseTimeToLiveRequest({ id, keys }))),

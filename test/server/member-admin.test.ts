@@ -10,7 +10,7 @@ import {
   type MemberAdminOptions,
   type MemberRequest,
 } from '../../src/server/cluster/member-admin.js';
-import { LeaderCalls } from '../../src/server/feature/leader-questions.js';
+import { LeaderQuestions } from '../../src/server/feature/leader-questions.js';
 import { type MemberChange, Membership } from '../../src/server/membership/index.js';
 import type { PeerMethod } from '../../src/server/peers/types.js';
 import { SimClock } from '../../src/sim/index.js';
@@ -54,7 +54,7 @@ class World {
       this.asked.push([member, method]);
       return Buffer.from(await this.answer(body));
     };
-    const leaderCalls = new LeaderCalls({
+    const leaderQuestions = new LeaderQuestions({
       self: 1n,
       clock,
       leader: () => raft.leader,
@@ -77,7 +77,7 @@ class World {
           respond(context, change, undefined, undefined);
         },
       },
-      leaderCalls,
+      leaderQuestions,
       peers: { connectedSinceMs: (member) => this.connected.get(member) },
       read: () => this.read(),
       strictReconfigCheck: true,

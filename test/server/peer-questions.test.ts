@@ -8,8 +8,8 @@ import {
   encodeMemberRequest,
   type MemberAdmin,
 } from '../../src/server/cluster/member-admin.js';
-import { LeaseLeader } from '../../src/server/lease/leader.js';
-import { decodeRenewAnswer, encodeRenewRequest } from '../../src/server/lease/question.js';
+import { LeaderLessor } from '../../src/server/lease/leader-lessor.js';
+import { decodeRenewAnswer, encodeRenewRequest } from '../../src/server/lease/question-bodies.js';
 import { CorruptionCheck } from '../../src/server/maintenance/corruption-check.js';
 import { PeerAdmission } from '../../src/server/membership/admission.js';
 import { decodeClusterAnswer } from '../../src/server/membership/cluster-answer.js';
@@ -45,9 +45,11 @@ function setup() {
     ...{ clusterId: 5n, self, version, membership, clock },
     graceMs: 0,
   });
-  const leaseLeader = new LeaseLeader({
-    self,
-    raft: { leader: 1n, term: 2 },
+  const leaderLessor = new LeaderLessor({
+    clock,
+    timeoutMs: 1000,
+    questions: { leadsHere: true } as never,
+    raft: { term: 2 },
     lessor: {
       isPrimary: true,
       renew: (id, waiter) => waiter.renewed(undefined, id === 9n ? 0 : 60),
@@ -55,8 +57,13 @@ function setup() {
       *timeToLive() {
         return undefined;
       },
+      // biome-ignore lint/correctness/useYield: nor has this.
+      *keysOf() {
+        return undefined;
+      },
     },
     read: (run, context) => run(context, undefined),
+    readBarrier: async () => {},
   });
   const corruptionCheck = new CorruptionCheck({
     store: {
@@ -68,8 +75,8 @@ function setup() {
   const questions = new PeerQuestions([
     { questions: [['cluster', () => whoWeAre(us)]] },
     { questions: [['memberChange', (body) => memberAdmin.answer(body)]] },
-    { questions: [['leaseRenew', (body) => leaseLeader.answerRenew(body)]] },
-    { questions: [['leaseTimeToLive', (body) => leaseLeader.answerTimeToLive(body)]] },
+    { questions: [['leaseRenew', (body) => leaderLessor.answerRenew(body)]] },
+    { questions: [['leaseTimeToLive', (body) => leaderLessor.answerTimeToLive(body)]] },
     { questions: [['hashKv', (body) => corruptionCheck.answer(body)]] },
   ]);
   return { questions, admission, executed };

@@ -1,7 +1,7 @@
 /** How much of the past comes as one response, and what cuts it. */
 
 import { describe, expect, it } from 'vitest';
-import type { WatchLimits } from '../../src/server/watch/types.js';
+import type { WatchLimits } from '../../src/server/watch/limits.js';
 import { createRequest, type TestClient, WatchBench } from './watch-helpers.js';
 
 /** Sixty revisions of 1000 bytes, every tenth of key `a`. */

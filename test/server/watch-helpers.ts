@@ -10,9 +10,12 @@ import {
   type WatchCreateRequest,
   type WatchResponse,
 } from '../../src/proto/index.js';
-import { defaultWatchLimits, WatchHub } from '../../src/server/watch/hub.js';
+import type { WatchSink } from '../../src/server/watch/backpressure.js';
+import type { WatchStore } from '../../src/server/watch/catch-up.js';
+import { WatchHub } from '../../src/server/watch/hub.js';
+import type { WatchLimits } from '../../src/server/watch/limits.js';
+import { defaultWatchLimits } from '../../src/server/watch/limits.js';
 import type { WatchStream } from '../../src/server/watch/stream.js';
-import type { WatchLimits, WatchSink, WatchStore } from '../../src/server/watch/types.js';
 import { SimClock, SimRandom } from '../../src/sim/index.js';
 import type {
   EventPage,

@@ -2,7 +2,8 @@
 
 import { describe, expect, it } from 'vitest';
 import type { Random } from '../../src/common/index.js';
-import { defaultWatchLimits, WatchHub } from '../../src/server/watch/hub.js';
+import { WatchHub } from '../../src/server/watch/hub.js';
+import { defaultWatchLimits } from '../../src/server/watch/limits.js';
 import { SimClock, SimRandom } from '../../src/sim/index.js';
 import { type MvccStore, openLevelStore } from '../../src/storage/index.js';
 import { apply, compact, inTempDir, openStore, realClock } from '../storage/mvcc/helpers.js';

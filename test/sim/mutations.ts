@@ -80,14 +80,16 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'duplicate a watch event',
     file: 'server/watch/hub.js',
-    find: 'this.#offerAll(event);',
-    replace: 'this.#offerAll(event); if (revision % 9 === 0) this.#offerAll(event);',
+    find: 'this.#backpressure.offer(at, slot);',
+    replace:
+      'for (let i = revision % 9 === 0 ? 0 : 1; i < 2; i++) ' +
+      "if (at.is('synced')) this.#backpressure.offer(at, slot);",
   },
   {
     name: 'split the events of a transaction',
     file: 'server/watch/hub.js',
-    find: 'this.#offerAll(event);',
-    replace: 'this.#offerAll(event); this.#flush(true);',
+    find: 'for (const event of commit.events) {',
+    replace: 'for (const event of commit.events) { this.flush(true);',
   },
   {
     name: 'commit entries of an old term',

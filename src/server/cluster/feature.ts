@@ -39,7 +39,7 @@ export function clusterFeature(host: Host): ClusterFeature {
         host.propose(entries.update, data, update, respond, context),
       proposeConfigChange: host.proposeConfigChange,
     },
-    leaderCalls: host.leaderCalls,
+    leaderQuestions: host.leaderQuestions,
     peers,
     read: () => host.readBarrier(),
     strictReconfigCheck: config.strictReconfigCheck,

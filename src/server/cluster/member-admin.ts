@@ -11,7 +11,7 @@ import { Packr } from 'msgpackr';
 import { type Clock, EtcdError, idToHex, type Logger, type MemberId } from '../../common/index.js';
 import type { AgeStamp, ConfigChangeStep, Raft } from '../../raft/index.js';
 import { EntryKind, newEntry } from '../entry/index.js';
-import type { LeaderCalls, Responder } from '../feature/index.js';
+import type { LeaderQuestions, Responder } from '../feature/index.js';
 import {
   addedMemberIdOf,
   configChangeSteps,
@@ -60,7 +60,7 @@ export interface MemberAdminOptions {
   readonly membership: Membership;
   readonly raft: Pick<Raft, 'ageStamp' | 'isFresh' | 'leader' | 'term' | 'progress' | 'status'>;
   readonly loop: MemberProposer;
-  readonly leaderCalls: LeaderCalls;
+  readonly leaderQuestions: LeaderQuestions;
   /** Undefined: this member is alone and stays so. */
   readonly peers: Pick<PeerTransport, 'connectedSinceMs'> | undefined;
   /** Resolves once a linearizable read may happen here. */
@@ -100,7 +100,7 @@ export class MemberAdmin {
     // Without a leader nothing will happen; then etcd's answer is the one of this check.
     const { raft } = this.#o;
     if (raft.leader === 0n) this.#checkQuorum(request);
-    const { result: id, isOwn } = await this.#o.leaderCalls.run({
+    const { result: id, isOwn } = await this.#o.leaderQuestions.ask({
       method: 'memberChange',
       get body() {
         return encodeMemberRequest(request, raft.ageStamp);

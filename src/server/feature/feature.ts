@@ -16,7 +16,7 @@
  *     close        nothing is applied any more; the store closes next
  */
 
-import type { KeyString, MemberId, Slice, Steps, Term } from '../../common/index.js';
+import type { MemberId, Slice, Steps, Term } from '../../common/index.js';
 import type { MvccCommit, MvccStore } from '../../storage/index.js';
 import type { MethodHandler } from '../../transport/index.js';
 import type { EntryType } from '../entry/index.js';
@@ -47,8 +47,6 @@ export interface Feature {
   readonly questions?: ReadonlyArray<readonly [PeerMethod, Answerer]>;
   /** Only one feature has it. */
   readonly commits?: CommitSink;
-  /** Told of each key that lost its lease because it was deleted; only one feature has it. */
-  readonly onDetached?: (key: KeyString) => void;
   /** Its part of what a scrape reads; may bring totals of Metrics up to date as well. */
   readonly gauges?: () => Partial<GaugeReadings>;
   // ------------------------------------------------------------------------- its life

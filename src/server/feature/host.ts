@@ -16,7 +16,7 @@ import type { Membership, PeerAdmission } from '../membership/index.js';
 import type { Metrics } from '../metrics/index.js';
 import type { ServerConfig } from '../options/index.js';
 import type { PeerTransport } from '../peers/index.js';
-import type { LeaderCalls } from './leader-questions.js';
+import type { LeaderQuestions } from './leader-questions.js';
 
 /** Gets the outcome of a proposal; exactly one of `error` and `result` is set. */
 export type Responder<Request, Result, Context> = (
@@ -71,8 +71,6 @@ export interface Host {
   readonly txnOpsMax: number;
   /** etcd's request timeout: 5 s and two elections. */
   readonly requestTimeoutMs: number;
-  /** For one question to a leader that may be asked again: longer, and it is taken for frozen. */
-  readonly attemptMs: number;
   // ---------------------------------------------------------------------------------- answers
   readonly headers: HeaderEncoder;
   hasLeader(): boolean;
@@ -112,8 +110,8 @@ export interface Host {
   appliedIndex(): number;
   /** Raft was told something: the loop looks at it at the end of this turn. */
   wake(): void;
-  /** Work for whoever leads. */
-  readonly leaderCalls: LeaderCalls;
+  /** To whoever leads. */
+  readonly leaderQuestions: LeaderQuestions;
   /** This member can't go on. */
   fail(error: unknown): void;
 }

@@ -5,6 +5,7 @@
  */
 
 import {
+  assert,
   EtcdError,
   entryCopiedBytesMax,
   type KeyString,
@@ -31,8 +32,6 @@ import { chooseBranches, type TxnPath } from './txn-path.js';
 /** What KV changes need of the lessor. */
 export interface LeaseBook {
   has(lease: LeaseId): boolean;
-  /** Moves the key to `lease` (0n: to none). */
-  attach(key: KeyString, lease: LeaseId): void;
 }
 
 /** Where the changes of one entry go. */
@@ -127,14 +126,13 @@ export function applyPut(
   if (request.prevKv && wantAnswer && txn.state(key) !== undefined) {
     previous = { query: pointQuery(key), at: txn.readPoint(), result: undefined };
   }
-  const oldLease = txn.lease(key);
-  const lease = request.ignoreLease ? oldLease : request.lease;
+  const lease = request.ignoreLease ? txn.lease(key) : request.lease;
+  assert(request.lease === 0n || target.leases.has(request.lease), 'the lease was checked');
   let value: Uint8Array = request.value;
   if (request.ignoreValue) value = txn.value(key) ?? value;
   const { counts } = target;
   counts.putTotal++;
   counts.putBytesTotal += key.length + value.length;
-  if (lease !== oldLease) target.leases.attach(key, lease);
   txn.put(key, value, lease);
   return { type: 'put', revision, previous };
 }

@@ -14,10 +14,11 @@ import {
 import { EntryKind, type EntryType, entryType, newEntry } from '../entry/index.js';
 import type { Feature, Host } from '../feature/index.js';
 import type { Metrics } from '../metrics/index.js';
-import { LeaseLeader } from './leader.js';
+import { headerAt } from '../rpc/index.js';
+import { LeaderLessor } from './leader-lessor.js';
 import { Lessor } from './lessor.js';
+import { type LeaseGrantResult, leaseCostBytes, leaseService } from './proposals.js';
 import { leaseMethods } from './rpc.js';
-import { type LeaseGrantResult, leaseCostBytes, leaseService } from './service.js';
 
 export interface LeaseFeature extends Feature {
   readonly lessor: Lessor;
@@ -30,9 +31,10 @@ export interface LeaseEntries {
 }
 
 export function leaseFeature(host: Host): LeaseFeature {
-  const { clock, config, memberId: self, metrics, raft } = host;
+  const { clock, config, leadership: leader, metrics, raft, random } = host;
   const lessor: Lessor = new Lessor({
     clock,
+    keys: host.store.present,
     ttlSecondsMin: Math.ceil((1.5 * config.electionMs) / 1000),
     checkpoints: config.leaseCheckpoints,
     proposeRevoke(id: LeaseId, term: Term) {
@@ -45,21 +47,24 @@ export function leaseFeature(host: Host): LeaseFeature {
     },
   });
   const entries = leaseEntries(lessor, metrics);
-  const leaseLeader = new LeaseLeader({
-    self,
-    raft,
-    lessor,
-    read: (run, context) => host.read(run, context),
+  const { propose, read, readBarrier } = host;
+  const leaderLessor = new LeaderLessor({
+    ...{ clock, raft, lessor, read, readBarrier },
+    questions: host.leaderQuestions,
+    timeoutMs: host.requestTimeoutMs,
+  });
+  const service = leaseService({
+    ...{ lessor, leaderLessor, leader, clock, random, propose, entries },
+    header: () => headerAt(host, host.store.revision),
   });
   return {
     name: 'lease',
     lessor,
     entries: Object.values(entries),
-    onDetached: (key) => lessor.attach(key, 0n),
-    methods: leaseMethods(leaseService(host, { lessor, leaseLeader, entries })),
+    methods: leaseMethods(service),
     questions: [
-      ['leaseRenew', (body) => leaseLeader.answerRenew(body)],
-      ['leaseTimeToLive', (body) => leaseLeader.answerTimeToLive(body)],
+      ['leaseRenew', (body) => leaderLessor.answerRenew(body)],
+      ['leaseTimeToLive', (body) => leaderLessor.answerTimeToLive(body)],
     ],
     gauges() {
       const { granted, revoked, renewed } = lessor.counters;

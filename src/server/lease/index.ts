@@ -7,4 +7,4 @@ export {
   type LeaseRecord,
   leaseMetaName,
   leaseMetaPrefix,
-} from './record.js';
+} from './stored-lease.js';

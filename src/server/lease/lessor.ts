@@ -1,7 +1,8 @@
 /**
  * Leases (C-3). Two halves in one state:
  *  - the replicated half, the same on every member, changed only by applying entries: which leases
- *    there are, their TTL, their checkpoints, and their keys;
+ *    there are, their TTL and their checkpoints. Which keys have a lease the store knows, with the
+ *    keys: nothing of that is kept here;
  *  - the half of the primary (the leader): when each lease expires, by its own monotonic clock.
  *    It is not replicated; a new primary gives every lease its full (or checkpointed) time again,
  *    so a lease may live longer than its TTL, never shorter.
@@ -34,13 +35,25 @@ import {
   type Timer,
 } from '../../common/index.js';
 import type { LeaseCheckpoint } from '../../proto/index.js';
-import { type MvccStore, type MvccWriteTxn, sortInSlices } from '../../storage/index.js';
+import {
+  type MvccPresent,
+  type MvccStore,
+  type MvccWriteTxn,
+  sortInSlices,
+} from '../../storage/index.js';
 import { LeaseHeap } from './expiry-heap.js';
-import { decodeLeaseRecord, encodeLeaseRecord, leaseMetaName, leaseMetaPrefix } from './record.js';
+import {
+  decodeLeaseRecord,
+  encodeLeaseRecord,
+  leaseMetaName,
+  leaseMetaPrefix,
+} from './stored-lease.js';
 
 /** What the lessor is given. */
 export interface LessorOptions {
   readonly clock: Clock;
+  /** Knows the keys of each lease. */
+  readonly keys: Pick<MvccPresent, 'keysOf'>;
   /** Shorter TTLs are raised to it: ceil(1.5 election timeouts), the same on every member. */
   readonly ttlSecondsMin: number;
   /**
@@ -57,8 +70,8 @@ export interface LessorOptions {
 /** Where entries write what is stored of a lease. */
 export type LeaseTxn = Pick<MvccWriteTxn, 'setMeta'>;
 
-/** Where a revocation also deletes keys. */
-export type RevokeTxn = Pick<MvccWriteTxn, 'setMeta' | 'deleteRange'>;
+/** Where a revocation also deletes the keys of the lease. */
+export type RevokeTxn = Pick<MvccWriteTxn, 'setMeta' | 'deleteRange' | 'keysOf'>;
 
 /** Who asked for a renewal. An object and not a function: a keepalive then makes no closure. */
 export interface RenewWaiter {
@@ -80,7 +93,6 @@ interface Lease {
   readonly ttlSeconds: number;
   /** Checkpoint; 0: none. */
   remainingTtlSeconds: number;
-  keys: Set<KeyString> | undefined;
   /** The primary of which term has given it what follows; else that counts for nothing. */
   term: Term;
   /** When it expires. */
@@ -106,7 +118,6 @@ export class Lessor {
   readonly #options: LessorOptions;
   readonly #clock: Clock;
   readonly #leases = new Map<LeaseId, Lease>();
-  readonly #leaseOfKey = new Map<KeyString, Lease>();
   #expiries = new LeaseHeap<Lease>();
   /** In order of time, for all wait for the same interval. */
   #checkpointQueue: CheckpointTurn[] = [];
@@ -149,16 +160,12 @@ export class Lessor {
   restore(store: Pick<MvccStore, 'metaEntries' | 'leasedKeys'>): number {
     this.demote();
     this.#leases.clear();
-    this.#leaseOfKey.clear();
     for (const [name, bytes] of store.metaEntries(leaseMetaPrefix)) {
       const { id, ttlSeconds, remainingTtlSeconds } = decodeLeaseRecord(name, bytes);
       this.#leases.set(id, newLease(id, ttlSeconds, remainingTtlSeconds));
     }
     let orphans = 0;
-    for (const [key, id] of store.leasedKeys()) {
-      if (this.#leases.has(id)) this.attach(key, id);
-      else orphans += 1;
-    }
+    for (const [, id] of store.leasedKeys()) if (!this.#leases.has(id)) orphans += 1;
     return orphans;
   }
 
@@ -196,12 +203,11 @@ export class Lessor {
     this.#clearing.delete(lease);
     txn.setMeta(leaseMetaName(id), undefined);
     this.counters.revoked += 1;
-    const keys = yield* this.#sorted(lease.keys ?? [], byKey, slice, 'apply');
-    lease.keys = undefined;
+    const keys = yield* this.#sorted(txn.keysOf(id), byKey, slice, 'apply');
     for (const key of keys) {
       if (!slice.next()) yield slice.rest();
-      this.#leaseOfKey.delete(key);
-      txn.deleteRange(key, '');
+      const deleted = txn.deleteRange(key, '');
+      assert(deleted === 1, 'a key that has a lease lives');
     }
     for (const waiter of this.#takeWaiters(lease)) {
       if (!slice.next()) yield slice.rest();
@@ -223,29 +229,9 @@ export class Lessor {
     }
   }
 
-  /** Moves the key to a lease that exists, from the one it has; 0n: to none. */
-  attach(key: KeyString, id: LeaseId): void {
-    const old = this.#leaseOfKey.get(key);
-    if (old !== undefined) {
-      if (old.id === id) return;
-      // None: it is being revoked.
-      old.keys?.delete(key);
-    }
-    if (id === 0n) {
-      if (old !== undefined) this.#leaseOfKey.delete(key);
-      return;
-    }
-    const lease = present(this.#leases.get(id), 'the lease to attach to');
-    lease.keys ??= new Set();
-    lease.keys.add(key);
-    this.#leaseOfKey.set(key, lease);
-  }
-
   /** Keys of a lease in order, on any member; undefined if it does not exist. */
   *keysOf(id: LeaseId): Steps<readonly KeyString[] | undefined> {
-    const lease = this.#leases.get(id);
-    if (lease === undefined) return undefined;
-    return yield* this.#sorted(lease.keys ?? [], byKey, new Slice(this.#clock), 'read');
+    return this.#leases.has(id) ? yield* this.#sortedKeys(id) : undefined;
   }
 
   /** Ids by what is left of their time, then by id; on a follower by id. */
@@ -261,6 +247,11 @@ export class Lessor {
       ids.push(lease.id);
     }
     return ids;
+  }
+
+  *#sortedKeys(id: LeaseId): Steps<readonly KeyString[]> {
+    const keys = this.#options.keys.keysOf(id);
+    return yield* this.#sorted(keys, byKey, new Slice(this.#clock), 'read');
   }
 
   /** A sorted list of what may be very many. */
@@ -292,6 +283,9 @@ export class Lessor {
    */
   promote(term: Term, extendMs: number): void {
     this.demote();
+    assert(term > 0 && extendMs >= 0, 'a primary has a term, and gives no lease less time');
+    const waiting = this.#awaited.size + this.#clearing.size + this.#expiries.size;
+    assert(waiting === 0, 'a new primary begins with nothing that waits');
     this.#term = term;
     this.#promotedMs = this.#clock.nowMs();
     this.#extendMs = extendMs;
@@ -371,6 +365,7 @@ export class Lessor {
   /** The heap wakes it at that time, or earlier. */
   #expireAt(lease: Lease, expiryMs: number): void {
     const term = present(this.#term, 'the term of the primary');
+    assert(Number.isFinite(expiryMs), 'a lease that the primary has come to expires');
     lease.expiryMs = expiryMs;
     if (lease.term === term) {
       // Later than before, as a rule: then the heap finds out when the old time comes.
@@ -429,8 +424,7 @@ export class Lessor {
     if (leftMs <= 0) return undefined;
     const ttlSeconds = Math.floor(leftMs / 1000);
     const grantedTtlSeconds = lease.ttlSeconds;
-    if (!withKeys || lease.keys === undefined) return { ttlSeconds, grantedTtlSeconds, keys: [] };
-    const keys = yield* this.#sorted(lease.keys, byKey, new Slice(this.#clock), 'read');
+    const keys = withKeys ? yield* this.#sortedKeys(id) : [];
     return { ttlSeconds, grantedTtlSeconds, keys };
   }
 
@@ -510,7 +504,6 @@ function newLease(id: LeaseId, ttlSeconds: number, remainingTtlSeconds: number):
     id,
     ttlSeconds,
     remainingTtlSeconds,
-    keys: undefined,
     term: 0,
     expiryMs: Number.POSITIVE_INFINITY,
     wakeMs: 0,

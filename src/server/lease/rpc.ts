@@ -1,11 +1,12 @@
 /**
  * The Lease service (C-3): steps 2, 3 and 12 of the data path for leases.
  *
- * Grant and revoke are proposals. Renewals and remaining times are known to the leader only; the
- * service behind {@link LeaseService} answers there, or asks it.
+ * Grant and revoke are proposals. Renewals and remaining times are known to the leader only: they
+ * are asked of its lessor, wherever that is. Lists of leases come from the lessor of this member.
  */
 
 import {
+  assert,
   type Clock,
   EtcdError,
   GrpcCode,
@@ -29,12 +30,25 @@ import {
 } from '../../proto/index.js';
 import type { MethodHandler, ServerCall } from '../../transport/index.js';
 import { type LeaderGate, requireLeader } from '../rpc/index.js';
-import { LeaseListing, timeToLiveAnswer } from './answers.js';
 import type { LeaseInfo, Lessor, RenewWaiter } from './lessor.js';
+import { LeaseListing, timeToLiveAnswer } from './long-replies.js';
+
+/** What only the leader knows, asked of it from anywhere; see LeaderLessor. */
+export interface LeaderAnswers {
+  renew(id: LeaseId, waiter: RenewWaiter): void;
+  /** No info and no error: there is no such lease. */
+  timeToLive(
+    request: LeaseTimeToLiveRequest,
+    call: ServerCall,
+    done: (error: Error | undefined, info: LeaseInfo | undefined) => void,
+  ): void;
+}
 
 /** The part of a member that the Lease service stands on. */
 export interface LeaseService {
+  /** Of this member. */
   readonly lessor: Lessor;
+  readonly leaderLessor: LeaderAnswers;
   readonly leader: LeaderGate;
   readonly clock: Clock;
   readonly random: Random;
@@ -51,17 +65,6 @@ export interface LeaseService {
     request: LeaseRevokeRequest,
     call: ServerCall,
     done: (error: Error | undefined) => void,
-  ): void;
-  /**
-   * Renews at the leader. If that is this member: once it has made sure that it still leads and has
-   * applied everything committed so far, by `lessor.renew` (L-16, L-17, L-18).
-   */
-  renew(id: LeaseId, waiter: RenewWaiter): void;
-  /** Asks the leader in the same way; no info and no error: there is no such lease. */
-  timeToLive(
-    request: LeaseTimeToLiveRequest,
-    call: ServerCall,
-    done: (error: Error | undefined, info: LeaseInfo | undefined) => void,
   ): void;
 }
 
@@ -128,7 +131,7 @@ function handleRevoke(service: LeaseService, bytes: Buffer, call: ServerCall): v
 
 function handleTimeToLive(service: LeaseService, bytes: Buffer, call: ServerCall): void {
   const request = decodeLeaseTimeToLiveRequest(bytes);
-  service.timeToLive(request, call, (error, info) => {
+  service.leaderLessor.timeToLive(request, call, (error, info) => {
     if (error !== undefined) {
       failLeaseCall(call, error);
       return;
@@ -166,6 +169,7 @@ class KeepAlive implements RenewWaiter {
   }
 
   renewed(error: Error | undefined, ttlSeconds: number): void {
+    assert(this.ttlSeconds < 0, 'a keepalive is answered once');
     if (error !== undefined) {
       this.#session.fail(error);
       return;
@@ -220,7 +224,7 @@ class KeepAliveSession {
     }
     const request = new KeepAlive(this, id, this.#service.header());
     this.#queue.push(request);
-    this.#service.renew(id, request);
+    this.#service.leaderLessor.renew(id, request);
     this.#regulate();
   }
 
@@ -233,6 +237,7 @@ class KeepAliveSession {
       if (request === undefined || request.ttlSeconds < 0) break;
       this.#next += 1;
       const { header, id, ttlSeconds } = request;
+      assert(this.#next <= queue.length, 'no more is answered than was asked');
       const bytes = encodeLeaseKeepAliveResponse(header, id, ttlSeconds);
       if (!this.#call.send(bytes)) this.#writable = false;
     }

@@ -13,7 +13,6 @@ import {
   assert,
   type Clock,
   EtcdError,
-  type KeyString,
   type Logger,
   type MemberId,
   runSteps,
@@ -62,7 +61,6 @@ export class Applier implements EntryApplier {
   readonly #slice: Slice;
   #types: ReadonlyArray<EntryType | undefined> = [];
   #commits: CommitSink = nobodyListens;
-  #onDetached: (key: KeyString) => void = () => {};
 
   constructor(options: ApplierOptions) {
     this.#o = options;
@@ -76,12 +74,10 @@ export class Applier implements EntryApplier {
     const types = features.flatMap(({ entries = [] }) => entries);
     this.#types = entryTable(types);
     this.#meter.know(types);
-    for (const { commits, onDetached } of features) {
-      if (commits !== undefined) {
-        assert(this.#commits === nobodyListens, 'one feature is told of commits');
-        this.#commits = commits;
-      }
-      if (onDetached !== undefined) this.#onDetached = onDetached;
+    for (const { commits } of features) {
+      if (commits === undefined) continue;
+      assert(this.#commits === nobodyListens, 'one feature is told of commits');
+      this.#commits = commits;
     }
   }
 
@@ -140,7 +136,7 @@ export class Applier implements EntryApplier {
     const { space, store } = this.#o;
     const costBytes = type.costBytes(request);
     const isOver = space.isExceededBy(costBytes);
-    const txn = store.begin(entry.index, entry.term, this.#onDetached);
+    const txn = store.begin(entry.index, entry.term);
     let result: unknown;
     let error: EtcdError | undefined;
     try {
@@ -178,7 +174,7 @@ export class Applier implements EntryApplier {
     } catch (thrown) {
       error = this.#expected(thrown);
     }
-    const txn = store.begin(entry.index, entry.term, this.#onDetached);
+    const txn = store.begin(entry.index, entry.term);
     if (error === undefined) {
       result = yield* type.applySteps(txn, request, plan, pending !== undefined, slice);
     }

@@ -2,7 +2,7 @@
 
 import { EtcdError } from '../../common/index.js';
 import { HeaderEncoder } from '../../proto/index.js';
-import { type Host, LeaderCalls } from '../feature/index.js';
+import { type Host, LeaderQuestions } from '../feature/index.js';
 import type { NodeCore } from './core.js';
 
 /** So long a question to the leader may take before the leader is taken for frozen. */
@@ -35,7 +35,6 @@ export function nodeHost(core: NodeCore): Host {
     requestBytesMax: config.requestBytesMax,
     txnOpsMax: config.txnOpsMax,
     requestTimeoutMs: timeoutMs,
-    attemptMs,
     headers: new HeaderEncoder(clusterId, memberId),
     hasLeader: () => leadership.hasLeader(),
     term: () => raft.term,
@@ -54,7 +53,14 @@ export function nodeHost(core: NodeCore): Host {
     readBarrier: () => loop.readBarrier(),
     appliedIndex: () => loop.appliedIndex,
     wake: () => loop.schedule(),
-    leaderCalls: new LeaderCalls({ self: memberId, clock, leader, peers, timeoutMs, attemptMs }),
+    leaderQuestions: new LeaderQuestions({
+      self: memberId,
+      clock,
+      leader,
+      peers,
+      timeoutMs,
+      attemptMs,
+    }),
     fail: core.failure.tell,
   };
 }

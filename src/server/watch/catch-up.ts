@@ -19,8 +19,9 @@
 
 import {
   assert,
+  type Clock,
   EtcdError,
-  present,
+  type Random,
   type Revision,
   runSteps,
   Slice,
@@ -28,11 +29,16 @@ import {
   sliceMsMax,
   turn,
 } from '../../common/index.js';
-import type { EventPage, MvccCommit } from '../../storage/index.js';
-import { HeldEvents, WatchBatch } from './batch.js';
-import type { WatchHub } from './hub.js';
-import { EventSlot, type Watcher } from './types.js';
-import { WatcherIndex } from './watcher-index.js';
+import type { EventPage, MvccCommit, MvccStore } from '../../storage/index.js';
+import type { Backpressure } from './backpressure.js';
+import { CatchUpGroup } from './catch-up-group.js';
+import { EventSlot } from './event-slot.js';
+import type { WatchLimits } from './limits.js';
+import { readPreviousValues } from './previous-values.js';
+import { RecentCommits } from './recent-commits.js';
+import { HeldEvents, ResponseBatch } from './response-batch.js';
+import type { ResponseWriter } from './response-writer.js';
+import type { Watcher } from './watcher.js';
 
 /** Groups at once; more distances than that share. */
 const groupsMax = 32;
@@ -40,57 +46,61 @@ const groupsMax = 32;
 const groupMembersMax = 4096;
 /** Revisions that a group reads again rather than having one group more. */
 const groupSpanRevisions = 4000;
-/** Commits and bytes of events remembered while history is read. */
-const recentCommitsMax = 4096;
-const recentBytesMax = 8 * 1024 * 1024;
 /** Members up to which a page has its full size, and the smallest page. */
 const fullPageMembers = 64;
 const pageRevisionsMin = 32;
 const pageBytesMin = 32 * 1024;
-/** Previous values read at once. */
-const previousReadsMax = 64;
 
-/** Watchers that share a scan. */
-export class CatchUpGroup {
-  /** The next revision to read; no member needs an older one. */
-  position: Revision;
-  readonly index: WatcherIndex;
-  readonly members = new Set<Watcher>();
-  /** What members have been found and not been sent. */
-  readonly held = new Map<Watcher, WatchBatch>();
-  /** What is held is sent when all up to here has been read. */
-  target: Revision;
+/** What is read of the store. */
+export type WatchStore = Pick<MvccStore, 'revision' | 'compactRevision' | 'history' | 'range'>;
 
-  constructor(position: Revision, target: Revision, index: WatcherIndex) {
-    this.position = position;
-    this.target = target;
-    this.index = index;
-  }
+/** What catching up needs of the hub. */
+export interface CatchUpHub {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly limits: WatchLimits;
+  readonly store: WatchStore;
+  /** The last revision that was published. */
+  readonly revision: Revision;
+  /** The history that a watcher needs is gone. */
+  cancelCompacted(watcher: Watcher): void;
+  /** Events have become pending outside of a batch of applies. */
+  flushSoon(): void;
+}
+
+/** What catching up is given. */
+export interface CatchUpOptions {
+  readonly hub: CatchUpHub;
+  readonly backpressure: Backpressure;
+  readonly writer: ResponseWriter;
+  /** The store failed or an invariant broke: the process has to end. */
+  readonly fatal: (error: unknown) => void;
 }
 
 /** The part of the hub that reads history. */
 export class WatchCatchUp {
-  readonly #hub: WatchHub;
+  readonly held = new HeldEvents();
+  readonly #hub: CatchUpHub;
+  readonly #backpressure: Backpressure;
+  readonly #writer: ResponseWriter;
   readonly #fatal: (error: unknown) => void;
-  readonly #waiting = new Set<Watcher>();
   #groups: CatchUpGroup[] = [];
   #running = false;
   #closed = false;
   /** Counts restarts: what was read before one is of no use after it. */
   #epoch = 0;
-  /** The last commits, without a gap up to the hub's revision, while running. */
-  #recent: MvccCommit[] = [];
-  #recentBytes = 0;
-  readonly held = new HeldEvents();
+  /** While running. */
+  readonly #recent = new RecentCommits();
 
-  constructor(hub: WatchHub, fatal: (error: unknown) => void) {
-    this.#hub = hub;
-    this.#fatal = fatal;
+  constructor(options: CatchUpOptions) {
+    this.#hub = options.hub;
+    this.#backpressure = options.backpressure;
+    this.#writer = options.writer;
+    this.#fatal = options.fatal;
   }
 
-  /** A watcher in state `waiting`. */
-  enqueue(watcher: Watcher): void {
-    this.#waiting.add(watcher);
+  /** Somebody waits. */
+  wake(): void {
     if (this.#running) return;
     this.#running = true;
     // A turn later, so that what a burst of requests asks for shares a scan.
@@ -101,35 +111,22 @@ export class WatchCatchUp {
     });
   }
 
-  /** A watcher in state `waiting` or `reading` that goes. */
-  remove(watcher: Watcher): void {
-    if (watcher.state === 'waiting') this.#waiting.delete(watcher);
-    else this.#leave(watcher);
-  }
-
   /** Keeps a commit for those who are about to join. */
   remember(commit: MvccCommit): void {
-    if (!this.#running) return;
-    this.#recent.push(commit);
-    this.#recentBytes += bytesOf(commit);
-    if (this.#recent.length <= recentCommitsMax && this.#recentBytes <= recentBytesMax) return;
-    this.#recent = this.#recent.slice((this.#recent.length >> 1) + 1);
-    this.#recentBytes = 0;
-    for (const kept of this.#recent) this.#recentBytes += bytesOf(kept);
+    if (this.#running) this.#recent.add(commit);
   }
 
   /** What is published now is only to be had from history. */
   forgetRecent(): void {
-    this.#recent = [];
-    this.#recentBytes = 0;
+    this.#recent.forget();
   }
 
   /** The store is another one: all that read it start over from where they are. */
   restart(): void {
     this.#epoch += 1;
-    this.forgetRecent();
+    this.#recent.forget();
     for (const group of this.#groups) {
-      for (const watcher of group.members) this.#sendBack(watcher);
+      for (const watcher of group.members) this.#backpressure.queue(watcher);
     }
     this.#groups = [];
   }
@@ -138,13 +135,6 @@ export class WatchCatchUp {
   close(): void {
     this.#closed = true;
     this.#epoch += 1;
-  }
-
-  /** From its group back to those who wait for one. */
-  #sendBack(watcher: Watcher): void {
-    this.#leave(watcher);
-    watcher.state = 'waiting';
-    this.enqueue(watcher);
   }
 
   async #run(): Promise<void> {
@@ -157,16 +147,14 @@ export class WatchCatchUp {
       await turn(this.#hub.clock);
     }
     this.#running = false;
-    this.forgetRecent();
+    this.#recent.forget();
   }
 
   /** Those who wait join the nearest group behind them, or found one. */
   #admit(): void {
-    for (const watcher of this.#waiting) {
+    for (const watcher of this.#backpressure.waiting) {
       const group = this.#groupFor(watcher.nextRevision);
-      if (group === undefined) continue;
-      this.#waiting.delete(watcher);
-      enter(watcher, group);
+      if (group !== undefined) this.#backpressure.read(watcher, group);
     }
   }
 
@@ -182,8 +170,8 @@ export class WatchCatchUp {
     }
     if (nearest !== undefined && revision - nearest.position <= groupSpanRevisions) return nearest;
     if (this.#groups.length < groupsMax) {
-      const index = new WatcherIndex(this.#hub.random);
-      const group = new CatchUpGroup(revision, this.#hub.revision, index);
+      const { revision: target, random } = this.#hub;
+      const group = new CatchUpGroup(revision, target, random);
       this.#groups.push(group);
       return group;
     }
@@ -202,8 +190,7 @@ export class WatchCatchUp {
       const ahead = other.position - group.position;
       if (ahead < 0 || ahead > groupSpanRevisions) continue;
       if (other.members.size + group.members.size > groupMembersMax) continue;
-      for (const watcher of other.members) move(watcher, other, group);
-      group.target = Math.max(group.target, other.target);
+      group.absorb(other);
       this.#groups = this.#groups.filter((kept) => kept !== other);
       break;
     }
@@ -238,7 +225,7 @@ export class WatchCatchUp {
 
   /** What is left to the present can be given at once. */
   #isNear(group: CatchUpGroup): boolean {
-    return group.position > this.#hub.revision || this.#recentCovers(group.position);
+    return group.position > this.#hub.revision || this.#recent.covers(group.position);
   }
 
   #holdsTooMuch(): boolean {
@@ -257,13 +244,8 @@ export class WatchCatchUp {
     );
     if (page === undefined || epoch !== this.#epoch) return;
     const slice = new Slice(this.#hub.clock);
-    const touched = await match(group, page, slice);
-    const missing = await previousToRead(touched, slice);
-    for (let i = 0; i < missing.length; i += previousReadsMax) {
-      const some = missing.slice(i, i + previousReadsMax);
-      await Promise.all(some.map((slot) => readPrevious(store, slot)));
-      if (some.some(() => !slice.next())) await slice.rest();
-    }
+    const touched = await group.match(page, slice);
+    await readPreviousValues(store, touched, slice);
     for (const [watcher, slots] of touched) {
       if (epoch !== this.#epoch) return;
       const waits = runSteps(this.#holdSteps(group, watcher, slots, page.throughRevision, slice));
@@ -315,19 +297,19 @@ export class WatchCatchUp {
       }
       if (!batch.isNext(slot)) continue;
       if (batch.isFull(slot, limits.catchUpRevisionsMax)) {
-        if (!this.#send(watcher, batch, batch.lastRevision, this.#hub.revision)) return;
+        if (!this.#send(group, watcher, batch, batch.lastRevision, this.#hub.revision)) return;
         batch = this.#newBatch(group, watcher);
       }
       batch.add(slot, watcher);
     }
-    const fits = batch.bytes <= watcher.stream.responseBytesMax(watcher, batch.bytes);
+    const fits = batch.bytes <= this.#writer.responseBytesMax(watcher, batch.bytes);
     if (fits && !this.#holdsTooMuch()) return;
     const reached = Math.max(through, batch.lastRevision);
-    this.#send(watcher, batch, reached, reached);
+    this.#send(group, watcher, batch, reached, reached);
   }
 
-  #newBatch(group: CatchUpGroup, watcher: Watcher): WatchBatch {
-    const batch = new WatchBatch(this.held);
+  #newBatch(group: CatchUpGroup, watcher: Watcher): ResponseBatch {
+    const batch = new ResponseBatch(this.held);
     group.held.set(watcher, batch);
     return batch;
   }
@@ -339,7 +321,7 @@ export class WatchCatchUp {
       if (group.held.get(watcher) !== batch) return;
       // Further if the watcher came from a group that was, or if its group has gone back.
       const reached = Math.max(through, batch.lastRevision);
-      this.#send(watcher, batch, reached, reached);
+      this.#send(group, watcher, batch, reached, reached);
     });
   }
 
@@ -347,21 +329,26 @@ export class WatchCatchUp {
    * Sends a batch, which brings its watcher up to `through`; false if that is not in the group any
    * more: one that can't be sent to waits for its stream.
    */
-  #send(watcher: Watcher, batch: WatchBatch, through: Revision, header: Revision): boolean {
-    const { stream } = watcher;
-    const bytesMax = stream.responseBytesMax(watcher, batch.bytes);
+  #send(
+    group: CatchUpGroup,
+    watcher: Watcher,
+    batch: ResponseBatch,
+    through: Revision,
+    header: Revision,
+  ): boolean {
+    const bytesMax = this.#writer.responseBytesMax(watcher, batch.bytes);
     const sent =
       batch.pieces.length === 0 ||
-      (!stream.blocked && stream.sendEvents(watcher, batch.pieces, through, header, bytesMax));
+      (!watcher.stream.isFull &&
+        this.#writer.sendEvents(watcher, batch.pieces, through, header, bytesMax));
     // The sink may have found out that its client is gone.
-    if (!isReading(watcher)) return false;
+    if (!watcher.is('reading')) return false;
     if (!sent) {
-      this.#leave(watcher);
-      this.#hub.resume(watcher);
+      this.#backpressure.goOn(watcher);
       return false;
     }
     watcher.nextRevision = through + 1;
-    watcher.group?.held.delete(watcher);
+    group.held.delete(watcher);
     batch.release();
     return true;
   }
@@ -376,10 +363,10 @@ export class WatchCatchUp {
     let deadlineMs = clock.nowMs() + sliceMsMax;
     for (const [watcher, item] of list) {
       // It may have been cancelled while previous values were read, or in the pause below.
-      if (!isReading(watcher)) continue;
+      if (!watcher.is('reading')) continue;
       use(watcher, item);
       if (clock.nowMs() < deadlineMs) continue;
-      await turn(this.#hub.clock);
+      await turn(clock);
       if (epoch !== this.#epoch) return;
       deadlineMs = clock.nowMs() + sliceMsMax;
     }
@@ -390,24 +377,16 @@ export class WatchCatchUp {
     if (group.position >= compactRevision) return;
     for (const watcher of group.members) {
       if (Math.max(watcher.nextRevision, group.position) >= compactRevision) continue;
-      this.#leave(watcher);
       this.#hub.cancelCompacted(watcher);
     }
     group.position = compactRevision;
   }
 
-  #recentCovers(revision: Revision): boolean {
-    const first = this.#recent[0];
-    return first !== undefined && first.revision <= revision;
-  }
-
   /** The whole group goes live; the events of the last commits become pending like any others. */
   #join(group: CatchUpGroup): void {
-    const from = group.position;
     const members = [...group.members];
     const missed: Array<readonly [Watcher, EventSlot]> = [];
-    for (const commit of this.#recent) {
-      if (commit.revision < from) continue;
+    for (const commit of this.#recent.from(group.position)) {
       for (const event of commit.events) {
         let slot: EventSlot | undefined;
         for (const head of group.index.heads(event.key)) {
@@ -419,140 +398,16 @@ export class WatchCatchUp {
         }
       }
     }
-    for (const watcher of members) {
-      this.#leave(watcher);
-      this.#hub.join(watcher);
-    }
+    for (const watcher of members) this.#backpressure.sync(watcher);
     for (const [watcher, slot] of missed) {
       // One that wants a previous value which is not in memory has fallen behind again.
-      if (watcher.state === 'synced') this.#hub.offerMissed(watcher, slot);
+      if (watcher.is('synced')) this.#backpressure.offer(watcher, slot);
     }
-  }
-
-  /** Out of its group; what it was found and not sent has to be read again. */
-  #leave(watcher: Watcher): void {
-    const group = present(watcher.group, 'the group of a watcher');
-    const batch = group.held.get(watcher);
-    if (batch !== undefined) {
-      group.held.delete(watcher);
-      batch.release();
-    }
-    // It may lag behind the position of its group; not afterwards.
-    const next = batch?.firstRevision ?? group.position;
-    watcher.nextRevision = Math.max(watcher.nextRevision, next);
-    detach(watcher, group);
+    if (missed.length > 0) this.#hub.flushSoon();
   }
 }
 
 /** A share of `max`, but not less than `min` if there is that much. */
 function shareOf(max: number, share: number, min: number): number {
   return Math.min(max, Math.max(min, Math.floor(max * share)));
-}
-
-/** A function, for the compiler believes of a check in place that calls leave it true. */
-function isReading(watcher: Watcher): boolean {
-  return watcher.state === 'reading';
-}
-
-/** What a commit keeps in memory, about: an event holds its value and the one before. */
-function bytesOf(commit: MvccCommit): number {
-  let bytes = 0;
-  for (const event of commit.events) bytes += 2 * event.kv.length;
-  return bytes;
-}
-
-function enter(watcher: Watcher, group: CatchUpGroup): void {
-  assert(watcher.nextRevision >= group.position, 'a group reads all that its members need');
-  watcher.state = 'reading';
-  attach(watcher, group);
-}
-
-function attach(watcher: Watcher, group: CatchUpGroup): void {
-  watcher.group = group;
-  group.members.add(watcher);
-  group.index.add(watcher);
-}
-
-function detach(watcher: Watcher, group: CatchUpGroup): void {
-  group.members.delete(watcher);
-  group.index.remove(watcher);
-  watcher.group = undefined;
-}
-
-/** To a group that is further back, with what it was found. */
-function move(watcher: Watcher, from: CatchUpGroup, to: CatchUpGroup): void {
-  const batch = from.held.get(watcher);
-  from.held.delete(watcher);
-  if (batch?.firstRevision === undefined) {
-    watcher.nextRevision = Math.max(watcher.nextRevision, from.position);
-  } else to.held.set(watcher, batch);
-  detach(watcher, from);
-  attach(watcher, to);
-}
-
-/** The members that the page has something for, and what, before their filters. */
-async function match(
-  group: CatchUpGroup,
-  page: EventPage,
-  slice: Slice,
-): Promise<Map<Watcher, EventSlot[]>> {
-  const touched = new Map<Watcher, EventSlot[]>();
-  for (const event of page.events) {
-    if (!slice.next()) await slice.rest();
-    let slot: EventSlot | undefined;
-    for (const head of group.index.heads(event.key)) {
-      for (let at: Watcher | undefined = head; at !== undefined; at = at.next) {
-        if (event.modRevision < at.nextRevision) continue;
-        slot ??= new EventSlot(event);
-        const slots = touched.get(at);
-        if (slots === undefined) touched.set(at, [slot]);
-        else slots.push(slot);
-        slice.next();
-      }
-    }
-  }
-  return touched;
-}
-
-/** Events that somebody wants with a previous value which is not in memory. */
-async function previousToRead(
-  touched: ReadonlyMap<Watcher, readonly EventSlot[]>,
-  slice: Slice,
-): Promise<EventSlot[]> {
-  const missing = new Set<EventSlot>();
-  for (const [watcher, slots] of touched) {
-    if (!watcher.wantsPrev) continue;
-    for (const slot of slots) {
-      if (!slice.next()) await slice.rest();
-      if (slot.prevKv === undefined && watcher.wants(slot.event.type, slot.revision)) {
-        missing.add(slot);
-      }
-    }
-  }
-  return [...missing];
-}
-
-/** Absent without a word if the revision before has been compacted, as in etcd. */
-async function readPrevious(store: WatchHub['store'], slot: EventSlot): Promise<void> {
-  const query = {
-    key: slot.event.key,
-    rangeEnd: '',
-    limit: 0,
-    keysOnly: false,
-    countOnly: false,
-    sortOrder: 0,
-    sortTarget: 0,
-    minModRevision: 0,
-    maxModRevision: 0,
-    minCreateRevision: 0,
-    maxCreateRevision: 0,
-  };
-  try {
-    const at = { main: slot.revision - 1, sub: Number.POSITIVE_INFINITY };
-    const found = await store.range(query, at);
-    slot.setPrevious(found.kvs[0] ?? null);
-  } catch (error) {
-    if (!(error instanceof EtcdError)) throw error;
-    slot.setPrevious(null);
-  }
 }

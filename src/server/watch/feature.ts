@@ -2,7 +2,8 @@
 
 import { grpcOverheadBytes } from '../../common/index.js';
 import type { Feature, Host } from '../feature/index.js';
-import { defaultWatchLimits, WatchHub } from './hub.js';
+import { WatchHub } from './hub.js';
+import { defaultWatchLimits } from './limits.js';
 import { watchHandler } from './rpc.js';
 
 export interface WatchFeature extends Feature {

@@ -40,7 +40,6 @@ class WatchSession {
   readonly #call: ServerCall;
   #stream: WatchStream | undefined;
   #releaseGate: (() => void) | undefined;
-  #paused = false;
 
   constructor(options: WatchRpcOptions, call: ServerCall) {
     this.#options = options;
@@ -87,17 +86,11 @@ class WatchSession {
         break;
     }
     // Replies to requests are bounded as well: who does not read is not read from.
-    if (stream.blocked && !this.#paused) {
-      this.#paused = true;
-      this.#call.pause();
-    }
+    if (stream.stop()) this.#call.pause();
   }
 
   #drained(): void {
-    this.#stream?.drained();
-    if (!this.#paused) return;
-    this.#paused = false;
-    this.#call.resume();
+    if (this.#stream?.drained() === true) this.#call.resume();
   }
 
   #finish(): void {

@@ -6,7 +6,7 @@
 
 import { assert, type KeyString, type Random } from '../../common/index.js';
 import { IntervalTree } from './interval-tree.js';
-import type { Watcher } from './types.js';
+import type { Watcher } from './watcher.js';
 
 /** A set of watchers. A watcher is in one index at a time. */
 export class WatcherIndex {

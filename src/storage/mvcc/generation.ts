@@ -155,9 +155,9 @@ export class Generation {
 
   // ------------------------------------------------------------------------------ applying
 
-  begin(index: LogIndex, term: Term, onDetached?: (key: KeyString) => void): MvccWriteTxn {
+  begin(index: LogIndex, term: Term): MvccWriteTxn {
     this.#entryStarts(index);
-    return new WriteTxn(this.#state, this.present, this.#flusher, index, term, onDetached);
+    return new WriteTxn(this.#state, this.present, this.#flusher, index, term);
   }
 
   setApplied(mark: { index: LogIndex; term: Term; configuration?: Configuration }): void {

@@ -30,6 +30,10 @@ export class PresentReads implements MvccPresent {
     return leases.size === 0 ? 0n : (leases.get(key) ?? 0n);
   }
 
+  keysOf(lease: LeaseId): Iterable<KeyString> {
+    return this.#state.leases.keysOf(lease);
+  }
+
   storedBytes(key: KeyString): number {
     return this.#alive(key)?.bytes ?? 0;
   }

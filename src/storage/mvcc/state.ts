@@ -9,9 +9,7 @@ import {
   type Clock,
   checkpointJournalBytesMin,
   checkpointKeysMinDefault,
-  type KeyString,
   type KvStore,
-  type LeaseId,
   type Logger,
   type LogIndex,
   type Revision,
@@ -21,6 +19,7 @@ import { emptyConfiguration } from '../../raft/index.js';
 import { KeyIndex } from '../index/index.js';
 import { Lock } from '../lock.js';
 import { type AppliedMark, metaBytesOf, type Removal, type StoreMark } from '../schema/index.js';
+import { KeyLeases } from './key-leases.js';
 import { PinSet } from './pins.js';
 import type { MvccSetup } from './setup.js';
 import type { MvccStoreOptions } from './types.js';
@@ -40,7 +39,7 @@ export class MvccState {
   readonly indexLock = new Lock();
   readonly index = new KeyIndex();
   readonly log: ValueLog;
-  readonly leases = new Map<KeyString, LeaseId>();
+  readonly leases = new KeyLeases();
   readonly pins = new PinSet();
   readonly #meta = new Map<string, Uint8Array>();
   #metaBytes = 0;

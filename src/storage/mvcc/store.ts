@@ -148,8 +148,8 @@ class Store implements MvccStore {
     return this.#generation.applied;
   }
 
-  begin(index: LogIndex, term: Term, onDetached?: (key: KeyString) => void): MvccWriteTxn {
-    return this.#generation.begin(index, term, onDetached);
+  begin(index: LogIndex, term: Term): MvccWriteTxn {
+    return this.#generation.begin(index, term);
   }
 
   setApplied(mark: { index: LogIndex; term: Term; configuration?: Configuration }): void {

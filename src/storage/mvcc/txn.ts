@@ -40,7 +40,6 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
   readonly #index: LogIndex;
   readonly #term: Term;
   readonly #main: Revision;
-  readonly #onDetached: ((key: KeyString) => void) | undefined;
   #open = true;
   /** Changes so far. The first is in `firstKey` and so on, the others are in `more`. */
   #count = 0;
@@ -60,7 +59,6 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
     flusher: Flusher,
     index: LogIndex,
     term: Term,
-    onDetached: ((key: KeyString) => void) | undefined,
   ) {
     this.#state = state;
     this.#present = present;
@@ -68,7 +66,6 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
     this.#index = index;
     this.#term = term;
     this.#main = state.revision + 1;
-    this.#onDetached = onDetached;
   }
 
   readPoint(): ReadPoint {
@@ -112,6 +109,10 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
 
   lease(key: KeyString): LeaseId {
     return this.#present.lease(key);
+  }
+
+  keysOf(lease: LeaseId): Iterable<KeyString> {
+    return this.#present.keysOf(lease);
   }
 
   storedBytes(key: KeyString): number {
@@ -220,7 +221,7 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
     writeRecord(log.buffer, log.offset, key, 0, 0, 0, noValue, 0n);
     const bytes = size + recordOverheadBytes;
     itemDelete(item, main, sub, bytes);
-    if (leases.size > 0 && leases.delete(key)) this.#onDetached?.(key);
+    if (leases.size > 0) leases.delete(key);
     this.#note(key, noLocation, previous);
     this.#account(sub, bytes);
   }

@@ -89,7 +89,7 @@ export interface MvccEvent {
   readonly prevKv: Uint8Array | null | undefined;
 }
 
-/** Lease of a key before and after a change, for the lessor. */
+/** What an entry has changed. */
 export interface MvccCommit {
   /** The store's revision after the commit; unchanged if nothing was written. */
   readonly revision: Revision;
@@ -148,6 +148,8 @@ export interface MvccPresent {
   state(key: KeyString): KeyState | undefined;
   /** 0n: the key has none, or does not exist. */
   lease(key: KeyString): LeaseId;
+  /** In no order. Whoever goes through them while they change may miss those that are added. */
+  keysOf(lease: LeaseId): Iterable<KeyString>;
   /** Of its record as stored, overhead included; the same on all members. 0: no such key. */
   storedBytes(key: KeyString): number;
   /** Number of live keys in the range. */
@@ -227,7 +229,7 @@ export interface MvccStore {
   readonly unflushedBytes: number;
 
   /** Starts the changes of the entry at `index`; one at a time, ends with `commit`. */
-  begin(index: LogIndex, term: Term, onDetached?: (key: KeyString) => void): MvccWriteTxn;
+  begin(index: LogIndex, term: Term): MvccWriteTxn;
   /** Applies an entry that changes nothing here but moves the applied mark. */
   setApplied(mark: { index: LogIndex; term: Term; configuration?: Configuration }): void;
   readonly applied: AppliedMark;
@@ -303,7 +305,7 @@ export interface MvccStore {
   meta(name: string): Uint8Array | undefined;
   metaEntries(prefix: string): ReadonlyArray<readonly [string, Uint8Array]>;
 
-  /** Every live key with a lease, after a restart, for the lessor. */
+  /** Every live key with a lease. */
   leasedKeys(): Iterable<readonly [KeyString, LeaseId]>;
 
   /** Writes everything applied so far, with an fsync; returns the index it covers. */

@@ -226,6 +226,10 @@ async function checkAll(world: World): Promise<void> {
   expect(store.keyCount).toBe(living.size);
   const leases = [...living.values()].filter((kv) => kv.lease !== 0n);
   expect(new Map(store.leasedKeys())).toEqual(new Map(leases.map((kv) => [kv.key, kv.lease])));
+  for (const { lease } of leases) {
+    const wanted = leases.filter((kv) => kv.lease === lease).map((kv) => kv.key);
+    expect([...store.present.keysOf(lease)].sort()).toEqual(wanted.sort());
+  }
   for (const k of keys) {
     const kv = living.get(k);
     expect(store.present.state(k)).toEqual(

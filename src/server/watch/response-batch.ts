@@ -5,7 +5,8 @@
  */
 
 import type { Revision } from '../../common/index.js';
-import type { EventSlot, SendableEvents, Watcher } from './types.js';
+import type { EventSlot, SendableEvents } from './event-slot.js';
+import type { Watcher } from './watcher.js';
 
 /** What an event costs in memory while it is held, beside its record and its encoding. */
 const slotBytes = 256;
@@ -70,7 +71,7 @@ class EventRun implements SendableEvents {
 }
 
 /** The events of one response, until it is sent. */
-export class WatchBatch {
+export class ResponseBatch {
   /** Without those that a filter hides. */
   readonly pieces: SendableEvents[] = [];
   /** Of the encoded events. */

@@ -1,0 +1,92 @@
+/**
+ * Who may import whom: test/tidy.test.ts holds the code to it, test/docs/paths.test.ts the page
+ * that tells it (docs/architecture.md).
+ */
+
+/** Folder of src -> folders that it may import from. One way only; docs/architecture.md. */
+export const mayImport: Readonly<Record<string, readonly string[]>> = {
+  common: [],
+  proto: ['common'],
+  raft: ['common'],
+  storage: ['common', 'raft', 'proto'],
+  transport: ['common'],
+  server: ['common', 'proto', 'raft', 'storage', 'transport'],
+  client: ['common', 'proto', 'transport'],
+  cli: ['common', 'proto', 'client', 'server'],
+  // Whole members without a machine. Nothing of the product knows of it.
+  sim: ['common', 'raft', 'server', 'storage'],
+  testing: ['common', 'server', 'sim'],
+  // The package's entrance.
+  'index.ts': ['server', 'sim'],
+};
+
+/**
+ * The same below a folder of src: folder -> what is directly in it, folder or file -> what of it
+ * that may import. What is not listed may not be there. Folders meet only through index.ts.
+ */
+export const mayImportInside: Readonly<
+  Record<string, Readonly<Record<string, readonly string[]>>>
+> = {
+  'src/server': {
+    // What everything stands on.
+    options: [],
+    metrics: ['options'],
+    peers: ['metrics', 'options'],
+    platform: ['metrics', 'options'],
+    // The state that all features share, and the contract between them and the node.
+    entry: [],
+    guard: ['entry'],
+    membership: ['peers'],
+    feature: ['entry', 'guard', 'membership', 'metrics', 'options', 'peers'],
+    rpc: ['feature', 'metrics'],
+    // Features: none knows the node, and only a whole member knows them.
+    auth: ['feature', 'rpc'],
+    cluster: ['entry', 'feature', 'membership', 'options', 'peers', 'rpc'],
+    kv: ['entry', 'feature', 'metrics', 'options', 'rpc'],
+    lease: ['entry', 'feature', 'metrics', 'peers', 'rpc'],
+    maintenance: [
+      ...['backup', 'entry', 'feature', 'guard', 'membership', 'metrics', 'peers', 'rpc'],
+    ],
+    watch: ['feature', 'metrics', 'rpc'],
+    // The node knows no feature.
+    bootstrap: ['entry', 'membership', 'options', 'peers'],
+    transfer: ['peers'],
+    node: [
+      ...['bootstrap', 'entry', 'feature', 'guard', 'membership', 'metrics', 'options', 'peers'],
+      'transfer',
+    ],
+    backup: ['bootstrap', 'guard', 'lease', 'membership', 'options'],
+    http: ['feature', 'guard', 'kv'],
+    // A whole member, and the sockets around it.
+    'member.ts': [
+      ...['auth', 'cluster', 'kv', 'lease', 'maintenance', 'watch'],
+      ...['feature', 'guard', 'metrics', 'node', 'options', 'rpc'],
+    ],
+    'listeners.ts': ['http', 'metrics', 'options'],
+    'server.ts': [
+      ...['http', 'listeners.ts', 'member.ts', 'metrics', 'node', 'options', 'peers', 'platform'],
+      'rpc',
+    ],
+    'index.ts': ['backup', 'metrics', 'node', 'options', 'platform', 'server.ts'],
+  },
+  'src/storage': {
+    'remedies.ts': [],
+    'disk-failure.ts': [],
+    'lock.ts': [],
+    'sync-path.ts': ['disk-failure.ts'],
+    wal: ['disk-failure.ts', 'remedies.ts', 'sync-path.ts'],
+    bbolt: [],
+    // What stands in the KvStore is known to all that read or write one; index knows none of them.
+    schema: ['remedies.ts'],
+    index: [],
+    level: ['disk-failure.ts', 'remedies.ts', 'schema', 'sync-path.ts'],
+    // Neither knows the store: it fills and saves, sends and takes in, what it is given.
+    recovery: ['index', 'lock.ts', 'schema'],
+    transfer: ['level', 'schema'],
+    mvcc: ['index', 'level', 'lock.ts', 'recovery', 'schema', 'transfer'],
+    'index.ts': [
+      ...['bbolt', 'disk-failure.ts', 'level', 'mvcc', 'remedies.ts', 'schema', 'sync-path.ts'],
+      ...['transfer', 'wal'],
+    ],
+  },
+};

@@ -1,0 +1,166 @@
+/** `npm run release` in a clone of its own, with a history of its own. */
+
+import {
+  appendFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { nextVersion } from '../../scripts/release.mjs';
+import { exec } from '../helpers/exec.js';
+import { describeWith } from '../helpers/tools.js';
+import { makeClone, npmOffline } from './clone.js';
+
+describe('the next version', () => {
+  it.each([
+    ['0.1.0', 'patch', '0.1.1'],
+    ['0.1.5', 'minor', '0.2.0'],
+    ['0.1.5', 'major', '1.0.0'],
+    ['1.0.0-rc.2', 'patch', '1.0.0'],
+    ['1.0.0-rc.2', 'minor', '1.0.0'],
+    ['1.0.0-rc.2', 'major', '1.0.0'],
+    ['1.0.1-rc.2', 'minor', '1.1.0'],
+    ['1.0.0-rc.2', '1.0.0-rc.10', '1.0.0-rc.10'],
+    ['1.0.0-rc', '1.0.0-rc.1', '1.0.0-rc.1'],
+    ['0.9.0', '0.10.0', '0.10.0'],
+  ])('after %s as %s is %s', (from, asked, to) => {
+    expect(nextVersion(from, asked)).toBe(to);
+  });
+
+  it.each([
+    ['0.1.0', '0.1.0', /not after/],
+    ['0.10.0', '0.9.0', /not after/],
+    ['1.0.0', '1.0.0-rc.1', /not after/],
+    ['1.0.0-rc.10', '1.0.0-rc.9', /not after/],
+    ['1.0.0-rc.1', '1.0.0-5', /not after/],
+    ['0.1.0', 'v0.2.0', /is not major, minor, patch or X.Y.Z/],
+    ['0.1.0', '0.2', /is not major/],
+  ])('after %s is not %s', (from, asked, why) => {
+    expect(() => nextVersion(from, asked)).toThrow(why);
+  });
+});
+
+describeWith(['git'], 'npm run release', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'kvorum-release-'));
+  const clone = join(dir, 'clone');
+  const timeoutMs = 300_000;
+  const who = { NAME: 'a', EMAIL: 'a@b.c', DATE: '2026-01-02T03:04:05Z' };
+  const env: Record<string, string> = { GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_NOSYSTEM: '1' };
+  for (const [name, value] of Object.entries(who)) {
+    env[`GIT_AUTHOR_${name}`] = value;
+    env[`GIT_COMMITTER_${name}`] = value;
+  }
+  const git = async (...args: string[]): Promise<string> => {
+    const run = await exec('git', args, { cwd: clone, env });
+    expect(run.code, run.stderr).toBe(0);
+    return run.stdout.toString('utf8').trim();
+  };
+  const release = (...args: string[]) => {
+    const npmArgs = ['run', '--silent', 'release', '--', ...args];
+    return npmOffline(npmArgs, { cwd: clone, cache: join(dir, 'cache'), timeoutMs, env });
+  };
+  const read = (path: string) => readFileSync(join(clone, path), 'utf8');
+  const version = () => JSON.parse(read('package.json')).version as string;
+  const before =
+    '# Changelog\n\n## Unreleased\n\n### Added\n- A thing.\n\n## 0.0.1 - 2025-01-01\n- Old.\n';
+  let first = '';
+
+  beforeAll(async () => {
+    makeClone(clone, true);
+    writeFileSync(join(clone, 'CHANGELOG.md'), before);
+    await git('init', '--quiet');
+    await git('add', '.');
+    await git('commit', '--quiet', '--message', 'All');
+    first = await git('rev-parse', 'HEAD');
+  }, timeoutMs);
+  beforeEach(async () => {
+    await git('reset', '--quiet', '--hard', first);
+    await git('clean', '--quiet', '--force');
+  });
+  afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+  const nothingChanged = async (): Promise<void> => {
+    expect(await git('status', '--porcelain')).toBe('');
+    expect(await git('rev-parse', 'HEAD')).toBe(first);
+    expect(await git('tag', '--list')).toBe('');
+  };
+
+  it('says with --dry-run what it would do, and does nothing', async () => {
+    const run = await release('minor', '--dry-run');
+    expect(run.code, run.stderr).toBe(0);
+    expect(run.stderr).toContain('version 0.1.0 -> 0.2.0, tag v0.2.0');
+    expect(run.stdout.toString('utf8')).toBe('kvorum 0.2.0\n\n### Added\n- A thing.\n');
+    await nothingChanged();
+  });
+
+  it('does not begin if the tree is not clean', async () => {
+    writeFileSync(join(clone, 'left-behind.txt'), '');
+    const run = await release('patch');
+    expect(run.code).toBe(1);
+    expect(run.stderr).toMatch(/commit or remove these first:\s+\?\? left-behind.txt/);
+    expect(version()).toBe('0.1.0');
+  });
+
+  it('does not begin if the version is not a later one, or is tagged', async () => {
+    expect((await release('0.1.0')).stderr).toContain('0.1.0 is not after 0.1.0');
+    await git('tag', 'v0.1.1');
+    const run = await release('patch');
+    expect(run.code).toBe(1);
+    expect(run.stderr).toContain('tag v0.1.1 is there already');
+    await git('tag', '--delete', 'v0.1.1');
+    await nothingChanged();
+  });
+
+  it('does not begin if nothing has changed for users', async () => {
+    writeFileSync(
+      join(clone, 'CHANGELOG.md'),
+      '# Changelog\n\n## Unreleased\n\n## 0.0.1\n- Old.\n',
+    );
+    await git('commit', '--quiet', '--all', '--message', 'Empty');
+    const run = await release('patch');
+    expect(run.code).toBe(1);
+    expect(run.stderr).toContain('nothing is ## Unreleased');
+  });
+
+  it('leaves everything as it was if the package cannot be built', {
+    timeout: timeoutMs,
+  }, async () => {
+    appendFileSync(join(clone, 'src/common/kvorum-version.ts'), 'const wrong: number = "x";\n');
+    await git('commit', '--quiet', '--all', '--message', 'Break it');
+    const broken = await git('rev-parse', 'HEAD');
+    const run = await release('patch');
+    expect(run.code).toBe(1);
+    expect(run.stderr).toContain('npm pack failed');
+    expect(await git('status', '--porcelain')).toBe('');
+    expect(await git('rev-parse', 'HEAD')).toBe(broken);
+    expect(await git('tag', '--list')).toBe('');
+  });
+
+  it('makes a version: numbers, changelog, tarball, commit and tag', {
+    timeout: timeoutMs,
+  }, async () => {
+    const out = join(dir, 'tarballs');
+    const run = await release('0.2.0-rc.1', '--date', '2026-03-04', '--out', '../tarballs');
+    expect(run.code, run.stderr).toBe(0);
+    expect(await git('status', '--porcelain')).toBe('');
+    expect(await git('log', '--format=%s', `${first}..`)).toBe('Release 0.2.0-rc.1');
+    const tagText = await git('tag', '--list', '--format=%(contents)', 'v0.2.0-rc.1');
+    expect(tagText).toBe('kvorum 0.2.0-rc.1\n\n### Added\n- A thing.');
+    expect(version()).toBe('0.2.0-rc.1');
+    const lock = JSON.parse(read('package-lock.json'));
+    expect([lock.version, lock.packages[''].version]).toEqual(['0.2.0-rc.1', '0.2.0-rc.1']);
+    expect(read('CHANGELOG.md')).toBe(
+      before.replace('## Unreleased\n', '## Unreleased\n\n## 0.2.0-rc.1 - 2026-03-04\n'),
+    );
+    expect(readdirSync(out)).toEqual(['kvorum-0.2.0-rc.1.tgz']);
+    // What was packed is that version.
+    const tarball = join(out, 'kvorum-0.2.0-rc.1.tgz');
+    const file = await exec('tar', ['-xzOf', tarball, 'package/dist/bin/kvorum.js']);
+    expect(file.stdout.toString('utf8')).toMatch(/kvorumVersion = "0\.2\.0-rc\.1"/);
+  });
+});
