@@ -1,5 +1,15 @@
-export { BboltImage, type ImageEntry } from './bbolt/image.js';
-export { type BboltEntry, type BboltReader, openBbolt } from './bbolt/reader.js';
+/**
+ * Storage: the write-ahead log, the MVCC store and what both are made of. Start reading at
+ * wal/wal.ts and mvcc/store.ts.
+ */
+
+export {
+  type BboltEntry,
+  BboltImage,
+  type BboltReader,
+  type ImageEntry,
+  openBbolt,
+} from './bbolt/index.js';
 export { type DiskFact, diskFact, diskFailure } from './disk-failure.js';
 export {
   chooseGeneration,
@@ -7,23 +17,51 @@ export {
   type KvPlace,
   type OpenGeneration,
   openGenerations,
-} from './level/generations.js';
-export { openLevelStore } from './level/kv-level.js';
-export type { RevisionHash } from './mvcc/compaction-hashes.js';
+  openLevelStore,
+} from './level/index.js';
 export {
+  type EventPage,
+  type KeyState,
+  type MvccCommit,
+  type MvccEvent,
+  type MvccPresent,
+  type MvccSetup,
+  type MvccStore,
+  type MvccStoreOptions,
+  type MvccWriteTxn,
+  openMvccStore,
+  type PointReader,
+  type RangeQuery,
+  type RangeResult,
+  type ReadPoint,
+  type RevisionHash,
+  sortInSlices,
+  type VisitedKey,
+} from './mvcc/index.js';
+export { damagedRemedy, inUseRemedy, newerVersionRemedy } from './remedies.js';
+export {
+  type AppliedMark,
   decodeRecord,
   encodeRecord,
   type KeyValueFields,
   recordValue,
-} from './mvcc/record.js';
-export { sortInSlices } from './mvcc/sort.js';
-export { type MvccSetup, noConfiguration } from './mvcc/state.js';
-export { openMvccStore } from './mvcc/store.js';
-export { damagedRemedy, inUseRemedy, newerVersionRemedy } from './remedies.js';
-export { type ImportedMark, StoreImport } from './transfer/store-import.js';
-export * from './transfer/types.js';
-export type { SnapshotView } from './transfer/view.js';
-export * from './types.js';
-export { inspectWal, type WalRecord } from './wal/inspect.js';
-export { parseSegmentName, syncPath } from './wal/segment.js';
-export { openWal, type WalOptions } from './wal/wal.js';
+} from './schema/index.js';
+export { syncPath } from './sync-path.js';
+export {
+  type ImportedMark,
+  ObsoleteSnapshotError,
+  type SnapshotSink,
+  type SnapshotSource,
+  type SnapshotView,
+  type StagedSnapshot,
+  StoreImport,
+} from './transfer/index.js';
+export {
+  inspectWal,
+  openWal,
+  parseSegmentName,
+  type Wal,
+  type WalContents,
+  type WalOptions,
+  type WalRecord,
+} from './wal/index.js';

@@ -69,4 +69,24 @@ export const mayImportInside: Readonly<
     ],
     'index.ts': ['backup', 'metrics', 'node', 'options', 'platform', 'server.ts'],
   },
+  'src/storage': {
+    'remedies.ts': [],
+    'disk-failure.ts': [],
+    'lock.ts': [],
+    'sync-path.ts': ['disk-failure.ts'],
+    wal: ['disk-failure.ts', 'remedies.ts', 'sync-path.ts'],
+    bbolt: [],
+    // What stands in the KvStore is known to all that read or write one; index knows none of them.
+    schema: ['remedies.ts'],
+    index: [],
+    level: ['disk-failure.ts', 'remedies.ts', 'schema', 'sync-path.ts'],
+    // Neither knows the store: it fills and saves, sends and takes in, what it is given.
+    recovery: ['index', 'lock.ts', 'schema'],
+    transfer: ['level', 'schema'],
+    mvcc: ['index', 'level', 'lock.ts', 'recovery', 'schema', 'transfer'],
+    'index.ts': [
+      ...['bbolt', 'disk-failure.ts', 'level', 'mvcc', 'remedies.ts', 'schema', 'sync-path.ts'],
+      ...['transfer', 'wal'],
+    ],
+  },
 };

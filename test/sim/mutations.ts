@@ -102,7 +102,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'skip the consistent index',
-    file: 'storage/mvcc/flush.js',
+    file: 'storage/mvcc/flusher.js',
     find: 'index: unit.applied.index,',
     replace: 'index: Math.max(stored.index, unit.applied.index - 1),',
   },
@@ -136,7 +136,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'compact one revision too many',
-    file: 'storage/mvcc/compact.js',
+    file: 'storage/mvcc/compactor.js',
     find: 'compactItem(item, revision, batch.drop)',
     replace: 'compactItem(item, revision + 1, batch.drop)',
   },

@@ -12,24 +12,24 @@ const fill = (order * 3) >>> 2;
 /** Give it to {@link KeyIndex.adopt} after the last key. */
 export class KeyIndexBuilder {
   size = 0;
-  private readonly leaves: Node[] = [];
-  private items: KeyItem[] = [];
-  private last: KeyString | undefined;
+  readonly #leaves: Node[] = [];
+  #items: KeyItem[] = [];
+  #last: KeyString | undefined;
 
   /** Keys must ascend. */
   add(key: KeyString, item: KeyItem): void {
-    assert(this.last === undefined || this.last < key, 'keys to build from ascend');
-    this.last = key;
-    if (this.items.length === fill) this.endLeaf();
+    assert(this.#last === undefined || this.#last < key, 'keys to build from ascend');
+    this.#last = key;
+    if (this.#items.length === fill) this.#endLeaf();
     item.key = key;
-    this.items.push(item);
+    this.#items.push(item);
     this.size += 1;
   }
 
   /** The root. */
   finish(): Node {
-    this.endLeaf();
-    let level: Node[] = this.leaves;
+    this.#endLeaf();
+    let level: Node[] = this.#leaves;
     // The smallest key below each node of the level.
     let lows = level.map((node) => (node.count > 0 ? node.keyAt(0) : ''));
     while (level.length > 1) {
@@ -46,8 +46,8 @@ export class KeyIndexBuilder {
     return level[0] as Node;
   }
 
-  private endLeaf(): void {
-    this.leaves.push(Node.leaf(this.items));
-    this.items = [];
+  #endLeaf(): void {
+    this.#leaves.push(Node.leaf(this.#items));
+    this.#items = [];
   }
 }

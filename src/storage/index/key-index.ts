@@ -9,7 +9,7 @@
  */
 
 import { assert, type KeyString, type Revision } from '../../common/index.js';
-import type { KeyItem } from './item.js';
+import { itemPut, KeyItem } from './item.js';
 import { Node, order } from './node.js';
 
 const mergeBelow = order >>> 2;
@@ -26,34 +26,34 @@ export interface QuietLeaves {
 
 /** The ordered map from key to item. */
 export class KeyIndex {
-  private root: Node = Node.leaf([]);
-  private total = 0;
+  #root: Node = Node.leaf([]);
+  #total = 0;
   /**
    * Path of the last {@link locate}: the inner nodes from the root, and the child taken in each.
    */
-  private readonly path: Node[] = [];
-  private readonly taken: number[] = [];
-  private depth = 0;
-  private leafAt: Node = this.root;
-  private slot = 0;
+  readonly #path: Node[] = [];
+  readonly #taken: number[] = [];
+  #depth = 0;
+  #leafAt: Node = this.#root;
+  #slot = 0;
   /** What the path leads to: a transaction asks for the same key several times in a row. */
-  private lastKey: KeyString | undefined;
-  private lastItem: KeyItem | undefined;
+  #lastKey: KeyString | undefined;
+  #lastItem: KeyItem | undefined;
   /** The path leads to the last leaf: keys that come in order go on there without a search. */
-  private isLastLeaf = false;
+  #isLastLeaf = false;
 
   /** Keys, dead ones included. */
   get size(): number {
-    return this.total;
+    return this.#total;
   }
 
   /** Living keys. */
   get live(): number {
-    return this.root.live;
+    return this.#root.live;
   }
 
   get(key: KeyString): KeyItem | undefined {
-    let node = this.root;
+    let node = this.#root;
     let low: KeyString | undefined;
     let high: KeyString | undefined;
     while (!node.leaf) {
@@ -67,20 +67,21 @@ export class KeyIndex {
       const item = node.items[i] as KeyItem;
       if (item.key === key) return item;
     }
-    return isBetween(node, i, key, low, high) ? undefined : this.getByStrings(key);
+    return isBetween(node, i, key, low, high) ? undefined : this.#getByStrings(key);
   }
 
   /** As {@link get}, and remembers the place for `insertHere` and `adjustHere`. */
   locate(key: KeyString): KeyItem | undefined {
-    if (key === this.lastKey) return this.lastItem;
-    if (this.isLastLeaf && this.leafAt.endsBefore(key)) {
-      this.slot = this.leafAt.count;
-      this.lastKey = key;
-      this.lastItem = undefined;
+    if (key === this.#lastKey) return this.#lastItem;
+    if (this.#isLastLeaf && this.#leafAt.endsBefore(key)) {
+      this.#slot = this.#leafAt.count;
+      this.#lastKey = key;
+      this.#lastItem = undefined;
       return undefined;
     }
-    const { path, taken } = this;
-    let node = this.root;
+    const path = this.#path;
+    const taken = this.#taken;
+    let node = this.#root;
     let depth = 0;
     let low: KeyString | undefined;
     let high: KeyString | undefined;
@@ -94,43 +95,67 @@ export class KeyIndex {
       node = node.kids[i] as Node;
     }
     const i = node.lowerByHead(key);
-    this.depth = depth;
-    this.leafAt = node;
-    this.slot = i;
-    this.isLastLeaf = high === undefined;
+    this.#depth = depth;
+    this.#leafAt = node;
+    this.#slot = i;
+    this.#isLastLeaf = high === undefined;
     let item = i < node.count ? node.items[i] : undefined;
     if (item === undefined || item.key !== key) {
-      item = isBetween(node, i, key, low, high) ? undefined : this.locateByStrings(key);
+      item = isBetween(node, i, key, low, high) ? undefined : this.#locateByStrings(key);
     }
-    this.lastKey = key;
-    this.lastItem = item;
+    this.#lastKey = key;
+    this.#lastItem = item;
     return item;
+  }
+
+  /** The next put of the key that the last call, a `locate`, asked for; returns its item. */
+  putHere(key: KeyString, main: Revision, sub: number, bytes: number, location: number): KeyItem {
+    assert(key === this.#lastKey, 'a key is looked for before it is put');
+    const item = this.#lastItem;
+    if (item === undefined) {
+      const added = new KeyItem(main, sub, bytes, location);
+      this.insertHere(key, added);
+      return added;
+    }
+    const wasDead = item.dead;
+    itemPut(item, main, sub, bytes, location);
+    this.touchHere(main);
+    if (wasDead) this.adjustHere(1);
+    return item;
+  }
+
+  /** The living key that the last call, a `locate`, found was ended by revision `main`. */
+  diedHere(key: KeyString, main: Revision): void {
+    assert(key === this.#lastKey && this.#lastItem?.dead === true, 'a key that died is dead');
+    this.touchHere(main);
+    this.adjustHere(-1);
   }
 
   /** Adds `item` under the key that the last call, a `locate`, did not find. */
   insertHere(key: KeyString, item: KeyItem): void {
-    assert(key === this.lastKey && this.lastItem === undefined, 'an inserted key is new');
-    const leaf = this.leafAt;
-    const at = this.slot;
+    assert(key === this.#lastKey && this.#lastItem === undefined, 'an inserted key is new');
+    const leaf = this.#leafAt;
+    const at = this.#slot;
     item.key = key;
     leaf.insertItem(at, item);
-    this.lastItem = item;
-    this.total += 1;
+    this.#lastItem = item;
+    this.#total += 1;
     if (!item.dead) this.adjustHere(1);
     this.touchHere(item.main);
-    if (leaf.count > order) this.splitUpwards(leaf, at === leaf.count - 1);
+    if (leaf.count > order) this.#splitUpwards(leaf, at === leaf.count - 1);
   }
 
   /** The key that the last call, a `locate`, found has come to life (1) or died (-1). */
   adjustHere(by: 1 | -1): void {
-    this.leafAt.live += by;
-    for (let d = 0; d < this.depth; d += 1) (this.path[d] as Node).live += by;
+    this.#leafAt.live += by;
+    for (let d = 0; d < this.#depth; d += 1) (this.#path[d] as Node).live += by;
   }
 
   /** The key that the last call, a `locate`, found got a revision: call it for each change. */
   touchHere(main: Revision): void {
-    this.leafAt.newest = main;
-    for (let d = 0; d < this.depth; d += 1) (this.path[d] as Node).newest = main;
+    assert(main >= this.#leafAt.newest, 'a change is not older than those before it');
+    this.#leafAt.newest = main;
+    for (let d = 0; d < this.#depth; d += 1) (this.#path[d] as Node).newest = main;
   }
 
   /**
@@ -146,7 +171,7 @@ export class KeyIndex {
   ): KeyString | undefined {
     if (end !== undefined && end <= start) return undefined;
     const walk: KillWalk = { main, kill, last: undefined };
-    killBelow(this.root, start, end, walk);
+    killBelow(this.#root, start, end, walk);
     return walk.last === undefined ? undefined : `${walk.last}\0`;
   }
 
@@ -154,25 +179,25 @@ export class KeyIndex {
   remove(key: KeyString): void {
     const item = this.locate(key);
     assert(item?.dead === true, 'only a dead key is removed from the index');
-    this.forgetPath();
-    this.leafAt.removeItem(this.slot);
-    this.total -= 1;
-    let node = this.leafAt;
-    for (let d = this.depth - 1; d >= 0 && node.count < mergeBelow; d -= 1) {
-      const parent = this.path[d] as Node;
-      mergeChild(parent, this.taken[d] as number);
+    this.#forgetPath();
+    this.#leafAt.removeItem(this.#slot);
+    this.#total -= 1;
+    let node = this.#leafAt;
+    for (let d = this.#depth - 1; d >= 0 && node.count < mergeBelow; d -= 1) {
+      const parent = this.#path[d] as Node;
+      mergeChild(parent, this.#taken[d] as number);
       node = parent;
     }
-    while (this.root.kids.length === 1) {
-      this.root.free();
-      this.root = this.root.kids[0] as Node;
+    while (this.#root.kids.length === 1) {
+      this.#root.free();
+      this.#root = this.#root.kids[0] as Node;
     }
   }
 
   /** Living keys below `key`; all of them for undefined. */
   rank(key: KeyString | undefined): number {
-    if (key === undefined) return this.root.live;
-    let node = this.root;
+    if (key === undefined) return this.#root.live;
+    let node = this.#root;
     let rank = 0;
     while (!node.leaf) {
       const i = node.upper(key);
@@ -192,8 +217,8 @@ export class KeyIndex {
 
   /** The living key with `rank` living keys below it. */
   select(rank: number): KeyString {
-    assert(rank >= 0 && rank < this.root.live, 'a rank is below the number of living keys');
-    let node = this.root;
+    assert(rank >= 0 && rank < this.#root.live, 'a rank is below the number of living keys');
+    let node = this.#root;
     let left = rank;
     while (!node.leaf) {
       let i = 0;
@@ -223,7 +248,7 @@ export class KeyIndex {
   ): KeyString | undefined {
     const path: Node[] = [];
     const taken: number[] = [];
-    let node = this.root;
+    let node = this.#root;
     while (!node.leaf) {
       const i = node.upper(start);
       path.push(node);
@@ -258,10 +283,10 @@ export class KeyIndex {
 
   /** Takes over a tree that was built in order; this one must be empty. */
   adopt(built: { readonly size: number; finish(): Node }): void {
-    assert(this.total === 0, 'only an empty index takes over a tree');
-    this.total = built.size;
-    this.root = built.finish();
-    this.forgetPath();
+    assert(this.#total === 0, 'only an empty index takes over a tree');
+    this.#total = built.size;
+    this.#root = built.finish();
+    this.#forgetPath();
   }
 
   /** Checks every invariant of the tree; for tests. */
@@ -287,51 +312,51 @@ export class KeyIndex {
       assert(live === node.live, 'live counts are right');
       return live;
     };
-    check(this.root);
-    assert(seen === this.total, 'the number of keys is right');
+    check(this.#root);
+    assert(seen === this.#total, 'the number of keys is right');
   }
 
-  private forgetPath(): void {
-    this.lastKey = undefined;
-    this.isLastLeaf = false;
+  #forgetPath(): void {
+    this.#lastKey = undefined;
+    this.#isLastLeaf = false;
   }
 
-  private getByStrings(key: KeyString): KeyItem | undefined {
-    let node = this.root;
+  #getByStrings(key: KeyString): KeyItem | undefined {
+    let node = this.#root;
     while (!node.leaf) node = node.kids[node.upper(key)] as Node;
     const item = node.items[node.lower(key)];
     return item?.key === key ? item : undefined;
   }
 
-  private locateByStrings(key: KeyString): KeyItem | undefined {
-    let node = this.root;
+  #locateByStrings(key: KeyString): KeyItem | undefined {
+    let node = this.#root;
     for (let depth = 0; !node.leaf; depth += 1) {
       const i = node.upper(key);
-      this.path[depth] = node;
-      this.taken[depth] = i;
+      this.#path[depth] = node;
+      this.#taken[depth] = i;
       node = node.kids[i] as Node;
     }
-    this.leafAt = node;
+    this.#leafAt = node;
     // Known only for the way by heads; not worth finding out for this one.
-    this.isLastLeaf = false;
-    this.slot = node.lower(key);
-    const item = node.items[this.slot];
+    this.#isLastLeaf = false;
+    this.#slot = node.lower(key);
+    const item = node.items[this.#slot];
     return item?.key === key ? item : undefined;
   }
 
   /** Splits from the leaf up. A key added at the very end leaves the left node full. */
-  private splitUpwards(leaf: Node, atEnd: boolean): void {
-    this.forgetPath();
+  #splitUpwards(leaf: Node, atEnd: boolean): void {
+    this.#forgetPath();
     let left = leaf;
-    for (let d = this.depth - 1; ; d -= 1) {
+    for (let d = this.#depth - 1; ; d -= 1) {
       const cut = atEnd ? left.count - 1 : left.count >>> 1;
       const { separator, right } = left.split(cut);
       if (d < 0) {
-        this.root = Node.inner([separator], [left, right]);
+        this.#root = Node.inner([separator], [left, right]);
         return;
       }
-      const parent = this.path[d] as Node;
-      parent.insertKid(this.taken[d] as number, separator, right);
+      const parent = this.#path[d] as Node;
+      parent.insertKid(this.#taken[d] as number, separator, right);
       if (parent.count <= order) return;
       left = parent;
     }
@@ -380,7 +405,9 @@ function killBelow(
       const item = node.items[i] as KeyItem;
       if (item.dead) continue;
       killed += 1;
-      if (walk.kill(item.key, item)) continue;
+      const goesOn = walk.kill(item.key, item);
+      assert(item.dead, 'a key that died is dead');
+      if (goesOn) continue;
       walk.last = item.key;
       break;
     }

@@ -34,28 +34,28 @@ export class Node {
   /** No revision at or below this node is newer. */
   newest: Revision;
   /** All keys agree in at least so many first bytes; heads are the next four of each. */
-  private skip: number;
-  private readonly heads: Int32Array;
-  private readonly base: number;
+  #skip: number;
+  readonly #heads: Int32Array;
+  readonly #base: number;
   readonly items: KeyItem[];
   /** `keys[i]` <= every key of `kids[i + 1]`, and > every key of `kids[i]`. */
   readonly keys: KeyString[];
   readonly kids: Node[];
 
-  private constructor(leaf: boolean, keys: KeyString[], items: KeyItem[], kids: Node[]) {
+  constructor(leaf: boolean, keys: KeyString[], items: KeyItem[], kids: Node[]) {
     const room = takeHeads();
     this.leaf = leaf;
     this.count = leaf ? items.length : keys.length;
     this.live = 0;
     this.newest = 0;
-    this.skip = 0;
-    this.heads = room.heads;
-    this.base = room.base;
+    this.#skip = 0;
+    this.#heads = room.heads;
+    this.#base = room.base;
     this.items = items;
     this.keys = keys;
     this.kids = kids;
-    this.refresh();
-    this.recount();
+    this.#refresh();
+    this.#recount();
   }
 
   /** Takes over the array; keys ascend. */
@@ -79,49 +79,49 @@ export class Node {
 
   /** Leaf: number of keys < `key`, if `key` begins like the keys of the node. */
   lowerByHead(key: KeyString): number {
-    const head = headOf(key, this.skip);
-    const low = this.lowerHead(head);
+    const head = headOf(key, this.#skip);
+    const low = this.#lowerHead(head);
     let end = low;
-    while (end < this.count && this.heads[this.base + end] === head) end += 1;
+    while (end < this.count && this.#heads[this.#base + end] === head) end += 1;
     // Nearly always there is one, and it is the key that is looked for.
     if (end === low || (this.items[low] as KeyItem).key === key) return low;
-    return this.lowerItem(key, low, end);
+    return this.#lowerItem(key, low, end);
   }
 
   /** Above the leaves: number of keys <= `key`, if `key` begins like the keys of the node. */
   upperByHead(key: KeyString): number {
-    const head = headOf(key, this.skip);
-    const low = this.lowerHead(head);
+    const head = headOf(key, this.#skip);
+    const low = this.#lowerHead(head);
     let end = low;
-    while (end < this.count && this.heads[this.base + end] === head) end += 1;
-    return end === low ? low : this.upperKey(key, low, end);
+    while (end < this.count && this.#heads[this.#base + end] === head) end += 1;
+    return end === low ? low : this.#upperKey(key, low, end);
   }
 
   /** Leaf: number of keys < `key`. */
   lower(key: KeyString): number {
-    return this.lowerItem(key, 0, this.count);
+    return this.#lowerItem(key, 0, this.count);
   }
 
   /** Above the leaves: number of keys <= `key`. */
   upper(key: KeyString): number {
-    return this.upperKey(key, 0, this.count);
+    return this.#upperKey(key, 0, this.count);
   }
 
   insertItem(at: number, item: KeyItem): void {
     insertAt(this.items, at, item);
-    this.insertHead(at, item.key);
+    this.#insertHead(at, item.key);
   }
 
   /** Adds a kid behind the one at `at`, with `key` between the two. */
   insertKid(at: number, key: KeyString, kid: Node): void {
     insertAt(this.keys, at, key);
     insertAt(this.kids, at + 1, kid);
-    this.insertHead(at, key);
+    this.#insertHead(at, key);
   }
 
   removeItem(at: number): void {
     this.items.splice(at, 1);
-    this.removeHead(at);
+    this.#removeHead(at);
   }
 
   /** Moves what is at and behind `cut` to a new node; returns it and the key between the two. */
@@ -136,7 +136,7 @@ export class Node {
     }
     this.live -= right.live;
     this.count = cut;
-    if (this.commonBytes() > this.skip) this.refresh();
+    if (this.#commonBytes() > this.#skip) this.#refresh();
     return { separator, right };
   }
 
@@ -155,16 +155,16 @@ export class Node {
     }
     left.live += right.live;
     left.newest = Math.max(left.newest, right.newest);
-    left.refresh();
+    left.#refresh();
     this.keys.splice(at, 1);
     this.kids.splice(at + 1, 1);
-    this.removeHead(at);
+    this.#removeHead(at);
     right.free();
   }
 
   /** Gives the room of its heads back; the node must not be used any more. */
   free(): void {
-    freeHeads.push({ heads: this.heads, base: this.base });
+    freeHeads.push({ heads: this.#heads, base: this.#base });
   }
 
   /** True if heads and what they skip are right; for tests. */
@@ -172,15 +172,17 @@ export class Node {
     if (this.count !== (this.leaf ? this.items.length : this.keys.length)) return false;
     for (let i = 0; i < this.count; i += 1) {
       const key = this.keyAt(i);
-      if (sharedBytes(key, this.keyAt(0), this.skip) !== this.skip) return false;
-      if (this.heads[this.base + i] !== headOf(key, this.skip)) return false;
+      if (sharedBytes(key, this.keyAt(0), this.#skip) !== this.#skip) return false;
+      if (this.#heads[this.#base + i] !== headOf(key, this.#skip)) return false;
     }
     return true;
   }
 
   /** The key was inserted already, its head and its count were not. */
-  private insertHead(at: number, key: KeyString): void {
-    const { heads, base, skip } = this;
+  #insertHead(at: number, key: KeyString): void {
+    const heads = this.#heads;
+    const base = this.#base;
+    const skip = this.#skip;
     const end = this.count;
     assert(end < headsPerNode, 'a node has room for one more head');
     this.count = end + 1;
@@ -188,7 +190,7 @@ export class Node {
     if (at === 0 || at === end) {
       const other = this.keyAt(at === 0 ? end : 0);
       if (sharedBytes(key, other, skip) < skip) {
-        this.refresh();
+        this.#refresh();
         return;
       }
     }
@@ -197,28 +199,29 @@ export class Node {
     heads[base + at] = headOf(key, skip);
   }
 
-  private removeHead(at: number): void {
-    const { heads, base } = this;
+  #removeHead(at: number): void {
+    const heads = this.#heads;
+    const base = this.#base;
     heads.copyWithin(base + at, base + at + 1, base + this.count);
     this.count -= 1;
   }
 
-  private refresh(): void {
-    const skip = this.commonBytes();
-    this.skip = skip;
+  #refresh(): void {
+    const skip = this.#commonBytes();
+    this.#skip = skip;
     for (let i = 0; i < this.count; i += 1) {
-      this.heads[this.base + i] = headOf(this.keyAt(i), skip);
+      this.#heads[this.#base + i] = headOf(this.keyAt(i), skip);
     }
   }
 
   /** How many first bytes all keys share. */
-  private commonBytes(): number {
+  #commonBytes(): number {
     if (this.count === 0) return 0;
     const first = this.keyAt(0);
     return sharedBytes(first, this.keyAt(this.count - 1), first.length);
   }
 
-  private recount(): void {
+  #recount(): void {
     let live = 0;
     let newest = 0;
     for (const item of this.items) {
@@ -234,8 +237,9 @@ export class Node {
   }
 
   /** Number of heads < `head`. */
-  private lowerHead(head: number): number {
-    const { heads, base } = this;
+  #lowerHead(head: number): number {
+    const heads = this.#heads;
+    const base = this.#base;
     let low = base;
     let high = base + this.count;
     while (low < high) {
@@ -247,7 +251,7 @@ export class Node {
   }
 
   /** Place of the first item with a key >= `key` in [from, to). */
-  private lowerItem(key: KeyString, from: number, to: number): number {
+  #lowerItem(key: KeyString, from: number, to: number): number {
     const { items } = this;
     let low = from;
     let high = to;
@@ -260,7 +264,7 @@ export class Node {
   }
 
   /** Place of the first key > `key` in [from, to). */
-  private upperKey(key: KeyString, from: number, to: number): number {
+  #upperKey(key: KeyString, from: number, to: number): number {
     const { keys } = this;
     let low = from;
     let high = to;

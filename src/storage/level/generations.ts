@@ -12,6 +12,7 @@
  */
 
 import {
+  assert,
   type Disk,
   type KvStore,
   type LogIndex,
@@ -19,9 +20,9 @@ import {
   StorageError,
   type Term,
 } from '../../common/index.js';
-import { decodeMark, formatKey, formatVersion, markKey } from '../mvcc/schema.js';
 import { damagedRemedy, inUseRemedy } from '../remedies.js';
-import { syncPath } from '../wal/segment.js';
+import { decodeMark, formatKey, formatVersion, markKey } from '../schema/index.js';
+import { syncPath } from '../sync-path.js';
 
 /** Where the directories are and how they are opened. */
 export interface KvPlace {
@@ -44,6 +45,7 @@ const leftoverName = /^kv(?:-[1-9]\d{0,14})?\.(?:tmp|gone)$/;
 
 /** Name of the directory of a generation; 0 is what every new member begins with. */
 export function generationName(generation: number): string {
+  assert(Number.isSafeInteger(generation) && generation >= 0, 'generations count from 0');
   return generation === 0 ? 'kv' : `kv-${generation}`;
 }
 
@@ -127,11 +129,11 @@ export function chooseGeneration(
 /** The directories of an open store: where states are staged, and how they come and go. */
 export class KvGenerations {
   readonly place: KvPlace;
-  private next: number;
+  #next: number;
 
   constructor(place: KvPlace, generations: readonly OpenGeneration[]) {
     this.place = place;
-    this.next = 1 + Math.max(0, ...generations.map(({ generation }) => generation));
+    this.#next = 1 + Math.max(0, ...generations.map(({ generation }) => generation));
   }
 
   /** Removes what a crash has left and all generations but `keep`. */
@@ -150,8 +152,8 @@ export class KvGenerations {
   /** A new directory; it counts for nothing until {@link complete}. */
   async stage(): Promise<{ readonly path: string; readonly kv: KvStore }> {
     const { disk, memberDir, openKvStore } = this.place;
-    const path = `${memberDir}/${generationName(this.next)}.tmp`;
-    this.next += 1;
+    const path = `${memberDir}/${generationName(this.#next)}.tmp`;
+    this.#next += 1;
     await disk.remove(path);
     return { path, kv: await openKvStore(path) };
   }
@@ -159,6 +161,7 @@ export class KvGenerations {
   /** Gives a staged directory, synced and closed, its lasting name; returns its path. */
   async complete(stagedPath: string): Promise<string> {
     const { disk, memberDir } = this.place;
+    assert(stagedPath.endsWith('.tmp'), 'only what was staged becomes complete');
     const path = stagedPath.slice(0, -'.tmp'.length);
     await disk.syncDir(stagedPath);
     await disk.rename(stagedPath, path);
@@ -174,6 +177,7 @@ export class KvGenerations {
   /** Removes a complete directory that is closed. */
   async remove(path: string): Promise<void> {
     const { disk, memberDir } = this.place;
+    assert(!leftoverName.test(path.slice(memberDir.length + 1)), 'what goes was complete');
     const gone = `${path}.gone`;
     await disk.rename(path, gone);
     await disk.syncDir(memberDir);

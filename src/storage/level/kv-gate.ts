@@ -15,81 +15,83 @@ import {
 
 /** A KvStore, passed through. */
 export class KvGate implements KvStore {
-  private readonly inner: KvStore;
-  private refusesWrites = false;
-  private refusesReads = false;
-  private running = 0;
-  private onIdle: (() => void) | undefined;
-  private readonly views = new Set<KvView>();
+  readonly #inner: KvStore;
+  #refusesWrites = false;
+  #refusesReads = false;
+  #running = 0;
+  #onIdle: (() => void) | undefined;
+  readonly #views = new Set<KvView>();
 
   constructor(inner: KvStore) {
-    this.inner = inner;
+    this.#inner = inner;
   }
 
   getMany(keys: readonly Uint8Array[]): Promise<Array<Buffer | undefined>> {
-    return this.pass(() => this.inner.getMany(keys));
+    return this.#pass(() => this.#inner.getMany(keys));
   }
 
   write(changes: readonly KvChange[], options: { readonly sync: boolean }): Promise<void> {
-    if (this.refusesWrites) return Promise.reject(replaced());
-    return this.pass(() => this.inner.write(changes, options));
+    if (this.#refusesWrites) return Promise.reject(replaced());
+    return this.#pass(() => this.#inner.write(changes, options));
   }
 
   scan(range: KvScan): Promise<Array<readonly [Buffer, Buffer]>> {
-    return this.pass(() => this.inner.scan(range));
+    return this.#pass(() => this.#inner.scan(range));
   }
 
   view(): KvView {
-    if (this.refusesReads) throw replaced();
-    const view = this.inner.view();
-    this.views.add(view);
+    if (this.#refusesReads) throw replaced();
+    const view = this.#inner.view();
+    this.#views.add(view);
     return {
-      scan: (range) => this.pass(() => view.scan(range)),
+      scan: (range) => this.#pass(() => view.scan(range)),
       close: async () => {
-        if (this.views.delete(view)) await view.close();
+        if (this.#views.delete(view)) await view.close();
       },
     };
   }
 
   compact(gte: Uint8Array, lt: Uint8Array): Promise<void> {
-    return this.pass(() => this.inner.compact(gte, lt));
+    return this.#pass(() => this.#inner.compact(gte, lt));
   }
 
   sizeBytes(): Promise<number> {
-    return this.pass(() => this.inner.sizeBytes());
+    return this.#pass(() => this.#inner.sizeBytes());
   }
 
   close(): Promise<void> {
-    return this.inner.close();
+    return this.#inner.close();
   }
 
   /** From now on every write rejects. */
   refuseWrites(): void {
-    this.refusesWrites = true;
+    this.#refusesWrites = true;
   }
 
   /** From now on every call rejects; resolves when those before it have returned. */
   async refuseAll(): Promise<void> {
-    this.refusesWrites = true;
-    this.refusesReads = true;
-    if (this.running > 0) {
-      assert(this.onIdle === undefined, 'a KvStore goes out of use once');
+    this.#refusesWrites = true;
+    this.#refusesReads = true;
+    if (this.#running > 0) {
+      assert(this.#onIdle === undefined, 'a KvStore goes out of use once');
       await new Promise<void>((resolve) => {
-        this.onIdle = resolve;
+        this.#onIdle = resolve;
       });
     }
-    for (const view of this.views) await view.close();
-    this.views.clear();
+    assert(this.#running === 0, 'nobody reads when the views are closed');
+    for (const view of this.#views) await view.close();
+    this.#views.clear();
   }
 
-  private async pass<T>(call: () => Promise<T>): Promise<T> {
-    if (this.refusesReads) throw replaced();
-    this.running += 1;
+  async #pass<T>(call: () => Promise<T>): Promise<T> {
+    if (this.#refusesReads) throw replaced();
+    this.#running += 1;
     try {
       return await call();
     } finally {
-      this.running -= 1;
-      if (this.running === 0) this.onIdle?.();
+      this.#running -= 1;
+      assert(this.#running >= 0, 'a call returns once');
+      if (this.#running === 0) this.#onIdle?.();
     }
   }
 }

@@ -16,6 +16,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ClassicLevel, type Iterator, type Snapshot } from 'classic-level';
 import {
+  assert,
   type KvChange,
   type KvScan,
   type KvStore,
@@ -82,63 +83,63 @@ export async function openLevelStore(
 }
 
 class LevelStore implements KvStore {
-  private readonly db: Level;
-  private readonly dir: string;
-  private readonly turn: () => Promise<void>;
+  readonly #db: Level;
+  readonly #dir: string;
+  readonly #turn: () => Promise<void>;
   /** Resolves when the last of the batches that wait to be complete is. */
-  private gathering: Promise<void> | undefined;
+  #gathering: Promise<void> | undefined;
 
   constructor(db: Level, dir: string, turn: () => Promise<void>) {
-    this.db = db;
-    this.dir = dir;
-    this.turn = turn;
+    this.#db = db;
+    this.#dir = dir;
+    this.#turn = turn;
   }
 
   getMany(keys: readonly Uint8Array[]): Promise<Array<Buffer | undefined>> {
-    return this.guard(this.db.getMany(keys as Buffer[]), 'reading');
+    return this.#guard(this.#db.getMany(keys as Buffer[]), 'reading');
   }
 
   write(changes: readonly KvChange[], _options: { readonly sync: boolean }): Promise<void> {
-    if (this.gathering !== undefined || changes.length > changesPerTurn) {
-      return this.writeLong(changes);
+    if (this.#gathering !== undefined || changes.length > changesPerTurn) {
+      return this.#writeLong(changes);
     }
-    const batch = this.db.batch();
+    const batch = this.#db.batch();
     fill(batch, changes, 0, changes.length);
-    return this.guard(batch.write({ sync: true }), 'writing');
+    return this.#guard(batch.write({ sync: true }), 'writing');
   }
 
   /** Batches are written in the order of the calls, so a short one waits for a long one here. */
-  private async writeLong(changes: readonly KvChange[]): Promise<void> {
-    const before = this.gathering;
+  async #writeLong(changes: readonly KvChange[]): Promise<void> {
+    const before = this.#gathering;
     let finish = (): void => {};
     const mine = new Promise<void>((resolve) => {
       finish = resolve;
     });
-    this.gathering = mine;
+    this.#gathering = mine;
     let written: Promise<void>;
     try {
       await before;
-      const batch = this.db.batch();
+      const batch = this.#db.batch();
       for (let from = 0; from < changes.length; from += changesPerTurn) {
-        if (from > 0) await this.turn();
+        if (from > 0) await this.#turn();
         fill(batch, changes, from, Math.min(from + changesPerTurn, changes.length));
       }
       written = batch.write({ sync: true });
     } finally {
-      if (this.gathering === mine) this.gathering = undefined;
+      if (this.#gathering === mine) this.#gathering = undefined;
       finish();
     }
-    await this.guard(written, 'writing');
+    await this.#guard(written, 'writing');
   }
 
   scan(range: KvScan): Promise<Array<readonly [Buffer, Buffer]>> {
-    return this.guard(scanPage(this.db, range), 'reading');
+    return this.#guard(scanPage(this.#db, range), 'reading');
   }
 
   view(): KvView {
-    const view = new LevelView(this.db);
+    const view = new LevelView(this.#db);
     return {
-      scan: (range) => this.guard(view.scan(range), 'reading'),
+      scan: (range) => this.#guard(view.scan(range), 'reading'),
       close: () => view.close(),
     };
   }
@@ -149,21 +150,22 @@ class LevelStore implements KvStore {
    * keys are deleted that nobody has, at the ends of the range.
    */
   async compact(gte: Uint8Array, lt: Uint8Array): Promise<void> {
-    const { db } = this;
+    assert(Buffer.compare(gte, lt) < 0, 'a range begins before it ends');
+    const db = this.#db;
     const first = Buffer.concat([gte, Buffer.from([0]), nobodysEnd]);
     // What is in memory goes into a table, too, or it would come to lie below the two.
-    await this.guard(db.compactRange(first, first), 'writing a table');
+    await this.#guard(db.compactRange(first, first), 'writing a table');
     await this.write([{ key: first }, { key: lastBefore(lt) }], { sync: true });
-    await this.guard(db.compactRange(gte as Buffer, lt as Buffer), 'compacting');
+    await this.#guard(db.compactRange(gte as Buffer, lt as Buffer), 'compacting');
   }
 
   /** LevelDB itself knows of its tables only, and has up to 16 MiB in its log. */
   async sizeBytes(): Promise<number> {
     let bytes = 0;
     // One after the other: they wait for the same threads as what makes the log durable.
-    for (const name of await this.guard(readdir(this.dir), 'listing its files')) {
+    for (const name of await this.#guard(readdir(this.#dir), 'listing its files')) {
       try {
-        bytes += (await stat(join(this.dir, name))).size;
+        bytes += (await stat(join(this.#dir, name))).size;
       } catch {
         // It was merged into another one meanwhile.
       }
@@ -172,14 +174,14 @@ class LevelStore implements KvStore {
   }
 
   close(): Promise<void> {
-    return this.db.close();
+    return this.#db.close();
   }
 
-  private async guard<T>(work: Promise<T>, what: string): Promise<T> {
+  async #guard<T>(work: Promise<T>, what: string): Promise<T> {
     try {
       return await work;
     } catch (cause) {
-      throw diskFailure(`LevelDB failed while ${what}`, this.dir, cause, damagedRemedy);
+      throw diskFailure(`LevelDB failed while ${what}`, this.#dir, cause, damagedRemedy);
     }
   }
 }
@@ -202,6 +204,7 @@ function fill(
 ): void {
   // What the public methods call in the end. They make two objects for each operation first, for
   // hooks and events that nobody uses here; but they count, and an empty batch is not written.
+  assert(to <= changes.length, 'a batch is filled with its own changes');
   const direct = batch as unknown as DirectBatch;
   for (let i = from; i < to; i += 1) {
     const { key, value } = changes[i] as KvChange;
@@ -220,26 +223,26 @@ type Entries = Array<readonly [Buffer, Buffer]>;
  * page and LevelDB's usual 16 KiB a call, 1.8 us so. What remains is the making of the buffers.
  */
 class LevelView implements KvView {
-  private readonly db: Level;
-  private readonly snapshot: Snapshot;
-  private iterator: LevelIterator | undefined;
+  readonly #db: Level;
+  readonly #snapshot: Snapshot;
+  #iterator: LevelIterator | undefined;
   /** The page that `iterator` is ready for. */
-  private bytesMax = 0;
-  private lt: Uint8Array = Buffer.alloc(0);
-  private last: Buffer | undefined;
-  private closed = false;
+  #bytesMax = 0;
+  #lt: Uint8Array = Buffer.alloc(0);
+  #last: Buffer | undefined;
+  #closed = false;
 
   constructor(db: Level) {
-    this.db = db;
-    this.snapshot = db.snapshot();
+    this.#db = db;
+    this.#snapshot = db.snapshot();
   }
 
   async scan(range: KvScan): Promise<Entries> {
-    const ready = this.follows(range) ? this.iterator : undefined;
-    const stale = ready === undefined ? this.iterator : undefined;
+    const ready = this.#follows(range) ? this.#iterator : undefined;
+    const stale = ready === undefined ? this.#iterator : undefined;
     // Taken out while it works, so that a second scan at the same time gets one of its own.
-    this.iterator = undefined;
-    const iterator = ready ?? openIterator(this.db, range, this.snapshot, -1);
+    this.#iterator = undefined;
+    const iterator = ready ?? openIterator(this.#db, range, this.#snapshot, -1);
     await stale?.close();
     let page: Entries = [];
     try {
@@ -249,30 +252,30 @@ class LevelView implements KvView {
       throw cause;
     }
     const last = page[page.length - 1];
-    if (last === undefined || this.iterator !== undefined || this.closed) {
+    if (last === undefined || this.#iterator !== undefined || this.#closed) {
       await iterator.close();
       return page;
     }
-    this.iterator = iterator;
-    this.bytesMax = range.bytesMax;
-    this.lt = range.lt;
-    this.last = last[0];
+    this.#iterator = iterator;
+    this.#bytesMax = range.bytesMax;
+    this.#lt = range.lt;
+    this.#last = last[0];
     return page;
   }
 
   async close(): Promise<void> {
     // A scan that is still under way closes its iterator itself.
-    this.closed = true;
-    await this.iterator?.close();
-    await this.snapshot.close();
+    this.#closed = true;
+    await this.#iterator?.close();
+    await this.#snapshot.close();
   }
 
-  private follows(range: KvScan): boolean {
-    const { last } = this;
+  #follows(range: KvScan): boolean {
+    const last = this.#last;
     return (
       last !== undefined &&
-      range.bytesMax === this.bytesMax &&
-      Buffer.compare(range.lt, this.lt) === 0 &&
+      range.bytesMax === this.#bytesMax &&
+      Buffer.compare(range.lt, this.#lt) === 0 &&
       range.gte.length === last.length + 1 &&
       range.gte[last.length] === 0 &&
       Buffer.compare(range.gte.subarray(0, last.length), last) === 0

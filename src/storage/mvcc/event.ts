@@ -5,9 +5,9 @@
  */
 
 import type { KeyString, Revision } from '../../common/index.js';
-import type { MvccEvent } from '../types.js';
-import { encodeRecord } from './record.js';
-import type { RecordPlace } from './value-log.js';
+import { encodeRecord } from '../schema/index.js';
+import type { RecordPlace } from './record-arena.js';
+import type { MvccEvent } from './types.js';
 
 const noLease = 0n;
 const noValue = new Uint8Array(0);
@@ -19,10 +19,10 @@ export class LogEvent implements MvccEvent {
   readonly modRevision: Revision;
   readonly sub: number;
   readonly isCreate: boolean;
-  private readonly place: RecordPlace | undefined;
-  private readonly previous: RecordPlace | null | undefined;
-  private encoded: Uint8Array | undefined;
-  private encodedPrevious: Uint8Array | undefined;
+  readonly #place: RecordPlace | undefined;
+  readonly #previous: RecordPlace | null | undefined;
+  #encoded: Uint8Array | undefined;
+  #encodedPrevious: Uint8Array | undefined;
 
   /** `place` undefined: a delete. `previous` as {@link MvccEvent.prevKv}. */
   constructor(
@@ -38,28 +38,28 @@ export class LogEvent implements MvccEvent {
     this.modRevision = modRevision;
     this.sub = sub;
     this.isCreate = isCreate;
-    this.place = place;
-    this.previous = previous;
-    this.encoded = undefined;
-    this.encodedPrevious = undefined;
+    this.#place = place;
+    this.#previous = previous;
+    this.#encoded = undefined;
+    this.#encodedPrevious = undefined;
   }
 
   get kv(): Uint8Array {
-    if (this.encoded === undefined) {
-      const place = this.place;
-      this.encoded =
+    if (this.#encoded === undefined) {
+      const place = this.#place;
+      this.#encoded =
         place === undefined
           ? deletedKeyValue(this.key, this.modRevision)
           : place.chunk.subarray(place.start, place.end);
     }
-    return this.encoded;
+    return this.#encoded;
   }
 
   get prevKv(): Uint8Array | null | undefined {
-    const place = this.previous;
+    const place = this.#previous;
     if (place === null || place === undefined) return place;
-    this.encodedPrevious ??= place.chunk.subarray(place.start, place.end);
-    return this.encodedPrevious;
+    this.#encodedPrevious ??= place.chunk.subarray(place.start, place.end);
+    return this.#encodedPrevious;
   }
 }
 

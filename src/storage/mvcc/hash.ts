@@ -24,21 +24,21 @@ import {
   Slice,
   scanPageBytes,
 } from '../../common/index.js';
-import { FoundRevision, findAt } from '../index/item.js';
-import type { RevisionHash } from './compaction-hashes.js';
-import type { Flusher } from './flush.js';
-import { RecordReader } from './record.js';
+import { FoundRevision, findAt } from '../index/index.js';
 import {
   isTombstone,
   mainOf,
   metaEnd,
   metaStart,
+  RecordReader,
   recordsEnd,
   recordsStart,
   revisionKey,
   subOf,
   unsealOrThrow,
-} from './schema.js';
+} from '../schema/index.js';
+import type { RevisionHash } from './compaction-hashes.js';
+import type { Flusher } from './flusher.js';
 import type { MvccState } from './state.js';
 
 /** The name of etcd's bucket of revisions. */

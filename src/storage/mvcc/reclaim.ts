@@ -3,7 +3,7 @@
  */
 
 import { type Revision, reclaimPieceBytes } from '../../common/index.js';
-import { revisionKey } from './schema.js';
+import { revisionKey } from '../schema/index.js';
 import type { MvccState } from './state.js';
 
 /**

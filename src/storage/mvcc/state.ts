@@ -1,88 +1,57 @@
 /**
- * The memory of the MVCC store, shared by the parts that work on it: transactions, ranges, flush,
- * compaction, hashing. Plain data; each rule lives with the part that keeps it.
+ * The memory of one state of the store: where it is in the log and in history, and what there is.
+ * Index, value log and leases keep their own rules; the numbers beside them change here only, each
+ * by a step that must follow from the one before.
  */
 
 import {
+  assert,
   type Clock,
   checkpointJournalBytesMin,
   checkpointKeysMinDefault,
-  EtcdError,
-  type KeyString,
   type KvStore,
   type Logger,
+  type LogIndex,
   type Revision,
+  type Term,
 } from '../../common/index.js';
-import type { Configuration } from '../../raft/index.js';
-import { noLocation } from '../index/item.js';
-import { KeyIndex } from '../index/key-index.js';
-import type { KvGenerations } from '../level/generations.js';
-import type { AppliedMark, MvccStoreOptions, ReadPoint } from '../types.js';
+import { emptyConfiguration } from '../../raft/index.js';
+import { KeyIndex } from '../index/index.js';
+import { Lock } from '../lock.js';
+import { type AppliedMark, metaBytesOf, type Removal, type StoreMark } from '../schema/index.js';
 import { KeyLeases } from './key-leases.js';
-import type { Removal } from './schema.js';
+import { PinSet } from './pins.js';
+import type { MvccSetup } from './setup.js';
+import type { MvccStoreOptions } from './types.js';
 import { ValueLog } from './value-log.js';
-import { RevisionRing } from './value-log-ring.js';
 
-/** What the store is opened with. */
-export interface MvccSetup {
-  readonly kv: KvStore;
-  readonly clock: Clock;
-  readonly options: MvccStoreOptions;
-  readonly logger: Logger;
-  /** The data directory, for messages. */
-  readonly path?: string;
-  /** A background write failed or damage was found: the store is dead, the process must end. */
-  readonly onFatal?: (error: Error) => void;
-  /** The saved index is used if there are at least so many records, and saved from so many keys. */
-  readonly checkpointKeysMin?: number;
-  /** A journal of the index that is shorter is not replaced by a checkpoint. */
-  readonly journalBytesMin?: number;
-  /** Where states from other members are staged; without it none can be installed. */
-  readonly generations?: KvGenerations;
-}
-
-/** A configuration without members, before the first applied one. */
-export const noConfiguration: Configuration = {
-  voters: [],
-  votersOutgoing: [],
-  learners: [],
-  learnersNext: [],
-  autoLeave: false,
-};
-
-/** All state of one open store. */
+/** What is in memory of one state, and where it is. */
 export class MvccState {
   readonly kv: KvStore;
   readonly clock: Clock;
   readonly options: MvccStoreOptions;
   readonly logger: Logger;
+  /** The data directory, for messages. */
   readonly path: string;
   readonly checkpointKeysMin: number;
   readonly journalBytesMin: number;
   /** Held by what changes the index ahead of the store, and by what must not see that. */
   readonly indexLock = new Lock();
   readonly index = new KeyIndex();
-  readonly log = new ValueLog();
-  readonly ring = new RevisionRing();
+  readonly log: ValueLog;
   readonly leases = new KeyLeases();
-  readonly meta = new Map<string, Uint8Array>();
   readonly pins = new PinSet();
-
-  revision: Revision = 1;
-  compactRevision: Revision = -1;
-  /** A compaction that the process before left unfinished: it must be finished first. */
-  removal: Removal | undefined;
-  applied: AppliedMark = { index: 0, term: 0, configuration: noConfiguration };
-  sizeBytes = 0;
-  /** Stored size of all meta records. */
-  metaBytes = 0;
-  records = 0;
-  /** The newest change in the index, committed or not. */
-  lastMain: Revision = 1;
-  lastSub = 0;
-  /** Records from here on must stay in memory until the next commit (see `warm`). */
-  warmLocation = noLocation;
-  closed = false;
+  readonly #meta = new Map<string, Uint8Array>();
+  #metaBytes = 0;
+  #revision: Revision = 1;
+  #compactRevision: Revision = -1;
+  #removal: Removal | undefined;
+  #applied: AppliedMark = { index: 0, term: 0, configuration: emptyConfiguration };
+  #sizeBytes = 0;
+  #records = 0;
+  #lastMain: Revision = 1;
+  #lastSub = 0;
+  #closed = false;
 
   constructor(setup: MvccSetup) {
     this.kv = setup.kv;
@@ -92,69 +61,144 @@ export class MvccState {
     this.path = setup.path ?? 'the data directory';
     this.checkpointKeysMin = setup.checkpointKeysMin ?? checkpointKeysMinDefault;
     this.journalBytesMin = setup.journalBytesMin ?? checkpointJournalBytesMin;
-  }
-}
-
-/** Lets one job at a time run, in the order in which they came. */
-export class Lock {
-  private last: Promise<unknown> = Promise.resolve();
-
-  run<T>(job: () => Promise<T>): Promise<T> {
-    const result = this.last.then(job);
-    this.last = result.catch(() => {});
-    return result;
-  }
-}
-
-/** COMPACTED if the point lies in removed history. */
-export function checkPoint(state: MvccState, at: ReadPoint): EtcdError | undefined {
-  return pinOf(at) < state.compactRevision ? new EtcdError('COMPACTED') : undefined;
-}
-
-/** The revision that a compaction may not pass while the point is being read. */
-export function pinOf(at: ReadPoint): Revision {
-  return at.sub === Number.POSITIVE_INFINITY ? at.main : at.main - 1;
-}
-
-/** The end of a range as the index wants it: undefined for "and above". */
-export function walkEnd(key: KeyString, rangeEnd: KeyString): KeyString | undefined {
-  if (rangeEnd === '') return `${key}\0`;
-  return rangeEnd === '\0' ? undefined : rangeEnd;
-}
-
-/** Revisions that running reads still need; a compaction waits until it would take none of them. */
-export class PinSet {
-  private readonly pinned = new Set<{ readonly revision: Revision }>();
-  private waiters: Array<{ below: Revision; resolve: () => void }> = [];
-
-  /** Reads that hold something. */
-  get size(): number {
-    return this.pinned.size;
+    this.log = new ValueLog(setup.options.cacheBytesMax);
   }
 
-  /** Holds history from `revision` on until the result is given to `release`. */
-  pin(revision: Revision): { readonly revision: Revision } {
-    const pin = { revision };
-    this.pinned.add(pin);
-    return pin;
+  /** The newest revision that is committed: what readers see. */
+  get revision(): Revision {
+    return this.#revision;
   }
 
-  release(pin: { readonly revision: Revision }): void {
-    this.pinned.delete(pin);
-    if (this.waiters.length === 0) return;
-    const waiting = this.waiters;
-    this.waiters = waiting.filter((w) => this.blocks(w.below));
-    for (const w of waiting) if (!this.waiters.includes(w)) w.resolve();
+  /** Reads below it are refused; -1 before the first compaction. */
+  get compactRevision(): Revision {
+    return this.#compactRevision;
   }
 
-  /** Resolves once no read needs anything below `revision`. */
-  waitBelow(revision: Revision): Promise<void> {
-    if (!this.blocks(revision)) return Promise.resolve();
-    return new Promise((resolve) => this.waiters.push({ below: revision, resolve }));
+  get applied(): AppliedMark {
+    return this.#applied;
   }
 
-  private blocks(below: Revision): boolean {
-    for (const pin of this.pinned) if (pin.revision < below) return true;
-    return false;
+  /** The newest change in the index, committed or not. */
+  get lastMain(): Revision {
+    return this.#lastMain;
+  }
+
+  get lastSub(): number {
+    return this.#lastSub;
+  }
+
+  /** Of all records: stored size, and number. */
+  get sizeBytes(): number {
+    return this.#sizeBytes;
+  }
+
+  get records(): number {
+    return this.#records;
+  }
+
+  /** Stored size of all meta records. */
+  get metaBytes(): number {
+    return this.#metaBytes;
+  }
+
+  /** A compaction that the process before left unfinished: it must be finished first. */
+  get removal(): Removal | undefined {
+    return this.#removal;
+  }
+
+  /** Nothing is applied any more, and workers end. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+
+  // ---------------------------------------------------------------------- the entry being applied
+
+  /** The entry has made its change (main, sub); `bytes` are those of its stored record. */
+  addChange(main: Revision, sub: number, bytes: number): void {
+    assert(main === this.#revision + 1, 'a change is part of the next revision');
+    assert(sub === (main === this.#lastMain ? this.#lastSub + 1 : 0), 'changes are counted');
+    this.#lastMain = main;
+    this.#lastSub = sub;
+    this.#sizeBytes += bytes;
+    this.#records += 1;
+  }
+
+  /** The entry at `index` is applied: what it has changed, if anything, can be seen. */
+  commit(index: LogIndex, term: Term): void {
+    this.#revision = this.#lastMain;
+    this.#apply(index, term);
+  }
+
+  /** The entry at `index` is applied, or goes on to be: it changed nothing here. */
+  moveTo(mark: AppliedMark): void {
+    const { index, term } = this.#applied;
+    assert(mark.index >= index && mark.term >= term, 'the applied entry never goes back');
+    this.#applied = mark;
+  }
+
+  /** The same for an entry that marks `revision` as compacted; undefined: it was refused. */
+  compact(index: LogIndex, term: Term, revision: Revision | undefined): void {
+    this.#apply(index, term);
+    if (revision === undefined) return;
+    assert(revision > this.#compactRevision, 'compactions go forward');
+    assert(revision <= this.#revision, 'what is compacted is there');
+    this.#compactRevision = revision;
+  }
+
+  #apply(index: LogIndex, term: Term): void {
+    const { configuration } = this.#applied;
+    assert(index > this.#applied.index, 'an entry is applied once, in order of its index');
+    this.#applied = { index, term, configuration };
+  }
+
+  // ------------------------------------------------------------------------------ meta records
+
+  meta(name: string): Uint8Array | undefined {
+    return this.#meta.get(name);
+  }
+
+  /** Those whose name begins so, by name. */
+  metaEntries(prefix: string): ReadonlyArray<readonly [string, Uint8Array]> {
+    const entries = [...this.#meta].filter(([name]) => name.startsWith(prefix));
+    return entries.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+  }
+
+  /** Keeps `value`, which is not to be changed any more; undefined: removes it. */
+  setMeta(name: string, value: Uint8Array | undefined): void {
+    this.#metaBytes += metaBytesOf(name, value) - metaBytesOf(name, this.#meta.get(name));
+    if (value === undefined) this.#meta.delete(name);
+    else this.#meta.set(name, value);
+  }
+
+  // ------------------------------------------------------------------- restoring and compacting
+
+  /** Index, leases and meta records are back: the state is where `mark` says. */
+  restored(mark: StoreMark, removal: Removal | undefined): void {
+    assert(this.#applied.index === 0 && this.#lastSub === 0, 'a state is restored once');
+    assert(mark.compactRevision <= mark.revision, 'what is compacted is there');
+    const { index, term, configuration } = mark;
+    this.#applied = { index, term, configuration };
+    this.#revision = mark.revision;
+    this.#compactRevision = mark.compactRevision;
+    this.#removal = removal;
+    this.#sizeBytes = mark.sizeBytes;
+    this.#records = mark.records;
+    this.#lastMain = mark.revision;
+  }
+
+  /** A compaction has removed records. */
+  removed(records: number, bytes: number): void {
+    this.#records -= records;
+    this.#sizeBytes -= bytes;
+    assert(this.#records >= 0 && this.#sizeBytes >= 0, 'only what is there is removed');
+  }
+
+  /** Everything up to the compact revision that was current is removed. */
+  removalDone(): void {
+    this.#removal = undefined;
   }
 }

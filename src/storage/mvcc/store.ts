@@ -1,15 +1,16 @@
 /**
- * The MVCC store: a thin face over the parts that do the work, which share one MvccState.
+ * The MVCC store that the server is given: a present generation, which does the work, and how
+ * another takes its place. What the work is made of:
  *
- *   apply       mvcc/txn.ts       memory only
- *   flush       mvcc/flush.ts     atomic batches to the KvStore, in apply order
- *   reads       mvcc/range.ts     index, then records (mvcc/records.ts); plain ones: mvcc/scan.ts
- *               mvcc/point.ts     for decisions: compares
- *   history     mvcc/history.ts   events for watchers that are behind
- *   compaction  compact.ts        removal in the background
+ *   apply       txn.ts            into the index and the value log: memory only
+ *   flush       flusher.ts        atomic batches to the KvStore, in apply order
+ *   reads       range.ts          index, then records (load-records.ts)
+ *               point-reads.ts    for decisions: compares
+ *   events      event-history.ts  for watchers that are behind
+ *   compaction  compactor.ts      removal in the background
  *   hashes      hash.ts           as etcd's
- *   start       restore.ts        index and counters from the KvStore
- *   install     mvcc/parts.ts     a state from another member takes over: transfer/
+ *   start       ../recovery       index and counters from the KvStore
+ *   install     here              a state from another member takes over: ../transfer
  */
 
 import {
@@ -19,45 +20,33 @@ import {
   type LeaseId,
   type LogIndex,
   type Revision,
-  Slice,
   type Term,
 } from '../../common/index.js';
 import type { Configuration } from '../../raft/index.js';
-import { noLocation } from '../index/item.js';
-import type { KvGenerations } from '../level/generations.js';
-import { openGenerationSink, StagedState } from '../transfer/sink.js';
-import { openSnapshotSource } from '../transfer/source.js';
+import type { KvGenerations } from '../level/index.js';
+import { type AppliedMark, damage } from '../schema/index.js';
 import {
   ObsoleteSnapshotError,
+  openGenerationSink,
   type SnapshotSink,
   type SnapshotSource,
+  type SnapshotView,
   type StagedSnapshot,
-} from '../transfer/types.js';
-import { openSnapshotView, type SnapshotView } from '../transfer/view.js';
+  StagedState,
+} from '../transfer/index.js';
+import type { RevisionHash } from './compaction-hashes.js';
+import { type Generation, openGeneration } from './generation.js';
+import type { MvccSetup } from './setup.js';
 import type {
-  AppliedMark,
   EventPage,
+  MvccPresent,
   MvccStore,
   MvccWriteTxn,
   PointReader,
   RangeQuery,
   RangeResult,
   ReadPoint,
-} from '../types.js';
-import type { Compactor } from './compact.js';
-import type { RevisionHash } from './compaction-hashes.js';
-import type { Flusher } from './flush.js';
-import { hashAll, hashKv } from './hash.js';
-import { readHistory } from './history.js';
-import { openParts, type StoreParts } from './parts.js';
-import { PointReads } from './point.js';
-import { Present } from './present.js';
-import { rangeAt } from './range.js';
-import { reclaimRecords } from './reclaim.js';
-import { type Candidate, loadRecords } from './records.js';
-import { damage, everythingEnd, recordsEnd } from './schema.js';
-import type { MvccSetup, MvccState } from './state.js';
-import { WriteTxn } from './txn.js';
+} from './types.js';
 
 /**
  * Opens the store in `setup.kv`, which it closes at the end. Resolves once the index is back;
@@ -72,274 +61,228 @@ export async function openMvccStore(setup: MvccSetup): Promise<MvccStore> {
     setup.logger.error('the store can not go on', { error: error.message });
     setup.onFatal?.(error);
   };
-  const parts = await openParts(setup, onFatal);
-  logOpened('store opened', setup, parts, startMs);
-  parts.start();
-  return new Store(setup, parts, onFatal);
+  const generation = await openGeneration(setup, onFatal);
+  logOpened('store opened', setup, generation, startMs);
+  generation.start();
+  return new Store(setup, generation, onFatal);
 }
 
-function logOpened(what: string, setup: MvccSetup, parts: StoreParts, startMs: number): void {
-  const { state } = parts;
-  setup.logger.info(what, {
-    revision: state.revision,
-    appliedIndex: state.applied.index,
-    keys: state.index.live,
-    records: state.records,
-    tookMs: Math.round(setup.clock.nowMs() - startMs),
+function logOpened(
+  what: string,
+  { logger, clock }: MvccSetup,
+  { revision, applied, keyCount, recordCount }: Generation,
+  startMs: number,
+): void {
+  logger.info(what, {
+    revision,
+    appliedIndex: applied.index,
+    keys: keyCount,
+    records: recordCount,
+    tookMs: Math.round(clock.nowMs() - startMs),
   });
 }
 
 class Store implements MvccStore {
-  readonly present: Present;
-  private readonly setup: MvccSetup;
-  private readonly onFatal: (error: Error) => void;
-  private parts: StoreParts;
-  // What is used most, out of `parts`.
-  private inner: MvccState;
-  private flusher: Flusher;
-  private compactor: Compactor;
-  /** What compactors before this one have removed. */
-  private compactedBefore = 0;
-  private txnOpen = false;
-  private isClosing = false;
+  readonly #setup: MvccSetup;
+  readonly #onFatal: (error: Error) => void;
+  #generation: Generation;
+  /** What generations before this one have removed. */
+  #compactedBefore = 0;
+  #isClosing = false;
   /** The last call of `install`; one at a time. */
-  private installing: Promise<void> = Promise.resolve();
-  /** Replaced states on their way out. */
-  private readonly ending = new Set<Promise<void>>();
-  private readonly onCommit = (): void => {
-    this.txnOpen = false;
-    this.inner.warmLocation = noLocation;
-    this.flusher.entryDone();
-  };
+  #installing: Promise<void> = Promise.resolve();
+  /** Replaced generations on their way out. */
+  readonly #ending = new Set<Promise<void>>();
 
-  constructor(setup: MvccSetup, parts: StoreParts, onFatal: (error: Error) => void) {
-    this.setup = setup;
-    this.onFatal = onFatal;
-    this.parts = parts;
-    this.inner = parts.state;
-    this.present = new Present(parts.state);
-    this.flusher = parts.flusher;
-    this.compactor = parts.compactor;
+  constructor(setup: MvccSetup, generation: Generation, onFatal: (error: Error) => void) {
+    this.#setup = setup;
+    this.#onFatal = onFatal;
+    this.#generation = generation;
+  }
+
+  get present(): MvccPresent {
+    return this.#generation.present;
   }
 
   get revision(): Revision {
-    return this.inner.revision;
+    return this.#generation.revision;
   }
 
   get compactRevision(): Revision {
-    return this.inner.compactRevision;
+    return this.#generation.compactRevision;
   }
 
   get sizeBytes(): number {
-    return this.inner.sizeBytes;
+    return this.#generation.sizeBytes;
   }
 
   get inUseBytes(): number {
-    return this.parts.inUseBytes;
+    return this.#generation.inUseBytes;
   }
 
   get allocatedBytes(): number {
-    const { meter, inUseBytes } = this.parts;
-    return Math.max(meter.allocatedBytes, inUseBytes);
+    return this.#generation.allocatedBytes;
   }
 
   get openReads(): number {
-    return this.inner.pins.size;
+    return this.#generation.openReads;
   }
 
   get keyCount(): number {
-    return this.inner.index.live;
+    return this.#generation.keyCount;
   }
 
   get compactedKeys(): number {
-    return this.compactedBefore + this.compactor.removedKeys;
+    return this.#compactedBefore + this.#generation.compactedKeys;
   }
 
   get flushed(): { readonly index: LogIndex; readonly synced: boolean } {
-    const index = this.flusher.stored.index;
-    return { index, synced: this.flusher.syncedIndex === index };
+    return this.#generation.flushed;
   }
 
   get unflushedBytes(): number {
-    return this.flusher.pendingBytes;
+    return this.#generation.unflushedBytes;
   }
 
   get applied(): AppliedMark {
-    return this.inner.applied;
+    return this.#generation.applied;
   }
 
   begin(index: LogIndex, term: Term): MvccWriteTxn {
-    this.checkIndex(index);
-    this.txnOpen = true;
-    const { inner, present, flusher, onCommit } = this;
-    return new WriteTxn(inner, present, flusher, index, term, onCommit);
-  }
-
-  reader(holdFrom: Revision | undefined): PointReader {
-    return new PointReads(this.inner, this.flusher, holdFrom);
+    return this.#generation.begin(index, term);
   }
 
   setApplied(mark: { index: LogIndex; term: Term; configuration?: Configuration }): void {
-    // A change of members comes as the entry's transaction and then its configuration.
-    if (mark.index !== this.inner.applied.index) this.checkIndex(mark.index);
-    const configuration = mark.configuration ?? this.inner.applied.configuration;
-    this.inner.applied = { index: mark.index, term: mark.term, configuration };
-    this.flusher.entryDone();
+    this.#generation.setApplied(mark);
+  }
+
+  scheduleCompaction(index: LogIndex, term: Term, revision: Revision): void {
+    this.#generation.scheduleCompaction(index, term, revision);
+  }
+
+  compactionDone(): Promise<void> {
+    return this.#onCurrent((generation) => generation.compactionDone());
   }
 
   holdRecords(): void {
-    const { inner } = this;
-    inner.warmLocation = inner.log.start;
+    this.#generation.holdRecords();
   }
 
   isWarm(keys: readonly KeyString[]): boolean {
-    const { index, log } = this.inner;
-    for (const key of keys) {
-      const item = index.get(key);
-      if (item !== undefined && !item.dead && !log.has(item.location)) return false;
-    }
-    return true;
+    return this.#generation.isWarm(keys);
   }
 
   async warm(keys: readonly KeyString[]): Promise<void> {
     // In the end for the state that is present then, should another take over meanwhile.
-    while (!(await this.onCurrent((parts) => warmOnce(parts, keys))));
+    while (!(await this.#onCurrent((generation) => generation.warmOnce(keys))));
   }
 
   checkRevision(revision: Revision): EtcdError | undefined {
-    if (revision > this.inner.revision) return new EtcdError('FUTURE_REVISION');
-    if (revision < this.inner.compactRevision) return new EtcdError('COMPACTED');
+    if (revision > this.#generation.revision) return new EtcdError('FUTURE_REVISION');
+    if (revision < this.#generation.compactRevision) return new EtcdError('COMPACTED');
     return undefined;
   }
 
+  reader(holdFrom: Revision | undefined): PointReader {
+    return this.#generation.reader(holdFrom);
+  }
+
   range(query: RangeQuery, at: ReadPoint | undefined): RangeResult | Promise<RangeResult> {
-    return rangeAt(this.inner, this.flusher, query, at);
+    return this.#generation.range(query, at);
   }
 
   peek(key: KeyString): Uint8Array | null | undefined {
-    const item = this.inner.index.get(key);
-    if (item === undefined || item.dead) return null;
-    return this.inner.log.has(item.location) ? this.inner.log.record(item.location) : undefined;
+    return this.#generation.peek(key);
   }
 
   history(from: Revision, revisionsMax: number, bytesMax: number): Promise<EventPage> {
-    return readHistory(this.inner, from, revisionsMax, bytesMax);
-  }
-
-  scheduleCompaction(index: LogIndex, term: Term, revision: Revision): void {
-    const { inner } = this;
-    this.checkIndex(index);
-    // The entry counts as applied even if it is refused: it must not be tried again.
-    const { configuration } = inner.applied;
-    inner.applied = { index, term, configuration };
-    let refused: EtcdError | undefined;
-    const previous = inner.compactRevision;
-    if (revision <= previous) refused = new EtcdError('COMPACTED');
-    else if (revision > inner.revision) refused = new EtcdError('FUTURE_REVISION');
-    else inner.compactRevision = revision;
-    this.flusher.entryDone();
-    if (refused !== undefined) throw refused;
-    this.compactor.schedule(previous);
-  }
-
-  compactionDone(): Promise<void> {
-    return this.onCurrent((parts) => parts.compactor.done());
+    return this.#generation.history(from, revisionsMax, bytesMax);
   }
 
   hashKv(revision: Revision, kept = true): Promise<RevisionHash> {
-    return this.onCurrent(async ({ state, flusher, compactor }) => {
-      // In etcd a compaction at 0 freezes the answer to 0, which asks for the present.
-      const found = kept && revision > 0 ? await compactor.hashOf(revision) : undefined;
-      return found ?? (await hashKv(state, flusher, revision));
-    });
+    return this.#onCurrent((generation) => generation.hashKv(revision, kept));
   }
 
   compactionHashes(): readonly RevisionHash[] {
-    return this.parts.hashes.list();
+    return this.#generation.hashes.list();
   }
 
   hashAll(): Promise<number> {
-    return this.onCurrent((parts) => hashAll(parts.state, parts.flusher));
+    return this.#onCurrent((generation) => generation.hashAll());
   }
 
   snapshotView(): Promise<SnapshotView> {
-    return openSnapshotView(this.inner, this.flusher);
-  }
-
-  meta(name: string): Uint8Array | undefined {
-    return this.inner.meta.get(name);
-  }
-
-  metaEntries(prefix: string): ReadonlyArray<readonly [string, Uint8Array]> {
-    const entries = [...this.inner.meta].filter(([name]) => name.startsWith(prefix));
-    return entries.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
-  }
-
-  leasedKeys(): Iterable<readonly [KeyString, LeaseId]> {
-    return this.inner.leases;
-  }
-
-  flushSync(): Promise<AppliedMark> {
-    return this.onCurrent((parts) => parts.flusher.flush(true));
-  }
-
-  async defragment(): Promise<void> {
-    const { flusher, state, meter } = this.parts;
-    await flusher.flush(false);
-    await reclaimRecords(state, state.revision);
-    // And what is kept beside the keys.
-    await state.kv.compact(recordsEnd, everythingEnd);
-    await meter.measure();
+    return this.#generation.snapshotView();
   }
 
   snapshotSource(): Promise<SnapshotSource> {
-    return openSnapshotSource(this.inner, this.flusher);
+    return this.#generation.snapshotSource();
+  }
+
+  meta(name: string): Uint8Array | undefined {
+    return this.#generation.meta(name);
+  }
+
+  metaEntries(prefix: string): ReadonlyArray<readonly [string, Uint8Array]> {
+    return this.#generation.metaEntries(prefix);
+  }
+
+  leasedKeys(): Iterable<readonly [KeyString, LeaseId]> {
+    return this.#generation.leasedKeys();
+  }
+
+  flushSync(): Promise<AppliedMark> {
+    return this.#onCurrent((generation) => generation.flush(true));
+  }
+
+  defragment(): Promise<void> {
+    return this.#generation.defragment();
   }
 
   openSink(): Promise<SnapshotSink> {
-    const { clock } = this.setup;
-    return openGenerationSink(this.generations(), clock, (staged) => this.discard(staged));
+    const { clock } = this.#setup;
+    return openGenerationSink(this.#directories(), clock, (staged) => this.#discard(staged));
   }
 
   install(staged: StagedSnapshot, onSwitch?: () => void): Promise<void> {
     assert(staged instanceof StagedState, 'what is installed was staged here');
-    const run = this.installing.then(() => this.installNow(staged, onSwitch));
-    this.installing = run.catch(() => {});
+    const run = this.#installing.then(() => this.#installNow(staged, onSwitch));
+    this.#installing = run.catch(() => {});
     return run;
   }
 
   async close(): Promise<void> {
-    this.isClosing = true;
-    this.inner.closed = true;
-    await this.installing;
-    await Promise.all(this.ending);
-    await this.parts.close();
+    this.#isClosing = true;
+    this.#generation.refuseEntries();
+    await this.#installing;
+    await Promise.all(this.#ending);
+    await this.#generation.close();
   }
 
   /** A call that fails because its state was replaced is made again on the new one. */
-  private async onCurrent<T>(call: (parts: StoreParts) => Promise<T>): Promise<T> {
+  async #onCurrent<T>(call: (generation: Generation) => Promise<T>): Promise<T> {
     for (;;) {
-      const { parts } = this;
+      const generation = this.#generation;
       try {
-        return await call(parts);
+        return await call(generation);
       } catch (error) {
-        if (parts === this.parts) throw error;
+        if (generation === this.#generation) throw error;
       }
     }
   }
 
   /** Builds the staged state beside the present one, then changes over within a turn. */
-  private async installNow(staged: StagedState, onSwitch?: () => void): Promise<void> {
-    const { setup } = this;
-    const generations = this.generations();
+  async #installNow(staged: StagedState, onSwitch?: () => void): Promise<void> {
+    const setup = this.#setup;
+    const { place } = this.#directories();
     assert(!staged.isUsed, 'a staged state is installed once');
-    await this.refuseObsolete(staged);
+    await this.#refuseObsolete(staged);
     const startMs = setup.clock.nowMs();
-    const kv = await generations.place.openKvStore(staged.path);
+    const kv = await place.openKvStore(staged.path);
     try {
       const staging = { ...setup, kv, path: staged.path };
-      const parts = await openParts(staging, this.onFatal, this.parts.hashes);
-      const { index, term } = parts.state.applied;
+      const next = await openGeneration(staging, this.#onFatal, this.#generation.hashes);
+      const { index, term } = next.applied;
       if (index !== staged.mark.index || term !== staged.mark.term) {
         throw damage(
           `The staged state is at entry ${index}, not ${staged.mark.index}`,
@@ -347,14 +290,14 @@ class Store implements MvccStore {
         );
       }
       // While it was being built, the log may have caught up.
-      await this.refuseObsolete(staged);
-      if (parts.state.revision < this.inner.revision) {
+      await this.#refuseObsolete(staged);
+      if (next.revision < this.#generation.revision) {
         throw damage('The staged state is of an older revision than the present one', staged.path);
       }
       staged.isUsed = true;
-      this.switchTo(parts);
+      this.#switchTo(next);
       onSwitch?.();
-      logOpened('state installed', setup, parts, startMs);
+      logOpened('state installed', setup, next, startMs);
     } catch (error) {
       if (!staged.isUsed) await kv.close();
       throw error;
@@ -362,90 +305,49 @@ class Store implements MvccStore {
   }
 
   /** Rejects if there is nothing in `staged` that is not here; it is discarded then. */
-  private async refuseObsolete(staged: StagedState): Promise<void> {
-    if (this.isClosing) throw new EtcdError('STOPPED');
-    const { index } = this.inner.applied;
+  async #refuseObsolete(staged: StagedState): Promise<void> {
+    if (this.#isClosing) throw new EtcdError('STOPPED');
+    const { index } = this.#generation.applied;
     if (staged.mark.index > index) return;
     await staged.discard();
     throw new ObsoleteSnapshotError(staged.mark.index, index);
   }
 
-  private switchTo(parts: StoreParts): void {
-    assert(!this.txnOpen, 'a state is not replaced while an entry is applied');
-    const old = this.parts;
+  #switchTo(next: Generation): void {
+    const old = this.#generation;
+    assert(!old.isEntryOpen, 'a state is not replaced while an entry is applied');
+    assert(next.applied.index > old.applied.index, 'a state is replaced by a newer one');
     old.retire();
-    this.parts = parts;
-    this.inner = parts.state;
-    this.flusher = parts.flusher;
-    this.compactedBefore += this.compactor.removedKeys;
-    this.compactor = parts.compactor;
-    this.present.switchTo(parts.state);
-    parts.start();
-    const ending = this.endOld(old).finally(() => this.ending.delete(ending));
-    this.ending.add(ending);
+    this.#compactedBefore += old.compactedKeys;
+    this.#generation = next;
+    next.start();
+    const ending = this.#endOld(old).finally(() => this.#ending.delete(ending));
+    this.#ending.add(ending);
   }
 
-  private async endOld(old: StoreParts): Promise<void> {
-    const { path } = old.state;
+  async #endOld(old: Generation): Promise<void> {
+    const { path } = old;
     try {
       await old.end();
-      await this.generations().remove(path);
+      await this.#directories().remove(path);
     } catch (cause) {
       // What remains is removed at the next start.
       const error = cause instanceof Error ? cause.message : String(cause);
-      this.setup.logger.warn('the replaced state was not removed', { path, error });
+      this.#setup.logger.warn('the replaced state was not removed', { path, error });
     }
   }
 
-  private async discard(staged: StagedState): Promise<void> {
+  async #discard(staged: StagedState): Promise<void> {
     if (staged.isUsed) return;
     staged.isUsed = true;
     // The log may be marked already: then this state is needed until the present one is durable.
-    if (this.inner.applied.index >= staged.mark.index) await this.flusher.flush(true);
-    await this.generations().remove(staged.path);
+    if (this.#generation.applied.index >= staged.mark.index) await this.#generation.flush(true);
+    await this.#directories().remove(staged.path);
   }
 
-  private generations(): KvGenerations {
-    const { generations } = this.setup;
+  #directories(): KvGenerations {
+    const { generations } = this.#setup;
     assert(generations !== undefined, 'a store that takes in states knows its directories');
     return generations;
   }
-
-  private checkIndex(index: LogIndex): void {
-    assert(!this.txnOpen, 'one entry is applied at a time');
-    assert(!this.inner.closed, 'nothing is applied to a closed store');
-    assert(index > this.inner.applied.index, 'an entry is applied once, in order of its index');
-    this.flusher.entryStarts();
-  }
-}
-
-function newestOf(key: KeyString, main: Revision, sub: number): Candidate {
-  return { key, main, sub, createRevision: 0, version: 0, location: noLocation };
-}
-
-/** True if all current records of the keys are in memory, else brings those that were missing. */
-async function warmOnce(
-  { state, flusher }: StoreParts,
-  keys: readonly KeyString[],
-): Promise<boolean> {
-  const { index, log } = state;
-  const cold: Candidate[] = [];
-  // Nothing leaves until the next commit: what is warm may be anywhere.
-  state.warmLocation = log.start;
-  const slice = new Slice(state.clock, 'apply');
-  for (const key of keys) {
-    if (!slice.next()) await slice.rest();
-    const item = index.get(key);
-    if (item === undefined || item.dead || log.has(item.location)) continue;
-    cold.push(newestOf(key, item.main, item.sub));
-  }
-  if (cold.length === 0) return true;
-  const pin = state.pins.pin(state.revision);
-  try {
-    // Keeps them warm, unlike what a range reads.
-    await loadRecords(state, flusher, cold, true);
-  } finally {
-    state.pins.release(pin);
-  }
-  return false;
 }

@@ -19,14 +19,14 @@ import {
   type Steps,
   type Term,
 } from '../../common/index.js';
-import { itemDelete, itemPut, KeyItem, noLocation } from '../index/item.js';
-import type { KeyState, MvccCommit, MvccEvent, MvccWriteTxn, ReadPoint } from '../types.js';
+import { itemDelete, type KeyItem, noLocation } from '../index/index.js';
+import { recordOverheadBytes, recordSize, writeRecord } from '../schema/index.js';
 import { LogEvent } from './event.js';
-import type { Flusher } from './flush.js';
-import type { Present } from './present.js';
-import { recordSize, writeRecord } from './record.js';
-import { recordOverheadBytes } from './schema.js';
-import { type MvccState, walkEnd } from './state.js';
+import type { Flusher } from './flusher.js';
+import type { PresentReads } from './present-reads.js';
+import { walkEnd } from './read-point.js';
+import type { MvccState } from './state.js';
+import type { KeyState, MvccCommit, MvccEvent, MvccWriteTxn, ReadPoint } from './types.js';
 
 const noValue = new Uint8Array(0);
 /** Stands for the location of the record before a creation. */
@@ -34,255 +34,238 @@ const noPrevious = -2;
 
 /** One entry's transaction, and its commit; the store makes one at a time. */
 export class WriteTxn implements MvccWriteTxn, MvccCommit {
-  private readonly store: MvccState;
-  private readonly present: Present;
-  private readonly flusher: Flusher;
-  private readonly index: LogIndex;
-  private readonly term: Term;
-  private readonly main: Revision;
-  private readonly onCommit: () => void;
-  private open = true;
+  readonly #state: MvccState;
+  readonly #present: PresentReads;
+  readonly #flusher: Flusher;
+  readonly #index: LogIndex;
+  readonly #term: Term;
+  readonly #main: Revision;
+  #open = true;
   /** Changes so far. The first is in `firstKey` and so on, the others are in `more`. */
-  private count = 0;
-  private firstKey: KeyString = '';
+  #count = 0;
+  #firstKey: KeyString = '';
   /** Location of the new record; `noLocation`: a delete. */
-  private firstLocation = noLocation;
+  #firstLocation = noLocation;
   /** Location of the record before the revision; `noLocation`: not known, or not in memory. */
-  private firstPrevious = noPrevious;
-  private moreKeys: KeyString[] | undefined = undefined;
-  private moreLocations: number[] | undefined = undefined;
-  private morePrevious: number[] | undefined = undefined;
-  private made: MvccEvent[] | undefined = undefined;
+  #firstPrevious = noPrevious;
+  #moreKeys: KeyString[] | undefined = undefined;
+  #moreLocations: number[] | undefined = undefined;
+  #morePrevious: number[] | undefined = undefined;
+  #made: MvccEvent[] | undefined = undefined;
 
   constructor(
-    store: MvccState,
-    present: Present,
+    state: MvccState,
+    present: PresentReads,
     flusher: Flusher,
     index: LogIndex,
     term: Term,
-    onCommit: () => void,
   ) {
-    this.store = store;
-    this.present = present;
-    this.flusher = flusher;
-    this.index = index;
-    this.term = term;
-    this.main = store.revision + 1;
-    this.onCommit = onCommit;
+    this.#state = state;
+    this.#present = present;
+    this.#flusher = flusher;
+    this.#index = index;
+    this.#term = term;
+    this.#main = state.revision + 1;
   }
 
   readPoint(): ReadPoint {
-    return { main: this.main, sub: this.count };
+    return { main: this.#main, sub: this.#count };
   }
 
   get changed(): boolean {
-    return this.count > 0;
+    return this.#count > 0;
   }
 
   /** Of the commit. */
   get revision(): Revision {
-    return this.count > 0 ? this.main : this.main - 1;
+    return this.#count > 0 ? this.#main : this.#main - 1;
   }
 
   get changes(): number {
-    return this.count;
+    return this.#count;
   }
 
   keyAt(sub: number): KeyString {
-    const key = sub === 0 ? this.firstKey : this.moreKeys?.[sub - 1];
+    const key = sub === 0 ? this.#firstKey : this.#moreKeys?.[sub - 1];
     assert(key !== undefined, 'every change is noted');
     return key;
   }
 
   isDeleteAt(sub: number): boolean {
-    return (sub === 0 ? this.firstLocation : this.moreLocations?.[sub - 1]) === noLocation;
+    return (sub === 0 ? this.#firstLocation : this.#moreLocations?.[sub - 1]) === noLocation;
   }
 
   get events(): readonly MvccEvent[] {
-    if (this.made === undefined) {
-      this.made = [];
-      for (let sub = 0; sub < this.count; sub += 1) this.made.push(this.eventOf(sub));
+    if (this.#made === undefined) {
+      this.#made = [];
+      for (let sub = 0; sub < this.#count; sub += 1) this.#made.push(this.#eventOf(sub));
     }
-    return this.made;
+    return this.#made;
   }
 
   state(key: KeyString): KeyState | undefined {
-    return this.present.state(key);
+    return this.#present.state(key);
   }
 
   lease(key: KeyString): LeaseId {
-    return this.present.lease(key);
+    return this.#present.lease(key);
   }
 
   keysOf(lease: LeaseId): Iterable<KeyString> {
-    return this.present.keysOf(lease);
+    return this.#present.keysOf(lease);
   }
 
   storedBytes(key: KeyString): number {
-    return this.present.storedBytes(key);
+    return this.#present.storedBytes(key);
   }
 
   countRange(key: KeyString, rangeEnd: KeyString): number {
-    return this.present.countRange(key, rangeEnd);
+    return this.#present.countRange(key, rangeEnd);
   }
 
   record(key: KeyString): Uint8Array | undefined {
-    return this.present.record(key);
+    return this.#present.record(key);
   }
 
   value(key: KeyString): Uint8Array | undefined {
-    return this.present.value(key);
+    return this.#present.value(key);
   }
 
   put(key: KeyString, value: Uint8Array, lease: LeaseId): void {
-    assert(this.open, 'a transaction is not changed after its commit');
-    const { index, log, ring, leases } = this.store;
-    const main = this.main;
-    const sub = this.count;
+    assert(this.#open, 'a transaction is not changed after its commit');
+    const { index, log, leases } = this.#state;
+    const main = this.#main;
+    const sub = this.#count;
     const item = index.locate(key);
     const alive = item !== undefined && !item.dead;
     const created = alive ? item.created : main;
     const version = alive ? item.version + 1 : 1;
-    const previous = created === main || item === undefined ? noPrevious : this.previousOf(item);
+    const previous = created === main || item === undefined ? noPrevious : this.#previousOf(item);
 
     const size = recordSize(key.length, created, main, version, value.length, lease);
-    const location = log.reserve(main, sub, false, size);
+    const location = log.add(main, sub, false, size);
     const at = log.offset;
     const end = writeRecord(log.buffer, at, key, created, main, version, value, lease);
     assert(end === at + size, 'a record is as long as was computed');
 
     const bytes = size + recordOverheadBytes;
-    if (item === undefined) {
-      index.insertHere(key, new KeyItem(main, sub, bytes, location));
-    } else {
-      itemPut(item, main, sub, bytes, location);
-      index.touchHere(main);
-      if (!alive) index.adjustHere(1);
-    }
+    index.putHere(key, main, sub, bytes, location);
     if (lease !== 0n) leases.set(key, lease);
     else if (leases.size > 0) leases.delete(key);
-    ring.push(main, sub, location);
-    this.note(key, location, previous);
-    this.account(sub, bytes);
+    this.#note(key, location, previous);
+    this.#account(sub, bytes);
   }
 
   deleteRange(key: KeyString, rangeEnd: KeyString): number {
-    assert(this.open, 'a transaction is not changed after its commit');
-    if (rangeEnd === '') return this.deleteKey(key) ? 1 : 0;
-    const before = this.count;
-    this.store.index.killRange(key, walkEnd(key, rangeEnd), this.main, (k, item) => {
-      this.deleteItem(k, item);
+    assert(this.#open, 'a transaction is not changed after its commit');
+    if (rangeEnd === '') return this.#deleteKey(key) ? 1 : 0;
+    const before = this.#count;
+    this.#state.index.killRange(key, walkEnd(key, rangeEnd), this.#main, (k, item) => {
+      this.#deleteItem(k, item);
       return true;
     });
-    return this.count - before;
+    return this.#count - before;
   }
 
   *deleteRangeSteps(key: KeyString, rangeEnd: KeyString, slice: Slice): Steps<number> {
-    if (rangeEnd === '') return this.deleteKey(key) ? 1 : 0;
-    const before = this.count;
+    if (rangeEnd === '') return this.#deleteKey(key) ? 1 : 0;
+    const before = this.#count;
     const end = walkEnd(key, rangeEnd);
     let next: KeyString | undefined = key;
     while (next !== undefined) {
-      assert(this.open, 'a transaction is not changed after its commit');
-      next = this.store.index.killRange(next, end, this.main, (k, item) => {
-        this.deleteItem(k, item);
+      assert(this.#open, 'a transaction is not changed after its commit');
+      next = this.#state.index.killRange(next, end, this.#main, (k, item) => {
+        this.#deleteItem(k, item);
         return slice.next();
       });
       if (next !== undefined) yield slice.rest();
     }
-    return this.count - before;
+    return this.#count - before;
   }
 
   setMeta(name: string, value: Uint8Array | undefined): void {
-    assert(this.open, 'a transaction is not changed after its commit');
-    const { meta } = this.store;
+    assert(this.#open, 'a transaction is not changed after its commit');
     const copy = value === undefined ? undefined : Buffer.from(value);
-    this.flusher.addMeta(name, copy, meta.get(name));
-    if (copy === undefined) meta.delete(name);
-    else meta.set(name, copy);
+    this.#flusher.addMeta(name, copy, this.#state.meta(name));
+    this.#state.setMeta(name, copy);
   }
 
   commit(): MvccCommit {
-    assert(this.open, 'a transaction is committed once');
-    this.open = false;
-    const { store } = this;
-    if (this.count > 0) store.revision = this.main;
-    const { configuration } = store.applied;
-    store.applied = { index: this.index, term: this.term, configuration };
-    this.onCommit();
+    assert(this.#open, 'a transaction is committed once');
+    this.#open = false;
+    const state = this.#state;
+    state.commit(this.#index, this.#term);
+    assert(state.revision === this.revision, 'a transaction takes one revision, or none');
+    state.log.letGo();
+    this.#flusher.entryDone();
     return this;
   }
 
-  private deleteKey(key: KeyString): boolean {
-    const { index } = this.store;
+  #deleteKey(key: KeyString): boolean {
+    const { index } = this.#state;
     const item = index.locate(key);
     if (item === undefined || item.dead) return false;
-    this.deleteItem(key, item);
-    index.touchHere(this.main);
-    index.adjustHere(-1);
+    this.#deleteItem(key, item);
+    index.diedHere(key, this.#main);
     return true;
   }
 
   /** The caller tells the index. */
-  private deleteItem(key: KeyString, item: KeyItem): void {
-    const { log, ring, leases } = this.store;
-    const main = this.main;
-    const sub = this.count;
-    const previous = this.previousOf(item);
+  #deleteItem(key: KeyString, item: KeyItem): void {
+    const { log, leases } = this.#state;
+    const main = this.#main;
+    const sub = this.#count;
+    const previous = this.#previousOf(item);
     const size = recordSize(key.length, 0, 0, 0, 0, 0n);
-    const location = log.reserve(main, sub, true, size);
+    log.add(main, sub, true, size);
     writeRecord(log.buffer, log.offset, key, 0, 0, 0, noValue, 0n);
     const bytes = size + recordOverheadBytes;
     itemDelete(item, main, sub, bytes);
     if (leases.size > 0) leases.delete(key);
-    ring.push(main, sub, location);
-    this.note(key, noLocation, previous);
-    this.account(sub, bytes);
+    this.#note(key, noLocation, previous);
+    this.#account(sub, bytes);
   }
 
   /**
    * Watchers are told the value before the revision (etcd), not one that this transaction wrote:
    * where that is, and whether there was any, is for the reader of the event to find out.
    */
-  private previousOf(item: KeyItem): number {
-    return item.main === this.main ? noLocation : item.location;
+  #previousOf(item: KeyItem): number {
+    return item.main === this.#main ? noLocation : item.location;
   }
 
-  private note(key: KeyString, location: number, previous: number): void {
-    this.count += 1;
-    if (this.count === 1) {
-      this.firstKey = key;
-      this.firstLocation = location;
-      this.firstPrevious = previous;
+  #note(key: KeyString, location: number, previous: number): void {
+    this.#count += 1;
+    if (this.#count === 1) {
+      this.#firstKey = key;
+      this.#firstLocation = location;
+      this.#firstPrevious = previous;
       return;
     }
-    this.moreKeys ??= [];
-    this.moreLocations ??= [];
-    this.morePrevious ??= [];
-    this.moreKeys.push(key);
-    this.moreLocations.push(location);
-    this.morePrevious.push(previous);
+    this.#moreKeys ??= [];
+    this.#moreLocations ??= [];
+    this.#morePrevious ??= [];
+    this.#moreKeys.push(key);
+    this.#moreLocations.push(location);
+    this.#morePrevious.push(previous);
   }
 
-  private eventOf(sub: number): LogEvent {
-    const { log } = this.store;
+  #eventOf(sub: number): LogEvent {
+    const { log } = this.#state;
     const isFirst = sub === 0;
     const key = this.keyAt(sub);
-    const location = isFirst ? this.firstLocation : this.moreLocations?.[sub - 1];
-    const previous = isFirst ? this.firstPrevious : this.morePrevious?.[sub - 1];
+    const location = isFirst ? this.#firstLocation : this.#moreLocations?.[sub - 1];
+    const previous = isFirst ? this.#firstPrevious : this.#morePrevious?.[sub - 1];
     assert(location !== undefined, 'every change is noted');
     const place = location === noLocation ? undefined : log.place(location);
-    if (previous === noPrevious) return new LogEvent(key, this.main, sub, true, place, null);
+    if (previous === noPrevious) return new LogEvent(key, this.#main, sub, true, place, null);
     const isThere = previous !== undefined && log.has(previous);
     const before = isThere ? log.place(previous) : undefined;
-    return new LogEvent(key, this.main, sub, false, place, before);
+    return new LogEvent(key, this.#main, sub, false, place, before);
   }
 
-  private account(sub: number, bytes: number): void {
-    this.store.lastMain = this.main;
-    this.store.lastSub = sub;
-    this.store.sizeBytes += bytes;
-    this.store.records += 1;
-    this.flusher.addRecord(bytes);
+  #account(sub: number, bytes: number): void {
+    this.#state.addChange(this.#main, sub, bytes);
+    this.#flusher.addRecord(bytes);
   }
 }

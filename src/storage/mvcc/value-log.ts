@@ -1,171 +1,147 @@
 /**
- * The records in memory: an append-only arena of chunks in the order of their arrival, dropped from
- * the front. put() encodes a record straight into it, the flush writes views of it to the KvStore,
- * readers and watchers get views of it: there is one copy of a value.
+ * The value log: the records in memory, in the order of their arrival, and which of them may leave.
+ * It has every record that is not in the KvStore yet, those that were held for an entry that is
+ * about to be applied, and as many of the others as there is room for. What it has written down it
+ * never changes; what it let go is in the KvStore.
  *
- * A record lies at a location: its byte offset since the start of the process in units of 16, so
- * that it stays a small integer for the first 32 GiB. At that place:
- *     u32 length of the KeyValue, high bit: tombstone | revision key | KeyValue | CRC-32
- * Key and KeyValue are together, so that one checksum call covers both.
- *
- * A chunk that left is never reused: someone may still hold a view of it.
+ * Two structures make it up: the arena with the bytes (record-arena.ts), and the ring that says
+ * which revision is where (revision-ring.ts). A record is asked for by its location, a number that
+ * the index keeps; the flush and readers of history go by positions in the ring.
  */
 
-import { crc32 } from 'node:zlib';
-import { assert, present, type Revision, valueLogChunkBytes } from '../../common/index.js';
-import { checksumBytes, revisionKeyBytes, writeRevisionKey } from './schema.js';
+import { assert, type Revision } from '../../common/index.js';
+import { noLocation } from '../index/index.js';
+import { RecordArena, type RecordPlace } from './record-arena.js';
+import { RevisionRing } from './revision-ring.js';
 
-const granuleBytes = 16;
-/** Locations a page; a chunk larger than a page takes several. */
-const pageLocations = valueLogChunkBytes / granuleBytes;
-const headerBytes = 4;
-const tombstoneBit = 0x8000_0000;
-
-interface Chunk {
-  readonly bytes: Buffer;
-  /** Location of its first byte: a whole number of pages. */
-  readonly start: number;
-  /** Locations it occupies, rounded up to pages. */
-  readonly span: number;
-  usedBytes: number;
-}
-
-/** Where a record is, in terms that outlive its eviction. */
-export interface RecordPlace {
-  readonly chunk: Buffer;
-  readonly start: number;
-  readonly end: number;
-}
-
-/** The arena. */
+/** The records in memory; one for each state of the store. */
 export class ValueLog {
-  /** One entry a page from `firstPage` on; a large chunk is entered once for each of its pages. */
-  private pages: Chunk[] = [];
-  private firstPage = 0;
-  private tail: Chunk | undefined;
-  private allocated = 0;
-  /** Set by `reserve` for the caller: where to write. */
-  buffer: Buffer = Buffer.alloc(0);
-  offset = 0;
+  readonly #arena = new RecordArena();
+  readonly #ring = new RevisionRing();
+  readonly #bytesMax: number;
+  /** Position up to which everything is in the KvStore. */
+  #storedEnd = 0;
+  /** Records from this location on may not leave; `noLocation`: none is held. */
+  #heldFrom = noLocation;
 
-  /** Bytes of all chunks. */
-  get allocatedBytes(): number {
-    return this.allocated;
-  }
-
-  /** The oldest location that can still be read. */
-  get start(): number {
-    return this.firstPage * pageLocations;
-  }
-
-  /** The location after the newest record. */
-  get end(): number {
-    const tail = this.tail;
-    return tail === undefined ? this.start : tail.start + Math.ceil(tail.usedBytes / granuleBytes);
-  }
-
-  has(location: number): boolean {
-    return location >= this.firstPage * pageLocations;
+  /** More than `bytesMax` only as far as something may not leave. */
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
   }
 
   /**
-   * Makes room for a record and writes its key; returns its location. The caller encodes exactly
-   * `recordBytes` at `offset` of `buffer`.
+   * Adds the record of the next revision; returns its location. The caller encodes exactly
+   * `recordBytes` at `offset` of `buffer`, before it does anything else here.
    */
-  reserve(main: Revision, sub: number, tombstone: boolean, recordBytes: number): number {
-    const keyBytes = revisionKeyBytes + (tombstone ? 1 : 0);
-    const needed = headerBytes + keyBytes + recordBytes + checksumBytes;
-    let tail = this.tail;
-    if (tail === undefined || tail.usedBytes + needed > tail.bytes.length) {
-      tail = this.grow(needed);
-    }
-    const at = tail.usedBytes;
-    tail.bytes.writeUInt32LE(tombstone ? recordBytes + tombstoneBit : recordBytes, at);
-    this.buffer = tail.bytes;
-    this.offset = writeRevisionKey(tail.bytes, at + headerBytes, main, sub, tombstone);
-    tail.usedBytes = Math.ceil((at + needed) / granuleBytes) * granuleBytes;
-    return tail.start + at / granuleBytes;
+  add(main: Revision, sub: number, tombstone: boolean, recordBytes: number): number {
+    const location = this.#arena.reserve(main, sub, tombstone, recordBytes);
+    this.#ring.push(main, sub, location);
+    return location;
   }
 
-  /** Appends a record that was read from the KvStore, to keep it warm. */
-  append(main: Revision, sub: number, record: Uint8Array): number {
-    const location = this.reserve(main, sub, false, record.length);
-    this.buffer.set(record, this.offset);
-    return location;
+  /** Where `add` wants the record. */
+  get buffer(): Buffer {
+    return this.#arena.buffer;
+  }
+
+  get offset(): number {
+    return this.#arena.offset;
+  }
+
+  /** Keeps a record that was read from the KvStore; returns its location. */
+  keep(main: Revision, sub: number, record: Uint8Array): number {
+    return this.#arena.append(main, sub, record);
+  }
+
+  /** False also for `noLocation`. */
+  has(location: number): boolean {
+    return this.#arena.has(location);
   }
 
   /** A view of the encoded KeyValue at a location that `has` said yes to. */
   record(location: number): Buffer {
-    const chunk = this.chunkOf(location);
-    const at = (location - chunk.start) * granuleBytes;
-    const length = chunk.bytes.readUInt32LE(at);
-    const start = at + headerBytes + revisionKeyBytes + (length >= tombstoneBit ? 1 : 0);
-    return chunk.bytes.subarray(start, start + (length % tombstoneBit));
+    return this.#arena.record(location);
   }
 
+  /** The same in terms that outlive its eviction. */
   place(location: number): RecordPlace {
-    const chunk = this.chunkOf(location);
-    const at = (location - chunk.start) * granuleBytes;
-    const length = chunk.bytes.readUInt32LE(at);
-    const start = at + headerBytes + revisionKeyBytes + (length >= tombstoneBit ? 1 : 0);
-    return { chunk: chunk.bytes, start, end: start + (length % tombstoneBit) };
+    return this.#arena.place(location);
+  }
+
+  /** Location of exactly this revision, `noLocation` if it is not among the recent ones. */
+  find(main: Revision, sub: number): number {
+    return this.#ring.find(main, sub);
+  }
+
+  // ------------------------------------------------- the recent revisions in order, by position
+
+  /** Position of the oldest revision, and after the newest. */
+  get start(): number {
+    return this.#ring.start;
+  }
+
+  get end(): number {
+    return this.#ring.end;
+  }
+
+  /** Everything in front of this position is in the KvStore. */
+  get storedEnd(): number {
+    return this.#storedEnd;
+  }
+
+  /** Position of the first revision at or after (main, sub). */
+  lowerBound(main: Revision, sub: number): number {
+    return this.#ring.lowerBound(main, sub);
+  }
+
+  /** The oldest revision that is here with all its changes; undefined: there is none. */
+  firstComplete(): Revision | undefined {
+    return this.#ring.firstComplete();
+  }
+
+  mainAt(position: number): Revision {
+    return this.#ring.main(position);
+  }
+
+  subAt(position: number): number {
+    return this.#ring.sub(position);
+  }
+
+  placeAt(position: number): RecordPlace {
+    return this.#arena.place(this.#ring.location(position));
   }
 
   /** Key and value for the KvStore: views, with the checksum written now. */
-  sealed(location: number): { key: Buffer; value: Buffer } {
-    const chunk = this.chunkOf(location);
-    const bytes = chunk.bytes;
-    const at = (location - chunk.start) * granuleBytes;
-    const length = bytes.readUInt32LE(at);
-    const keyAt = at + headerBytes;
-    const recordAt = keyAt + revisionKeyBytes + (length >= tombstoneBit ? 1 : 0);
-    const end = recordAt + (length % tombstoneBit);
-    bytes.writeUInt32LE(crc32(bytes.subarray(keyAt, end)), end);
-    return {
-      key: bytes.subarray(keyAt, recordAt),
-      value: bytes.subarray(recordAt, end + checksumBytes),
-    };
+  sealedAt(position: number): { key: Buffer; value: Buffer } {
+    return this.#arena.sealed(this.#ring.location(position));
   }
 
-  /**
-   * Drops chunks from the front until at most `bytesMax` are allocated, none at or after
-   * `keepFrom`. True if something went.
-   */
-  evict(bytesMax: number, keepFrom: number): boolean {
-    let dropped = 0;
-    let first = this.pages[0];
-    while (first !== undefined && this.allocated > bytesMax) {
-      const next = first === this.tail ? this.end : first.start + first.span;
-      if (next > keepFrom) break;
-      dropped += first.span / pageLocations;
-      this.allocated -= first.bytes.length;
-      if (first === this.tail) this.tail = undefined;
-      first = this.pages[dropped];
-    }
-    if (dropped === 0) return false;
-    this.pages = this.pages.slice(dropped);
-    this.firstPage += dropped;
-    return true;
+  // ------------------------------------------------------------------------ what may leave
+
+  /** Everything in front of `position` is in the KvStore now. */
+  stored(position: number): void {
+    assert(position >= this.#storedEnd, 'what is stored stays stored');
+    assert(position <= this.#ring.end, 'only what was added can be stored');
+    this.#storedEnd = position;
   }
 
-  private grow(needed: number): Chunk {
-    const size = Math.max(valueLogChunkBytes, Math.ceil(needed / granuleBytes) * granuleBytes);
-    const pages = Math.ceil(size / valueLogChunkBytes);
-    const chunk: Chunk = {
-      bytes: Buffer.allocUnsafeSlow(size),
-      start: (this.firstPage + this.pages.length) * pageLocations,
-      span: pages * pageLocations,
-      usedBytes: 0,
-    };
-    for (let i = 0; i < pages; i += 1) this.pages.push(chunk);
-    this.allocated += size;
-    this.tail = chunk;
-    return chunk;
+  /** Whatever is here now stays, and what comes, until `letGo`. */
+  hold(): void {
+    this.#heldFrom = this.#arena.start;
   }
 
-  private chunkOf(location: number): Chunk {
-    const page = Math.floor(location / pageLocations) - this.firstPage;
-    assert(page >= 0, 'a record that is read from memory is there');
-    return present(this.pages[page], 'the chunk of a record');
+  letGo(): void {
+    this.#heldFrom = noLocation;
+  }
+
+  /** Drops the oldest records that may leave, as long as there are too many. */
+  evict(): void {
+    const arena = this.#arena;
+    if (arena.allocatedBytes <= this.#bytesMax) return;
+    const ring = this.#ring;
+    let keepFrom = this.#storedEnd < ring.end ? ring.location(this.#storedEnd) : arena.end;
+    if (this.#heldFrom >= 0 && this.#heldFrom < keepFrom) keepFrom = this.#heldFrom;
+    if (arena.evict(this.#bytesMax, keepFrom)) ring.dropBefore(arena.start);
+    assert(ring.start <= this.#storedEnd, 'what is not stored does not leave memory');
   }
 }

@@ -7,9 +7,20 @@
  * records, and a checkpoint in between would be ahead of the store.
  */
 
-import { checkpointJournalShare, type KeyString, type KvChange, turn } from '../../common/index.js';
-import type { Flusher } from '../mvcc/flush.js';
-import type { MvccState } from '../mvcc/state.js';
+import {
+  assert,
+  type Clock,
+  checkpointJournalShare,
+  type KeyString,
+  type KvChange,
+  type KvStore,
+  type LeaseId,
+  type Revision,
+  turn,
+} from '../../common/index.js';
+import type { KeyIndex } from '../index/index.js';
+import type { Lock } from '../lock.js';
+import type { StoreMark } from '../schema/index.js';
 import {
   blockBytes,
   blockKey,
@@ -18,50 +29,75 @@ import {
   encodeHeader,
   headerKey,
   ItemEncoder,
-} from './checkpoint.js';
-import { clearRange } from './clear.js';
+} from './checkpoint-format.js';
+import { clearRange } from './clear-range.js';
 import { journalKey } from './journal.js';
 
 const blocksPerBatch = 16;
 const removalsPerBatch = 1000;
 
-/** One a store; `kick` after each batch of the flush. */
+/** What is saved: the memory of one state. */
+export interface CheckpointSource {
+  readonly kv: KvStore;
+  readonly clock: Clock;
+  readonly index: KeyIndex;
+  readonly leases: { get(key: KeyString): LeaseId | undefined };
+  readonly compactRevision: Revision;
+  /** An index of fewer keys is not saved. */
+  readonly checkpointKeysMin: number;
+  /** A shorter journal is not replaced. */
+  readonly journalBytesMin: number;
+  /** Nothing more is to be written. */
+  readonly closed: boolean;
+  /** Held while the index is ahead of the KvStore, and while it is saved. */
+  readonly indexLock: Lock;
+}
+
+/** What writes that memory to the KvStore. */
+export interface CheckpointFlush {
+  /** The mark there. */
+  readonly stored: StoreMark;
+  /** Resolves when all that was applied is there. */
+  flush(sync: boolean): Promise<unknown>;
+}
+
+/** One a state; `kick` after each batch of the flush. */
 export class Checkpointer {
-  private readonly state: MvccState;
-  private readonly flusher: Flusher;
-  private readonly onFatal: (error: Error) => void;
-  private header: CheckpointHeader | undefined;
-  private running: Promise<void> | undefined;
-  private failed = false;
+  readonly #state: CheckpointSource;
+  readonly #flusher: CheckpointFlush;
+  readonly #onFatal: (error: Error) => void;
+  #header: CheckpointHeader | undefined;
+  #running: Promise<void> | undefined;
+  #failed = false;
 
   constructor(
-    state: MvccState,
-    flusher: Flusher,
+    state: CheckpointSource,
+    flusher: CheckpointFlush,
     header: CheckpointHeader | undefined,
     onFatal: (error: Error) => void,
   ) {
-    this.state = state;
-    this.flusher = flusher;
-    this.header = header;
-    this.onFatal = onFatal;
+    this.#state = state;
+    this.#flusher = flusher;
+    this.#header = header;
+    this.#onFatal = onFatal;
   }
 
   /** Bytes of the saved index and of the journal behind it. */
   get savedBytes(): number {
-    return this.journalBytes() + (this.header?.bytes ?? 0);
+    return this.#journalBytes() + (this.#header?.bytes ?? 0);
   }
 
   /** Begins a checkpoint if it is time for one. */
   kick(): void {
-    if (this.running !== undefined || this.failed || this.state.closed || !this.isDue()) return;
-    this.running = this.state.indexLock
-      .run(() => this.write(true))
+    if (this.#running !== undefined || this.#failed || this.#state.closed || !this.#isDue()) return;
+    this.#running = this.#state.indexLock
+      .run(() => this.#write(true))
       .catch((cause: unknown) => {
-        this.failed = true;
-        this.onFatal(cause instanceof Error ? cause : new Error(String(cause)));
+        this.#failed = true;
+        this.#onFatal(cause instanceof Error ? cause : new Error(String(cause)));
       })
       .finally(() => {
-        this.running = undefined;
+        this.#running = undefined;
       });
   }
 
@@ -70,36 +106,40 @@ export class Checkpointer {
    * makes the next start as fast as it gets.
    */
   async close(last: boolean): Promise<void> {
-    await this.running;
-    const { state, flusher } = this;
-    if (!last || this.failed || state.index.size < state.checkpointKeysMin) return;
+    await this.#running;
+    const state = this.#state;
+    const flusher = this.#flusher;
+    if (!last || this.#failed || state.index.size < state.checkpointKeysMin) return;
     if (flusher.stored.removedRevision !== state.compactRevision) return;
-    const changed = this.journalBytes();
-    const saved = this.header;
-    if (saved === undefined || changed * 8 > saved.bytes) await this.write(false);
+    const changed = this.#journalBytes();
+    const saved = this.#header;
+    if (saved === undefined || changed * 8 > saved.bytes) await this.#write(false);
   }
 
   /** Bytes of the journal that a start now would have to read. */
-  private journalBytes(): number {
-    return this.flusher.stored.journalBytes - (this.header?.journalBytes ?? 0);
+  #journalBytes(): number {
+    return this.#flusher.stored.journalBytes - (this.#header?.journalBytes ?? 0);
   }
 
-  private isDue(): boolean {
-    const { state } = this;
-    const { header } = this;
-    const bytes = this.journalBytes();
-    if (header === undefined && this.flusher.stored.records >= state.checkpointKeysMin) return true;
+  #isDue(): boolean {
+    const state = this.#state;
+    const header = this.#header;
+    const bytes = this.#journalBytes();
+    if (header === undefined && this.#flusher.stored.records >= state.checkpointKeysMin)
+      return true;
     return bytes >= Math.max(state.journalBytesMin, (header?.bytes ?? 0) * checkpointJournalShare);
   }
 
-  private async write(mayStop: boolean): Promise<void> {
-    const { state, flusher } = this;
-    const old = this.header ?? emptyCheckpoint;
+  async #write(mayStop: boolean): Promise<void> {
+    const state = this.#state;
+    const flusher = this.#flusher;
+    const old = this.#header ?? emptyCheckpoint;
     const slot = 1 - old.slot;
     // All that was written up to here is in the index that is read from now on.
     const { journalEnd: journalStart, journalBytes } = flusher.stored;
+    assert(journalStart >= old.journalStart, 'a checkpoint replaces an earlier one');
     await clearRange(state.kv, blockKey(slot, 0), blockKey(slot, 0xffff_ffff));
-    const written = await this.writeBlocks(slot, mayStop);
+    const written = await this.#writeBlocks(slot, mayStop);
     if (written === undefined) return;
     // What the items have beyond that must be there, too, before they count.
     await flusher.flush(false);
@@ -111,19 +151,20 @@ export class Checkpointer {
       journalOldest: old.journalOldest,
     };
     await state.kv.write([{ key: headerKey, value: encodeHeader(header) }], { sync: true });
-    this.header = header;
-    await this.remove(old.journalOldest, journalStart, journalKey);
-    await this.remove(0, old.blocks, (n) => blockKey(old.slot, n));
+    assert(header.journalStart <= flusher.stored.journalEnd, 'the journal goes on behind it');
+    this.#header = header;
+    await this.#remove(old.journalOldest, journalStart, journalKey);
+    await this.#remove(0, old.blocks, (n) => blockKey(old.slot, n));
     // Only in memory: after a crash the next one removes them once more.
-    this.header = { ...header, journalOldest: journalStart };
+    this.#header = { ...header, journalOldest: journalStart };
   }
 
   /** Undefined if the store was closed meanwhile. */
-  private async writeBlocks(
+  async #writeBlocks(
     slot: number,
     mayStop: boolean,
   ): Promise<{ blocks: number; keys: number; bytes: number } | undefined> {
-    const { state } = this;
+    const state = this.#state;
     const encoder = new ItemEncoder();
     let changes: KvChange[] = [];
     let blocks = 0;
@@ -153,13 +194,13 @@ export class Checkpointer {
     return { blocks, keys, bytes };
   }
 
-  private async remove(from: number, to: number, keyOf: (n: number) => Buffer): Promise<void> {
+  async #remove(from: number, to: number, keyOf: (n: number) => Buffer): Promise<void> {
     for (let n = from; n < to; ) {
       const changes: KvChange[] = [];
       for (const end = Math.min(to, n + removalsPerBatch); n < end; n += 1) {
         changes.push({ key: keyOf(n) });
       }
-      await this.state.kv.write(changes, { sync: false });
+      await this.#state.kv.write(changes, { sync: false });
     }
   }
 }

@@ -16,9 +16,8 @@
  */
 
 import { assert, type KvView, type LeaseId, scanPageBytes } from '../../common/index.js';
-import { KeyItem, noLocation } from '../index/item.js';
-import { RecordReader } from '../mvcc/record.js';
-import { checksumBytes, recordOverheadBytes, seal, unseal } from '../mvcc/schema.js';
+import { KeyItem, noLocation } from '../index/index.js';
+import { checksumBytes, RecordReader, recordOverheadBytes, seal, unseal } from '../schema/index.js';
 
 /** All batches of the journal are in [journalStart, journalEnd). */
 export const journalStart = Buffer.from('{');
@@ -35,6 +34,7 @@ const keptBytesMax = 1024 * 1024;
 
 /** The key of batch `n`. */
 export function journalKey(n: number): Buffer {
+  assert(n >= 0 && n <= numberMax, 'batches of the journal are numbered from 0');
   const key = Buffer.allocUnsafe(7);
   key[0] = 0x7b;
   key.writeUIntBE(numberMax - n, 1, 6);
@@ -47,8 +47,8 @@ function numberOf(key: Buffer): number {
 
 /** Encodes one batch after the other. */
 export class JournalWriter {
-  private bytes: Buffer = Buffer.allocUnsafe(128 * 1024);
-  private length = 0;
+  #bytes: Buffer = Buffer.allocUnsafe(128 * 1024);
+  #length = 0;
 
   /** Adds a change; `sealed` is its record with the checksum behind it. */
   add(main: number, sub: number, tombstone: boolean, sealed: Buffer): void {
@@ -57,9 +57,9 @@ export class JournalWriter {
     const head = startOfValue(sealed, recordBytes);
     const tail = head < recordBytes ? endOfValue(sealed, head) : recordBytes;
     const length = head + recordBytes - tail;
-    if (this.length + length + 40 > this.bytes.length) this.grow(length + 40);
-    const { bytes } = this;
-    let p = writeNumber(bytes, this.length, main);
+    if (this.#length + length + 40 > this.#bytes.length) this.#grow(length + 40);
+    const bytes = this.#bytes;
+    let p = writeNumber(bytes, this.#length, main);
     p = writeNumber(bytes, p, sub * 2 + (tombstone ? 1 : 0));
     p = writeNumber(bytes, p, recordBytes + recordOverheadBytes);
     p = writeNumber(bytes, p, length);
@@ -67,21 +67,22 @@ export class JournalWriter {
     if (head > 128) p += sealed.copy(bytes, p, 0, head);
     else for (let i = 0; i < head; i += 1) bytes[p++] = sealed[i] as number;
     for (let i = tail; i < recordBytes; i += 1) bytes[p++] = sealed[i] as number;
-    this.length = p;
+    this.#length = p;
   }
 
   /** The batch for `key`, in a buffer of its own. */
   take(key: Buffer): Buffer {
-    const value = seal(key, this.bytes.subarray(0, this.length));
-    this.length = 0;
-    if (this.bytes.length > keptBytesMax) this.bytes = Buffer.allocUnsafe(128 * 1024);
+    assert(this.#length > 0, 'a batch of the journal has an entry');
+    const value = seal(key, this.#bytes.subarray(0, this.#length));
+    this.#length = 0;
+    if (this.#bytes.length > keptBytesMax) this.#bytes = Buffer.allocUnsafe(128 * 1024);
     return value;
   }
 
-  private grow(more: number): void {
-    const larger = Buffer.allocUnsafe((this.length + more) * 2);
-    this.bytes.copy(larger, 0, 0, this.length);
-    this.bytes = larger;
+  #grow(more: number): void {
+    const larger = Buffer.allocUnsafe((this.#length + more) * 2);
+    this.#bytes.copy(larger, 0, 0, this.#length);
+    this.#bytes = larger;
   }
 }
 
@@ -148,21 +149,22 @@ export async function readJournal(
 class JournalDecoder {
   count = 0;
   readonly leases = new Map<KeyItem, LeaseId>();
-  private readonly reader = new RecordReader();
-  private at = 0;
+  readonly #reader = new RecordReader();
+  #at = 0;
 
   decode(bytes: Buffer): KeyItem[] {
-    const { reader } = this;
+    const reader = this.#reader;
     const items: KeyItem[] = [];
-    this.at = 0;
-    while (this.at < bytes.length) {
-      const main = this.number(bytes);
-      const mixed = this.number(bytes);
-      const storedBytes = this.number(bytes);
-      const length = this.number(bytes);
-      const end = this.at + length;
-      reader.read(bytes, this.at, end);
-      this.at = end;
+    this.#at = 0;
+    while (this.#at < bytes.length) {
+      const main = this.#number(bytes);
+      const mixed = this.#number(bytes);
+      const storedBytes = this.#number(bytes);
+      const length = this.#number(bytes);
+      const end = this.#at + length;
+      assert(end <= bytes.length, 'a batch of the journal ends with a whole entry');
+      reader.read(bytes, this.#at, end);
+      this.#at = end;
       const item = new KeyItem(main, Math.floor(mixed / 2), storedBytes, noLocation);
       item.key = reader.key;
       if (mixed % 2 === 1) item.dead = true;
@@ -177,12 +179,12 @@ class JournalDecoder {
     return items;
   }
 
-  private number(bytes: Buffer): number {
+  #number(bytes: Buffer): number {
     let result = 0;
     let scale = 1;
     for (;;) {
-      const byte = bytes[this.at] as number;
-      this.at += 1;
+      const byte = bytes[this.#at] as number;
+      this.#at += 1;
       if (byte < 0x80) return result + byte * scale;
       result += (byte & 0x7f) * scale;
       scale *= 128;

@@ -8,14 +8,17 @@
  */
 
 import {
+  assert,
   InvariantError,
   type KvChange,
+  type KvStore,
   type KvView,
+  type Logger,
   mvccSliceKeysMax,
   scanPageBytes,
 } from '../../common/index.js';
-import { itemDelete, itemPut, KeyItem, noLocation } from '../index/item.js';
-import { RecordReader } from '../mvcc/record.js';
+import { emptyConfiguration } from '../../raft/index.js';
+import { itemDelete, type KeyIndex, KeyItem, noLocation } from '../index/index.js';
 import {
   damage,
   decodeMark,
@@ -29,11 +32,12 @@ import {
   mainOf,
   markKey,
   markKeyOfFormat1,
-  metaBytesOf,
   metaEnd,
   metaName,
   metaStart,
   metaSumOf,
+  RecordReader,
+  type Removal,
   recordOverheadBytes,
   recordsEnd,
   recordsStart,
@@ -41,8 +45,7 @@ import {
   type StoreMark,
   subOf,
   unsealOrThrow,
-} from '../mvcc/schema.js';
-import { type MvccState, noConfiguration } from '../mvcc/state.js';
+} from '../schema/index.js';
 import {
   blocksEnd,
   blocksStart,
@@ -52,15 +55,15 @@ import {
   encodeHeader,
   headerKey,
   readCheckpoint,
-} from './checkpoint.js';
-import { clearRange } from './clear.js';
+} from './checkpoint-format.js';
+import { clearRange } from './clear-range.js';
 import { journalEnd, journalStart, readJournal } from './journal.js';
-import { IndexMerger } from './merge.js';
+import { IndexMerger, type KeyLeaseMap } from './merge.js';
 
 const emptyMark: StoreMark = {
   index: 0,
   term: 0,
-  configuration: noConfiguration,
+  configuration: emptyConfiguration,
   revision: 1,
   compactRevision: -1,
   removedRevision: -1,
@@ -79,14 +82,29 @@ export interface Restored {
   readonly checkpoint: CheckpointHeader | undefined;
 }
 
-/** Fills `state` from the KvStore. StorageError if it is damaged. */
-export async function restore(state: MvccState): Promise<Restored> {
-  const { kv, path } = state;
-  await moveFormat1(state);
+/** What a start fills: the memory of one state, empty before. */
+export interface RestoreTarget {
+  readonly kv: KvStore;
+  /** Where that is, for messages. */
+  readonly path: string;
+  readonly logger: Logger;
+  /** The saved index is used if there are at least so many records. */
+  readonly checkpointKeysMin: number;
+  readonly index: KeyIndex;
+  readonly leases: KeyLeaseMap;
+  setMeta(name: string, value: Uint8Array): void;
+  /** All of it is there: it is the state of `mark`, with `removal` still to be finished. */
+  restored(mark: StoreMark, removal: Removal | undefined): void;
+}
+
+/** Fills `target` from its KvStore. StorageError if that is damaged. */
+export async function restore(target: RestoreTarget): Promise<Restored> {
+  const { kv, path } = target;
+  await moveFormat1(target);
   const keys = [formatKey, markKey, headerKey, removalKey];
   const [format, sealedMark, sealedHeader, sealedRemoval] = await kv.getMany(keys);
   if (format === undefined) {
-    await createStore(state, sealedMark);
+    await createStore(target, sealedMark);
   } else if (Number(format.toString()) !== formatVersion) {
     throw damage(
       `The data has format ${format.toString()}, this version of kvorum reads ${formatVersion}`,
@@ -96,59 +114,58 @@ export async function restore(state: MvccState): Promise<Restored> {
   let mark = sealedMark === undefined ? emptyMark : decodeMark(sealedMark, path);
   let checkpoint = sealedHeader === undefined ? undefined : decodeHeader(sealedHeader);
   if (format === undefined) checkpoint = emptyCheckpoint;
-  const removal = sealedRemoval === undefined ? undefined : decodeRemoval(sealedRemoval);
-  if (removal !== undefined && removal.revision > mark.removedRevision) state.removal = removal;
+  let removal = sealedRemoval === undefined ? undefined : decodeRemoval(sealedRemoval);
+  if (removal !== undefined && removal.revision <= mark.removedRevision) removal = undefined;
   const view = kv.view();
   try {
-    await restoreMeta(state, view, mark);
+    await restoreMeta(target, view, mark);
     const isKept = checkpoint !== undefined && mark.journalEnd >= 0;
-    const isWanted = mark.records >= state.checkpointKeysMin && sealedMark !== undefined;
+    const isWanted = mark.records >= target.checkpointKeysMin && sealedMark !== undefined;
     let isRestored = false;
-    if (isKept && isWanted) isRestored = await restoreIndex(state, view, mark, checkpoint);
-    if (!isRestored) await new IndexBuilder(state, mark).run(view);
+    if (isKept && isWanted)
+      isRestored = await restoreIndex(target, view, mark, removal, checkpoint);
+    if (!isRestored) await new RecordReplay(target, mark).run(view);
     if (!isKept || (isWanted && !isRestored)) {
       checkpoint = undefined;
       mark = { ...mark, journalEnd: 0, journalBytes: 0 };
-      await removeSaved(state, sealedMark === undefined ? undefined : mark);
+      await removeSaved(target, sealedMark === undefined ? undefined : mark);
     }
   } finally {
     await view.close();
   }
-  state.revision = mark.revision;
-  state.compactRevision = mark.compactRevision;
-  state.applied = { index: mark.index, term: mark.term, configuration: mark.configuration };
-  state.sizeBytes = mark.sizeBytes;
-  state.records = mark.records;
-  state.lastMain = mark.revision;
-  state.lastSub = 0;
+  target.restored(mark, removal);
   return { mark, checkpoint };
 }
 
 /** Fills the index from what was saved of it; false if that is not whole. */
 async function restoreIndex(
-  state: MvccState,
+  target: RestoreTarget,
   view: KvView,
   mark: StoreMark,
+  removal: Removal | undefined,
   checkpoint: CheckpointHeader | undefined,
 ): Promise<boolean> {
   if (checkpoint === undefined) return false;
-  const wrong = await mergeSaved(state, view, mark, checkpoint);
+  const wrong = await mergeSaved(target, view, mark, removal, checkpoint);
   if (wrong === undefined) return true;
-  state.logger.warn('the saved index is not used, all records are read instead', { reason: wrong });
-  state.leases.clear();
+  target.logger.warn('the saved index is not used, all records are read instead', {
+    reason: wrong,
+  });
+  target.leases.clear();
   return false;
 }
 
 async function mergeSaved(
-  state: MvccState,
+  target: RestoreTarget,
   view: KvView,
   mark: StoreMark,
+  removal: Removal | undefined,
   checkpoint: CheckpointHeader,
 ): Promise<string | undefined> {
   const journal = await readJournal(view, checkpoint.journalStart, mark.journalEnd);
   if (typeof journal === 'string') return journal;
   try {
-    const merger = new IndexMerger(state, mark, journal);
+    const merger = new IndexMerger(target, mark, removal, journal);
     return (await readCheckpoint(view, checkpoint, merger.add)) ?? merger.finish();
   } catch (error) {
     // What does not even go together must not keep the store from reading its records.
@@ -158,8 +175,7 @@ async function mergeSaved(
 }
 
 /** After this there is no saved index; the header goes first, and the journal begins anew. */
-async function removeSaved(state: MvccState, mark: StoreMark | undefined): Promise<void> {
-  const { kv } = state;
+async function removeSaved({ kv }: RestoreTarget, mark: StoreMark | undefined): Promise<void> {
   const changes: KvChange[] = [{ key: headerKey }];
   if (mark !== undefined) changes.push({ key: markKey, value: encodeMark(mark) });
   await kv.write(changes, { sync: true });
@@ -170,8 +186,7 @@ async function removeSaved(state: MvccState, mark: StoreMark | undefined): Promi
 }
 
 /** Format 1 had the mark at another place: all at once, it is of the present format. */
-async function moveFormat1(state: MvccState): Promise<void> {
-  const { kv, path } = state;
+async function moveFormat1({ kv, path }: RestoreTarget): Promise<void> {
   const [format, sealed] = await kv.getMany([formatKey, markKeyOfFormat1]);
   if (format === undefined || format.toString() !== '1') return;
   const changes: KvChange[] = [{ key: formatKey, value: Buffer.from(String(formatVersion)) }];
@@ -183,18 +198,20 @@ async function moveFormat1(state: MvccState): Promise<void> {
   await kv.write(changes, { sync: true });
 }
 
-async function createStore(state: MvccState, mark: Buffer | undefined): Promise<void> {
+async function createStore({ kv, path }: RestoreTarget, mark: Buffer | undefined): Promise<void> {
   const everything = { gte: Buffer.from([0]), lt: Buffer.from([0xff]), countMax: 1, bytesMax: 1 };
-  const [first] = await state.kv.scan(everything);
+  const [first] = await kv.scan(everything);
   if (first !== undefined || mark !== undefined) {
-    throw damage('The database holds data but no format record', state.path);
+    throw damage('The database holds data but no format record', path);
   }
   const value = Buffer.from(String(formatVersion));
   const header = { key: headerKey, value: encodeHeader(emptyCheckpoint) };
-  await state.kv.write([{ key: formatKey, value }, header], { sync: true });
+  await kv.write([{ key: formatKey, value }, header], { sync: true });
 }
 
-async function restoreMeta(state: MvccState, view: KvView, mark: StoreMark): Promise<void> {
+async function restoreMeta(target: RestoreTarget, view: KvView, mark: StoreMark): Promise<void> {
+  const { path } = target;
+  let count = 0;
   let gte = metaStart;
   let sum = 0;
   for (;;) {
@@ -202,9 +219,9 @@ async function restoreMeta(state: MvccState, view: KvView, mark: StoreMark): Pro
     const page = await view.scan(range);
     for (const [key, sealed] of page) {
       const name = metaName(key);
-      const value = Buffer.from(unsealOrThrow(key, sealed, state.path));
-      state.meta.set(name, value);
-      state.metaBytes += metaBytesOf(name, value);
+      const value = Buffer.from(unsealOrThrow(key, sealed, path));
+      target.setMeta(name, value);
+      count += 1;
       sum = (sum + metaSumOf(name, value)) >>> 0;
     }
     const last = page[page.length - 1];
@@ -213,28 +230,28 @@ async function restoreMeta(state: MvccState, view: KvView, mark: StoreMark): Pro
   }
   if (sum !== mark.metaSum) {
     throw damage(
-      `The ${state.meta.size} meta records (leases, alarms, members) are not those written last`,
-      state.path,
+      `The ${count} meta records (leases, alarms, members) are not those written last`,
+      path,
     );
   }
 }
 
-/** Inserts revisions, oldest first, into the index. */
-class IndexBuilder {
-  private readonly state: MvccState;
-  private readonly mark: StoreMark;
-  private readonly reader = new RecordReader();
-  private sizeBytes = 0;
-  private records = 0;
-  private lastMain = 0;
+/** Makes index and leases from all revisions, oldest first. */
+class RecordReplay {
+  readonly #target: RestoreTarget;
+  readonly #mark: StoreMark;
+  readonly #reader = new RecordReader();
+  #sizeBytes = 0;
+  #records = 0;
+  #lastMain = 0;
 
-  constructor(state: MvccState, mark: StoreMark) {
-    this.state = state;
-    this.mark = mark;
+  constructor(target: RestoreTarget, mark: StoreMark) {
+    this.#target = target;
+    this.#mark = mark;
   }
 
   async run(view: KvView): Promise<void> {
-    const { path } = this.state;
+    const { path } = this.#target;
     let next = view.scan(pageFrom(recordsStart));
     for (;;) {
       const page = await next;
@@ -243,56 +260,50 @@ class IndexBuilder {
       // The next page is read on another thread while this one goes into the index.
       next = view.scan(pageFrom(Buffer.concat([last[0], Buffer.from([0])])));
       next.catch(() => {});
-      for (const [key, sealed] of page) this.add(key, sealed);
+      for (const [key, sealed] of page) this.#add(key, sealed);
     }
-    const { mark } = this;
-    if (this.records !== mark.records || this.sizeBytes !== mark.sizeBytes) {
+    const mark = this.#mark;
+    if (this.#records !== mark.records || this.#sizeBytes !== mark.sizeBytes) {
       throw damage(
         `The database should hold ${mark.records} records of ${mark.sizeBytes} bytes at revision ` +
-          `${mark.revision}, but has ${this.records} of ${this.sizeBytes}`,
+          `${mark.revision}, but has ${this.#records} of ${this.#sizeBytes}`,
         path,
       );
     }
-    if (this.lastMain > mark.revision) {
+    if (this.#lastMain > mark.revision) {
       throw damage(
-        `The database is at revision ${mark.revision} but holds revision ${this.lastMain}`,
+        `The database is at revision ${mark.revision} but holds revision ${this.#lastMain}`,
         path,
       );
     }
   }
 
-  private add(key: Buffer, sealed: Buffer): void {
-    const { state, reader } = this;
-    if (!isRevisionKey(key)) throw damage(`unexpected key ${describeKey(key)}`, state.path);
-    const record = unsealOrThrow(key, sealed, state.path);
+  #add(key: Buffer, sealed: Buffer): void {
+    const { path } = this.#target;
+    const reader = this.#reader;
+    if (!isRevisionKey(key)) throw damage(`unexpected key ${describeKey(key)}`, path);
+    const record = unsealOrThrow(key, sealed, path);
     reader.read(record, 0, record.length);
     const main = mainOf(key);
     const sub = subOf(key);
     const tombstone = isTombstone(key);
     if (!tombstone && reader.modRevision !== main) {
-      throw damage(`the record ${describeKey(key)} has another revision inside`, state.path);
+      throw damage(`the record ${describeKey(key)} has another revision inside`, path);
     }
     const bytes = record.length + recordOverheadBytes;
-    this.records += 1;
-    this.sizeBytes += bytes;
-    this.lastMain = main;
-    if (tombstone) this.addTombstone(main, sub, bytes);
-    else this.addPut(main, sub, bytes);
+    assert(main >= this.#lastMain, 'records are read in the order of their revisions');
+    this.#records += 1;
+    this.#sizeBytes += bytes;
+    this.#lastMain = main;
+    if (tombstone) this.#addTombstone(main, sub, bytes);
+    else this.#addPut(main, sub, bytes);
   }
 
-  private addPut(main: number, sub: number, bytes: number): void {
-    const { index, leases } = this.state;
-    const { key, createRevision, version, lease } = this.reader;
-    let item = index.locate(key);
-    if (item === undefined) {
-      item = new KeyItem(main, sub, bytes, noLocation);
-      index.insertHere(key, item);
-    } else {
-      const wasDead = item.dead;
-      itemPut(item, main, sub, bytes, noLocation);
-      index.touchHere(main);
-      if (wasDead) index.adjustHere(1);
-    }
+  #addPut(main: number, sub: number, bytes: number): void {
+    const { index, leases } = this.#target;
+    const { key, createRevision, version, lease } = this.#reader;
+    index.locate(key);
+    const item = index.putHere(key, main, sub, bytes, noLocation);
     // What a compaction removed is not there to count, the record remembers.
     item.created = createRevision;
     item.version = version;
@@ -300,9 +311,9 @@ class IndexBuilder {
     else if (leases.size > 0) leases.delete(key);
   }
 
-  private addTombstone(main: number, sub: number, bytes: number): void {
-    const { index, leases } = this.state;
-    const key = this.reader.key;
+  #addTombstone(main: number, sub: number, bytes: number): void {
+    const { index, leases } = this.#target;
+    const key = this.#reader.key;
     const item = index.locate(key);
     if (item === undefined) {
       // The puts before it were compacted away.
@@ -312,10 +323,9 @@ class IndexBuilder {
       return;
     }
     if (item.dead)
-      throw damage(`revision ${main} deletes a key that does not exist`, this.state.path);
+      throw damage(`revision ${main} deletes a key that does not exist`, this.#target.path);
     itemDelete(item, main, sub, bytes);
-    index.touchHere(main);
-    index.adjustHere(-1);
+    index.diedHere(key, main);
     leases.delete(key);
   }
 }

@@ -11,7 +11,7 @@
  *   end    entries f64 | bytes f64 | the sealed mark
  */
 
-import { crc32c, StorageError } from '../../common/index.js';
+import { assert, crc32c, StorageError } from '../../common/index.js';
 
 const magic = 0x3153_564b;
 export const pieceHeaderBytes = 16;
@@ -39,8 +39,8 @@ export class PieceWriter {
   entries = 0;
   /** Of keys and values. */
   payloadBytes = 0;
-  private readonly chunks: Buffer[];
-  private crc: number;
+  readonly #chunks: Buffer[];
+  #crc: number;
 
   constructor(kind: number, number: number, chain: number) {
     const header = Buffer.allocUnsafe(pieceHeaderBytes);
@@ -48,12 +48,13 @@ export class PieceWriter {
     header.writeUInt32LE(kind, 4);
     header.writeUInt32LE(number, 8);
     header.writeUInt32LE(chain, 12);
-    this.chunks = [header];
-    this.crc = crc32c(header);
+    this.#chunks = [header];
+    this.#crc = crc32c(header);
   }
 
   /** Adds a page of stored entries. */
   add(page: ReadonlyArray<readonly [Buffer, Buffer]>): void {
+    assert(page.length > 0, 'a page has entries');
     let size = 0;
     for (const [key, value] of page) size += lengthBytes + key.length + value.length;
     const chunk = Buffer.allocUnsafe(size);
@@ -67,28 +68,29 @@ export class PieceWriter {
     }
     this.entries += page.length;
     this.payloadBytes += size - page.length * lengthBytes;
-    this.push(chunk);
+    this.#push(chunk);
   }
 
   /** The body of the last piece. */
   addEnd(totals: PieceTotals, sealedMark: Buffer): void {
+    assert(this.entries === 0, 'the last piece holds totals only');
     const chunk = Buffer.allocUnsafe(endBytes);
     chunk.writeDoubleLE(totals.entries, 0);
     chunk.writeDoubleLE(totals.bytes, 8);
-    this.push(Buffer.concat([chunk, sealedMark]));
+    this.#push(Buffer.concat([chunk, sealedMark]));
   }
 
   finish(): { readonly data: Buffer; readonly crc: number } {
-    const { crc } = this;
+    const crc = this.#crc;
     const tail = Buffer.allocUnsafe(crcBytes);
     tail.writeUInt32LE(crc, 0);
-    return { data: Buffer.concat([...this.chunks, tail]), crc };
+    return { data: Buffer.concat([...this.#chunks, tail]), crc };
   }
 
-  private push(chunk: Buffer): void {
-    this.chunks.push(chunk);
+  #push(chunk: Buffer): void {
+    this.#chunks.push(chunk);
     this.length += chunk.length;
-    this.crc = crc32c(chunk, this.crc);
+    this.#crc = crc32c(chunk, this.#crc);
   }
 }
 
@@ -128,29 +130,30 @@ export function readPiece(data: Uint8Array, path: string): Piece {
 export class PieceReader {
   key: Buffer;
   value: Buffer;
-  private readonly body: Buffer;
-  private readonly path: string;
-  private at = 0;
+  readonly #body: Buffer;
+  readonly #path: string;
+  #at = 0;
 
   constructor(piece: Piece, path: string) {
-    this.body = piece.body;
-    this.path = path;
+    this.#body = piece.body;
+    this.#path = path;
     this.key = piece.body;
     this.value = piece.body;
   }
 
   /** Sets `key` and `value`, views of the piece; false at the end. */
   next(): boolean {
-    const { body, at } = this;
+    const body = this.#body;
+    const at = this.#at;
     if (at === body.length) return false;
     const keyAt = at + lengthBytes;
-    if (keyAt > body.length) throw refusedPiece('an entry in it is cut short', this.path);
+    if (keyAt > body.length) throw refusedPiece('an entry in it is cut short', this.#path);
     const valueAt = keyAt + body.readUInt32LE(at);
     const end = valueAt + body.readUInt32LE(at + 4);
-    if (end > body.length) throw refusedPiece('an entry in it is cut short', this.path);
+    if (end > body.length) throw refusedPiece('an entry in it is cut short', this.#path);
     this.key = body.subarray(keyAt, valueAt);
     this.value = body.subarray(valueAt, end);
-    this.at = end;
+    this.#at = end;
     return true;
   }
 }

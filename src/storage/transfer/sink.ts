@@ -17,7 +17,7 @@ import {
   turn,
 } from '../../common/index.js';
 import type { SnapshotMeta } from '../../raft/index.js';
-import type { KvGenerations } from '../level/generations.js';
+import type { KvGenerations } from '../level/index.js';
 import {
   decodeMark,
   formatKey,
@@ -28,7 +28,7 @@ import {
   recordsEnd,
   recordsStart,
   type StoreMark,
-} from '../mvcc/schema.js';
+} from '../schema/index.js';
 import { type Piece, PieceReader, readEnd, readPiece, refusedPiece } from './piece.js';
 import type { SnapshotSink, StagedSnapshot } from './types.js';
 
@@ -38,16 +38,16 @@ export class StagedState implements StagedSnapshot {
   readonly path: string;
   /** Installed or discarded. */
   isUsed = false;
-  private readonly onDiscard: (staged: StagedState) => Promise<void>;
+  readonly #onDiscard: (staged: StagedState) => Promise<void>;
 
   constructor(mark: SnapshotMeta, path: string, onDiscard: (staged: StagedState) => Promise<void>) {
     this.mark = mark;
     this.path = path;
-    this.onDiscard = onDiscard;
+    this.#onDiscard = onDiscard;
   }
 
   discard(): Promise<void> {
-    return this.onDiscard(this);
+    return this.#onDiscard(this);
   }
 }
 
@@ -62,23 +62,23 @@ export async function openGenerationSink(
 }
 
 class GenerationSink implements SnapshotSink {
-  private readonly generations: KvGenerations;
-  private readonly clock: Clock;
-  private readonly path: string;
-  private readonly kv: KvStore;
-  private readonly onDiscard: (staged: StagedState) => Promise<void>;
-  private number = 0;
+  readonly #generations: KvGenerations;
+  readonly #clock: Clock;
+  readonly #path: string;
+  readonly #kv: KvStore;
+  readonly #onDiscard: (staged: StagedState) => Promise<void>;
+  #number = 0;
   /** Crc of the piece before; undefined before the first. */
-  private chain: number | undefined;
-  private firstChain = 0;
-  private entries = 0;
-  private bytes = 0;
-  private lastKey: Buffer = Buffer.alloc(0);
-  private sealedMark: Buffer | undefined;
-  private mark: StoreMark | undefined;
-  private isBusy = false;
-  private isClosed = false;
-  private failure: unknown;
+  #chain: number | undefined;
+  #firstChain = 0;
+  #entries = 0;
+  #bytes = 0;
+  #lastKey: Buffer = Buffer.alloc(0);
+  #sealedMark: Buffer | undefined;
+  #mark: StoreMark | undefined;
+  #isBusy = false;
+  #isClosed = false;
+  #failure: unknown;
 
   constructor(
     generations: KvGenerations,
@@ -87,97 +87,98 @@ class GenerationSink implements SnapshotSink {
     kv: KvStore,
     onDiscard: (staged: StagedState) => Promise<void>,
   ) {
-    this.generations = generations;
-    this.clock = clock;
-    this.path = path;
-    this.kv = kv;
-    this.onDiscard = onDiscard;
+    this.#generations = generations;
+    this.#clock = clock;
+    this.#path = path;
+    this.#kv = kv;
+    this.#onDiscard = onDiscard;
   }
 
   async write(data: Uint8Array): Promise<void> {
-    assert(!this.isBusy && !this.isClosed, 'pieces are written one after the other');
-    if (this.failure !== undefined) throw this.failure;
-    this.isBusy = true;
+    assert(!this.#isBusy && !this.#isClosed, 'pieces are written one after the other');
+    if (this.#failure !== undefined) throw this.#failure;
+    this.#isBusy = true;
     try {
-      const piece = readPiece(data, this.path);
-      if (piece.number !== this.number || (this.chain ?? piece.chain) !== piece.chain) {
-        throw refusedPiece(`it is not number ${this.number} of this snapshot`, this.path);
+      const piece = readPiece(data, this.#path);
+      if (piece.number !== this.#number || (this.#chain ?? piece.chain) !== piece.chain) {
+        throw refusedPiece(`it is not number ${this.#number} of this snapshot`, this.#path);
       }
-      if (this.sealedMark !== undefined) throw refusedPiece('it follows the last', this.path);
-      if (piece.isEnd) this.takeEnd(piece);
-      else await this.takeData(piece);
-      if (this.number === 0) this.firstChain = piece.chain;
-      this.number += 1;
-      this.chain = piece.crc;
+      if (this.#sealedMark !== undefined) throw refusedPiece('it follows the last', this.#path);
+      if (piece.isEnd) this.#takeEnd(piece);
+      else await this.#takeData(piece);
+      if (this.#number === 0) this.#firstChain = piece.chain;
+      this.#number += 1;
+      this.#chain = piece.crc;
     } finally {
-      this.isBusy = false;
+      this.#isBusy = false;
     }
   }
 
   async finish(): Promise<StagedSnapshot> {
-    assert(!this.isBusy && !this.isClosed, 'a sink is finished once');
-    if (this.failure !== undefined) throw this.failure;
-    const { mark, sealedMark } = this;
+    assert(!this.#isBusy && !this.#isClosed, 'a sink is finished once');
+    if (this.#failure !== undefined) throw this.#failure;
+    const mark = this.#mark;
+    const sealedMark = this.#sealedMark;
     if (mark === undefined || sealedMark === undefined) {
-      throw refusedPiece('the last one is missing', this.path);
+      throw refusedPiece('the last one is missing', this.#path);
     }
-    this.isBusy = true;
+    this.#isBusy = true;
     try {
       const format = { key: formatKey, value: Buffer.from(String(formatVersion)) };
-      await this.kv.write([format, { key: markKey, value: sealedMark }], { sync: true });
-      this.isClosed = true;
-      await this.kv.close();
-      const path = await this.generations.complete(this.path);
+      await this.#kv.write([format, { key: markKey, value: sealedMark }], { sync: true });
+      this.#isClosed = true;
+      await this.#kv.close();
+      const path = await this.#generations.complete(this.#path);
       const { index, term, configuration } = mark;
-      return new StagedState({ index, term, configuration }, path, this.onDiscard);
+      return new StagedState({ index, term, configuration }, path, this.#onDiscard);
     } catch (error) {
-      this.failure = error;
+      this.#failure = error;
       throw error;
     } finally {
-      this.isBusy = false;
+      this.#isBusy = false;
     }
   }
 
   async abort(): Promise<void> {
-    const isFinished = this.isClosed && this.failure === undefined;
+    const isFinished = this.#isClosed && this.#failure === undefined;
     if (isFinished) return;
-    this.failure ??= new Error('the snapshot was given up');
-    if (!this.isClosed) {
-      this.isClosed = true;
-      await this.kv.close();
+    this.#failure ??= new Error('the snapshot was given up');
+    if (!this.#isClosed) {
+      this.#isClosed = true;
+      await this.#kv.close();
     }
-    await this.generations.drop(this.path);
+    await this.#generations.drop(this.#path);
   }
 
   /** Checks the piece in one walk and writes it in a second, a bounded batch a turn. */
-  private async takeData(piece: Piece): Promise<void> {
+  async #takeData(piece: Piece): Promise<void> {
     // The checksum was one turn's work.
-    await turn(this.clock);
-    const { entries, bytes, lastKey } = await this.check(piece);
-    await turn(this.clock);
+    await turn(this.#clock);
+    const { entries, bytes, lastKey } = await this.#check(piece);
+    await turn(this.#clock);
     try {
-      await this.store(piece);
+      await this.#store(piece);
     } catch (error) {
-      this.failure = error;
+      this.#failure = error;
       throw error;
     }
-    this.entries += entries;
-    this.bytes += bytes;
-    this.lastKey = lastKey;
+    this.#entries += entries;
+    this.#bytes += bytes;
+    this.#lastKey = lastKey;
   }
 
-  private async check(piece: Piece): Promise<{ entries: number; bytes: number; lastKey: Buffer }> {
-    const reader = new PieceReader(piece, this.path);
-    const slice = new Slice(this.clock);
+  async #check(piece: Piece): Promise<{ entries: number; bytes: number; lastKey: Buffer }> {
+    const reader = new PieceReader(piece, this.#path);
+    const slice = new Slice(this.#clock);
     let entries = 0;
     let bytes = 0;
-    let { lastKey } = this;
+    let lastKey = this.#lastKey;
     while (reader.next()) {
       if (!slice.next()) await slice.rest();
       const { key, value } = reader;
       const isAllowed = isIn(key, recordsStart, recordsEnd) || isIn(key, metaStart, metaEnd);
       if (!isAllowed || Buffer.compare(key, lastKey) <= 0) {
-        throw refusedPiece('an entry in it is out of place', this.path);
+        throw refusedPiece('an entry in it is out of place', this.#path);
       }
       lastKey = key;
       entries += 1;
@@ -187,8 +188,8 @@ class GenerationSink implements SnapshotSink {
     return { entries, bytes, lastKey: Buffer.from(lastKey) };
   }
 
-  private async store(piece: Piece): Promise<void> {
-    const reader = new PieceReader(piece, this.path);
+  async #store(piece: Piece): Promise<void> {
+    const reader = new PieceReader(piece, this.#path);
     let changes: KvChange[] = [];
     let bytes = 0;
     while (reader.next()) {
@@ -196,22 +197,23 @@ class GenerationSink implements SnapshotSink {
       changes.push({ key, value });
       bytes += key.length + value.length;
       if (changes.length < flushBatchRecordsMax && bytes < flushBatchBytesMax) continue;
-      await this.kv.write(changes, { sync: false });
+      await this.#kv.write(changes, { sync: false });
       changes = [];
       bytes = 0;
     }
-    if (changes.length > 0) await this.kv.write(changes, { sync: false });
+    if (changes.length > 0) await this.#kv.write(changes, { sync: false });
   }
 
-  private takeEnd(piece: Piece): void {
-    const { entries, bytes, sealedMark } = readEnd(piece, this.path);
-    const firstChain = this.number === 0 ? piece.chain : this.firstChain;
-    if (entries !== this.entries || bytes !== this.bytes || crc32c(sealedMark) !== firstChain) {
-      throw refusedPiece('it does not end what came before', this.path);
+  #takeEnd(piece: Piece): void {
+    const { entries, bytes, sealedMark } = readEnd(piece, this.#path);
+    assert(this.#mark === undefined, 'a snapshot ends once');
+    const firstChain = this.#number === 0 ? piece.chain : this.#firstChain;
+    if (entries !== this.#entries || bytes !== this.#bytes || crc32c(sealedMark) !== firstChain) {
+      throw refusedPiece('it does not end what came before', this.#path);
     }
     const copy = Buffer.from(sealedMark);
-    this.mark = decodeMark(copy, this.path);
-    this.sealedMark = copy;
+    this.#mark = decodeMark(copy, this.#path);
+    this.#sealedMark = copy;
   }
 }
 

@@ -9,7 +9,9 @@
  */
 
 import {
+  assert,
   crc32c,
+  type KvStore,
   type KvView,
   mvccSliceKeysMax,
   present,
@@ -18,7 +20,6 @@ import {
   snapshotPieceBytes,
 } from '../../common/index.js';
 import type { SnapshotMeta } from '../../raft/index.js';
-import type { Flusher } from '../mvcc/flush.js';
 import {
   decodeMark,
   markKey,
@@ -26,8 +27,7 @@ import {
   metaStart,
   recordsEnd,
   recordsStart,
-} from '../mvcc/schema.js';
-import type { MvccState } from '../mvcc/state.js';
+} from '../schema/index.js';
 import {
   type PieceTotals,
   PieceWriter,
@@ -43,19 +43,15 @@ const after = Buffer.from([0]);
 /** Half of what others read at once: reading, copying and the checksum all come in one turn. */
 const pageLimits = { countMax: mvccSliceKeysMax / 2, bytesMax: scanPageBytes / 2 } as const;
 
-/** Flushes, then takes the view. */
-export async function openSnapshotSource(
-  state: MvccState,
-  flusher: Flusher,
-): Promise<SnapshotSource> {
-  await flusher.flush(false);
-  const view = state.kv.view();
+/** Of what is in `kv` now; `path` is where that is, for messages. */
+export async function openSnapshotSource(kv: KvStore, path: string): Promise<SnapshotSource> {
+  const view = kv.view();
   try {
     const lt = Buffer.concat([markKey, after]);
     const found = await view.scan({ gte: markKey, lt, countMax: 1, bytesMax: scanPageBytes });
     const sealedMark = present(found[0], 'the mark of the store')[1];
-    const { index, term, configuration } = decodeMark(sealedMark, state.path);
-    return new ViewSource(view, sealedMark, { index, term, configuration }, state.path);
+    const { index, term, configuration } = decodeMark(sealedMark, path);
+    return new ViewSource(view, sealedMark, { index, term, configuration }, path);
   } catch (error) {
     await view.close();
     throw error;
@@ -71,34 +67,35 @@ interface Place extends PieceTotals {
 
 class ViewSource implements SnapshotSource {
   readonly mark: SnapshotMeta;
-  private readonly view: KvView;
-  private readonly sealedMark: Buffer;
-  private readonly markCrc: number;
-  private readonly path: string;
+  readonly #view: KvView;
+  readonly #sealedMark: Buffer;
+  readonly #markCrc: number;
+  readonly #path: string;
 
   constructor(view: KvView, sealedMark: Buffer, mark: SnapshotMeta, path: string) {
-    this.view = view;
-    this.sealedMark = sealedMark;
-    this.markCrc = crc32c(sealedMark);
+    this.#view = view;
+    this.#sealedMark = sealedMark;
+    this.#markCrc = crc32c(sealedMark);
     this.mark = mark;
-    this.path = path;
+    this.#path = path;
   }
 
   async next(
     position: Uint8Array,
   ): Promise<{ readonly data: Buffer; readonly position: Buffer } | undefined> {
-    const place = this.decode(position);
+    const place = this.#decode(position);
     if (place.atEnd) return undefined;
     const writer = new PieceWriter(pieceKindData, place.number, place.chain);
     let { lastKey } = place;
     while (writer.length < snapshotPieceBytes) {
-      const page = await this.page(lastKey);
+      const page = await this.#page(lastKey);
       const last = page[page.length - 1];
       if (last === undefined) break;
+      assert(Buffer.compare(last[0], lastKey) > 0, 'pages go forward');
       writer.add(page);
       lastKey = last[0];
     }
-    if (writer.length === pieceHeaderBytes) return this.end(place);
+    if (writer.length === pieceHeaderBytes) return this.#end(place);
     const { data, crc } = writer.finish();
     const next = {
       atEnd: false,
@@ -108,37 +105,37 @@ class ViewSource implements SnapshotSource {
       entries: place.entries + writer.entries,
       bytes: place.bytes + writer.payloadBytes,
     };
-    return { data, position: this.encode(next) };
+    return { data, position: this.#encode(next) };
   }
 
   close(): Promise<void> {
-    return this.view.close();
+    return this.#view.close();
   }
 
   /** What follows `lastKey`, first of the records, then of the meta records. */
-  private async page(lastKey: Buffer): Promise<Array<readonly [Buffer, Buffer]>> {
+  async #page(lastKey: Buffer): Promise<Array<readonly [Buffer, Buffer]>> {
     const gte = lastKey.length === 0 ? recordsStart : Buffer.concat([lastKey, after]);
     if (Buffer.compare(gte, recordsEnd) < 0) {
-      const page = await this.view.scan({ ...pageLimits, gte, lt: recordsEnd });
+      const page = await this.#view.scan({ ...pageLimits, gte, lt: recordsEnd });
       if (page.length > 0) return page;
     }
     const from = Buffer.compare(gte, metaStart) < 0 ? metaStart : gte;
-    return this.view.scan({ ...pageLimits, gte: from, lt: metaEnd });
+    return this.#view.scan({ ...pageLimits, gte: from, lt: metaEnd });
   }
 
-  private end(place: Place): { readonly data: Buffer; readonly position: Buffer } {
+  #end(place: Place): { readonly data: Buffer; readonly position: Buffer } {
     const writer = new PieceWriter(pieceKindEnd, place.number, place.chain);
-    writer.addEnd(place, this.sealedMark);
+    writer.addEnd(place, this.#sealedMark);
     const { data, crc } = writer.finish();
     const next = { ...place, atEnd: true, number: place.number + 1, chain: crc };
-    return { data, position: this.encode(next) };
+    return { data, position: this.#encode(next) };
   }
 
-  private encode(place: Place): Buffer {
+  #encode(place: Place): Buffer {
     const { lastKey } = place;
     const end = positionHeadBytes + lastKey.length;
     const position = Buffer.allocUnsafe(end + crcBytes);
-    position.writeUInt32LE(this.markCrc, 0);
+    position.writeUInt32LE(this.#markCrc, 0);
     position.writeUInt32LE(place.atEnd ? pieceKindEnd : pieceKindData, 4);
     position.writeUInt32LE(place.number, 8);
     position.writeUInt32LE(place.chain, 12);
@@ -149,18 +146,18 @@ class ViewSource implements SnapshotSource {
     return position;
   }
 
-  private decode(bytes: Uint8Array): Place {
+  #decode(bytes: Uint8Array): Place {
     if (bytes.length === 0) {
-      const chain = this.markCrc;
+      const chain = this.#markCrc;
       return { atEnd: false, lastKey: Buffer.alloc(0), number: 0, chain, entries: 0, bytes: 0 };
     }
     const position = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const end = position.length - crcBytes;
     const isSound =
       end >= positionHeadBytes && position.readUInt32LE(end) === crc32c(position, 0, 0, end);
-    if (!isSound || position.readUInt32LE(0) !== this.markCrc) {
+    if (!isSound || position.readUInt32LE(0) !== this.#markCrc) {
       throw new StorageError('a position in a snapshot was asked for that is not of this one', {
-        path: this.path,
+        path: this.#path,
         remedy: 'The member that asked begins anew by itself.',
       });
     }

@@ -13,8 +13,8 @@ import {
   type KvStore,
   type Revision,
 } from '../../common/index.js';
-import { RecordReader } from '../mvcc/record.js';
 import {
+  type AppliedMark,
   encodeMark,
   formatKey,
   formatVersion,
@@ -25,10 +25,10 @@ import {
   metaKey,
   metaSumOf,
   prefixRecord,
+  RecordReader,
   recordOverheadBytes,
   seal,
-} from '../mvcc/schema.js';
-import type { AppliedMark } from '../types.js';
+} from '../schema/index.js';
 
 /** What is known of the state when all of it has been added. */
 export interface ImportedMark extends AppliedMark {
@@ -103,6 +103,7 @@ export class StoreImport {
   /** Writes the mark, and syncs it and everything before it. */
   async finish(mark: ImportedMark): Promise<void> {
     assert(mark.revision >= this.revision, 'no revision is newer than the state');
+    assert(mark.compactRevision <= mark.revision, 'what is compacted is there');
     await this.flush();
     const sealed = encodeMark({
       ...mark,

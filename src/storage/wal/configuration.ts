@@ -8,15 +8,6 @@ import type { Configuration } from '../../raft/index.js';
 
 const headBytes = 24;
 
-/** No members at all: what an empty log knows. */
-export const emptyConfiguration: Configuration = {
-  voters: [],
-  votersOutgoing: [],
-  learners: [],
-  learnersNext: [],
-  autoLeave: false,
-};
-
 /** The bytes of `configuration`, in a new buffer. */
 export function encodeConfiguration(configuration: Configuration): Buffer {
   const { voters, votersOutgoing, learners, learnersNext } = configuration;

@@ -67,6 +67,8 @@ export interface RecoveredWal {
   readonly lastFrame: { readonly offset: number; readonly bytes: Buffer };
   /** Torn bytes from `position` on; the caller cleans them up before it writes. */
   readonly tornBytes: number;
+  /** The segment with the last mark that ended the log, which those before it had gone beyond. */
+  readonly droppedIn: number;
   /** Last segments that were begun but hold nothing; the caller removes them. */
   readonly emptyPaths: readonly string[];
 }
@@ -137,6 +139,7 @@ class Recovery {
   #missingThrough: LogIndex = 0;
   #magicBase = 0;
   #previousCrc = 0;
+  #droppedIn = 0;
   #end: SegmentEnd | undefined;
 
   constructor(dir: string) {
@@ -198,6 +201,7 @@ class Recovery {
     // It is begun when everything before it is durable, and its name says how far that reaches.
     const end = present(this.#end, 'the end of the segment before');
     if (this.#judgeEnd(end).kind !== 'nothing') throw damaged(what, end.file.path, end.position);
+    this.#dropUnseen(segment.firstIndex - 1);
     const { lastIndex } = this.#shape;
     if (segment.firstIndex !== lastIndex + 1) {
       const reach = `it ends at entry ${lastIndex}, the next segment begins at ${segment.firstIndex}`;
@@ -257,6 +261,7 @@ class Recovery {
       lastFrame: { offset: end.frameAt, bytes: lastFrameBytes(end) },
       previousCrc: this.#previousCrc,
       tornBytes: tail.kind === 'torn' ? tail.bytes : 0,
+      droppedIn: this.#droppedIn,
       emptyPaths: this.#emptyPaths,
     };
   }
@@ -285,10 +290,26 @@ class Recovery {
       this.#missingThrough = info.lastIndex;
       this.#magicBase = info.magicBase;
       this.#metadata = Buffer.from(second.metadata);
-    } else if (info.lastIndex !== this.#shape.lastIndex || info.magicBase !== this.#magicBase) {
+      return info;
+    }
+    this.#dropUnseen(info.lastIndex);
+    if (info.lastIndex !== this.#shape.lastIndex || info.magicBase !== this.#magicBase) {
       throw damaged('a segment of the write-ahead log does not follow the last', path, 0);
     }
     return info;
+  }
+
+  /**
+   * A snapshot mark with which the log does not agree ends it there (LogShape.mark). That can not
+   * be seen if the entry at the mark lies in a released segment, but the next segment says where
+   * the log ended before it; and an entry that was appended behind the mark has said it already.
+   */
+  #dropUnseen(lastIndex: LogIndex): void {
+    const shape = this.#shape;
+    if (lastIndex !== shape.snapshot.index || lastIndex >= shape.lastIndex) return;
+    shape.dropBehindMark();
+    this.#entries = [];
+    this.#missingThrough = Math.min(this.#missingThrough, lastIndex);
   }
 
   /** Items of a segment's first frame that come after the head. */
@@ -320,7 +341,9 @@ class Recovery {
         if (index < shape.snapshot.index) {
           throw damaged('a snapshot mark of the write-ahead log goes back', file.path, position);
         }
+        const isWithin = index <= shape.lastIndex;
         if (!shape.mark(item.snapshot)) {
+          if (isWithin) this.#droppedIn = file.sequence;
           this.#entries = [];
           this.#missingThrough = Math.min(this.#missingThrough, index);
         }

@@ -8,10 +8,9 @@
  * small, and each later one four times as large as the one before, up to the full size.
  */
 
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 
 import type { Disk, DiskFile, LogIndex } from '../../common/index.js';
-import { errorCode } from '../disk-failure.js';
 
 /** The size of the first segment of a new log. */
 export const firstSegmentBytes = 1024 * 1024;
@@ -83,25 +82,6 @@ export async function writeZeros(file: DiskFile, from: number, to: number): Prom
     }
   }
   await file.sync();
-}
-
-/**
- * Makes `dir` and the names that lead to it durable. Done at every start and not only when the
- * directory is made: a process that was killed in between leaves names that are not (L-26).
- */
-export async function syncPath(disk: Disk, dir: string): Promise<void> {
-  await disk.syncDir(dir);
-  let at = dir;
-  for (let above = dirname(at); above !== at; above = dirname(at)) {
-    try {
-      await disk.syncDir(above);
-    } catch (error) {
-      // A directory that this user may not even open is none that this user made names in.
-      const code = errorCode(error);
-      if (code !== 'EACCES' && code !== 'EPERM') throw error;
-    }
-    at = above;
-  }
 }
 
 /** Removes what an interrupted creation or preparation left. Returns the other names. */

@@ -5,8 +5,7 @@
  */
 
 import { assert, type LogIndex, type Term } from '../../common/index.js';
-import type { HardState, SnapshotMeta } from '../../raft/index.js';
-import { emptyConfiguration } from './configuration.js';
+import { emptyConfiguration, type HardState, type SnapshotMeta } from '../../raft/index.js';
 
 /** The snapshot of a log that has none. */
 export const noSnapshot: SnapshotMeta = { index: 0, term: 0, configuration: emptyConfiguration };
@@ -85,13 +84,16 @@ export class LogShape {
     const known = this.termAt(snapshot.index);
     const stays =
       snapshot.index <= this.lastIndex && (known === undefined || known === snapshot.term);
-    if (stays) this.#dropRuns(snapshot.index);
-    else {
-      this.#runs = [];
-      this.lastIndex = snapshot.index;
-    }
     this.snapshot = snapshot;
+    if (stays) this.#dropRuns(snapshot.index);
+    else this.dropBehindMark();
     return stays;
+  }
+
+  /** The log ends with the snapshot mark: whatever was behind it is none of it any more. */
+  dropBehindMark(): void {
+    this.#runs = [];
+    this.lastIndex = this.snapshot.index;
   }
 
   /**

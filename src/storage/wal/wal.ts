@@ -29,7 +29,7 @@ import {
 } from '../../common/index.js';
 import type { Entry, HardState, SnapshotMeta } from '../../raft/index.js';
 import { diskFailure } from '../disk-failure.js';
-import type { Wal, WalContents } from '../types.js';
+import { syncPath } from '../sync-path.js';
 import {
   type EncodedFrame,
   entryItemBytes,
@@ -46,12 +46,12 @@ import {
   nextSegmentBytes,
   removeTemporary,
   segmentName,
-  syncPath,
   temporarySuffix,
   writeZeros,
 } from './segment.js';
 import { SegmentPool } from './segment-pool.js';
 import { LogShape } from './shape.js';
+import type { Wal, WalContents } from './types.js';
 
 /** A frame takes appends until it has this many bytes; the rest goes into the next. */
 const frameBytesTarget = 4 * 1024 * 1024;
@@ -258,6 +258,12 @@ class SegmentedWal implements Wal {
   /** The snapshot mark that is durable: nothing behind it may be released. */
   #markedIndex: LogIndex;
 
+  /**
+   * The segment with the last mark that dropped entries. That it did shows only from the entries in
+   * front of it, until a later segment begins with what was left.
+   */
+  #droppedIn: number;
+
   #file: DiskFile;
   /** Bytes of the current segment that were filled beforehand. */
   #capacity: number;
@@ -288,6 +294,7 @@ class SegmentedWal implements Wal {
     this.#segments = recovered.segments;
     this.#shape = recovered.shape;
     this.#markedIndex = recovered.shape.snapshot.index;
+    this.#droppedIn = recovered.droppedIn;
     this.#file = parts.file;
     this.#position = recovered.position;
     this.#capacity = this.#current.sizeBytes;
@@ -411,7 +418,8 @@ class SegmentedWal implements Wal {
       if (encoder.length >= frameBytesTarget) break;
       needsWrite ||= pending.needsWrite;
       if (pending.snapshot !== undefined) {
-        shape.mark(pending.snapshot);
+        const isWithin = pending.snapshot.index <= shape.lastIndex;
+        if (!shape.mark(pending.snapshot) && isWithin) this.#droppedIn = this.#current.sequence;
         encoder.snapshot(pending.snapshot);
       }
       this.#encodeEntries(pending);
@@ -507,6 +515,7 @@ class SegmentedWal implements Wal {
         // A segment that is not durably begun does not count as the last.
         const kept = this.#position === 0 ? 2 : 1;
         if (oldest === undefined || this.#segments.length <= kept) return;
+        if (this.#segments.at(-kept)?.sequence === this.#droppedIn) return;
         if (oldest.lastIndex > through) return;
         // One by one: a gap in the middle of the log must not be what power loss leaves.
         this.#segments.shift();

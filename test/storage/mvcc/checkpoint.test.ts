@@ -1,7 +1,7 @@
 /** The saved index: used only when it is right, and never more than a short cut. */
 
 import { beforeEach, describe, expect, it } from 'vitest';
-import { revisionKey } from '../../../src/storage/mvcc/schema.js';
+import { revisionKey } from '../../../src/storage/schema/keys.js';
 import { compact, del, dump, put, rangeOf } from './helpers.js';
 import { SimStore } from './sim-store.js';
 

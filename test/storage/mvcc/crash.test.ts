@@ -1,7 +1,7 @@
 /** Crashes at every batch, and damage: what befell the stores of others (docs/lessons.md). */
 
 import { describe, expect, it } from 'vitest';
-import { markKey, revisionKey } from '../../../src/storage/mvcc/schema.js';
+import { markKey, revisionKey } from '../../../src/storage/schema/keys.js';
 import { apply, at, type Change, compact, del, dump, put, rangeOf } from './helpers.js';
 import { Model } from './model.js';
 import { SimStore } from './sim-store.js';

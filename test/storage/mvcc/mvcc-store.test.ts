@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { openLevelStore } from '../../../src/storage/index.js';
-import { revisionKey } from '../../../src/storage/mvcc/schema.js';
+import { revisionKey } from '../../../src/storage/schema/keys.js';
 import { at, compact, del, dump, inTempDir, openStore, put, rangeOf } from './helpers.js';
 
 describe('the store on LevelDB', () => {

@@ -4,7 +4,7 @@ import protobuf from 'protobufjs';
 import { describe, expect, it } from 'vitest';
 import { crc32c } from '../../../src/common/crc32c.js';
 import { decodeRecord, encodeRecord, recordValue } from '../../../src/storage/index.js';
-import { recordSize } from '../../../src/storage/mvcc/record.js';
+import { recordSize } from '../../../src/storage/schema/key-value.js';
 
 const reference = protobuf
   .parse(`syntax = "proto3";

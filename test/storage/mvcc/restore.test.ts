@@ -8,10 +8,12 @@ import { describe, expect, it } from 'vitest';
 import { type Logger, silentLogger } from '../../../src/common/index.js';
 import { SimKvDisk, SimRandom } from '../../../src/sim/index.js';
 import { KeyItem } from '../../../src/storage/index/item.js';
-import { decodeMark, revisionKey, seal } from '../../../src/storage/mvcc/schema.js';
 import { MvccState } from '../../../src/storage/mvcc/state.js';
+import { orderByKey } from '../../../src/storage/recovery/order-by-key.js';
 import { restore } from '../../../src/storage/recovery/restore.js';
-import { orderByKey } from '../../../src/storage/recovery/sort.js';
+import { revisionKey } from '../../../src/storage/schema/keys.js';
+import { decodeMark } from '../../../src/storage/schema/mark.js';
+import { seal } from '../../../src/storage/schema/seal.js';
 import { apply, type Change, compact, dump, put, testOptions } from './helpers.js';
 import { SimStore } from './sim-store.js';
 

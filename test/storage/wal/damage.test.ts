@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 
 import { StorageError } from '../../../src/common/index.js';
-import type { WalContents } from '../../../src/storage/types.js';
 import { inspectWal, type WalRecord } from '../../../src/storage/wal/inspect.js';
+import type { WalContents } from '../../../src/storage/wal/types.js';
 import { asExpected, contentsOf, dir, entry, newWorld, open, type World } from './harness.js';
 
 interface FrameAt {

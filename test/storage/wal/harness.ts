@@ -5,7 +5,7 @@
 
 import type { Entry, HardState, SnapshotMeta } from '../../../src/raft/index.js';
 import { SimClock, SimDisk, SimRandom } from '../../../src/sim/index.js';
-import type { Wal, WalContents } from '../../../src/storage/types.js';
+import type { Wal, WalContents } from '../../../src/storage/wal/types.js';
 import { openWal } from '../../../src/storage/wal/wal.js';
 
 export const dir = '/data/member/wal';

@@ -19,6 +19,17 @@ const step = fc.oneof(
   },
 );
 
+const some = (count: number): { do: 'some'; count: number } => ({ do: 'some', count });
+/**
+ * A mark with which the log does not agree, in a segment whose predecessor, with the entry that
+ * does not agree, is released; the next segment begins before another entry is appended.
+ */
+const forgottenConflict: [number, number, ReturnType<typeof some>[]] = [
+  -675092070,
+  512,
+  [4, 6, 1, 4, 6, 3].map(some),
+];
+
 test('any run of appends, overwrites, marks, releases, restarts and crashes', async () => {
   const life = async (
     seed: number,
@@ -64,6 +75,6 @@ test('any run of appends, overwrites, marks, releases, restarts and crashes', as
       fc.array(step, { maxLength: 40 }),
       life,
     ),
-    { numRuns: 300 },
+    { numRuns: 300, examples: [forgottenConflict] },
   );
 });

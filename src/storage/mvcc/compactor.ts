@@ -16,13 +16,13 @@ import {
   Slice,
   StorageError,
 } from '../../common/index.js';
-import { compactItem, isCompactable } from '../index/item.js';
-import type { SizeMeter } from '../level/size-meter.js';
+import { compactItem, isCompactable } from '../index/index.js';
+import type { SizeMeter } from '../level/index.js';
+import { type Removal, revisionKey } from '../schema/index.js';
 import type { CompactionHashes, RevisionHash } from './compaction-hashes.js';
-import type { Flusher } from './flush.js';
+import type { Flusher } from './flusher.js';
 import { hashCompaction } from './hash.js';
 import { reclaimRecords } from './reclaim.js';
-import { type Removal, revisionKey } from './schema.js';
 import type { MvccState } from './state.js';
 
 /** Below this share of removed bytes LevelDB is left to tidy up by itself. */
@@ -43,18 +43,17 @@ interface Unhashed {
 export class Compactor {
   /** Records removed since it was made. */
   removedKeys = 0;
-  private readonly state: MvccState;
-  private readonly flusher: Flusher;
-  private readonly onFatal: (error: Error) => void;
-  private running: Promise<void> | undefined;
-  private waiters: Array<{ revision: Revision; resolve: () => void; reject: (e: Error) => void }> =
-    [];
+  readonly #state: MvccState;
+  readonly #flusher: Flusher;
+  readonly #onFatal: (error: Error) => void;
+  #running: Promise<void> | undefined;
+  #waiters: Array<{ revision: Revision; resolve: () => void; reject: (e: Error) => void }> = [];
   /** Oldest first. Those of a process before are not: some of what they cover may be gone. */
-  private readonly unhashed: Unhashed[] = [];
-  private readonly hashes: CompactionHashes;
-  private readonly meter: Pick<SizeMeter, 'measure'>;
-  private removedBytes = 0;
-  private failure: Error | undefined;
+  readonly #unhashed: Unhashed[] = [];
+  readonly #hashes: CompactionHashes;
+  readonly #meter: Pick<SizeMeter, 'measure'>;
+  #removedBytes = 0;
+  #failure: Error | undefined;
 
   constructor(
     state: MvccState,
@@ -63,83 +62,86 @@ export class Compactor {
     meter: Pick<SizeMeter, 'measure'>,
     onFatal: (error: Error) => void,
   ) {
-    this.state = state;
-    this.flusher = flusher;
-    this.hashes = hashes;
-    this.meter = meter;
-    this.onFatal = onFatal;
+    this.#state = state;
+    this.#flusher = flusher;
+    this.#hashes = hashes;
+    this.#meter = meter;
+    this.#onFatal = onFatal;
   }
 
   /** Call when the store's compact revision has moved on from `previous`. */
   schedule(previous: Revision): void {
-    this.unhashed.push({ revision: this.state.compactRevision, previous, waiters: [] });
+    this.#unhashed.push({ revision: this.#state.compactRevision, previous, waiters: [] });
     // Its hash would be forgotten by the time the others have theirs.
-    if (this.unhashed.length > compactionHashesMax) settle(this.unhashed.shift(), undefined);
+    if (this.#unhashed.length > compactionHashesMax) settle(this.#unhashed.shift(), undefined);
     this.kick();
   }
 
   /** The hash of a compaction, waiting for it if need be; undefined: none is kept or expected. */
   async hashOf(revision: Revision): Promise<RevisionHash | undefined> {
-    const found = this.hashes.find(revision);
-    const awaited = this.unhashed.find((one) => one.revision === revision);
+    const found = this.#hashes.find(revision);
+    const awaited = this.#unhashed.find((one) => one.revision === revision);
     if (found !== undefined || awaited === undefined) return found;
-    if (this.failure !== undefined) throw this.failure;
+    if (this.#failure !== undefined) throw this.#failure;
     return await new Promise((resolve, reject) => awaited.waiters.push({ resolve, reject }));
   }
 
   /** Starts or goes on removing up to the store's compact revision. */
   kick(): void {
-    if (this.running !== undefined || this.isDone() || this.failure !== undefined) return;
-    this.running = this.run()
-      .catch((cause: unknown) => this.fail(cause))
+    if (this.#running !== undefined || this.#isDone() || this.#failure !== undefined) return;
+    this.#running = this.#run()
+      .catch((cause: unknown) => this.#fail(cause))
       .finally(() => {
-        this.running = undefined;
-        this.wake();
-        if (!this.state.closed) this.kick();
+        this.#running = undefined;
+        this.#wake();
+        if (!this.#state.closed) this.kick();
       });
   }
 
   /** Resolves when the present compact revision is reached. */
   done(): Promise<void> {
-    if (this.failure !== undefined) return Promise.reject(this.failure);
-    if (this.isDone()) return Promise.resolve();
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    if (this.#isDone()) return Promise.resolve();
     return new Promise((resolve, reject) => {
-      this.waiters.push({ revision: this.state.compactRevision, resolve, reject });
+      this.#waiters.push({ revision: this.#state.compactRevision, resolve, reject });
       this.kick();
     });
   }
 
   /** Stops after the batch in progress; the rest is done after the next start. */
   async close(error: Error = new Error('the store was closed during a compaction')): Promise<void> {
-    await this.running;
-    this.rejectAll(error);
+    await this.#running;
+    this.#rejectAll(error);
   }
 
-  private isDone(): boolean {
-    return this.flusher.stored.removedRevision >= this.state.compactRevision;
+  #isDone(): boolean {
+    return this.#flusher.stored.removedRevision >= this.#state.compactRevision;
   }
 
-  private async run(): Promise<void> {
-    const { state } = this;
+  async #run(): Promise<void> {
+    const state = this.#state;
     // What a process before began is finished first: the progress is that of one compaction.
     const revision = state.removal?.revision ?? state.compactRevision;
-    await this.hashUpTo(revision);
+    await this.#hashUpTo(revision);
     if (state.closed) return;
     // Reads that began before the compaction may still want what it removes; later ones can't.
     await state.pins.waitBelow(revision);
-    await state.indexLock.run(() => this.removeUpTo(revision, state.removal?.below ?? ''));
+    await state.indexLock.run(() => this.#removeUpTo(revision, state.removal?.below ?? ''));
     if (state.closed) return;
-    await this.tidy(revision);
-    await this.meter.measure();
+    await this.#tidy(revision);
+    await this.#meter.measure();
   }
 
-  private async hashUpTo(revision: Revision): Promise<void> {
-    const { state, flusher, hashes, unhashed } = this;
+  async #hashUpTo(revision: Revision): Promise<void> {
+    const state = this.#state;
+    const flusher = this.#flusher;
+    const hashes = this.#hashes;
+    const unhashed = this.#unhashed;
     for (let next = unhashed[0]; next && next.revision <= revision; next = unhashed[0]) {
       let hash: RevisionHash | undefined;
       try {
         const { revision: at, previous } = next;
-        hash = await hashCompaction(state, flusher, at, previous, () => this.pause());
+        hash = await hashCompaction(state, flusher, at, previous, () => this.#pause());
       } catch (error) {
         if (state.closed) return;
         // As for whoever reads it: the damage is told, and ends nothing.
@@ -154,16 +156,17 @@ export class Compactor {
     }
   }
 
-  private async pause(): Promise<void> {
-    const { state } = this;
+  async #pause(): Promise<void> {
+    const state = this.#state;
     const { compactionSleepMs } = state.options;
     if (compactionSleepMs <= 0) await laneTurn(state.clock);
     else await new Promise<void>((resolve) => state.clock.after(compactionSleepMs, resolve));
     if (state.closed) throw new Error('the store was closed while a compaction was hashed');
   }
 
-  private async removeUpTo(revision: Revision, from: KeyString): Promise<void> {
-    const { state, flusher } = this;
+  async #removeUpTo(revision: Revision, from: KeyString): Promise<void> {
+    const state = this.#state;
+    const flusher = this.#flusher;
     // What is removed must not be written afterwards, and the mark must not outrun its entry.
     await flusher.flush(false);
     const batch = new DropBatch();
@@ -179,50 +182,50 @@ export class Compactor {
       for (const key of dead) state.index.remove(key);
       dead.length = 0;
       const isFull = batch.keys.length >= state.options.compactionBatch;
-      if (isFull && next !== undefined) await this.write(batch, { revision, below: next });
+      if (isFull && next !== undefined) await this.#write(batch, { revision, below: next });
       else await slice.rest();
     }
     if (state.closed) return;
-    await this.write(batch, revision);
-    state.removal = undefined;
+    await this.#write(batch, revision);
+    state.removalDone();
   }
 
-  private async write(batch: DropBatch, progress: Removal | Revision): Promise<void> {
-    const { clock, options } = this.state;
+  async #write(batch: DropBatch, progress: Removal | Revision): Promise<void> {
+    const { clock, options } = this.#state;
     const { keys, bytes } = batch.take();
-    this.removedBytes += bytes;
-    await this.flusher.remove(keys, bytes, progress);
+    this.#removedBytes += bytes;
+    await this.#flusher.remove(keys, bytes, progress);
     this.removedKeys += keys.length;
     if (typeof progress === 'number' || options.compactionSleepMs <= 0) return;
     await new Promise<void>((resolve) => clock.after(options.compactionSleepMs, resolve));
   }
 
   /** LevelDB keeps deleted records until it merges the files; ask for it once it is worth it. */
-  private async tidy(revision: Revision): Promise<void> {
-    const { sizeBytes } = this.state;
-    if (this.removedBytes < Math.max(tidyBytesMin, sizeBytes * tidyShare)) return;
-    this.removedBytes = 0;
-    await reclaimRecords(this.state, revision);
+  async #tidy(revision: Revision): Promise<void> {
+    const { sizeBytes } = this.#state;
+    if (this.#removedBytes < Math.max(tidyBytesMin, sizeBytes * tidyShare)) return;
+    this.#removedBytes = 0;
+    await reclaimRecords(this.#state, revision);
   }
 
-  private wake(): void {
-    const removed = this.flusher.stored.removedRevision;
-    const waiting = this.waiters;
-    this.waiters = waiting.filter((w) => w.revision > removed);
+  #wake(): void {
+    const removed = this.#flusher.stored.removedRevision;
+    const waiting = this.#waiters;
+    this.#waiters = waiting.filter((w) => w.revision > removed);
     for (const w of waiting) if (w.revision <= removed) w.resolve();
   }
 
-  private fail(cause: unknown): void {
+  #fail(cause: unknown): void {
     const error = cause instanceof Error ? cause : new Error(String(cause));
-    this.failure = error;
-    this.rejectAll(error);
-    this.onFatal(error);
+    this.#failure = error;
+    this.#rejectAll(error);
+    this.#onFatal(error);
   }
 
-  private rejectAll(error: Error): void {
-    for (const w of this.waiters) w.reject(error);
-    this.waiters = [];
-    for (const one of this.unhashed) for (const w of one.waiters.splice(0)) w.reject(error);
+  #rejectAll(error: Error): void {
+    for (const w of this.#waiters) w.reject(error);
+    this.#waiters = [];
+    for (const one of this.#unhashed) for (const w of one.waiters.splice(0)) w.reject(error);
   }
 }
 
@@ -233,17 +236,17 @@ function settle(one: Unhashed | undefined, hash: RevisionHash | undefined): void
 /** Revisions on their way out. */
 class DropBatch {
   keys: Buffer[] = [];
-  private bytes = 0;
+  #bytes = 0;
 
   readonly drop = (main: Revision, sub: number, bytes: number, tombstone: boolean): void => {
     this.keys.push(revisionKey(main, sub, tombstone));
-    this.bytes += bytes;
+    this.#bytes += bytes;
   };
 
   take(): { keys: readonly Buffer[]; bytes: number } {
-    const taken = { keys: this.keys, bytes: this.bytes };
+    const taken = { keys: this.keys, bytes: this.#bytes };
     this.keys = [];
-    this.bytes = 0;
+    this.#bytes = 0;
     return taken;
   }
 }

@@ -4,53 +4,49 @@
  */
 
 import { assert, type KeyString, type LeaseId } from '../../common/index.js';
-import type { KeyItem } from '../index/item.js';
-import type { KeyState, MvccPresent } from '../types.js';
-import { recordValue } from './record.js';
-import { type MvccState, walkEnd } from './state.js';
+import type { KeyItem } from '../index/index.js';
+import { recordValue } from '../schema/index.js';
+import { walkEnd } from './read-point.js';
+import type { MvccState } from './state.js';
+import type { KeyState, MvccPresent } from './types.js';
 
-/** The present of one store. */
-export class Present implements MvccPresent {
-  private store: MvccState;
+/** The present of one state. */
+export class PresentReads implements MvccPresent {
+  readonly #state: MvccState;
 
-  constructor(store: MvccState) {
-    this.store = store;
-  }
-
-  /** From now on reads are of `store`. */
-  switchTo(store: MvccState): void {
-    this.store = store;
+  constructor(state: MvccState) {
+    this.#state = state;
   }
 
   state(key: KeyString): KeyState | undefined {
-    const item = this.alive(key);
+    const item = this.#alive(key);
     if (item === undefined) return undefined;
     return { modRevision: item.main, createRevision: item.created, version: item.version };
   }
 
   lease(key: KeyString): LeaseId {
-    const { leases } = this.store;
+    const { leases } = this.#state;
     // Mostly there are none, and even an empty map wants the hash of the key.
     return leases.size === 0 ? 0n : (leases.get(key) ?? 0n);
   }
 
   keysOf(lease: LeaseId): Iterable<KeyString> {
-    return this.store.leases.keysOf(lease);
+    return this.#state.leases.keysOf(lease);
   }
 
   storedBytes(key: KeyString): number {
-    return this.alive(key)?.bytes ?? 0;
+    return this.#alive(key)?.bytes ?? 0;
   }
 
   countRange(key: KeyString, rangeEnd: KeyString): number {
-    return this.store.index.count(key, walkEnd(key, rangeEnd));
+    return this.#state.index.count(key, walkEnd(key, rangeEnd));
   }
 
   record(key: KeyString): Uint8Array | undefined {
-    const item = this.alive(key);
+    const item = this.#alive(key);
     if (item === undefined) return undefined;
-    assert(this.store.log.has(item.location), 'a record read in place was made warm before');
-    return this.store.log.record(item.location);
+    assert(this.#state.log.has(item.location), 'a record read in place was made warm before');
+    return this.#state.log.record(item.location);
   }
 
   value(key: KeyString): Uint8Array | undefined {
@@ -58,9 +54,9 @@ export class Present implements MvccPresent {
     return record === undefined ? undefined : recordValue(record);
   }
 
-  private alive(key: KeyString): KeyItem | undefined {
+  #alive(key: KeyString): KeyItem | undefined {
     // A transaction that asks for a key mostly changes it next: then the place is known.
-    const item = this.store.index.locate(key);
+    const item = this.#state.index.locate(key);
     return item === undefined || item.dead ? undefined : item;
   }
 }

@@ -5,7 +5,7 @@
  */
 
 import { assert, type KeyString } from '../../common/index.js';
-import type { KeyItem } from '../index/item.js';
+import type { KeyItem } from '../index/index.js';
 
 /** Fewer are sorted by insertion. */
 const smallMax = 16;

@@ -11,9 +11,8 @@ import {
   Slice,
   warmRecordsMax,
 } from '../../common/index.js';
-import { type FoundRevision, noLocation } from '../index/item.js';
-import type { Flusher } from './flush.js';
-import { revisionKey, unsealOrThrow } from './schema.js';
+import { type FoundRevision, noLocation } from '../index/index.js';
+import { revisionKey, unsealOrThrow } from '../schema/index.js';
 import type { MvccState } from './state.js';
 
 /** Cold records sorted in one go: a few milliseconds. */
@@ -49,7 +48,7 @@ export function warmRecord(state: MvccState, candidate: Candidate): Buffer | und
     if (log.has(candidate.location)) return log.record(candidate.location);
     return undefined;
   }
-  const location = state.ring.find(candidate.main, candidate.sub);
+  const location = log.find(candidate.main, candidate.sub);
   return location !== noLocation && log.has(location) ? log.record(location) : undefined;
 }
 
@@ -77,7 +76,6 @@ export function warmRecords(
  */
 export async function loadRecords(
   state: MvccState,
-  flusher: Flusher,
   candidates: readonly Candidate[],
   keepAll = false,
 ): Promise<Uint8Array[]> {
@@ -99,7 +97,7 @@ export async function loadRecords(
     cold = [];
   }
   await loadCold(state, candidates, cold, records, keepAll || coldTotal <= warmRecordsMax);
-  flusher.evict();
+  state.log.evict();
   return records;
 }
 
@@ -131,5 +129,40 @@ function keepWarm(state: MvccState, candidate: Candidate, record: Uint8Array): v
   if (item === undefined || item.dead) return;
   if (item.main !== candidate.main || item.sub !== candidate.sub) return;
   if (state.log.has(item.location)) return;
-  item.location = state.log.append(item.main, item.sub, record);
+  item.location = state.log.keep(item.main, item.sub, record);
+}
+
+/** True if the current records of all keys are in memory, or there are none. */
+export function areWarm({ index, log }: MvccState, keys: readonly KeyString[]): boolean {
+  for (const key of keys) {
+    const item = index.get(key);
+    if (item !== undefined && !item.dead && !log.has(item.location)) return false;
+  }
+  return true;
+}
+
+/** True if all current records of the keys are in memory, else reads those that were missing. */
+export async function bringIn(state: MvccState, keys: readonly KeyString[]): Promise<boolean> {
+  const { index, log } = state;
+  const cold: Candidate[] = [];
+  const slice = new Slice(state.clock, 'apply');
+  for (const key of keys) {
+    if (!slice.next()) await slice.rest();
+    const item = index.get(key);
+    if (item === undefined || item.dead || log.has(item.location)) continue;
+    cold.push(newestOf(key, item.main, item.sub));
+  }
+  if (cold.length === 0) return true;
+  const pin = state.pins.pin(state.revision);
+  try {
+    // Keeps them warm, unlike what a range reads.
+    await loadRecords(state, cold, true);
+  } finally {
+    state.pins.release(pin);
+  }
+  return false;
+}
+
+function newestOf(key: KeyString, main: Revision, sub: number): Candidate {
+  return { key, main, sub, createRevision: 0, version: 0, location: noLocation };
 }

@@ -14,7 +14,19 @@ import {
   type Slice,
   type Steps,
 } from '../../common/index.js';
-import { FoundRevision, findAt, type KeyItem } from '../index/item.js';
+import { FoundRevision, findAt, type KeyItem } from '../index/index.js';
+import { decodeRecord, recordValue } from '../schema/index.js';
+import {
+  type Candidate,
+  candidateOf,
+  loadRecords,
+  warmRecord,
+  warmRecords,
+} from './load-records.js';
+import type { Pin } from './pins.js';
+import { rangeAt } from './range.js';
+import { pinOf, walkEnd } from './read-point.js';
+import type { MvccState } from './state.js';
 import type {
   KeyState,
   PointReader,
@@ -22,12 +34,7 @@ import type {
   RangeResult,
   ReadPoint,
   VisitedKey,
-} from '../types.js';
-import type { Flusher } from './flush.js';
-import { rangeAt } from './range.js';
-import { decodeRecord, recordValue } from './record.js';
-import { type Candidate, candidateOf, loadRecords, warmRecord, warmRecords } from './records.js';
-import { type MvccState, pinOf, walkEnd } from './state.js';
+} from './types.js';
 
 const everySub = Number.POSITIVE_INFINITY;
 const noValue = new Uint8Array(0);
@@ -44,48 +51,46 @@ class Visited implements VisitedKey {
 
 /** See {@link MvccStore.reader}. */
 export class PointReads implements PointReader {
-  private readonly store: MvccState;
-  private readonly flusher: Flusher;
+  readonly #state: MvccState;
   readonly revision: Revision;
-  private pin: { readonly revision: Revision } | undefined;
+  #pin: Pin | undefined;
 
-  constructor(store: MvccState, flusher: Flusher, holdFrom: Revision | undefined) {
-    this.store = store;
-    this.flusher = flusher;
-    this.revision = store.revision;
-    this.pin = holdFrom === undefined ? undefined : store.pins.pin(holdFrom);
+  constructor(state: MvccState, holdFrom: Revision | undefined) {
+    this.#state = state;
+    this.revision = state.revision;
+    this.#pin = holdFrom === undefined ? undefined : state.pins.pin(holdFrom);
   }
 
   reader(holdFrom: Revision | undefined): PointReader {
-    return new PointReads(this.store, this.flusher, holdFrom);
+    return new PointReads(this.#state, holdFrom);
   }
 
   range(query: RangeQuery, at: ReadPoint): RangeResult | Promise<RangeResult> {
-    const isHeld = this.pin !== undefined && pinOf(at) >= this.pin.revision;
-    return rangeAt(this.store, this.flusher, query, at, isHeld);
+    const isHeld = this.#pin !== undefined && pinOf(at) >= this.#pin.revision;
+    return rangeAt(this.#state, query, at, isHeld);
   }
 
   close(): void {
-    if (this.pin !== undefined) this.store.pins.release(this.pin);
-    this.pin = undefined;
+    if (this.#pin !== undefined) this.#state.pins.release(this.#pin);
+    this.#pin = undefined;
   }
 
   state(key: KeyString): KeyState | undefined {
-    if (this.find(key) === undefined) return undefined;
+    if (this.#find(key) === undefined) return undefined;
     return { modRevision: found.main, createRevision: found.created, version: found.version };
   }
 
   lease(key: KeyString): LeaseId | Promise<LeaseId> {
-    const item = this.find(key);
+    const item = this.#find(key);
     if (item === undefined) return 0n;
-    if (this.isNewest(item)) return this.store.leases.get(key) ?? 0n;
-    const record = this.record(key);
+    if (this.#isNewest(item)) return this.#state.leases.get(key) ?? 0n;
+    const record = this.#record(key);
     return record instanceof Promise ? record.then(leaseOf) : leaseOf(record);
   }
 
   value(key: KeyString): Uint8Array | undefined | Promise<Uint8Array | undefined> {
-    if (this.find(key) === undefined) return undefined;
-    const record = this.record(key);
+    if (this.#find(key) === undefined) return undefined;
+    const record = this.#record(key);
     return record instanceof Promise ? record.then(recordValue) : recordValue(record);
   }
 
@@ -96,7 +101,7 @@ export class PointReads implements PointReader {
     visit: (key: VisitedKey) => boolean,
     slice: Slice,
   ): Steps<boolean> {
-    const { index, leases, log } = this.store;
+    const { index, leases, log } = this.#state;
     const end = walkEnd(key, rangeEnd);
     const visited = new Visited();
     let next: KeyString | undefined = key;
@@ -106,7 +111,7 @@ export class PointReads implements PointReader {
       let going = true;
       next = index.walk(next, end, Number.POSITIVE_INFINITY, (k, item) => {
         if (!findAt(item, this.revision, everySub, found)) return slice.next();
-        if (wants === 'state' || (wants === 'lease' && this.isNewest(item) && page.length === 0)) {
+        if (wants === 'state' || (wants === 'lease' && this.#isNewest(item) && page.length === 0)) {
           show(visited);
           if (wants === 'lease') visited.lease = leases.get(k) ?? 0n;
           going = visit(visited);
@@ -115,7 +120,7 @@ export class PointReads implements PointReader {
         if (
           wants === 'value' &&
           page.length === 0 &&
-          this.isNewest(item) &&
+          this.#isNewest(item) &&
           log.has(item.location)
         ) {
           show(visited);
@@ -128,7 +133,7 @@ export class PointReads implements PointReader {
         const isFull = page.length >= coldPageRecords || pageBytes >= flushBatchBytesMax;
         return slice.next() && !isFull;
       });
-      if (page.length > 0) going = yield* this.visitPage(page, wants, visit, visited);
+      if (page.length > 0) going = yield* this.#visitPage(page, wants, visit, visited);
       if (!going) return false;
       if (next !== undefined && slice.isSpent) yield slice.rest();
     }
@@ -136,15 +141,15 @@ export class PointReads implements PointReader {
   }
 
   /** Keys whose records have to be looked at. */
-  private *visitPage(
+  *#visitPage(
     page: readonly Candidate[],
     wants: 'state' | 'lease' | 'value',
     visit: (key: VisitedKey) => boolean,
     visited: Visited,
   ): Steps<boolean> {
-    let records = warmRecords(this.store, page);
+    let records = warmRecords(this.#state, page);
     if (records === undefined) {
-      yield loadRecords(this.store, this.flusher, page).then((loaded) => {
+      yield loadRecords(this.#state, page).then((loaded) => {
         records = loaded;
       });
     }
@@ -161,24 +166,24 @@ export class PointReads implements PointReader {
   }
 
   /** Leaves what it found in `found`. */
-  private find(key: KeyString): KeyItem | undefined {
+  #find(key: KeyString): KeyItem | undefined {
     // A transaction that asks for a key mostly changes it next: then the place is known.
-    const item = this.store.index.locate(key);
+    const item = this.#state.index.locate(key);
     if (item === undefined || !findAt(item, this.revision, everySub, found)) return undefined;
     return item;
   }
 
   /** What was found last has not changed since. */
-  private isNewest(item: KeyItem): boolean {
+  #isNewest(item: KeyItem): boolean {
     return item.main === found.main && item.sub === found.sub;
   }
 
   /** Of what was found last. */
-  private record(key: KeyString): Uint8Array | Promise<Uint8Array> {
+  #record(key: KeyString): Uint8Array | Promise<Uint8Array> {
     const wanted = candidateOf(key, found);
-    const record = warmRecord(this.store, wanted);
+    const record = warmRecord(this.#state, wanted);
     if (record !== undefined) return record;
-    const loading = loadRecords(this.store, this.flusher, [wanted]);
+    const loading = loadRecords(this.#state, [wanted]);
     return loading.then(([loaded]) => loaded as Uint8Array);
   }
 }

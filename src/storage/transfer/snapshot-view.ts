@@ -4,14 +4,15 @@
  */
 
 import {
+  type KvStore,
   type KvView,
   mvccSliceKeysMax,
   present,
   type Revision,
   scanPageBytes,
 } from '../../common/index.js';
-import type { Flusher } from '../mvcc/flush.js';
 import {
+  type AppliedMark,
   decodeMark,
   markKey,
   metaEnd,
@@ -20,9 +21,7 @@ import {
   recordsEnd,
   recordsStart,
   unsealOrThrow,
-} from '../mvcc/schema.js';
-import type { MvccState } from '../mvcc/state.js';
-import type { AppliedMark } from '../types.js';
+} from '../schema/index.js';
 
 /** See {@link MvccStore.snapshotView}. */
 export interface SnapshotView {
@@ -36,13 +35,12 @@ export interface SnapshotView {
   close(): Promise<void>;
 }
 
-/** Flushes, then takes the view. */
-export async function openSnapshotView(state: MvccState, flusher: Flusher): Promise<SnapshotView> {
-  await flusher.flush(false);
-  const view = state.kv.view();
+/** Of what is in `kv` now; `path` is where that is, for messages. */
+export async function openSnapshotView(kv: KvStore, path: string): Promise<SnapshotView> {
+  const view = kv.view();
   const end = Buffer.concat([markKey, Buffer.from([0])]);
   const found = await view.scan({ gte: markKey, lt: end, countMax: 1, bytesMax: scanPageBytes });
-  const mark = decodeMark(present(found[0], 'the mark of the store')[1], state.path);
+  const mark = decodeMark(present(found[0], 'the mark of the store')[1], path);
   const { index, term, configuration, revision, compactRevision } = mark;
   return {
     applied: { index, term, configuration },
@@ -51,12 +49,12 @@ export async function openSnapshotView(state: MvccState, flusher: Flusher): Prom
     async *records() {
       for await (const [key, sealed] of pages(view, recordsStart, recordsEnd)) {
         // The prefix of the key space is ours, the rest of the key is etcd's.
-        yield [key.subarray(1), unsealOrThrow(key, sealed, state.path)];
+        yield [key.subarray(1), unsealOrThrow(key, sealed, path)];
       }
     },
     async *meta() {
       for await (const [key, sealed] of pages(view, metaStart, metaEnd)) {
-        yield [metaName(key), unsealOrThrow(key, sealed, state.path)];
+        yield [metaName(key), unsealOrThrow(key, sealed, path)];
       }
     },
     close: () => view.close(),

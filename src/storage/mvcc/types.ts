@@ -1,6 +1,5 @@
 /**
- * The storage interfaces that the server is written against: the write-ahead log and the MVCC
- * store. Both run on the ports of common/ports.ts only.
+ * The MVCC store as the server sees it. It runs on the ports of common/ports.ts only.
  */
 
 import type {
@@ -12,48 +11,16 @@ import type {
   Slice,
   Steps,
   Term,
-} from '../common/index.js';
-import type { Configuration, Entry, HardState, SnapshotMeta } from '../raft/index.js';
-import type { RevisionHash } from './mvcc/compaction-hashes.js';
-import type { SnapshotSink, SnapshotSource, StagedSnapshot } from './transfer/types.js';
-import type { SnapshotView } from './transfer/view.js';
-
-// ---------------------------------------------------------------------------- write-ahead log
-
-/** What a write-ahead log held when it was opened. */
-export interface WalContents {
-  /** Opaque bytes given to `create` (cluster and member ids). */
-  readonly metadata: Buffer;
-  readonly hardState: HardState;
-  /** The last snapshot mark whose index is covered by the log. */
-  readonly snapshot: SnapshotMeta;
-  /** Entries after `snapshot.index`, contiguous. */
-  readonly entries: readonly Entry[];
-  /** Bytes of a torn last record that were cut off; 0 after an orderly stop. */
-  readonly tornBytes: number;
-}
-
-/**
- * The log of what Raft must not forget. Calls of `append` are made durable in order; while one
- * fdatasync runs, later appends gather and go out with the next.
- */
-export interface Wal {
-  /**
-   * Resolves once all of it (and everything appended before) is durable. With `sync` false it is
-   * written with the next batch that syncs, or at close. A failed write or fsync rejects with
-   * StorageError, as does every later call: the caller ends the process.
-   */
-  append(hardState: HardState | undefined, entries: readonly Entry[], sync: boolean): Promise<void>;
-  /** Records that the state machine holds everything up to `snapshot.index`, durably. */
-  markSnapshot(snapshot: SnapshotMeta): Promise<void>;
-  /** Deletes segments that hold nothing after `index`; only call behind a synced KvStore batch. */
-  release(index: LogIndex): Promise<void>;
-  /** Bytes of all segments on disk. */
-  readonly sizeBytes: number;
-  close(): Promise<void>;
-}
-
-// ----------------------------------------------------------------------------------- MVCC
+} from '../../common/index.js';
+import type { Configuration } from '../../raft/index.js';
+import type { AppliedMark } from '../schema/index.js';
+import type {
+  SnapshotSink,
+  SnapshotSource,
+  SnapshotView,
+  StagedSnapshot,
+} from '../transfer/index.js';
+import type { RevisionHash } from './compaction-hashes.js';
 
 /** A place in history: everything of revisions < main, and the first `sub` changes of main. */
 export interface ReadPoint {
@@ -225,13 +192,6 @@ export interface MvccStoreOptions {
   readonly compactionSleepMs: number;
 }
 
-/** The applied state: where the state machine is and with which members. */
-export interface AppliedMark {
-  readonly index: LogIndex;
-  readonly term: Term;
-  readonly configuration: Configuration;
-}
-
 /** A reader of history in revision order, for watchers that are behind. */
 export interface EventPage {
   readonly events: readonly MvccEvent[];
@@ -354,5 +314,3 @@ export interface MvccStore {
   defragment(): Promise<void>;
   close(): Promise<void>;
 }
-
-export type { SnapshotMeta };

@@ -145,7 +145,7 @@ export class RecordReader {
   /** Offsets of the value in the buffer given to `read`. */
   valueStart = 0;
   valueEnd = 0;
-  private position = 0;
+  #position = 0;
 
   /** Decodes the record in `bytes[start, end)`. */
   read(bytes: Buffer, start: number, end: number): void {
@@ -156,49 +156,49 @@ export class RecordReader {
     this.lease = 0n;
     this.valueStart = start;
     this.valueEnd = start;
-    this.position = start;
-    while (this.position < end) {
-      const tag = bytes[this.position];
-      this.position += 1;
+    this.#position = start;
+    while (this.#position < end) {
+      const tag = bytes[this.#position];
+      this.#position += 1;
       if (tag === tagLease) {
-        this.lease = this.readLease(bytes);
+        this.lease = this.#readLease(bytes);
         continue;
       }
-      const n = this.varint(bytes);
+      const n = this.#varint(bytes);
       if (tag === tagKey) {
-        this.key = bytes.toString('latin1', this.position, this.position + n);
-        this.position += n;
+        this.key = bytes.toString('latin1', this.#position, this.#position + n);
+        this.#position += n;
       } else if (tag === tagCreate) this.createRevision = n;
       else if (tag === tagMod) this.modRevision = n;
       else if (tag === tagVersion) this.version = n;
       else {
         assert(tag === tagValue, 'a stored KeyValue has an unknown field');
-        this.valueStart = this.position;
-        this.position += n;
-        this.valueEnd = this.position;
+        this.valueStart = this.#position;
+        this.#position += n;
+        this.valueEnd = this.#position;
       }
     }
-    assert(this.position === end, 'a stored KeyValue is cut short');
+    assert(this.#position === end, 'a stored KeyValue is cut short');
   }
 
-  private varint(bytes: Buffer): number {
+  #varint(bytes: Buffer): number {
     let result = 0;
     let scale = 1;
     for (;;) {
-      const byte = bytes[this.position] ?? 0;
-      this.position += 1;
+      const byte = bytes[this.#position] ?? 0;
+      this.#position += 1;
       if (byte < 0x80) return result + byte * scale;
       result += (byte & 0x7f) * scale;
       scale *= 128;
     }
   }
 
-  private readLease(bytes: Buffer): LeaseId {
+  #readLease(bytes: Buffer): LeaseId {
     let result = 0n;
     let shift = 0n;
     for (;;) {
-      const byte = bytes[this.position] ?? 0;
-      this.position += 1;
+      const byte = bytes[this.#position] ?? 0;
+      this.#position += 1;
       result |= BigInt(byte & 0x7f) << shift;
       if (byte < 0x80) return BigInt.asIntN(64, result);
       shift += 7n;

@@ -15,9 +15,9 @@
  * [lease], [history: triples, closed generations].
  */
 
-import { type KvView, type LeaseId, scanPageBytes } from '../../common/index.js';
-import { type ClosedGeneration, KeyItem, noLocation, type RevisionList } from '../index/item.js';
-import { seal, unseal } from '../mvcc/schema.js';
+import { assert, type KvView, type LeaseId, scanPageBytes } from '../../common/index.js';
+import { type ClosedGeneration, KeyItem, noLocation, type RevisionList } from '../index/index.js';
+import { seal, unseal } from '../schema/index.js';
 
 export const headerKey = Buffer.from('}');
 export const blocksStart = Buffer.from('|');
@@ -68,6 +68,7 @@ export function decodeHeader(sealed: Buffer): CheckpointHeader | undefined {
 
 /** The key of a block. */
 export function blockKey(slot: number, n: number): Buffer {
+  assert(slot === 0 || slot === 1, 'there are two slots for checkpoints');
   const key = Buffer.from('|00000', 'latin1');
   key[1] = slot;
   key.writeUInt32BE(n, 2);
@@ -113,126 +114,128 @@ export async function readCheckpoint(
 /** Encodes items one after the other into a growing block. */
 export class ItemEncoder {
   length = 0;
-  private bytes = Buffer.allocUnsafe(blockBytes * 2);
+  #bytes = Buffer.allocUnsafe(blockBytes * 2);
 
   add(key: string, item: KeyItem, lease: LeaseId): void {
     const history = item.history;
-    this.reserve(key.length + 128);
-    this.number(key.length);
-    this.length += this.bytes.write(key, this.length, 'latin1');
-    this.number(
+    this.#reserve(key.length + 128);
+    this.#number(key.length);
+    this.length += this.#bytes.write(key, this.length, 'latin1');
+    this.#number(
       (item.dead ? flagDead : 0) |
         (lease === 0n ? 0 : flagLease) |
         (history === undefined ? 0 : flagHistory),
     );
-    this.number(item.main);
-    this.number(item.sub);
-    this.number(item.created);
-    this.number(item.version);
-    this.number(item.bytes);
-    if (lease !== 0n) this.length = this.bytes.writeBigInt64LE(lease, this.length);
+    this.#number(item.main);
+    this.#number(item.sub);
+    this.#number(item.created);
+    this.#number(item.version);
+    this.#number(item.bytes);
+    if (lease !== 0n) this.length = this.#bytes.writeBigInt64LE(lease, this.length);
     if (history === undefined) return;
-    this.list(history.revisions);
-    this.number(history.closed.length);
+    this.#list(history.revisions);
+    this.#number(history.closed.length);
     for (const generation of history.closed) {
-      this.reserve(32);
-      this.number(generation.created);
-      this.number(generation.version);
-      this.list(generation.revisions);
+      this.#reserve(32);
+      this.#number(generation.created);
+      this.#number(generation.version);
+      this.#list(generation.revisions);
     }
   }
 
   /** The block for `key`, in a buffer of its own. */
   take(key: Buffer): Buffer {
-    const block = seal(key, this.bytes.subarray(0, this.length));
+    assert(this.length > 0, 'a block has an item');
+    const block = seal(key, this.#bytes.subarray(0, this.length));
     this.length = 0;
     return block;
   }
 
-  private list(list: RevisionList): void {
-    this.reserve(10 * (list.length + 1));
-    this.number(list.length);
-    for (const n of list) this.number(n);
+  #list(list: RevisionList): void {
+    this.#reserve(10 * (list.length + 1));
+    this.#number(list.length);
+    for (const n of list) this.#number(n);
   }
 
-  private number(n: number): void {
+  #number(n: number): void {
     let rest = n;
     while (rest >= 0x80) {
-      this.bytes[this.length] = (rest % 128) | 0x80;
+      this.#bytes[this.length] = (rest % 128) | 0x80;
       this.length += 1;
       rest = Math.floor(rest / 128);
     }
-    this.bytes[this.length] = rest;
+    this.#bytes[this.length] = rest;
     this.length += 1;
   }
 
-  private reserve(more: number): void {
-    if (this.length + more + 32 <= this.bytes.length) return;
+  #reserve(more: number): void {
+    if (this.length + more + 32 <= this.#bytes.length) return;
     const larger = Buffer.allocUnsafe((this.length + more) * 2);
-    this.bytes.copy(larger, 0, 0, this.length);
-    this.bytes = larger;
+    this.#bytes.copy(larger, 0, 0, this.length);
+    this.#bytes = larger;
   }
 }
 
 class ItemDecoder {
   keys = 0;
-  private readonly onItem: OnItem;
-  private bytes: Buffer = Buffer.alloc(0);
-  private at = 0;
+  readonly #onItem: OnItem;
+  #bytes: Buffer = Buffer.alloc(0);
+  #at = 0;
 
   constructor(onItem: OnItem) {
-    this.onItem = onItem;
+    this.#onItem = onItem;
   }
 
   decode(block: Buffer): void {
-    this.bytes = block;
-    this.at = 0;
-    while (this.at < block.length) this.item();
+    this.#bytes = block;
+    this.#at = 0;
+    while (this.#at < block.length) this.#item();
+    assert(this.#at === block.length, 'a block ends with a whole item');
   }
 
-  private item(): void {
-    const length = this.number();
-    const key = this.bytes.toString('latin1', this.at, this.at + length);
-    this.at += length;
-    const flags = this.number();
-    const item = new KeyItem(this.number(), this.number(), 0, noLocation);
-    item.created = this.number();
-    item.version = this.number();
-    item.bytes = this.number();
+  #item(): void {
+    const length = this.#number();
+    const key = this.#bytes.toString('latin1', this.#at, this.#at + length);
+    this.#at += length;
+    const flags = this.#number();
+    const item = new KeyItem(this.#number(), this.#number(), 0, noLocation);
+    item.created = this.#number();
+    item.version = this.#number();
+    item.bytes = this.#number();
     item.dead = (flags & flagDead) !== 0;
     item.key = key;
     let lease = 0n;
     if ((flags & flagLease) !== 0) {
-      lease = this.bytes.readBigInt64LE(this.at);
-      this.at += 8;
+      lease = this.#bytes.readBigInt64LE(this.#at);
+      this.#at += 8;
     }
-    if ((flags & flagHistory) !== 0) this.history(item);
+    if ((flags & flagHistory) !== 0) this.#history(item);
     this.keys += 1;
-    this.onItem(item, lease);
+    this.#onItem(item, lease);
   }
 
-  private history(item: KeyItem): void {
-    const revisions = this.list();
+  #history(item: KeyItem): void {
+    const revisions = this.#list();
     const closed: ClosedGeneration[] = [];
-    for (let n = this.number(); n > 0; n -= 1) {
-      closed.push({ created: this.number(), version: this.number(), revisions: this.list() });
+    for (let n = this.#number(); n > 0; n -= 1) {
+      closed.push({ created: this.#number(), version: this.#number(), revisions: this.#list() });
     }
     item.history = { revisions, closed };
   }
 
-  private list(): RevisionList {
-    const length = this.number();
+  #list(): RevisionList {
+    const length = this.#number();
     const list: RevisionList = [];
-    for (let i = 0; i < length; i += 1) list.push(this.number());
+    for (let i = 0; i < length; i += 1) list.push(this.#number());
     return list;
   }
 
-  private number(): number {
+  #number(): number {
     let result = 0;
     let scale = 1;
     for (;;) {
-      const byte = this.bytes[this.at] as number;
-      this.at += 1;
+      const byte = this.#bytes[this.#at] as number;
+      this.#at += 1;
       if (byte < 0x80) return result + byte * scale;
       result += (byte & 0x7f) * scale;
       scale *= 128;

@@ -10,11 +10,18 @@ import {
   Slice,
   scanPageBytes,
 } from '../../common/index.js';
-import type { EventPage, MvccEvent } from '../types.js';
+import {
+  isTombstone,
+  mainOf,
+  RecordReader,
+  recordsEnd,
+  revisionKey,
+  subOf,
+  unsealOrThrow,
+} from '../schema/index.js';
 import { deletedKeyValue, LogEvent } from './event.js';
-import { RecordReader } from './record.js';
-import { isTombstone, mainOf, recordsEnd, revisionKey, subOf, unsealOrThrow } from './schema.js';
 import type { MvccState } from './state.js';
+import type { EventPage, MvccEvent } from './types.js';
 
 /** See {@link MvccStore.history}. */
 export async function readHistory(
@@ -28,7 +35,7 @@ export async function readHistory(
   const collector = new Collector(revisionsMax, bytesMax);
   const pin = state.pins.pin(from);
   try {
-    const inMemory = state.ring.firstComplete() ?? state.revision + 1;
+    const inMemory = state.log.firstComplete() ?? state.revision + 1;
     if (from >= inMemory) return await fromRing(state, from, collector);
     return await fromStore(state, revisionKey(from, 0, false), collector);
   } finally {
@@ -39,32 +46,32 @@ export async function readHistory(
 /** Gathers events and decides, between two revisions, when the page is full. */
 class Collector {
   readonly events: MvccEvent[] = [];
-  private readonly revisionsMax: number;
-  private readonly bytesMax: number;
-  private revisions = 0;
-  private bytes = 0;
-  private current: Revision = 0;
+  readonly #revisionsMax: number;
+  readonly #bytesMax: number;
+  #revisions = 0;
+  #bytes = 0;
+  #current: Revision = 0;
 
   constructor(revisionsMax: number, bytesMax: number) {
-    this.revisionsMax = revisionsMax;
-    this.bytesMax = bytesMax;
+    this.#revisionsMax = revisionsMax;
+    this.#bytesMax = bytesMax;
   }
 
   /** False if the page was full before revision `main`. */
   admits(main: Revision): boolean {
-    if (main === this.current) return true;
-    if (this.revisions > 0) {
-      if (this.revisions >= this.revisionsMax || this.bytes >= this.bytesMax) return false;
+    if (main === this.#current) return true;
+    if (this.#revisions > 0) {
+      if (this.#revisions >= this.#revisionsMax || this.#bytes >= this.#bytesMax) return false;
       if (this.events.length >= mvccSliceKeysMax) return false;
     }
-    this.revisions += 1;
-    this.current = main;
+    this.#revisions += 1;
+    this.#current = main;
     return true;
   }
 
   add(event: MvccEvent, bytes: number): void {
     this.events.push(event);
-    this.bytes += bytes;
+    this.#bytes += bytes;
   }
 }
 
@@ -74,21 +81,21 @@ async function fromRing(
   from: Revision,
   collector: Collector,
 ): Promise<EventPage> {
-  const { ring, log, revision } = state;
+  const { log, revision } = state;
   const reader = new RecordReader();
   const slice = new Slice(state.clock);
-  for (let p = ring.lowerBound(from, 0); p < ring.end; p += 1) {
-    const main = ring.main(p);
+  for (let p = log.lowerBound(from, 0); p < log.end; p += 1) {
+    const main = log.mainAt(p);
     if (main > revision) break;
     if (!collector.admits(main)) return { events: collector.events, throughRevision: main - 1 };
-    const place = log.place(ring.location(p));
+    const place = log.placeAt(p);
     reader.read(place.chunk, place.start, place.end);
     // A tombstone's record holds the key alone (etcd stores it so).
     const tombstone = reader.modRevision === 0;
     const isCreate = !tombstone && reader.createRevision === main;
     const previous = isCreate ? null : undefined;
     const shown = tombstone ? undefined : place;
-    const sub = ring.sub(p);
+    const sub = log.subAt(p);
     collector.add(
       new LogEvent(reader.key, main, sub, isCreate, shown, previous),
       place.end - place.start,
@@ -96,7 +103,7 @@ async function fromRing(
     if (slice.next()) continue;
     await slice.rest();
     // What left memory meanwhile is on disk.
-    if (p + 1 < ring.start) return fromStore(state, revisionKey(main, sub + 1, false), collector);
+    if (p + 1 < log.start) return fromStore(state, revisionKey(main, sub + 1, false), collector);
   }
   return { events: collector.events, throughRevision: revision };
 }
@@ -107,7 +114,7 @@ async function fromStore(
   start: Buffer,
   collector: Collector,
 ): Promise<EventPage> {
-  const before = state.ring.firstComplete() ?? state.revision + 1;
+  const before = state.log.firstComplete() ?? state.revision + 1;
   const reader = new RecordReader();
   const lt = before > state.revision ? recordsEnd : revisionKey(before, 0, false);
   const through = Math.min(before - 1, state.revision);

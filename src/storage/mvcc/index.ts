@@ -1,0 +1,21 @@
+/** The MVCC store. Start reading at store.ts. */
+
+export type { RevisionHash } from './compaction-hashes.js';
+export type { MvccSetup } from './setup.js';
+export { sortInSlices } from './sort-in-slices.js';
+export { openMvccStore } from './store.js';
+export type {
+  EventPage,
+  KeyState,
+  MvccCommit,
+  MvccEvent,
+  MvccPresent,
+  MvccStore,
+  MvccStoreOptions,
+  MvccWriteTxn,
+  PointReader,
+  RangeQuery,
+  RangeResult,
+  ReadPoint,
+  VisitedKey,
+} from './types.js';
