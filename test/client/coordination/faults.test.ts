@@ -6,7 +6,6 @@
  */
 
 import { describe, expect, it } from 'vitest';
-import { lateRequestMsMax } from '../../../src/client/call/limits.js';
 import { nodeClock } from '../../../src/client/connection/runtime-node.js';
 import {
   Etcd,
@@ -18,6 +17,7 @@ import {
   openSession,
   text,
 } from '../../../src/client/index.js';
+import { lateRequestMsMax } from '../../../src/client/limits.js';
 import { startNode } from '../../../src/testing/index.js';
 import { eventually } from '../../helpers/eventually.js';
 import { type BadNetwork, startProxy } from '../proxy.js';
