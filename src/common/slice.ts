@@ -26,56 +26,56 @@ const resumedMax = 1024;
 
 /** The turns that the slices of one lane share. */
 class Turns {
-  private readonly clock: Clock;
+  readonly #clock: Clock;
   /** End of the time that this turn has for slices; undefined: no slice has begun in it. */
-  private untilMs: number | undefined;
+  #untilMs: number | undefined;
   /** Who waits for a turn, from `first` on. */
-  private waiting: Array<() => void> = [];
-  private first = 0;
-  private armed = false;
-  private readonly next = (): void => this.begin();
+  #waiting: Array<() => void> = [];
+  #first = 0;
+  #armed = false;
+  readonly #next = (): void => this.#begin();
 
   constructor(clock: Clock) {
-    this.clock = clock;
+    this.#clock = clock;
   }
 
   deadlineMs(): number {
-    if (this.untilMs === undefined) {
-      this.untilMs = this.clock.nowMs() + sliceMsMax;
-      this.arm();
+    if (this.#untilMs === undefined) {
+      this.#untilMs = this.#clock.nowMs() + sliceMsMax;
+      this.#arm();
     }
-    return this.untilMs;
+    return this.#untilMs;
   }
 
   wait(): Promise<void> {
     return new Promise((resolve) => {
-      this.waiting.push(resolve);
-      this.arm();
+      this.#waiting.push(resolve);
+      this.#arm();
     });
   }
 
-  private arm(): void {
-    if (this.armed) return;
-    this.armed = true;
-    this.clock.afterTurn(this.next);
+  #arm(): void {
+    if (this.#armed) return;
+    this.#armed = true;
+    this.#clock.afterTurn(this.#next);
   }
 
   /** A turn has begun: the one who waits longest goes on in it. */
-  private begin(): void {
-    this.armed = false;
-    this.untilMs = undefined;
-    const resume = this.waiting[this.first];
+  #begin(): void {
+    this.#armed = false;
+    this.#untilMs = undefined;
+    const resume = this.#waiting[this.#first];
     if (resume === undefined) return;
-    this.first += 1;
-    if (this.first === this.waiting.length) {
-      this.waiting = [];
-      this.first = 0;
+    this.#first += 1;
+    if (this.#first === this.#waiting.length) {
+      this.#waiting = [];
+      this.#first = 0;
     } else {
-      if (this.first > resumedMax) {
-        this.waiting = this.waiting.slice(this.first);
-        this.first = 0;
+      if (this.#first > resumedMax) {
+        this.#waiting = this.#waiting.slice(this.#first);
+        this.#first = 0;
       }
-      this.arm();
+      this.#arm();
     }
     resume();
   }
@@ -100,37 +100,37 @@ export function laneTurn(clock: Clock, lane: Lane = 'read'): Promise<void> {
 
 /** The slice that is running; a long job makes one and begins it again after each rest. */
 export class Slice {
-  private readonly clock: Clock;
-  private readonly turns: Turns;
+  readonly #clock: Clock;
+  readonly #turns: Turns;
   /** The last call of `next` was the last one of the slice. */
   isSpent = false;
-  private left = 0;
-  private untilMs = 0;
+  #left = 0;
+  #untilMs = 0;
 
   /** Begins the first slice. */
   constructor(clock: Clock, lane: Lane = 'read') {
-    this.clock = clock;
-    this.turns = turnsFor(clock, lane);
+    this.#clock = clock;
+    this.#turns = turnsFor(clock, lane);
     this.begin();
   }
 
   begin(): void {
     this.isSpent = false;
-    this.left = mvccSliceKeysMax;
-    this.untilMs = this.turns.deadlineMs();
+    this.#left = mvccSliceKeysMax;
+    this.#untilMs = this.#turns.deadlineMs();
   }
 
   /** Counts one key; false if it was the last one of the slice. */
   next(): boolean {
-    this.left -= 1;
-    if (this.left % keysPerLook !== 0) return true;
-    this.isSpent = this.left <= 0 || this.clock.nowMs() >= this.untilMs;
+    this.#left -= 1;
+    if (this.#left % keysPerLook !== 0) return true;
+    this.isSpent = this.#left <= 0 || this.#clock.nowMs() >= this.#untilMs;
     return !this.isSpent;
   }
 
   /** Gives way to the event loop and begins the next slice. */
   async rest(): Promise<void> {
-    await this.turns.wait();
+    await this.#turns.wait();
     this.begin();
   }
 }
