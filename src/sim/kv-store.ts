@@ -61,8 +61,8 @@ class Image {
 
   apply(batch: Batch): void {
     for (const [key, value] of batch.changes) {
-      if (value === undefined) this.remove(key);
-      else this.set(key, value);
+      if (value === undefined) this.#remove(key);
+      else this.#set(key, value);
     }
   }
 
@@ -98,12 +98,12 @@ class Image {
     return size;
   }
 
-  private set(key: string, value: Buffer): void {
+  #set(key: string, value: Buffer): void {
     if (!this.values.has(key)) this.keys.splice(this.lowerBound(key), 0, key);
     this.values.set(key, value);
   }
 
-  private remove(key: string): void {
+  #remove(key: string): void {
     if (this.values.delete(key)) this.keys.splice(this.lowerBound(key), 1);
   }
 }
