@@ -7,6 +7,7 @@
  */
 
 import {
+  assert,
   type ByteStream,
   type ByteStreamHandler,
   type Clock,
@@ -180,8 +181,7 @@ export class Connection
   /** Ends the connection with GOAWAY; streams are aborted. */
   fail(code: number, message: string, error?: Error): void {
     if (this.closed) return;
-    const lastStreamId = Math.min(this.#lastPeerStreamId, this.#goawayLastId);
-    this.sender.sendGoaway(lastStreamId, code, message);
+    this.sender.sendGoaway(Math.min(this.#lastPeerStreamId, this.#goawayLastId), code, message);
     this.sender.flush();
     this.#shut(error);
     this.socket.end();
@@ -234,6 +234,7 @@ export class Connection
   // SenderHost
 
   onLocalEnd(stream: Stream): void {
+    assert(stream.localEnded && !stream.closed, 'a stream that has just ended is open');
     if (stream.remoteEnded) {
       this.#remove(stream);
     } else if (this.#isServer) {
@@ -467,8 +468,7 @@ export class Connection
     if ((end - start) % 6 !== 0) throw frameSizeError('SETTINGS');
     this.#guard.countControl(this.nowMs);
     this.#settingsSeen = true;
-    const looks = applySettings(this, this.#isServer, from, start, end);
-    this.#guard.countLooks(this.nowMs, looks);
+    this.#guard.countLooks(this.nowMs, applySettings(this, this.#isServer, from, start, end));
     this.sender.sendSettingsAck();
     this.sender.pump();
     this.#owner.onSettings();
@@ -529,6 +529,7 @@ export class Connection
   }
 
   #endRemote(stream: Stream): void {
+    assert(!stream.remoteEnded && !stream.closed, 'the side of the peer ends once');
     stream.remoteEnded = true;
     if (stream.localEnded) this.#remove(stream);
   }
@@ -538,6 +539,7 @@ export class Connection
     stream.closed = true;
     this.streams.delete(stream.id);
     if (stream.queuedBytes > 0 || stream.turn !== noTurn) this.sender.drop(stream);
+    assert(stream.turn === noTurn && stream.queuedBytes === 0, 'nothing more is sent on it');
     this.#owner.onStreamGone();
     if (this.draining) this.#closeIfDrained();
   }

@@ -1,23 +1,31 @@
 /**
  * Makes calls: picks a connection, adds metadata, keeps the deadline, and sends again what may be
- * sent again (see outcome.ts). One {@link CallRun} a call, no promise beside the caller's own while
- * all goes well: a put costs little more than what the transport takes.
+ * sent again (see failed-call.ts). One {@link CallRun} a call, no promise beside the caller's own
+ * while all goes well: a put costs little more than what the transport takes.
  */
 
-import { type Clock, GrpcCode, onAbort, type Random, type Timer } from '../../common/index.js';
-import type { Link, LinkCall, LinkStream, RpcStatus } from '../connection/channel.js';
-import { parseEndpoint } from '../connection/endpoint.js';
-import { closedError, type Pick, type Pool, type Slot, type Until } from '../connection/pool.js';
-import type {
-  CallOptions,
-  Credentials,
-  EndpointOptions,
-  Interceptor,
-  Metadata,
-  RetryOptions,
-} from '../types.js';
+import {
+  assert,
+  type Clock,
+  GrpcCode,
+  onAbort,
+  type Random,
+  type Timer,
+} from '../../common/index.js';
+import {
+  closedError,
+  type Link,
+  type LinkCall,
+  type LinkStream,
+  type Pick,
+  type Pool,
+  parseEndpoint,
+  type RpcStatus,
+  type Slot,
+  type Until,
+} from '../connection/index.js';
+import { EtcdClientError, reasonOf } from '../errors.js';
 import { TokenSource } from './auth-token.js';
-import { EtcdClientError, reasonOf } from './errors.js';
 import {
   abortedError,
   blamesServer,
@@ -26,7 +34,15 @@ import {
   callError,
   refusesToken,
   worthRepeating,
-} from './outcome.js';
+} from './failed-call.js';
+import type {
+  CallOptions,
+  Credentials,
+  EndpointOptions,
+  Interceptor,
+  Metadata,
+  RetryOptions,
+} from './types.js';
 
 export interface CallerOptions {
   readonly pool: Pool;
@@ -248,6 +264,7 @@ class CallRun {
   }
 
   start(): void {
+    assert(this.#attempts === 0 && !this.#over, 'a call starts once');
     if (this.#caller.options.signal.aborted) {
       this.#reject(closedError());
       return;
@@ -313,6 +330,7 @@ class CallRun {
 
   #send(pick: Pick): void {
     if (this.#over) return;
+    assert(this.#call === undefined, 'one attempt runs at a time');
     const caller = this.#caller;
     const leftMs = this.#deadlineMs - caller.options.clock.nowMs();
     this.#pick = pick;
@@ -344,6 +362,7 @@ class CallRun {
 
   /** True if the request is, or will be, sent again. */
   #again(status: RpcStatus): boolean {
+    assert(this.#attempts > 0 && !this.#over, 'what failed had been sent, and is wanted');
     const { pool, retry, clock } = this.#caller.options;
     const { tokens } = this.#caller;
     const slot = this.#pick?.slot;
@@ -389,6 +408,7 @@ class CallRun {
   }
 
   #finish(): void {
+    assert(!this.#over, 'a call ends once');
     this.#over = true;
     this.#pause?.cancel();
     this.#running.delete(this);

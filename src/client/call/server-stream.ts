@@ -3,20 +3,19 @@
  * is paused and HTTP/2 flow control holds the server back. Not retried: whoever reads decides.
  */
 
-import { GrpcCode, onAbort } from '../../common/index.js';
-import type { LinkStream, RpcStatus } from '../connection/channel.js';
-import { closedError } from '../connection/pool.js';
-import type { EndpointOptions } from '../types.js';
+import { assert, GrpcCode, onAbort } from '../../common/index.js';
+import { closedError, type LinkStream, type RpcStatus } from '../connection/index.js';
+import { reasonOf } from '../errors.js';
+import { streamBufferMessagesMax } from '../limits.js';
 import type { Caller } from './caller.js';
-import { reasonOf } from './errors.js';
-import { streamBufferMessagesMax } from './limits.js';
 import {
   abortedError,
   type CallContext,
   type CallKind,
   callError,
   refusesToken,
-} from './outcome.js';
+} from './failed-call.js';
+import type { EndpointOptions } from './types.js';
 
 /** Messages of one call; ends with the stream, throws EtcdClientError if it ends badly. */
 export async function* serverStream(
@@ -95,6 +94,7 @@ class Inbox {
       this.#wake = undefined;
     }
     const message = this.#messages.shift();
+    assert(message !== undefined, 'who was woken has a message to read');
     if (this.#paused && this.#messages.length < streamBufferMessagesMax / 2) {
       this.#paused = false;
       this.#stream.resume();

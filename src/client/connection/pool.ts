@@ -7,17 +7,17 @@
  * there. Nothing runs in the background: what is due is started when somebody asks.
  */
 
-import { backoffMs, type Clock, onAbort, type Random } from '../../common/index.js';
-import { EtcdClientError } from '../call/errors.js';
+import { assert, backoffMs, type Clock, onAbort, type Random } from '../../common/index.js';
+import { EtcdClientError } from '../errors.js';
 import {
-  otherEndpointsMax,
+  namedEndpointsMax,
   reconnectDelayMaxMs,
   reconnectDelayMinMs,
   suspectMs,
-} from '../call/limits.js';
-import type { ConnectionEvent } from '../types.js';
-import type { Dial, DialOptions, Link } from './channel.js';
+} from '../limits.js';
 import type { Endpoint } from './endpoint.js';
+import type { Dial, DialOptions, Link } from './link.js';
+import type { ConnectionEvent } from './types.js';
 
 export interface PoolOptions {
   readonly endpoints: readonly Endpoint[];
@@ -64,7 +64,7 @@ export class Pool {
   readonly #options: PoolOptions;
   #slots: Slot[];
   /** Endpoints that were asked for by name and are not among the client's. */
-  readonly #others = new Map<string, Slot>();
+  readonly #named = new Map<string, Slot>();
   /** Connections that are replaced and still have calls. */
   readonly #draining = new Set<Link>();
   readonly #waiters = new Set<() => void>();
@@ -74,6 +74,7 @@ export class Pool {
 
   constructor(options: PoolOptions) {
     this.#options = options;
+    assert(options.endpoints.length > 0, 'a client has an endpoint');
     this.#slots = options.endpoints.map((endpoint) => new Slot(endpoint));
     // Clients that start together do not all begin at the first endpoint.
     this.#next = options.random.u32() % this.#slots.length;
@@ -158,6 +159,7 @@ export class Pool {
 
   /** Uses these from now on; connections to others end when their calls have. */
   replaceEndpoints(endpoints: readonly Endpoint[]): void {
+    assert(endpoints.length > 0, 'a client keeps an endpoint');
     const before = new Map(this.#slots.map((slot) => [slot.endpoint.address, slot]));
     this.#slots = endpoints.map((e) => before.get(e.address) ?? new Slot(e));
     this.#next %= this.#slots.length;
@@ -173,7 +175,7 @@ export class Pool {
   close(): void {
     this.#closed = true;
     this.#closing.abort();
-    for (const slot of [...this.#slots, ...this.#others.values()]) {
+    for (const slot of [...this.#slots, ...this.#named.values()]) {
       slot.removed = true;
       slot.link?.destroy();
     }
@@ -185,16 +187,18 @@ export class Pool {
     const { address } = endpoint;
     const own = this.#slots.find((slot) => slot.endpoint.address === address);
     if (own !== undefined) return own;
-    const other = this.#others.get(address) ?? new Slot(endpoint);
+    const other = this.#named.get(address) ?? new Slot(endpoint);
     // Used last, dropped last.
-    this.#others.delete(address);
-    this.#others.set(address, other);
-    if (this.#others.size > otherEndpointsMax) this.#dropOldest();
+    this.#named.delete(address);
+    this.#named.set(address, other);
+    if (this.#named.size > namedEndpointsMax) this.#dropOldest();
+    assert(this.#named.size <= namedEndpointsMax, 'endpoints by name do not add up');
     return other;
   }
 
   /** It takes no more calls, but those it has may go on for long: another takes its place. */
   #retire(slot: Slot, link: Link): void {
+    assert(slot.link === link && !this.#draining.has(link), 'a connection is retired once');
     slot.link = undefined;
     this.#draining.add(link);
     link.onClose = () => void this.#draining.delete(link);
@@ -203,8 +207,8 @@ export class Pool {
   }
 
   #dropOldest(): void {
-    for (const [address, slot] of this.#others) {
-      this.#others.delete(address);
+    for (const [address, slot] of this.#named) {
+      this.#named.delete(address);
       slot.removed = true;
       void slot.link?.close();
       return;
@@ -243,6 +247,7 @@ export class Pool {
       link.destroy();
       return;
     }
+    assert(slot.link === undefined, 'an endpoint has one connection');
     slot.link = link;
     slot.failures = 0;
     slot.suspectUntilMs = 0;

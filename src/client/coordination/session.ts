@@ -6,11 +6,12 @@
  * outlives it, timers included.
  */
 
-import { onAbort } from '../../common/index.js';
-import { EtcdClientError } from '../call/errors.js';
-import { sessionTtlSecondsDefault } from '../call/limits.js';
-import type { LeaseHandle } from '../lease/types.js';
-import type { CallOptions, EtcdClient, LeaseId } from '../types.js';
+import { assert, type LeaseId, onAbort } from '../../common/index.js';
+import type { CallOptions } from '../call/index.js';
+import type { EtcdClient } from '../client.js';
+import { EtcdClientError } from '../errors.js';
+import type { LeaseHandle } from '../lease/index.js';
+import { sessionTtlSecondsDefault } from '../limits.js';
 import { persist, scopeOf } from './scope.js';
 import type { Session, SessionOptions, SessionState, SessionWork } from './types.js';
 
@@ -100,10 +101,13 @@ class SessionRun implements Session, SessionWork {
         takeBack();
         resolve(this.#leaver(name));
       };
-      this.#turns.get(name)?.push(turn);
+      const waiting = this.#turns.get(name);
+      assert(waiting !== undefined, 'a name that is taken has a queue');
+      waiting.push(turn);
       const takeBack = onAbort(signal, () => {
-        const waiting = this.#turns.get(name) ?? [];
-        waiting.splice(waiting.indexOf(turn), 1);
+        const at = waiting.indexOf(turn);
+        assert(at >= 0, 'who waits is in the queue');
+        waiting.splice(at, 1);
         reject(signal.reason);
       });
     });
@@ -135,7 +139,9 @@ class SessionRun implements Session, SessionWork {
     return () => {
       if (left) return;
       left = true;
-      const next = this.#turns.get(name)?.shift();
+      const waiting = this.#turns.get(name);
+      assert(waiting !== undefined, 'a name is left by who has it');
+      const next = waiting.shift();
       if (next === undefined) this.#turns.delete(name);
       else next();
     };
