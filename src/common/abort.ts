@@ -1,7 +1,5 @@
 /** What many calls, watches, leases and the steps of a start have to hear from one signal. */
 
-import type { Clock } from './ports.js';
-
 /** Signal -> who wants to know, behind one listener: Node warns of signals with more than ten. */
 const hubs = new WeakMap<AbortSignal, Set<() => void>>();
 
@@ -35,21 +33,6 @@ function newHub(signal: AbortSignal): Set<() => void> {
   };
   signal.addEventListener('abort', onSignal, { once: true });
   return hub;
-}
-
-/** Resolves after the delay, or when the signal aborts. */
-export function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const timer = clock.after(delayMs, () => {
-      takeBack();
-      resolve();
-    });
-    const takeBack = onAbort(signal, () => {
-      timer.cancel();
-      resolve();
-    });
-  });
 }
 
 /** The promise's result, unless the signal aborts first; then its reason. */

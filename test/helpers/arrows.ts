@@ -113,7 +113,6 @@ export const mayImportInside: Readonly<
   'src/storage': {
     'remedies.ts': [],
     'disk-failure.ts': [],
-    'lock.ts': [],
     'sync-path.ts': ['disk-failure.ts'],
     wal: ['disk-failure.ts', 'remedies.ts', 'sync-path.ts'],
     bbolt: [],
@@ -122,9 +121,9 @@ export const mayImportInside: Readonly<
     index: [],
     level: ['disk-failure.ts', 'remedies.ts', 'schema', 'sync-path.ts'],
     // Neither knows the store: it fills and saves, sends and takes in, what it is given.
-    recovery: ['index', 'lock.ts', 'schema'],
+    recovery: ['index', 'schema'],
     transfer: ['level', 'schema'],
-    mvcc: ['index', 'level', 'lock.ts', 'recovery', 'schema', 'transfer'],
+    mvcc: ['index', 'level', 'recovery', 'schema', 'transfer'],
     'index.ts': [
       ...['bbolt', 'disk-failure.ts', 'level', 'mvcc', 'remedies.ts', 'schema', 'sync-path.ts'],
       ...['transfer', 'wal'],

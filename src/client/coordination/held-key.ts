@@ -5,13 +5,13 @@
  * guarded by its fencing revision does not need it, and pays nothing for it.
  */
 
-import { assert, onAbort, type Revision } from '../../common/index.js';
+import { assert, onAbort, type Revision, sleep } from '../../common/index.js';
 import type { CallOptions } from '../call/index.js';
 import { EtcdClientError, isEtcdError } from '../errors.js';
 import type { Bytes } from '../keyspace/index.js';
 import type { Condition, Kv, TxnIf } from '../kv/index.js';
 import { rewatchDelayMs } from '../limits.js';
-import { pause, persist, scopeOf, unlessAborted } from './scope.js';
+import { persist, scopeOf, unlessAborted } from './scope.js';
 import type { AcquireOptions, Ownership, Session } from './types.js';
 
 export class HeldKey implements Ownership {
@@ -131,7 +131,7 @@ export class HeldKey implements Ownership {
         }
       } catch (error) {
         // Compacted while away, or refused: what is there now says the same.
-        if (!isEtcdError(error, 'COMPACTED')) await pause(runtime.clock, rewatchDelayMs, signal);
+        if (!isEtcdError(error, 'COMPACTED')) await sleep(runtime.clock, rewatchDelayMs, signal);
       }
       try {
         const now = await persist(runtime, signal, () =>

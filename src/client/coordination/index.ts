@@ -13,7 +13,7 @@ export { LiveValue } from './live-value.js';
 export { type LockHolder, type Mutex, mutex } from './mutex.js';
 export { type PriorityQueue, priorityQueue, type Queue, type QueueEntry, queue } from './queue.js';
 export { type ReadWriteLock, readWriteLock } from './rw-lock.js';
-export { pause, type Scope, scopeOf, unlessAborted } from './scope.js';
+export { type Scope, scopeOf, unlessAborted } from './scope.js';
 export { type Semaphore, semaphore } from './semaphore.js';
 export { openSession } from './session.js';
 export type {

@@ -10,13 +10,13 @@
  * session only after that, so no two grants have the same fencing revision.
  */
 
-import { assert, type Revision } from '../../common/index.js';
+import { assert, type Revision, sleep } from '../../common/index.js';
 import { EtcdClientError, invalidOption, isEtcdError } from '../errors.js';
 import type { Bytes, KeyInfo, KeyRange, KeyValue } from '../keyspace/index.js';
 import type { Kv } from '../kv/index.js';
 import { lateRequestMsMax } from '../limits.js';
 import { HeldKey, notOwnerError } from './held-key.js';
-import { pause, persist, type Scope, scopeOf, unlessAborted } from './scope.js';
+import { persist, type Scope, scopeOf, unlessAborted } from './scope.js';
 import type { AcquireOptions, Session } from './types.js';
 
 /** What is to be owned. */
@@ -226,7 +226,7 @@ class Ticket {
   /** When a request that was on its way has arrived, or never will. */
   async #dropLater(): Promise<void> {
     const { work, client, signal } = this.#session;
-    await pause(client.runtime.clock, lateRequestMsMax, signal);
+    await sleep(client.runtime.clock, lateRequestMsMax, signal);
     if (signal.aborted) return;
     const { oneASession } = this.#claim;
     const leave = oneASession ? await work.enter(nameOf(this.#claim), signal) : () => undefined;

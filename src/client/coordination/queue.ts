@@ -7,7 +7,7 @@
  * that must not be lost is better processed under a lock and deleted afterwards.
  */
 
-import type { Revision } from '../../common/index.js';
+import { type Revision, sleep } from '../../common/index.js';
 import type { CallOptions } from '../call/index.js';
 import type { EtcdClient } from '../client.js';
 import { invalidOption, isEtcdError } from '../errors.js';
@@ -15,7 +15,7 @@ import type { KeyRange, KeyValue, RangeResult, Sort } from '../keyspace/index.js
 import type { Kv } from '../kv/index.js';
 import { queueLookKeys } from '../limits.js';
 import { prefixOf } from './owned-key.js';
-import { pause, persist, type Scope, scopeOf } from './scope.js';
+import { persist, type Scope, scopeOf } from './scope.js';
 import type { AcquireOptions } from './types.js';
 
 type Client = Pick<EtcdClient, 'runtime' | 'signal'>;
@@ -128,7 +128,7 @@ async function putLast<V, In>(
         .then(view.as(nothing).ops.put(base, ''), view.ops.put(key, value))
         .commit(options);
       if (done.ok) return { key, revision: done.revision };
-      await pause(clock, random.float() * Math.min(2 ** attempt, 100), scope.signal);
+      await sleep(clock, random.float() * Math.min(2 ** attempt, 100), scope.signal);
       scope.signal.throwIfAborted();
     }
   } finally {

@@ -1,11 +1,11 @@
 /** Waiting: what ends a wait, pauses, and which failures pass by themselves. */
 
-import { type Clock, jittered, onAbort, pause } from '../../common/index.js';
+import { type Clock, jittered, onAbort, sleep } from '../../common/index.js';
 import type { CallOptions } from '../call/index.js';
 import { EtcdClientError, isEtcdError } from '../errors.js';
 import { persistDelayMsMax, persistDelayMsMin } from '../limits.js';
 
-export { pause, unlessAborted } from '../../common/index.js';
+export { unlessAborted } from '../../common/index.js';
 
 /** Bounds of a wait, in one signal. */
 export interface Scope {
@@ -69,7 +69,7 @@ export async function persist<T>(
     } catch (error) {
       if (!passes(error)) throw signal.aborted ? signal.reason : error;
     }
-    await pause(runtime.clock, jittered(delayMs, runtime.random), signal);
+    await sleep(runtime.clock, jittered(delayMs, runtime.random), signal);
   }
 }
 

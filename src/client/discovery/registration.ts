@@ -6,12 +6,11 @@
  * that is alive writes it; what an earlier session sent late can't undo it (see value-writer.ts).
  */
 
-import { jittered, onAbort } from '../../common/index.js';
+import { jittered, onAbort, sleep } from '../../common/index.js';
 import type { CallOptions } from '../call/index.js';
 import type { EtcdClient } from '../client.js';
 import {
   openSession,
-  pause,
   type Session,
   scopeOf,
   unlessAborted,
@@ -189,7 +188,7 @@ export class RegistrationRun<In> implements Registration<In> {
         this.#drop(session).catch(() => undefined); // the lease runs out by itself
       }
       const limitMs = Math.min(delayMs, comeBackDelayMsMax);
-      await pause(clock, jittered(limitMs, random), scope.signal);
+      await sleep(clock, jittered(limitMs, random), scope.signal);
     }
     if (this.#state === 'registered') this.#options.onBack?.();
     scope.end();

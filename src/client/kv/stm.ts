@@ -7,7 +7,7 @@
  * happened, so running the function again could apply it twice.
  */
 
-import type { KeyString } from '../../common/index.js';
+import { type KeyString, sleep } from '../../common/index.js';
 import {
   CompareResult,
   decodeRangeResponse,
@@ -62,7 +62,7 @@ export async function runStm<V, In, R>(
     if (committed === 'guarded') throw conflictError('a guard of the transaction failed', attempt);
     // Two that keep meeting must get out of step.
     const delayMs = random.float() * Math.min(2 ** Math.min(attempt, 7), 100);
-    await new Promise<void>((resolve) => void clock.after(delayMs, resolve));
+    await sleep(clock, delayMs);
   }
   throw conflictError('transaction function', attemptsMax);
 }

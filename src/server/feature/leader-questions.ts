@@ -13,6 +13,7 @@ import {
   type ErrorReason,
   EtcdError,
   type MemberId,
+  sleep,
 } from '../../common/index.js';
 import type { PeerMethod, PeerTransport } from '../peers/index.js';
 
@@ -83,7 +84,7 @@ export class LeaderQuestions {
       if (clock.nowMs() + leaderRetryMs >= deadlineMs) {
         throw new EtcdError(leader() === 0n ? question.withoutLeader : 'TIMEOUT');
       }
-      await new Promise<void>((resolve) => clock.after(leaderRetryMs, resolve));
+      await sleep(clock, leaderRetryMs);
     }
   }
 

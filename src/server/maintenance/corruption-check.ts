@@ -21,6 +21,7 @@ import {
   StorageError,
   type Timer,
 } from '../../common/index.js';
+import { quorumOf } from '../../raft/index.js';
 import type { MvccStore, RevisionHash } from '../../storage/index.js';
 import type { Membership } from '../membership/index.js';
 import type { PeerTransport } from '../peers/index.js';
@@ -173,7 +174,7 @@ export class CorruptionCheck {
     const isDone = groups.size > 1 || checked === others.length;
     if (isDone) this.#checkedRevision = Math.max(this.#checkedRevision, revision);
     if (groups.size > 1) {
-      this.#raiseForMinority(groups, Math.floor((others.length + 1) / 2) + 1, revision);
+      this.#raiseForMinority(groups, quorumOf(others.length + 1), revision);
     } else {
       logger.info('finished compaction hash check', { revision, checked, of: others.length });
     }

@@ -15,7 +15,7 @@ import type { CounterFamily, Histogram, HistogramFamily } from './histogram.js';
 import type { GaugeReadings, Metrics } from './metrics.js';
 import type { PeerMetrics } from './peers.js';
 import { grpcCodeNames } from './rpc.js';
-import type { MetricsText, MetricsTextOptions } from './text.js';
+import type { MetricsText, MetricsTextOptions } from './text-options.js';
 
 /** The text of /metrics, made anew at each call. */
 export function createMetricsText(metrics: Metrics, options: MetricsTextOptions): MetricsText {

@@ -15,6 +15,7 @@ import {
   type Revision,
   Slice,
   StorageError,
+  sleep,
 } from '../../common/index.js';
 import { compactItem, isCompactable } from '../index/index.js';
 import type { SizeMeter } from '../level/index.js';
@@ -160,7 +161,7 @@ export class Compactor {
     const state = this.#state;
     const { compactionSleepMs } = state.options;
     if (compactionSleepMs <= 0) await laneTurn(state.clock);
-    else await new Promise<void>((resolve) => state.clock.after(compactionSleepMs, resolve));
+    else await sleep(state.clock, compactionSleepMs);
     if (state.closed) throw new Error('the store was closed while a compaction was hashed');
   }
 
@@ -197,7 +198,7 @@ export class Compactor {
     await this.#flusher.remove(keys, bytes, progress);
     this.removedKeys += keys.length;
     if (typeof progress === 'number' || options.compactionSleepMs <= 0) return;
-    await new Promise<void>((resolve) => clock.after(options.compactionSleepMs, resolve));
+    await sleep(clock, options.compactionSleepMs);
   }
 
   /** LevelDB keeps deleted records until it merges the files; ask for it once it is worth it. */

@@ -10,6 +10,7 @@ import {
   checkpointJournalBytesMin,
   checkpointKeysMinDefault,
   type KvStore,
+  Lock,
   type Logger,
   type LogIndex,
   type Revision,
@@ -17,7 +18,6 @@ import {
 } from '../../common/index.js';
 import { emptyConfiguration } from '../../raft/index.js';
 import { KeyIndex } from '../index/index.js';
-import { Lock } from '../lock.js';
 import { type AppliedMark, metaBytesOf, type Removal, type StoreMark } from '../schema/index.js';
 import { KeyLeases } from './key-leases.js';
 import { PinSet } from './pins.js';

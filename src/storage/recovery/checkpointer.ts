@@ -15,11 +15,11 @@ import {
   type KvChange,
   type KvStore,
   type LeaseId,
+  type Lock,
   type Revision,
   turn,
 } from '../../common/index.js';
 import type { KeyIndex } from '../index/index.js';
-import type { Lock } from '../lock.js';
 import type { StoreMark } from '../schema/index.js';
 import {
   blockBytes,
