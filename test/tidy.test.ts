@@ -290,7 +290,7 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
   ['yaml', ['src/server/options/config-file.ts'], 'the only YAML is --config-file'],
   [
     '@grpc/grpc-js',
-    ['src/client/connection/grpc-js-channel.ts', 'src/client/discovery/grpc-js-resolver.ts'],
+    ['src/client/connection/grpc-js-link.ts', 'src/client/discovery/grpc-js-resolver.ts'],
     'use the Channel interface',
   ],
 ];

@@ -1,16 +1,34 @@
 /**
- * `new Etcd(...)`: puts the parts together and takes them apart again. Nothing connects, and no
- * timer runs, before the first call; after `close` nothing is left that keeps a process alive.
+ * `new Etcd(...)`: makes a client of connections, calls and services, and closes it again. Nothing
+ * connects, and no timer runs, before the first call; after `close` nothing is left that keeps a
+ * process alive.
  */
 
-import { assertNever, type Timer } from '../common/index.js';
+import type { Timer } from '../common/index.js';
 import { authenticateRequest, authenticateResponse } from '../proto/index.js';
-import { authOf } from './admin/auth.js';
-import { clusterOf, coldCall } from './admin/cluster.js';
-import { maintenanceOf } from './admin/maintenance.js';
-import type { AuthAdmin, Cluster, Maintenance } from './admin/types.js';
-import { Caller } from './call/caller.js';
-import { isEtcdError } from './call/errors.js';
+import {
+  type AuthAdmin,
+  authOf,
+  type Cluster,
+  clusterOf,
+  type Maintenance,
+  maintenanceOf,
+} from './admin/index.js';
+import { Caller, type CallOptions, callWithCodecs, method } from './call/index.js';
+import type { EtcdClient, EtcdOptions } from './client.js';
+import {
+  backgroundClock,
+  closedError,
+  dialOf,
+  nodeRuntime,
+  Pool,
+  parseEndpoints,
+  type Runtime,
+} from './connection/index.js';
+import { invalidOption, isEtcdError } from './errors.js';
+import { type Bytes, bytes } from './keyspace/index.js';
+import { type Kv, KvView } from './kv/index.js';
+import { LeaseClient, type Leases } from './lease/index.js';
 import {
   callTimeoutMsDefault,
   connectTimeoutMsDefault,
@@ -19,21 +37,8 @@ import {
   retryAttemptsDefault,
   retryDelayMaxMsDefault,
   retryDelayMinMsDefault,
-} from './call/limits.js';
-import { method } from './call/methods.js';
-import { invalidOption } from './call/outcome.js';
-import type { Dial } from './connection/channel.js';
-import { parseEndpoints } from './connection/endpoint.js';
-import { dialNative } from './connection/native-channel.js';
-import { closedError, Pool } from './connection/pool.js';
-import { backgroundClock, nodeRuntime } from './connection/runtime-node.js';
-import { bytes } from './kv/codec.js';
-import { KvView } from './kv/kv.js';
-import type { Bytes, Kv } from './kv/types.js';
-import { LeaseClient } from './lease/leases.js';
-import type { Leases } from './lease/types.js';
-import type { CallOptions, EtcdClient, EtcdOptions, Runtime, TransportName } from './types.js';
-import { WatchMux } from './watch/mux.js';
+} from './limits.js';
+import { WatchMux } from './watch/index.js';
 
 /** A client of one etcd or kvorum cluster. */
 export class Etcd implements EtcdClient {
@@ -154,24 +159,6 @@ function makePool(options: EtcdOptions, runtime: Runtime): Pool {
   });
 }
 
-function dialOf(transport: TransportName): Dial {
-  switch (transport) {
-    case 'grpc-js':
-      return dialGrpcJs;
-    case 'native':
-      return dialNative;
-    default:
-      return assertNever(transport, 'transport');
-  }
-}
-
-/** Loaded when it is asked for: @grpc/grpc-js takes longer to load than all of the client. */
-const dialGrpcJs: Dial = async (endpoint, options) => {
-  const grpcJs = await import('./connection/grpc-js-channel.js');
-  if (options.signal.aborted) throw new Error('the client was closed');
-  return grpcJs.dialGrpcJs(endpoint, options);
-};
-
 function makeCaller(
   options: EtcdOptions,
   runtime: Runtime,
@@ -211,7 +198,7 @@ async function authenticate(
   const codecs = [authenticateRequest, authenticateResponse] as const;
   try {
     const request = { name, password };
-    return (await coldCall(caller, method.authenticate, 'read', codecs, request, {})).token;
+    return (await callWithCodecs(caller, method.authenticate, 'read', codecs, request, {})).token;
   } catch (error) {
     if (isEtcdError(error, 'AUTH_NOT_ENABLED')) return undefined;
     throw error;

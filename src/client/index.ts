@@ -1,6 +1,106 @@
 /** `kvorum/client`: the typed client for kvorum and for etcd 3.4 and later. */
 
-export type * from './admin/types.js';
+export type { Clock, LeaseId, MemberId, Random, Revision, Timer } from '../common/index.js';
+export type {
+  Alarm,
+  AlarmName,
+  AuthAdmin,
+  Cluster,
+  GrantedPermission,
+  Maintenance,
+  Member,
+  MemberStatus,
+  Permission,
+  PermissionKind,
+  SnapshotChunk,
+  SnapshotOptions,
+} from './admin/index.js';
+export type {
+  CallOptions,
+  Credentials,
+  EndpointOptions,
+  Header,
+  Interceptor,
+  Metadata,
+  OutgoingCall,
+  RetryOptions,
+} from './call/index.js';
+export type { EtcdClient, EtcdOptions } from './client.js';
+export {
+  type Config,
+  type ConfigEdit,
+  type ConfigLayer,
+  type ConfigOptions,
+  type ConfigProblem,
+  type ConfigSource,
+  type ConfigState,
+  type ConfigUpdateOptions,
+  type ConfigVersion,
+  type ConfigWriteOptions,
+  type ConfigWritten,
+  config,
+  type HistoryOptions,
+  type PropertyOf,
+} from './config/index.js';
+export type {
+  ClientTls,
+  ConnectionEvent,
+  PingOptions as KeepaliveOptions,
+  Runtime,
+  TransportName,
+} from './connection/index.js';
+export {
+  type AcquireOptions,
+  type Barrier,
+  barrier,
+  type DoubleBarrier,
+  doubleBarrier,
+  type Election,
+  type Entered,
+  election,
+  type Leader,
+  type Leadership,
+  type LockHeld,
+  type LockHolder,
+  type Mutex,
+  mutex,
+  type Ownership,
+  openSession,
+  type PriorityQueue,
+  priorityQueue,
+  type Queue,
+  type QueueEntry,
+  queue,
+  type ReadWriteLock,
+  readWriteLock,
+  type Semaphore,
+  type Session,
+  type SessionOptions,
+  type SessionState,
+  type SessionWork,
+  semaphore,
+} from './coordination/index.js';
+export {
+  atRandom,
+  type Instance,
+  type InvalidInstance,
+  type LiveService,
+  leastLoaded,
+  type Picked,
+  type Picker,
+  picker,
+  type RegisterArgument,
+  type RegisterOptions,
+  type Registration,
+  type RegistrationState,
+  type Registry,
+  type RegistryOptions,
+  registry,
+  roundRobin,
+  type ServiceSnapshot,
+  type Strategy,
+  zoneAware,
+} from './discovery/index.js';
 export {
   type ClientReason,
   EtcdClientError,
@@ -9,46 +109,82 @@ export {
   type Reason,
   type ServerReason,
   type StatusName,
-} from './call/errors.js';
-export { config } from './config/config.js';
-export type * from './config/types.js';
-export {
-  type Barrier,
-  barrier,
-  type DoubleBarrier,
-  doubleBarrier,
-  type Entered,
-} from './coordination/barrier.js';
-export { type Election, election, type Leader, type Leadership } from './coordination/election.js';
-export { type LockHolder, type Mutex, mutex } from './coordination/mutex.js';
-export {
-  type PriorityQueue,
-  priorityQueue,
-  type Queue,
-  type QueueEntry,
-  queue,
-} from './coordination/queue.js';
-export { type ReadWriteLock, readWriteLock } from './coordination/rw-lock.js';
-export { type Semaphore, semaphore } from './coordination/semaphore.js';
-export { openSession } from './coordination/session.js';
-export type * from './coordination/types.js';
-export {
-  atRandom,
-  leastLoaded,
-  type Picked,
-  type Picker,
-  picker,
-  roundRobin,
-  type Strategy,
-  zoneAware,
-} from './discovery/picker.js';
-export { registry } from './discovery/registry.js';
-export type * from './discovery/types.js';
+} from './errors.js';
 export { Etcd } from './etcd.js';
-export { bytes, json, text, typed } from './kv/codec.js';
-export { mirror } from './kv/mirror.js';
-export type * from './kv/txn-types.js';
-export type * from './kv/types.js';
-export type * from './lease/types.js';
-export type * from './types.js';
-export type * from './watch/types.js';
+export {
+  type Bytes,
+  bytes,
+  type Codec,
+  type EntryOf,
+  json,
+  type Key,
+  type KeyInfo,
+  type KeyRange,
+  type KeyValue,
+  type RangeOptions,
+  type RangeResult,
+  type ReadOptions,
+  type ScanOptions,
+  type SchemaIssue,
+  type SchemaResult,
+  type Sort,
+  type StandardSchema,
+  text,
+  typed,
+} from './keyspace/index.js';
+export {
+  type CasOptions,
+  type CasResult,
+  type Comparer,
+  type Condition,
+  type DeleteOptions,
+  type DeleteResult,
+  type Isolation,
+  type Kv,
+  type KvOps,
+  type LeaseChoice,
+  type LeaseRef,
+  type MirrorOptions,
+  type ModifyOptions,
+  type ModifyResult,
+  mirror,
+  type Op,
+  type PrevOf,
+  type PrevsOf,
+  type PutOptions,
+  type PutResult,
+  type Relation,
+  type ResultOf,
+  type ResultsOf,
+  type Stm,
+  type StmOptions,
+  type Txn,
+  type TxnIf,
+  type TxnResult,
+  type TxnStart,
+  type TxnThen,
+  type WriteResult,
+} from './kv/index.js';
+export type {
+  KeepAliveOptions,
+  LeaseGrant,
+  LeaseHandle,
+  LeaseState,
+  Leases,
+  LeaseTimeToLive,
+} from './lease/index.js';
+export type {
+  DeleteEvent,
+  InvalidEvent,
+  ProgressEvent,
+  PutEvent,
+  SnapshotEvent,
+  StateEvent,
+  StateWatcher,
+  WatchBatch,
+  WatchEvent,
+  Watcher,
+  WatchFromOptions,
+  WatchOptions,
+  WithPrev,
+} from './watch/index.js';

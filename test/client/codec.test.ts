@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { bytes, json, type StandardSchema, text, typed } from '../../src/client/index.js';
-import { keyString, keyText, prefixEnd, spanOf } from '../../src/client/kv/keys.js';
+import { keyString, keyText, prefixEnd, spanOf } from '../../src/client/keyspace/key-span.js';
 import { describeTargets } from './target.js';
 
 interface Node {

@@ -2,12 +2,14 @@
 
 import { keyToBytes } from '../../common/index.js';
 import * as proto from '../../proto/index.js';
-import type { Caller } from '../call/caller.js';
-import { method } from '../call/methods.js';
-import type { CallKind } from '../call/outcome.js';
-import { spanOf } from '../kv/keys.js';
-import type { CallOptions, KeyRange } from '../types.js';
-import { coldCall } from './cluster.js';
+import {
+  type Caller,
+  type CallKind,
+  type CallOptions,
+  callWithCodecs,
+  method,
+} from '../call/index.js';
+import { type KeyRange, spanOf } from '../keyspace/index.js';
 import type { AuthAdmin, GrantedPermission, Permission, PermissionKind } from './types.js';
 
 const permissionTypes = {
@@ -24,7 +26,7 @@ export function authOf(caller: Caller): AuthAdmin {
     codecs: readonly [proto.Codec<Request>, proto.Codec<Response>],
     request: Partial<Request>,
     options: CallOptions | undefined,
-  ): Promise<Response> => coldCall(caller, name, kind, codecs, request, options);
+  ): Promise<Response> => callWithCodecs(caller, name, kind, codecs, request, options);
   const write = async <Request, Response>(
     name: string,
     codecs: readonly [proto.Codec<Request>, proto.Codec<Response>],

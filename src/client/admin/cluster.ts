@@ -1,7 +1,7 @@
 /** The Cluster service. */
 
+import type { MemberId } from '../../common/index.js';
 import {
-  type Codec,
   memberAddRequest,
   memberAddResponse,
   memberListRequest,
@@ -13,25 +13,9 @@ import {
   memberUpdateRequest,
   memberUpdateResponse,
 } from '../../proto/index.js';
-import type { Caller } from '../call/caller.js';
-import { EtcdClientError } from '../call/errors.js';
-import { method } from '../call/methods.js';
-import type { CallKind } from '../call/outcome.js';
-import type { CallOptions, EndpointOptions, MemberId } from '../types.js';
+import { type Caller, type CallOptions, callWithCodecs, method } from '../call/index.js';
+import { EtcdClientError } from '../errors.js';
 import type { Cluster, Member } from './types.js';
-
-/** One unary call of a service whose messages have table-driven codecs. */
-export async function coldCall<Request, Response>(
-  caller: Caller,
-  name: string,
-  kind: CallKind,
-  codecs: readonly [Codec<Request>, Codec<Response>],
-  request: Partial<Request>,
-  options: EndpointOptions | undefined,
-): Promise<Response> {
-  const [encode, decode] = codecs;
-  return decode.decode(await caller.call(name, kind, encode.encode(request), options));
-}
 
 /** `db.cluster`. */
 export function clusterOf(caller: Caller): Cluster {
@@ -40,8 +24,9 @@ export function clusterOf(caller: Caller): Cluster {
       const linearizable = options.serializable !== true;
       const kind = linearizable ? 'read' : 'local';
       const codecs = [memberListRequest, memberListResponse] as const;
-      return (await coldCall(caller, method.memberList, kind, codecs, { linearizable }, options))
-        .members;
+      return (
+        await callWithCodecs(caller, method.memberList, kind, codecs, { linearizable }, options)
+      ).members;
     },
     async add(
       peerUrls: readonly string[],
@@ -49,7 +34,7 @@ export function clusterOf(caller: Caller): Cluster {
     ): Promise<Member> {
       const codecs = [memberAddRequest, memberAddResponse] as const;
       const request = { peerUrls, isLearner: options.learner ?? false };
-      const { member } = await coldCall(
+      const { member } = await callWithCodecs(
         caller,
         method.memberAdd,
         'write',
@@ -67,18 +52,18 @@ export function clusterOf(caller: Caller): Cluster {
     },
     async remove(id: MemberId, options?: CallOptions) {
       const codecs = [memberRemoveRequest, memberRemoveResponse] as const;
-      return (await coldCall(caller, method.memberRemove, 'write', codecs, { id }, options))
+      return (await callWithCodecs(caller, method.memberRemove, 'write', codecs, { id }, options))
         .members;
     },
     async update(id: MemberId, peerUrls: readonly string[], options?: CallOptions) {
       const codecs = [memberUpdateRequest, memberUpdateResponse] as const;
       const request = { id, peerUrls };
-      return (await coldCall(caller, method.memberUpdate, 'write', codecs, request, options))
+      return (await callWithCodecs(caller, method.memberUpdate, 'write', codecs, request, options))
         .members;
     },
     async promote(id: MemberId, options?: CallOptions) {
       const codecs = [memberPromoteRequest, memberPromoteResponse] as const;
-      return (await coldCall(caller, method.memberPromote, 'write', codecs, { id }, options))
+      return (await callWithCodecs(caller, method.memberPromote, 'write', codecs, { id }, options))
         .members;
     },
   };

@@ -1,6 +1,7 @@
 /** The Maintenance service, and compaction, which etcd keeps in KV. */
 
 import { createHash } from 'node:crypto';
+import type { MemberId } from '../../common/index.js';
 import {
   AlarmAction,
   AlarmType,
@@ -22,14 +23,17 @@ import {
   statusRequest,
   statusResponse,
 } from '../../proto/index.js';
-import type { Caller } from '../call/caller.js';
-import { EtcdClientError } from '../call/errors.js';
-import { method } from '../call/methods.js';
-import { serverStream } from '../call/server-stream.js';
-import { headerOf } from '../kv/entries.js';
-import { revisionOption } from '../kv/requests.js';
-import type { CallOptions, EndpointOptions, MemberId } from '../types.js';
-import { coldCall } from './cluster.js';
+import {
+  type Caller,
+  type CallOptions,
+  callWithCodecs,
+  type EndpointOptions,
+  headerOf,
+  method,
+  serverStream,
+} from '../call/index.js';
+import { EtcdClientError } from '../errors.js';
+import { revisionOption } from '../keyspace/index.js';
 import type { Alarm, AlarmName, Maintenance, MemberStatus, SnapshotOptions } from './types.js';
 
 const alarmCodecs = [alarmRequest, alarmResponse] as const;
@@ -40,7 +44,7 @@ const sectorBytes = 512;
 export function maintenanceOf(caller: Caller): Maintenance {
   const alarms = async (options?: CallOptions): Promise<readonly Alarm[]> => {
     const request = { action: AlarmAction.GET, alarm: AlarmType.NONE };
-    const reply = await coldCall(caller, method.alarm, 'read', alarmCodecs, request, options);
+    const reply = await callWithCodecs(caller, method.alarm, 'read', alarmCodecs, request, options);
     return reply.alarms.flatMap(alarmOf);
   };
   return {
@@ -57,12 +61,12 @@ export function maintenanceOf(caller: Caller): Maintenance {
     async defragment(options?: EndpointOptions) {
       const codecs = [defragmentRequest, defragmentResponse] as const;
       // Doing it twice is harmless, but blocks the member twice.
-      await coldCall(caller, method.defragment, 'write', codecs, {}, options);
+      await callWithCodecs(caller, method.defragment, 'write', codecs, {}, options);
     },
     async hashKv(options = {}) {
       const codecs = [hashKvRequest, hashKvResponse] as const;
       const request = { revision: revisionOption(options.revision) };
-      const reply = await coldCall(caller, method.hashKv, 'local', codecs, request, options);
+      const reply = await callWithCodecs(caller, method.hashKv, 'local', codecs, request, options);
       const { hash, compactRevision, hashRevision } = reply;
       return { header: headerOf(reply.header), hash: hash >>> 0, compactRevision, hashRevision };
     },
@@ -72,7 +76,14 @@ export function maintenanceOf(caller: Caller): Maintenance {
       const cleared: Alarm[] = [];
       for (const { memberId, alarm: name } of which) {
         const request = { action: AlarmAction.DEACTIVATE, memberId, alarm: AlarmType[name] };
-        const reply = await coldCall(caller, method.alarm, 'write', alarmCodecs, request, options);
+        const reply = await callWithCodecs(
+          caller,
+          method.alarm,
+          'write',
+          alarmCodecs,
+          request,
+          options,
+        );
         cleared.push(...reply.alarms.flatMap(alarmOf));
       }
       return cleared;
@@ -80,13 +91,13 @@ export function maintenanceOf(caller: Caller): Maintenance {
     snapshot: (options = {}) => snapshotOf(caller, options),
     async moveLeader(to: MemberId, options?: EndpointOptions) {
       const codecs = [moveLeaderRequest, moveLeaderResponse] as const;
-      await coldCall(caller, method.moveLeader, 'write', codecs, { targetId: to }, options);
+      await callWithCodecs(caller, method.moveLeader, 'write', codecs, { targetId: to }, options);
     },
     async downgrade(action, version, options) {
       const codecs = [downgradeRequest, downgradeResponse] as const;
       const kind = action === 'validate' ? 'read' : 'write';
       const request = { action: downgradeActions[action], version };
-      const reply = await coldCall(caller, method.downgrade, kind, codecs, request, options);
+      const reply = await callWithCodecs(caller, method.downgrade, kind, codecs, request, options);
       return { version: reply.version };
     },
   };
@@ -100,7 +111,7 @@ const downgradeActions = {
 
 async function memberStatus(caller: Caller, options?: EndpointOptions): Promise<MemberStatus> {
   const codecs = [statusRequest, statusResponse] as const;
-  const reply = await coldCall(caller, method.status, 'local', codecs, {}, options);
+  const reply = await callWithCodecs(caller, method.status, 'local', codecs, {}, options);
   const { header, downgradeInfo: _, ...status } = reply;
   return { ...status, header: headerOf(header) };
 }

@@ -1,13 +1,8 @@
 /** Running a cluster: members, maintenance and auth administration. */
 
-import type {
-  CallOptions,
-  EndpointOptions,
-  Header,
-  KeyRange,
-  MemberId,
-  Revision,
-} from '../types.js';
+import type { MemberId, Revision } from '../../common/index.js';
+import type { CallOptions, EndpointOptions, Header } from '../call/index.js';
+import type { KeyRange } from '../keyspace/index.js';
 
 // ----------------------------------------------------------------------------------- cluster
 
@@ -55,6 +50,7 @@ export interface MemberStatus {
 }
 
 export type AlarmName = 'NOSPACE' | 'CORRUPT';
+
 export interface Alarm {
   readonly memberId: MemberId;
   readonly alarm: AlarmName;
@@ -71,26 +67,6 @@ export interface SnapshotOptions extends EndpointOptions {
   readonly onProgress?: (progress: {
     readonly receivedBytes: number;
     readonly totalBytes: number;
-  }) => void;
-}
-
-/** See `mirror`. */
-export interface MirrorOptions {
-  /** Which keys of the source; all if left out. */
-  readonly range?: KeyRange;
-  /** Go on after this revision of the source instead of copying the state first. */
-  readonly fromRevision?: Revision;
-  /** When the state is copied, delete what the destination has and the source has not. */
-  readonly prune?: boolean;
-  /** Operations in one transaction. Default 100, below every server's limit. */
-  readonly txnOpsMax?: number;
-  /** Ends it. */
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: {
-    /** Changes written so far. */
-    readonly changes: number;
-    /** Everything of the source up to here is in the destination. */
-    readonly revision: Revision;
   }) => void;
 }
 
@@ -129,10 +105,12 @@ export interface Maintenance {
 // -------------------------------------------------------------------------------------- auth
 
 export type PermissionKind = 'read' | 'write' | 'readwrite';
+
 export interface Permission {
   readonly kind: PermissionKind;
   readonly range: KeyRange;
 }
+
 /** As the server has it: `[key, rangeEnd)`, rangeEnd empty for one key, one zero byte for all. */
 export interface GrantedPermission {
   readonly kind: PermissionKind;

@@ -3,7 +3,7 @@
  * refuses it, and then asked for again: reacting to refusals is enough, however tokens expire.
  */
 
-import type { Credentials } from '../types.js';
+import type { Credentials } from './types.js';
 
 /** Exchanges name and password for a token; undefined: the server has auth switched off. */
 export type Authenticate = (user: string, password: string) => Promise<string | undefined>;

@@ -1,23 +1,24 @@
 /**
  * Makes calls: picks a connection, adds metadata, keeps the deadline, and sends again what may be
- * sent again (see outcome.ts). One {@link CallRun} a call, no promise beside the caller's own while
+ * sent again (see failed-call.ts). One {@link CallRun} a call, no promise beside the caller's own while
  * all goes well: a put costs little more than what the transport takes.
  */
 
 import { type Clock, GrpcCode, onAbort, type Random, type Timer } from '../../common/index.js';
-import type { Link, LinkCall, LinkStream, RpcStatus } from '../connection/channel.js';
-import { parseEndpoint } from '../connection/endpoint.js';
-import { closedError, type Pick, type Pool, type Slot, type Until } from '../connection/pool.js';
-import type {
-  CallOptions,
-  Credentials,
-  EndpointOptions,
-  Interceptor,
-  Metadata,
-  RetryOptions,
-} from '../types.js';
+import {
+  closedError,
+  type Link,
+  type LinkCall,
+  type LinkStream,
+  type Pick,
+  type Pool,
+  parseEndpoint,
+  type RpcStatus,
+  type Slot,
+  type Until,
+} from '../connection/index.js';
+import { EtcdClientError, reasonOf } from '../errors.js';
 import { TokenSource } from './auth-token.js';
-import { EtcdClientError, reasonOf } from './errors.js';
 import {
   abortedError,
   blamesServer,
@@ -26,7 +27,15 @@ import {
   callError,
   refusesToken,
   worthRepeating,
-} from './outcome.js';
+} from './failed-call.js';
+import type {
+  CallOptions,
+  Credentials,
+  EndpointOptions,
+  Interceptor,
+  Metadata,
+  RetryOptions,
+} from './types.js';
 
 export interface CallerOptions {
   readonly pool: Pool;

@@ -4,19 +4,18 @@
  */
 
 import { GrpcCode, onAbort } from '../../common/index.js';
-import type { LinkStream, RpcStatus } from '../connection/channel.js';
-import { closedError } from '../connection/pool.js';
-import type { EndpointOptions } from '../types.js';
+import { closedError, type LinkStream, type RpcStatus } from '../connection/index.js';
+import { reasonOf } from '../errors.js';
+import { streamBufferMessagesMax } from '../limits.js';
 import type { Caller } from './caller.js';
-import { reasonOf } from './errors.js';
-import { streamBufferMessagesMax } from './limits.js';
 import {
   abortedError,
   type CallContext,
   type CallKind,
   callError,
   refusesToken,
-} from './outcome.js';
+} from './failed-call.js';
+import type { EndpointOptions } from './types.js';
 
 /** Messages of one call; ends with the stream, throws EtcdClientError if it ends badly. */
 export async function* serverStream(

@@ -6,13 +6,18 @@
  * together.
  */
 
-import { EtcdClientError } from '../call/errors.js';
-import { callTimeoutMsDefault } from '../call/limits.js';
-import { followRange } from '../coordination/live-range.js';
-import { LiveValue } from '../coordination/live-value.js';
-import { type Scope, scopeOf, unlessAborted } from '../coordination/scope.js';
-import { bytes } from '../kv/codec.js';
-import type { EtcdClient, Revision } from '../types.js';
+import type { Revision } from '../../common/index.js';
+import type { EtcdClient } from '../client.js';
+import {
+  followRange,
+  LiveValue,
+  type Scope,
+  scopeOf,
+  unlessAborted,
+} from '../coordination/index.js';
+import { EtcdClientError } from '../errors.js';
+import { bytes } from '../keyspace/index.js';
+import { callTimeoutMsDefault } from '../limits.js';
 import { history } from './history.js';
 import {
   assemble,

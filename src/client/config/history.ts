@@ -7,10 +7,11 @@
  * change through this client writes the version key, so it is never missed.)
  */
 
-import { isEtcdError } from '../call/errors.js';
-import { historyVersionsDefault } from '../call/limits.js';
-import type { KeyValue, Revision } from '../types.js';
-import type { WatchBatch } from '../watch/types.js';
+import type { Revision } from '../../common/index.js';
+import { isEtcdError } from '../errors.js';
+import type { KeyValue } from '../keyspace/index.js';
+import { historyVersionsDefault } from '../limits.js';
+import type { WatchBatch } from '../watch/index.js';
 import type { Layout } from './layers.js';
 import type { ConfigEdit, ConfigVersion, HistoryOptions } from './types.js';
 import { callOptionsOf, counts, readAll, type WriteContext } from './write.js';

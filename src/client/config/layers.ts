@@ -1,9 +1,7 @@
 /** The keys of a configuration, and what they make together. */
 
-import { EtcdClientError } from '../call/errors.js';
-import { invalidOption } from '../call/outcome.js';
-import type { SchemaIssue, StandardSchema } from '../kv/types.js';
-import type { KeyValue } from '../types.js';
+import { EtcdClientError, invalidOption } from '../errors.js';
+import type { KeyValue, SchemaIssue, StandardSchema } from '../keyspace/index.js';
 import type { ConfigLayer, ConfigSource } from './types.js';
 
 /** One layer that counts for a node. */

@@ -10,9 +10,11 @@
  * A later layer replaces a property as a whole.
  */
 
-import type { EtcdClientError } from '../call/errors.js';
-import type { Bytes, Kv, SchemaIssue, StandardSchema } from '../kv/types.js';
-import type { CallOptions, Revision } from '../types.js';
+import type { Revision } from '../../common/index.js';
+import type { CallOptions } from '../call/index.js';
+import type { EtcdClientError } from '../errors.js';
+import type { Bytes, SchemaIssue, StandardSchema } from '../keyspace/index.js';
+import type { Kv } from '../kv/index.js';
 
 /** Where a property can be set. */
 export type ConfigLayer = 'fleet' | 'group' | 'node';

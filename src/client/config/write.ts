@@ -4,12 +4,12 @@
  * both be right about a state that neither has seen.
  */
 
-import { EtcdClientError } from '../call/errors.js';
-import { configEditsMax, modifyAttemptsDefault } from '../call/limits.js';
-import { invalidOption } from '../call/outcome.js';
-import type { Condition, Op } from '../kv/txn-types.js';
-import type { Bytes, Kv, StandardSchema } from '../kv/types.js';
-import type { CallOptions, KeyValue, Revision } from '../types.js';
+import type { Revision } from '../../common/index.js';
+import type { CallOptions } from '../call/index.js';
+import { EtcdClientError, invalidOption } from '../errors.js';
+import type { Bytes, KeyValue, StandardSchema } from '../keyspace/index.js';
+import type { Condition, Kv, Op } from '../kv/index.js';
+import { configEditsMax, modifyAttemptsDefault } from '../limits.js';
 import { assemble, type Entries, issuesError, judge, type Layout } from './layers.js';
 import type { ConfigWriteOptions, ConfigWritten } from './types.js';
 

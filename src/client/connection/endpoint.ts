@@ -1,6 +1,6 @@
 /** Endpoints as people write them: `host:port`, `http(s)://host:port`, `unix:/path`. */
 
-import { EtcdClientError } from '../call/errors.js';
+import { EtcdClientError } from '../errors.js';
 
 export interface Endpoint {
   /** `host:port` (IPv6 in brackets) or `unix:/path`; what errors and events name it by. */

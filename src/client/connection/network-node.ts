@@ -14,8 +14,8 @@ import {
 } from 'node:tls';
 import { type Network, type NetworkAddress, onAbort, type TlsOptions } from '../../common/index.js';
 import { lookupHost, resolveHost, SocketStream } from '../../transport/index.js';
-import type { ClientTls } from '../types.js';
 import { nodeClock } from './runtime-node.js';
+import type { ClientTls } from './types.js';
 
 /** What `write` may gather before it says false; also the size of a read. */
 const highWaterBytes = 256 * 1024;

@@ -8,16 +8,16 @@
  */
 
 import { backoffMs, type Clock, onAbort, type Random } from '../../common/index.js';
-import { EtcdClientError } from '../call/errors.js';
+import { EtcdClientError } from '../errors.js';
 import {
-  otherEndpointsMax,
+  namedEndpointsMax,
   reconnectDelayMaxMs,
   reconnectDelayMinMs,
   suspectMs,
-} from '../call/limits.js';
-import type { ConnectionEvent } from '../types.js';
-import type { Dial, DialOptions, Link } from './channel.js';
+} from '../limits.js';
 import type { Endpoint } from './endpoint.js';
+import type { Dial, DialOptions, Link } from './link.js';
+import type { ConnectionEvent } from './types.js';
 
 export interface PoolOptions {
   readonly endpoints: readonly Endpoint[];
@@ -64,7 +64,7 @@ export class Pool {
   readonly #options: PoolOptions;
   #slots: Slot[];
   /** Endpoints that were asked for by name and are not among the client's. */
-  readonly #others = new Map<string, Slot>();
+  readonly #named = new Map<string, Slot>();
   /** Connections that are replaced and still have calls. */
   readonly #draining = new Set<Link>();
   readonly #waiters = new Set<() => void>();
@@ -173,7 +173,7 @@ export class Pool {
   close(): void {
     this.#closed = true;
     this.#closing.abort();
-    for (const slot of [...this.#slots, ...this.#others.values()]) {
+    for (const slot of [...this.#slots, ...this.#named.values()]) {
       slot.removed = true;
       slot.link?.destroy();
     }
@@ -185,11 +185,11 @@ export class Pool {
     const { address } = endpoint;
     const own = this.#slots.find((slot) => slot.endpoint.address === address);
     if (own !== undefined) return own;
-    const other = this.#others.get(address) ?? new Slot(endpoint);
+    const other = this.#named.get(address) ?? new Slot(endpoint);
     // Used last, dropped last.
-    this.#others.delete(address);
-    this.#others.set(address, other);
-    if (this.#others.size > otherEndpointsMax) this.#dropOldest();
+    this.#named.delete(address);
+    this.#named.set(address, other);
+    if (this.#named.size > namedEndpointsMax) this.#dropOldest();
     return other;
   }
 
@@ -203,8 +203,8 @@ export class Pool {
   }
 
   #dropOldest(): void {
-    for (const [address, slot] of this.#others) {
-      this.#others.delete(address);
+    for (const [address, slot] of this.#named) {
+      this.#named.delete(address);
       slot.removed = true;
       void slot.link?.close();
       return;

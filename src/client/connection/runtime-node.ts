@@ -9,7 +9,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../common/index.js';
 import { makeNodeClock } from '../../common/node/index.js';
-import type { Runtime } from '../types.js';
+import type { Runtime } from './types.js';
 
 /** For what somebody waits for. */
 export const nodeClock: Clock = makeNodeClock({ keepsAlive: true });

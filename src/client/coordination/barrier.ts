@@ -3,11 +3,11 @@
  * sessions begin together and end together. Keys as in etcd's recipes for Go.
  */
 
-import { EtcdClientError } from '../call/errors.js';
-import { invalidOption } from '../call/outcome.js';
-import { bytes } from '../kv/codec.js';
-import type { Kv, LeaseRef } from '../kv/types.js';
-import type { EtcdClient, KeyValue, Revision } from '../types.js';
+import type { Revision } from '../../common/index.js';
+import type { EtcdClient } from '../client.js';
+import { EtcdClientError, invalidOption } from '../errors.js';
+import { bytes, type KeyValue } from '../keyspace/index.js';
+import type { Kv, LeaseRef } from '../kv/index.js';
 import { notOwnerError } from './held-key.js';
 import { followRange, type LiveState } from './live-range.js';
 import { acquire, type Claim, prefixOf, uniqueKey } from './owned-key.js';

@@ -6,9 +6,11 @@
  * waiting, and is not elected.
  */
 
-import { bytes, decodeWith, encodeWith } from '../kv/codec.js';
-import type { Kv } from '../kv/types.js';
-import type { CallOptions, EtcdClient, KeyValue, LeaseId, Revision } from '../types.js';
+import type { LeaseId, Revision } from '../../common/index.js';
+import type { CallOptions } from '../call/index.js';
+import type { EtcdClient } from '../client.js';
+import { bytes, decodeWith, encodeWith, type KeyValue } from '../keyspace/index.js';
+import type { Kv } from '../kv/index.js';
 import { type HeldKey, notOwnerError } from './held-key.js';
 import { followRange } from './live-range.js';
 import { acquire, type Claim, prefixOf, sessionKey } from './owned-key.js';

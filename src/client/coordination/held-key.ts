@@ -5,12 +5,12 @@
  * guarded by its fencing revision does not need it, and pays nothing for it.
  */
 
-import { onAbort } from '../../common/index.js';
-import { EtcdClientError, isEtcdError } from '../call/errors.js';
-import { rewatchDelayMs } from '../call/limits.js';
-import type { Condition, TxnIf } from '../kv/txn-types.js';
-import type { Bytes, Kv } from '../kv/types.js';
-import type { CallOptions, Revision } from '../types.js';
+import { onAbort, type Revision } from '../../common/index.js';
+import type { CallOptions } from '../call/index.js';
+import { EtcdClientError, isEtcdError } from '../errors.js';
+import type { Bytes } from '../keyspace/index.js';
+import type { Condition, Kv, TxnIf } from '../kv/index.js';
+import { rewatchDelayMs } from '../limits.js';
 import { pause, persist, scopeOf, unlessAborted } from './scope.js';
 import type { AcquireOptions, Ownership, Session } from './types.js';
 

@@ -3,10 +3,10 @@
  * are seen together; a reader that is slow sees the newest state, not each one in between.
  */
 
-import { isEtcdError } from '../call/errors.js';
-import { bytes } from '../kv/codec.js';
-import type { Kv } from '../kv/types.js';
-import type { KeyRange, KeyValue, Revision } from '../types.js';
+import type { Revision } from '../../common/index.js';
+import { isEtcdError } from '../errors.js';
+import { bytes, type KeyRange, type KeyValue } from '../keyspace/index.js';
+import type { Kv } from '../kv/index.js';
 import { persist } from './scope.js';
 
 /** A state of a range. The map is changed in place by the next step. */

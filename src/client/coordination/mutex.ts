@@ -3,9 +3,10 @@
  * `etcdctl lock` and of the server's Lock service: they exclude each other.
  */
 
-import { bytes } from '../kv/codec.js';
-import type { Kv } from '../kv/types.js';
-import type { CallOptions, Key, Revision } from '../types.js';
+import type { Revision } from '../../common/index.js';
+import type { CallOptions } from '../call/index.js';
+import { bytes, type Key } from '../keyspace/index.js';
+import type { Kv } from '../kv/index.js';
 import { acquire, type Claim, prefixOf, sessionKey, tryAcquire } from './owned-key.js';
 import type { AcquireOptions, LockHeld, Session } from './types.js';
 

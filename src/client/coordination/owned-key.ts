@@ -10,11 +10,11 @@
  * session only after that, so no two grants have the same fencing revision.
  */
 
-import { EtcdClientError, isEtcdError } from '../call/errors.js';
-import { lateRequestMsMax } from '../call/limits.js';
-import { invalidOption } from '../call/outcome.js';
-import type { Bytes, Kv } from '../kv/types.js';
-import type { KeyInfo, KeyRange, KeyValue, Revision } from '../types.js';
+import type { Revision } from '../../common/index.js';
+import { EtcdClientError, invalidOption, isEtcdError } from '../errors.js';
+import type { Bytes, KeyInfo, KeyRange, KeyValue } from '../keyspace/index.js';
+import type { Kv } from '../kv/index.js';
+import { lateRequestMsMax } from '../limits.js';
 import { HeldKey, notOwnerError } from './held-key.js';
 import { pause, persist, type Scope, scopeOf, unlessAborted } from './scope.js';
 import type { AcquireOptions, Session } from './types.js';

@@ -7,11 +7,13 @@
  * that must not be lost is better processed under a lock and deleted afterwards.
  */
 
-import { isEtcdError } from '../call/errors.js';
-import { queueLookKeys } from '../call/limits.js';
-import { invalidOption } from '../call/outcome.js';
-import type { Kv, RangeResult, Sort } from '../kv/types.js';
-import type { CallOptions, EtcdClient, KeyRange, KeyValue, Revision } from '../types.js';
+import type { Revision } from '../../common/index.js';
+import type { CallOptions } from '../call/index.js';
+import type { EtcdClient } from '../client.js';
+import { invalidOption, isEtcdError } from '../errors.js';
+import type { KeyRange, KeyValue, RangeResult, Sort } from '../keyspace/index.js';
+import type { Kv } from '../kv/index.js';
+import { queueLookKeys } from '../limits.js';
 import { prefixOf } from './owned-key.js';
 import { pause, persist, type Scope, scopeOf } from './scope.js';
 import type { AcquireOptions } from './types.js';

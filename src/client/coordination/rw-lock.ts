@@ -4,8 +4,8 @@
  * `name/write/...`.
  */
 
-import { bytes } from '../kv/codec.js';
-import type { Kv } from '../kv/types.js';
+import { bytes } from '../keyspace/index.js';
+import type { Kv } from '../kv/index.js';
 import { acquire, type Claim, prefixOf, tryAcquire, uniqueKey } from './owned-key.js';
 import type { AcquireOptions, LockHeld, Session } from './types.js';
 

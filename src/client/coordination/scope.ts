@@ -1,9 +1,9 @@
 /** Waiting: what ends a wait, pauses, and which failures pass by themselves. */
 
 import { type Clock, jittered, onAbort, pause } from '../../common/index.js';
-import { EtcdClientError, isEtcdError } from '../call/errors.js';
-import { persistDelayMsMax, persistDelayMsMin } from '../call/limits.js';
-import type { CallOptions } from '../types.js';
+import type { CallOptions } from '../call/index.js';
+import { EtcdClientError, isEtcdError } from '../errors.js';
+import { persistDelayMsMax, persistDelayMsMin } from '../limits.js';
 
 export { pause, unlessAborted } from '../../common/index.js';
 

@@ -4,11 +4,10 @@
  * its owner believes in; who believes in another one is refused.
  */
 
-import { EtcdClientError } from '../call/errors.js';
-import { invalidOption } from '../call/outcome.js';
-import { bytes } from '../kv/codec.js';
-import type { Kv } from '../kv/types.js';
-import type { CallOptions } from '../types.js';
+import type { CallOptions } from '../call/index.js';
+import { EtcdClientError, invalidOption } from '../errors.js';
+import { bytes } from '../keyspace/index.js';
+import type { Kv } from '../kv/index.js';
 import { type LockHolder, oldest } from './mutex.js';
 import { acquire, type Claim, prefixOf, tryAcquire, uniqueKey } from './owned-key.js';
 import type { AcquireOptions, LockHeld, Session } from './types.js';

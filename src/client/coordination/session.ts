@@ -6,11 +6,12 @@
  * outlives it, timers included.
  */
 
-import { onAbort } from '../../common/index.js';
-import { EtcdClientError } from '../call/errors.js';
-import { sessionTtlSecondsDefault } from '../call/limits.js';
-import type { LeaseHandle } from '../lease/types.js';
-import type { CallOptions, EtcdClient, LeaseId } from '../types.js';
+import { type LeaseId, onAbort } from '../../common/index.js';
+import type { CallOptions } from '../call/index.js';
+import type { EtcdClient } from '../client.js';
+import { EtcdClientError } from '../errors.js';
+import type { LeaseHandle } from '../lease/index.js';
+import { sessionTtlSecondsDefault } from '../limits.js';
 import { persist, scopeOf } from './scope.js';
 import type { Session, SessionOptions, SessionState, SessionWork } from './types.js';
 

@@ -4,10 +4,12 @@
  * a later owner always has a larger one, and the store can be asked to refuse an earlier one.
  */
 
-import type { EtcdClientError } from '../call/errors.js';
-import type { Condition, TxnIf } from '../kv/txn-types.js';
-import type { KeepAliveOptions } from '../lease/types.js';
-import type { CallOptions, EtcdClient, LeaseId, Revision } from '../types.js';
+import type { LeaseId, Revision } from '../../common/index.js';
+import type { CallOptions } from '../call/index.js';
+import type { EtcdClient } from '../client.js';
+import type { EtcdClientError } from '../errors.js';
+import type { Condition, TxnIf } from '../kv/index.js';
+import type { KeepAliveOptions } from '../lease/index.js';
 
 // ---------------------------------------------------------------------------------- sessions
 

@@ -4,8 +4,9 @@
  * that is what makes repeating it safe.
  */
 
-import type { Bytes, Kv } from '../kv/types.js';
-import type { KeyValue, LeaseId, Revision } from '../types.js';
+import type { LeaseId, Revision } from '../../common/index.js';
+import type { Bytes, KeyValue } from '../keyspace/index.js';
+import type { Kv } from '../kv/index.js';
 import { persist } from './scope.js';
 
 interface Runtime {

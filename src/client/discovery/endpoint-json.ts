@@ -3,10 +3,8 @@
  * "Metadata":...}`. Like Go, it takes the names in any case and ignores others.
  */
 
-import { EtcdClientError } from '../call/errors.js';
-import { validated } from '../kv/codec.js';
-import type { StandardSchema } from '../kv/types.js';
-import type { KeyValue } from '../types.js';
+import { EtcdClientError } from '../errors.js';
+import { type KeyValue, type StandardSchema, validated } from '../keyspace/index.js';
 import type { Instance, InvalidInstance, ServiceSnapshot } from './types.js';
 
 /** Go's code of "this endpoint is there"; nothing else is ever stored. */

@@ -6,7 +6,7 @@
  */
 
 import * as grpc from '@grpc/grpc-js';
-import type { EtcdClient } from '../types.js';
+import type { EtcdClient } from '../client.js';
 import { registry } from './registry.js';
 import type { LiveService, RegistryOptions, ServiceSnapshot } from './types.js';
 

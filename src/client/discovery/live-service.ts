@@ -1,11 +1,10 @@
 /** The instances of one service, followed in the background. */
 
-import { EtcdClientError } from '../call/errors.js';
-import { followRange } from '../coordination/live-range.js';
-import { LiveValue } from '../coordination/live-value.js';
-import { scopeOf } from '../coordination/scope.js';
-import type { Bytes, Kv, StandardSchema } from '../kv/types.js';
-import type { EtcdClient } from '../types.js';
+import type { EtcdClient } from '../client.js';
+import { followRange, LiveValue, scopeOf } from '../coordination/index.js';
+import { EtcdClientError } from '../errors.js';
+import type { Bytes, StandardSchema } from '../keyspace/index.js';
+import type { Kv } from '../kv/index.js';
 import { snapshotOf } from './endpoint-json.js';
 import type { LiveService, ServiceSnapshot } from './types.js';
 

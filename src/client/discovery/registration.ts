@@ -7,14 +7,20 @@
  */
 
 import { jittered, onAbort } from '../../common/index.js';
-import { EtcdClientError } from '../call/errors.js';
-import { comeBackDelayMsMax, comeBackDelayMsMin } from '../call/limits.js';
-import { pause, scopeOf, unlessAborted } from '../coordination/scope.js';
-import { openSession } from '../coordination/session.js';
-import type { Session } from '../coordination/types.js';
-import { ValueWriter } from '../coordination/value-writer.js';
-import type { Bytes, Kv } from '../kv/types.js';
-import type { CallOptions, EtcdClient } from '../types.js';
+import type { CallOptions } from '../call/index.js';
+import type { EtcdClient } from '../client.js';
+import {
+  openSession,
+  pause,
+  type Session,
+  scopeOf,
+  unlessAborted,
+  ValueWriter,
+} from '../coordination/index.js';
+import { EtcdClientError } from '../errors.js';
+import type { Bytes } from '../keyspace/index.js';
+import type { Kv } from '../kv/index.js';
+import { comeBackDelayMsMax, comeBackDelayMsMin } from '../limits.js';
 import type { RegisterOptions, Registration, RegistrationState } from './types.js';
 
 type Encode<In> = (address: string, metadata: In) => Buffer;

@@ -3,9 +3,9 @@
  * writes it, so that services in Go find ours, and ours those in Go.
  */
 
-import { invalidOption } from '../call/outcome.js';
-import { bytes } from '../kv/codec.js';
-import type { EtcdClient } from '../types.js';
+import type { EtcdClient } from '../client.js';
+import { invalidOption } from '../errors.js';
+import { bytes } from '../keyspace/index.js';
 import { encodeInstance, snapshotOf } from './endpoint-json.js';
 import { LiveServiceRun } from './live-service.js';
 import { RegistrationRun } from './registration.js';

@@ -3,10 +3,12 @@
  * calls the service follows the list. The layout is that of Go's `naming/endpoints` of etcd.
  */
 
-import type { EtcdClientError } from '../call/errors.js';
-import type { Session } from '../coordination/types.js';
-import type { Bytes, Kv, StandardSchema } from '../kv/types.js';
-import type { CallOptions, LeaseId, Revision } from '../types.js';
+import type { LeaseId, Revision } from '../../common/index.js';
+import type { CallOptions } from '../call/index.js';
+import type { Session } from '../coordination/index.js';
+import type { EtcdClientError } from '../errors.js';
+import type { Bytes, StandardSchema } from '../keyspace/index.js';
+import type { Kv } from '../kv/index.js';
 
 /** One instance of a service, as it registered. */
 export interface Instance<M> {

@@ -7,13 +7,32 @@
  * repeated; nobody else must write there. Leases are not copied: they belong to a cluster.
  */
 
-import type { MirrorOptions } from '../admin/types.js';
-import { isEtcdError } from '../call/errors.js';
-import { mirrorTxnOpsDefault } from '../call/limits.js';
-import { invalidOption } from '../call/outcome.js';
-import { bytes } from './codec.js';
+import type { Revision } from '../../common/index.js';
+import { invalidOption, isEtcdError } from '../errors.js';
+import { type Bytes, bytes, type KeyRange } from '../keyspace/index.js';
+import { mirrorTxnOpsDefault } from '../limits.js';
+import type { Kv } from './kv-types.js';
 import type { Op } from './txn-types.js';
-import type { Bytes, Kv } from './types.js';
+
+/** See `mirror`. */
+export interface MirrorOptions {
+  /** Which keys of the source; all if left out. */
+  readonly range?: KeyRange;
+  /** Go on after this revision of the source instead of copying the state first. */
+  readonly fromRevision?: Revision;
+  /** When the state is copied, delete what the destination has and the source has not. */
+  readonly prune?: boolean;
+  /** Operations in one transaction. Default 100, below every server's limit. */
+  readonly txnOpsMax?: number;
+  /** Ends it. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: {
+    /** Changes written so far. */
+    readonly changes: number;
+    /** Everything of the source up to here is in the destination. */
+    readonly revision: Revision;
+  }) => void;
+}
 
 const pageKeys = 1000;
 const attemptsMax = 10;

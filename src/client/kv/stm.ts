@@ -17,18 +17,25 @@ import {
   type RequestOp,
   type KeyValue as WireKeyValue,
 } from '../../proto/index.js';
-import type { Caller } from '../call/caller.js';
-import { isEtcdError } from '../call/errors.js';
-import { stmAttemptsDefault } from '../call/limits.js';
-import { method } from '../call/methods.js';
-import type { CallOptions, Key, KeyValue } from '../types.js';
-import { decodeWith } from './codec.js';
-import { entryOf } from './entries.js';
-import { fullKey, keyString, keyText } from './keys.js';
-import { deleteRequest, putRequest, rangeRequest, type View } from './requests.js';
+import { type Caller, type CallOptions, method } from '../call/index.js';
+import { isEtcdError } from '../errors.js';
+import {
+  decodeWith,
+  entryOf,
+  fullKey,
+  type Key,
+  type KeyValue,
+  keyString,
+  keyText,
+  rangeRequest,
+  type View,
+} from '../keyspace/index.js';
+import { stmAttemptsDefault } from '../limits.js';
+import type { Isolation, Kv, Stm, StmOptions } from './kv-types.js';
 import { conflictError, linearizable, unchanged } from './txn.js';
-import type { Condition, Isolation, Stm, StmOptions } from './txn-types.js';
-import type { Kv, LeaseChoice } from './types.js';
+import type { Condition } from './txn-types.js';
+import { deleteRequest, putRequest } from './write-request.js';
+import type { LeaseChoice } from './write-types.js';
 
 /** Runs `work` until it commits. */
 export async function runStm<V, In, R>(

@@ -1,24 +1,23 @@
 /**
  * Transactions: `if(conditions).then(operations).else(operations).commit()`, whose result type
- * follows from the operations, and software transactional memory on top.
+ * follows from the operations. Types only.
  *
  * Conditions and operations are made by a view (`kv.when`, `kv.ops`) and are complete: its prefix
  * and codec are in them, so operations of several views go into one transaction.
  */
 
-import type { LeaseId, Revision } from '../../common/index.js';
+import type { Revision } from '../../common/index.js';
 import type { Compare, RequestOp, ResponseOp } from '../../proto/index.js';
-import type { CallOptions, Header, Key, KeyRange, KeyValue } from '../types.js';
+import type { CallOptions, Header } from '../call/index.js';
 import type {
-  DeleteResult,
   EntryOf,
-  Kv,
-  LeaseChoice,
-  LeaseRef,
-  PutResult,
+  Key,
+  KeyRange,
+  KeyValue,
   RangeOptions,
   RangeResult,
-} from './types.js';
+} from '../keyspace/index.js';
+import type { DeleteResult, LeaseChoice, LeaseRef, PutResult } from './write-types.js';
 
 /** One condition of a transaction; as on the wire. */
 export interface Condition {
@@ -34,6 +33,7 @@ export interface Op<R> {
 
 /** The result of an operation's type. */
 export type ResultOf<T> = T extends Op<infer R> ? R : never;
+
 /** The results of a list of operations, position by position. */
 export type ResultsOf<T extends readonly Op<unknown>[]> = {
   readonly [K in keyof T]: ResultOf<T[K]>;
@@ -116,37 +116,3 @@ export interface TxnStart extends TxnIf {
   /** All must hold. May be empty. */
   if(...conditions: (Condition | readonly Condition[])[]): TxnIf;
 }
-
-// --------------------------------------------------------------------------------------- STM
-
-/**
- * What a run may have seen when it commits. `repeatable-read`: no key it read was changed since.
- * `serializable`: and all reads are of one revision. `serializable-snapshot`: and no key it writes
- * was changed since that revision. As etcd's Go package `concurrency`.
- */
-export type Isolation = 'serializable-snapshot' | 'serializable' | 'repeatable-read';
-
-export interface StmOptions extends CallOptions {
-  /** Default `serializable-snapshot`. */
-  readonly isolation?: Isolation;
-  /** Runs before CONFLICT. Default 50. */
-  readonly attemptsMax?: number;
-  /** More conditions of the commit; if one fails, CONFLICT at once (a fence is not retried). */
-  readonly guards?: readonly Condition[];
-}
-
-/** The store inside a transaction function: reads are repeatable and see its own writes. */
-export interface Stm<V, In> {
-  get(key: Key): Promise<V | undefined>;
-  /** The entry as it was read; own writes are not in it. */
-  entry(key: Key): Promise<KeyValue<V> | undefined>;
-  put(key: Key, value: In, options?: LeaseChoice): void;
-  delete(key: Key): void;
-  /** The same transaction seen through another view. */
-  in<V2, In2>(kv: Kv<V2, In2>): Stm<V2, In2>;
-  /** Which run this is; the first is 1. */
-  readonly attempt: number;
-}
-
-/** For guards and fences: the id of a lease. */
-export type { LeaseId };

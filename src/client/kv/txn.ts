@@ -16,25 +16,22 @@ import {
   type TxnRequest,
   type TxnResponse,
 } from '../../proto/index.js';
-import type { Caller } from '../call/caller.js';
-import { EtcdClientError } from '../call/errors.js';
-import { method } from '../call/methods.js';
-import { invalidOption } from '../call/outcome.js';
-import type { CallOptions, Header, Key, KeyRange } from '../types.js';
-import { encodeWith } from './codec.js';
-import { entryOf, headerOf, leaseIdOf } from './entries.js';
-import { fullKey, keyText, type Span, spanOf } from './keys.js';
+import { type Caller, type CallOptions, type Header, headerOf, method } from '../call/index.js';
+import { EtcdClientError, invalidOption } from '../errors.js';
 import {
   countRequest,
-  deleteRequest,
-  deleteResult,
-  putRequest,
-  putResult,
+  encodeWith,
+  entryOf,
+  fullKey,
+  type Key,
+  type KeyRange,
+  keyText,
   rangeRequest,
   rangeResult,
-  touchRequest,
+  type Span,
+  spanOf,
   type View,
-} from './requests.js';
+} from '../keyspace/index.js';
 import type {
   Comparer,
   Condition,
@@ -46,6 +43,14 @@ import type {
   TxnStart,
   TxnThen,
 } from './txn-types.js';
+import {
+  deleteRequest,
+  deleteResult,
+  leaseIdOf,
+  putRequest,
+  putResult,
+  touchRequest,
+} from './write-request.js';
 
 type Ops = readonly Op<unknown>[];
 const none: readonly [] = [];

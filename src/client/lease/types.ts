@@ -6,8 +6,8 @@
  */
 
 import type { LeaseId } from '../../common/index.js';
-import type { EtcdClientError } from '../call/errors.js';
-import type { CallOptions, Header } from '../types.js';
+import type { CallOptions, Header } from '../call/index.js';
+import type { EtcdClientError } from '../errors.js';
 
 export interface LeaseGrant {
   readonly id: LeaseId;

@@ -5,8 +5,9 @@
  */
 
 import type { Revision } from '../../common/index.js';
-import type { EtcdClientError } from '../call/errors.js';
-import type { CallOptions, Header, Key, KeyInfo, KeyValue } from '../types.js';
+import type { CallOptions, Header } from '../call/index.js';
+import type { EtcdClientError } from '../errors.js';
+import type { KeyValue } from '../keyspace/index.js';
 
 export interface WatchOptions extends Omit<CallOptions, 'timeoutMs'> {
   /** First revision of interest; the present of the member that serves it if left out. */
@@ -128,6 +129,3 @@ export interface StateWatcher<V, O = unknown>
   requestProgress(): void;
   close(): Promise<void>;
 }
-
-/** For what is built on watches. */
-export type { Key, KeyInfo };

@@ -11,16 +11,20 @@
 
 import { GrpcCode, onAbort } from '../../common/index.js';
 import { type Event, WatchFilter, type WatchResponse } from '../../proto/index.js';
-import { EtcdClientError, reasonOf, type StatusName, statusName } from '../call/errors.js';
-import { watchBufferEventsDefault } from '../call/limits.js';
-import { invalidOption } from '../call/outcome.js';
-import { headerOf } from '../kv/entries.js';
-import { type Span, spanOf } from '../kv/keys.js';
-import { revisionOption, type View } from '../kv/requests.js';
-import type { Header, KeyRange } from '../types.js';
-import { type AnyEvent, eventOf, revisionOf } from './events.js';
-import { refusalCode, refusalText, type WatchMux, type WatchTarget } from './mux.js';
+import { type Header, headerOf } from '../call/index.js';
+import {
+  EtcdClientError,
+  invalidOption,
+  reasonOf,
+  type StatusName,
+  statusName,
+} from '../errors.js';
+import { type KeyRange, revisionOption, type Span, spanOf, type View } from '../keyspace/index.js';
+import { watchBufferEventsDefault } from '../limits.js';
+import { refusalCode, refusalText } from './refusal.js';
 import type { WatchBatch, WatchEvent, Watcher, WatchOptions } from './types.js';
+import type { WatchMux, WatchTarget } from './watch-mux.js';
+import { type AnyEvent, eventOf, revisionOf } from './wire-event.js';
 
 /** Starts watching at once, whether somebody reads or not. */
 export function startWatch<V, In, const O extends WatchOptions>(

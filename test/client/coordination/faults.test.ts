@@ -7,7 +7,6 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { lateRequestMsMax } from '../../../src/client/call/limits.js';
 import { nodeClock } from '../../../src/client/connection/runtime-node.js';
 import {
   Etcd,
@@ -19,6 +18,7 @@ import {
   openSession,
   text,
 } from '../../../src/client/index.js';
+import { lateRequestMsMax } from '../../../src/client/limits.js';
 import { startNode } from '../../../src/testing/index.js';
 import { eventually } from '../../helpers/eventually.js';
 import { type BadNetwork, startProxy } from '../proxy.js';

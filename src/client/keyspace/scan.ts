@@ -10,17 +10,12 @@ import {
   encodeRangeRequest,
   type RangeResponse,
 } from '../../proto/index.js';
-import type { Caller } from '../call/caller.js';
-import { isEtcdError } from '../call/errors.js';
-import { pageKeysDefault } from '../call/limits.js';
-import { method } from '../call/methods.js';
-import { invalidOption } from '../call/outcome.js';
-import { serverStream } from '../call/server-stream.js';
-import type { CallOptions, KeyInfo, KeyRange, KeyValue } from '../types.js';
-import { headerOf } from './entries.js';
-import { type Span, spanOf } from './keys.js';
-import { rangeRequest, rangeResult, type View } from './requests.js';
-import type { RangeResult, ScanOptions } from './types.js';
+import { type Caller, type CallOptions, headerOf, method, serverStream } from '../call/index.js';
+import { invalidOption, isEtcdError } from '../errors.js';
+import { pageKeysDefault } from '../limits.js';
+import { type Span, spanOf } from './key-span.js';
+import { rangeRequest, rangeResult, type View } from './range-request.js';
+import type { KeyInfo, KeyRange, KeyValue, RangeResult, ScanOptions } from './types.js';
 
 /** An entry whose type the caller narrows by the options it passed. */
 export type AnyEntry<V> = KeyInfo | KeyValue<V>;

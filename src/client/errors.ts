@@ -7,13 +7,13 @@
  * bytes may have left and whose reply did not come is `unknown` (L-35).
  */
 
-import { type ErrorReason, errorTable, GrpcCode } from '../../common/index.js';
+import { type ErrorReason, errorTable, GrpcCode } from '../common/index.js';
 
 /** gRPC's status names. */
 export type StatusName = Exclude<keyof typeof GrpcCode, 'OK'>;
 
 /** Texts of etcd's auth and membership errors, beside those in common's table. */
-const otherTexts = {
+const authAndMemberTexts = {
   ROOT_ROLE_NOT_EXIST: 'etcdserver: root user does not have root role',
   USER_EMPTY: 'etcdserver: user name is empty',
   USER_ALREADY_EXISTS: 'etcdserver: user name already exists',
@@ -43,7 +43,7 @@ const otherTexts = {
 } as const;
 
 /** What a server of etcd's kind can say. */
-export type ServerReason = ErrorReason | keyof typeof otherTexts;
+export type ServerReason = ErrorReason | keyof typeof authAndMemberTexts;
 
 /** What the client itself can say. */
 export type ClientReason =
@@ -134,7 +134,9 @@ const reasons: ReadonlyMap<string, ServerReason> = new Map([
   ...Object.entries(errorTable).map(
     ([reason, [, text]]) => [text, reason as ServerReason] as const,
   ),
-  ...Object.entries(otherTexts).map(([reason, text]) => [text, reason as ServerReason] as const),
+  ...Object.entries(authAndMemberTexts).map(
+    ([reason, text]) => [text, reason as ServerReason] as const,
+  ),
 ]);
 const statusNames: readonly string[] = Object.keys(GrpcCode);
 
@@ -148,4 +150,14 @@ export function reasonOf(text: string): Reason {
 /** gRPC's name of a numeric status. */
 export function statusName(code: number): StatusName {
   return (statusNames[code] ?? 'UNKNOWN') as StatusName;
+}
+
+/** Options that can't be fulfilled, found at run time. */
+export function invalidOption(message: string): EtcdClientError {
+  return new EtcdClientError({
+    code: 'INVALID_ARGUMENT',
+    reason: 'INVALID_OPTION',
+    outcome: 'failed',
+    message,
+  });
 }

@@ -5,14 +5,16 @@
  */
 
 import { onAbort } from '../../common/index.js';
-import type { Caller } from '../call/caller.js';
-import { isEtcdError } from '../call/errors.js';
-import { bytes } from '../kv/codec.js';
-import { entryOf } from '../kv/entries.js';
-import type { View } from '../kv/requests.js';
-import { scanRaw } from '../kv/scan.js';
-import type { KeyRange, KeyValue } from '../types.js';
-import type { WatchMux } from './mux.js';
+import type { Caller } from '../call/index.js';
+import { isEtcdError } from '../errors.js';
+import {
+  bytes,
+  entryOf,
+  type KeyRange,
+  type KeyValue,
+  scanRaw,
+  type View,
+} from '../keyspace/index.js';
 import type {
   SnapshotEvent,
   StateEvent,
@@ -21,6 +23,7 @@ import type {
   WatchFromOptions,
   WatchOptions,
 } from './types.js';
+import type { WatchMux } from './watch-mux.js';
 import { startWatch } from './watcher.js';
 
 /** Reads nothing before the first `next`. */

@@ -13,7 +13,8 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { subscribe } from 'node:diagnostics_channel';
 import * as grpc from '@grpc/grpc-js';
 import { GrpcCode, onAbort } from '../../common/index.js';
-import { streamWindowBytes } from '../call/limits.js';
+import { streamWindowBytes } from '../limits.js';
+import type { Endpoint } from './endpoint.js';
 import type {
   Dial,
   DialOptions,
@@ -22,8 +23,7 @@ import type {
   LinkCallOptions,
   LinkStream,
   RpcStatus,
-} from './channel.js';
-import type { Endpoint } from './endpoint.js';
+} from './link.js';
 import { secureContextOf } from './network-node.js';
 import { backgroundClock, nodeClock, systemTimeAfter } from './runtime-node.js';
 

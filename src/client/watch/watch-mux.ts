@@ -19,18 +19,24 @@ import {
   type WatchCreateRequest,
   type WatchResponse,
 } from '../../proto/index.js';
-import { asError, type Caller, type OpenedStream } from '../call/caller.js';
-import { type EtcdClientError, isEtcdError, reasonOf } from '../call/errors.js';
+import {
+  asError,
+  type Caller,
+  callError,
+  method,
+  type OpenedStream,
+  refusesToken,
+  worthRepeating,
+} from '../call/index.js';
+import type { Link, RpcStatus, Slot } from '../connection/index.js';
+import { type EtcdClientError, isEtcdError, reasonOf } from '../errors.js';
 import {
   streamDelayMaxMs,
   streamDelayMinMs,
   watchCancelTimeoutMs,
   watchCreateTimeoutMs,
-} from '../call/limits.js';
-import { method } from '../call/methods.js';
-import { callError, refusesToken, worthRepeating } from '../call/outcome.js';
-import type { Link, RpcStatus } from '../connection/channel.js';
-import type { Slot } from '../connection/pool.js';
+} from '../limits.js';
+import { refusalText } from './refusal.js';
 
 /** What the mux needs of a watch. */
 export interface WatchTarget {
@@ -400,16 +406,4 @@ function marksHold(link: Link, caller: Caller): Promise<boolean> {
 function isTransient(error: Error): boolean {
   const transient: ReadonlySet<string> = new Set(['UNAVAILABLE', 'DEADLINE_EXCEEDED']);
   return isEtcdError(error) && transient.has((error satisfies EtcdClientError).code);
-}
-
-/** A refusal is Go's text of a status: `rpc error: code = PermissionDenied desc = ...`. */
-export function refusalText(cancelReason: string): string {
-  const match = /^rpc error: code = \w+ desc = (.*)$/s.exec(cancelReason);
-  return match?.[1] ?? cancelReason;
-}
-
-/** gRPC's name in such a text, in capitals; undefined if it has none. */
-export function refusalCode(cancelReason: string): string | undefined {
-  const name = /^rpc error: code = (\w+) desc = /.exec(cancelReason)?.[1];
-  return name?.replace(/([a-z])([A-Z])/g, '$1_$2').toUpperCase();
 }

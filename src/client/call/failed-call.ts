@@ -8,8 +8,8 @@
  */
 
 import { GrpcCode } from '../../common/index.js';
-import type { RpcStatus } from '../connection/channel.js';
-import { EtcdClientError, type Outcome, type Reason, reasonOf, statusName } from './errors.js';
+import type { RpcStatus } from '../connection/index.js';
+import { EtcdClientError, type Outcome, type Reason, reasonOf, statusName } from '../errors.js';
 
 /**
  * `read`: changes nothing. `local`: a read that one member answers alone, without a leader.
@@ -30,6 +30,7 @@ const refusingCodes: ReadonlySet<number> = new Set([
   c.UNIMPLEMENTED,
   c.UNAUTHENTICATED,
 ]);
+
 const refusingReasons: ReadonlySet<Reason> = new Set<Reason>([
   'NO_LEADER',
   'TOO_MANY_REQUESTS',
@@ -38,6 +39,7 @@ const refusingReasons: ReadonlySet<Reason> = new Set<Reason>([
   'NOT_ENOUGH_STARTED_MEMBERS',
   'UNHEALTHY',
 ]);
+
 /**
  * Not among them, though it looks so: NO_SPACE. A put that crosses the quota when it is applied is
  * applied *and* answered with it.
@@ -113,15 +115,5 @@ export function abortedError(signal: AbortSignal, sent: boolean, context: CallCo
     method: context.method,
     endpoint: context.endpoint,
     attempts: context.attempts,
-  });
-}
-
-/** Options that can't be fulfilled, found at run time. */
-export function invalidOption(message: string): EtcdClientError {
-  return new EtcdClientError({
-    code: 'INVALID_ARGUMENT',
-    reason: 'INVALID_OPTION',
-    outcome: 'failed',
-    message,
   });
 }

@@ -2,12 +2,9 @@
 
 import { keyToBytes } from '../../common/index.js';
 import { type Event, EventType, type KeyValue as WireKeyValue } from '../../proto/index.js';
-import { type EtcdClientError, isEtcdError } from '../call/errors.js';
-import { bytes } from '../kv/codec.js';
-import { entryOf, safe } from '../kv/entries.js';
-import { keyText } from '../kv/keys.js';
-import type { View } from '../kv/requests.js';
-import type { KeyValue } from '../types.js';
+import { safe } from '../call/index.js';
+import { type EtcdClientError, isEtcdError } from '../errors.js';
+import { bytes, entryOf, type KeyValue, keyText, type View } from '../keyspace/index.js';
 import type { DeleteEvent, InvalidEvent, PutEvent } from './types.js';
 
 /** Any event, `prev` if it was asked for; what the options let through is in the caller's type. */

@@ -8,8 +8,8 @@
  */
 
 import type { GrpcClient } from '../../transport/index.js';
-import type { ClientTls, KeepaliveOptions } from '../types.js';
 import type { Endpoint } from './endpoint.js';
+import type { ClientTls, PingOptions } from './types.js';
 
 export type {
   CallOptions as LinkCallOptions,
@@ -27,7 +27,7 @@ export interface DialOptions {
   /** Gives up connecting. */
   readonly signal: AbortSignal;
   /** Undefined: no pings. */
-  readonly keepalive: Required<KeepaliveOptions> | undefined;
+  readonly keepalive: Required<PingOptions> | undefined;
 }
 
 /** Connects; rejects, and leaves nothing behind, if there is no connection in time. */

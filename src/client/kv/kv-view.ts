@@ -14,53 +14,64 @@ import {
   type RangeRequest,
   type RangeResponse,
 } from '../../proto/index.js';
-import type { Caller } from '../call/caller.js';
-import { modifyAttemptsDefault } from '../call/limits.js';
-import { method } from '../call/methods.js';
-import type { CallOptions, Key, KeyRange, KeyValue } from '../types.js';
-import type { WatchMux } from '../watch/mux.js';
-import { watchState } from '../watch/state.js';
-import type { StateWatcher, Watcher, WatchFromOptions, WatchOptions } from '../watch/types.js';
-import { startWatch } from '../watch/watcher.js';
-import { typed } from './codec.js';
-import { entryOf } from './entries.js';
-import { fullKey, keyString, spanOf } from './keys.js';
+import { type Caller, type CallOptions, method } from '../call/index.js';
 import {
+  type Codec,
   countRequest,
+  type EntryOf,
+  entryOf,
+  fullKey,
+  type Key,
+  type KeyRange,
+  type KeyValue,
+  keyString,
+  type RangeOptions,
+  type RangeResult,
+  type ReadOptions,
+  rangeRequest,
+  rangeResult,
+  type ScanOptions,
+  type StandardSchema,
+  scanPages,
+  spanOf,
+  streamChunks,
+  typed,
+  type View,
+} from '../keyspace/index.js';
+import { modifyAttemptsDefault } from '../limits.js';
+import {
+  type StateWatcher,
+  startWatch,
+  type Watcher,
+  type WatchFromOptions,
+  type WatchMux,
+  type WatchOptions,
+  watchState,
+} from '../watch/index.js';
+import type { Kv, Stm, StmOptions } from './kv-types.js';
+import { runStm } from './stm.js';
+import { comparerOfKey, comparerOfRange, conflictError, opsOf, startTxn } from './txn.js';
+import type { Comparer, Condition, KvOps, Op, TxnStart } from './txn-types.js';
+import {
   deleteRequest,
   deleteResult,
   type PutQuery,
   putRequest,
   putResult,
-  rangeRequest,
-  rangeResult,
   touchRequest,
-  type View,
-} from './requests.js';
-import { scanPages, streamChunks } from './scan.js';
-import { runStm } from './stm.js';
-import { comparerOfKey, comparerOfRange, conflictError, opsOf, startTxn } from './txn.js';
-import type { Comparer, Condition, KvOps, Op, Stm, StmOptions, TxnStart } from './txn-types.js';
+} from './write-request.js';
 import type {
   CasOptions,
   CasResult,
-  Codec,
   DeleteOptions,
   DeleteResult,
-  EntryOf,
-  Kv,
   LeaseChoice,
   LeaseRef,
   ModifyOptions,
   ModifyResult,
   PutOptions,
   PutResult,
-  RangeOptions,
-  RangeResult,
-  ReadOptions,
-  ScanOptions,
-  StandardSchema,
-} from './types.js';
+} from './write-types.js';
 
 /** What all views of a client share. */
 export interface KvContext {

@@ -4,8 +4,8 @@
  */
 
 import { type KeyString, keyFromBytes, keyToBytes } from '../../common/index.js';
-import { invalidOption } from '../call/outcome.js';
-import type { Key, KeyRange } from '../types.js';
+import { invalidOption } from '../errors.js';
+import type { Key, KeyRange } from './types.js';
 
 /** Beyond the last key: `rangeEnd` of a range without end. */
 export const noEnd: KeyString = '\0';

@@ -8,11 +8,11 @@
 
 import type { TlsOptions } from '../../common/index.js';
 import { connectGrpc } from '../../transport/index.js';
-import type { ClientTls } from '../types.js';
-import type { Dial, Link, LinkCall, LinkCallOptions, LinkStream, RpcStatus } from './channel.js';
 import type { Endpoint } from './endpoint.js';
+import type { Dial, Link, LinkCall, LinkCallOptions, LinkStream, RpcStatus } from './link.js';
 import { type Dialer, makeDialer } from './network-node.js';
 import { backgroundClock } from './runtime-node.js';
+import type { ClientTls } from './types.js';
 
 /** {@link Dial} with our own transport. */
 export const dialNative: Dial = async (endpoint, options) => {

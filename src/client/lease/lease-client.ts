@@ -12,15 +12,17 @@ import {
   encodeLeaseRevokeRequest,
   encodeLeaseTimeToLiveRequest,
 } from '../../proto/index.js';
-import type { Caller } from '../call/caller.js';
-import { EtcdClientError, isEtcdError } from '../call/errors.js';
-import { method } from '../call/methods.js';
-import { invalidOption } from '../call/outcome.js';
-import { serverStream } from '../call/server-stream.js';
-import { headerOf } from '../kv/entries.js';
-import type { CallOptions, Header } from '../types.js';
-import { KeptLease } from './lease.js';
-import { LeaseMux } from './mux.js';
+import {
+  type Caller,
+  type CallOptions,
+  type Header,
+  headerOf,
+  method,
+  serverStream,
+} from '../call/index.js';
+import { EtcdClientError, invalidOption, isEtcdError } from '../errors.js';
+import { KeptLease } from './kept-lease.js';
+import { LeaseMux } from './renewal-mux.js';
 import type {
   KeepAliveOptions,
   LeaseGrant,

@@ -1,6 +1,6 @@
 /** Codecs for values: bytes, text, JSON, and JSON held to a schema. */
 
-import { EtcdClientError } from '../call/errors.js';
+import { EtcdClientError } from '../errors.js';
 import type { Bytes, Codec, SchemaIssue, StandardSchema } from './types.js';
 
 /** Values as they are; text is accepted, too, and stored as UTF-8. */

@@ -1,32 +1,11 @@
 /** What replies carry, as users see it: headers and entries. */
 
-import { type KeyString, keyToBytes, type LeaseId, safeIntegerMax } from '../../common/index.js';
-import type { ResponseHeader, KeyValue as WireKeyValue } from '../../proto/index.js';
-import { EtcdClientError } from '../call/errors.js';
-import type { Header, KeyInfo, KeyValue } from '../types.js';
-import { decodeWith } from './codec.js';
-import { keyText } from './keys.js';
-import type { Codec, LeaseRef } from './types.js';
-
-const noHeader: Header = { clusterId: 0n, memberId: 0n, revision: 0, raftTerm: 0 };
-
-/** Checks that numbers are exact: the decoder saturates, so the largest one may be another. */
-export function headerOf(wire: ResponseHeader | undefined): Header {
-  if (wire === undefined) return noHeader;
-  safe(wire.revision);
-  return wire;
-}
-
-/** The number, if it is exact. */
-export function safe(n: number): number {
-  if (n < safeIntegerMax && n > -safeIntegerMax) return n;
-  throw new EtcdClientError({
-    code: 'OUT_OF_RANGE',
-    reason: 'UNSAFE_INTEGER',
-    outcome: 'unknown',
-    message: 'the server sent an integer above 2^53 - 1',
-  });
-}
+import { type KeyString, keyToBytes } from '../../common/index.js';
+import type { KeyValue as WireKeyValue } from '../../proto/index.js';
+import { safe } from '../call/index.js';
+import { keyText } from './key-span.js';
+import type { Codec, KeyInfo, KeyValue } from './types.js';
+import { decodeWith } from './value-codec.js';
 
 /**
  * An entry without value. A class only for its getter: the bytes of the key are rarely wanted, and
@@ -92,10 +71,4 @@ export function entryOf<V, In>(
 
 export function infoOf(wire: WireKeyValue, prefixLength: number): KeyInfo {
   return new Info(wire, prefixLength);
-}
-
-/** 0n for none. */
-export function leaseIdOf(lease: LeaseRef | undefined): LeaseId {
-  if (lease === undefined) return 0n;
-  return typeof lease === 'bigint' ? lease : lease.id;
 }

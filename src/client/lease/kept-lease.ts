@@ -8,17 +8,15 @@
  */
 
 import { type LeaseId, onAbort, type Timer } from '../../common/index.js';
-import type { Caller } from '../call/caller.js';
-import { EtcdClientError } from '../call/errors.js';
+import { abortedError, type Caller, type CallOptions } from '../call/index.js';
+import { EtcdClientError, invalidOption } from '../errors.js';
 import {
   keepAliveFraction,
   leaseMarginFraction,
   leaseMarginMsMax,
   leaseWarnFraction,
-} from '../call/limits.js';
-import { abortedError, invalidOption } from '../call/outcome.js';
-import type { CallOptions } from '../types.js';
-import type { LeaseMux, RenewalTarget } from './mux.js';
+} from '../limits.js';
+import type { LeaseMux, RenewalTarget } from './renewal-mux.js';
 import type { KeepAliveOptions, LeaseHandle, LeaseState } from './types.js';
 
 /** Granted, and when the request for it was sent. */

@@ -43,7 +43,7 @@ export const leaseMarginMsMax = 1_000;
 /** Operations in one transaction of a mirror. */
 export const mirrorTxnOpsDefault = 100;
 /** Connections to endpoints that calls name and the client does not have; the oldest goes. */
-export const otherEndpointsMax = 16;
+export const namedEndpointsMax = 16;
 /** TTL of a session: an election of the cluster and a few lost renewals fit into it. */
 export const sessionTtlSecondsDefault = 15;
 /** Pauses between attempts at what is idempotent and failed for a reason that passes. */

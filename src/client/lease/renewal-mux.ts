@@ -8,13 +8,17 @@
 
 import { backoffMs, GrpcCode, type LeaseId, type Timer } from '../../common/index.js';
 import { decodeLeaseKeepAliveResponse, encodeLeaseKeepAliveRequest } from '../../proto/index.js';
-import { asError, type Caller, type OpenedStream } from '../call/caller.js';
-import { reasonOf } from '../call/errors.js';
-import { streamDelayMaxMs, streamDelayMinMs } from '../call/limits.js';
-import { method } from '../call/methods.js';
-import { callError, refusesToken } from '../call/outcome.js';
-import type { RpcStatus } from '../connection/channel.js';
-import type { Slot } from '../connection/pool.js';
+import {
+  asError,
+  type Caller,
+  callError,
+  method,
+  type OpenedStream,
+  refusesToken,
+} from '../call/index.js';
+import type { RpcStatus, Slot } from '../connection/index.js';
+import { reasonOf } from '../errors.js';
+import { streamDelayMaxMs, streamDelayMinMs } from '../limits.js';
 
 /** What the mux needs of a lease. */
 export interface RenewalTarget {

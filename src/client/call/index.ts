@@ -1,0 +1,23 @@
+/** Calls: sent, sent again, and what it means that they failed. */
+
+export { asError, Caller, type OpenedStream } from './caller.js';
+export { callWithCodecs } from './codec-call.js';
+export {
+  abortedError,
+  type CallKind,
+  callError,
+  refusesToken,
+  worthRepeating,
+} from './failed-call.js';
+export { type Header, headerOf, safe } from './header.js';
+export { method } from './method-names.js';
+export { serverStream } from './server-stream.js';
+export type {
+  CallOptions,
+  Credentials,
+  EndpointOptions,
+  Interceptor,
+  Metadata,
+  OutgoingCall,
+  RetryOptions,
+} from './types.js';

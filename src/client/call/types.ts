@@ -1,0 +1,54 @@
+/** What calls are described by: who calls, options, retries and interceptors. */
+
+/** Who the client is: a password that is exchanged for tokens, or a token made elsewhere (JWT). */
+export type Credentials =
+  | { readonly user: string; readonly password: string; readonly token?: never }
+  | {
+      /** Asked again each time the server refuses the last one. */
+      readonly token: string | (() => string | Promise<string>);
+      readonly user?: never;
+      readonly password?: never;
+    };
+
+/** Request metadata (HTTP headers); names in lower case. */
+export type Metadata = Readonly<Record<string, string>>;
+
+/** How a failed call is tried again. Only reads, and writes that were provably not sent. */
+export interface RetryOptions {
+  /** Attempts in all; 1 turns retries off. Default 10. */
+  readonly attemptsMax?: number;
+  /** First pause; doubles each time, with full jitter. Default 25 ms. */
+  readonly delayMinMs?: number;
+  /** Longest pause. Default 2 s. */
+  readonly delayMaxMs?: number;
+}
+
+/** A unary call on its way, as an {@link Interceptor} sees it. */
+export interface OutgoingCall {
+  /** Full method, `/etcdserverpb.KV/Put`. */
+  readonly method: string;
+  readonly request: Uint8Array;
+  readonly metadata: Metadata;
+}
+
+/** Wraps every unary call, retries included (it runs once a call). */
+export type Interceptor = (
+  call: OutgoingCall,
+  next: (call: OutgoingCall) => Promise<Buffer>,
+) => Promise<Buffer>;
+
+/** What every call takes. */
+export interface CallOptions {
+  /** Ends the call; a change that had been sent then is of unknown outcome. */
+  readonly signal?: AbortSignal;
+  /** Deadline of the whole call, retries included; `Infinity`: none. */
+  readonly timeoutMs?: number;
+  /** Beside the client's. */
+  readonly metadata?: Metadata;
+}
+
+/** A call that may be sent to one server of choice. */
+export interface EndpointOptions extends CallOptions {
+  /** One of `Etcd.endpoints`, or any other `host:port`; any healthy one if left out. */
+  readonly endpoint?: string;
+}

@@ -1,0 +1,34 @@
+/** The key-value store: reads, writes, transactions and what is built on them. */
+
+export type { Isolation, Kv, Stm, StmOptions } from './kv-types.js';
+export { KvView } from './kv-view.js';
+export { type MirrorOptions, mirror } from './mirror.js';
+export type {
+  Comparer,
+  Condition,
+  KvOps,
+  Op,
+  Relation,
+  ResultOf,
+  ResultsOf,
+  Txn,
+  TxnIf,
+  TxnResult,
+  TxnStart,
+  TxnThen,
+} from './txn-types.js';
+export type {
+  CasOptions,
+  CasResult,
+  DeleteOptions,
+  DeleteResult,
+  LeaseChoice,
+  LeaseRef,
+  ModifyOptions,
+  ModifyResult,
+  PrevOf,
+  PrevsOf,
+  PutOptions,
+  PutResult,
+  WriteResult,
+} from './write-types.js';
