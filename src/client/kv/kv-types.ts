@@ -1,7 +1,7 @@
 /**
  * The key-value store as a user sees it: a view of the key space with a prefix and a codec, and
- * the store inside a transaction function. Options that exclude each other do not compile, and what
- * was asked for decides the type of the result. Types only.
+ * the store inside a transaction function. Options that exclude each other do not compile, and
+ * what was asked for decides the type of the result. Types only.
  */
 
 import type { Revision } from '../../common/index.js';

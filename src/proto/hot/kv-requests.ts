@@ -8,7 +8,7 @@ import type {
   DeleteRangeRequest,
   PutRequest,
   RangeRequest,
-} from './messages.js';
+} from './message-types.js';
 import type { Mutable } from './mutable.js';
 import { WireReader } from './wire-reader.js';
 import { startMessage, type WireWriter } from './wire-writer.js';

@@ -14,7 +14,7 @@ import {
   writePutRequest,
   writeRangeRequest,
 } from './kv-requests.js';
-import type { Compare, CompareUnion, RequestOp, TxnRequest } from './messages.js';
+import type { Compare, CompareUnion, RequestOp, TxnRequest } from './message-types.js';
 import type { Mutable } from './mutable.js';
 import { WireReader } from './wire-reader.js';
 import { startMessage, type WireWriter } from './wire-writer.js';

@@ -10,7 +10,7 @@
 
 import { isUtf8 } from 'node:buffer';
 import type { KeyString } from '../../common/index.js';
-import { ProtoError } from './messages.js';
+import { ProtoError } from './message-types.js';
 
 /**
  * How deep messages may nest. A txn takes two levels (RequestOp and TxnRequest) and each level of

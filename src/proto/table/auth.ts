@@ -13,7 +13,7 @@ import {
   text,
   texts,
 } from './codec.js';
-import { responseHeader } from './header-and-key-value.js';
+import { responseHeader } from './response-header.js';
 
 const header = submessage('header', responseHeader);
 

@@ -11,7 +11,7 @@ import {
   texts,
   unsignedId,
 } from './codec.js';
-import { responseHeader } from './header-and-key-value.js';
+import { responseHeader } from './response-header.js';
 
 const header = submessage('header', responseHeader);
 

@@ -3,12 +3,12 @@
  * that pbjs generates from proto/*.proto. One table gives the codec and its TypeScript type, and
  * the generated declarations check the table's wire names.
  *
- * The same rules as in messages.ts: ids are bigints, other 64-bit integers saturated numbers, and
+ * The same rules as in message-types.ts: ids are bigints, other 64-bit integers saturated numbers, and
  * no `Long` leaves this folder.
  */
 
 import { emptyBytes, type KeyString, keyFromBytes, keyToBytes } from '../../common/index.js';
-import { type EncodedHeader, ProtoError } from '../hot/messages.js';
+import { type EncodedHeader, ProtoError } from '../hot/index.js';
 
 /**
  * A 64-bit integer of the generated code. It hands out objects of the package `long`, but takes

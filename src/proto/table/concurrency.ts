@@ -1,19 +1,9 @@
-/** The Lock and Election services, and grpc.health.v1.Health. */
+/** The Lock and Election services. */
 
-import { grpc, v3electionpb, v3lockpb } from '../generated/etcd.js';
-import {
-  bytes,
-  int32,
-  int64,
-  key,
-  type MessageOf,
-  message,
-  messageMap,
-  signedId,
-  submessage,
-  text,
-} from './codec.js';
-import { keyValue, responseHeader } from './header-and-key-value.js';
+import { v3electionpb, v3lockpb } from '../generated/etcd.js';
+import { bytes, int64, key, type MessageOf, message, signedId, submessage } from './codec.js';
+import { keyValue } from './key-value.js';
+import { responseHeader } from './response-header.js';
 
 const header = submessage('header', responseHeader);
 
@@ -58,23 +48,3 @@ export const proclaimRequest = message(v3electionpb.ProclaimRequest, {
   value: bytes('value'),
 });
 export const proclaimResponse = message(v3electionpb.ProclaimResponse, { header });
-
-/** HealthCheckResponse.ServingStatus by name. */
-export const ServingStatus = {
-  UNKNOWN: 0,
-  SERVING: 1,
-  NOT_SERVING: 2,
-  SERVICE_UNKNOWN: 3,
-} as const;
-
-export const healthCheckRequest = message(grpc.health.v1.HealthCheckRequest, {
-  service: text('service'),
-});
-export const healthCheckResponse = message(grpc.health.v1.HealthCheckResponse, {
-  /** See {@link ServingStatus}. */
-  status: int32('status'),
-});
-export const healthListRequest = message(grpc.health.v1.HealthListRequest, {});
-export const healthListResponse = message(grpc.health.v1.HealthListResponse, {
-  statuses: messageMap('statuses', healthCheckResponse),
-});

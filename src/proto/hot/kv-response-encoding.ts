@@ -4,8 +4,13 @@
  */
 
 import { emptyBytes } from '../../common/index.js';
-import { writeHeader } from './header-and-key-value.js';
-import type { EncodedHeader, RangeResultBytes, ResponseOpResult, TxnResult } from './messages.js';
+import type {
+  EncodedHeader,
+  RangeResultBytes,
+  ResponseOpResult,
+  TxnResult,
+} from './message-types.js';
+import { writeHeader } from './response-header.js';
 import { startMessage, varintBytes, type WireWriter } from './wire-writer.js';
 
 /** May return the shared header itself: the caller must not write to the result. */

@@ -2,7 +2,7 @@
  * Replies of the KV service as a client reads them.
  */
 
-import { mergeHeader, mergeKeyValue } from './header-and-key-value.js';
+import { mergeKeyValue } from './key-value.js';
 import type {
   CompactionResponse,
   DeleteRangeResponse,
@@ -12,8 +12,9 @@ import type {
   ResponseHeader,
   ResponseOp,
   TxnResponse,
-} from './messages.js';
+} from './message-types.js';
 import type { Mutable } from './mutable.js';
+import { mergeHeader } from './response-header.js';
 import { WireReader } from './wire-reader.js';
 
 interface RangeDraft {

@@ -3,7 +3,6 @@
  */
 
 import { emptyBytes, type KeyString } from '../../common/index.js';
-import { mergeHeader, writeHeader } from './header-and-key-value.js';
 import type {
   EncodedHeader,
   LeaseCheckpoint,
@@ -16,8 +15,9 @@ import type {
   LeaseTimeToLiveRequest,
   LeaseTimeToLiveResponse,
   ResponseHeader,
-} from './messages.js';
+} from './message-types.js';
 import type { Mutable } from './mutable.js';
+import { mergeHeader, writeHeader } from './response-header.js';
 import { WireReader } from './wire-reader.js';
 import { startMessage } from './wire-writer.js';
 

@@ -3,7 +3,7 @@
  * splices the shared bytes behind its own few fields.
  */
 
-import { mergeHeader, mergeKeyValue, writeHeader } from './header-and-key-value.js';
+import { mergeKeyValue } from './key-value.js';
 import {
   type Event,
   EventType,
@@ -13,8 +13,9 @@ import {
   type WatchRequest,
   type WatchResponse,
   type WatchResponseFields,
-} from './messages.js';
+} from './message-types.js';
 import type { Mutable } from './mutable.js';
+import { mergeHeader, writeHeader } from './response-header.js';
 import { WireReader } from './wire-reader.js';
 import { startMessage } from './wire-writer.js';
 
