@@ -45,24 +45,24 @@ export function startLoop(options: LoopOptions): RunningLoad {
 class Loop implements RunningLoad {
   readonly source: CallSource;
   readonly recorder: Recorder;
-  private readonly pool: readonly GrpcClient[];
-  private readonly idle: Caller[] = [];
-  private timer: NodeJS.Timeout | undefined;
-  private connectionCursor = 0;
-  private inFlight = 0;
-  private settled: (() => void) | undefined;
+  readonly #pool: readonly GrpcClient[];
+  readonly #idle: Caller[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #connectionCursor = 0;
+  #inFlight = 0;
+  #settled: (() => void) | undefined;
   running = true;
 
   constructor(options: LoopOptions) {
     this.source = options.source;
     this.recorder = options.recorder;
-    this.pool = options.pool;
+    this.#pool = options.pool;
   }
 
   startClosed(clients: number): void {
     for (let i = 0; i < clients; i += 1) {
-      this.inFlight += 1;
-      new Caller(this, this.nextConnection(), true).start(performance.now());
+      this.#inFlight += 1;
+      new Caller(this, this.#nextConnection(), true).start(performance.now());
     }
   }
 
@@ -70,11 +70,11 @@ class Loop implements RunningLoad {
     const startMs = performance.now();
     const intervalMs = 1000 / callsPerSecond;
     let started = 0;
-    this.timer = setInterval(() => {
+    this.#timer = setInterval(() => {
       const dueCount = Math.floor((performance.now() - startMs) / intervalMs);
       for (; started < dueCount; started += 1) {
-        const caller = this.idle.pop() ?? new Caller(this, this.nextConnection(), false);
-        this.inFlight += 1;
+        const caller = this.#idle.pop() ?? new Caller(this, this.#nextConnection(), false);
+        this.#inFlight += 1;
         caller.start(startMs + started * intervalMs);
       }
     }, pacerTickMs);
@@ -82,23 +82,23 @@ class Loop implements RunningLoad {
 
   stop(): Promise<void> {
     this.running = false;
-    clearInterval(this.timer);
+    clearInterval(this.#timer);
     return new Promise((resolve) => {
-      this.settled = resolve;
-      if (this.inFlight === 0) resolve();
+      this.#settled = resolve;
+      if (this.#inFlight === 0) resolve();
     });
   }
 
   /** A caller that will not go on by itself. */
   finished(caller: Caller): void {
-    this.inFlight -= 1;
-    this.idle.push(caller);
-    if (this.inFlight === 0) this.settled?.();
+    this.#inFlight -= 1;
+    this.#idle.push(caller);
+    if (this.#inFlight === 0) this.#settled?.();
   }
 
-  private nextConnection(): GrpcClient {
-    const connection = this.pool[this.connectionCursor % this.pool.length];
-    this.connectionCursor += 1;
+  #nextConnection(): GrpcClient {
+    const connection = this.#pool[this.#connectionCursor % this.#pool.length];
+    this.#connectionCursor += 1;
     if (connection === undefined) throw new Error('no connections');
     return connection;
   }
@@ -106,35 +106,35 @@ class Loop implements RunningLoad {
 
 /** One logical client. `done` is made once, so that a call costs no closure. */
 class Caller {
-  private readonly loop: Loop;
-  private readonly connection: GrpcClient;
-  private readonly closed: boolean;
-  private startedMs = 0;
+  readonly #loop: Loop;
+  readonly #connection: GrpcClient;
+  readonly #closed: boolean;
+  #startedMs = 0;
 
   constructor(loop: Loop, connection: GrpcClient, closed: boolean) {
-    this.loop = loop;
-    this.connection = connection;
-    this.closed = closed;
+    this.#loop = loop;
+    this.#connection = connection;
+    this.#closed = closed;
   }
 
   start(startedMs: number): void {
-    const { source } = this.loop;
-    this.startedMs = startedMs;
+    const { source } = this.#loop;
+    this.#startedMs = startedMs;
     const request = source.next();
-    this.connection.unary(source.method, request, callOptions, this.done);
+    this.#connection.unary(source.method, request, callOptions, this.#done);
   }
 
-  private readonly done = (status: RpcStatus, message: Buffer | undefined): void => {
-    const { loop } = this;
+  readonly #done = (status: RpcStatus, message: Buffer | undefined): void => {
+    const loop = this.#loop;
     const nowMs = performance.now();
     if (message !== undefined) {
-      loop.recorder.done(this.startedMs, nowMs);
-      if (this.closed && loop.running) this.start(nowMs);
+      loop.recorder.done(this.#startedMs, nowMs);
+      if (this.#closed && loop.running) this.start(nowMs);
       else loop.finished(this);
       return;
     }
     loop.recorder.failed(`${status.message} (code ${status.code})`);
-    if (!this.closed || !loop.running) {
+    if (!this.#closed || !loop.running) {
       loop.finished(this);
       return;
     }

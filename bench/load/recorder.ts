@@ -6,55 +6,56 @@ import type { LatencyMs } from './types.js';
 const microsPerMs = 1000;
 
 export class Recorder {
-  private readonly histogram = build({
+  readonly #histogram = build({
     lowestDiscernibleValue: 1,
     highestTrackableValue: 600_000_000,
     numberOfSignificantValueDigits: 3,
   });
-  private active = false;
+  #active = false;
   operations = 0;
   errors = 0;
   firstError = '';
 
   begin(): void {
-    this.active = true;
+    this.#active = true;
   }
 
   end(): void {
-    this.active = false;
+    this.#active = false;
   }
 
   /** An operation that took from `startedMs` to `nowMs`, both of performance.now(). */
   done(startedMs: number, nowMs: number): void {
-    if (!this.active) return;
+    if (!this.#active) return;
     this.operations += 1;
     this.latency(nowMs - startedMs);
   }
 
   /** Operations whose latency is not looked at one by one. */
   count(operations: number): void {
-    if (this.active) this.operations += operations;
+    if (this.#active) this.operations += operations;
   }
 
   /** A latency that is not an operation of its own. */
   latency(durationMs: number): void {
-    if (this.active) this.histogram.recordValue(Math.max(1, Math.round(durationMs * microsPerMs)));
+    if (this.#active)
+      this.#histogram.recordValue(Math.max(1, Math.round(durationMs * microsPerMs)));
   }
 
   failed(message: string): void {
-    if (this.active) this.errors += 1;
+    if (this.#active) this.errors += 1;
     if (this.firstError === '') this.firstError = message;
   }
 
   latencyMs(): LatencyMs {
     const at = (percentile: number): number =>
-      this.histogram.getValueAtPercentile(percentile) / microsPerMs;
+      this.#histogram.getValueAtPercentile(percentile) / microsPerMs;
     return {
-      mean: this.histogram.mean / microsPerMs,
+      mean: this.#histogram.mean / microsPerMs,
       p50: at(50),
       p99: at(99),
       p999: at(99.9),
-      max: this.histogram.maxValue / microsPerMs,
+      max: this.#histogram.maxValue / microsPerMs,
     };
   }
 }

@@ -96,34 +96,35 @@ type Build = (key: string, value: Buffer) => Buffer;
 
 class TemplateSource implements CallSource {
   readonly method: string;
-  private readonly template: Buffer;
-  private readonly keyOffsets: readonly number[];
-  private readonly valueOffsets: readonly number[];
-  private readonly spec: LoadSpec;
-  private readonly random: (n: number) => number;
-  private sequence = 0;
+  readonly #template: Buffer;
+  readonly #keyOffsets: readonly number[];
+  readonly #valueOffsets: readonly number[];
+  readonly #spec: LoadSpec;
+  readonly #random: (n: number) => number;
+  #sequence = 0;
 
   constructor(method: string, spec: LoadSpec, hasValue: boolean, build: Build) {
     this.method = method;
-    this.spec = spec;
-    this.random = randomInts(spec.seed);
+    this.#spec = spec;
+    this.#random = randomInts(spec.seed);
     const key = keyOf(0, spec.keyBytes);
     const value = Buffer.alloc(spec.valueBytes, 0xf7);
-    this.template = build(key, value);
-    this.keyOffsets = occurrences(this.template, Buffer.from(key, 'latin1'));
-    this.valueOffsets = hasValue ? occurrences(this.template, value) : [];
+    this.#template = build(key, value);
+    this.#keyOffsets = occurrences(this.#template, Buffer.from(key, 'latin1'));
+    this.#valueOffsets = hasValue ? occurrences(this.#template, value) : [];
   }
 
   next(): Buffer {
-    const { template, spec } = this;
+    const template = this.#template;
+    const spec = this.#spec;
     const request = Buffer.allocUnsafe(template.length);
     template.copy(request);
     const i =
-      spec.keyOrder === 'sequential' ? this.sequence : this.random(Math.max(1, spec.keyCount));
-    this.sequence += 1;
-    for (const offset of this.keyOffsets) writeDigits(request, offset + spec.keyBytes, i);
-    for (const offset of this.valueOffsets) {
-      fillValue(request, offset, spec.valueBytes, this.random(2 ** 30));
+      spec.keyOrder === 'sequential' ? this.#sequence : this.#random(Math.max(1, spec.keyCount));
+    this.#sequence += 1;
+    for (const offset of this.#keyOffsets) writeDigits(request, offset + spec.keyBytes, i);
+    for (const offset of this.#valueOffsets) {
+      fillValue(request, offset, spec.valueBytes, this.#random(2 ** 30));
     }
     return request;
   }

@@ -48,34 +48,34 @@ export async function startWatch(
 }
 
 class Watches implements RunningLoad {
-  private readonly recorder: Recorder;
-  private readonly load: WatchLoad;
-  private readonly streams: ClientStream[] = [];
-  private readonly putMs = new Float64Array(watchedKeys);
-  private pool: readonly GrpcClient[] = [];
-  private value: Buffer = Buffer.alloc(0);
-  private timer: NodeJS.Timeout | undefined;
-  private started = 0;
-  private answered = 0;
-  private delivered = 0;
-  private running = true;
-  private settled: (() => void) | undefined;
+  readonly #recorder: Recorder;
+  readonly #load: WatchLoad;
+  readonly #streams: ClientStream[] = [];
+  readonly #putMs = new Float64Array(watchedKeys);
+  #pool: readonly GrpcClient[] = [];
+  #value: Buffer = Buffer.alloc(0);
+  #timer: NodeJS.Timeout | undefined;
+  #started = 0;
+  #answered = 0;
+  #delivered = 0;
+  #running = true;
+  #settled: (() => void) | undefined;
 
   constructor(recorder: Recorder, load: WatchLoad) {
-    this.recorder = recorder;
-    this.load = load;
+    this.#recorder = recorder;
+    this.#load = load;
   }
 
   /** Opens one stream with `count` watchers; resolves when all are there. */
   open(connection: GrpcClient, count: number): Promise<void> {
     const stream = connection.stream(methods.watch, {});
     // One watcher of all is looked at closely; the others are only counted.
-    const sampled = this.streams.length === 0;
-    this.streams.push(stream);
+    const sampled = this.#streams.length === 0;
+    this.#streams.push(stream);
     return new Promise((resolve, reject) => {
       let created = 0;
       stream.onStatus = (status) => {
-        if (this.running) this.recorder.failed(`watch ended: ${status.message}`);
+        if (this.#running) this.#recorder.failed(`watch ended: ${status.message}`);
         reject(new Error(status.message));
       };
       stream.onMessage = (message) => {
@@ -84,8 +84,8 @@ class Watches implements RunningLoad {
           if (created === count) resolve();
           return;
         }
-        if (sampled) this.sample(message);
-        this.deliver(countEvents(message));
+        if (sampled) this.#sample(message);
+        this.#deliver(countEvents(message));
       };
       const request = encodeWatchCreateRequest({ key: watchPrefix, rangeEnd: watchEnd });
       for (let i = 0; i < count; i += 1) stream.send(Buffer.from(request));
@@ -93,72 +93,72 @@ class Watches implements RunningLoad {
   }
 
   startPuts(pool: readonly GrpcClient[], spec: LoadSpec): void {
-    this.pool = pool;
-    this.value = newValue(spec.valueBytes, spec.seed);
-    const { putsPerSecond } = this.load;
+    this.#pool = pool;
+    this.#value = newValue(spec.valueBytes, spec.seed);
+    const { putsPerSecond } = this.#load;
     if (putsPerSecond === 0) {
-      this.fill();
+      this.#fill();
       return;
     }
     const startMs = performance.now();
     let due = 0;
-    this.timer = setInterval(() => {
-      for (; due < ((performance.now() - startMs) * putsPerSecond) / 1000; due += 1) this.put();
+    this.#timer = setInterval(() => {
+      for (; due < ((performance.now() - startMs) * putsPerSecond) / 1000; due += 1) this.#put();
     }, 1);
   }
 
   stop(): Promise<void> {
-    this.running = false;
-    clearInterval(this.timer);
+    this.#running = false;
+    clearInterval(this.#timer);
     return new Promise((resolve) => {
-      this.settled = () => {
-        for (const stream of this.streams) stream.cancel();
+      this.#settled = () => {
+        for (const stream of this.#streams) stream.cancel();
         resolve();
       };
-      if (this.answered === this.started) this.settled();
+      if (this.#answered === this.#started) this.#settled();
     });
   }
 
   /** Starts puts as far as deliveries allow. */
-  private fill(): void {
-    const { watchers, putsAheadMax } = this.load;
+  #fill(): void {
+    const { watchers, putsAheadMax } = this.#load;
     while (
-      this.running &&
-      this.started * watchers - this.delivered < putsAheadMax * watchers &&
-      this.started - this.answered < putsAheadMax
+      this.#running &&
+      this.#started * watchers - this.#delivered < putsAheadMax * watchers &&
+      this.#started - this.#answered < putsAheadMax
     ) {
-      this.put();
+      this.#put();
     }
   }
 
-  private put(): void {
-    const i = this.started % watchedKeys;
-    const connection = this.pool[this.started % this.pool.length] as GrpcClient;
-    this.started += 1;
-    this.putMs[i] = performance.now();
+  #put(): void {
+    const i = this.#started % watchedKeys;
+    const connection = this.#pool[this.#started % this.#pool.length] as GrpcClient;
+    this.#started += 1;
+    this.#putMs[i] = performance.now();
     const key = watchPrefix + i;
-    const request = encodePutRequest({ key, value: this.value });
+    const request = encodePutRequest({ key, value: this.#value });
     connection.unary(methods.put, request, putOptions, (status, reply) => {
-      this.answered += 1;
-      if (reply === undefined) this.recorder.failed(status.message);
-      if (!this.running && this.answered === this.started) this.settled?.();
-      else if (this.load.putsPerSecond === 0) this.fill();
+      this.#answered += 1;
+      if (reply === undefined) this.#recorder.failed(status.message);
+      if (!this.#running && this.#answered === this.#started) this.#settled?.();
+      else if (this.#load.putsPerSecond === 0) this.#fill();
     });
   }
 
-  private deliver(events: number): void {
-    this.delivered += events;
-    this.recorder.count(events);
-    if (this.load.putsPerSecond === 0) this.fill();
+  #deliver(events: number): void {
+    this.#delivered += events;
+    this.#recorder.count(events);
+    if (this.#load.putsPerSecond === 0) this.#fill();
   }
 
-  private sample(message: Buffer): void {
+  #sample(message: Buffer): void {
     const nowMs = performance.now();
     const response = decodeWatchResponse(message);
     if (response.watchId !== 0) return;
     for (const event of response.events) {
       const i = Number(event.kv?.key.slice(watchPrefix.length));
-      this.recorder.latency(nowMs - (this.putMs[i] ?? nowMs));
+      this.#recorder.latency(nowMs - (this.#putMs[i] ?? nowMs));
     }
   }
 }
@@ -209,42 +209,42 @@ export async function startKeepAlive(
 
 /** One stream. Answers come in the order of the requests, so a cursor tells whose one is. */
 class KeepAliveLane {
-  private readonly stream: ClientStream;
-  private readonly requests: readonly Buffer[];
-  private readonly startedMs: number[];
-  private readonly recorder: Recorder;
-  private cursor = 0;
-  private running = true;
+  readonly #stream: ClientStream;
+  readonly #requests: readonly Buffer[];
+  readonly #startedMs: number[];
+  readonly #recorder: Recorder;
+  #cursor = 0;
+  #running = true;
 
   constructor(connection: GrpcClient, ids: readonly bigint[], recorder: Recorder) {
-    this.recorder = recorder;
-    this.requests = ids.map((id) => encodeLeaseKeepAliveRequest({ id }));
-    this.startedMs = ids.map(() => 0);
-    this.stream = connection.stream(methods.leaseKeepAlive, {});
-    this.stream.onStatus = (status) => {
-      if (this.running) recorder.failed(`keep-alive ended: ${status.message}`);
+    this.#recorder = recorder;
+    this.#requests = ids.map((id) => encodeLeaseKeepAliveRequest({ id }));
+    this.#startedMs = ids.map(() => 0);
+    this.#stream = connection.stream(methods.leaseKeepAlive, {});
+    this.#stream.onStatus = (status) => {
+      if (this.#running) recorder.failed(`keep-alive ended: ${status.message}`);
     };
-    this.stream.onMessage = () => this.answered();
+    this.#stream.onMessage = () => this.#answered();
   }
 
   start(): void {
-    for (let i = 0; i < this.requests.length; i += 1) this.send(i);
+    for (let i = 0; i < this.#requests.length; i += 1) this.#send(i);
   }
 
   stop(): void {
-    this.running = false;
-    this.stream.cancel();
+    this.#running = false;
+    this.#stream.cancel();
   }
 
-  private answered(): void {
-    const i = this.cursor;
-    this.cursor = (i + 1) % this.requests.length;
-    this.recorder.done(this.startedMs[i] as number, performance.now());
-    if (this.running) this.send(i);
+  #answered(): void {
+    const i = this.#cursor;
+    this.#cursor = (i + 1) % this.#requests.length;
+    this.#recorder.done(this.#startedMs[i] as number, performance.now());
+    if (this.#running) this.#send(i);
   }
 
-  private send(i: number): void {
-    this.startedMs[i] = performance.now();
-    this.stream.send(Buffer.from(this.requests[i] as Buffer));
+  #send(i: number): void {
+    this.#startedMs[i] = performance.now();
+    this.#stream.send(Buffer.from(this.#requests[i] as Buffer));
   }
 }

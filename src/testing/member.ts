@@ -58,7 +58,8 @@ export class LocalMember implements TestMember {
   #server: RunningServer | undefined;
   #starting: { readonly abort: AbortController; readonly ended: Promise<void> } | undefined;
 
-  private constructor(setup: MemberSetup, port: BoundPort) {
+  /** On a port that is taken already; see {@link create}. */
+  constructor(setup: MemberSetup, port: BoundPort) {
     this.name = setup.name;
     this.endpoint = `${host}:${port.port}`;
     this.clientUrl = `http://${this.endpoint}`;

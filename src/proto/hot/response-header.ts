@@ -11,28 +11,28 @@ import { putVarint, startMessage, varintBytes, type WireWriter } from './wire-wr
  * encoded once; and replies at the same revision and term share one buffer.
  */
 export class HeaderEncoder {
-  private readonly ids: Buffer;
-  private revision = -1;
-  private term = -1;
-  private last: Buffer = emptyBytes;
+  readonly #ids: Buffer;
+  #revision = -1;
+  #term = -1;
+  #last: Buffer = emptyBytes;
   /** By length, for {@link passing}. */
-  private readonly scratch: Array<Buffer | undefined> = new Array(64).fill(undefined);
+  readonly #scratch: Array<Buffer | undefined> = new Array(64).fill(undefined);
 
   constructor(clusterId: bigint, memberId: bigint) {
     const w = startMessage();
     w.optionalId(2, memberId);
     w.optionalId(1, clusterId);
-    this.ids = w.take();
+    this.#ids = w.take();
   }
 
   /** The whole `header` field, tag and length included. Shared: never write to it. */
   header(revision: number, term: number): Buffer {
-    if (revision === this.revision && term === this.term) return this.last;
-    const field = Buffer.allocUnsafe(this.fieldBytes(revision, term));
-    this.write(field, revision, term);
-    this.revision = revision;
-    this.term = term;
-    this.last = field;
+    if (revision === this.#revision && term === this.#term) return this.#last;
+    const field = Buffer.allocUnsafe(this.#fieldBytes(revision, term));
+    this.#write(field, revision, term);
+    this.#revision = revision;
+    this.#term = term;
+    this.#last = field;
     return field;
   }
 
@@ -41,28 +41,28 @@ export class HeaderEncoder {
    * put has a revision of its own, so it would need a buffer of its own.
    */
   passing(revision: number, term: number): Buffer {
-    const bytes = this.fieldBytes(revision, term);
-    let field = this.scratch[bytes];
+    const bytes = this.#fieldBytes(revision, term);
+    let field = this.#scratch[bytes];
     if (field === undefined) {
       field = Buffer.allocUnsafe(bytes);
-      this.scratch[bytes] = field;
+      this.#scratch[bytes] = field;
     }
-    this.write(field, revision, term);
+    this.#write(field, revision, term);
     return field;
   }
 
   /** Two ids, a revision and a term take 44 bytes at the most: the length is one byte. */
-  private fieldBytes(revision: number, term: number): number {
+  #fieldBytes(revision: number, term: number): number {
     return (
       2 +
-      this.ids.length +
+      this.#ids.length +
       (revision === 0 ? 0 : 1 + varintBytes(revision)) +
       (term === 0 ? 0 : 1 + varintBytes(term))
     );
   }
 
-  private write(field: Buffer, revision: number, term: number): void {
-    const { ids } = this;
+  #write(field: Buffer, revision: number, term: number): void {
+    const ids = this.#ids;
     field[0] = 0x0a;
     field[1] = field.length - 2;
     let pos = 2;

@@ -68,35 +68,35 @@ const varintScratch = Buffer.alloc(10);
 
 /** Builds one message at a time, back to front. */
 export class WireWriter {
-  private chunk: Buffer = scratch;
-  private pos = scratchBytes;
+  #chunk: Buffer = scratch;
+  #pos = scratchBytes;
   /** End of what is in the chunk: it differs from its length once a piece was cut off it. */
-  private chunkEnd = scratchBytes;
+  #chunkEnd = scratchBytes;
   /** Finished pieces, the last one first. */
-  private pieces: Uint8Array[] = [];
-  private pieceBytes = 0;
+  #pieces: Uint8Array[] = [];
+  #pieceBytes = 0;
 
   /** Bytes written so far; the difference of two readings is the length of what is between. */
   get length(): number {
-    return this.pieceBytes + (this.chunkEnd - this.pos);
+    return this.#pieceBytes + (this.#chunkEnd - this.#pos);
   }
 
   /** The message in one buffer, owned by the caller. */
   take(): Buffer {
-    if (this.pieces.length > 0) return Buffer.concat(this.takeParts());
-    const message = this.chunkCopy();
+    if (this.#pieces.length > 0) return Buffer.concat(this.takeParts());
+    const message = this.#chunkCopy();
     this.reset();
     return message;
   }
 
   /** The message in pieces, in order; those passed in by reference are among them. */
   takeParts(): Uint8Array[] {
-    if (this.pieces.length === 0) {
+    if (this.#pieces.length === 0) {
       const message = this.take();
       return message.length === 0 ? [] : [message];
     }
-    this.cut();
-    const parts = this.pieces.reverse();
+    this.#cut();
+    const parts = this.#pieces.reverse();
     this.reset();
     return parts;
   }
@@ -105,14 +105,15 @@ export class WireWriter {
   raw(bytes: Uint8Array): void {
     const { length } = bytes;
     if (length >= referenceBytesMin) {
-      this.cut();
-      this.pieces.push(bytes);
-      this.pieceBytes += length;
+      this.#cut();
+      this.#pieces.push(bytes);
+      this.#pieceBytes += length;
       return;
     }
-    this.reserve(length);
-    this.pos -= length;
-    const { chunk, pos } = this;
+    this.#reserve(length);
+    this.#pos -= length;
+    const chunk = this.#chunk;
+    const pos = this.#pos;
     if (length > copyLoopBytes) chunk.set(bytes, pos);
     else for (let i = 0; i < length; i += 1) chunk[pos + i] = bytes[i] as number;
   }
@@ -120,7 +121,7 @@ export class WireWriter {
   /** A length-delimited field of known bytes, even if empty. */
   bytesField(field: number, bytes: Uint8Array): void {
     this.raw(bytes);
-    this.lengthAndTag(field, bytes.length);
+    this.#lengthAndTag(field, bytes.length);
   }
 
   /** A bytes field, left out if empty. */
@@ -140,10 +141,10 @@ export class WireWriter {
       this.bytesField(field, Buffer.from(key, 'latin1'));
       return;
     }
-    this.reserve(length);
-    this.pos -= length;
-    this.chunk.write(key, this.pos, length, 'latin1');
-    this.lengthAndTag(field, length);
+    this.#reserve(length);
+    this.#pos -= length;
+    this.#chunk.write(key, this.#pos, length, 'latin1');
+    this.#lengthAndTag(field, length);
   }
 
   /** A string field, left out if empty. */
@@ -153,7 +154,7 @@ export class WireWriter {
 
   /** Ends (that is, begins) the submessage that was written since `length` was `mark`. */
   message(field: number, mark: number): void {
-    this.lengthAndTag(field, this.length - mark);
+    this.#lengthAndTag(field, this.length - mark);
   }
 
   /** A varint field, left out if 0. Integers of up to 53 bits; negative ones as int64. */
@@ -164,15 +165,15 @@ export class WireWriter {
   /** A varint field, even if 0. */
   intField(field: number, n: number): void {
     this.varint(n);
-    this.tag(field, 0);
+    this.#tag(field, 0);
   }
 
   /** A bare varint: an element of a packed field. */
   varint(n: number): void {
     assert(Number.isSafeInteger(n), 'only safe integers are encoded');
-    this.reserve(varintRoomBytes);
-    this.pos -= varintBytes(n);
-    putVarint(this.chunk, n, this.pos);
+    this.#reserve(varintRoomBytes);
+    this.#pos -= varintBytes(n);
+    putVarint(this.#chunk, n, this.#pos);
   }
 
   /** A 64-bit field, signed or unsigned, left out if 0. */
@@ -185,72 +186,73 @@ export class WireWriter {
     halves.setBigInt64(0, BigInt.asIntN(64, id));
     const bytes = putVarint64(varintScratch, halves.getInt32(4), halves.getInt32(0), 0);
     this.raw(varintScratch.subarray(0, bytes));
-    this.tag(field, 0);
+    this.#tag(field, 0);
   }
 
   optionalBool(field: number, flag: boolean): void {
     if (flag) this.intField(field, 1);
   }
 
-  private lengthAndTag(field: number, length: number): void {
-    this.reserve(varintRoomBytes);
+  #lengthAndTag(field: number, length: number): void {
+    this.#reserve(varintRoomBytes);
     if (length < 0x80) {
-      this.pos -= 1;
-      this.chunk[this.pos] = length;
+      this.#pos -= 1;
+      this.#chunk[this.#pos] = length;
     } else {
-      this.pos -= varintBytes(length);
-      putVarint(this.chunk, length, this.pos);
+      this.#pos -= varintBytes(length);
+      putVarint(this.#chunk, length, this.#pos);
     }
-    this.tag(field, 2);
+    this.#tag(field, 2);
   }
 
-  private tag(field: number, wireType: number): void {
+  #tag(field: number, wireType: number): void {
     const tag = (field << 3) | wireType;
-    this.reserve(varintRoomBytes);
+    this.#reserve(varintRoomBytes);
     if (tag < 0x80) {
-      this.pos -= 1;
-      this.chunk[this.pos] = tag;
+      this.#pos -= 1;
+      this.#chunk[this.#pos] = tag;
     } else {
-      this.pos -= varintBytes(tag);
-      putVarint(this.chunk, tag, this.pos);
+      this.#pos -= varintBytes(tag);
+      putVarint(this.#chunk, tag, this.#pos);
     }
   }
 
-  private reserve(bytes: number): void {
-    if (this.pos >= bytes) return;
-    this.cut();
+  #reserve(bytes: number): void {
+    if (this.#pos >= bytes) return;
+    this.#cut();
     const size = Math.max(chunkBytes, bytes);
-    this.chunk = Buffer.allocUnsafeSlow(size);
-    this.pos = size;
-    this.chunkEnd = size;
+    this.#chunk = Buffer.allocUnsafeSlow(size);
+    this.#pos = size;
+    this.#chunkEnd = size;
   }
 
   /**
    * Makes a piece of what is in the chunk. The shared scratch is copied, a chunk of our own not.
    */
-  private cut(): void {
-    const { pos, chunkEnd } = this;
+  #cut(): void {
+    const pos = this.#pos;
+    const chunkEnd = this.#chunkEnd;
     if (pos === chunkEnd) return;
-    const shared = this.chunk === scratch;
-    this.pieces.push(shared ? this.chunkCopy() : this.chunk.subarray(pos, chunkEnd));
-    this.pieceBytes += chunkEnd - pos;
-    this.chunkEnd = pos;
+    const shared = this.#chunk === scratch;
+    this.#pieces.push(shared ? this.#chunkCopy() : this.#chunk.subarray(pos, chunkEnd));
+    this.#pieceBytes += chunkEnd - pos;
+    this.#chunkEnd = pos;
   }
 
-  private chunkCopy(): Buffer {
-    const copy = Buffer.allocUnsafe(this.chunkEnd - this.pos);
-    this.chunk.copy(copy, 0, this.pos, this.chunkEnd);
+  #chunkCopy(): Buffer {
+    const copy = Buffer.allocUnsafe(this.#chunkEnd - this.#pos);
+    this.#chunk.copy(copy, 0, this.#pos, this.#chunkEnd);
     return copy;
   }
 
   /** Forgets what was written. */
   reset(): void {
-    this.chunk = scratch;
-    this.pos = scratchBytes;
-    this.chunkEnd = scratchBytes;
-    if (this.pieceBytes === 0) return;
-    this.pieces = [];
-    this.pieceBytes = 0;
+    this.#chunk = scratch;
+    this.#pos = scratchBytes;
+    this.#chunkEnd = scratchBytes;
+    if (this.#pieceBytes === 0) return;
+    this.#pieces = [];
+    this.#pieceBytes = 0;
   }
 }
 

@@ -20,7 +20,8 @@ const pemBegin = '-----BEGIN ';
 export class RevocationList {
   readonly #serials: ReadonlySet<string>;
 
-  private constructor(serials: ReadonlySet<string>) {
+  /** Of serial numbers as {@link normalized} writes them. */
+  constructor(serials: ReadonlySet<string>) {
     this.#serials = serials;
   }
 
