@@ -1,6 +1,6 @@
 /** One streaming call at the client: messages both ways, with backpressure both ways. */
 
-import type { GrpcCode } from '../common/index.js';
+import { assert, type GrpcCode } from '../common/index.js';
 import type { ClientCallHost } from './call-host.js';
 import {
   abortStatus,
@@ -15,7 +15,7 @@ import {
 } from './client-status.js';
 import type { DeadlineEntry } from './deadline-wheel.js';
 import { ErrorCode } from './frames.js';
-import { decompress, MessageReader, type MessageSink } from './grpc-frame.js';
+import { decompress, MessageReader, type MessageSink } from './grpc-message.js';
 import { HeldData } from './held-data.js';
 import type { HeaderBlock } from './hpack-decode.js';
 import type { AbortReason, Stream, StreamOwner } from './stream.js';
@@ -59,6 +59,7 @@ export class StreamingCall implements ClientStream, StreamOwner, DeadlineEntry, 
   }
 
   begin(stream: Stream): void {
+    assert(this.#stream === undefined && !this.over, 'a call begins once, while it is wanted');
     this.#stream = stream;
     stream.owner = this;
     this.#client.sendHead(stream, this.#method, this.#options, this.#options.timeoutMs ?? -1);
@@ -225,6 +226,7 @@ export class StreamingCall implements ClientStream, StreamOwner, DeadlineEntry, 
     if (this.over) return;
     this.over = true;
     if (this.wheelSlot >= 0) this.#client.wheel.remove(this);
+    assert(this.wheelNext === undefined, 'a call that is over has no deadline');
     this.#held?.drop();
     this.#held = undefined;
     this.#early = [];

@@ -1,6 +1,6 @@
 /** One unary call at the client. */
 
-import { emptyBytes, GrpcCode } from '../common/index.js';
+import { assert, emptyBytes, GrpcCode } from '../common/index.js';
 import type { ClientCallHost } from './call-host.js';
 import {
   abortStatus,
@@ -15,7 +15,7 @@ import {
 } from './client-status.js';
 import type { DeadlineEntry } from './deadline-wheel.js';
 import { ErrorCode } from './frames.js';
-import { decompress, MessageReader, type MessageSink, messagePrefixBytes } from './grpc-frame.js';
+import { decompress, MessageReader, type MessageSink, messagePrefixBytes } from './grpc-message.js';
 import type { HeaderBlock } from './hpack-decode.js';
 import type { AbortReason, Stream, StreamOwner } from './stream.js';
 import type { CallOptions, ClientCall, RpcStatus } from './types.js';
@@ -69,6 +69,7 @@ export class UnaryCall implements ClientCall, StreamOwner, DeadlineEntry, Messag
 
   /** The connection has a stream for the call: the request leaves. */
   begin(stream: Stream): void {
+    assert(this.#stream === undefined && !this.over, 'a call begins once, while it is wanted');
     this.#stream = stream;
     stream.owner = this;
     const client = this.#client;
@@ -179,6 +180,7 @@ export class UnaryCall implements ClientCall, StreamOwner, DeadlineEntry, Messag
     if (this.over) return;
     this.over = true;
     if (this.wheelSlot >= 0) this.#client.wheel.remove(this);
+    assert(this.wheelNext === undefined, 'a call that is over has no deadline');
     const stream = this.#stream;
     if (stream !== undefined && !stream.closed && !stream.localEnded) {
       // The server answered without waiting for the rest of the request.

@@ -7,6 +7,7 @@
  */
 
 import {
+  assert,
   type ByteStream,
   type ByteStreamHandler,
   type Clock,
@@ -129,6 +130,7 @@ export class Connection
 
   /** Client: a new stream, in the table; undefined if there are no identifiers left. */
   openStream(): Stream | undefined {
+    assert(!this.#isServer, 'a server opens no streams');
     if (this.nextStreamId > streamIdMax || this.draining || this.closed) return undefined;
     const stream = this.#newStream(this.nextStreamId);
     this.nextStreamId += 2;
@@ -234,6 +236,7 @@ export class Connection
   // SenderHost
 
   onLocalEnd(stream: Stream): void {
+    assert(stream.localEnded && !stream.closed, 'a stream that has just ended is open');
     if (stream.remoteEnded) {
       this.#remove(stream);
     } else if (this.#isServer) {
@@ -529,6 +532,7 @@ export class Connection
   }
 
   #endRemote(stream: Stream): void {
+    assert(!stream.remoteEnded && !stream.closed, 'the side of the peer ends once');
     stream.remoteEnded = true;
     if (stream.localEnded) this.#remove(stream);
   }
@@ -538,6 +542,7 @@ export class Connection
     stream.closed = true;
     this.streams.delete(stream.id);
     if (stream.queuedBytes > 0 || stream.turn !== noTurn) this.sender.drop(stream);
+    assert(stream.turn === noTurn && stream.queuedBytes === 0, 'nothing more is sent on it');
     this.#owner.onStreamGone();
     if (this.draining) this.#closeIfDrained();
   }
@@ -564,6 +569,7 @@ export class Connection
   #drainNow(): void {
     this.#lingerTimer?.cancel();
     if (this.closed || this.#goawayLastId !== streamIdMax) return;
+    assert(this.draining, 'who is asked to go was told so before');
     this.#goawayLastId = this.#lastPeerStreamId;
     if (this.#isServer) this.sender.sendGoaway(this.#goawayLastId, ErrorCode.NO_ERROR, '');
     this.#closeIfDrained();

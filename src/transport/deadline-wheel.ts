@@ -4,7 +4,7 @@
  * few stores. An entry fires up to one tick late and never early.
  */
 
-import { type Clock, type Timer, turnShareMax } from '../common/index.js';
+import { assert, type Clock, type Timer, turnShareMax } from '../common/index.js';
 
 const tickMs = 8;
 const slotCount = 1_024;
@@ -50,6 +50,7 @@ export class DeadlineWheel {
   /** `entry.onDeadline()` will be called unless it is removed; without a deadline: nothing. */
   add(entry: DeadlineEntry): void {
     if (entry.deadlineMs === undefined || entry.wheelSlot >= 0) return;
+    assert(entry.wheelNext === undefined, 'who is in no list has no neighbours');
     if (this.#count === 0) this.#doneTick = Math.floor(this.#clock.nowMs() / tickMs);
     const tick = Math.max(Math.ceil(entry.deadlineMs / tickMs), this.#doneTick + 1);
     const slot = tick % slotCount;
@@ -74,11 +75,15 @@ export class DeadlineWheel {
     const previous = entry.wheelPrevious;
     if (next !== undefined) next.wheelPrevious = previous;
     if (previous !== undefined) previous.wheelNext = next;
-    else this.#slots[slot] = next;
+    else {
+      assert(this.#slots[slot] === entry, 'who has none before it is the first of its slot');
+      this.#slots[slot] = next;
+    }
     entry.wheelSlot = -1;
     entry.wheelNext = undefined;
     entry.wheelPrevious = undefined;
     this.#count--;
+    assert(this.#count >= 0, 'no more entries leave than there are');
   }
 
   /** False: more are due, but others shall have their turn first. */
@@ -110,6 +115,7 @@ export class DeadlineWheel {
     for (let tick = this.#doneTick + 1; tick <= this.#doneTick + slotCount; tick++) {
       if (this.#slots[tick % slotCount] !== undefined) return tick;
     }
+    assert(this.#count === 0, 'every entry is in a slot');
     return this.#doneTick + slotCount;
   }
 

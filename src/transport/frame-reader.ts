@@ -3,6 +3,7 @@
  * the one that a chunk's end cuts in two is copied, into a buffer of exactly its size.
  */
 
+import { assert } from '../common/index.js';
 import { ConnectionError, ErrorCode, frameHeaderBytes, readU32 } from './frames.js';
 import { frameBytesMax, streamIdMax } from './limits.js';
 
@@ -59,6 +60,7 @@ export class FrameReader {
   }
 
   #keepPartial(chunk: Buffer, at: number): void {
+    assert(this.#partial === undefined, 'one frame is cut in two at a time');
     const have = chunk.length - at;
     let size = frameHeaderBytes;
     if (have >= frameHeaderBytes) {
@@ -90,6 +92,7 @@ export class FrameReader {
     const copied = chunk.copy(buffer, this.#partialLength, at, at + size - this.#partialLength);
     this.#partialLength += copied;
     at += copied;
+    assert(this.#partialLength <= size && at <= chunk.length, 'a frame is as long as it says');
     if (this.#partialLength < size) return at;
     this.#partial = undefined;
     this.#partialLength = 0;

@@ -4,6 +4,7 @@
  * before anything is decoded (CVE-2024-27316 and its kin).
  */
 
+import { assert } from '../common/index.js';
 import {
   ConnectionError,
   ErrorCode,
@@ -74,6 +75,7 @@ export class HeaderAssembler {
       this.#sink.onHeaderBlock(id, from, blockStart, blockEnd, endStream, selfDependent);
       return;
     }
+    assert(this.#block === undefined, 'one header block arrives at a time');
     const block: OpenBlock = { streamId: id, endStream, selfDependent, parts: [], bytes: 0 };
     this.#block = block;
     this.#add(block, from, blockStart, blockEnd);

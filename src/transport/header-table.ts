@@ -3,6 +3,7 @@
  * came before); an index on the wire counts back from the newest.
  */
 
+import { assert } from '../common/index.js';
 import { type HeaderField, staticTable } from './header-field.js';
 
 const staticCount = staticTable.length;
@@ -65,10 +66,13 @@ export class HeaderTable {
     this.#ring[this.inserted & this.#mask] = field;
     this.inserted++;
     this.#bytes += field.size;
+    assert(this.#bytes <= this.sizeMax, 'the entries fit the table');
+    assert(this.inserted - this.#oldest <= this.#ring.length, 'the ring has room for them');
   }
 
   /** Must not exceed what the constructor was given. */
   resize(sizeMax: number): void {
+    assert(sizeMax >= 0 && sizeMax / 32 < this.#ring.length, 'the ring was made for that size');
     this.sizeMax = sizeMax;
     this.#evict(sizeMax);
   }
@@ -76,9 +80,12 @@ export class HeaderTable {
   #evict(room: number): void {
     while (this.#bytes > room && this.#oldest < this.inserted) {
       const slot = this.#oldest & this.#mask;
-      this.#bytes -= this.#ring[slot]?.size ?? 0;
+      const entry = this.#ring[slot];
+      assert(entry !== undefined, 'the table has the entries that it counts');
+      this.#bytes -= entry.size;
       this.#ring[slot] = undefined;
       this.#oldest++;
     }
+    assert(this.#bytes > 0 || this.#oldest === this.inserted, 'every entry has a size');
   }
 }

@@ -5,7 +5,7 @@
  * buffers.
  */
 
-import { emptyBytes } from '../common/index.js';
+import { assert, emptyBytes } from '../common/index.js';
 import type { Connection } from './connection.js';
 import { heldPieceBytes } from './limits.js';
 
@@ -26,6 +26,7 @@ export class HeldData {
 
   add(from: Buffer, start: number, end: number): void {
     const bytes = end - start;
+    assert(bytes >= 0, 'a piece ends where it began, or later');
     if (bytes === 0) return;
     if (this.#openBytes + bytes > this.#open.length) {
       const twice = Math.min(2 * this.#open.length, heldPieceBytes);
@@ -55,6 +56,7 @@ export class HeldData {
 
   /** Puts the end of the piece just taken back in front. */
   putBack(piece: Buffer, from: number): void {
+    assert(this.#next > 0 && this.#pieces[this.#next - 1] === piece, 'it is what was just taken');
     this.#pieces.splice(0, this.#next);
     this.#next = 0;
     if (from >= piece.length) return;

@@ -1,6 +1,6 @@
 /** Pings a connection that has been silent, and gives it up if it stays silent. */
 
-import type { Clock, Timer } from '../common/index.js';
+import { assert, type Clock, type Timer } from '../common/index.js';
 import type { TransportLimits } from './types.js';
 
 /** What a keepalive does to its connection. */
@@ -30,6 +30,8 @@ export class Keepalive {
   }
 
   start(): void {
+    assert(this.#timer === undefined, 'a keepalive starts once');
+    if (this.#stopped) return; // the socket closed while it was handed over
     this.#arm(this.#limits.keepaliveIntervalMs);
   }
 
@@ -50,6 +52,7 @@ export class Keepalive {
   }
 
   #fire(): void {
+    assert(!this.#stopped, 'nobody looks after the end');
     const nowMs = this.#clock.nowMs();
     const { keepaliveIntervalMs, keepaliveTimeoutMs } = this.#limits;
     // Anything that came after the ping answers it, however long ago that is by now.

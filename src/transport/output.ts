@@ -5,7 +5,7 @@
  * would cost more than the reply in it.
  */
 
-import type { ByteStream } from '../common/index.js';
+import { assert, type ByteStream } from '../common/index.js';
 
 const segmentBytesMin = 2 * 1024;
 const segmentBytesMax = 32 * 1024;
@@ -26,6 +26,7 @@ export class Output {
     if (this.#position + length > this.buffer.length) this.#nextSegment(length);
     const at = this.#position;
     this.#position = at + length;
+    assert(this.#position <= this.buffer.length, 'what is reserved is there');
     this.bytes += length;
     return at;
   }
@@ -45,9 +46,11 @@ export class Output {
 
   /** Gives everything gathered to `stream`; false if it is above its high-water mark. */
   flushTo(stream: ByteStream): boolean {
+    const bytes = this.bytes;
     this.bytes = 0;
     if (this.#parts.length === 0) {
-      if (this.#position === this.#start) return true;
+      assert(bytes === this.#position - this.#start, 'what was counted is written');
+      if (bytes === 0) return true;
       const only = this.buffer.subarray(this.#start, this.#position);
       this.#start = this.#position;
       return stream.write(only);
@@ -57,8 +60,13 @@ export class Output {
     this.#parts = [];
     let room = true;
     stream.cork();
-    for (const part of parts) room = stream.write(part);
+    let written = 0;
+    for (const part of parts) {
+      written += part.length;
+      room = stream.write(part);
+    }
     stream.uncork();
+    assert(written === bytes, 'what was counted is written');
     return room;
   }
 

@@ -5,6 +5,7 @@
  * connection window: then memory matters more than fairness.
  */
 
+import { assert } from '../common/index.js';
 import { ConnectionError, ErrorCode } from './frames.js';
 import type { Sender } from './sender.js';
 import type { Stream } from './stream.js';
@@ -19,6 +20,8 @@ export class ReceiveWindows {
   #window = windowBytesInitial;
   #debt = 0;
   #heldBytes = 0;
+  /** What the peer may send while we owe it nothing. */
+  #promised = windowBytesInitial;
   /** The peer has seen our SETTINGS. */
   settingsAcked = false;
 
@@ -33,6 +36,7 @@ export class ReceiveWindows {
     if (more <= 0) return;
     this.#sender.sendWindowUpdate(0, more);
     this.#window += more;
+    this.#promised += more;
   }
 
   /** What a new stream starts with: until our SETTINGS are acknowledged, at least the default. */
@@ -43,6 +47,7 @@ export class ReceiveWindows {
 
   /** DATA arrived, on whatever stream. Throws if the peer did not have the window for it. */
   take(bytes: number): void {
+    assert(bytes >= 0, 'DATA takes from the window');
     this.#window -= bytes;
     if (this.#window < 0) {
       throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'connection window exceeded');
@@ -63,6 +68,7 @@ export class ReceiveWindows {
     if (stream.paused || stream.remoteEnded || stream.closed) return;
     if (stream.receiveDebt * 2 < this.#limits.streamWindowBytes) return;
     this.#sender.sendWindowUpdate(stream.id, stream.receiveDebt);
+    assert(stream.receiveWindow >= 0, 'who overdrew its window is gone');
     stream.receiveWindow += stream.receiveDebt;
     stream.receiveDebt = 0;
   }
@@ -70,6 +76,7 @@ export class ReceiveWindows {
   /** Paused streams hold this much more (or less). */
   countHeld(bytes: number): void {
     this.#heldBytes += bytes;
+    assert(this.#heldBytes >= 0, 'streams let go of no more than they held');
     this.#pay();
   }
 
@@ -79,5 +86,6 @@ export class ReceiveWindows {
     this.#sender.sendWindowUpdate(0, this.#debt);
     this.#window += this.#debt;
     this.#debt = 0;
+    assert(this.#window === this.#promised, 'the window is what was promised');
   }
 }

@@ -5,7 +5,7 @@
  * Somebody who reads nothing while others wait for all of them is disconnected.
  */
 
-import type { Clock, Timer } from '../common/index.js';
+import { assert, type Clock, type Timer } from '../common/index.js';
 import { roomRunsMax } from './limits.js';
 import type { TransportLimits } from './types.js';
 
@@ -65,6 +65,8 @@ export class SendRoom {
     this.#bytes += bytes;
     if (user.queuedBytes === 0) this.#holders.delete(user);
     else if (bytes > 0) this.#holders.add(user);
+    assert(this.#bytes >= 0, 'no more leaves than was queued');
+    assert(this.#holders.size > 0 || this.#bytes === 0, "what is unsent is somebody's");
     if (bytes < 0 && this.#lanes.size > 0) this.#schedule();
   }
 
@@ -102,6 +104,7 @@ export class SendRoom {
         ran = true;
         run();
       }
+      assert(lane.next <= lane.runs.length, 'each waits once');
       if (lane.next === lane.runs.length) this.#lanes.delete(user);
       else if (lane.next > lane.runs.length / 2) {
         lane.runs.splice(0, lane.next);

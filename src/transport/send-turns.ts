@@ -5,6 +5,7 @@
  * comes, which may be never), and all that wait become ready in one step, however many they are.
  */
 
+import { assert } from '../common/index.js';
 import { noTurn, type Stream } from './stream.js';
 
 const readyTurn = -1;
@@ -36,10 +37,12 @@ export class SendTurns {
     if (this.#tail === undefined) this.head = stream;
     else this.#tail.nextTurn = stream;
     this.#tail = stream;
+    assert(this.head !== undefined, 'a list with an end has a beginning');
   }
 
   /** The stream, which is in no list, can't send until its window grows. */
   block(stream: Stream): void {
+    assert(stream.turn === noTurn, 'a stream is in one list');
     stream.turn = this.#blockedTurn;
     stream.previousTurn = this.#blockedTail;
     if (this.#blockedTail === undefined) this.#blockedHead = stream;
@@ -56,6 +59,7 @@ export class SendTurns {
     else this.#tail.nextTurn = first;
     first.previousTurn = this.#tail;
     this.#tail = this.#blockedTail;
+    assert(this.#tail !== undefined, 'a list with a beginning has an end');
     this.#blockedHead = undefined;
     this.#blockedTail = undefined;
     this.#blockedCount = 0;
@@ -64,6 +68,7 @@ export class SendTurns {
 
   /** The stream, which is in a list, has nothing to send, or is gone. */
   leave(stream: Stream): void {
+    assert(stream.turn !== noTurn, 'who leaves a list was in one');
     const { previousTurn, nextTurn } = stream;
     const blocked = stream.turn === this.#blockedTurn;
     if (previousTurn !== undefined) previousTurn.nextTurn = nextTurn;
@@ -73,12 +78,13 @@ export class SendTurns {
     else if (blocked) this.#blockedTail = previousTurn;
     else this.#tail = previousTurn;
     if (blocked) this.#blockedCount--;
+    assert(this.#blockedCount >= 0, 'no more streams leave than are blocked');
     stream.turn = noTurn;
     stream.previousTurn = undefined;
     stream.nextTurn = undefined;
   }
 
-  /** Forgets them all; they must not be used with this object again. */
+  /** Forgets them all, for nothing more is sent; they may still leave, which changes nothing. */
   clear(): void {
     this.head = undefined;
     this.#tail = undefined;

@@ -5,7 +5,7 @@
  * connection let them take turns, one frame each, so that a large reply delays nobody.
  */
 
-import { type ByteStream, type Clock, emptyBytes } from '../common/index.js';
+import { assert, type ByteStream, type Clock, emptyBytes } from '../common/index.js';
 import {
   ConnectionError,
   ErrorCode,
@@ -231,6 +231,7 @@ export class Sender implements Flushable, RoomUser {
     if (stream.queuedBytes === 0) return;
     const bytes = stream.queuedBytes;
     this.queuedBytes -= bytes;
+    assert(this.queuedBytes >= 0, 'a connection has queued what its streams have');
     this.#room?.add(this, -bytes);
     stream.queue = undefined;
     stream.queueHead = 0;
@@ -241,6 +242,7 @@ export class Sender implements Flushable, RoomUser {
 
   /** WINDOW_UPDATE of the connection (`stream` undefined) or of a stream; false: overflow. */
   grow(stream: Stream | undefined, bytes: number): boolean {
+    assert(bytes > 0, 'a window grows by something');
     if (stream === undefined) {
       if (this.window + bytes > windowBytesMax) return false;
       this.window += bytes;
@@ -261,6 +263,7 @@ export class Sender implements Flushable, RoomUser {
    * Returns how many streams have to be looked at, now or by the pump.
    */
   changeInitialWindow(size: number, streams: Pick<StreamTable, 'values'>): number {
+    assert(size >= 0 && size <= windowBytesMax, 'a window size has been checked');
     let looks = 0;
     if (size + this.#offsetMax > windowBytesMax) {
       let offsetMax = 0;
@@ -323,6 +326,7 @@ export class Sender implements Flushable, RoomUser {
   }
 
   sendWindowUpdate(streamId: number, bytes: number): void {
+    assert(bytes > 0 && bytes <= windowBytesMax, 'a window is granted in bytes');
     const at = this.#frame(4, frameWindowUpdate, 0, streamId);
     writeU32(this.output.buffer, at, bytes);
   }
@@ -417,6 +421,8 @@ export class Sender implements Flushable, RoomUser {
     for (let i = 0; i < rest.length; i++) at = store(rest[i] ?? emptyBytes, buffer, at);
     this.window -= dataBytes;
     stream.sendWindowOffset -= dataBytes;
+    assert(this.window >= 0, 'a message fits the window of the connection');
+    assert(stream.sendWindowOffset + this.initialWindow >= 0, 'a message fits its own window');
     return at;
   }
 
@@ -437,6 +443,7 @@ export class Sender implements Flushable, RoomUser {
   }
 
   #frame(length: number, type: number, flags: number, streamId: number): number {
+    assert(length <= frameBytesMax, 'a frame is one that every peer takes');
     const at = this.output.reserve(frameHeaderBytes + length);
     writeFrameHeader(this.output.buffer, at, length, type, flags, streamId);
     this.askFlush();
@@ -491,6 +498,7 @@ export class Sender implements Flushable, RoomUser {
   #sendQueued(stream: Stream): void {
     const window = stream.sendWindowOffset + this.initialWindow;
     const length = Math.min(stream.queuedBytes, frameBytesMax, window, this.window);
+    assert(length > 0, 'who has its turn can send');
     const last = length === stream.queuedBytes && stream.end === 'data';
     const at = this.output.reserve(frameHeaderBytes);
     const flags = last ? flagEndStream : 0;
@@ -502,6 +510,8 @@ export class Sender implements Flushable, RoomUser {
     stream.queuedBytes -= length;
     this.queuedBytes -= length;
     this.dequeuedBytes += length;
+    assert(this.window >= 0, 'no more leaves than the connection may send');
+    assert(this.queuedBytes >= stream.queuedBytes, 'a stream has no more than all of them');
     this.#room?.add(this, -length);
     this.sentSincePing = true;
     this.askFlush();
@@ -523,7 +533,8 @@ export class Sender implements Flushable, RoomUser {
     let left = length;
     let head = stream.queueHead;
     while (left > 0) {
-      const chunk = queue[head] ?? emptyBytes;
+      const chunk = queue[head];
+      assert(chunk !== undefined, 'a queue has the bytes that it counts');
       const from = stream.queueOffset;
       const take = Math.min(left, chunk.length - from);
       const whole = from === 0 && take === chunk.length;
@@ -551,6 +562,7 @@ export class Sender implements Flushable, RoomUser {
   }
 
   #ended(stream: Stream): void {
+    assert(!stream.localEnded, 'our side of a stream ends once');
     stream.localEnded = true;
     this.#host.onLocalEnd(stream);
   }

@@ -3,7 +3,7 @@
  * closure, no timer, and for a small message neither reader nor copy of the request.
  */
 
-import { emptyBytes, GrpcCode, sliceMsMax } from '../common/index.js';
+import { assert, emptyBytes, GrpcCode, sliceMsMax } from '../common/index.js';
 import type { ServerCallHost } from './call-host.js';
 import type { Connection } from './connection.js';
 import type { DeadlineEntry } from './deadline-wheel.js';
@@ -13,7 +13,7 @@ import {
   MessageReader,
   type MessageSink,
   messagePrefixBytes,
-} from './grpc-frame.js';
+} from './grpc-message.js';
 import { statusTrailers, trailersOnly } from './grpc-status.js';
 import { HeldData } from './held-data.js';
 import type { HeaderBlock } from './hpack-decode.js';
@@ -345,6 +345,7 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
   #run(request: Buffer): void {
     const handler = this.#handler;
     if (handler.kind === 'bidi') return;
+    assert(!this.#ended && this.#held === undefined, 'a request is handled once');
     const { connectionBacklogBytesMax } = this.#owner.limits;
     if (this.#connection.sender.queuedBytes <= connectionBacklogBytesMax) {
       handler.handle(request, this);
@@ -407,6 +408,7 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
   #finish(code: GrpcCode): void {
     this.#ended = true;
     if (this.wheelSlot >= 0) this.#owner.wheel.remove(this);
+    assert(this.wheelNext === undefined, 'a call that is over has no deadline');
     this.#held?.drop();
     this.#held = undefined;
     this.#reader = undefined;

@@ -3,7 +3,7 @@
  * a plain HTTP request, or an error in grpc-go's words) and keeps what its calls share.
  */
 
-import { type ByteStream, type Clock, GrpcCode } from '../common/index.js';
+import { assert, type ByteStream, type Clock, GrpcCode } from '../common/index.js';
 import type { ServerCallHost } from './call-host.js';
 import { Connection } from './connection.js';
 import type { ConnectionOwner } from './connection-owner.js';
@@ -77,6 +77,7 @@ export class ServerConnection implements ConnectionOwner, ServerCallHost {
   }
 
   onStream(stream: Stream, block: HeaderBlock, endStream: boolean): void {
+    assert(stream.owner === undefined, 'a stream becomes one call');
     const head = block.request ?? parseRequestHead(block.fields);
     if (block.tooLong) {
       this.#refuse(stream, 431, GrpcCode.RESOURCE_EXHAUSTED, 'header list too long');
@@ -95,7 +96,7 @@ export class ServerConnection implements ConnectionOwner, ServerCallHost {
       call.open(endStream);
       return;
     }
-    this.#onOther(stream, head, handler, endStream);
+    this.#serveHttpOrRefuse(stream, head, handler, endStream);
   }
 
   onSettings(): void {
@@ -110,7 +111,7 @@ export class ServerConnection implements ConnectionOwner, ServerCallHost {
     this.#onClosed(error);
   }
 
-  #onOther(
+  #serveHttpOrRefuse(
     stream: Stream,
     head: RequestHead,
     handler: MethodHandler | undefined,

@@ -5,7 +5,7 @@
  */
 
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { emptyBytes, GrpcCode } from '../common/index.js';
+import { assert, emptyBytes, GrpcCode } from '../common/index.js';
 import { readU32 } from './frames.js';
 import { compressBytesMax } from './limits.js';
 
@@ -70,6 +70,7 @@ export class MessageReader {
       if (!this.#check(this.#gather[0] as number, length, sink)) return end;
       this.#needed = messagePrefixBytes + length;
     }
+    assert(this.#gathered <= this.#needed, 'no more is gathered than a message');
     at += this.#append(from, at, Math.min(end, at + this.#needed - this.#gathered));
     if (this.#gathered < this.#needed) return at;
     const message = this.#gather.subarray(messagePrefixBytes, this.#needed);
@@ -82,6 +83,7 @@ export class MessageReader {
   }
 
   #append(from: Buffer, start: number, end: number): number {
+    assert(start <= end && end <= from.length, 'what is gathered has arrived');
     const needed = this.#gathered + end - start;
     if (needed > this.#gather.length) {
       const doubled = Math.max(needed, this.#gather.length * 2, gatherBytesMin);
