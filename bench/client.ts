@@ -10,6 +10,7 @@
 
 import { Etcd3 } from 'etcd3';
 import { Etcd, text } from '../src/client/index.js';
+import { commandLine, numberOf, wordsOf } from './arguments.js';
 
 /** One client and what it does. */
 interface Subject {
@@ -26,8 +27,20 @@ interface Figures {
   readonly cpuUsPerCall: number;
 }
 
-const [endpoint = '127.0.0.1:2379', ...numbers] = process.argv.slice(2);
-const [calls = 10_000, callers = 64, rounds = 5] = numbers.map(Number);
+const usage = `usage: npm run bench:client -- [endpoint] [calls a round] [callers] [rounds]
+       (127.0.0.1:2379 10000 64 5)
+`;
+const [endpoint, calls, callers, rounds] = commandLine(usage, (args) => {
+  const words = wordsOf(args, 4);
+  if (words === undefined) return undefined;
+  const [at = '127.0.0.1:2379', perRound, parallel, times] = words;
+  return [
+    at,
+    numberOf('calls a round', perRound, 10_000),
+    numberOf('callers', parallel, 64),
+    numberOf('rounds', times, 5),
+  ] as const;
+});
 const keys = 1000;
 
 await main();

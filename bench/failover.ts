@@ -10,15 +10,17 @@
 
 import { tmpdir } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
 import { encodePutRequest } from '../src/proto/index.js';
 import type { GrpcClient } from '../src/transport/index.js';
+import { commandLine, numberOf } from './arguments.js';
 import { call, connect } from './load/pool.js';
 import { methods } from './load/sources.js';
 import { etcdVersion } from './machine.js';
 import { memoryMb } from './proc.js';
 import { type Cluster, type ServerKind, startCluster } from './servers.js';
 
-const usage = `usage: npm run bench:failover -- [--vs etcd [--etcd PATH]] \
+const usage = `usage: npm run bench:failover -- [--vs etcd [--etcd PATH]]
          [--kills 20] [--rate 500] [--seconds 20]
 `;
 const memberCount = 3;
@@ -36,19 +38,35 @@ interface Options {
   readonly seconds: number;
 }
 
-function parse(argv: readonly string[]): Options | undefined {
-  const values = { vs: '', etcd: 'etcd', kills: 20, rate: 500, seconds: 20 };
-  for (let i = 0; i < argv.length; i += 2) {
-    const name = argv[i]?.slice(2) ?? '';
-    const value = argv[i + 1];
-    if (value === undefined || !Object.hasOwn(values, name)) return undefined;
-    if (name === 'vs') values.vs = value;
-    else if (name === 'etcd') values.etcd = value;
-    else Object.assign(values, { [name]: Number(value) });
-  }
-  if (!['', 'etcd'].includes(values.vs)) return undefined;
-  if (![values.kills, values.rate, values.seconds].every((n) => n > 0)) return undefined;
-  return { ...values, kinds: values.vs === 'etcd' ? ['kvorum', 'etcd'] : ['kvorum'] };
+/** Undefined if help was asked for. Throws Error with a text for people. */
+function parse(args: string[]): Options | undefined {
+  const text = { type: 'string' } as const;
+  const { values } = parseArgs({
+    args,
+    options: {
+      vs: text,
+      etcd: text,
+      kills: text,
+      rate: text,
+      seconds: text,
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
+  if (values.help === true) return undefined;
+  if (values.vs !== undefined && values.vs !== 'etcd') throw new Error('--vs knows only etcd');
+  return {
+    kinds: values.vs === 'etcd' ? ['kvorum', 'etcd'] : ['kvorum'],
+    etcd: values.etcd ?? 'etcd',
+    kills: aboveZero('--kills', values.kills, 20),
+    rate: aboveZero('--rate', values.rate, 500),
+    seconds: aboveZero('--seconds', values.seconds, 20),
+  };
+}
+
+function aboveZero(name: string, value: string | undefined, fallback: number): number {
+  const number = numberOf(name, value, fallback);
+  if (number === 0) throw new Error(`${name} must be above 0`);
+  return number;
 }
 
 async function measure(kind: ServerKind, options: Options): Promise<void> {
@@ -210,11 +228,6 @@ function say(line: string): void {
 }
 
 // Last: what is above must be initialised by then.
-const options = parse(process.argv.slice(2));
-if (options === undefined) {
-  process.stderr.write(usage);
-  process.exitCode = 2;
-} else {
-  if (options.kinds.includes('etcd')) say(`etcd: ${etcdVersion(options.etcd)}`);
-  for (const kind of options.kinds) await measure(kind, options);
-}
+const options = commandLine(usage, parse);
+if (options.kinds.includes('etcd')) say(`etcd: ${etcdVersion(options.etcd)}`);
+for (const kind of options.kinds) await measure(kind, options);

@@ -1,6 +1,6 @@
 /**
  * What the store itself costs, without network and Raft: apply, flush, ranges, counts, memory and
- * restart. Usage: node dist/bench/mvcc.js [keys] [dir]; the data is removed at the end.
+ * restart. The data is removed at the end, unless it is kept for another run that only restarts.
  */
 
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -16,6 +16,11 @@ import {
   openMvccStore,
   type RangeQuery,
 } from '../src/storage/index.js';
+import { commandLine, numberOf, wordsOf } from './arguments.js';
+
+const usage = `usage: node dist/bench/mvcc.js [keys] [directory] [keep | reopen]
+       (1000000, a new one for temporary files)
+`;
 
 const options: MvccStoreOptions = {
   cacheBytesMax: 64 * 1024 * 1024,
@@ -146,12 +151,19 @@ async function compaction(store: MvccStore): Promise<void> {
 }
 
 async function main(): Promise<void> {
-  const count = Number(process.argv[2] ?? 1_000_000);
-  const dir = process.argv[3] ?? mkdtempSync(join(tmpdir(), 'kvorum-bench-'));
+  const [count, dir, step] = commandLine(usage, (args) => {
+    const words = wordsOf(args, 3);
+    if (words === undefined) return undefined;
+    const [keys, at = mkdtempSync(join(tmpdir(), 'kvorum-bench-')), how] = words;
+    if (how !== undefined && how !== 'keep' && how !== 'reopen') {
+      throw new Error(`"${how}" is neither keep nor reopen`);
+    }
+    return [numberOf('keys', keys, 1_000_000), at, how] as const;
+  });
   const open = async (): Promise<MvccStore> =>
     openMvccStore({ kv: await openLevelStore(dir), clock, options, logger: silentLogger });
   try {
-    if (process.argv[4] !== 'reopen') {
+    if (step !== 'reopen') {
       report('RSS before', rssMb(), 'MB');
       const store = await open();
       const stalls = watchStalls();
@@ -160,7 +172,7 @@ async function main(): Promise<void> {
       report('RSS after loading', rssMb(), 'MB');
       await ranges(store, count);
       report('RSS after reading', rssMb(), 'MB');
-      if (process.argv[4] === 'keep') {
+      if (step === 'keep') {
         await time('orderly stop', 1, () => store.close());
         return;
       }
@@ -179,7 +191,7 @@ async function main(): Promise<void> {
     report('keys', again.keyCount, '');
     await again.close();
   } finally {
-    if (process.argv[4] !== 'keep') rmSync(dir, { recursive: true, force: true });
+    if (step !== 'keep') rmSync(dir, { recursive: true, force: true });
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
+import { numberOf } from './arguments.js';
 import { workloads } from './load/workloads.js';
 import { scenarioNames } from './scenarios.js';
 
@@ -72,7 +73,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | undefined 
   });
   if (values.help === true) return undefined;
   if (values.vs !== undefined && values.vs !== 'etcd') throw new Error('--vs knows only etcd');
-  const members = number('members', values.members, 1);
+  const members = numberOf('--members', values.members, 1);
   if (members !== 1 && members !== 3) throw new Error('--members is 1 or 3');
   const known = [...workloads.map((each) => each.name), ...scenarioNames];
   const only = list(values.only);
@@ -84,15 +85,15 @@ export function parseOptions(args: readonly string[]): BenchOptions | undefined 
     etcd: values.vs === 'etcd' ? (values.etcd ?? 'etcd') : undefined,
     endpoints: list(values.endpoints),
     only: only.length > 0 ? only : known,
-    seconds: number('seconds', values.seconds, 10),
-    warmupSeconds: number('warmup', values.warmup, 2),
-    rounds: number('rounds', values.rounds, 3),
+    seconds: numberOf('--seconds', values.seconds, 10),
+    warmupSeconds: numberOf('--warmup', values.warmup, 2),
+    rounds: numberOf('--rounds', values.rounds, 3),
     members,
-    keyCount: number('keys', values.keys, 100_000),
-    valueBytes: number('value-bytes', values['value-bytes'], 256),
-    connections: number('connections', values.connections, 0),
-    clients: number('clients', values.clients, 0),
-    callsPerSecond: number('rate', values.rate, 0),
+    keyCount: numberOf('--keys', values.keys, 100_000),
+    valueBytes: numberOf('--value-bytes', values['value-bytes'], 256),
+    connections: numberOf('--connections', values.connections, 0),
+    clients: numberOf('--clients', values.clients, 0),
+    callsPerSecond: numberOf('--rate', values.rate, 0),
     dir: values.dir ?? tmpdir(),
     jsonFile: values.json ?? `bench/results/${date}.json`,
   };
@@ -101,12 +102,4 @@ export function parseOptions(args: readonly string[]): BenchOptions | undefined 
 /** The parts of `a,b`; none of nothing. */
 export function list(value: string | undefined): string[] {
   return value === undefined ? [] : value.split(',').filter((each) => each !== '');
-}
-
-/** The value of `--name`. Throws Error with a text for people. */
-export function number(name: string, value: string | undefined, fallback: number): number {
-  if (value === undefined) return fallback;
-  const parsed = Number(value);
-  if (!Number.isFinite(parsed) || parsed < 0) throw new Error(`--${name} ${value}: not a number`);
-  return parsed;
 }

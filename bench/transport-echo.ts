@@ -17,12 +17,20 @@ import {
   type GrpcClient,
   type MethodHandler,
 } from '../src/transport/index.js';
+import { commandLine, numberOf, wordsOf } from './arguments.js';
 
 const method = '/etcdserverpb.KV/Put';
 const reply = Buffer.from('0a170a0808001000180020000a0b1001180220031004200512', 'hex');
 const request = Buffer.alloc(300, 0x61);
 
-if (process.argv[2] === 'server') await serve();
+const usage = `usage: node dist/bench/transport-echo.js [seconds] [connections] [calls in flight]
+       (5 100 10)
+`;
+/** The word that this program is started with a second time, as the server. */
+const serverWord = 'server';
+const words = commandLine(usage, (args) => wordsOf(args, 3));
+
+if (words[0] === serverWord) await serve();
 else await load();
 
 async function serve(): Promise<void> {
@@ -53,10 +61,10 @@ interface Load {
 }
 
 async function load(): Promise<void> {
-  const seconds = Number(process.argv[2] ?? 5);
-  const connections = Number(process.argv[3] ?? 100);
-  const inFlight = Number(process.argv[4] ?? 10);
-  const child = fork(fileURLToPath(import.meta.url), ['server']);
+  const seconds = numberOf('seconds', words[0], 5);
+  const connections = numberOf('connections', words[1], 100);
+  const inFlight = numberOf('calls in flight', words[2], 10);
+  const child = fork(fileURLToPath(import.meta.url), [serverWord]);
   const ask = (): Promise<FromServer> =>
     new Promise((resolve) => {
       child.once('message', (message) => resolve(message as FromServer));

@@ -12,11 +12,13 @@ import type { Entry } from '../src/raft/index.js';
 import { nodeClock, nodeDisk, openNodeRandom } from '../src/server/platform/index.js';
 import { FrameEncoder } from '../src/storage/wal/format.js';
 import { openWal } from '../src/storage/wal/wal.js';
+import { commandLine, wordsOf } from './arguments.js';
 
 const entryBytes = 300;
 const secondsEach = 1.5;
 
-const base = process.argv[2] ?? tmpdir();
+const usage = 'usage: node dist/bench/wal.js [directory]\n';
+const [base = tmpdir()] = commandLine(usage, (args) => wordsOf(args, 1));
 const dir = join(base, `kvorum-bench-wal-${process.pid}`);
 const random = openNodeRandom();
 const metadataIfNew = Buffer.from('bench');

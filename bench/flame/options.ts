@@ -2,8 +2,9 @@
 
 import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
+import { numberOf } from '../arguments.js';
 import { workloads } from '../load/workloads.js';
-import { list, number } from '../options.js';
+import { list } from '../options.js';
 import type { LoadOptions } from '../run-load.js';
 import type { ProfileKind } from './types.js';
 
@@ -79,14 +80,14 @@ export function parseOptions(args: readonly string[]): FlameOptions | undefined 
     loads,
     profiles,
     bin: values.bin,
-    seconds: number('seconds', values.seconds, 5),
-    warmupSeconds: number('warmup', values.warmup, 2),
-    top: number('top', values.top, 25),
-    keyCount: number('keys', values.keys, 100_000),
-    valueBytes: number('value-bytes', values['value-bytes'], 256),
-    connections: number('connections', values.connections, 0),
-    clients: number('clients', values.clients, 0),
-    callsPerSecond: number('rate', values.rate, 0),
+    seconds: numberOf('--seconds', values.seconds, 5),
+    warmupSeconds: numberOf('--warmup', values.warmup, 2),
+    top: numberOf('--top', values.top, 25),
+    keyCount: numberOf('--keys', values.keys, 100_000),
+    valueBytes: numberOf('--value-bytes', values['value-bytes'], 256),
+    connections: numberOf('--connections', values.connections, 0),
+    clients: numberOf('--clients', values.clients, 0),
+    callsPerSecond: numberOf('--rate', values.rate, 0),
     dir: values.dir ?? tmpdir(),
     out: values.out ?? `bench/results/flame-${date}`,
   };

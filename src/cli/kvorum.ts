@@ -5,14 +5,10 @@
 
 import { resolve } from 'node:path';
 import { nodeClock, nodePorts, notifySystemd, startServer } from '../server/index.js';
+import type { CommandIo, ExitStatus } from './command-io.js';
 import { openAppend, readFile } from './files.js';
-import { runRestoreCommand } from './restore/command.js';
-import {
-  type CommandIo,
-  type ExitStatus,
-  runServerCommand,
-  type StartNode,
-} from './server/command.js';
+import { runRestoreCommand } from './restore/index.js';
+import { runServerCommand, type StartNode } from './server/index.js';
 
 /** Does what `argv` and `env` say, by default running a server; resolves with how to end. */
 export async function main(

@@ -3,14 +3,12 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { CommandIo, ExitStatus, StopSignal } from '../../src/cli/command-io.js';
 import { failureOf } from '../../src/cli/failure.js';
 import {
-  type CommandIo,
-  type ExitStatus,
   type RunningNode,
   runServerCommand,
   type StartNode,
-  type StopSignal,
 } from '../../src/cli/server/command.js';
 import { EtcdError, InvariantError, StorageError } from '../../src/common/index.js';
 import { kvorumVersion } from '../../src/common/kvorum-version.js';

@@ -5,6 +5,7 @@
  * Exit status: 0 restored; 1 the file or the disk is not as it must be; 2 asked for wrongly.
  */
 
+import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { idToHex, type Logger, type Network } from '../../common/index.js';
 import {
   buildConfig,
@@ -18,8 +19,8 @@ import {
   type ServerConfig,
   UsageError,
 } from '../../server/index.js';
+import type { CommandIo } from '../command-io.js';
 import { failureOf } from '../failure.js';
-import type { CommandIo } from '../server/command.js';
 
 /** What a restore needs of a process. */
 export type RestoreIo = Pick<
@@ -143,30 +144,57 @@ interface Words {
   bump: string;
 }
 
-/** Options and files in any order, as with etcdutl. */
+const switchOption = { type: 'boolean' } as const;
+const valueOption = { type: 'string' } as const;
+
+const options: NonNullable<ParseArgsConfig['options']> = {
+  help: { type: 'boolean', short: 'h' },
+  'skip-hash-check': switchOption,
+  'mark-compacted': switchOption,
+  'bump-revision': valueOption,
+  ...Object.fromEntries([...sharedFlags].map((name) => [name, valueOption])),
+};
+
+/**
+ * Options and files in any order, as with etcdutl; one dash will do, too. Not strict: what is
+ * wrong is said here, in the words of the server's own flags.
+ */
 function parseWords(argv: readonly string[]): Words | undefined {
   const words: Words = { files: [], switches: new Map(), shared: [], bump: '0' };
-  for (let i = 0; i < argv.length; i++) {
-    const word = argv[i] ?? '';
-    if (!word.startsWith('-') || word === '-') {
-      words.files.push(word);
-      continue;
-    }
-    const [, name = '', inline] = /^--?([^=]*)(?:=(.*))?$/s.exec(word) ?? [];
-    if (name === 'help' || name === 'h') return undefined;
-    if (name === 'skip-hash-check' || name === 'mark-compacted') {
-      words.switches.set(name, parseSwitch(name, inline ?? 'true'));
-      continue;
-    }
-    if (name !== 'bump-revision' && !sharedFlags.has(name)) {
+  const { tokens } = parseArgs({
+    args: withTwoDashes(argv),
+    options,
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  });
+  for (const token of tokens) {
+    if (token.kind === 'positional') words.files.push(token.value);
+    if (token.kind !== 'option') continue;
+    const { name, value } = token;
+    if (name === 'help') return undefined;
+    if (!Object.hasOwn(options, name)) {
       throw usage(`restore has no option --${name.slice(0, 100)}`);
     }
-    const value = inline ?? argv[++i];
+    if (options[name] === switchOption) {
+      words.switches.set(name, parseSwitch(name, value ?? 'true'));
+      continue;
+    }
     if (value === undefined) throw usage(`--${name} needs a value`);
     if (name === 'bump-revision') words.bump = value;
     else words.shared.push(`--${name}=${value}`);
   }
   return words;
+}
+
+/** As `parseArgs` wants it: `-name` is `--name` to us, and what follows may be a value. */
+function withTwoDashes(argv: readonly string[]): string[] {
+  let isValue = false;
+  return argv.map((word) => {
+    const long = !isValue && /^-[^-]./.test(word) ? `-${word}` : word;
+    isValue = !isValue && options[long.replace(/^--/, '')] === valueOption;
+    return long;
+  });
 }
 
 function parseSwitch(name: string, text: string): boolean {

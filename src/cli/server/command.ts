@@ -8,7 +8,7 @@
  * nothing left to do; 1 the environment or the disk failed; 2 asked for wrongly; 70 a bug.
  */
 
-import { type Clock, invariantExitCode, type Logger } from '../../common/index.js';
+import { invariantExitCode, type Logger } from '../../common/index.js';
 import {
   buildConfig,
   createLogger,
@@ -16,13 +16,12 @@ import {
   type FlushableLogger,
   helpText,
   kvorumVersion,
-  type NotifyResult,
-  type NotifyState,
   parseCommandLine,
   type RunningServer,
   type ServerConfig,
   versionText,
 } from '../../server/index.js';
+import type { CommandIo, ExitStatus, StopSignal } from '../command-io.js';
 import { type Failure, failureOf } from '../failure.js';
 import { banner } from './banner.js';
 
@@ -35,35 +34,6 @@ export type StartNode = (
   logger: Logger,
   signal: AbortSignal,
 ) => Promise<RunningNode>;
-
-/** How a process ends: with a status, or as if that signal had ended it. */
-export type ExitStatus = number | StopSignal;
-export type StopSignal = 'SIGINT' | 'SIGTERM';
-
-/** What a process is to the command. */
-export interface CommandIo {
-  readonly clock: Clock;
-  /** Somebody sits at the other end of stdout. */
-  readonly isTerminal: boolean;
-  /** Lines for people. */
-  stdout(text: string): void;
-  stderr(text: string): void;
-  readFile(path: string): string | Uint8Array;
-  openAppend(path: string): number;
-  absolute(path: string): string;
-  /** Calls back at each SIGINT or SIGTERM. */
-  onSignal(handler: (signal: StopSignal) => void): void;
-  /** Calls back for what nobody caught. */
-  onUncaught(handler: (error: unknown) => void): void;
-  /** Ends the process now. */
-  exit(status: ExitStatus): void;
-  notify(state: NotifyState): Promise<NotifyResult>;
-  readonly runtime: {
-    readonly nodeVersion: string;
-    readonly platform: string;
-    readonly architecture: string;
-  };
-}
 
 /** An orderly stop, of a server or of its start, that takes longer than this is not one. */
 const stopMsMax = 30_000;

@@ -3,6 +3,7 @@
  * refuses it, and then asked for again: reacting to refusals is enough, however tokens expire.
  */
 
+import { assert } from '../../common/index.js';
 import type { Credentials } from './types.js';
 
 /** Exchanges name and password for a token; undefined: the server has auth switched off. */
@@ -50,6 +51,7 @@ export class TokenSource {
    */
   refused(generation: number): boolean {
     if (this.#credentials === undefined) return false;
+    assert(generation <= this.#generation, 'a token was refused that there was');
     if (generation === this.#generation && this.#known) {
       this.#generation += 1;
       this.#known = false;
@@ -59,6 +61,7 @@ export class TokenSource {
   }
 
   async #ask(): Promise<void> {
+    assert(!this.#known, 'a token is asked for when there is none');
     const credentials = this.#credentials;
     if (credentials?.user !== undefined) {
       this.#token = await this.#authenticate(credentials.user, credentials.password);

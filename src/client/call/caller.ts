@@ -4,7 +4,14 @@
  * all goes well: a put costs little more than what the transport takes.
  */
 
-import { type Clock, GrpcCode, onAbort, type Random, type Timer } from '../../common/index.js';
+import {
+  assert,
+  type Clock,
+  GrpcCode,
+  onAbort,
+  type Random,
+  type Timer,
+} from '../../common/index.js';
 import {
   closedError,
   type Link,
@@ -257,6 +264,7 @@ class CallRun {
   }
 
   start(): void {
+    assert(this.#attempts === 0 && !this.#over, 'a call starts once');
     if (this.#caller.options.signal.aborted) {
       this.#reject(closedError());
       return;
@@ -322,6 +330,7 @@ class CallRun {
 
   #send(pick: Pick): void {
     if (this.#over) return;
+    assert(this.#call === undefined, 'one attempt runs at a time');
     const caller = this.#caller;
     const leftMs = this.#deadlineMs - caller.options.clock.nowMs();
     this.#pick = pick;
@@ -353,6 +362,7 @@ class CallRun {
 
   /** True if the request is, or will be, sent again. */
   #again(status: RpcStatus): boolean {
+    assert(this.#attempts > 0 && !this.#over, 'what failed had been sent, and is wanted');
     const { pool, retry, clock } = this.#caller.options;
     const { tokens } = this.#caller;
     const slot = this.#pick?.slot;
@@ -398,6 +408,7 @@ class CallRun {
   }
 
   #finish(): void {
+    assert(!this.#over, 'a call ends once');
     this.#over = true;
     this.#pause?.cancel();
     this.#running.delete(this);

@@ -3,7 +3,7 @@
  * is paused and HTTP/2 flow control holds the server back. Not retried: whoever reads decides.
  */
 
-import { GrpcCode, onAbort } from '../../common/index.js';
+import { assert, GrpcCode, onAbort } from '../../common/index.js';
 import { closedError, type LinkStream, type RpcStatus } from '../connection/index.js';
 import { reasonOf } from '../errors.js';
 import { streamBufferMessagesMax } from '../limits.js';
@@ -94,6 +94,7 @@ class Inbox {
       this.#wake = undefined;
     }
     const message = this.#messages.shift();
+    assert(message !== undefined, 'who was woken has a message to read');
     if (this.#paused && this.#messages.length < streamBufferMessagesMax / 2) {
       this.#paused = false;
       this.#stream.resume();

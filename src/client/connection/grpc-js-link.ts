@@ -12,7 +12,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { subscribe } from 'node:diagnostics_channel';
 import * as grpc from '@grpc/grpc-js';
-import { GrpcCode, onAbort } from '../../common/index.js';
+import { assert, GrpcCode, onAbort } from '../../common/index.js';
 import { streamWindowBytes } from '../limits.js';
 import type { Endpoint } from './endpoint.js';
 import type {
@@ -67,6 +67,7 @@ export const dialGrpcJs: Dial = async (endpoint, options) => {
     throw error;
   } finally {
     dialsRunning -= 1;
+    assert(dialsRunning >= 0, 'no more dials end than began');
     // Following promises costs every promise of the process; only do it while it is needed.
     if (dialsRunning === 0) socketsOfDial.disable();
   }
@@ -336,6 +337,7 @@ class GrpcJsStream implements LinkStream {
     const callback = (): void => {
       const wasFull = this.#backlogBytes >= sendHighWaterBytes;
       this.#backlogBytes -= message.length;
+      assert(this.#backlogBytes >= 0, 'no more leaves than was sent');
       if (this.#over) return;
       if (wasFull && this.#backlogBytes < sendHighWaterBytes) this.onDrain?.();
       this.#sendNext();

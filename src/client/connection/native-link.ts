@@ -6,7 +6,7 @@
  * The connection only keeps the process alive while a call is running, as with grpc-js.
  */
 
-import type { TlsOptions } from '../../common/index.js';
+import { assert, type TlsOptions } from '../../common/index.js';
 import { connectGrpc } from '../../transport/index.js';
 import type { Endpoint } from './endpoint.js';
 import type { Dial, Link, LinkCall, LinkCallOptions, LinkStream, RpcStatus } from './link.js';
@@ -91,6 +91,7 @@ class NativeLink implements Link {
 
   #end(): void {
     this.#running -= 1;
+    assert(this.#running >= 0, 'no more calls end than began');
     if (this.#running === 0) this.#dialer.unref();
   }
 }

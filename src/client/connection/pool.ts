@@ -7,7 +7,7 @@
  * there. Nothing runs in the background: what is due is started when somebody asks.
  */
 
-import { backoffMs, type Clock, onAbort, type Random } from '../../common/index.js';
+import { assert, backoffMs, type Clock, onAbort, type Random } from '../../common/index.js';
 import { EtcdClientError } from '../errors.js';
 import {
   namedEndpointsMax,
@@ -74,6 +74,7 @@ export class Pool {
 
   constructor(options: PoolOptions) {
     this.#options = options;
+    assert(options.endpoints.length > 0, 'a client has an endpoint');
     this.#slots = options.endpoints.map((endpoint) => new Slot(endpoint));
     // Clients that start together do not all begin at the first endpoint.
     this.#next = options.random.u32() % this.#slots.length;
@@ -158,6 +159,7 @@ export class Pool {
 
   /** Uses these from now on; connections to others end when their calls have. */
   replaceEndpoints(endpoints: readonly Endpoint[]): void {
+    assert(endpoints.length > 0, 'a client keeps an endpoint');
     const before = new Map(this.#slots.map((slot) => [slot.endpoint.address, slot]));
     this.#slots = endpoints.map((e) => before.get(e.address) ?? new Slot(e));
     this.#next %= this.#slots.length;
@@ -190,11 +192,13 @@ export class Pool {
     this.#named.delete(address);
     this.#named.set(address, other);
     if (this.#named.size > namedEndpointsMax) this.#dropOldest();
+    assert(this.#named.size <= namedEndpointsMax, 'endpoints by name do not add up');
     return other;
   }
 
   /** It takes no more calls, but those it has may go on for long: another takes its place. */
   #retire(slot: Slot, link: Link): void {
+    assert(slot.link === link && !this.#draining.has(link), 'a connection is retired once');
     slot.link = undefined;
     this.#draining.add(link);
     link.onClose = () => void this.#draining.delete(link);
@@ -243,6 +247,7 @@ export class Pool {
       link.destroy();
       return;
     }
+    assert(slot.link === undefined, 'an endpoint has one connection');
     slot.link = link;
     slot.failures = 0;
     slot.suspectUntilMs = 0;

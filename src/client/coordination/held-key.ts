@@ -5,7 +5,7 @@
  * guarded by its fencing revision does not need it, and pays nothing for it.
  */
 
-import { onAbort, type Revision } from '../../common/index.js';
+import { assert, onAbort, type Revision } from '../../common/index.js';
 import type { CallOptions } from '../call/index.js';
 import { EtcdClientError, isEtcdError } from '../errors.js';
 import type { Bytes } from '../keyspace/index.js';
@@ -35,6 +35,7 @@ export class HeldKey implements Ownership {
     fencingRevision: Revision,
     leave: () => void,
   ) {
+    assert(key !== '', 'what is owned has a key');
     this.session = session;
     this.key = key;
     this.fencingRevision = fencingRevision;
@@ -90,6 +91,7 @@ export class HeldKey implements Ownership {
   lose(error: EtcdClientError): void {
     if (this.#releasing !== undefined || this.#lost.signal.aborted) return;
     this.#forget();
+    assert(this.#unwatch.signal.aborted, 'what is lost is not watched');
     this.#lost.abort(error);
   }
 

@@ -10,7 +10,7 @@
  * session only after that, so no two grants have the same fencing revision.
  */
 
-import type { Revision } from '../../common/index.js';
+import { assert, type Revision } from '../../common/index.js';
 import { EtcdClientError, invalidOption, isEtcdError } from '../errors.js';
 import type { Bytes, KeyInfo, KeyRange, KeyValue } from '../keyspace/index.js';
 import type { Kv } from '../kv/index.js';
@@ -163,6 +163,7 @@ class Ticket {
 
   /** Until fewer than `permits` older contenders are left. */
   async wait(scope: Scope): Promise<void> {
+    assert(this.#touched, 'who waits has a key');
     const { kv, contenders, permits } = this.#claim;
     const look = kv
       .txn()
@@ -189,6 +190,7 @@ class Ticket {
   }
 
   grant(scope: Scope): HeldKey {
+    assert(this.#touched && this.#withdrawn === undefined, 'what is granted was not taken away');
     alive(this.#session, scope);
     const { kv, key } = this.#claim;
     return new HeldKey(this.#session, kv, key, this.#revision, () => this.#finish());
@@ -242,6 +244,7 @@ class Ticket {
     revision: Revision,
     scope: Scope,
   ): Promise<void> {
+    assert(count >= 1 && count <= keys.length, 'it waits for some of them');
     const { kv, contenders } = this.#claim;
     const waiting = new Set(keys.map(({ key }) => key));
     const left = waiting.size - count;

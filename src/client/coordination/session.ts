@@ -6,7 +6,7 @@
  * outlives it, timers included.
  */
 
-import { type LeaseId, onAbort } from '../../common/index.js';
+import { assert, type LeaseId, onAbort } from '../../common/index.js';
 import type { CallOptions } from '../call/index.js';
 import type { EtcdClient } from '../client.js';
 import { EtcdClientError } from '../errors.js';
@@ -101,10 +101,13 @@ class SessionRun implements Session, SessionWork {
         takeBack();
         resolve(this.#leaver(name));
       };
-      this.#turns.get(name)?.push(turn);
+      const waiting = this.#turns.get(name);
+      assert(waiting !== undefined, 'a name that is taken has a queue');
+      waiting.push(turn);
       const takeBack = onAbort(signal, () => {
-        const waiting = this.#turns.get(name) ?? [];
-        waiting.splice(waiting.indexOf(turn), 1);
+        const at = waiting.indexOf(turn);
+        assert(at >= 0, 'who waits is in the queue');
+        waiting.splice(at, 1);
         reject(signal.reason);
       });
     });
@@ -136,7 +139,9 @@ class SessionRun implements Session, SessionWork {
     return () => {
       if (left) return;
       left = true;
-      const next = this.#turns.get(name)?.shift();
+      const waiting = this.#turns.get(name);
+      assert(waiting !== undefined, 'a name is left by who has it');
+      const next = waiting.shift();
       if (next === undefined) this.#turns.delete(name);
       else next();
     };

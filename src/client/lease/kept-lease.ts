@@ -7,7 +7,7 @@
  * fast. After a suspended process wakes up, the check comes before anything else is believed.
  */
 
-import { type LeaseId, onAbort, type Timer } from '../../common/index.js';
+import { assert, type LeaseId, onAbort, type Timer } from '../../common/index.js';
 import { abortedError, type Caller, type CallOptions } from '../call/index.js';
 import { EtcdClientError, invalidOption } from '../errors.js';
 import {
@@ -156,6 +156,7 @@ export class KeptLease implements LeaseHandle, RenewalTarget {
     }
     this.#checkTime();
     if (this.#state === 'lost') return; // too late: somebody was told already
+    assert(this.#state !== 'stopped', 'nothing comes for a lease that was let go');
     this.#renewedMs = sentMs;
     this.#ttlSeconds = ttlSeconds;
     const warned = this.#state === 'warning';
@@ -232,6 +233,7 @@ export class KeptLease implements LeaseHandle, RenewalTarget {
   }
 
   #leave(error: EtcdClientError): void {
+    assert(this.#state === 'lost' || this.#state === 'stopped', 'who leaves does not come back');
     for (const timer of [this.#renewTimer, this.#warnTimer, this.#lostTimer]) timer?.cancel();
     this.#takeBack?.();
     this.#mux.remove(this);

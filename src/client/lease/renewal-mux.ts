@@ -6,7 +6,7 @@
  * The mux only carries requests; when to renew, and when a lease counts as lost, the leases decide.
  */
 
-import { backoffMs, GrpcCode, type LeaseId, type Timer } from '../../common/index.js';
+import { assert, backoffMs, GrpcCode, type LeaseId, type Timer } from '../../common/index.js';
 import { decodeLeaseKeepAliveResponse, encodeLeaseKeepAliveRequest } from '../../proto/index.js';
 import {
   asError,
@@ -60,6 +60,7 @@ export class LeaseMux {
 
   /** From now on the stream is kept for this lease. */
   add(target: RenewalTarget): void {
+    assert(!this.#leases.has(target), 'a lease is added once');
     this.#leases.add(target);
   }
 
@@ -96,6 +97,7 @@ export class LeaseMux {
   }
 
   #send(target: RenewalTarget): void {
+    assert(!this.#inFlight.has(target), 'a lease has one request on its way');
     this.#inFlight.add(target);
     this.#sent.push({ target, sentMs: this.#caller.options.clock.nowMs() });
     this.#opened?.stream.send(encodeLeaseKeepAliveRequest({ id: target.id }));
@@ -134,6 +136,7 @@ export class LeaseMux {
   }
 
   #begin(opened: OpenedStream): void {
+    assert(this.#opened === undefined && this.#sent.length === 0, 'a new stream has no requests');
     this.#opened = opened;
     opened.stream.onMessage = (message) => {
       if (this.#opened === opened) this.#onMessage(message);
@@ -151,6 +154,7 @@ export class LeaseMux {
     const at = this.#sent.findIndex(({ target }) => target.id === id);
     const [sent] = at < 0 ? [] : this.#sent.splice(at, 1);
     if (sent !== undefined) this.#inFlight.delete(sent.target);
+    assert(this.#sent.length === this.#inFlight.size, 'each unanswered request is of one lease');
     this.#failures = 0;
     this.#avoid = undefined;
     this.#replyTimer?.cancel();

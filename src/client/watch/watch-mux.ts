@@ -181,6 +181,8 @@ export class WatchMux {
   }
 
   #begin(opened: OpenedStream): void {
+    assert(this.#opened === undefined, 'there is one stream at a time');
+    assert(this.#creates.length === 0 && this.#byId.size === 0, 'a new stream has no watches');
     this.#opened = opened;
     const { stream } = opened;
     stream.onMessage = (message) => {
@@ -195,6 +197,7 @@ export class WatchMux {
   #create(entry: Entry): void {
     const { stream } = this.#opened ?? {};
     assert(stream !== undefined, 'a watch is created on a stream');
+    assert(entry.place.state === 'waiting', 'a watch is created once on a stream');
     entry.place = { state: 'creating' };
     this.#creates.push(entry);
     stream.send(encodeWatchCreateRequest(entry.target.createRequest()));
@@ -202,8 +205,9 @@ export class WatchMux {
   }
 
   #cancel(entry: Entry, id: number): void {
+    assert(this.#opened !== undefined, 'a watch is cancelled on its stream');
     entry.place = { state: 'left', id };
-    this.#opened?.stream.send(encodeWatchCancelRequest(id));
+    this.#opened.stream.send(encodeWatchCancelRequest(id));
   }
 
   /** A server that takes the stream and does not answer on it is left. */

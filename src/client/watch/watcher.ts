@@ -9,7 +9,7 @@
  * again from `next` when the reader has caught up. Other watches of the stream are not held up.
  */
 
-import { GrpcCode, onAbort } from '../../common/index.js';
+import { assert, GrpcCode, onAbort } from '../../common/index.js';
 import { type Event, WatchFilter, type WatchResponse } from '../../proto/index.js';
 import { type Header, headerOf } from '../call/index.js';
 import {
@@ -173,6 +173,7 @@ class WatchRun<V, In, O> implements Watcher<V, O>, WatchTarget {
   }
 
   onResponse(response: WatchResponse): void {
+    assert(!this.#ended && !this.#parked, 'nothing comes for a watch that has left');
     if (response.events.length === 0) {
       if (this.#partial.length === 0) this.#onProgress(headerOf(response.header).revision);
       return;
@@ -215,6 +216,7 @@ class WatchRun<V, In, O> implements Watcher<V, O>, WatchTarget {
 
   /** All events of the revision at `start`; returns where the next revision begins. */
   #takeRevision(events: readonly Event[], start: number, end: number): number {
+    assert(start < end, 'a revision has events');
     const revision = revisionOf(events[start] as Event);
     let after = start + 1;
     while (after < end && revisionOf(events[after] as Event) === revision) after += 1;
@@ -242,6 +244,7 @@ class WatchRun<V, In, O> implements Watcher<V, O>, WatchTarget {
   }
 
   #park(): void {
+    assert(!this.#parked && this.#buffer.length > 0, 'who has nothing to read is not parked');
     this.#parked = true;
     this.#partial = [];
     void this.#mux.remove(this);
@@ -252,6 +255,7 @@ class WatchRun<V, In, O> implements Watcher<V, O>, WatchTarget {
       const batch = this.#buffer.shift();
       if (batch !== undefined) {
         this.#bufferedEvents -= batch.events.length;
+        assert(this.#bufferedEvents >= 0, 'no more events are read than came');
         if (this.#parked && this.#bufferedEvents <= this.#bufferEventsMax / 2) {
           this.#parked = false;
           this.#mux.add(this);

@@ -1,0 +1,43 @@
+/** What the command lines of all measuring programs have in common. */
+
+import { parseArgs } from 'node:util';
+
+/** A number of at least 0. Throws Error with a text for people. */
+export function numberOf(name: string, value: string | undefined, fallback: number): number {
+  if (value === undefined) return fallback;
+  const parsed = Number(value);
+  if (value.trim() === '' || !Number.isFinite(parsed) || parsed < 0) {
+    throw new Error(`${name} ${value}: not a number`);
+  }
+  return parsed;
+}
+
+/**
+ * What `parse` makes of the arguments of this process. Help (undefined) goes to standard output,
+ * and what it throws to standard error with `usage` behind it; then the process ends.
+ */
+export function commandLine<T>(usage: string, parse: (args: string[]) => T | undefined): T {
+  let parsed: T | undefined;
+  try {
+    parsed = parse(process.argv.slice(2));
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : error}\n${usage}`);
+    process.exit(2);
+  }
+  if (parsed !== undefined) return parsed;
+  process.stdout.write(usage);
+  process.exit(0);
+}
+
+/** The words of a command line without options, `max` at most; undefined: help was asked for. */
+export function wordsOf(args: string[], max: number): readonly string[] | undefined {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { help: { type: 'boolean', short: 'h' } },
+  });
+  if (values.help === true) return undefined;
+  const surplus = positionals[max];
+  if (surplus !== undefined) throw new Error(`unexpected argument "${surplus}"`);
+  return positionals;
+}

@@ -1,0 +1,3 @@
+/** `kvorum restore`: a data directory from a snapshot. */
+
+export { runRestoreCommand } from './command.js';

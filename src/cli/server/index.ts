@@ -1,0 +1,3 @@
+/** `kvorum`: a server, from its command line to its end. */
+
+export { runServerCommand, type StartNode } from './command.js';
