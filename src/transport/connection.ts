@@ -132,7 +132,7 @@ export class Connection
   openStream(): Stream | undefined {
     assert(!this.#isServer, 'a server opens no streams');
     if (this.nextStreamId > streamIdMax || this.draining || this.closed) return undefined;
-    const stream = this.#newStream(this.nextStreamId);
+    const stream = this.streams.add(new Stream(this.nextStreamId, this.#windows.initialBytes));
     this.nextStreamId += 2;
     return stream;
   }
@@ -398,7 +398,7 @@ export class Connection
       this.#refuse(id, ErrorCode.PROTOCOL_ERROR);
       return;
     }
-    const opened = this.#newStream(id);
+    const opened = this.streams.add(new Stream(id, this.#windows.initialBytes));
     opened.contentLength = head.contentLength;
     if (!lengthFits(opened, endStream)) {
       this.#streamError(opened, ErrorCode.PROTOCOL_ERROR);
@@ -525,10 +525,6 @@ export class Connection
     const fromPeer = (id & 1) === (this.#isServer ? 1 : 0);
     const idle = fromPeer ? id > this.#lastPeerStreamId : this.#isServer || id >= this.nextStreamId;
     if (id === 0 || idle) throw protocolError(`${what} on an idle stream`);
-  }
-
-  #newStream(id: number): Stream {
-    return this.streams.add(new Stream(id, this.#windows.initialBytes));
   }
 
   #endRemote(stream: Stream): void {

@@ -10,7 +10,10 @@ import { exec, type Finished } from '../helpers/exec.js';
 import { describeWith, repoRoot } from '../helpers/tools.js';
 import { describeTargets } from './target.js';
 
-/** Runs a program with `Etcd` of the build, by the name that users import; the body ends, the process must, too. */
+/**
+ * Runs a program with `Etcd` of the build, by the name that users import; the body ends, the
+ * process must, too.
+ */
 function program(
   body: string,
   env: Readonly<Record<string, string>> = {},

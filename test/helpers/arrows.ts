@@ -27,6 +27,47 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
 export const mayImportInside: Readonly<
   Record<string, Readonly<Record<string, readonly string[]>>>
 > = {
+  'src/cli': {
+    'command-io.ts': [],
+    'failure.ts': [],
+    'files.ts': [],
+    server: ['command-io.ts', 'failure.ts'],
+    restore: ['command-io.ts', 'failure.ts'],
+    'kvorum.ts': ['command-io.ts', 'files.ts', 'restore', 'server'],
+  },
+  'src/client': {
+    'errors.ts': [],
+    'limits.ts': [],
+    connection: ['errors.ts', 'limits.ts'],
+    call: ['connection', 'errors.ts', 'limits.ts'],
+    // What kv and watch have in common: neither could be below the other.
+    keyspace: ['call', 'errors.ts', 'limits.ts'],
+    watch: ['call', 'connection', 'errors.ts', 'keyspace', 'limits.ts'],
+    kv: ['call', 'errors.ts', 'keyspace', 'limits.ts', 'watch'],
+    lease: ['call', 'connection', 'errors.ts', 'limits.ts'],
+    admin: ['call', 'errors.ts', 'keyspace'],
+    // What is built on a client knows this interface, not what makes one.
+    'client.ts': ['admin', 'call', 'connection', 'keyspace', 'kv', 'lease'],
+    'etcd.ts': [
+      ...['admin', 'call', 'client.ts', 'connection', 'errors.ts'],
+      ...['keyspace', 'kv', 'lease', 'limits.ts', 'watch'],
+    ],
+    coordination: ['call', 'client.ts', 'errors.ts', 'keyspace', 'kv', 'lease', 'limits.ts'],
+    discovery: ['call', 'client.ts', 'coordination', 'errors.ts', 'keyspace', 'kv', 'limits.ts'],
+    config: [
+      ...['call', 'client.ts', 'coordination', 'errors.ts'],
+      ...['keyspace', 'kv', 'limits.ts', 'watch'],
+    ],
+    'index.ts': [
+      ...['admin', 'call', 'client.ts', 'config', 'connection', 'coordination', 'discovery'],
+      ...['errors.ts', 'etcd.ts', 'keyspace', 'kv', 'lease', 'watch'],
+    ],
+  },
+  'src/proto': {
+    hot: [],
+    table: ['generated', 'hot'],
+    'index.ts': ['hot', 'table'],
+  },
   'src/server': {
     // What everything stands on.
     options: [],

@@ -1,7 +1,7 @@
 /**
  * Makes calls: picks a connection, adds metadata, keeps the deadline, and sends again what may be
- * sent again (see failed-call.ts). One {@link CallRun} a call, no promise beside the caller's own while
- * all goes well: a put costs little more than what the transport takes.
+ * sent again (see failed-call.ts). One {@link CallRun} a call, no promise beside the caller's own
+ * while all goes well: a put costs little more than what the transport takes.
  */
 
 import {

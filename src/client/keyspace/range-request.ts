@@ -34,7 +34,7 @@ export function rangeRequest(span: Span, query: RangeQuery): RangeRequest {
     rangeEnd: span.rangeEnd,
     limit: limit ?? 0,
     revision: revisionOption(query.revision),
-    // Never NONE with a target: that would sort after limiting (C-1.5).
+    // Never NONE with a target: that would sort after limiting (C-1.5.8).
     sortOrder:
       sort === undefined
         ? SortOrder.NONE

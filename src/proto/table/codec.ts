@@ -3,8 +3,8 @@
  * that pbjs generates from proto/*.proto. One table gives the codec and its TypeScript type, and
  * the generated declarations check the table's wire names.
  *
- * The same rules as in message-types.ts: ids are bigints, other 64-bit integers saturated numbers, and
- * no `Long` leaves this folder.
+ * The same rules as in message-types.ts: ids are bigints, other 64-bit integers saturated numbers,
+ * and no `Long` leaves this folder.
  */
 
 import { emptyBytes, type KeyString, keyFromBytes, keyToBytes } from '../../common/index.js';

@@ -1,8 +1,9 @@
 /**
  * What a Raft log entry of type 'normal' carries, and the context of one of type 'configChange':
- * twelve bytes of ours, then the client's request exactly as it came (or a body of our own). `origin` and `sequence` lead the member that proposed it back to the waiting
- * call; `origin` is drawn anew at each start, so a replayed entry finds nobody waiting. They are
- * not a deduplication key.
+ * twelve bytes of ours, then the client's request exactly as it came (or a body of our own).
+ * `origin` and `sequence` lead the member that proposed it back to the waiting call; `origin` is
+ * drawn anew at each start, so a replayed entry finds nobody waiting. They are not a deduplication
+ * key.
  *
  *     byte 0       format, 1
  *     byte 1       kind, see EntryKind
