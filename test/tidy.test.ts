@@ -172,7 +172,22 @@ describe('dependencies between folders of src', () => {
   it('have no cycle between files', () => {
     expectNone(cycles(product));
   });
+
+  it('have no cycle between files, imports of types counted', () => {
+    const graph = new Map(product.map((source) => [source.path, relativeImports(source)]));
+    const wrong = circlesOf(graph);
+    expectNone(wrong.filter((circle) => !circlesLeft.some((place) => circle.startsWith(place))));
+  });
 });
+
+/** Where types still go in circles. */
+const circlesLeft: readonly string[] = ['src/server/', 'src/sim/', 'src/storage/'];
+
+function relativeImports(source: Source): string[] {
+  return source.imports
+    .filter((specifier) => specifier.startsWith('.'))
+    .map((specifier) => posix.join(dirname(source.path), specifier).replace(/\.js$/, '.ts'));
+}
 
 /** The folder or file directly in `folder` that `path` is or is in; undefined: it is elsewhere. */
 function placeIn(folder: string, path: string): string | undefined {
