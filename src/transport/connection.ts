@@ -130,9 +130,8 @@ export class Connection
 
   /** Client: a new stream, in the table; undefined if there are no identifiers left. */
   openStream(): Stream | undefined {
-    assert(!this.#isServer, 'a server opens no streams');
     if (this.nextStreamId > streamIdMax || this.draining || this.closed) return undefined;
-    const stream = this.streams.add(new Stream(this.nextStreamId, this.#windows.initialBytes));
+    const stream = this.#newStream(this.nextStreamId);
     this.nextStreamId += 2;
     return stream;
   }
@@ -182,8 +181,7 @@ export class Connection
   /** Ends the connection with GOAWAY; streams are aborted. */
   fail(code: number, message: string, error?: Error): void {
     if (this.closed) return;
-    const lastStreamId = Math.min(this.#lastPeerStreamId, this.#goawayLastId);
-    this.sender.sendGoaway(lastStreamId, code, message);
+    this.sender.sendGoaway(Math.min(this.#lastPeerStreamId, this.#goawayLastId), code, message);
     this.sender.flush();
     this.#shut(error);
     this.socket.end();
@@ -398,7 +396,7 @@ export class Connection
       this.#refuse(id, ErrorCode.PROTOCOL_ERROR);
       return;
     }
-    const opened = this.streams.add(new Stream(id, this.#windows.initialBytes));
+    const opened = this.#newStream(id);
     opened.contentLength = head.contentLength;
     if (!lengthFits(opened, endStream)) {
       this.#streamError(opened, ErrorCode.PROTOCOL_ERROR);
@@ -470,8 +468,7 @@ export class Connection
     if ((end - start) % 6 !== 0) throw frameSizeError('SETTINGS');
     this.#guard.countControl(this.nowMs);
     this.#settingsSeen = true;
-    const looks = applySettings(this, this.#isServer, from, start, end);
-    this.#guard.countLooks(this.nowMs, looks);
+    this.#guard.countLooks(this.nowMs, applySettings(this, this.#isServer, from, start, end));
     this.sender.sendSettingsAck();
     this.sender.pump();
     this.#owner.onSettings();
@@ -527,6 +524,10 @@ export class Connection
     if (id === 0 || idle) throw protocolError(`${what} on an idle stream`);
   }
 
+  #newStream(id: number): Stream {
+    return this.streams.add(new Stream(id, this.#windows.initialBytes));
+  }
+
   #endRemote(stream: Stream): void {
     assert(!stream.remoteEnded && !stream.closed, 'the side of the peer ends once');
     stream.remoteEnded = true;
@@ -565,7 +566,6 @@ export class Connection
   #drainNow(): void {
     this.#lingerTimer?.cancel();
     if (this.closed || this.#goawayLastId !== streamIdMax) return;
-    assert(this.draining, 'who is asked to go was told so before');
     this.#goawayLastId = this.#lastPeerStreamId;
     if (this.#isServer) this.sender.sendGoaway(this.#goawayLastId, ErrorCode.NO_ERROR, '');
     this.#closeIfDrained();
