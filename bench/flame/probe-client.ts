@@ -4,16 +4,16 @@ import type { ChildProcess } from 'node:child_process';
 import type { ProbeAnswer, ProbeOrder } from './types.js';
 
 export class Probe {
-  private readonly server: ChildProcess;
+  readonly #server: ChildProcess;
 
   /** `server` was started with the probe. */
   constructor(server: ChildProcess) {
-    this.server = server;
+    this.#server = server;
   }
 
   /** Resolves when it is done; rejects if it can't be, or the server ends meanwhile. */
   obey(order: ProbeOrder): Promise<void> {
-    const { server } = this;
+    const server = this.#server;
     return new Promise((resolve, reject) => {
       const ended = (): void => reject(new Error('the server ended while it was profiled'));
       server.once('exit', ended);

@@ -8,18 +8,18 @@ import type { CallFrame } from './types.js';
 
 /** Reads each source map once. */
 export class Sources {
-  private readonly maps = new Map<string, SourceMap | undefined>();
-  private readonly root: string;
+  readonly #maps = new Map<string, SourceMap | undefined>();
+  readonly #root: string;
 
   /** `root`: the checkout that places are named from. */
   constructor(root: string) {
-    this.root = root;
+    this.#root = root;
   }
 
   /** Makes the frame point to what was written, where that is known. */
   resolve(frame: CallFrame): void {
     if (!frame.url.startsWith('file:')) return;
-    const entry = this.mapOf(frame.url)?.findEntry(frame.lineNumber, frame.columnNumber);
+    const entry = this.#mapOf(frame.url)?.findEntry(frame.lineNumber, frame.columnNumber);
     if (entry === undefined || !('originalSource' in entry)) return;
     frame.url = new URL(entry.originalSource, frame.url).href;
     frame.lineNumber = entry.originalLine;
@@ -30,14 +30,14 @@ export class Sources {
   placeOf(frame: CallFrame): string {
     if (frame.url === '') return '';
     const path = frame.url.startsWith('file:')
-      ? relative(this.root, fileURLToPath(frame.url))
+      ? relative(this.#root, fileURLToPath(frame.url))
       : frame.url;
     return `${path}:${frame.lineNumber + 1}`;
   }
 
-  private mapOf(url: string): SourceMap | undefined {
-    if (!this.maps.has(url)) this.maps.set(url, readMap(`${fileURLToPath(url)}.map`));
-    return this.maps.get(url);
+  #mapOf(url: string): SourceMap | undefined {
+    if (!this.#maps.has(url)) this.#maps.set(url, readMap(`${fileURLToPath(url)}.map`));
+    return this.#maps.get(url);
   }
 }
 
