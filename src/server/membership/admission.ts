@@ -5,7 +5,7 @@
  * member has published, or, before it could, the first one that it came with.
  */
 
-import { type Clock, type MemberId, peerIncarnationsSeenMax } from '../../common/index.js';
+import { assert, type Clock, type MemberId, peerIncarnationsSeenMax } from '../../common/index.js';
 import type { PeerHello, PeerRefusal } from '../peers/index.js';
 import type { Member } from './member.js';
 import type { Membership } from './membership.js';
@@ -49,6 +49,7 @@ export class PeerAdmission {
     if (!areCompatible(version, hello.version)) return 'incompatibleVersion';
     const { memberId, incarnation } = hello;
     if (membership.isRemoved(memberId) && !this.#isLeaving(memberId)) return 'removed';
+    assert(memberId !== 0n, 'one that says who it is has an id');
     const known = this.incarnationOf(memberId);
     if (known !== 0n) return known === incarnation ? undefined : 'otherIncarnation';
     const isStranger = membership.get(memberId) === undefined;

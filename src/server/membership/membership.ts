@@ -11,7 +11,14 @@
  * member-admin.ts.
  */
 
-import { assertNever, type ErrorReason, EtcdError, type MemberId } from '../../common/index.js';
+import {
+  assert,
+  assertNever,
+  type ErrorReason,
+  EtcdError,
+  type MemberId,
+  present,
+} from '../../common/index.js';
 import type { MvccStore, MvccWriteTxn } from '../../storage/index.js';
 import {
   decodeMember,
@@ -140,7 +147,8 @@ export class Membership {
       const { peerUrls, isLearner } = change;
       this.#store(txn, { id, name: '', peerUrls, clientUrls: [], isLearner, incarnation: 0n });
     } else {
-      const member = this.#members.get(id) as Member;
+      const member = present(this.#members.get(id), 'the learner to promote');
+      assert(member.isLearner, 'only a learner is promoted');
       this.#store(txn, { ...member, isLearner: false });
     }
     this.#changed();
@@ -164,6 +172,7 @@ export class Membership {
   }
 
   #store(txn: MemberTxn, member: Member): void {
+    assert(!this.#removed.has(member.id), 'the id of a removed member is never used again');
     this.#members.set(member.id, member);
     txn.setMeta(memberMetaName(memberMetaPrefix, member.id), encodeMember(member));
   }

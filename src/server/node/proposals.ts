@@ -8,6 +8,7 @@
  */
 
 import {
+  assert,
   type Clock,
   type ErrorReason,
   EtcdError,
@@ -161,6 +162,7 @@ export class Proposals {
     this.#ring[place] = undefined;
     this.#size--;
     this.#bytes -= pending.data.length;
+    assert(this.#size >= 0 && this.#bytes >= 0, 'each waiting call is counted once');
     // `#oldest` always is a waiting call's sequence, or the next one to be handed out.
     while (
       this.#oldest < this.#nextSequence &&

@@ -6,7 +6,7 @@
  * cost more memory the longer it stays.
  */
 
-import { type Clock, type LogIndex, logKeepBytesMax } from '../../common/index.js';
+import { assert, type Clock, type LogIndex, logKeepBytesMax } from '../../common/index.js';
 import type { Raft } from '../../raft/index.js';
 
 export interface RaftLogTrimOptions {
@@ -40,6 +40,7 @@ export class RaftLogTrim {
   /** Called after entries were applied. */
   applied(index: LogIndex, bytesTotal: number): void {
     const last = this.#looks[this.#looks.length - 1];
+    assert(index >= (last?.index ?? 0), 'entries are applied in order');
     const entries = index - (last?.index ?? 0);
     const lookEntries = this.#o.lookEntries ?? entriesPerLook;
     if (entries < lookEntries && bytesTotal - this.#lastBytes < bytesPerLook) return;

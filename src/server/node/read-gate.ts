@@ -6,6 +6,7 @@
  */
 
 import {
+  assert,
   type Clock,
   type ErrorReason,
   EtcdError,
@@ -137,6 +138,7 @@ export class ReadGate {
 
   /** Entries up to `index` have been applied. */
   applied(index: LogIndex): void {
+    assert(index >= this.#appliedIndex, 'what was applied stays applied');
     this.#appliedIndex = index;
     if (this.#confirmed.length === 0) return;
     const ready = this.#confirmed.filter((batch) => (batch.index ?? 0) <= index);

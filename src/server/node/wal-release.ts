@@ -8,7 +8,7 @@
  * entries for those a little behind after a restart as well, and sends no snapshot for a trifle.
  */
 
-import type { Clock, Logger, LogIndex } from '../../common/index.js';
+import { assert, type Clock, type Logger, type LogIndex } from '../../common/index.js';
 import type { AppliedMark, MvccStore, Wal } from '../../storage/index.js';
 
 export interface WalReleaseOptions {
@@ -56,6 +56,7 @@ export class WalRelease {
 
   /** The log has just noted a snapshot of another member in the place of our state. */
   superseded(index: LogIndex): void {
+    assert(index >= this.#markedIndex, 'marks of the log never go back');
     this.#releasedIndex = index;
     this.#markedIndex = index;
     this.#synced = undefined;

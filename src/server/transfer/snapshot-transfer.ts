@@ -8,6 +8,7 @@
  */
 
 import {
+  assert,
   type Clock,
   type Logger,
   type LogIndex,
@@ -67,6 +68,7 @@ export class SnapshotReceiver {
   /** Step 4 of the loop: changes over to what was received; `onSwitch` in the very turn. */
   async install(snapshot: SnapshotMeta, onSwitch: () => void): Promise<void> {
     const taken = present(this.#taken, 'the data of the snapshot that Raft took');
+    assert(taken.mark.index === snapshot.index, 'what is installed is what Raft took');
     await this.#o.store.install(taken, onSwitch);
     this.#taken = undefined;
     this.#o.logger.info('installed a snapshot', { index: snapshot.index, term: snapshot.term });
