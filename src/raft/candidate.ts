@@ -5,10 +5,10 @@
 
 import { assert, type LogIndex, type Term } from '../common/index.js';
 import { votersOf } from './config-change.js';
-import { becomeLeader } from './leader.js';
+import { startLeading } from './leader.js';
 import { voteResult } from './quorum.js';
 import type { RaftState } from './state.js';
-import type { RequestVote, RequestVoteResponse } from './types.js';
+import type { Message, RequestVote, RequestVoteResponse } from './types.js';
 
 /** Why a member campaigns. Only `preVote` leaves term and vote as they are. */
 export type CampaignKind = 'preVote' | 'election' | 'transfer';
@@ -31,28 +31,33 @@ function mayCampaign(state: RaftState): boolean {
 }
 
 function campaign(state: RaftState, kind: CampaignKind): void {
-  const { id, log } = state;
-  const preVote = kind === 'preVote';
-  if (preVote) {
-    state.enterTerm(state.term, 0n);
-    state.role = 'preCandidate';
+  if (kind === 'preVote') {
+    state.becomePreCandidate();
     // Promises nothing, so it counts at once.
-    state.votes.set(id, true);
+    state.votes.set(state.id, true);
+    requestVotes(state, kind);
+    countVotes(state);
   } else {
     // Its own vote counts once it is durable: see `candidatePersisted`.
-    state.enterTerm(state.term + 1, id);
-    state.role = 'candidate';
+    state.becomeCandidate();
+    requestVotes(state, kind);
   }
+}
+
+/** To all voters but itself (paper figure 2, RequestVote RPC). */
+function requestVotes(state: RaftState, kind: CampaignKind): void {
+  const { id, log, trace } = state;
+  const preVote = kind === 'preVote';
   const term = preVote ? state.term + 1 : state.term;
   const { lastIndex: lastLogIndex, lastTerm: lastLogTerm } = log;
   const last = { lastLogIndex, lastLogTerm };
   const kinds = { preVote, transfer: kind === 'transfer' };
   const news = commitNews(state);
   for (const to of votersOf(state.configuration)) {
-    if (to === id) continue;
-    state.send({ type: 'RequestVote', from: id, to, term, ...last, ...kinds, ...news });
+    if (to !== id) {
+      state.send({ type: 'RequestVote', from: id, to, term, ...last, ...kinds, ...news });
+    } else if (!preVote) trace?.ownVote();
   }
-  if (preVote) countVotes(state);
 }
 
 /** Term and vote are durable: a candidate may count itself (paper figure 2, "Candidates"). */
@@ -60,6 +65,7 @@ export function candidatePersisted(state: RaftState): void {
   const { writes } = state.log;
   if (writes.persistedTerm !== state.term || state.votes.has(state.id)) return;
   assert(writes.persistedVote === state.id, 'a candidate votes for itself');
+  state.trace?.ownVoteDurable();
   state.votes.set(state.id, true);
   countVotes(state);
 }
@@ -84,7 +90,7 @@ function countVotes(state: RaftState): void {
   switch (voteResult(state.configuration, state.votes)) {
     case 'won':
       if (state.role === 'preCandidate') campaign(state, 'election');
-      else becomeLeader(state);
+      else startLeading(state);
       return;
     case 'lost':
       state.becomeFollower(state.term, 0n);
@@ -95,13 +101,15 @@ function countVotes(state: RaftState): void {
 }
 
 /**
- * Within an election timeout of a live leader nobody gets a vote, so that a member that was
- * removed or cut off can't depose it (thesis 4.2.3). Only with check-quorum: a leader that the
- * others hear but that does not hear them must be able to give up.
+ * Within an election timeout of a live leader nobody gets a vote of a later term, so that a member
+ * that was removed or cut off can't depose it (thesis 4.2.3); but for a transfer, which the leader
+ * wants. Only with check-quorum: a leader that the others hear but that does not hear them must be
+ * able to give up.
  */
-export function hearsLeader(state: RaftState): boolean {
+export function isDisruptive(state: RaftState, message: Message): boolean {
+  if (message.type !== 'RequestVote' || message.term <= state.term) return false;
   const { checkQuorum, electionTimeoutTicks } = state.options;
-  if (!checkQuorum || state.leader === 0n) return false;
+  if (message.transfer || !checkQuorum || state.leader === 0n) return false;
   return state.role === 'leader' || state.electionElapsed < electionTimeoutTicks;
 }
 

@@ -152,7 +152,8 @@ function onInstallSnapshot(state: RaftState, message: InstallSnapshot): void {
   }
   if (!isNewSnapshot(state, snapshot)) return;
   log.restore(snapshot);
-  state.configuration = snapshot.configuration;
+  state.trace?.applyConfChange(snapshot.configuration);
+  state.stages.snapshotArrived(snapshot.configuration);
   accept(state, message, log.lastIndex);
 }
 

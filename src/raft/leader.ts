@@ -9,7 +9,7 @@ import { entryBytes } from './log.js';
 import type { Progress } from './progress.js';
 import { quorumValue } from './quorum.js';
 import { advanceCommit, answerConfirmedReads, broadcastHeartbeat } from './replication.js';
-import { Leadership, type RaftState } from './state.js';
+import type { Leadership, RaftState } from './state.js';
 import type {
   AppendEntriesResponse,
   ConfigChange,
@@ -25,17 +25,12 @@ import type {
 const noData = new Uint8Array(0);
 
 /** Wins the election: announces itself with an entry of its own term (thesis 6.4, step 1). */
-export function becomeLeader(state: RaftState): void {
-  assert(state.role === 'candidate', 'only a candidate becomes leader');
-  state.enterTerm(state.term, state.vote);
-  state.role = 'leader';
-  state.leader = state.id;
-  const leadership = new Leadership(state);
-  state.leadership = leadership;
-  append(state, leadership, 'noop', noData);
+export function startLeading(state: RaftState): void {
+  append(state, state.becomeLeader(), 'noop', noData);
 }
 
 function append(state: RaftState, leadership: Leadership, type: EntryType, data: Uint8Array): void {
+  if (state.trace !== undefined) state.trace.append(type, data);
   state.log.push({ index: state.log.lastIndex + 1, term: state.term, type, data });
   leadership.uncommittedBytes += entryBytes(data.byteLength);
   leadership.sendDue = true;
@@ -69,10 +64,11 @@ export function proposeAtLeader(
   let bytes = 0;
   for (const one of data) bytes += entryBytes(one.byteLength);
   if (exceedsUncommitted(state, leadership, bytes)) return 'tooMuchUncommitted';
-  const { log, term } = state;
+  const { log, term, trace } = state;
   let index = log.lastIndex;
   for (const one of data) {
     index += 1;
+    if (trace !== undefined) trace.append('normal', one);
     log.push({ index, term, type: 'normal', data: one });
   }
   leadership.uncommittedBytes += bytes;

@@ -86,6 +86,11 @@ export class RaftLog {
     return Math.min(this.commitIndex, this.writes.persistedIndex);
   }
 
+  /** A snapshot has replaced the log, and the state machine has not installed it yet. */
+  get awaitsSnapshot(): boolean {
+    return this.appliedIndex < this.snapshotIndex;
+  }
+
   /** Term of the entry at `index`; {@link unknownTerm} if compacted or not there. */
   term(index: LogIndex): Term {
     const position = index - this.snapshotIndex;
@@ -122,6 +127,7 @@ export class RaftLog {
 
   /** Appends at the leader; the index is the next one. */
   push(entry: Entry): void {
+    assert(entry.index === this.lastIndex + 1, 'a leader only appends (paper 5.3)');
     this.#entries.push(entry);
   }
 
@@ -154,15 +160,14 @@ export class RaftLog {
     this.writes.truncated(from);
   }
 
-  /** Moves the commit index up to `index`; returns whether it moved. */
-  commitTo(index: LogIndex): boolean {
-    if (index <= this.commitIndex) return false;
+  /** Moves the commit index up to `index`, if that is news. */
+  commitTo(index: LogIndex): void {
+    if (index <= this.commitIndex) return;
     assert(
       index <= this.lastIndex,
       `index ${index} is committed but the log ends at ${this.lastIndex}: was it lost or replaced?`,
     );
     this.commitIndex = index;
-    return true;
   }
 
   /** Paper 5.4.1: the later last term wins, then the longer log. Length alone says nothing. */

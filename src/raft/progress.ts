@@ -61,17 +61,21 @@ export class Progress {
   }
 
   becomeReplicate(): void {
+    assert(this.mode !== 'replicate', 'it is not sending ahead yet');
     this.nextIndex = this.matchIndex + 1;
     this.#enter('replicate');
   }
 
   becomeSnapshot(index: LogIndex): void {
+    assert(this.mode !== 'snapshot', 'one snapshot at a time');
+    assert(index > this.matchIndex, 'the snapshot has something that the follower lacks');
     this.#enter('snapshot');
     this.pendingSnapshot = index;
     this.nextIndex = index + 1;
   }
 
   #enter(mode: ProgressMode): void {
+    assert(this.nextIndex > this.matchIndex, 'what is known to match is not sent again');
     this.mode = mode;
     this.probeSent = false;
     this.checkDue = false;
@@ -79,13 +83,11 @@ export class Progress {
     this.inflight.clear();
   }
 
-  /** The follower's log matches up to `index`. Returns false for news that are old. */
-  matched(index: LogIndex): boolean {
+  /** The follower's log matches up to `index`; it may have said more before. */
+  matched(index: LogIndex): void {
     this.probeSent = false;
     this.nextIndex = Math.max(this.nextIndex, index + 1);
-    if (index <= this.matchIndex) return false;
-    this.matchIndex = index;
-    return true;
+    this.matchIndex = Math.max(this.matchIndex, index);
   }
 
   /**

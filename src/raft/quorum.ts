@@ -8,9 +8,9 @@
 import { type MemberId, present } from '../common/index.js';
 import type { Configuration } from './types.js';
 
-/** The smallest number of `size` voters that is a majority. */
-export function majority(size: number): number {
-  return Math.floor(size / 2) + 1;
+/** How many of so many voters are a quorum: the smallest majority (paper 5.2). */
+export function quorumOf(voters: number): number {
+  return Math.floor(voters / 2) + 1;
 }
 
 /**
@@ -35,7 +35,7 @@ function majorityValue(
   if (size === 0) return Number.POSITIVE_INFINITY;
   if (size === 1) return reachedBy(present(voters[0], 'voter'));
   const values = voters.map(reachedBy).sort(descending);
-  return present(values[majority(size) - 1], 'quorum value');
+  return present(values[quorumOf(size) - 1], 'quorum value');
 }
 
 function descending(a: number, b: number): number {
@@ -70,7 +70,7 @@ function majorityVote(
     if (vote === undefined) missing += 1;
     else if (vote) granted += 1;
   }
-  const needed = majority(voters.length);
+  const needed = quorumOf(voters.length);
   if (granted >= needed) return 'won';
   return granted + missing >= needed ? 'pending' : 'lost';
 }

@@ -12,12 +12,11 @@ import { assert, type LogIndex, type MemberId, type Term } from '../common/index
 import {
   answerVote,
   candidatePersisted,
-  hearsLeader,
+  isDisruptive,
   onVoteResponse,
   rejectOldVote,
   startElection,
 } from './candidate.js';
-import { changeConfiguration } from './config-change.js';
 import { encodeConfigChange } from './config-change-codec.js';
 import {
   answerOldLeader,
@@ -41,6 +40,7 @@ import {
   tickLeader,
   transferAtLeader,
 } from './leader.js';
+import type { RaftOptions } from './options.js';
 import type { ProgressView } from './progress.js';
 import { ReadyMaker } from './ready.js';
 import { isActive } from './replication.js';
@@ -54,7 +54,6 @@ import type {
   InstallSnapshot,
   Message,
   ProposeRefusal,
-  RaftOptions,
   RaftRestore,
   RaftStatus,
   Ready,
@@ -89,12 +88,14 @@ export class Raft {
   step(message: Message): void {
     const state = this.#state;
     if (message.to !== state.id || message.from === state.id) return;
+    if (isDisruptive(state, message)) return;
+    if (state.trace !== undefined) state.trace.receive(message);
     if (message.term < state.term) {
       if (message.type === 'RequestVote') rejectOldVote(state, message);
       else if (isFromLeader(message)) answerOldLeader(state, message);
       return;
     }
-    if (message.term > state.term && !this.#enterTermOf(message)) return;
+    if (message.term > state.term) this.#meetLaterTerm(message);
     if (message.type === 'RequestVote') answerVote(state, message);
     else if (state.leadership !== undefined) stepLeader(state, state.leadership, message);
     else if (isFromLeader(message)) {
@@ -107,21 +108,17 @@ export class Raft {
 
   /**
    * A message of a later term makes everybody a follower in it (paper 5.1), but for pre-votes,
-   * which only ask. Returns false if the message is to be ignored.
+   * which only ask.
    */
-  #enterTermOf(message: Message): boolean {
+  #meetLaterTerm(message: Message): void {
     const state = this.#state;
-    if (message.type === 'RequestVote') {
-      if (!message.transfer && hearsLeader(state)) return false;
-      if (message.preVote) return true;
-    }
-    if (message.type === 'RequestVoteResponse' && message.preVote && message.granted) return true;
+    if (message.type === 'RequestVote' && message.preVote) return;
+    if (message.type === 'RequestVoteResponse' && message.preVote && message.granted) return;
     const { electionElapsed } = state;
     state.becomeFollower(message.term, isFromLeader(message) ? message.from : 0n);
     // A candidate that does not get the vote must not put off this member's own election (paper
     // 5.2): with a faster clock and a shorter log it would do so for ever.
     if (message.type === 'RequestVote') state.electionElapsed = electionElapsed;
-    return true;
   }
 
   /**
@@ -213,7 +210,7 @@ export class Raft {
     this.#state.log.compact(index);
   }
 
-  /** Whether {@link ready} has something to hand out. */
+  /** Whether {@link ready} has something to hand out. A question: it changes nothing. */
   hasReady(): boolean {
     return this.#readyMaker.hasReady();
   }
@@ -227,6 +224,7 @@ export class Raft {
   persisted(sequence: number): void {
     const state = this.#state;
     state.log.writes.persisted(sequence);
+    if (state.trace !== undefined) state.trace.persisted(sequence);
     if (state.leadership !== undefined) leaderPersisted(state, state.leadership);
     else if (state.role === 'candidate') candidatePersisted(state);
   }
@@ -234,11 +232,11 @@ export class Raft {
   /** The state machine holds everything up to `index`, which was handed out before. */
   applied(index: LogIndex): void {
     const state = this.#state;
-    const { log } = state;
-    const installed = log.appliedIndex < log.snapshotIndex && index >= log.snapshotIndex;
+    const { log, stages } = state;
+    const awaitedSnapshot = log.awaitsSnapshot;
     log.appliedTo(index);
-    if (installed) state.machineConfiguration = state.configuration;
-    state.appliedConfiguration = state.machineConfiguration;
+    if (awaitedSnapshot && !log.awaitsSnapshot) stages.snapshotInstalled();
+    stages.applied();
     if (state.leadership !== undefined) leaderApplied(state, state.leadership, index);
   }
 
@@ -248,12 +246,15 @@ export class Raft {
    */
   applyConfigChange(change: ConfigChange): Configuration {
     const state = this.#state;
-    const next = changeConfiguration(state.machineConfiguration, change);
-    if (next === undefined) return state.machineConfiguration;
-    state.machineConfiguration = next;
-    // What came before a snapshot that has arrived is in it.
-    if (state.log.appliedIndex < state.log.snapshotIndex) return next;
-    state.configuration = next;
+    const { stages, log } = state;
+    const next = stages.after(change);
+    if (next === undefined) return stages.ofMachine;
+    if (log.awaitsSnapshot) {
+      stages.changed(next);
+      return next;
+    }
+    state.trace?.applyConfChange(next);
+    stages.changed(next);
     if (state.leadership !== undefined) leaderReconfigured(state, state.leadership);
     return next;
   }

@@ -6,7 +6,7 @@
  */
 
 import type { LogIndex, MemberId, Term } from '../common/index.js';
-import { sendDue } from './replication.js';
+import { isSendDue, sendDue } from './replication.js';
 import type { RaftState } from './state.js';
 import type { Entry, HardState, Message, ReadState, Ready } from './types.js';
 
@@ -30,10 +30,10 @@ export class ReadyMaker {
     this.#commit = restored.commit;
   }
 
+  /** Changes nothing: what is due is made when it is taken. */
   hasReady(): boolean {
     const state = this.#state;
-    const { log } = state;
-    if (state.leadership !== undefined) sendDue(state, state.leadership);
+    const { log, leadership } = state;
     return (
       log.writes.handedIndex < log.lastIndex ||
       log.applicableIndex > log.handedApplyIndex ||
@@ -41,7 +41,8 @@ export class ReadyMaker {
       state.messages.length > 0 ||
       state.messagesAfterPersist.length > 0 ||
       state.readStates.length > 0 ||
-      this.#hardStateChanged()
+      this.#hardStateChanged() ||
+      (leadership !== undefined && isSendDue(state, leadership))
     );
   }
 
@@ -62,6 +63,7 @@ export class ReadyMaker {
     const hardState = this.#takeHardState();
     this.#sequence += 1;
     log.writes.handOut(this.#sequence, log.lastIndex, hardState);
+    if (state.trace !== undefined) state.trace.ready(this.#sequence, entries.length > 0);
     if (snapshot !== undefined) {
       log.pendingSnapshot = undefined;
       log.handedApplyIndex = snapshot.index;

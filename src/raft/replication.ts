@@ -16,45 +16,68 @@ import type { Entry } from './types.js';
 
 const noEntries: readonly Entry[] = [];
 
+/** Whether {@link sendDue} would do anything. Changes nothing. */
+export function isSendDue(state: RaftState, leadership: Leadership): boolean {
+  if (leadership.reads.hasArrived) return true;
+  if (!leadership.sendDue) return false;
+  for (const progress of leadership.progress.values()) {
+    if (whatIsDue(state, leadership, progress) !== 'nothing') return true;
+  }
+  return false;
+}
+
 /** Makes all messages to followers that are due. Called before a Ready is put together. */
 export function sendDue(state: RaftState, leadership: Leadership): void {
   if (leadership.reads.hasArrived) sendReadRound(state, leadership);
   if (!leadership.sendDue) return;
   leadership.sendDue = false;
-  for (const progress of leadership.progress.values()) sendTo(state, leadership, progress);
+  for (const progress of leadership.progress.values()) {
+    const due = whatIsDue(state, leadership, progress);
+    if (due === 'appends') sendAppends(state, progress);
+    else if (due === 'snapshot') sendSnapshot(state, progress);
+  }
 }
 
-function sendTo(state: RaftState, leadership: Leadership, progress: Progress): void {
+function whatIsDue(
+  state: RaftState,
+  leadership: Leadership,
+  progress: Progress,
+): 'nothing' | 'appends' | 'snapshot' {
   const { log } = state;
-  if (progress.mode === 'snapshot') return;
-  if (progress.mode === 'probe' && progress.probeSent) return;
-  if (log.term(progress.nextIndex - 1) === unknownTerm) {
-    sendSnapshot(state, leadership, progress);
-    return;
+  const { mode, nextIndex } = progress;
+  if (mode === 'snapshot' || (mode === 'probe' && progress.probeSent)) return 'nothing';
+  if (log.term(nextIndex - 1) === unknownTerm) {
+    // To one that has been silent it would only keep a snapshot open for nothing.
+    return isActive(state, leadership, progress) ? 'snapshot' : 'nothing';
   }
+  // A probe finds out where the logs agree, an empty message whether one was lost.
+  if (mode === 'probe' || progress.checkDue) return 'appends';
+  // While the window is full nothing is told: the commit index comes with the next entries.
+  if (progress.inflight.full) return 'nothing';
+  return nextIndex <= log.lastIndex || progress.commitSent < log.commitIndex
+    ? 'appends'
+    : 'nothing';
+}
+
+/** One message, if only an empty one; to a follower that keeps up, all that its window takes. */
+function sendAppends(state: RaftState, progress: Progress): void {
+  const { log } = state;
+  const { inflight } = progress;
   if (progress.mode === 'probe') {
-    sendAppend(state, progress, progress.nextIndex <= log.lastIndex);
+    sendAppend(state, progress);
     progress.probeSent = true;
     return;
   }
-  let sent = false;
-  while (progress.nextIndex <= log.lastIndex && !progress.inflight.full) {
-    sendAppend(state, progress, true);
-    sent = true;
-  }
-  // An empty message moves the follower's commit index; not while the window is full, for then it
-  // does not answer, and it will be told with the next entries. Or it finds out a loss.
-  const commitDue = progress.commitSent < log.commitIndex && !progress.inflight.full;
-  if (!sent && (commitDue || progress.checkDue)) sendAppend(state, progress, false);
   progress.checkDue = false;
+  do sendAppend(state, progress);
+  while (progress.nextIndex <= log.lastIndex && !inflight.full);
 }
 
-function sendAppend(state: RaftState, progress: Progress, withEntries: boolean): void {
+function sendAppend(state: RaftState, progress: Progress): void {
   const { log, options } = state;
-  const { nextIndex } = progress;
-  const entries = withEntries
-    ? log.slice(nextIndex, log.lastIndex, options.appendBytesMax)
-    : noEntries;
+  const { nextIndex, inflight } = progress;
+  const hasRoom = nextIndex <= log.lastIndex && !inflight.full;
+  const entries = hasRoom ? log.slice(nextIndex, log.lastIndex, options.appendBytesMax) : noEntries;
   state.send({
     type: 'AppendEntries',
     from: state.id,
@@ -76,17 +99,15 @@ function sendAppend(state: RaftState, progress: Progress, withEntries: boolean):
  * data travels outside of Raft; the driver may send a later state than the one named here, as
  * long as the meta it delivers is that of the data.
  */
-function sendSnapshot(state: RaftState, leadership: Leadership, progress: Progress): void {
-  // One that has been silent would only keep a snapshot open for nothing.
-  if (!isActive(state, leadership, progress)) return;
-  const { log } = state;
+function sendSnapshot(state: RaftState, progress: Progress): void {
+  const { log, stages } = state;
   const index = log.appliedIndex;
   state.send({
     type: 'InstallSnapshot',
     from: state.id,
     to: progress.member,
     term: state.term,
-    snapshot: { index, term: log.term(index), configuration: state.appliedConfiguration },
+    snapshot: { index, term: log.term(index), configuration: stages.atApplied },
   });
   progress.becomeSnapshot(index);
 }
@@ -157,13 +178,18 @@ export function answerConfirmedReads(state: RaftState, leadership: Leadership): 
 /**
  * Advances the commit index to what a quorum holds durably, but only to an entry of this term:
  * an older one could still be overwritten (paper 5.4.2, figure 8); it is committed with the first
- * newer one above it. Returns whether the index moved.
+ * newer one above it.
  */
-export function advanceCommit(state: RaftState, leadership: Leadership): boolean {
+export function advanceCommit(state: RaftState, leadership: Leadership): void {
+  commitQuorum(state, leadership);
+  if (state.trace !== undefined) state.trace.commit();
+}
+
+function commitQuorum(state: RaftState, leadership: Leadership): void {
   const { log } = state;
   const index = quorumValue(state.configuration, leadership.matchIndexOf);
   const before = log.commitIndex;
-  if (index <= before || log.term(index) !== state.term) return false;
+  if (index <= before || log.term(index) !== state.term) return;
   const first = log.term(before) !== state.term;
   log.commitTo(index);
   leadership.sendDue = true;
@@ -176,5 +202,4 @@ export function advanceCommit(state: RaftState, leadership: Leadership): boolean
     leadership.uncommittedBytes = Math.max(0, leadership.uncommittedBytes - bytes);
   }
   if (first) leadership.reads.release(index);
-  return true;
 }

@@ -1,24 +1,38 @@
 /**
- * The state of one member (paper figure 2, "State") and the two things every role does with it:
- * fall back to follower, and send.
+ * The state of one member (paper figure 2, "State"), its changes of role, and sending.
  *
  * The files around it are layers, each only using those before it:
  *   state - replication - leader - candidate - follower - raft
+ *
+ * The roles (paper figure 4, with the pre-candidate of thesis 9.6):
+ *
+ *             timeout                 pre-vote won                election won
+ *   follower ---------> preCandidate --------------> candidate ---------------> leader
+ *      ^                     |                           |                         |
+ *      +---------------------+---------------------------+-------------------------+
+ *          a later term; lost, or heard of the leader; no quorum heard, or removed
+ *
+ * Without pre-vote, and when told to take over (TimeoutNow), a follower is a candidate at once. An
+ * election that takes too long begins anew, as a pre-candidate if there are pre-votes.
  */
 
 import { assert, type LogIndex, type MemberId, type Term } from '../common/index.js';
-import { emptyConfiguration, isVoter, membersOf } from './config-change.js';
+import { isVoter, membersOf } from './config-change.js';
+import { ConfigurationStages } from './configuration-stages.js';
 import type { RaftLog } from './log.js';
+import type { RaftOptions } from './options.js';
 import { Progress } from './progress.js';
-import { ReadOnly } from './read-only.js';
+import { voteResult } from './quorum.js';
+import { PendingReads } from './read-index.js';
 import { restoredConfiguration, restoredLog } from './restore.js';
-import type { Configuration, Message, RaftOptions, RaftRestore, ReadState, Role } from './types.js';
+import { StateTrace } from './state-trace.js';
+import type { Configuration, Message, RaftRestore, ReadState, Role } from './types.js';
 
 /** What only a leader has; made anew for each leadership and dropped with it. */
 export class Leadership {
   /** All members but the leader itself. */
   readonly progress = new Map<MemberId, Progress>();
-  readonly reads = new ReadOnly();
+  readonly reads = new PendingReads();
   /** Ticks since the election; the time base of {@link Progress.activeTick}. */
   ticks = 0;
   /** The target of a transfer under way; 0n: none. */
@@ -75,12 +89,7 @@ export class RaftState {
   vote: MemberId;
   /** The leader of `term` as far as known; 0n: unknown. */
   leader: MemberId = 0n;
-  /** In force: of the newest change applied, or of a snapshot from the moment it arrived. */
-  configuration: Configuration = emptyConfiguration;
-  /** As the state machine has it; behind `configuration` until a snapshot is installed. */
-  machineConfiguration: Configuration = emptyConfiguration;
-  /** The configuration at `log.appliedIndex`: what a snapshot taken there has. */
-  appliedConfiguration: Configuration = emptyConfiguration;
+  readonly stages: ConfigurationStages;
   /** Of the newest heartbeat of `term`; 0: none has been heard. */
   leaderClockMs = 0;
   /** Ticks since the last sign of a leader, a vote given, or an election begun. */
@@ -96,6 +105,8 @@ export class RaftState {
   /** To send once everything so far is durable. */
   messagesAfterPersist: Message[] = [];
   readStates: ReadState[] = [];
+  /** Undefined: nobody wants to know. */
+  readonly trace: StateTrace | undefined;
 
   constructor(options: RaftOptions, restore: RaftRestore) {
     assert(options.id !== 0n, 'member id 0 means "nobody"');
@@ -112,29 +123,77 @@ export class RaftState {
     // depended on either has been sent, so a vote in that term is still free.
     this.term = Math.max(term, this.log.lastTerm);
     this.vote = this.term === term ? vote : 0n;
-    this.configuration = restoredConfiguration(restore);
-    this.machineConfiguration = this.configuration;
-    this.appliedConfiguration = this.configuration;
+    this.stages = new ConfigurationStages(restoredConfiguration(restore));
     this.resetElectionTimer();
+    const { tracer } = options;
+    this.trace = tracer === undefined ? undefined : new StateTrace(tracer, this);
+    this.trace?.initState();
   }
 
-  /** Follower of `leader` (0n: of nobody yet) in `term` (paper 5.1). */
+  /** The configuration in force: see configuration-stages.ts. */
+  get configuration(): Configuration {
+    return this.stages.inForce;
+  }
+
+  /**
+   * Follower of `leader` (0n: of nobody yet) in `term` (paper 5.1): from any role in a later term;
+   * in the same one a candidate that lost, or a leader that gives up, which follows nobody.
+   */
   becomeFollower(term: Term, leader: MemberId): void {
-    this.enterTerm(term, 0n);
+    const { role } = this;
+    if (term !== this.term) this.#enterTerm(term, 0n);
+    else {
+      assert(role !== 'follower', `already a follower in term ${term}`);
+      assert(role !== 'leader' || leader === 0n, `two leaders in term ${term}`);
+    }
+    this.#reset();
     this.role = 'follower';
     this.leader = leader;
+    this.trace?.becomeFollower();
   }
 
-  /** What all changes of role have in common. A new term begins with `vote`. */
-  enterTerm(term: Term, vote: MemberId): void {
-    assert(term >= this.term, 'the term never goes down');
-    if (term > this.term) {
-      this.term = term;
-      this.vote = vote;
-      this.leaderClockMs = 0;
-      // Answers of an earlier term that have not left are no use to anybody.
-      if (this.messagesAfterPersist.length > 0) this.messagesAfterPersist = [];
-    }
+  /** Asks whether it would win (thesis 9.6): term and vote stay as they are. */
+  becomePreCandidate(): void {
+    assert(this.role !== 'leader', 'a leader does not campaign');
+    this.#reset();
+    this.role = 'preCandidate';
+  }
+
+  /** Begins an election in the next term, with its own vote (paper 5.2). */
+  becomeCandidate(): void {
+    assert(this.role !== 'leader', 'a leader does not campaign');
+    this.#enterTerm(this.term + 1, this.id);
+    this.#reset();
+    this.role = 'candidate';
+    this.trace?.becomeCandidate();
+  }
+
+  /** Wins the election of its term (paper 5.2). */
+  becomeLeader(): Leadership {
+    assert(this.role === 'candidate', `a ${this.role} does not become leader`);
+    assert(this.vote === this.id, 'a candidate votes for itself');
+    assert(voteResult(this.configuration, this.votes) === 'won', 'a leader has a quorum of votes');
+    this.#reset();
+    this.role = 'leader';
+    this.leader = this.id;
+    const leadership = new Leadership(this);
+    this.leadership = leadership;
+    this.trace?.becomeLeader();
+    return leadership;
+  }
+
+  /** A later term begins, with this member's `vote` in it (paper 5.1). */
+  #enterTerm(term: Term, vote: MemberId): void {
+    assert(term > this.term, 'the term never goes down');
+    this.term = term;
+    this.vote = vote;
+    this.leaderClockMs = 0;
+    // Answers of an earlier term that have not left are no use to anybody.
+    if (this.messagesAfterPersist.length > 0) this.messagesAfterPersist = [];
+  }
+
+  /** What all changes of role have in common: nothing is left of the one before. */
+  #reset(): void {
     this.leader = 0n;
     this.leadership = undefined;
     this.votes.clear();
@@ -154,7 +213,7 @@ export class RaftState {
    * member and a learner stay silent.
    */
   get promotable(): boolean {
-    return isVoter(this.configuration, this.id) && this.log.appliedIndex >= this.log.snapshotIndex;
+    return isVoter(this.configuration, this.id) && !this.log.awaitsSnapshot;
   }
 
   /**
@@ -167,6 +226,7 @@ export class RaftState {
    * (thesis 10.2.1). Heartbeats and their answers claim only who leads right now.
    */
   send(message: Message): void {
+    if (this.trace !== undefined) this.trace.send(message);
     switch (message.type) {
       case 'AppendEntriesResponse':
       case 'RequestVoteResponse':

@@ -56,6 +56,7 @@ export class Writes {
       }
     }
     assert(done > 0, `Ready ${sequence} was not in flight`);
+    assert(this.persistedIndex <= this.handedIndex, 'only what was handed out is durable');
     this.#inFlight.splice(0, done);
   }
 

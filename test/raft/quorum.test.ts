@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type Configuration, emptyConfiguration } from '../../src/raft/index.js';
-import { majority, quorumValue, voteResult } from '../../src/raft/quorum.js';
+import { quorumOf, quorumValue, voteResult } from '../../src/raft/quorum.js';
 
 const ids = fc.uniqueArray(fc.bigInt({ min: 1n, max: 9n }), { maxLength: 7 });
 const configurations = fc
@@ -20,10 +20,10 @@ function majorities(members: readonly bigint[]): bigint[][] {
   return sets;
 }
 
-test('majority is the smallest number that two disjoint sets can not both have', () => {
+test('quorumOf is the smallest number that two disjoint sets can not both have', () => {
   for (let size = 1; size <= 9; size += 1) {
-    expect(2 * majority(size)).toBeGreaterThan(size);
-    expect(2 * (majority(size) - 1)).toBeLessThanOrEqual(size);
+    expect(2 * quorumOf(size)).toBeGreaterThan(size);
+    expect(2 * (quorumOf(size) - 1)).toBeLessThanOrEqual(size);
   }
 });
 

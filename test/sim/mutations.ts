@@ -108,7 +108,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'reuse the id of a ReadIndex request',
-    file: 'raft/read-only.js',
+    file: 'raft/read-index.js',
     find: 'this.sequence += 1;',
     replace: 'this.sequence = 1;',
     size: 3,

@@ -9,7 +9,7 @@
 
 import { Packr } from 'msgpackr';
 import { type Clock, EtcdError, idToHex, type Logger, type MemberId } from '../../common/index.js';
-import type { AgeStamp, ConfigChangeStep, Raft } from '../../raft/index.js';
+import { type AgeStamp, type ConfigChangeStep, quorumOf, type Raft } from '../../raft/index.js';
 import { EntryKind, newEntry } from '../entry/index.js';
 import type { LeaderQuestions, Responder } from '../feature/index.js';
 import {
@@ -330,10 +330,6 @@ interface Settler {
 function settle(settler: Settler, _request: unknown, error: Error | undefined): void {
   if (error === undefined) settler.resolve();
   else settler.reject(error);
-}
-
-function quorumOf(voters: number): number {
-  return Math.floor(voters / 2) + 1;
 }
 
 /** A member has a name once it has started. */

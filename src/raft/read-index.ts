@@ -9,7 +9,7 @@
  * Answers carry the term, so those to another leader were dropped before they get here.
  */
 
-import type { LogIndex, MemberId } from '../common/index.js';
+import { assert, type LogIndex, type MemberId } from '../common/index.js';
 
 /** A read that waits at the leader. */
 export interface PendingRead {
@@ -25,7 +25,8 @@ interface Round {
   readonly reads: readonly PendingRead[];
 }
 
-export class ReadOnly {
+/** The reads that wait at one leadership, in the order in which they came. */
+export class PendingReads {
   /** Sequence of the newest round; 0 before the first. */
   sequence = 0;
   /** Arrived, in no round yet. */
@@ -62,6 +63,7 @@ export class ReadOnly {
 
   /** Puts all reads that arrived into a new round; its heartbeats must be sent after this. */
   beginRound(): number {
+    assert(this.#arrived.length > 0, 'a round of heartbeats has reads to confirm');
     this.sequence += 1;
     this.#rounds.push({ sequence: this.sequence, reads: this.#arrived });
     this.#arrived = [];
