@@ -33,5 +33,5 @@ export interface RaftOptions {
   /** Without it forwarded proposals may be of any age. */
   readonly forwardAge?: ForwardAge;
   /** Is told every event, in order. Undefined costs nothing. */
-  readonly tracer?: StateTracer;
+  readonly tracer?: StateTracer | undefined;
 }

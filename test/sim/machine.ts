@@ -11,6 +11,7 @@ import {
   silentLogger,
   type Timer,
 } from '../../src/common/index.js';
+import type { StateTracer } from '../../src/raft/index.js';
 import { allMethods, openMember, type WholeMember } from '../../src/server/member.js';
 import { Metrics } from '../../src/server/metrics/metrics.js';
 import { helloOf } from '../../src/server/node/member-links.js';
@@ -56,6 +57,8 @@ export interface MachineOptions {
   readonly random: SimRandom;
   readonly wire: SimWire;
   readonly knobs: Knobs;
+  /** One for all machines. */
+  readonly raftTracer?: StateTracer | undefined;
 }
 
 /** What a machine tells the world. */
@@ -109,7 +112,7 @@ export class SimMachine {
   /** Starts a process, unless one runs. */
   start(config: ServerConfig, events: MachineEvents): void {
     if (this.process !== undefined) return;
-    const { clock, random, wire, knobs } = this.#o;
+    const { clock, random, wire, knobs, raftTracer } = this.#o;
     const own = clock.process();
     if (this.rate !== 1) own.setRate(this.rate);
     own.jumpWall(this.wallOffsetMs);
@@ -128,6 +131,7 @@ export class SimMachine {
       openKvStore: this.kvDisk.open,
       logger: process.logger,
       peers,
+      raftTracer,
       tuning: knobs.tuning,
     };
     const ended = (error: unknown): void => {

@@ -3,6 +3,7 @@
  * wrong with as few faults as can be. Exit code 1 if anything did.
  */
 
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseOptions, type SimOptions, usage } from './options.js';
 import { Pool } from './pool.js';
@@ -39,7 +40,11 @@ async function runSeeds(options: SimOptions): Promise<number> {
   let done = 0;
   await Promise.all(
     Array.from({ length: seeds }, async (_, i) => {
-      const run = runOptions(options, first + i);
+      const { raftTrace } = options;
+      const run = {
+        ...runOptions(options, first + i),
+        ...(raftTrace === '' ? {} : { raftTrace: resolve(raftTrace) }),
+      };
       const [result, again] = await Promise.all([pool.run(run), twice ? pool.run(run) : undefined]);
       totals.add(result, again);
       if (result.violations.length > 0) {

@@ -19,12 +19,15 @@ export interface SimOptions {
   readonly shrink: boolean;
   /** Only says how it is used. */
   readonly help: boolean;
+  /** File for what Raft does in the one run; '': none. */
+  readonly raftTrace: string;
 }
 
 export const usage = `Runs simulated clusters: the server's own code on simulated machines.
 
   npm run sim -- [--seeds N] [--seed S] [--steps M] [--size N] [--faults N] [--workers N]
                  [--twice] [--no-shrink] [--mutations [--mutation NAME]]
+                 [--raft-trace FILE]
 
   --seeds N      how many seeds to run (100)
   --seed S       the first seed (1); alone: just this one, with its timeline
@@ -34,6 +37,8 @@ export const usage = `Runs simulated clusters: the server's own code on simulate
   --workers N    processes (2)
   --twice        runs each seed twice: the traces must have the same hash
   --no-shrink    does not look for a shorter schedule that fails
+  --raft-trace FILE
+                 what Raft does in the run of one seed, a line of JSON an event (docs/simulation.md)
   --mutations    puts known bugs into a copy of the program; each must be found
 `;
 
@@ -49,6 +54,7 @@ const known = {
   mutation: { type: 'string' },
   twice: { type: 'boolean' },
   'no-shrink': { type: 'boolean' },
+  'raft-trace': { type: 'string' },
   help: { type: 'boolean' },
 } as const;
 
@@ -57,8 +63,14 @@ export function parseOptions(argv: readonly string[]): SimOptions {
   const values = readCommandLine(argv, known, usage);
   const number = (name: 'seeds' | 'seed' | 'steps' | 'faults' | 'workers', otherwise: number) =>
     numberOf(name, values[name], otherwise, { min: 0, whole: true });
+  const raftTrace = values['raft-trace'] ?? '';
+  const isOne = values.seed !== undefined || raftTrace !== '';
+  const seeds = number('seeds', isOne ? 1 : 100);
+  if (raftTrace !== '' && seeds !== 1) {
+    throw new Error('--raft-trace is of one run: use --seed without --seeds');
+  }
   return {
-    seeds: number('seeds', values.seed === undefined ? 100 : 1),
+    seeds,
     seed: number('seed', 1),
     steps: number('steps', 20_000),
     size:
@@ -72,5 +84,6 @@ export function parseOptions(argv: readonly string[]): SimOptions {
     twice: values.twice === true,
     shrink: values['no-shrink'] !== true,
     help: values.help === true,
+    raftTrace,
   };
 }

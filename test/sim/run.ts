@@ -3,6 +3,7 @@
  * every promise says. The result tells what happened, and how much of it.
  */
 
+import { writeFileSync } from 'node:fs';
 import {
   decodeRangeResponse,
   encodeRangeRequest,
@@ -39,6 +40,8 @@ export interface RunOptions {
   readonly faults?: number;
   /** See ScheduleOptions. */
   readonly frequent?: readonly FaultKind[];
+  /** File for the trace of all members' Raft, written when the run is over. */
+  readonly raftTrace?: string;
 }
 
 export interface RunResult {
@@ -105,6 +108,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
   } catch (error) {
     world.broke('run', error);
   }
+  if (options.raftTrace !== undefined) writeFileSync(options.raftTrace, world.raftLines.join(''));
   return resultOf(world, schedule, faults);
 }
 

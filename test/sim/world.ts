@@ -4,6 +4,7 @@
  */
 
 import { type MemberId, sleep } from '../../src/common/index.js';
+import { type StateTracer, TraceLines } from '../../src/raft/index.js';
 import { memberIdOf } from '../../src/server/membership/identity.js';
 import { SimClock, SimRandom } from '../../src/sim/index.js';
 import { History } from '../checkers/history.js';
@@ -28,6 +29,8 @@ export interface WorldOptions {
   readonly knobs?: Partial<Knobs>;
   /** Keeps the lines of the trace, for a timeline. */
   readonly keepTrace?: boolean;
+  /** Keeps {@link World.raftLines} if it is set. */
+  readonly raftTrace?: string;
 }
 
 /** What a member says that joins with another list of members than the cluster has. */
@@ -59,9 +62,12 @@ export class World implements ClientWorld {
   clockRateMin = 1;
   /** Processes that ended by themselves for a reason that was no fault of theirs. */
   excusedEnds = 0;
+  /** What the Raft of all members did, in order. */
+  readonly raftLines: string[] = [];
+  readonly #raftTracer: StateTracer | undefined;
   #initialCluster = '';
 
-  constructor({ seed, size, knobs, keepTrace = false }: WorldOptions) {
+  constructor({ seed, size, knobs, keepTrace = false, raftTrace }: WorldOptions) {
     this.seed = seed;
     this.random = new SimRandom(seed);
     this.knobs = { ...drawKnobs(this.random.fork(), size), ...knobs };
@@ -73,6 +79,10 @@ export class World implements ClientWorld {
     this.wire = new SimWire({ clock, random, latencyMs, loss, duplication, electionMs });
     this.observer = new Observer(() => this.clock.nowMs(), this.trace);
     this.members = new MemberChanges(this);
+    if (raftTrace !== undefined) {
+      const write = (line: string): void => void this.raftLines.push(line);
+      this.#raftTracer = new TraceLines(() => this.clock.wallMs(), write);
+    }
     this.trace.add(`knobs ${JSON.stringify(this.knobs)}`);
   }
 
@@ -143,7 +153,8 @@ export class World implements ClientWorld {
     const { clock, wire, knobs } = this;
     const random = this.random.fork();
     const peerUrl = `http://${name}.test:2380`;
-    const machine = new SimMachine({ name, peerUrl, clock, random, wire, knobs });
+    const raftTracer = this.#raftTracer;
+    const machine = new SimMachine({ name, peerUrl, clock, random, wire, knobs, raftTracer });
     this.machines.push(machine);
     return machine;
   }

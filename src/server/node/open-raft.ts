@@ -7,7 +7,7 @@ import type { NodePorts } from './ports.js';
 
 export function openRaft(
   config: ServerConfig,
-  { clock, random, tuning }: NodePorts,
+  { clock, random, tuning, raftTracer: tracer }: NodePorts,
   id: MemberId,
   restore: RaftRestore,
   requestTimeoutMs: number,
@@ -28,6 +28,7 @@ export function openRaft(
       randomU32: () => random.u32(),
       // Nothing that can still be answered in time was sent longer ago.
       forwardAge: { nowMs: () => clock.nowMs(), maxMs: requestTimeoutMs },
+      tracer,
     },
     restore,
   );

@@ -1,6 +1,7 @@
 /** What a node needs of the outside; the network is the server's business. */
 
 import type { Clock, Disk, Logger, Network, OpenKvStore, Random } from '../../common/index.js';
+import type { StateTracer } from '../../raft/index.js';
 import type { PeerTransport } from '../peers/index.js';
 
 export interface NodePorts {
@@ -13,6 +14,8 @@ export interface NodePorts {
   readonly resolve?: Network['resolve'];
   /** The links to other members; without them the cluster is one member and stays so. */
   readonly peers?: PeerTransport;
+  /** Is told each step of Raft. */
+  readonly raftTracer?: StateTracer | undefined;
   /** For simulations: see {@link NodeTuning}. */
   readonly tuning?: Partial<NodeTuning>;
 }

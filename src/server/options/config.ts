@@ -89,6 +89,8 @@ export interface ServerConfig {
   readonly logFormat: 'json' | 'console';
   /** 'stderr', 'stdout' or a path. */
   readonly logOutputs: readonly string[];
+  /** '': none. */
+  readonly raftTraceFile: string;
   readonly unsafeNoFsync: boolean;
   /** Go on as the only member of the cluster that is in the data directory. */
   readonly forceNewCluster: boolean;
@@ -429,12 +431,15 @@ const logLevels: ReadonlyMap<string, LogLevel> = new Map([
   ['fatal', 'fatal'],
 ]);
 
-function buildLogging(flags: Flags): Pick<ServerConfig, 'logLevel' | 'logFormat' | 'logOutputs'> {
+function buildLogging(
+  flags: Flags,
+): Pick<ServerConfig, 'logLevel' | 'logFormat' | 'logOutputs' | 'raftTraceFile'> {
   const given = flags.list('log-outputs');
   const outputs = given.map((output) => (output === 'default' ? 'stderr' : output));
   return {
     logLevel: logLevels.get(flags.text('log-level')) ?? 'info',
     logFormat: flags.text('log-format') === 'console' ? 'console' : 'json',
     logOutputs: outputs.length === 0 ? ['stderr'] : [...new Set(outputs)],
+    raftTraceFile: flags.text('raft-trace-file'),
   };
 }

@@ -36,7 +36,7 @@ export type FlagKind =
   | 'noop';
 
 /**
- *  - `implemented`: does what etcd's flag does
+ *  - `implemented`: does what etcd's flag does, or is kvorum's own
  *  - `accepted`: checked but without effect yet; setting it logs a warning
  *  - `refused`: not there yet, and a start without it would be less safe than what was asked for
  *  - `ignored`: etcd ignores it as well, or it tunes a part (bbolt, Go) that kvorum has no use for

@@ -144,6 +144,13 @@ export const loggingFlags = flagGroup('logging', [
   ['accepted', 'log-rotation-config-json', 'text', rotation, 'How to rotate log files.'],
   [
     'implemented',
+    'raft-trace-file',
+    'path',
+    '',
+    "kvorum's own: what Raft does, a line of JSON an event, for a specification.",
+  ],
+  [
+    'implemented',
     'warning-unary-request-duration',
     'duration',
     '300ms',

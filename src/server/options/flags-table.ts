@@ -1,4 +1,4 @@
-/** Every flag of etcd 3.7, in the order in which --help prints them. */
+/** Every flag of etcd 3.7 and those of kvorum's own, in the order in which --help prints them. */
 
 import type { FlagSpec } from './flag-spec.js';
 import { clusteringFlags, memberFlags } from './flags-member.js';

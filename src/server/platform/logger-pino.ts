@@ -57,6 +57,17 @@ function openSink(output: string, options: LoggerOptions): LineSink {
   return sink;
 }
 
+/**
+ * Lines into a file that is appended to, each written before `write` returns. Throws as node:fs
+ * does if it can't be opened; what goes wrong later is told, and lines are dropped.
+ */
+export function appendLines(path: string, onError: (error: unknown) => void): LineSink {
+  const maxLength = backlogBytesMax;
+  const sink = destination({ dest: path, append: true, mode: 0o600, sync: true, maxLength });
+  sink.on('error', onError);
+  return sink;
+}
+
 /** As {@link createLogger}, to given sinks. */
 export function loggerTo(
   sinks: readonly LineSink[],

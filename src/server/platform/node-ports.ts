@@ -23,6 +23,7 @@ import { nodeClock } from './clock-node.js';
 import { nodeDisk } from './disk-node.js';
 import { createHttp1 } from './http1-node.js';
 import { nodeNetwork } from './network-node.js';
+import { openRaftTrace } from './raft-trace.js';
 import { openNodeRandom } from './random-node.js';
 
 /** Everything outside, as this machine has it; see ServerPorts. */
@@ -41,6 +42,9 @@ export interface MachinePorts {
 /** Ports for one server that has the process to itself; its /metrics speak of the process, too. */
 export function nodePorts(config: ServerConfig, logger: Logger): MachinePorts {
   let loopLag: ReturnType<typeof measureLoopLag> | undefined;
+  const { raftTraceFile } = config;
+  const raftTrace =
+    raftTraceFile === '' ? undefined : openRaftTrace(raftTraceFile, nodeClock, logger);
   return {
     clock: nodeClock,
     random: openNodeRandom(),
@@ -48,6 +52,7 @@ export function nodePorts(config: ServerConfig, logger: Logger): MachinePorts {
     network: nodeNetwork,
     openKvStore: (dir) => openLevelStore(dir, () => turn(nodeClock)),
     logger,
+    raftTracer: raftTrace?.tracer,
     createHttp1,
     metricsText: (metrics) => {
       loopLag ??= measureLoopLag();
@@ -61,6 +66,7 @@ export function nodePorts(config: ServerConfig, logger: Logger): MachinePorts {
     close() {
       loopLag?.stop();
       loopLag = undefined;
+      raftTrace?.close();
     },
   };
 }
