@@ -5,8 +5,12 @@
  * Etcd's raft treats a member's own vote and its own appends as messages to itself, which arrive
  * when they are durable. Here they are counted directly (thesis 10.2.1), at the same two moments,
  * so they are told in the same way: a Send when the vote is given or the entries are handed out to
- * be written, a Receive when that is durable. Pre-votes are not told, as in etcd. A message that is
- * ignored as if it had been lost (thesis 4.2.3) is not told as received.
+ * be written, a Receive when that is durable.
+ *
+ * Pre-votes are not told, as in etcd, for they change nothing that Raft's safety rests on. Here that
+ * is so to the end, lest a specification that knows none sees a role that it has not: a
+ * pre-candidate is told as the follower that it still is, and becomes neither in a visible step. A
+ * message that is ignored as if it had been lost (thesis 4.2.3) is not told as received.
  */
 
 import type { LogIndex, MemberId, Term } from '../common/index.js';
@@ -52,8 +56,14 @@ export class StateTrace {
     this.#tell('InitState');
   }
 
-  becomeFollower(): void {
-    this.#tell('BecomeFollower');
+  /** `before`: the role that ended. */
+  becomeFollower(before: Role, isLaterTerm: boolean): void {
+    if (isLaterTerm || before !== 'preCandidate') this.#tell('BecomeFollower');
+  }
+
+  /** `before`: the role that ended. */
+  becomePreCandidate(before: Role): void {
+    if (before === 'candidate') this.#tell('BecomeFollower');
   }
 
   becomeCandidate(): void {
@@ -198,7 +208,8 @@ export class StateTrace {
   }
 
   #tell(name: TraceEventName, more = nothingMore): void {
-    const { id: member, term, vote, role, log, configuration } = this.#state;
+    const { id: member, term, vote, log, configuration } = this.#state;
+    const role = this.#state.role === 'preCandidate' ? 'follower' : this.#state.role;
     const { commitIndex: commit, lastIndex } = log;
     this.#tracer.trace({
       name,

@@ -141,7 +141,8 @@ export class RaftState {
    */
   becomeFollower(term: Term, leader: MemberId): void {
     const { role } = this;
-    if (term !== this.term) this.#enterTerm(term, 0n);
+    const isLaterTerm = term !== this.term;
+    if (isLaterTerm) this.#enterTerm(term, 0n);
     else {
       assert(role !== 'follower', `already a follower in term ${term}`);
       assert(role !== 'leader' || leader === 0n, `two leaders in term ${term}`);
@@ -149,14 +150,16 @@ export class RaftState {
     this.#reset();
     this.role = 'follower';
     this.leader = leader;
-    this.trace?.becomeFollower();
+    this.trace?.becomeFollower(role, isLaterTerm);
   }
 
   /** Asks whether it would win (thesis 9.6): term and vote stay as they are. */
   becomePreCandidate(): void {
-    assert(this.role !== 'leader', 'a leader does not campaign');
+    const { role } = this;
+    assert(role !== 'leader', 'a leader does not campaign');
     this.#reset();
     this.role = 'preCandidate';
+    this.trace?.becomePreCandidate(role);
   }
 
   /** Begins an election in the next term, with its own vote (paper 5.2). */

@@ -38,7 +38,7 @@ export interface TraceEvent {
   /** 0n: none. */
   readonly vote: MemberId;
   readonly commit: LogIndex;
-  readonly role: Role;
+  readonly role: Exclude<Role, 'preCandidate'>;
   readonly lastIndex: LogIndex;
   /** In force. */
   readonly configuration: Configuration;

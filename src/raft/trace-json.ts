@@ -11,11 +11,10 @@
 
 import type { LogIndex, MemberId, Term } from '../common/index.js';
 import type { StateTracer, TraceEvent } from './trace-event.js';
-import type { ConfigChangeStep, Message, Role } from './types.js';
+import type { ConfigChangeStep, Message } from './types.js';
 
-const roles: Readonly<Record<Role, string>> = {
+const roles: Readonly<Record<TraceEvent['role'], string>> = {
   follower: 'StateFollower',
-  preCandidate: 'StatePreCandidate',
   candidate: 'StateCandidate',
   leader: 'StateLeader',
 };
@@ -83,7 +82,9 @@ function encodeMessage(message: Message): string {
 function fieldsOf(message: Message): Fields {
   switch (message.type) {
     case 'AppendEntries': {
-      const { entries, prevLogTerm: logTerm, prevLogIndex: index, leaderCommit: commit } = message;
+      const { entries, prevLogTerm: logTerm, prevLogIndex: index, leaderCommit } = message;
+      // What it can commit at a follower, as the specification has it; etcd tells `leaderCommit`.
+      const commit = Math.min(leaderCommit, index + entries.length);
       return { type: 'MsgApp', entries: entries.length, logTerm, index, commit };
     }
     case 'AppendEntriesResponse': {
