@@ -114,7 +114,7 @@ export class TestNode {
       this.writing.push(ready);
       this.readStates.push(...ready.readStates);
       if (!this.stalledDisk) out.push(...this.flush(1));
-      this.apply(ready);
+      this.#apply(ready);
     }
     return out;
   }
@@ -130,7 +130,7 @@ export class TestNode {
     return out;
   }
 
-  private apply(ready: Ready): void {
+  #apply(ready: Ready): void {
     if (ready.snapshot !== undefined) {
       this.configuration = ready.snapshot.configuration;
       this.raft.applied(ready.snapshot.index);
