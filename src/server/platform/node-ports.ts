@@ -43,8 +43,7 @@ export interface MachinePorts {
 export function nodePorts(config: ServerConfig, logger: Logger): MachinePorts {
   let loopLag: ReturnType<typeof measureLoopLag> | undefined;
   const { raftTraceFile } = config;
-  const raftTrace =
-    raftTraceFile === '' ? undefined : openRaftTrace(raftTraceFile, nodeClock, logger);
+  const raftTrace = raftTraceFile === '' ? undefined : openRaftTrace(raftTraceFile, logger);
   return {
     clock: nodeClock,
     random: openNodeRandom(),

@@ -1,7 +1,8 @@
 /** The trace of a real member's Raft: lines appended to a file, each as it happens. */
 
-import type { Clock, Logger } from '../../common/index.js';
+import type { Logger } from '../../common/index.js';
 import { type StateTracer, TraceLines } from '../../raft/index.js';
+import { nodeClock } from './clock-node.js';
 import { appendLines } from './logger-pino.js';
 
 /** Where a member tells what its Raft does. */
@@ -17,16 +18,15 @@ export interface RaftTraceFile {
  * lines are then in the order of what they tell. That costs far more than tracing itself, and is
  * for finding faults, not for every day. A file that can't be written does not end the member.
  */
-export function openRaftTrace(path: string, clock: Clock, logger: Logger): RaftTraceFile {
+export function openRaftTrace(path: string, logger: Logger): RaftTraceFile {
   const sink = appendLines(path, (error) => {
     logger.warn('cannot write the trace of Raft', { path, error });
   });
-  // The wall clock may be set back; what passes since now is told by the other one.
-  const startMs = clock.wallMs() - clock.nowMs();
   let isOpen = true;
   return {
     tracer: new TraceLines(
-      () => startMs + clock.nowMs(),
+      // Not the wall clock: it may be set back, and tells whole milliseconds.
+      () => performance.timeOrigin + nodeClock.nowMs(),
       (line) => {
         if (isOpen) sink.write(line);
       },

@@ -70,17 +70,25 @@ function shape(name: string, rest: string): void {
   shapes.set(name, new RegExp(`^\\{"name":"${name}",${front}${rest}\\}$`));
 }
 
-/** All events; throws at the first line that is not of the format. */
-export function parseTrace(lines: readonly string[]): TraceLine[] {
-  let before = '';
+/**
+ * All events; throws at the first line that is not of the format. `writers`: several processes
+ * wrote these lines, each with a clock of its own.
+ */
+export function parseTrace(
+  lines: readonly string[],
+  writers: 'one' | 'each member' = 'one',
+): TraceLine[] {
+  const lastTs = new Map<string, string>();
   return lines.map((line, i) => {
     const fail = (why: string): Error => new Error(`line ${i + 1}: ${why}: ${line}`);
     const [, ts = '', json = ''] = head.exec(line) ?? [];
     if (json === '') throw fail('no line of a trace');
-    // Those who read traces sort them as text.
-    if (ts <= before) throw fail(`ts is not after ${before}`);
-    before = ts;
     const event = JSON.parse(json) as TraceLine;
+    const writer = writers === 'one' ? '' : event.nid;
+    // Those who read traces sort them as text.
+    const before = lastTs.get(writer) ?? '';
+    if (ts <= before) throw fail(`ts is not after ${before}`);
+    lastTs.set(writer, ts);
     if (shapes.get(event.name)?.test(json) !== true) throw fail(`no ${event.name} of the format`);
     const isProbe = event.name === 'SendAppendEntriesRequest' && event.msg?.type === 'MsgApp';
     const prop = event.msg === undefined ? undefined : event.prop;
