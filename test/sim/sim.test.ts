@@ -3,8 +3,11 @@
  * KVORUM_SLOW so does this.
  */
 
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { incoherences, parseTrace } from '../raft/support/trace-check.js';
 import { mutations, sourceOf } from './mutations.js';
 import { run } from './run.js';
 
@@ -32,6 +35,22 @@ describe('simulated clusters', () => {
     },
     600_000,
   );
+
+  it('write what their Raft does as one trace that fits together', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'kvorum-sim-'));
+    const raftTrace = join(dir, 'trace');
+    const options = { seed: 300, steps: 4000, size: 3, faults: 12 };
+    const traced = await run({ ...options, raftTrace });
+    const lines = readFileSync(raftTrace, 'utf8').match(/.*\n/g) ?? [];
+    rmSync(dir, { recursive: true });
+    const events = parseTrace(lines);
+    expect(events.length).toBeGreaterThan(1000);
+    expect(events.filter(({ name }) => name === 'InitState').length).toBeGreaterThan(3);
+    // Messages are repeated, and a snapshot may be newer than what was announced.
+    expect(incoherences(events, { repeats: true, newerSnapshots: true })).toEqual([]);
+    // Who is watched does the same.
+    expect((await run(options)).digest).toBe(traced.digest);
+  });
 
   it('differ from seed to seed', async () => {
     const digests = await Promise.all([901, 902].map((seed) => run({ seed, steps: 500, size: 3 })));
