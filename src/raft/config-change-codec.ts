@@ -1,6 +1,6 @@
 /**
- * The bytes of a 'configChange' entry. They live in the log for good and are read by other
- * versions, hence the version byte first. Integers are big-endian.
+ * The bytes of a 'configChange' entry (paper 6, thesis 4.1 and 4.3). They live in the log for good
+ * and are read by other versions, hence the version byte first. Integers are big-endian.
  *
  *   u8 version = 1 | u8 transition | u16 number of steps | steps: u8 type, u64 member | context
  */

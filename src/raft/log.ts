@@ -1,5 +1,6 @@
 /**
- * The replicated log since the last compaction, all of it in memory (the driver bounds it).
+ * The replicated log (paper 5.3, figure 6) since the last compaction (paper 7), all of it in
+ * memory: the driver bounds it.
  *
  *   snapshotIndex | first .. applied .. handedApplyIndex .. commitIndex .. lastIndex
  *

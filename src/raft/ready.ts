@@ -1,5 +1,6 @@
 /**
- * Puts together what the driver must do next: see the head of types.ts for its duties.
+ * Puts together what the driver must do next: see the head of types.ts for its duties, and thesis
+ * 3.8 and 10.2.1 for why they have an order.
  *
  * A Ready may be taken while earlier ones are still being written. It holds only what no earlier
  * one held; what may be applied follows the writes that are finished (writes.ts).

@@ -1,5 +1,6 @@
 /**
- * What a member starts from: a new cluster, a member that joins one, or what a restart found.
+ * What a member starts from: a new cluster, a member that joins one, or what a restart found
+ * (thesis 3.8).
  */
 
 import type { LogIndex, MemberId } from '../common/index.js';

@@ -7,10 +7,10 @@
  * so they are told in the same way: a Send when the vote is given or the entries are handed out to
  * be written, a Receive when that is durable.
  *
- * Pre-votes are not told, as in etcd, for they change nothing that Raft's safety rests on. Here that
- * is so to the end, lest a specification that knows none sees a role that it has not: a
- * pre-candidate is told as the follower that it still is, and becomes neither in a visible step. A
- * message that is ignored as if it had been lost (thesis 4.2.3) is not told as received.
+ * Pre-votes are not told, as in etcd, for they change nothing that Raft's safety rests on. Here
+ * that is so to the end, lest a specification that knows none sees a role that it has not: a
+ * pre-candidate is told as the follower that it still is. A message that is ignored as if it had
+ * been lost (thesis 4.2.3) is not told as received.
  */
 
 import type { LogIndex, MemberId, Term } from '../common/index.js';

@@ -1,6 +1,6 @@
 /**
  * What of the log and of term and vote is on stable storage, while several Readys are being
- * written at once.
+ * written at once (paper figure 2, "persistent state"; thesis 3.8, 10.2.1).
  *
  * Readys become durable in the order in which they were handed out. Each one in flight remembers
  * the last log index that it makes durable. When the log is truncated meanwhile, that memory is
