@@ -11,6 +11,7 @@ import {
   type Random,
   turn,
 } from '../../common/index.js';
+import type { StateTracer } from '../../raft/index.js';
 import { openLevelStore } from '../../storage/index.js';
 import {
   loadMetricsText,
@@ -34,6 +35,7 @@ export interface MachinePorts {
   readonly network: Network;
   readonly openKvStore: OpenKvStore;
   readonly logger: Logger;
+  readonly raftTracer: StateTracer | undefined;
   readonly createHttp1: typeof createHttp1;
   readonly metricsText: (metrics: Metrics) => MetricsText;
   readonly close: () => void;
