@@ -52,9 +52,9 @@ const known = {
   workers: { type: 'string' },
   mutations: { type: 'boolean' },
   mutation: { type: 'string' },
-  'raft-trace': { type: 'string' },
   twice: { type: 'boolean' },
   'no-shrink': { type: 'boolean' },
+  'raft-trace': { type: 'string' },
   help: { type: 'boolean' },
 } as const;
 
@@ -64,12 +64,13 @@ export function parseOptions(argv: readonly string[]): SimOptions {
   const number = (name: 'seeds' | 'seed' | 'steps' | 'faults' | 'workers', otherwise: number) =>
     numberOf(name, values[name], otherwise, { min: 0, whole: true });
   const raftTrace = values['raft-trace'] ?? '';
-  if (raftTrace !== '' && number('seeds', 1) !== 1) {
+  const isOne = values.seed !== undefined || raftTrace !== '';
+  const seeds = number('seeds', isOne ? 1 : 100);
+  if (raftTrace !== '' && seeds !== 1) {
     throw new Error('--raft-trace is of one run: use --seed without --seeds');
   }
-  const isOne = values.seed !== undefined || raftTrace !== '';
   return {
-    seeds: number('seeds', isOne ? 1 : 100),
+    seeds,
     seed: number('seed', 1),
     steps: number('steps', 20_000),
     size:
