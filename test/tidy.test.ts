@@ -260,10 +260,10 @@ function runtimeImports(source: Source): string[] {
     .map((target) => target.replace(/\.js$/, '.ts'));
 }
 
-/** Modules that only their adapter may import, and what everybody else uses. */
 /** Where an adapter goes when there is one: of threads there is none yet. */
 const adaptersToCome: readonly string[] = ['src/server/platform/workers-node.ts'];
 
+/** Modules that only their adapter may import, and what everybody else uses. */
 const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
   ['node:fs', ['src/server/platform/disk-node.ts', 'src/cli/files.ts'], 'use the Disk port'],
   ['node:fs/promises', ['src/storage/level/kv-level.ts'], 'use the Disk port'],

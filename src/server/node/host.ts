@@ -47,10 +47,9 @@ export function nodeHost(core: NodeCore): Host {
     proposeConfigChange(steps, data, request, respond, context) {
       loop.proposeConfigChange(steps, data, request, respond, context);
     },
-    read(run, context, bytes) {
-      loop.read(run, context, bytes);
-    },
-    readBarrier: () => loop.readBarrier(),
+    // The loop's own: nothing is added to a read on its way.
+    read: loop.read.bind(loop) as Host['read'],
+    readBarrier: loop.readBarrier.bind(loop),
     appliedIndex: () => loop.appliedIndex,
     wake: () => loop.schedule(),
     leaderQuestions: new LeaderQuestions({
