@@ -34,7 +34,8 @@ export function leaseFeature(host: Host): LeaseFeature {
   const { clock, config, leadership: leader, metrics, raft, random } = host;
   const lessor: Lessor = new Lessor({
     clock,
-    keys: host.store.present,
+    // Asked anew each time: an installed snapshot brings another present.
+    keys: { keysOf: (id) => host.store.present.keysOf(id) },
     ttlSecondsMin: Math.ceil((1.5 * config.electionMs) / 1000),
     checkpoints: config.leaseCheckpoints,
     proposeRevoke(id: LeaseId, term: Term) {

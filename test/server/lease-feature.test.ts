@@ -1,0 +1,34 @@
+import { expect, it } from 'vitest';
+import { runSteps } from '../../src/common/index.js';
+import type { Host } from '../../src/server/feature/index.js';
+import { encodeLeaseRecord, leaseFeature, leaseMetaName } from '../../src/server/lease/index.js';
+import { Metrics } from '../../src/server/metrics/index.js';
+import { defaultConfig } from '../../src/server/options/index.js';
+import { SimClock } from '../../src/sim/index.js';
+import type { MvccStore } from '../../src/storage/index.js';
+
+it('a lease has the keys of the state that was installed, not of the one before', () => {
+  const lease = encodeLeaseRecord({ id: 5n, ttlSeconds: 60, remainingTtlSeconds: 0 });
+  /** A store of one lease; what it holds at present changes when a snapshot is installed. */
+  const store = {
+    present: { keysOf: () => ['before'] },
+    metaEntries: () => [[leaseMetaName(5n), lease]],
+    leasedKeys: () => [],
+  };
+  const host = {
+    clock: new SimClock(),
+    config: defaultConfig(),
+    metrics: new Metrics(),
+    store,
+    requestTimeoutMs: 7000,
+    leadership: {},
+    leaderQuestions: {},
+    raft: {},
+  } as unknown as Host;
+  const feature = leaseFeature(host);
+  feature.restore?.(store as unknown as MvccStore);
+  expect(runSteps(feature.lessor.keysOf(5n))).toEqual(['before']);
+  store.present = { keysOf: () => ['installed', 'too'] };
+  feature.restore?.(store as unknown as MvccStore);
+  expect(runSteps(feature.lessor.keysOf(5n))).toEqual(['installed', 'too']);
+});
