@@ -247,7 +247,7 @@ export interface MvccStore {
    * COMPACTED or FUTURE_REVISION if `revision` (> 0) can't be read, else undefined.
    */
   checkRevision(revision: Revision): EtcdError | undefined;
-  /** What is there now, outside of any transaction. */
+  /** What is there now, outside of any transaction. Not to be kept: an install brings another. */
   readonly present: MvccPresent;
   /**
    * Reads at the present revision, which stays what it shows. Holds history from `holdFrom` on;
