@@ -230,7 +230,7 @@ describeWith(['kvorum'], 'a program with a server inside', () => {
       const [a, b, c] = cluster.members;
       await Promise.all([a.stop(), b.stop(), c.stop()]);
       const starting = a.start().then(() => 'started', (error) => error.message);
-      await sleep(50);
+      await new Promise((resolve) => setTimeout(resolve, 50));
       await a.stop();
       console.log(await starting, a.running);
     `);
