@@ -19,7 +19,8 @@ const ended = (atMs: number, more: Partial<LeaseEnd> = {}): LeaseEnd => ({
 });
 
 function broken(lease: Partial<LeaseRecord>, truth = truthOf('l'), clockRateMax = 1): string[] {
-  const record = { id: 7n, renewals: [renewal(0)], goneCallsMs: [], end: undefined, ...lease };
+  const nothing = { goneCallsMs: [], listings: [], end: undefined };
+  const record = { id: 7n, renewals: [renewal(0)], ...nothing, ...lease };
   const input = { leases: [record], truth, clockRateMax, endMs: 100_000, goneAfterMs: 5000 };
   return checkLeases(input).rules();
 }
@@ -68,6 +69,17 @@ describe('the lease checker', () => {
     expect(broken({ end: ended(2000) }, truthOf('l', 'x'))).toEqual([
       'lease: only its keys go with it',
     ]);
+  });
+
+  it('finds a list of keys that the lease did not have when it was asked', () => {
+    const end = ended(2000);
+    const list = (fromRevision: number, toRevision: number, ...listed: string[]) =>
+      broken({ end, listings: [{ fromRevision, toRevision, listed, put: ['l'] }] });
+    expect(list(2, 3, 'l')).toEqual([]);
+    expect(list(3, 4)).toEqual([]);
+    expect(list(3, 3)).toEqual(['lease: lists the keys that it has']);
+    expect(list(4, 4, 'l')).toEqual(['lease: lists the keys that it has']);
+    expect(list(2, 3, 'l', 'x')).toEqual(['lease: lists the keys that it has']);
   });
 
   it('finds an old leader that ends a lease (L-16)', () => {

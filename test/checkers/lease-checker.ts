@@ -27,12 +27,23 @@ export interface LeaseEnd {
   readonly leader?: bigint;
 }
 
+/** An answer to the question which keys it has. */
+export interface Listing {
+  /** It has seen this revision; and none after the second. */
+  readonly fromRevision: number;
+  readonly toRevision: number;
+  readonly listed: readonly string[];
+  /** Keys that its holder put on it. */
+  readonly put: readonly string[];
+}
+
 /** All that is known of a lease. */
 export interface LeaseRecord {
   readonly id: bigint;
   readonly renewals: Renewal[];
   /** Keepalives that answered TTL 0. */
   readonly goneCallsMs: number[];
+  readonly listings: Listing[];
   end: LeaseEnd | undefined;
 }
 
@@ -51,6 +62,7 @@ export function checkLeases(input: LeaseInput): Report {
   for (const lease of input.leases) {
     checkExpiry(input, lease, report);
     checkKeys(input, lease, report);
+    for (const listing of lease.listings) checkListing(input, lease.id, listing, report);
   }
   return report;
 }
@@ -124,5 +136,21 @@ function checkKeys({ truth }: LeaseInput, { id, end }: LeaseRecord, report: Repo
     others.length === 0,
     () => `the end of lease ${id} also changed ${others.map(({ key }) => key).join()}`,
     end.atMs,
+  );
+}
+
+/** What was listed is what the lease had at one of the revisions that the answer may be of. */
+function checkListing({ truth, endMs }: LeaseInput, id: bigint, at: Listing, report: Report): void {
+  const keys = [...new Set([...at.put, ...at.listed])];
+  const isListed = new Set(at.listed);
+  let isSo = false;
+  for (let revision = at.fromRevision; revision <= at.toRevision && !isSo; revision += 1) {
+    isSo = keys.every((key) => (truth.at(key, revision)?.lease === id) === isListed.has(key));
+  }
+  report.check(
+    'lease: lists the keys that it has',
+    isSo,
+    () => `lease ${id} listed '${at.listed}' between ${at.fromRevision} and ${at.toRevision}`,
+    endMs,
   );
 }

@@ -1,5 +1,5 @@
 /**
- * The mutation gate (docs/simulation.md): fourteen known bugs, each put into a copy of the
+ * The mutation gate (docs/simulation.md): fifteen known bugs, each put into a copy of the
  * compiled program, where the simulator must find it. A simulator that finds none proves nothing
  * by being green. The program itself knows nothing of this: a mutation is a change of text, and one
  * whose place is not found any more fails the gate.
@@ -125,6 +125,12 @@ export const mutations: readonly Mutation[] = [
     file: 'server/lease/lessor.js',
     find: 'return this.#promotedMs + remainingMs(lease) + this.#extendMs;',
     replace: 'return this.#promotedMs;',
+  },
+  {
+    name: 'keep what leases had before a snapshot was installed',
+    file: 'server/lease/feature.js',
+    find: 'keys: { keysOf: (id) => host.store.present.keysOf(id) },',
+    replace: 'keys: host.store.present,',
   },
   {
     name: 'a stale read returned as a linearizable one',

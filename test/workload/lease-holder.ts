@@ -5,8 +5,10 @@
 
 import {
   decodeLeaseGrantResponse,
+  decodeLeaseTimeToLiveResponse,
   encodeLeaseGrantRequest,
   encodeLeaseRevokeRequest,
+  encodeLeaseTimeToLiveRequest,
 } from '../../src/proto/index.js';
 import type { SimRandom } from '../../src/sim/index.js';
 import { deleteRequest, putRequest, type Request } from '../checkers/history.js';
@@ -31,7 +33,7 @@ export interface LeaseAnswer<T> {
 
 /** How the calls are made. */
 export interface LeaseCalls {
-  /** Of `LeaseGrant` or `LeaseRevoke`. */
+  /** Of `LeaseGrant`, `LeaseRevoke` or `LeaseTimeToLive`. */
   ask(lease: HeldLease, method: string, bytes: Buffer): Promise<LeaseAnswer<Buffer>>;
   /** Seconds that it has from now on; 0: it is gone. */
   keepAlive(lease: HeldLease): Promise<LeaseAnswer<number>>;
@@ -43,7 +45,7 @@ export interface LeaseHolderOptions {
   readonly workload: Workload;
   readonly calls: LeaseCalls;
   /** Of the client through which its keys are written. */
-  readonly call: (request: Request) => Promise<unknown>;
+  readonly call: (request: Request) => Promise<{ readonly revision: number } | undefined>;
   readonly nowMs: () => number;
   readonly sleep: (ms: number) => Promise<void>;
   readonly isStopping: () => boolean;
@@ -59,6 +61,8 @@ export interface LeaseHolderOptions {
 export class LeaseHolder {
   readonly leases: HeldLease[] = [];
   readonly #o: LeaseHolderOptions;
+  /** Of the newest answer to a write: whatever is asked later knows of it. */
+  #seenRevision = 0;
 
   constructor(options: LeaseHolderOptions) {
     this.#o = options;
@@ -74,23 +78,24 @@ export class LeaseHolder {
   }
 
   async #hold(): Promise<void> {
-    const { number, random, workload, call, sleep, isStopping } = this.#o;
+    const { number, random, workload, sleep, isStopping } = this.#o;
     const count = this.leases.length + 1;
     const lease: HeldLease = {
       ...{ id: this.#o.idOf(count), name: `lease ${number}/${count}` },
       prefix: this.#o.prefixOf(count),
-      ...{ renewals: [], goneCallsMs: [], end: undefined, askedToEnd: false },
+      ...{ renewals: [], goneCallsMs: [], listings: [], end: undefined, askedToEnd: false },
     };
     this.leases.push(lease);
     const ttlSeconds = await this.#grant(lease);
     if (ttlSeconds === undefined) return;
     const keys = Array.from({ length: 1 + random.below(2) }, (_, i) => `${lease.prefix}${i}`);
-    for (const key of keys) await call(putRequest(key, workload.value(), lease.id));
+    for (const key of keys) await this.#write(putRequest(key, workload.value(), lease.id));
     const renewals = random.below(6);
     for (let i = 0; i < renewals && !isStopping(); i += 1) {
       await sleep(ttlSeconds * 1000 * random.pick([0.1, 0.3, 0.3, 0.9, 1.1]));
       await this.#keepAlive(lease);
       if (this.#o.keysLeave) await this.#leave(keys[0] ?? '');
+      if (random.chance(0.3)) await this.#list(lease, keys);
     }
     if (random.chance(0.3)) {
       lease.askedToEnd = true;
@@ -119,11 +124,28 @@ export class LeaseHolder {
     else lease.goneCallsMs.push(callMs);
   }
 
+  /** Asks which keys it has. */
+  async #list(lease: HeldLease, keys: readonly string[]): Promise<void> {
+    const fromRevision = this.#seenRevision;
+    const bytes = encodeLeaseTimeToLiveRequest({ id: lease.id, keys: true });
+    const { answer } = await this.#o.calls.ask(lease, 'LeaseTimeToLive', bytes);
+    if (answer === undefined) return;
+    const { header, ttlSeconds, keys: listed } = decodeLeaseTimeToLiveResponse(answer);
+    if (ttlSeconds < 0) return;
+    const toRevision = header?.revision ?? 0;
+    lease.listings.push({ fromRevision, toRevision, listed, put: keys });
+  }
+
   /** Now and then. */
   async #leave(key: string): Promise<void> {
-    const { random, workload, call } = this.#o;
+    const { random, workload } = this.#o;
     const dice = random.below(10);
-    if (dice === 0) await call(putRequest(key, workload.value()));
-    if (dice === 1) await call(deleteRequest(key));
+    if (dice === 0) await this.#write(putRequest(key, workload.value()));
+    if (dice === 1) await this.#write(deleteRequest(key));
+  }
+
+  async #write(request: Request): Promise<void> {
+    const response = await this.#o.call(request);
+    this.#seenRevision = Math.max(this.#seenRevision, response?.revision ?? 0);
   }
 }
