@@ -102,7 +102,7 @@ export class RaftLog {
 
   /** The entry at `index`, which must be held here. */
   entry(index: LogIndex): Entry {
-    return present(this.#entries[index - this.snapshotIndex - 1], `entry ${index}`);
+    return present(this.#entries[index - this.snapshotIndex - 1], 'an entry of the log');
   }
 
   /** Entries `from`..`to`, both inclusive, of at most `bytesMax` but at least one. */

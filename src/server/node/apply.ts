@@ -15,6 +15,7 @@ import {
   EtcdError,
   type Logger,
   type MemberId,
+  present,
   runSteps,
   Slice,
   type Steps,
@@ -122,8 +123,7 @@ export class Applier implements EntryApplier {
   #typeOf(entry: Entry): EntryType {
     const kind = entryKind(entry.data, entry.index);
     const type = this.#types[kind];
-    assert(type !== undefined, `a feature applies entries of kind ${kind}`);
-    return type;
+    return present(type, 'the feature that applies entries of this kind');
   }
 
   #applyAtOnce(

@@ -459,7 +459,7 @@ export class NodeLoop {
         break;
       }
       const entry = this.#toApply[this.#applyNext++] as Entry;
-      assert(entry.index === last + 1, `entry ${entry.index} applied after ${last}`);
+      assert(entry.index === last + 1, 'entries are applied one after the other');
       last = entry.index;
       this.#appliedBytes += entry.data.length + entryOverheadBytes;
       const waits = applier.apply(entry);
