@@ -12,6 +12,35 @@ export function numberOf(name: string, value: string | undefined, fallback: numb
   return parsed;
 }
 
+const text = { type: 'string' } as const;
+
+/** For parseArgs: what any load can be told; see {@link loadOptionsOf}. */
+export const loadFlags = {
+  seconds: text,
+  warmup: text,
+  keys: text,
+  'value-bytes': text,
+  connections: text,
+  clients: text,
+  rate: text,
+} as const;
+
+/** The values of {@link loadFlags}; a load takes `seconds` if it is not told. Throws as `numberOf`. */
+export function loadOptionsOf(
+  values: Readonly<Partial<Record<keyof typeof loadFlags, string>>>,
+  seconds: number,
+) {
+  return {
+    seconds: numberOf('--seconds', values.seconds, seconds),
+    warmupSeconds: numberOf('--warmup', values.warmup, 2),
+    keyCount: numberOf('--keys', values.keys, 100_000),
+    valueBytes: numberOf('--value-bytes', values['value-bytes'], 256),
+    connections: numberOf('--connections', values.connections, 0),
+    clients: numberOf('--clients', values.clients, 0),
+    callsPerSecond: numberOf('--rate', values.rate, 0),
+  };
+}
+
 /**
  * What `parse` makes of the arguments of this process. Help (undefined) goes to standard output,
  * and what it throws to standard error with `usage` behind it; then the process ends.

@@ -2,7 +2,7 @@
 
 import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
-import { numberOf } from './arguments.js';
+import { loadFlags, loadOptionsOf, numberOf } from './arguments.js';
 import { workloads } from './load/workloads.js';
 import { scenarioNames } from './scenarios.js';
 
@@ -53,19 +53,13 @@ export function parseOptions(args: readonly string[]): BenchOptions | undefined 
   const { values } = parseArgs({
     args: [...args],
     options: {
+      ...loadFlags,
       vs: text,
       etcd: text,
       endpoints: text,
       only: text,
-      seconds: text,
-      warmup: text,
       rounds: text,
       members: text,
-      keys: text,
-      'value-bytes': text,
-      connections: text,
-      clients: text,
-      rate: text,
       dir: text,
       json: text,
       help: { type: 'boolean' },
@@ -85,15 +79,9 @@ export function parseOptions(args: readonly string[]): BenchOptions | undefined 
     etcd: values.vs === 'etcd' ? (values.etcd ?? 'etcd') : undefined,
     endpoints: list(values.endpoints),
     only: only.length > 0 ? only : known,
-    seconds: numberOf('--seconds', values.seconds, 10),
-    warmupSeconds: numberOf('--warmup', values.warmup, 2),
+    ...loadOptionsOf(values, 10),
     rounds: numberOf('--rounds', values.rounds, 3),
     members,
-    keyCount: numberOf('--keys', values.keys, 100_000),
-    valueBytes: numberOf('--value-bytes', values['value-bytes'], 256),
-    connections: numberOf('--connections', values.connections, 0),
-    clients: numberOf('--clients', values.clients, 0),
-    callsPerSecond: numberOf('--rate', values.rate, 0),
     dir: values.dir ?? tmpdir(),
     jsonFile: values.json ?? `bench/results/${date}.json`,
   };

@@ -2,7 +2,7 @@
 
 import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
-import { numberOf } from '../arguments.js';
+import { loadFlags, loadOptionsOf, numberOf } from '../arguments.js';
 import { workloads } from '../load/workloads.js';
 import { list } from '../options.js';
 import type { LoadOptions } from '../run-load.js';
@@ -51,17 +51,11 @@ export function parseOptions(args: readonly string[]): FlameOptions | undefined 
   const { values } = parseArgs({
     args: [...args],
     options: {
+      ...loadFlags,
       load: text,
       profile: text,
       bin: text,
-      seconds: text,
-      warmup: text,
       top: text,
-      keys: text,
-      'value-bytes': text,
-      connections: text,
-      clients: text,
-      rate: text,
       dir: text,
       out: text,
       help: { type: 'boolean' },
@@ -80,14 +74,8 @@ export function parseOptions(args: readonly string[]): FlameOptions | undefined 
     loads,
     profiles,
     bin: values.bin,
-    seconds: numberOf('--seconds', values.seconds, 5),
-    warmupSeconds: numberOf('--warmup', values.warmup, 2),
+    ...loadOptionsOf(values, 5),
     top: numberOf('--top', values.top, 25),
-    keyCount: numberOf('--keys', values.keys, 100_000),
-    valueBytes: numberOf('--value-bytes', values['value-bytes'], 256),
-    connections: numberOf('--connections', values.connections, 0),
-    clients: numberOf('--clients', values.clients, 0),
-    callsPerSecond: numberOf('--rate', values.rate, 0),
     dir: values.dir ?? tmpdir(),
     out: values.out ?? `bench/results/flame-${date}`,
   };

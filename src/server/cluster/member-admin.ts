@@ -8,7 +8,15 @@
  */
 
 import { Packr } from 'msgpackr';
-import { type Clock, EtcdError, idToHex, type Logger, type MemberId } from '../../common/index.js';
+import {
+  type Clock,
+  EtcdError,
+  idToHex,
+  type Logger,
+  type MemberId,
+  type Settler,
+  settle,
+} from '../../common/index.js';
 import { type AgeStamp, type ConfigChangeStep, quorumOf, type Raft } from '../../raft/index.js';
 import { EntryKind, newEntry } from '../entry/index.js';
 import type { LeaderQuestions, Responder } from '../feature/index.js';
@@ -156,7 +164,7 @@ export class MemberAdmin {
   update(update: MemberUpdate): Promise<void> {
     const data = newEntry(EntryKind.memberUpdate, encodeMemberUpdate(update));
     return new Promise((resolve, reject) => {
-      this.#o.loop.propose(data, update, settle, { resolve, reject });
+      this.#o.loop.propose(data, update, settled, { resolve, reject });
     });
   }
 
@@ -172,7 +180,7 @@ export class MemberAdmin {
     const data = newEntry(EntryKind.memberChange, encodeMemberChange(change));
     return new Promise((resolve, reject) => {
       const steps = configChangeSteps(change);
-      this.#o.loop.proposeConfigChange(steps, data, change, settle, { resolve, reject });
+      this.#o.loop.proposeConfigChange(steps, data, change, settled, { resolve, reject });
     });
   }
 
@@ -322,14 +330,9 @@ function decodeMemberReply(body: Uint8Array): MemberId {
   return idFromHex((codec.unpack(body) as { id: string }).id);
 }
 
-interface Settler {
-  readonly resolve: () => void;
-  readonly reject: (error: Error) => void;
-}
-
-function settle(settler: Settler, _request: unknown, error: Error | undefined): void {
-  if (error === undefined) settler.resolve();
-  else settler.reject(error);
+/** The responder of a proposal of which only the outcome is wanted. */
+function settled(settler: Settler, _request: unknown, error: Error | undefined): void {
+  settle(settler, error);
 }
 
 /** A member has a name once it has started. */
