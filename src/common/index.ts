@@ -4,6 +4,7 @@ export * from './assert.js';
 export * from './backoff.js';
 export * from './brands.js';
 export * from './bytes.js';
+export * from './caller.js';
 export { crc32c } from './crc32c.js';
 export * from './errors.js';
 export { kvorumVersion } from './kvorum-version.js';

@@ -3,7 +3,7 @@
  * closure, no timer, and for a small message neither reader nor copy of the request.
  */
 
-import { assert, emptyBytes, GrpcCode, sliceMsMax } from '../common/index.js';
+import { assert, type Caller, emptyBytes, GrpcCode, sliceMsMax } from '../common/index.js';
 import type { ServerCallHost } from './call-host.js';
 import type { Connection } from './connection.js';
 import type { DeadlineEntry } from './deadline-wheel.js';
@@ -34,6 +34,7 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
   onDrain: (() => void) | undefined;
   onMessage: ((message: Buffer) => void) | undefined;
   onEnd: (() => void) | undefined;
+  caller: Caller | undefined;
   counts: MessageCounts | undefined;
   wheelNext: DeadlineEntry | undefined;
   wheelPrevious: DeadlineEntry | undefined;
@@ -62,6 +63,7 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
     this.onDrain = undefined;
     this.onMessage = undefined;
     this.onEnd = undefined;
+    this.caller = undefined;
     this.counts = undefined;
     this.wheelNext = undefined;
     this.wheelPrevious = undefined;

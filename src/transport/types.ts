@@ -3,7 +3,7 @@
  * five-byte prefix. Nothing here knows what a message means.
  */
 
-import type { GrpcCode, PeerIdentity } from '../common/index.js';
+import type { Caller, GrpcCode, PeerIdentity } from '../common/index.js';
 
 /** The other end of a connection. */
 export interface PeerOfCall {
@@ -64,6 +64,8 @@ export interface ServerCall {
   /** Streaming: stop and go on reading (flow control pushes back on the client). */
   pause(): void;
   resume(): void;
+  /** Who makes it, once the guards have found out; undefined: it is not asked. */
+  caller?: Caller | undefined;
   /** Streaming: may be set before the handler returns; what then passes `send` and `onMessage`. */
   counts?: MessageCounts | undefined;
 }

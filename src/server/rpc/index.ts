@@ -3,5 +3,6 @@ export * from './answers.js';
 export { callObserver } from './call-observer.js';
 export { type Guards, guarded } from './guards.js';
 export { healthFeature } from './health.js';
+export * from './local-call.js';
 export { type LeaderGate, requireLeader } from './require-leader.js';
 export { type UnaryRpc, unaryMethod } from './unary.js';

@@ -1,0 +1,237 @@
+/**
+ * A call that comes from inside of the member: the gateway and the Lock service make them on behalf
+ * of a client. It passes the same guards as a call from a socket, with the identity and metadata
+ * that its maker gives it.
+ */
+
+import { assert, GrpcCode } from '../../common/index.js';
+import type { MethodHandler, PeerOfCall, ServerCall } from '../../transport/index.js';
+
+export interface LocalCallOptions {
+  /** Full method, `/package.Service/Method`. */
+  readonly method: string;
+  /** Whoever the call is made for. */
+  readonly peer: PeerOfCall;
+  /** First value of a metadata key (lower case). */
+  readonly metadata: (key: string) => string | undefined;
+  /** As of the injected clock; the maker of the call cancels it at that time. */
+  readonly deadlineMs?: number | undefined;
+}
+
+/** How a call ended. */
+export interface LocalStatus {
+  readonly code: GrpcCode;
+  /** '' if it went well. */
+  readonly message: string;
+}
+
+/** What the maker of a call is told. */
+export interface LocalAnswers {
+  /** One message; the bytes are the receiver's. */
+  message(bytes: Buffer): void;
+  /** Called once, unless the maker cancelled the call before; nothing comes after it. */
+  ended(status: LocalStatus): void;
+}
+
+/**
+ * The server's view of the call is {@link ServerCall}; `push`, `finish`, `cancel`, `hold` and
+ * `release` are for the maker.
+ */
+export class LocalCall implements ServerCall {
+  readonly method: string;
+  readonly peer: PeerOfCall;
+  readonly deadlineMs: number | undefined;
+  readonly metadata: (key: string) => string | undefined;
+  cancelled = false;
+  caller: ServerCall['caller'] = undefined;
+  onCancel: (() => void) | undefined;
+  onDrain: (() => void) | undefined;
+  onMessage: ((message: Buffer) => void) | undefined;
+  onEnd: (() => void) | undefined;
+  readonly #answers: LocalAnswers;
+  #ended = false;
+  #isHeld = false;
+  #waiting: Array<() => void> = [];
+  /** While the handler does not want more: what has been pushed. */
+  #pushed: Buffer[] = [];
+  #isPaused = false;
+  #isFinished = false;
+
+  constructor(options: LocalCallOptions, answers: LocalAnswers) {
+    this.method = options.method;
+    this.peer = options.peer;
+    this.deadlineMs = options.deadlineMs;
+    this.metadata = options.metadata;
+    this.#answers = answers;
+  }
+
+  // ------------------------------------------------------------------- for the maker of the call
+
+  /** One more message of a stream; the bytes are only borrowed by the handler while it runs. */
+  push(message: Buffer): void {
+    assert(!this.#isFinished, 'nothing comes after the end of the requests');
+    if (this.#ended || this.cancelled) return;
+    if (this.#isPaused) this.#pushed.push(message);
+    else this.onMessage?.(message);
+  }
+
+  /** The handler does not take more now: what is pushed is kept. */
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  /** No more messages of a stream. */
+  finish(): void {
+    if (this.#isFinished) return;
+    this.#isFinished = true;
+    if (!this.#isPaused && !this.#ended && !this.cancelled) this.onEnd?.();
+  }
+
+  /** The maker has no more use for the call. */
+  cancel(): void {
+    if (this.#ended || this.cancelled) return;
+    this.cancelled = true;
+    this.#waiting = [];
+    this.#pushed = [];
+    this.onCancel?.();
+  }
+
+  /** Takes no more for now: `send` answers false until `release`. */
+  hold(): void {
+    this.#isHeld = true;
+  }
+
+  release(): void {
+    if (!this.#isHeld) return;
+    this.#isHeld = false;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const run of waiting) if (!this.#ended && !this.cancelled) run();
+    if (!this.#ended && !this.cancelled) this.onDrain?.();
+  }
+
+  // --------------------------------------------------------------------------- for the handler
+
+  get backlogBytes(): number {
+    return 0;
+  }
+
+  get hasRoom(): boolean {
+    return !this.#isHeld;
+  }
+
+  whenRoom(run: () => void): void {
+    if (this.#isHeld) this.#waiting.push(run);
+    else run();
+  }
+
+  binaryMetadata(): Buffer | undefined {
+    return undefined;
+  }
+
+  reply(message: Uint8Array): void {
+    if (this.#ended || this.cancelled) return;
+    this.#answers.message(Buffer.from(message));
+    this.end();
+  }
+
+  replyParts(parts: readonly Uint8Array[]): void {
+    if (this.#ended || this.cancelled) return;
+    this.#answers.message(Buffer.concat(parts));
+    this.end();
+  }
+
+  send(message: Uint8Array): boolean {
+    if (this.#ended || this.cancelled) return true;
+    this.#answers.message(Buffer.from(message.buffer, message.byteOffset, message.byteLength));
+    return !this.#isHeld;
+  }
+
+  sendParts(parts: readonly Uint8Array[]): boolean {
+    return this.send(Buffer.concat(parts));
+  }
+
+  end(): void {
+    this.#finishWith(GrpcCode.OK, '');
+  }
+
+  fail(code: GrpcCode, message: string): void {
+    this.#finishWith(code, message);
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    const pushed = this.#pushed;
+    this.#pushed = [];
+    for (const [at, message] of pushed.entries()) {
+      if (this.#isPaused) {
+        this.#pushed = pushed.slice(at);
+        return;
+      }
+      this.onMessage?.(message);
+    }
+    if (this.#isFinished && !this.#ended && !this.cancelled) this.onEnd?.();
+  }
+
+  #finishWith(code: GrpcCode, message: string): void {
+    if (this.#ended || this.cancelled) return;
+    this.#ended = true;
+    this.#answers.ended({ code, message });
+  }
+}
+
+/**
+ * Begins the call; `request` for all but streams of requests (of which the messages are pushed). A
+ * method that there is not ends it with UNIMPLEMENTED.
+ */
+export function startLocalCall(
+  methods: ReadonlyMap<string, MethodHandler>,
+  options: LocalCallOptions,
+  answers: LocalAnswers,
+  request?: Buffer,
+): LocalCall {
+  const call = new LocalCall(options, answers);
+  const handler = methods.get(options.method);
+  if (handler === undefined) call.fail(GrpcCode.UNIMPLEMENTED, `unknown method ${options.method}`);
+  else if (handler.kind === 'bidi') {
+    handler.handle(call);
+    if (request !== undefined) call.push(request);
+  } else {
+    assert(request !== undefined, 'a call with one request has it');
+    handler.handle(request, call);
+  }
+  return call;
+}
+
+/** What a unary call came to. */
+export type LocalOutcome =
+  | { readonly ok: true; readonly message: Buffer }
+  | ({ readonly ok: false } & LocalStatus);
+
+/** A unary call as a promise, which never rejects; `onCall` is given the call, to cancel it. */
+export function callLocally(
+  methods: ReadonlyMap<string, MethodHandler>,
+  options: LocalCallOptions,
+  request: Buffer,
+  onCall?: (call: LocalCall) => void,
+): Promise<LocalOutcome> {
+  return new Promise((resolve) => {
+    let reply: Buffer | undefined;
+    const answers: LocalAnswers = {
+      message(bytes) {
+        reply = bytes;
+      },
+      ended(status) {
+        if (status.code !== GrpcCode.OK) resolve({ ok: false, ...status });
+        else if (reply !== undefined) resolve({ ok: true, message: reply });
+        else resolve({ ok: false, code: GrpcCode.INTERNAL, message: 'no message was answered' });
+      },
+    };
+    onCall?.(startLocalCall(methods, options, answers, request));
+  });
+}
