@@ -84,5 +84,6 @@ export function allMethods(
     metrics,
     isLearner: () => membership.get(memberId)?.isLearner ?? false,
     hasLeader: () => host.hasLeader(),
+    access: host.access,
   });
 }

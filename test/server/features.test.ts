@@ -2,7 +2,13 @@
 
 import { describe, expect, it } from 'vitest';
 import { InvariantError } from '../../src/common/index.js';
-import { EntryKind, type EntryType, entryTable, entryType } from '../../src/server/entry/index.js';
+import {
+  EntryKind,
+  type EntryType,
+  entryTable,
+  entryType,
+  onlyTheMember,
+} from '../../src/server/entry/index.js';
 import type { Feature } from '../../src/server/feature/index.js';
 import { gaugeNames, Metrics } from '../../src/server/metrics/index.js';
 import { Failure, openNode } from '../../src/server/node/index.js';
@@ -14,7 +20,14 @@ import { SimClient } from '../faults/sim.js';
 import { eventually } from '../helpers/eventually.js';
 
 const put = (kind: EntryKind, operation = 'Test'): EntryType =>
-  entryType({ kind, operation, decode: (body) => body, refusedWhenCorrupt: true, apply: () => 1 });
+  entryType({
+    kind,
+    operation,
+    decode: (body) => body,
+    refusedWhenCorrupt: true,
+    allows: onlyTheMember,
+    apply: () => 1,
+  });
 
 describe('a table of entry types', () => {
   it('finds each by its number, and takes no number twice', () => {
@@ -27,7 +40,12 @@ describe('a table of entry types', () => {
   });
 
   it('takes no type that does not say how it is applied', () => {
-    const spec = { kind: EntryKind.put, operation: 'Test', refusedWhenCorrupt: true };
+    const spec = {
+      kind: EntryKind.put,
+      operation: 'Test',
+      refusedWhenCorrupt: true,
+      allows: onlyTheMember,
+    };
     expect(() => entryType({ ...spec, decode: (body) => body })).toThrow(/how it is applied/);
   });
 
@@ -37,6 +55,7 @@ describe('a table of entry types', () => {
       operation: 'Test',
       decode: (body) => body,
       refusedWhenCorrupt: false,
+      allows: onlyTheMember,
       // biome-ignore lint/correctness/useYield: it has nothing to wait for.
       *applySteps() {
         return 1;

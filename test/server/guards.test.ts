@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { GrpcCode } from '../../src/common/index.js';
 import { encodeRangeRequest } from '../../src/proto/index.js';
+import { openAccess } from '../../src/server/access/index.js';
 import { guarded } from '../../src/server/rpc/index.js';
 import type { MethodHandler } from '../../src/transport/index.js';
 import { FakeCall } from './watch-call.js';
@@ -26,7 +27,7 @@ function answered(isLearner: boolean, request: Buffer): string[] {
       const handle = () => void ran.push(name);
       return [name, bidi.has(name) ? { kind: 'bidi', handle } : { kind: 'unary', handle }];
     }),
-    { metrics: undefined, isLearner: () => isLearner, hasLeader: () => true },
+    { metrics: undefined, isLearner: () => isLearner, hasLeader: () => true, access: openAccess },
   );
   for (const [name, method] of methods) {
     const call = new FakeCall();
@@ -68,7 +69,7 @@ describe('a call that requires a leader', () => {
       const unary = names.filter((name) => !bidi.has(name));
       const methods = guarded(
         unary.map((name) => [name, { kind: 'unary', handle: () => {} }] as const),
-        { metrics: undefined, isLearner: () => false, hasLeader: () => false },
+        { metrics: undefined, isLearner: () => false, hasLeader: () => false, access: openAccess },
       );
       for (const [name, method] of methods) {
         const call = new FakeCall();

@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { silentLogger } from '../../src/common/index.js';
+import { openAccess } from '../../src/server/access/index.js';
 import { Metrics } from '../../src/server/metrics/metrics.js';
 import { defaultConfig } from '../../src/server/options/config.js';
 import { callObserver, guarded } from '../../src/server/rpc/index.js';
@@ -11,7 +12,7 @@ import { echoMethods } from '../transport/support/servers.js';
 
 function setup() {
   const metrics = new Metrics();
-  const knows = { isLearner: () => false, hasLeader: () => true };
+  const knows = { isLearner: () => false, access: openAccess, hasLeader: () => true };
   const methods = guarded([...echoMethods], { metrics, ...knows });
   const observe = callObserver({
     metrics,

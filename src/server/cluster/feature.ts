@@ -1,7 +1,7 @@
 /** Who is a member, as clients see and change it, and what members tell each other about it. */
 
 import { etcdVersion, kvorumVersion } from '../../common/index.js';
-import { EntryKind, type EntryType, entryType } from '../entry/index.js';
+import { EntryKind, type EntryType, entryType, onlyTheMember } from '../entry/index.js';
 import type { Feature, Host } from '../feature/index.js';
 import {
   decodeAttributes,
@@ -73,6 +73,7 @@ function clusterEntries(membership: Membership): ClusterEntries {
       operation: 'ClusterMemberAttrSet',
       decode: decodeAttributes,
       refusedWhenCorrupt: false,
+      allows: onlyTheMember,
       apply(txn, attributes) {
         membership.applyAttributes(txn, attributes);
         return true as const;
@@ -83,6 +84,7 @@ function clusterEntries(membership: Membership): ClusterEntries {
       operation: 'ClusterMemberUpdate',
       decode: decodeMemberUpdate,
       refusedWhenCorrupt: false,
+      allows: onlyTheMember,
       apply(txn, update) {
         membership.applyUpdate(txn, update);
         return true as const;

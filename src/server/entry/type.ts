@@ -10,6 +10,8 @@
 
 import {
   assert,
+  type Caller,
+  type ErrorReason,
   InvariantError,
   type LogIndex,
   type Slice,
@@ -17,6 +19,7 @@ import {
   type Term,
 } from '../../common/index.js';
 import type { MvccWriteTxn } from '../../storage/index.js';
+import type { Permissions } from '../access/index.js';
 import type { EntryKind } from './format.js';
 
 /** The plan of an entry of which nothing has to be known before it is applied. */
@@ -37,18 +40,31 @@ export interface EntrySpec<Request, Result, Plan> {
   /** Whether it is refused while the alarm CORRUPT is up. */
   readonly refusedWhenCorrupt: boolean;
   /**
+   * Why the caller may not ask for it; asked while auth is on, when it is proposed and again when it
+   * is applied, but not of what the member itself proposes. A long look (at all keys of a lease,
+   * say) is for {@link plan}. See also {@link onlyRoot}, {@link anyUser}, {@link onlyTheMember}.
+   */
+  readonly allows: (
+    permissions: Permissions,
+    caller: Caller,
+    request: Request,
+  ) => ErrorReason | undefined;
+  /**
    * What {@link apply} has to know, if that is in memory and applying will not take long;
    * undefined: the entry goes through {@link plan} and {@link applySteps}. The default is {@link
    * nothingToPlan}.
    */
-  readonly planAtOnce?: (request: Request) => Plan | undefined;
+  readonly planAtOnce?: (request: Request, caller: Caller | undefined) => Plan | undefined;
   /**
    * Applies within this call. Throws the EtcdError of a request that can't be done before it has
    * changed anything. `wantAnswer`: somebody here waits for the result.
    */
   readonly apply?: (txn: MvccWriteTxn, request: Request, plan: Plan, wantAnswer: boolean) => Result;
-  /** Decides, and brings what is needed into memory. Throws the EtcdError of what can't be done. */
-  readonly plan?: (request: Request, slice: Slice) => Steps<Plan>;
+  /**
+   * Decides, and brings what is needed into memory. Throws the EtcdError of what can't be done.
+   * `caller`: a client of a store on which auth is on; it passed {@link allows}.
+   */
+  readonly plan?: (request: Request, slice: Slice, caller: Caller | undefined) => Steps<Plan>;
   /** Does what was planned; can't fail any more. */
   readonly applySteps?: (
     txn: MvccWriteTxn,
@@ -71,9 +87,10 @@ export interface EntryType<Request = unknown, Result = unknown, Plan = unknown> 
   readonly refusedWhenCorrupt: boolean;
   decode(body: Buffer): Request;
   costBytes(request: Request): number;
-  planAtOnce(request: Request): Plan | undefined;
+  allows(permissions: Permissions, caller: Caller, request: Request): ErrorReason | undefined;
+  planAtOnce(request: Request, caller: Caller | undefined): Plan | undefined;
   apply(txn: MvccWriteTxn, request: Request, plan: Plan, wantAnswer: boolean): Result;
-  plan(request: Request, slice: Slice): Steps<Plan>;
+  plan(request: Request, slice: Slice, caller: Caller | undefined): Steps<Plan>;
   applySteps(
     txn: MvccWriteTxn,
     request: Request,
@@ -98,9 +115,10 @@ class DeclaredEntry<Request, Result, Plan> implements EntryType<Request, Result,
   readonly refusedWhenCorrupt: boolean;
   readonly decode: EntrySpec<Request, Result, Plan>['decode'];
   readonly costBytes: (request: Request) => number;
-  readonly planAtOnce: (request: Request) => Plan | undefined;
+  readonly allows: EntrySpec<Request, Result, Plan>['allows'];
+  readonly planAtOnce: (request: Request, caller: Caller | undefined) => Plan | undefined;
   readonly apply: NonNullable<EntrySpec<Request, Result, Plan>['apply']>;
-  readonly plan: (request: Request, slice: Slice) => Steps<Plan>;
+  readonly plan: (request: Request, slice: Slice, caller: Caller | undefined) => Steps<Plan>;
   readonly applySteps: NonNullable<EntrySpec<Request, Result, Plan>['applySteps']>;
   readonly schedule: NonNullable<EntrySpec<Request, Result, Plan>['schedule']>;
 
@@ -118,12 +136,38 @@ class DeclaredEntry<Request, Result, Plan> implements EntryType<Request, Result,
     this.refusedWhenCorrupt = spec.refusedWhenCorrupt;
     this.decode = spec.decode;
     this.costBytes = spec.costBytes ?? nothing;
+    this.allows = spec.allows;
     this.planAtOnce = spec.planAtOnce ?? (atOnce as () => Plan);
     this.apply = spec.apply ?? never;
     this.plan = spec.plan ?? (planNothing as () => Steps<Plan>);
     this.applySteps = spec.applySteps ?? never;
     this.schedule = spec.schedule as NonNullable<typeof spec.schedule>;
   }
+}
+
+/** Why the entry is refused to who asks for it; the member itself may propose what it wants. */
+export function callerRefusal<Request>(
+  type: Pick<EntryType<Request>, 'allows'>,
+  permissions: Permissions,
+  caller: Caller,
+  request: Request,
+): ErrorReason | undefined {
+  return caller.isMember ? undefined : type.allows(permissions, caller, request);
+}
+
+/** {@link EntrySpec.allows}: who has the role root. */
+export function onlyRoot(permissions: Permissions, caller: Caller): ErrorReason | undefined {
+  return permissions.rootRefusal(caller);
+}
+
+/** {@link EntrySpec.allows}: anybody known. */
+export function anyUser(permissions: Permissions, caller: Caller): ErrorReason | undefined {
+  return permissions.userRefusal(caller);
+}
+
+/** {@link EntrySpec.allows}: what no rpc proposes: members do, also before they know of any auth. */
+export function onlyTheMember(): ErrorReason | undefined {
+  return undefined;
 }
 
 function nothing(): number {

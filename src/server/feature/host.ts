@@ -10,6 +10,7 @@ import type { Clock, Disk, EtcdError, Logger, MemberId, Random, Term } from '../
 import type { HeaderEncoder } from '../../proto/index.js';
 import type { ConfigChangeStep, Raft } from '../../raft/index.js';
 import type { MvccStore } from '../../storage/index.js';
+import type { Access } from '../access/index.js';
 import type { EntryType } from '../entry/index.js';
 import type { Alarms } from '../guard/index.js';
 import type { Membership, PeerAdmission } from '../membership/index.js';
@@ -61,6 +62,8 @@ export interface Host {
   readonly store: MvccStore;
   readonly membership: Membership;
   readonly alarms: Alarms;
+  /** Who may do what. */
+  readonly access: Access;
   /** Who may talk to this member. */
   readonly admission: PeerAdmission;
   /** To look at, and for what only Raft can do; entries go through `propose`. */
@@ -78,9 +81,9 @@ export interface Host {
   term(): Term;
 
   /**
-   * Puts an entry (`data` from `newEntry`, `request` its decoded body) into the log. `respond` is
-   * called once: when it was applied here, when it is refused (also for want of space), or when
-   * nobody knows within the request timeout. With `onlyInTerm` it is refused unless this member
+   * Puts an entry (`data` from `newEntry`, with its caller; `request` its decoded body) into the
+   * log. `respond` is called once: when it was applied here, when it is refused (to this caller, or
+   * for want of space), or when nobody knows within the request timeout. With `onlyInTerm` it is refused unless this member
    * still leads in that term.
    */
   propose<Request, Result, Context>(

@@ -1,8 +1,8 @@
 /** The log entry that raises or clears an alarm. */
 
-import type { MemberId } from '../../common/index.js';
+import type { Caller, MemberId } from '../../common/index.js';
 import { AlarmAction, alarmRequest, type MessageOf } from '../../proto/index.js';
-import { EntryKind, type EntryType, entryType, newEntry } from '../entry/index.js';
+import { EntryKind, type EntryType, entryType, newEntry, onlyRoot } from '../entry/index.js';
 import type { Alarm, Alarms } from './alarms.js';
 
 export type AlarmRequest = MessageOf<typeof alarmRequest>;
@@ -21,6 +21,7 @@ export function alarmEntry(alarms: Alarms): AlarmEntry {
     operation: 'Alarm',
     decode: (body) => alarmRequest.decode(body),
     refusedWhenCorrupt: false,
+    allows: onlyRoot,
     apply: (txn, { action, memberId, alarm }) => {
       const changed =
         action === AlarmAction.ACTIVATE
@@ -31,11 +32,12 @@ export function alarmEntry(alarms: Alarms): AlarmEntry {
   });
 }
 
-/** The request that raises `alarm` for the member, and its entry. */
+/** The request that raises `alarm` for the member, and its entry; `caller` see newEntry. */
 export function raisedAlarm(
   memberId: MemberId,
   alarm: number,
+  caller: Caller | undefined,
 ): { readonly request: AlarmRequest; readonly data: Buffer } {
   const request = { action: AlarmAction.ACTIVATE, memberId, alarm };
-  return { request, data: newEntry(EntryKind.alarm, alarmRequest.encode(request)) };
+  return { request, data: newEntry(EntryKind.alarm, alarmRequest.encode(request), caller) };
 }

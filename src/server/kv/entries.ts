@@ -15,7 +15,7 @@ import {
   type TxnRequest,
 } from '../../proto/index.js';
 import type { MvccStore } from '../../storage/index.js';
-import { EntryKind, type EntryType, entryType, nothingToPlan } from '../entry/index.js';
+import { EntryKind, type EntryType, entryType, nothingToPlan, onlyRoot } from '../entry/index.js';
 import type { Metrics } from '../metrics/index.js';
 import {
   applyDeleteKey,
@@ -29,6 +29,7 @@ import {
   runPath,
 } from './apply.js';
 import { putCostBytes, txnCostBytes } from './cost.js';
+import { deleteRangeRefusal, putRefusal, txnRefusal } from './permissions.js';
 import type { DeleteRangeResult, PutResult, TxnResult } from './results.js';
 import { isShort, shortVerdict, type TxnPath } from './txn-path.js';
 
@@ -75,6 +76,7 @@ function putEntry(target: KvTarget): EntryType<PutRequest, PutResult> {
     decode: decodePutRequest,
     costBytes: putCostBytes,
     refusedWhenCorrupt: true,
+    allows: putRefusal,
     // A value that is kept may be on disk.
     planAtOnce: (put) => (put.ignoreValue ? undefined : nothingToPlan),
     apply(txn, put, _plan, wantAnswer) {
@@ -95,6 +97,7 @@ function deleteRangeEntry(target: KvTarget): EntryType<DeleteRangeRequest, Delet
     operation: 'DeleteRange',
     decode: decodeDeleteRangeRequest,
     refusedWhenCorrupt: true,
+    allows: deleteRangeRefusal,
     planAtOnce: ({ rangeEnd }) => (rangeEnd === '' ? nothingToPlan : undefined),
     apply: (txn, deletion, _plan, wantAnswer) => applyDeleteKey(target, txn, deletion, wantAnswer),
     applySteps: (txn, deletion, _plan, wantAnswer, slice) =>
@@ -114,6 +117,7 @@ function txnEntry({
     decode: (body) => decodeTxnRequest(body),
     costBytes: txnCostBytes,
     refusedWhenCorrupt: true,
+    allows: txnRefusal,
     planAtOnce(request) {
       if (!isShort(request)) return undefined;
       const changesMax = Math.max(request.success.length, request.failure.length);
@@ -142,6 +146,7 @@ function compactionEntry(options: KvEntryOptions): EntryType<CompactionRequest, 
     operation: 'Compaction',
     decode: decodeCompactionRequest,
     refusedWhenCorrupt: true,
+    allows: onlyRoot,
     schedule(index, term, { revision }) {
       store.scheduleCompaction(index, term, revision);
       watchCompaction(options, store, revision);

@@ -4,7 +4,7 @@
  * Back-pressure: a chunk is read only once the one before it has left.
  */
 
-import { type EtcdError, type Revision, rangeStreamFirstChunkKeys } from '../../common/index.js';
+import { EtcdError, type Revision, rangeStreamFirstChunkKeys } from '../../common/index.js';
 import {
   decodeKeyValue,
   decodeRangeRequest,
@@ -17,6 +17,7 @@ import type { MethodHandler, ServerCall } from '../../transport/index.js';
 import type { Host } from '../feature/index.js';
 import { drained, failCall, headerAt, refuseCall, roomFor, unaryMethod } from '../rpc/index.js';
 import { checkRangeStream, isStreamSorted } from './check-request.js';
+import { readDenied } from './rpc.js';
 
 interface Streaming {
   readonly host: Host;
@@ -69,6 +70,7 @@ async function streamByKey({ host, call, request }: Streaming, main: Revision): 
       await waits;
       continue;
     }
+    refuseReading(host, call, request);
     // Checked anew for each chunk: a compaction may have passed the pinned revision.
     const wrong = store.checkRevision(main);
     if (wrong !== undefined) throw wrong;
@@ -90,6 +92,7 @@ async function streamByKey({ host, call, request }: Streaming, main: Revision): 
 /** What Range would answer, in chunks: sorted, it is read as a whole, and held until it is sent. */
 async function streamSorted({ host, call, request }: Streaming, main: Revision): Promise<void> {
   const { store } = host;
+  refuseReading(host, call, request);
   const wrong = store.checkRevision(main);
   if (wrong !== undefined) throw wrong;
   const header = headerAt(host, store.revision);
@@ -106,6 +109,12 @@ async function streamSorted({ host, call, request }: Streaming, main: Revision):
     chunkKeys = nextChunkKeys(chunkKeys, kvs, host.requestBytesMax);
     await sendChunk(call, kvs);
   }
+}
+
+/** For each chunk: what a caller may not read any more, it does not get. */
+function refuseReading(host: Host, call: ServerCall, request: RangeRequest): void {
+  const denied = readDenied(host, call, request);
+  if (denied !== undefined) throw new EtcdError(denied);
 }
 
 function sendLast(call: ServerCall, header: Buffer, last: RangeResult): void {

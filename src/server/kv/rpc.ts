@@ -3,7 +3,14 @@
  * DeleteRange, Txn and Compact. RangeStream is in kv/range-stream.ts.
  */
 
-import { type EtcdError, runSteps, Slice, txnMessagesMax } from '../../common/index.js';
+import {
+  type ErrorReason,
+  type EtcdError,
+  nobody,
+  runSteps,
+  Slice,
+  txnMessagesMax,
+} from '../../common/index.js';
 import {
   type CompactionRequest,
   type DeleteRangeRequest,
@@ -25,6 +32,7 @@ import {
 } from '../../proto/index.js';
 import type { PointReader, RangeResult, ReadPoint } from '../../storage/index.js';
 import type { MethodHandler, ServerCall } from '../../transport/index.js';
+import { memberCaller } from '../access/index.js';
 import { EntryKind, entryBody, entryHeaderBytes, newEntry } from '../entry/index.js';
 import type { Host } from '../feature/index.js';
 import { failCall, headerAt, refuseCall, replyWith, unaryMethod } from '../rpc/index.js';
@@ -38,6 +46,7 @@ import {
 } from './check-request.js';
 import { deferredReads, runDeferredReads } from './deferred-reads.js';
 import type { CompactionResult, KvEntries } from './entries.js';
+import { txnRefusal } from './permissions.js';
 import type {
   DeferredRange,
   DeleteRangeResult,
@@ -78,8 +87,12 @@ function handlePut(host: Host, entries: KvEntries, bytes: Buffer, call: ServerCa
     refuseCall(call, 'REQUEST_TOO_LARGE');
     return;
   }
-  const data = newEntry(EntryKind.put, bytes);
-  const request = decodePutRequest(data, entryHeaderBytes);
+  const { caller } = call;
+  const data = newEntry(EntryKind.put, bytes, caller);
+  const request =
+    caller === undefined
+      ? decodePutRequest(data, entryHeaderBytes)
+      : decodePutRequest(entryBody(data));
   const wrong = checkPut(request);
   if (wrong !== undefined) {
     refuseCall(call, wrong);
@@ -130,7 +143,7 @@ function handleDeleteRange(host: Host, entries: KvEntries, bytes: Buffer, call: 
     refuseCall(call, 'REQUEST_TOO_LARGE');
     return;
   }
-  const data = newEntry(EntryKind.deleteRange, bytes);
+  const data = newEntry(EntryKind.deleteRange, bytes, call.caller);
   const request = decodeDeleteRangeRequest(entryBody(data));
   const wrong = checkDeleteRange(request);
   if (wrong !== undefined) {
@@ -184,6 +197,11 @@ function runRange({ host, call, request }: RangeReading, error: EtcdError | unde
     call.whenRoom(() => runRange({ host, call, request }, undefined));
     return;
   }
+  const denied = readDenied(host, call, request);
+  if (denied !== undefined) {
+    refuseCall(call, denied);
+    return;
+  }
   try {
     const at = readPointOf(host, request);
     // The header shows the newest revision, whatever revision is read.
@@ -201,6 +219,16 @@ function runRange({ host, call, request }: RangeReading, error: EtcdError | unde
   } catch (thrown) {
     failCall(host, call, thrown);
   }
+}
+
+/** Asked right before it is read: what is read and who may read it are of the same moment. */
+export function readDenied(
+  { access }: Host,
+  call: ServerCall,
+  { key, rangeEnd }: RangeRequest,
+): ErrorReason | undefined {
+  if (!access.isEnabled) return undefined;
+  return access.readRefusal(call.caller ?? nobody, key, rangeEnd);
 }
 
 function answerRange(call: ServerCall, header: Buffer, result: RangeResult): void {
@@ -223,7 +251,7 @@ function handleTxn(host: Host, entries: KvEntries, bytes: Buffer, call: ServerCa
     refuseCall(call, 'REQUEST_TOO_LARGE');
     return;
   }
-  const data = newEntry(EntryKind.txn, bytes);
+  const data = newEntry(EntryKind.txn, bytes, call.caller);
   const request = decodeBoundedTxn(host, entryBody(data));
   if (request === undefined) {
     refuseCall(call, 'TOO_MANY_OPS');
@@ -290,6 +318,12 @@ function runReadonlyTxn(reading: TxnReading, error: EtcdError | undefined): void
     call.whenRoom(() => runReadonlyTxn(reading, undefined));
     return;
   }
+  const { access } = host;
+  const denied = access.isEnabled ? txnRefusal(access, call.caller ?? nobody, request) : undefined;
+  if (denied !== undefined) {
+    refuseCall(call, denied);
+    return;
+  }
   // Whatever is written meanwhile, all of it is decided and read at this revision.
   const reader = host.store.reader(host.store.revision);
   const answer = (result: TxnResult): void => {
@@ -319,7 +353,7 @@ function runReadonlyTxn(reading: TxnReading, error: EtcdError | undefined): void
 // ---------------------------------------------------------------------------------- Compact
 
 function handleCompact(host: Host, entries: KvEntries, bytes: Buffer, call: ServerCall): void {
-  const data = newEntry(EntryKind.compaction, bytes);
+  const data = newEntry(EntryKind.compaction, bytes, call.caller);
   const request = decodeCompactionRequest(entryBody(data));
   host.propose(entries.compaction, data, request, answerCompact, { host, call });
 }
@@ -349,7 +383,11 @@ export function compact(
   done: (error: Error | undefined) => void,
 ): void {
   const request = { revision, physical: false };
-  const data = newEntry(EntryKind.compaction, encodeCompactionRequest(request));
+  const data = newEntry(
+    EntryKind.compaction,
+    encodeCompactionRequest(request),
+    memberCaller(host.access),
+  );
   host.propose(entries.compaction, data, request, finishCompact, done);
 }
 

@@ -11,7 +11,15 @@ import {
   type LeaseGrantRequest,
   type LeaseRevokeRequest,
 } from '../../proto/index.js';
-import { EntryKind, type EntryType, entryType, newEntry } from '../entry/index.js';
+import { memberCaller } from '../access/index.js';
+import {
+  anyUser,
+  EntryKind,
+  type EntryType,
+  entryType,
+  newEntry,
+  onlyTheMember,
+} from '../entry/index.js';
 import type { Feature, Host } from '../feature/index.js';
 import type { Metrics } from '../metrics/index.js';
 import { headerAt } from '../rpc/index.js';
@@ -39,7 +47,11 @@ export function leaseFeature(host: Host): LeaseFeature {
     ttlSecondsMin: Math.ceil((1.5 * config.electionMs) / 1000),
     checkpoints: config.leaseCheckpoints,
     proposeRevoke(id: LeaseId, term: Term) {
-      const data = newEntry(EntryKind.leaseRevoke, encodeLeaseRevokeRequest({ id }));
+      const data = newEntry(
+        EntryKind.leaseRevoke,
+        encodeLeaseRevokeRequest({ id }),
+        memberCaller(host.access),
+      );
       host.propose(entries.revoke, data, { id }, countExpired, metrics, term);
     },
     proposeCheckpoints(checkpoints, term) {
@@ -89,6 +101,7 @@ function leaseEntries(lessor: Lessor, metrics: Metrics): LeaseEntries {
       decode: decodeLeaseGrantRequest,
       costBytes: () => leaseCostBytes,
       refusedWhenCorrupt: true,
+      allows: anyUser,
       apply(txn, { id, ttlSeconds: asked }) {
         const ttlSeconds = lessor.applyGrant(txn, id, asked);
         metrics.leaseTtlSeconds.observe(ttlSeconds);
@@ -100,6 +113,7 @@ function leaseEntries(lessor: Lessor, metrics: Metrics): LeaseEntries {
       operation: 'LeaseRevoke',
       decode: decodeLeaseRevokeRequest,
       refusedWhenCorrupt: true,
+      allows: anyUser,
       // A lease may have any number of keys.
       planAtOnce: () => undefined,
       // biome-ignore lint/correctness/useYield: it has nothing to wait for.
@@ -116,6 +130,7 @@ function leaseEntries(lessor: Lessor, metrics: Metrics): LeaseEntries {
       operation: 'LeaseCheckpoint',
       decode: decodeLeaseCheckpoints,
       refusedWhenCorrupt: false,
+      allows: onlyTheMember,
       apply(txn, checkpoints) {
         lessor.applyCheckpoints(txn, checkpoints);
         return true as const;

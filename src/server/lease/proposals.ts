@@ -33,12 +33,12 @@ export function leaseService(options: LeaseServiceOptions): LeaseService {
   const { propose, entries } = options;
   return {
     ...options,
-    grant(request, _call, done) {
-      const entry = newEntry(EntryKind.leaseGrant, encodeLeaseGrantRequest(request));
+    grant(request, call, done) {
+      const entry = newEntry(EntryKind.leaseGrant, encodeLeaseGrantRequest(request), call.caller);
       propose(entries.grant, entry, request, finishGrant, done);
     },
-    revoke(request, _call, done) {
-      const entry = newEntry(EntryKind.leaseRevoke, encodeLeaseRevokeRequest(request));
+    revoke(request, call, done) {
+      const entry = newEntry(EntryKind.leaseRevoke, encodeLeaseRevokeRequest(request), call.caller);
       propose(entries.revoke, entry, request, finishRevoke, done);
     },
   };

@@ -2,6 +2,7 @@
 
 import type { MemberId } from '../../common/index.js';
 import { AlarmType } from '../../proto/index.js';
+import { memberCaller } from '../access/index.js';
 import type { Feature, Host } from '../feature/index.js';
 import { type AlarmEntry, alarmName, raisedAlarm } from '../guard/index.js';
 import { CorruptionCheck } from './corruption-check.js';
@@ -48,7 +49,7 @@ export function maintenanceFeature(host: Host, alarm: AlarmEntry): Feature {
 function raiseCorrupt(host: Host, entry: AlarmEntry, member: MemberId): void {
   const alarm = AlarmType.CORRUPT;
   if (host.alarms.list(alarm).some((one) => one.memberId === member)) return;
-  const { request, data } = raisedAlarm(member, alarm);
+  const { request, data } = raisedAlarm(member, alarm, memberCaller(host.access));
   // If it gets lost, the next check raises it again.
   host.propose(entry, data, request, ignoreOutcome, undefined);
 }

@@ -6,6 +6,7 @@ import {
   etcdVersion,
   idToHex,
   Lock,
+  nobody,
   storageVersion,
 } from '../../common/index.js';
 import {
@@ -126,12 +127,15 @@ function statusOf(host: Host) {
 }
 
 function handleAlarm(host: Host, entry: AlarmEntry, bytes: Buffer, call: ServerCall): void {
-  const data = newEntry(EntryKind.alarm, bytes);
-  const request = alarmRequest.decode(data.subarray(data.length - bytes.length));
+  const request = alarmRequest.decode(bytes);
   const answer = (result: AlarmResult): void => {
     call.reply(alarmResponse.encode(result, headerAt(host, host.store.revision)));
   };
+  const { access } = host;
+  const { caller = nobody } = call;
   if (request.action === AlarmAction.GET) {
+    const denied = access.isEnabled ? access.userRefusal(caller) : undefined;
+    if (denied !== undefined) throw new EtcdError(denied);
     answer({ alarms: host.alarms.list(request.alarm) });
     return;
   }
@@ -144,6 +148,7 @@ function handleAlarm(host: Host, entry: AlarmEntry, bytes: Buffer, call: ServerC
     if (result === undefined) failCall(host, call, error);
     else answer(result);
   };
+  const data = newEntry(EntryKind.alarm, bytes, call.caller);
   host.propose(entry, data, request, respond, undefined);
   const { action, memberId, alarm } = request;
   host.logger.warn('alarm request', { action, alarm, member: idToHex(memberId) });

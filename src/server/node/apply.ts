@@ -11,6 +11,7 @@
 
 import {
   assert,
+  type Caller,
   type Clock,
   EtcdError,
   type Logger,
@@ -22,9 +23,12 @@ import {
 } from '../../common/index.js';
 import type { Entry, Raft } from '../../raft/index.js';
 import type { MvccStore } from '../../storage/index.js';
+import type { Permissions } from '../access/index.js';
 import {
+  callerRefusal,
   type EntryType,
   entryBody,
+  entryCaller,
   entryKind,
   entryOrigin,
   entrySequence,
@@ -45,6 +49,7 @@ export interface ApplierOptions {
   readonly raft: Pick<Raft, 'applyConfigChange'>;
   readonly membership: Membership;
   readonly space: SpaceGuard;
+  readonly access: Permissions;
   readonly proposals: Proposals;
   readonly metrics: Metrics;
   readonly clock: Clock;
@@ -92,18 +97,19 @@ export class Applier implements EntryApplier {
     const { proposals } = this.#o;
     const pending = proposals.take(entryOrigin(entry.data), entrySequence(entry.data));
     const request = pending === undefined ? type.decode(entryBody(entry.data)) : pending.request;
+    const caller = this.#o.access.isEnabled ? entryCaller(entry.data) : undefined;
     if (type.schedule !== undefined) {
-      this.#schedule(entry, type, request, pending);
+      this.#schedule(entry, type, request, caller, pending);
       this.#meter.applied(type, entry.index, startMs);
       return undefined;
     }
-    const plan = type.planAtOnce(request);
+    const plan = type.planAtOnce(request, caller);
     if (plan !== undefined) {
-      this.#applyAtOnce(entry, type, request, plan, pending);
+      this.#applyAtOnce(entry, type, request, caller, plan, pending);
       this.#meter.applied(type, entry.index, startMs);
       return undefined;
     }
-    const done = runSteps(this.#applySteps(entry, type, request, pending));
+    const done = runSteps(this.#applySteps(entry, type, request, caller, pending));
     if (done instanceof Promise) {
       return done.then(() => this.#meter.applied(type, entry.index, startMs));
     }
@@ -130,6 +136,7 @@ export class Applier implements EntryApplier {
     entry: Entry,
     type: EntryType,
     request: unknown,
+    caller: Caller | undefined,
     plan: unknown,
     pending: Pending | undefined,
   ): void {
@@ -142,6 +149,7 @@ export class Applier implements EntryApplier {
     try {
       // Checked at the door as well: here because only now all members see the same alarms.
       space.refuseIfAlarmed(type, costBytes);
+      if (caller !== undefined) this.#refuseCaller(type, caller, request);
       result = type.apply(txn, request, plan, pending !== undefined);
     } catch (thrown) {
       error = this.#expected(thrown);
@@ -158,6 +166,7 @@ export class Applier implements EntryApplier {
     entry: Entry,
     type: EntryType,
     request: unknown,
+    caller: Caller | undefined,
     pending: Pending | undefined,
   ): Steps<void> {
     const { space, store } = this.#o;
@@ -170,7 +179,8 @@ export class Applier implements EntryApplier {
     let error: EtcdError | undefined;
     try {
       space.refuseIfAlarmed(type, costBytes);
-      plan = yield* type.plan(request, slice);
+      if (caller !== undefined) this.#refuseCaller(type, caller, request);
+      plan = yield* type.plan(request, slice, caller);
     } catch (thrown) {
       error = this.#expected(thrown);
     }
@@ -184,19 +194,35 @@ export class Applier implements EntryApplier {
   }
 
   /** An entry that only starts something; it notes its place itself, if it does. */
-  #schedule(entry: Entry, type: EntryType, request: unknown, pending: Pending | undefined): void {
+  #schedule(
+    entry: Entry,
+    type: EntryType,
+    request: unknown,
+    caller: Caller | undefined,
+    pending: Pending | undefined,
+  ): void {
     const { space, store } = this.#o;
     const { index, term } = entry;
     let result: unknown;
     let error: EtcdError | undefined;
     try {
       space.refuseIfAlarmed(type, 0);
+      if (caller !== undefined) this.#refuseCaller(type, caller, request);
       result = type.schedule?.(index, term, request);
     } catch (thrown) {
       error = this.#expected(thrown);
       store.setApplied({ index, term });
     }
     this.#answer(pending, error, result, false);
+  }
+
+  /**
+   * Once more: since it was proposed, users and roles may have changed. Throws what all members
+   * find alike.
+   */
+  #refuseCaller(type: EntryType, caller: Caller, request: unknown): void {
+    const refusal = callerRefusal(type, this.#o.access, caller, request);
+    if (refusal !== undefined) throw new EtcdError(refusal);
   }
 
   /** Whatever else is thrown is our mistake, and ends the process. */

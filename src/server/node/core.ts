@@ -6,6 +6,7 @@
 import { kvorumVersion, type LogIndex } from '../../common/index.js';
 import { AlarmType } from '../../proto/index.js';
 import type { Raft } from '../../raft/index.js';
+import { type Access, memberCaller, openAccess } from '../access/index.js';
 import {
   checkDirectories,
   checkForcedFounding,
@@ -96,6 +97,7 @@ export class NodeCore {
   readonly raft: Raft;
   readonly leadership: Leadership;
   readonly alarms = new Alarms();
+  readonly access: Access = openAccess;
   readonly admission: PeerAdmission;
   readonly proposals: Proposals;
   readonly release: WalRelease;
@@ -156,7 +158,8 @@ export class NodeCore {
     this.alarmEntry = alarmEntry(this.alarms);
     const raise = (done: () => void): void => this.#raiseNoSpace(done);
     this.space = new SpaceGuard({ alarms: this.alarms, store, quotaBytes, raise });
-    const applying = { self, store, raft, membership, proposals, metrics, clock, logger };
+    const { access } = this;
+    const applying = { self, store, raft, membership, proposals, metrics, clock, logger, access };
     const onRemovedSelf = this.events.removedSelf;
     this.applier = new Applier({ ...applying, space: this.space, slowApplyMs, onRemovedSelf });
     this.loop = new NodeLoop({
@@ -168,7 +171,11 @@ export class NodeCore {
   }
 
   #raiseNoSpace(done: () => void): void {
-    const { request, data } = raisedAlarm(this.storage.memberId, AlarmType.NOSPACE);
+    const { request, data } = raisedAlarm(
+      this.storage.memberId,
+      AlarmType.NOSPACE,
+      memberCaller(this.access),
+    );
     this.loop.propose(data, request, done, undefined);
   }
 }

@@ -2,6 +2,7 @@
 
 import { EtcdError } from '../../common/index.js';
 import { HeaderEncoder } from '../../proto/index.js';
+import { callerRefusal, entryCaller } from '../entry/index.js';
 import { type Host, LeaderQuestions } from '../feature/index.js';
 import type { NodeCore } from './core.js';
 
@@ -9,7 +10,7 @@ import type { NodeCore } from './core.js';
 const attemptMsMin = 1000;
 
 export function nodeHost(core: NodeCore): Host {
-  const { config, leadership, loop, ports, raft, space } = core;
+  const { access, config, leadership, loop, ports, raft, space } = core;
   const { clusterId, incarnation, memberId, membership, store } = core.storage;
   const { clock, peers } = ports;
   const attemptMs = Math.max(attemptMsMin, config.electionMs);
@@ -29,6 +30,7 @@ export function nodeHost(core: NodeCore): Host {
     store,
     membership,
     alarms: core.alarms,
+    access,
     admission: core.admission,
     raft,
     leadership,
@@ -40,7 +42,10 @@ export function nodeHost(core: NodeCore): Host {
     term: () => raft.term,
     propose(type, data, request, respond, context, onlyInTerm) {
       const costBytes = type.costBytes(request);
-      const refusal = costBytes > 0 ? space.refusal(costBytes) : undefined;
+      const denied = access.isEnabled
+        ? callerRefusal(type, access, entryCaller(data), request)
+        : undefined;
+      const refusal = denied ?? (costBytes > 0 ? space.refusal(costBytes) : undefined);
       if (refusal !== undefined) respond(context, request, new EtcdError(refusal), undefined);
       else loop.propose(data, request, respond, context, onlyInTerm);
     },

@@ -5,14 +5,18 @@
  *     learner      may be far behind: answers only what says so, or asks for no more (C-5)
  *     leader       who asks for one (`hasleader: true`) is refused without one, as etcd does;
  *                  of streams, that one may be lost later as well: require-leader.ts
+ *     caller       who is it, and may anybody like that call this: access/requirements.ts
  *     handler      decodes the request, and looks at its form
  *
- * What a request may add is known once it is decoded: Host.propose asks guard/space.ts, and apply
- * asks again. Whoever adds a guard (who are you, may you) adds it here.
+ * What a request asks for is known once it is decoded. Whether its caller may do that is asked by
+ * the handlers of reads, and for changes by Host.propose, which also asks guard/space.ts; apply asks
+ * both again.
  */
 
+import type { Caller, ErrorReason } from '../../common/index.js';
 import { decodeRangeRequest } from '../../proto/index.js';
 import type { MethodHandler, ServerCall } from '../../transport/index.js';
+import { type Access, type Requirement, requirementOf } from '../access/index.js';
 import type { Metrics } from '../metrics/index.js';
 import { refuseCall } from './answers.js';
 
@@ -22,6 +26,7 @@ export interface Guards {
   readonly metrics: Metrics | undefined;
   readonly isLearner: () => boolean;
   readonly hasLeader: () => boolean;
+  readonly access: Access;
 }
 
 type Handle = Extract<MethodHandler, { readonly kind: 'unary' | 'serverStream' }>['handle'];
@@ -46,16 +51,19 @@ function behindGuards(name: string, method: MethodHandler, guards: Guards): Meth
 function guardedCall(
   name: string,
   { kind, handle }: { readonly kind: 'unary' | 'serverStream'; readonly handle: Handle },
-  { hasLeader, isLearner, metrics }: Guards,
+  { access, hasLeader, isLearner, metrics }: Guards,
 ): Handle {
   const counter = counterOf(name, kind === 'unary' ? 'unary' : 'stream', metrics);
   const ofLearner = learnerRule(name);
+  const requirement = requirementOf(name);
   return (request, call) => {
     counter?.count(call, kind === 'serverStream');
     if (ofLearner !== always && isLearner() && !ofLearner(request)) {
       refuseCall(call, 'LEARNER_UNSUPPORTED');
     } else if (call.metadata('hasleader') === 'true' && !hasLeader()) {
       refuseCall(call, 'NO_LEADER');
+    } else if (access.isEnabled && requirement !== 'open') {
+      admit({ access, requirement, handle }, request, call);
     } else handle(request, call);
   };
 }
@@ -63,14 +71,90 @@ function guardedCall(
 function guardedStream(
   name: string,
   handle: HandleStream,
-  { isLearner, metrics }: Guards,
+  { access, isLearner, metrics }: Guards,
 ): HandleStream {
   const counter = counterOf(name, 'stream', metrics);
+  const requirement = requirementOf(name);
   return (call) => {
     counter?.count(call, true);
     if (isLearner()) refuseCall(call, 'LEARNER_UNSUPPORTED');
-    else handle(call);
+    else if (access.isEnabled && requirement !== 'open') {
+      admitStream({ access, requirement, handle }, call);
+    } else handle(call);
   };
+}
+
+// ----------------------------------------------------------------------------------- callers
+
+interface Door<H> {
+  readonly access: Access;
+  readonly requirement: Requirement | undefined;
+  readonly handle: H;
+}
+
+/** While auth is on: finds out who calls; who may not is refused. */
+function admit(door: Door<Handle>, request: Buffer, call: ServerCall): void {
+  const who = door.access.identify(call);
+  if (!(who instanceof Promise)) {
+    enter(door, request, call, who);
+    return;
+  }
+  // It is only borrowed.
+  const kept = Buffer.from(request);
+  void who.then((caller) => {
+    if (!call.cancelled) enter(door, kept, call, caller);
+  });
+}
+
+function enter(
+  { access, requirement, handle }: Door<Handle>,
+  request: Buffer,
+  call: ServerCall,
+  caller: Caller,
+): void {
+  call.caller = caller;
+  const refusal = caller.refusal ?? refusalOf(requirement, access, caller);
+  if (refusal === undefined) handle(request, call);
+  else refuseCall(call, refusal);
+}
+
+/** Its messages are refused one by one: only the handler knows how to say so. */
+function admitStream({ access, requirement, handle }: Door<HandleStream>, call: ServerCall): void {
+  if (requirement === undefined) {
+    refuseCall(call, 'PERMISSION_DENIED');
+    return;
+  }
+  const who = access.identify(call);
+  if (!(who instanceof Promise)) {
+    call.caller = who;
+    handle(call);
+    return;
+  }
+  call.pause();
+  void who.then((caller) => {
+    if (call.cancelled) return;
+    call.caller = caller;
+    handle(call);
+    call.resume();
+  });
+}
+
+function refusalOf(
+  requirement: Requirement | undefined,
+  access: Access,
+  caller: Caller,
+): ErrorReason | undefined {
+  switch (requirement) {
+    case 'open':
+    case 'request':
+      return undefined;
+    case 'user':
+      return access.userRefusal(caller);
+    case 'root':
+      return access.rootRefusal(caller);
+    case undefined:
+      return 'PERMISSION_DENIED';
+  }
 }
 
 // ---------------------------------------------------------------------------------- learners

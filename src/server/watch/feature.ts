@@ -1,13 +1,34 @@
 /** Watches: who is told of each committed revision. */
 
-import { grpcOverheadBytes } from '../../common/index.js';
+import { EtcdError, GrpcCode, grpcOverheadBytes } from '../../common/index.js';
+import type { Access } from '../access/index.js';
 import type { Feature, Host } from '../feature/index.js';
 import { WatchHub } from './hub.js';
 import { defaultWatchLimits } from './limits.js';
-import { watchHandler } from './rpc.js';
+import { type WatchRpcOptions, watchHandler } from './rpc.js';
 
 export interface WatchFeature extends Feature {
   readonly hub: WatchHub;
+}
+
+/** As Go's grpc names the codes that a watch is refused with. */
+const goCodeNames: Readonly<Record<number, string>> = {
+  [GrpcCode.INVALID_ARGUMENT]: 'InvalidArgument',
+  [GrpcCode.PERMISSION_DENIED]: 'PermissionDenied',
+  [GrpcCode.UNAUTHENTICATED]: 'Unauthenticated',
+};
+
+/** Why a watch is refused, in the words of Go's status: clients look for them in cancel_reason. */
+function watchRefusal(access: Access): WatchRpcOptions['refusal'] {
+  return ({ key, rangeEnd }, call) => {
+    if (!access.isEnabled) return undefined;
+    const caller = access.identifyAgain(call, call.caller);
+    // Of an empty key all keys are watched, as etcd does.
+    const reason = caller.refusal ?? access.readRefusal(caller, key === '' ? '\0' : key, rangeEnd);
+    if (reason === undefined) return undefined;
+    const { code, message } = new EtcdError(reason);
+    return `rpc error: code = ${goCodeNames[code]} desc = ${message}`;
+  };
 }
 
 export function watchFeature(host: Host): WatchFeature {
@@ -25,7 +46,7 @@ export function watchFeature(host: Host): WatchFeature {
     sendLoop: metrics.watchSendLoop,
     fatal: (error) => host.fail(error),
   });
-  const handle = watchHandler({ hub, leader: leadership, refusal: () => undefined });
+  const handle = watchHandler({ hub, leader: leadership, refusal: watchRefusal(host.access) });
   return {
     name: 'watch',
     hub,
