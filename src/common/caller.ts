@@ -1,3 +1,5 @@
+/** Who asks for something: what is known of it travels with its calls and its log entries. */
+
 import type { ErrorReason } from './errors.js';
 
 /** Who makes a call, as far as that was found out when it came in; immutable. */

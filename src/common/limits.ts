@@ -131,6 +131,11 @@ export const leaseScanLooksMax = 16_384;
  * After an election at most so many leases are let expire a second: etcd's 3/4 of what it revokes.
  */
 export const leaseExpiriesPerSecondMax = 750;
+/**
+ * Users of one lease with many keys whose right to all of them is remembered: each is looked at
+ * again with every key that is attached.
+ */
+export const leaseVerdictsMax = 8;
 /** Leases with more time left are checkpointed this often, and so many in one entry, as etcd. */
 export const leaseCheckpointIntervalMs = 5 * 60 * 1000;
 export const leaseCheckpointBatchMax = 1000;

@@ -67,7 +67,11 @@ function memberFeatures(host: Host, alarm: AlarmEntry): MemberFeatures {
   const watch = watchFeature(host);
   const lease = leaseFeature(host);
   const isHandedOut = (changes: number): boolean => watch.hub.isHandedOut(changes);
-  const kv = kvFeature(host, { leases: lease.lessor, isHandedOut });
+  const kv = kvFeature(host, {
+    leases: lease.lessor,
+    leaseRights: lease.keyRights,
+    isHandedOut,
+  });
   const cluster = clusterFeature(host);
   const maintenance = maintenanceFeature(host, alarm);
   const all = [kv, watch, lease, cluster, maintenance, authFeature(host), healthFeature(host)];

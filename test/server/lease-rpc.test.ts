@@ -10,6 +10,8 @@ import {
   encodeLeaseRevokeRequest,
   encodeLeaseTimeToLiveRequest,
 } from '../../src/proto/index.js';
+import { openAccess } from '../../src/server/access/index.js';
+import { LeaseKeyRights } from '../../src/server/lease/key-rights.js';
 import { Lessor, type RenewWaiter } from '../../src/server/lease/lessor.js';
 import { type LeaderAnswers, type LeaseService, leaseMethods } from '../../src/server/lease/rpc.js';
 import { SimClock, SimRandom } from '../../src/sim/index.js';
@@ -25,6 +27,7 @@ class Service implements LeaseService, LeaderAnswers {
   readonly leaderLessor = this;
   readonly clock = new SimClock();
   readonly leader = new FakeGate();
+  readonly access = openAccess;
   readonly random = new SimRandom(5);
   revision = 1;
   renewals: Array<() => void> | undefined;
@@ -36,6 +39,11 @@ class Service implements LeaseService, LeaderAnswers {
     checkpoints: false,
     proposeRevoke: () => {},
     proposeCheckpoints: () => {},
+  });
+  readonly keyRights = new LeaseKeyRights({
+    permissions: openAccess,
+    clock: this.clock,
+    keys: { keysOf: (id) => this.keys.keysOf(id), lease: () => 0n },
   });
   readonly #methods: Map<string, MethodHandler>;
 

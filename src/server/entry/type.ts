@@ -40,8 +40,8 @@ export interface EntrySpec<Request, Result, Plan> {
   /** Whether it is refused while the alarm CORRUPT is up. */
   readonly refusedWhenCorrupt: boolean;
   /**
-   * Why the caller may not ask for it; asked while auth is on, when it is proposed and again when it
-   * is applied, but not of what the member itself proposes. A long look (at all keys of a lease,
+   * Why the caller may not ask for it; asked while auth is on, when it is proposed and again when
+   * it is applied, but not of what the member itself proposes. A long look (at all keys of a lease,
    * say) is for {@link plan}. See also {@link onlyRoot}, {@link anyUser}, {@link onlyTheMember}.
    */
   readonly allows: (

@@ -83,8 +83,8 @@ export interface Host {
   /**
    * Puts an entry (`data` from `newEntry`, with its caller; `request` its decoded body) into the
    * log. `respond` is called once: when it was applied here, when it is refused (to this caller, or
-   * for want of space), or when nobody knows within the request timeout. With `onlyInTerm` it is refused unless this member
-   * still leads in that term.
+   * for want of space), or when nobody knows within the request timeout. With `onlyInTerm` it is
+   * refused unless this member still leads in that term.
    */
   propose<Request, Result, Context>(
     type: EntryType<Request, Result>,

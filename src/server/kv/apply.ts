@@ -6,6 +6,8 @@
 
 import {
   assert,
+  type Caller,
+  type ErrorReason,
   EtcdError,
   entryCopiedBytesMax,
   type KeyString,
@@ -35,10 +37,17 @@ export interface LeaseBook {
   has(lease: LeaseId): boolean;
 }
 
+/** Who may attach keys to a lease, and who is told of it. */
+export interface LeaseRights {
+  writeRefusal(caller: Caller, id: LeaseId, slice: Slice): Steps<ErrorReason | undefined>;
+  attached(id: LeaseId, key: KeyString): void;
+}
+
 /** Where the changes of one entry go. */
 export interface KvTarget {
   readonly store: MvccStore;
   readonly leases: LeaseBook;
+  readonly leaseRights: LeaseRights;
   readonly counts: KvCounts;
 }
 
@@ -58,6 +67,20 @@ export function checkPutState(target: KvTarget, request: PutRequest): void {
   }
   if (request.ignoreValue || request.ignoreLease) {
     if (target.store.present.state(request.key) === undefined) throw new EtcdError('KEY_NOT_FOUND');
+  }
+}
+
+/** Throws EtcdError if a client that this comes from may not attach keys to one of the leases. */
+export function* checkLeases(
+  target: KvTarget,
+  caller: Caller | undefined,
+  leases: Iterable<LeaseId>,
+  slice: Slice,
+): Steps<void> {
+  if (caller === undefined || caller.isMember) return;
+  for (const id of leases) {
+    const refusal = yield* target.leaseRights.writeRefusal(caller, id, slice);
+    if (refusal !== undefined) throw new EtcdError(refusal);
   }
 }
 
@@ -118,6 +141,7 @@ export function applyPut(
   counts.putTotal++;
   counts.putBytesTotal += key.length + value.length;
   txn.put(key, value, lease);
+  if (lease !== 0n) target.leaseRights.attached(lease, key);
   return { type: 'put', revision, previous };
 }
 

@@ -22,6 +22,7 @@ import {
   applyDeleteRange,
   applyPut,
   applyShortTxn,
+  checkLeases,
   checkPutState,
   type KvTarget,
   planTxn,
@@ -29,7 +30,7 @@ import {
   runPath,
 } from './apply.js';
 import { putCostBytes, txnCostBytes } from './cost.js';
-import { deleteRangeRefusal, putRefusal, txnRefusal } from './permissions.js';
+import { deleteRangeRefusal, leasesOf, putRefusal, txnRefusal } from './permissions.js';
 import type { DeleteRangeResult, PutResult, TxnResult } from './results.js';
 import { isShort, shortVerdict, type TxnPath } from './txn-path.js';
 
@@ -77,13 +78,17 @@ function putEntry(target: KvTarget): EntryType<PutRequest, PutResult> {
     costBytes: putCostBytes,
     refusedWhenCorrupt: true,
     allows: putRefusal,
-    // A value that is kept may be on disk.
-    planAtOnce: (put) => (put.ignoreValue ? undefined : nothingToPlan),
+    // A value that is kept may be on disk, and a lease may have many keys to look at.
+    planAtOnce: (put, caller) =>
+      put.ignoreValue || (caller !== undefined && put.lease !== 0n) ? undefined : nothingToPlan,
     apply(txn, put, _plan, wantAnswer) {
       checkPutState(target, put);
       return applyPut(target, txn, put, wantAnswer);
     },
-    plan: (put) => preparePut(target, put),
+    *plan(put, slice, caller) {
+      if (put.lease !== 0n) yield* checkLeases(target, caller, [put.lease], slice);
+      yield* preparePut(target, put);
+    },
     // biome-ignore lint/correctness/useYield: what it waited for is in memory by now.
     *applySteps(txn, put, _plan, wantAnswer) {
       return applyPut(target, txn, put, wantAnswer);
@@ -118,8 +123,9 @@ function txnEntry({
     costBytes: txnCostBytes,
     refusedWhenCorrupt: true,
     allows: txnRefusal,
-    planAtOnce(request) {
+    planAtOnce(request, caller) {
       if (!isShort(request)) return undefined;
+      if (caller !== undefined && leasesOf(request).size > 0) return undefined;
       const changesMax = Math.max(request.success.length, request.failure.length);
       return isHandedOut(changesMax) ? shortVerdict(store.reader(undefined), request) : undefined;
     },
@@ -128,9 +134,10 @@ function txnEntry({
       metrics.txnTotal++;
       return applyShortTxn(target, txn, request, plan, wantAnswer);
     },
-    plan(request, slice) {
+    *plan(request, slice, caller) {
       metrics.txnTotal++;
-      return planTxn(target, request, slice);
+      if (caller !== undefined) yield* checkLeases(target, caller, leasesOf(request), slice);
+      return yield* planTxn(target, request, slice);
     },
     applySteps(txn, _request, plan, wantAnswer, slice) {
       assert(typeof plan === 'object', 'a long transaction has a path');

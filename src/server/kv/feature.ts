@@ -1,7 +1,7 @@
 /** Keys and values: ranges, puts, deletions, transactions, compactions, also those by themselves. */
 
 import type { Feature, Host } from '../feature/index.js';
-import type { LeaseBook } from './apply.js';
+import type { LeaseBook, LeaseRights } from './apply.js';
 import { AutoCompactor } from './auto-compaction.js';
 import { type IsHandedOut, kvEntries } from './entries.js';
 import { rangeStreamMethod } from './range-stream.js';
@@ -15,12 +15,16 @@ export interface KvFeature extends Feature {
 /** What keys need of other features. */
 export interface KvNeighbours {
   readonly leases: LeaseBook;
+  readonly leaseRights: LeaseRights;
   readonly isHandedOut: IsHandedOut;
 }
 
-export function kvFeature(host: Host, { leases, isHandedOut }: KvNeighbours): KvFeature {
+export function kvFeature(
+  host: Host,
+  { leases, leaseRights, isHandedOut }: KvNeighbours,
+): KvFeature {
   const { clock, config, leadership, logger, metrics, store } = host;
-  const target = { store, leases, counts: metrics };
+  const target = { store, leases, leaseRights, counts: metrics };
   const entries = kvEntries({ target, metrics, clock, logger, isHandedOut });
   const autoCompactor = new AutoCompactor({
     policy: config.autoCompaction,

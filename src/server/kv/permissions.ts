@@ -4,7 +4,7 @@
  * compares included: what it does shows in its answer.
  */
 
-import type { Caller, ErrorReason } from '../../common/index.js';
+import type { Caller, ErrorReason, LeaseId } from '../../common/index.js';
 import type { DeleteRangeRequest, PutRequest, RequestOp, TxnRequest } from '../../proto/index.js';
 import type { Permissions } from '../access/index.js';
 
@@ -48,6 +48,20 @@ export function txnRefusal(
     }
   }
   return refusal;
+}
+
+/** The leases that the puts of any branch name. */
+export function leasesOf(
+  { failure, success }: TxnRequest,
+  found = new Set<LeaseId>(),
+): Set<LeaseId> {
+  for (const branch of [success, failure]) {
+    for (const op of branch) {
+      if (op.type === 'put' && op.request.lease !== 0n) found.add(op.request.lease);
+      else if (op.type === 'txn') leasesOf(op.request, found);
+    }
+  }
+  return found;
 }
 
 function opRefusal(

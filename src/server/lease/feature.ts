@@ -1,6 +1,6 @@
 /** Leases: granted, revoked and checkpointed by the log, renewed and expired by the leader. */
 
-import type { LeaseId, Term } from '../../common/index.js';
+import { EtcdError, type LeaseId, type Term } from '../../common/index.js';
 import {
   decodeLeaseCheckpoints,
   decodeLeaseGrantRequest,
@@ -23,6 +23,7 @@ import {
 import type { Feature, Host } from '../feature/index.js';
 import type { Metrics } from '../metrics/index.js';
 import { headerAt } from '../rpc/index.js';
+import { LeaseKeyRights } from './key-rights.js';
 import { LeaderLessor } from './leader-lessor.js';
 import { Lessor } from './lessor.js';
 import { type LeaseGrantResult, leaseCostBytes, leaseService } from './proposals.js';
@@ -30,6 +31,7 @@ import { leaseMethods } from './rpc.js';
 
 export interface LeaseFeature extends Feature {
   readonly lessor: Lessor;
+  readonly keyRights: LeaseKeyRights;
 }
 
 export interface LeaseEntries {
@@ -59,7 +61,15 @@ export function leaseFeature(host: Host): LeaseFeature {
       host.propose(entries.checkpoint, data, checkpoints, ignoreOutcome, undefined, term);
     },
   });
-  const entries = leaseEntries(lessor, metrics);
+  const keyRights = new LeaseKeyRights({
+    permissions: host.access,
+    clock,
+    keys: {
+      keysOf: (id) => host.store.present.keysOf(id),
+      lease: (key) => host.store.present.lease(key),
+    },
+  });
+  const entries = leaseEntries(lessor, keyRights, metrics);
   const { propose, read, readBarrier } = host;
   const leaderLessor = new LeaderLessor({
     ...{ clock, raft, lessor, read, readBarrier },
@@ -67,12 +77,14 @@ export function leaseFeature(host: Host): LeaseFeature {
     timeoutMs: host.requestTimeoutMs,
   });
   const service = leaseService({
-    ...{ lessor, leaderLessor, leader, clock, random, propose, entries },
+    ...{ lessor, leaderLessor, leader, clock, random, propose, entries, keyRights },
+    access: host.access,
     header: () => headerAt(host, host.store.revision),
   });
   return {
     name: 'lease',
     lessor,
+    keyRights,
     entries: Object.values(entries),
     methods: leaseMethods(service),
     questions: [
@@ -86,14 +98,17 @@ export function leaseFeature(host: Host): LeaseFeature {
       metrics.leasesRenewed = renewed;
       return {};
     },
-    restore: (store) => void lessor.restore(store),
+    restore(store) {
+      lessor.restore(store);
+      keyRights.restore();
+    },
     lead: (term) => lessor.promote(term, config.electionMs),
     follow: () => lessor.demote(),
     close: () => lessor.demote(),
   };
 }
 
-function leaseEntries(lessor: Lessor, metrics: Metrics): LeaseEntries {
+function leaseEntries(lessor: Lessor, keyRights: LeaseKeyRights, metrics: Metrics): LeaseEntries {
   return {
     grant: entryType<LeaseGrantRequest, LeaseGrantResult>({
       kind: EntryKind.leaseGrant,
@@ -116,12 +131,16 @@ function leaseEntries(lessor: Lessor, metrics: Metrics): LeaseEntries {
       allows: anyUser,
       // A lease may have any number of keys.
       planAtOnce: () => undefined,
-      // biome-ignore lint/correctness/useYield: it has nothing to wait for.
-      *plan({ id }) {
+      *plan({ id }, slice, caller) {
+        if (caller !== undefined && !caller.isMember) {
+          const refusal = yield* keyRights.writeRefusal(caller, id, slice);
+          if (refusal !== undefined) throw new EtcdError(refusal);
+        }
         lessor.checkRevoke(id);
       },
       *applySteps(txn, { id }, _plan, _wantAnswer, slice) {
         yield* lessor.applyRevoke(txn, id, slice);
+        keyRights.forget(id);
         return true as const;
       },
     }),

@@ -1,5 +1,6 @@
 /** Leases. */
 export { type LeaseFeature, leaseFeature } from './feature.js';
+export type { LeaseKeyRights } from './key-rights.js';
 export type { Lessor } from './lessor.js';
 export {
   decodeLeaseRecord,

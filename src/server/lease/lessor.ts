@@ -151,6 +151,11 @@ export class Lessor {
     return this.#leases.has(id);
   }
 
+  /** In no order; live, as of a Map. */
+  ids(): Iterable<LeaseId> {
+    return this.#leases.keys();
+  }
+
   // ------------------------------------------------------------------------ replicated half
 
   /**

@@ -7,11 +7,14 @@
 
 import {
   assert,
+  type Caller,
   type Clock,
+  type ErrorReason,
   EtcdError,
   GrpcCode,
   type LeaseId,
   leaseKeepAlivesInFlightMax,
+  nobody,
   type Random,
 } from '../../common/index.js';
 import {
@@ -29,7 +32,9 @@ import {
   ProtoError,
 } from '../../proto/index.js';
 import type { MethodHandler, ServerCall } from '../../transport/index.js';
+import type { Access } from '../access/index.js';
 import { type LeaderGate, requireLeader } from '../rpc/index.js';
+import type { LeaseKeyRights } from './key-rights.js';
 import type { LeaseInfo, Lessor, RenewWaiter } from './lessor.js';
 import { LeaseListing, timeToLiveAnswer } from './long-replies.js';
 
@@ -49,6 +54,8 @@ export interface LeaseService {
   /** Of this member. */
   readonly lessor: Lessor;
   readonly leaderLessor: LeaderAnswers;
+  readonly access: Access;
+  readonly keyRights: Pick<LeaseKeyRights, 'askRead' | 'askReadAll' | 'askWrite'>;
   readonly leader: LeaderGate;
   readonly clock: Clock;
   readonly random: Random;
@@ -136,14 +143,50 @@ function handleTimeToLive(service: LeaseService, bytes: Buffer, call: ServerCall
       failLeaseCall(call, error);
       return;
     }
-    answerInPieces(call, timeToLiveAnswer(service.clock, service.header(), request.id, info));
+    const keys = info?.keys ?? [];
+    unlessRefused(
+      service,
+      call,
+      (caller) => service.keyRights.askRead(caller, keys),
+      () => {
+        answerInPieces(call, timeToLiveAnswer(service.clock, service.header(), request.id, info));
+      },
+    );
   });
+}
+
+/** Runs `answer` if auth is off, or once the caller was found to be allowed to see it. */
+function unlessRefused(
+  { access }: LeaseService,
+  call: ServerCall,
+  ask: (caller: Caller) => ErrorReason | undefined | Promise<ErrorReason | undefined>,
+  answer: () => void,
+): void {
+  if (!access.isEnabled) {
+    answer();
+    return;
+  }
+  const decide = (refusal: ErrorReason | undefined): void => {
+    if (refusal === undefined) answer();
+    else failLeaseCall(call, new EtcdError(refusal));
+  };
+  const refusal = ask(call.caller ?? nobody);
+  if (refusal instanceof Promise) void refusal.then(decide);
+  else decide(refusal);
 }
 
 function leasesHandler(service: LeaseService): LeaseHandler {
   const listing = new LeaseListing(service.lessor, service.clock, () => service.header());
+  const ids = () => service.lessor.ids();
   return (_service, _bytes, call) => {
-    answerInPieces(call, listing.answer());
+    unlessRefused(
+      service,
+      call,
+      (caller) => service.keyRights.askReadAll(caller, ids),
+      () => {
+        answerInPieces(call, listing.answer());
+      },
+    );
   };
 }
 
@@ -224,8 +267,27 @@ class KeepAliveSession {
     }
     const request = new KeepAlive(this, id, this.#service.header());
     this.#queue.push(request);
-    this.#service.leaderLessor.renew(id, request);
+    this.#renew(request);
     this.#regulate();
+  }
+
+  /** While auth is on only for who may write all keys of the lease. */
+  #renew(request: KeepAlive): void {
+    const { access, keyRights, leaderLessor } = this.#service;
+    if (!access.isEnabled) {
+      leaderLessor.renew(request.id, request);
+      return;
+    }
+    const caller = access.identifyAgain(this.#call, this.#call.caller);
+    const refusal =
+      caller.refusal ?? access.userRefusal(caller) ?? keyRights.askWrite(caller, request.id);
+    if (refusal instanceof Promise) void refusal.then((found) => this.#renewUnless(found, request));
+    else this.#renewUnless(refusal, request);
+  }
+
+  #renewUnless(refusal: ErrorReason | undefined, request: KeepAlive): void {
+    if (refusal !== undefined) this.fail(new EtcdError(refusal));
+    else this.#service.leaderLessor.renew(request.id, request);
   }
 
   /** Sends the answers that have come, as far as no earlier one is missing. */

@@ -9,8 +9,8 @@
  *     handler      decodes the request, and looks at its form
  *
  * What a request asks for is known once it is decoded. Whether its caller may do that is asked by
- * the handlers of reads, and for changes by Host.propose, which also asks guard/space.ts; apply asks
- * both again.
+ * the handlers of reads, and for changes by Host.propose, which also asks guard/space.ts; apply
+ * asks both again.
  */
 
 import type { Caller, ErrorReason } from '../../common/index.js';
