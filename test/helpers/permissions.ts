@@ -1,5 +1,6 @@
-import type { Caller, ErrorReason, KeyString } from '../../src/common/index.js';
-import type { Permissions } from '../../src/server/access/index.js';
+import { type Caller, type ErrorReason, type KeyString, nobody } from '../../src/common/index.js';
+import type { Access, Permissions } from '../../src/server/access/index.js';
+import type { ServerCall } from '../../src/transport/index.js';
 
 /** Users who may read and write single keys, told by hand; as Permissions says, and no more. */
 export class FakePermissions implements Permissions {
@@ -46,5 +47,24 @@ export class FakePermissions implements Permissions {
 
   hasRole(): boolean {
     return false;
+  }
+}
+
+/** The same with tokens: `NAME` is NAME's, and one that begins with `late ` is known a turn later. */
+export class FakeAccess extends FakePermissions implements Access {
+  identify(call: ServerCall): Caller | Promise<Caller> {
+    const token = call.metadata('token');
+    if (token?.startsWith('late ') !== true) return this.#of(token);
+    return Promise.resolve().then(() => this.#of(token.slice('late '.length)));
+  }
+
+  identifyAgain(call: ServerCall): Caller {
+    return this.#of(call.metadata('token'));
+  }
+
+  #of(token: string | undefined): Caller {
+    if (token === undefined) return nobody;
+    if (token === 'wrong') return { ...nobody, refusal: 'INVALID_AUTH_TOKEN' };
+    return this.as(token);
   }
 }
