@@ -66,12 +66,13 @@ export async function bundleTool(root, input, dir) {
 
 /** Native code is loaded from where it was installed. */
 function leaveOutside(source, importer) {
+  if (source === 'bcrypt') return { id: 'bcrypt', external: true };
   if (source !== './binding' || !importer?.includes('classic-level')) return undefined;
   return { id: 'classic-level/binding.js', external: true };
 }
 
-/** Generated code and packages, but for those of the metrics, which are loaded when asked for. */
+/** Generated code and packages, but for those that are only loaded when asked for. */
 function isLibrary(id) {
   if (/[\\/]generated[\\/]/.test(id)) return true;
-  return /node_modules/.test(id) && !/prom-client|opentelemetry|tdigest|bintrees/.test(id);
+  return /node_modules/.test(id) && !/prom-client|opentelemetry|tdigest|bintrees|jose/.test(id);
 }

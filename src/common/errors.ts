@@ -88,6 +88,13 @@ export const errorTable = {
   ],
   PERMISSION_NOT_GIVEN: [c.INVALID_ARGUMENT, 'etcdserver: permission not given'],
   INVALID_AUTH_MANAGEMENT: [c.INVALID_ARGUMENT, 'etcdserver: invalid auth management'],
+  // Go errors that etcd has no code for.
+  NO_PASSWORD_USER: [
+    c.UNKNOWN,
+    'auth: authentication failed, password was given for no password user',
+  ],
+  PASSWORD_TOO_LONG: [c.UNKNOWN, 'bcrypt: password length exceeds 72 bytes'],
+  TOKEN_VERIFY_ONLY: [c.UNKNOWN, 'auth: token signing attempted with verify-only key'],
   AUTH_OLD_REVISION: [c.INVALID_ARGUMENT, 'etcdserver: revision of auth store is old'],
   PERMISSION_DENIED: [c.PERMISSION_DENIED, 'etcdserver: permission denied'],
   INVALID_AUTH_TOKEN: [c.UNAUTHENTICATED, 'etcdserver: invalid auth token'],

@@ -201,3 +201,26 @@ export const tlsFileBytesMax = 16 * 1024 * 1024;
 export const tlsFilesLookMs = 1000;
 /** Handshakes wait so long for that look, then go on with what was there: a disk may hang. */
 export const tlsFilesWaitMsMax = 1000;
+/**
+ * Of the name of a user or role, in UTF-8: etcd keeps them as keys of its file, which can't be
+ * longer.
+ */
+export const authNameBytesMax = 32_768;
+/**
+ * Simple tokens that a member remembers: some 200 bytes each. With more, the one that was not used
+ * for longest is forgotten, and its client authenticates again.
+ */
+export const authTokensMax = 100_000;
+/** Calls that wait until the entry of their token is applied here; those above are refused. */
+export const tokensWaitingMax = 10_000;
+/** A token of an entry so far ahead of what is applied here is none: nobody waits for it. */
+export const tokenIndexAheadMax = 1_000_000;
+/**
+ * Passwords that are hashed at once: Node has four threads for them and for all files, and each
+ * hash keeps one busy for some 50 ms (--bcrypt-cost).
+ */
+export const passwordsAtOnceMax = 2;
+/** Calls that wait for a password to be hashed; those above are refused. */
+export const passwordsWaitingMax = 1000;
+/** Of these, calls from one address: they take turns with those of others. */
+export const passwordsWaitingPerAddressMax = 250;

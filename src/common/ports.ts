@@ -31,6 +31,34 @@ export interface Random {
   float(): number;
 }
 
+/** Hashes of passwords, slow on purpose, and never on the event loop. */
+export interface Passwords {
+  /**
+   * A new bcrypt hash with its own salt. `password` has at most 72 bytes in UTF-8, `cost` is from 4
+   * to 31: its time doubles with each.
+   */
+  hash(password: string, cost: number): Promise<string>;
+  /** Takes the time of `hash`'s cost; false for what is no hash. Never rejects. */
+  matches(password: string, hash: string): Promise<boolean>;
+}
+
+/** What a signed token says. */
+export interface TokenClaims {
+  readonly username: string;
+  /** Of users and roles, when it was made. */
+  readonly revision: number;
+}
+
+/** Tokens that say by themselves who shows them (JWT), made and checked with keys. */
+export interface SignedTokens {
+  /** Undefined: there is only a key to check with. */
+  readonly sign: ((claims: TokenClaims) => Promise<string>) | undefined;
+  /** Undefined: it is none of ours, or no more; `expiresMs` on the wall clock. Never rejects. */
+  verify(
+    token: string,
+  ): Promise<{ readonly claims: TokenClaims; readonly expiresMs: number } | undefined>;
+}
+
 /** An open file. One writer at a time; calls are not reordered by the caller awaiting them. */
 export interface DiskFile {
   /** Reads up to `length` bytes at `offset`; fewer at the end of the file. The caller owns it. */

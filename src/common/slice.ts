@@ -123,6 +123,12 @@ export class Slice {
     return !this.isSpent;
   }
 
+  /** Looks at the clock, for work whose pieces cost more than that. */
+  isOver(): boolean {
+    this.isSpent = this.#clock.nowMs() >= this.#untilMs;
+    return this.isSpent;
+  }
+
   /** Gives way to the event loop and begins the next slice. */
   async rest(): Promise<void> {
     await this.#turns.wait();

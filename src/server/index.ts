@@ -33,6 +33,7 @@ export {
   nodeClock,
   nodeDisk,
   nodeNetwork,
+  nodePasswords,
   nodePorts,
   notifySystemd,
   openNodeRandom,

@@ -3,4 +3,5 @@ export * from './clock.js';
 export * from './disk.js';
 export * from './kv-store.js';
 export * from './network-memory.js';
+export * from './passwords.js';
 export * from './random.js';

@@ -8,6 +8,7 @@ import {
   SimKvDisk,
   type SimProcessClock,
   SimRandom,
+  simPasswords,
 } from '../../src/sim/index.js';
 import type { MethodHandler } from '../../src/transport/index.js';
 import { callUnary, type Outcome } from '../helpers/in-process-call.js';
@@ -69,6 +70,7 @@ export class SimMachine {
       random: this.random.fork(),
       disk: this.disk,
       openKvStore: this.kvDisk.open,
+      passwords: simPasswords(clock),
       logger: silentLogger,
     };
     const config = defaultConfig('--data-dir', '/data', ...flags);

@@ -17,6 +17,7 @@ import { nodeClock, nodeDisk } from '../../src/server/index.js';
 import { openMember } from '../../src/server/member.js';
 import { Metrics } from '../../src/server/metrics/metrics.js';
 import { defaultConfig } from '../../src/server/options/config.js';
+import { nodePasswords } from '../../src/server/platform/passwords-node.js';
 import { openNodeRandom } from '../../src/server/platform/random-node.js';
 import { openLevelStore } from '../../src/storage/index.js';
 import { SimProcess } from '../crash/sim-node.js';
@@ -33,6 +34,7 @@ export async function startRealNode(
     random: openNodeRandom(),
     disk: nodeDisk,
     openKvStore: openLevelStore,
+    passwords: nodePasswords,
     logger: silentLogger,
   };
   const config = defaultConfig('--data-dir', dataDir, ...flags);

@@ -23,6 +23,7 @@ import {
   SimKvDisk,
   type SimProcessClock,
   type SimRandom,
+  simPasswords,
 } from '../../src/sim/index.js';
 import type { MethodHandler } from '../../src/transport/index.js';
 import type { Knobs } from './knobs.js';
@@ -129,6 +130,7 @@ export class SimMachine {
       random: random.fork(),
       disk: this.disk,
       openKvStore: this.kvDisk.open,
+      passwords: simPasswords(own),
       logger: process.logger,
       peers,
       raftTracer,

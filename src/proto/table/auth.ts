@@ -2,6 +2,7 @@
 
 import { authpb, etcdserverpb as pb } from '../generated/etcd.js';
 import {
+  bytes,
   flag,
   int32,
   int64,
@@ -31,6 +32,19 @@ export type ProtoPermission = MessageOf<typeof permission>;
 
 export const userAddOptions = message(authpb.UserAddOptions, {
   noPassword: flag('no_password'),
+});
+
+/** As etcd stores one. */
+export const authUser = message(authpb.User, {
+  name: bytes('name'),
+  password: bytes('password'),
+  roles: texts('roles'),
+  options: submessage('options', userAddOptions),
+});
+/** As etcd stores one. */
+export const authRole = message(authpb.Role, {
+  name: bytes('name'),
+  permissions: submessages('keyPermission', permission),
 });
 
 export const authEnableRequest = message(pb.AuthEnableRequest, {});

@@ -1,3 +1,9 @@
 /** Who may do what: see access.ts. */
 export { type Access, memberCaller, openAccess, type Permissions } from './access.js';
+export { AuthState, type AuthTxn, type AuthUser, rootRole, rootUser } from './auth-state.js';
+export { decodeHash, encodeHash } from './hash.js';
+export { MemberAccess } from './member-access.js';
+export type { Permission, UserRecord } from './records.js';
 export { type Requirement, requirementOf } from './requirements.js';
+export { SimpleTokens } from './simple-tokens.js';
+export type { Tokens } from './tokens.js';

@@ -43,6 +43,18 @@ export const EntryKind = {
   /** Never a normal entry: the context of a Raft configuration change. */
   memberChange: 10,
   memberUpdate: 11,
+  authEnable: 12,
+  authDisable: 13,
+  authenticate: 14,
+  userAdd: 15,
+  userDelete: 16,
+  userChangePassword: 17,
+  userGrantRole: 18,
+  userRevokeRole: 19,
+  roleAdd: 20,
+  roleDelete: 21,
+  roleGrantPermission: 22,
+  roleRevokePermission: 23,
 } as const;
 export type EntryKind = (typeof EntryKind)[keyof typeof EntryKind];
 

@@ -165,6 +165,11 @@ export function anyUser(permissions: Permissions, caller: Caller): ErrorReason |
   return permissions.userRefusal(caller);
 }
 
+/** {@link EntrySpec.allows}: whoever asks, also without saying who he is. */
+export function anybody(): ErrorReason | undefined {
+  return undefined;
+}
+
 /** {@link EntrySpec.allows}: what no rpc proposes: members do, also before they know of any auth. */
 export function onlyTheMember(): ErrorReason | undefined {
   return undefined;

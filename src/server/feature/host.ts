@@ -6,11 +6,20 @@
  * {@link Host.read}: nobody else talks to the loop.
  */
 
-import type { Clock, Disk, EtcdError, Logger, MemberId, Random, Term } from '../../common/index.js';
+import type {
+  Clock,
+  Disk,
+  EtcdError,
+  Logger,
+  MemberId,
+  Passwords,
+  Random,
+  Term,
+} from '../../common/index.js';
 import type { HeaderEncoder } from '../../proto/index.js';
 import type { ConfigChangeStep, Raft } from '../../raft/index.js';
 import type { MvccStore } from '../../storage/index.js';
-import type { Access } from '../access/index.js';
+import type { Access, AuthState, Tokens } from '../access/index.js';
 import type { EntryType } from '../entry/index.js';
 import type { Alarms } from '../guard/index.js';
 import type { Membership, PeerAdmission } from '../membership/index.js';
@@ -54,6 +63,7 @@ export interface Host {
   readonly clock: Clock;
   readonly random: Random;
   readonly disk: Disk;
+  readonly passwords: Passwords;
   readonly logger: Logger;
   readonly metrics: Metrics;
   /** Undefined: this member is alone and stays so. */
@@ -64,6 +74,9 @@ export interface Host {
   readonly alarms: Alarms;
   /** Who may do what. */
   readonly access: Access;
+  /** Users and roles, which the feature auth changes, and the tokens that they get. */
+  readonly authState: AuthState;
+  readonly tokens: Tokens;
   /** Who may talk to this member. */
   readonly admission: PeerAdmission;
   /** To look at, and for what only Raft can do; entries go through `propose`. */

@@ -6,7 +6,15 @@
 import { kvorumVersion, type LogIndex } from '../../common/index.js';
 import { AlarmType } from '../../proto/index.js';
 import type { Raft } from '../../raft/index.js';
-import { type Access, memberCaller, openAccess } from '../access/index.js';
+import type { MvccStore } from '../../storage/index.js';
+import {
+  type Access,
+  AuthState,
+  MemberAccess,
+  memberCaller,
+  SimpleTokens,
+  type Tokens,
+} from '../access/index.js';
 import {
   checkDirectories,
   checkForcedFounding,
@@ -97,7 +105,9 @@ export class NodeCore {
   readonly raft: Raft;
   readonly leadership: Leadership;
   readonly alarms = new Alarms();
-  readonly access: Access = openAccess;
+  readonly authState = new AuthState();
+  readonly tokens: Tokens;
+  readonly access: Access;
   readonly admission: PeerAdmission;
   readonly proposals: Proposals;
   readonly release: WalRelease;
@@ -130,6 +140,15 @@ export class NodeCore {
       counts: metrics,
     });
     this.alarms.restore(store);
+    this.tokens = tokensOf(config, ports, store, this.authState, timeoutMs);
+    this.access = new MemberAccess({
+      state: this.authState,
+      tokens: this.tokens,
+      byCertificate: config.clientCertAuth,
+      logger,
+    });
+    this.authState.listen(this.tokens);
+    this.authState.restore(store);
     this.admission = admissionOf(config, ports, storage);
     this.proposals = new Proposals({ clock, origin: random.u32(), timeoutMs });
     const contextOrigin = random.u32();
@@ -146,6 +165,8 @@ export class NodeCore {
       store,
       membership,
       alarms: this.alarms,
+      authState: this.authState,
+      tokens: this.tokens,
       leaderWatch: this.leadership,
       release: this.release,
       logTrim,
@@ -178,6 +199,18 @@ export class NodeCore {
     );
     this.loop.propose(data, request, done, undefined);
   }
+}
+
+function tokensOf(
+  { authTokenTtlMs: ttlMs }: ServerConfig,
+  { clock, random }: NodePorts,
+  store: MvccStore,
+  state: AuthState,
+  timeoutMs: number,
+): Tokens {
+  const appliedIndex = (): LogIndex => store.applied.index;
+  const authRevision = (): number => state.revision;
+  return new SimpleTokens({ clock, random, ttlMs, timeoutMs, appliedIndex, authRevision });
 }
 
 function admissionOf(

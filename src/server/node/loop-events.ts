@@ -6,6 +6,7 @@
 import { assert, type MemberId } from '../../common/index.js';
 import type { SnapshotMeta } from '../../raft/index.js';
 import type { MvccStore } from '../../storage/index.js';
+import type { AuthState, Tokens } from '../access/index.js';
 import type { Feature } from '../feature/index.js';
 import type { Alarms } from '../guard/index.js';
 import type { Membership } from '../membership/index.js';
@@ -24,6 +25,8 @@ export interface LoopEventsOptions {
   readonly store: MvccStore;
   readonly membership: Membership;
   readonly alarms: Alarms;
+  readonly authState: AuthState;
+  readonly tokens: Tokens;
   readonly leaderWatch: Leadership;
   readonly release: WalRelease;
   readonly logTrim: RaftLogTrim;
@@ -63,7 +66,8 @@ export class LoopEvents {
 
   /** Closures made once: the loop calls them all the time. */
   duties(): LoopDuties {
-    const { logTrim, leaderWatch, peers, release, sender, store, unflushedBytesMax } = this.#o;
+    const { logTrim, leaderWatch, peers, release, sender, store, tokens, unflushedBytesMax } =
+      this.#o;
     return {
       // Step 7 of the data path.
       send(messages) {
@@ -79,6 +83,7 @@ export class LoopEvents {
       onApplied(index, bytesTotal) {
         release.applied(index);
         logTrim.applied(index, bytesTotal);
+        tokens.applied(index);
       },
       timeoutReason: (startMs) => timeoutReason(this.#o, startMs),
       overloaded: () => store.unflushedBytes > unflushedBytesMax,
@@ -92,9 +97,10 @@ export class LoopEvents {
   #install(snapshot: SnapshotMeta): Promise<void> {
     assert(this.#links !== undefined, 'a snapshot comes from another member');
     return this.#links.receiver.install(snapshot, () => {
-      const { alarms, membership, store } = this.#o;
+      const { alarms, authState, membership, store } = this.#o;
       membership.restore(store, []);
       alarms.restore(store);
+      authState.restore(store);
       for (const feature of this.#features) feature.restore?.(store);
     });
   }

@@ -1,6 +1,15 @@
 /** What a node needs of the outside; the network is the server's business. */
 
-import type { Clock, Disk, Logger, Network, OpenKvStore, Random } from '../../common/index.js';
+import type {
+  Clock,
+  Disk,
+  Logger,
+  Network,
+  OpenKvStore,
+  Passwords,
+  Random,
+  SignedTokens,
+} from '../../common/index.js';
 import type { StateTracer } from '../../raft/index.js';
 import type { PeerTransport } from '../peers/index.js';
 
@@ -9,6 +18,9 @@ export interface NodePorts {
   readonly random: Random;
   readonly disk: Disk;
   readonly openKvStore: OpenKvStore;
+  readonly passwords: Passwords;
+  /** With `--auth-token jwt`; undefined: simple tokens. */
+  readonly signedTokens?: SignedTokens | undefined;
   readonly logger: Logger;
   /** See Network; without it host names are only compared as they are. */
   readonly resolve?: Network['resolve'];

@@ -79,6 +79,12 @@ export interface ServerConfig {
   /** Undefined: no certificate, so no https:// or unixs:// URL either. */
   readonly clientTls: PortTls | undefined;
   readonly peerTls: PortTls | undefined;
+  /** Certificates of clients say who they are. */
+  readonly clientCertAuth: boolean;
+  /** Of a simple token that is not used. */
+  readonly authTokenTtlMs: number;
+  /** See Passwords.hash. */
+  readonly bcryptCost: number;
   /** Origins for browsers; '*' is all. */
   readonly cors: readonly string[];
   /** Host names for plain HTTP; '*' is all. */
@@ -135,6 +141,9 @@ export function buildConfig(flags: Flags, readFile: ReadFile): ServerConfig {
     snapshotCatchUpEntries: flags.number('snapshot-catchup-entries'),
     ...buildLimits(flags, warnings),
     ...tls,
+    clientCertAuth: flags.bool('client-cert-auth'),
+    authTokenTtlMs: flags.number('auth-token-ttl') * 1000,
+    bcryptCost: flags.number('bcrypt-cost'),
     cors: buildCors(flags),
     hostWhitelist: orStar(flags.list('host-whitelist')),
     extensiveMetrics: flags.text('metrics') === 'extensive',

@@ -75,10 +75,10 @@ export const securityFlags = flagGroup('security', [
 ]);
 
 export const authFlags = flagGroup('auth', [
-  ['accepted', 'auth-token', 'text', 'simple', "Kind of tokens: 'simple' or 'jwt,options'."],
-  ['accepted', 'bcrypt-cost', 'int', '10', 'Cost of hashing a password.', { min: 4, max: 31 }],
+  ['implemented', 'auth-token', 'text', 'simple', "Kind of tokens: 'simple' or 'jwt,options'."],
+  ['implemented', 'bcrypt-cost', 'int', '10', 'Cost of hashing a password.', { min: 4, max: 31 }],
   [
-    'accepted',
+    'implemented',
     'auth-token-ttl',
     'int',
     '300',

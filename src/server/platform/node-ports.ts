@@ -8,6 +8,7 @@ import {
   type Logger,
   type Network,
   type OpenKvStore,
+  type Passwords,
   type Random,
   turn,
 } from '../../common/index.js';
@@ -24,6 +25,7 @@ import { nodeClock } from './clock-node.js';
 import { nodeDisk } from './disk-node.js';
 import { createHttp1 } from './http1-node.js';
 import { nodeNetwork } from './network-node.js';
+import { nodePasswords } from './passwords-node.js';
 import { openRaftTrace } from './raft-trace.js';
 import { openNodeRandom } from './random-node.js';
 
@@ -34,6 +36,7 @@ export interface MachinePorts {
   readonly disk: Disk;
   readonly network: Network;
   readonly openKvStore: OpenKvStore;
+  readonly passwords: Passwords;
   readonly logger: Logger;
   readonly raftTracer: StateTracer | undefined;
   readonly createHttp1: typeof createHttp1;
@@ -52,6 +55,7 @@ export function nodePorts(config: ServerConfig, logger: Logger): MachinePorts {
     disk: nodeDisk,
     network: nodeNetwork,
     openKvStore: (dir) => openLevelStore(dir, () => turn(nodeClock)),
+    passwords: nodePasswords,
     logger,
     raftTracer: raftTrace?.tracer,
     createHttp1,

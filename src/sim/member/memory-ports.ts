@@ -10,7 +10,7 @@ import {
   type Network,
   silentLogger,
 } from '../../common/index.js';
-import { nodeClock, openNodeRandom, type ServerPorts } from '../../server/index.js';
+import { nodeClock, nodePasswords, openNodeRandom, type ServerPorts } from '../../server/index.js';
 import { loadMetricsText } from '../../server/metrics/index.js';
 import { MemoryNetwork, SimKvDisk } from '../index.js';
 import { createMemoryDisk } from './memory-disk.js';
@@ -35,6 +35,7 @@ export function memoryPorts(logger: Logger = silentLogger): MemoryPorts {
     disk,
     openKvStore: new SimKvDisk({ clock, random, disk, forgetsRemoved: true }).open,
     network: new MemoryNetwork(clock, random, wires).host('localhost'),
+    passwords: nodePasswords,
     logger,
     metricsText: (metrics) =>
       loadMetricsText(metrics, {

@@ -37,7 +37,7 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
   readonly #state: MvccState;
   readonly #present: PresentReads;
   readonly #flusher: Flusher;
-  readonly #index: LogIndex;
+  readonly index: LogIndex;
   readonly #term: Term;
   readonly #main: Revision;
   #open = true;
@@ -63,7 +63,7 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
     this.#state = state;
     this.#present = present;
     this.#flusher = flusher;
-    this.#index = index;
+    this.index = index;
     this.#term = term;
     this.#main = state.revision + 1;
   }
@@ -194,7 +194,7 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
     assert(this.#open, 'a transaction is committed once');
     this.#open = false;
     const state = this.#state;
-    state.commit(this.#index, this.#term);
+    state.commit(this.index, this.#term);
     assert(state.revision === this.revision, 'a transaction takes one revision, or none');
     state.log.letGo();
     this.#flusher.entryDone();

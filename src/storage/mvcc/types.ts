@@ -165,6 +165,8 @@ export interface MvccPresent {
  * outside before `commit`; a transaction without changes takes no revision.
  */
 export interface MvccWriteTxn extends MvccPresent {
+  /** Of the entry. */
+  readonly index: LogIndex;
   /** Where a read inside the transaction happens now: use it for ranges evaluated later. */
   readPoint(): ReadPoint;
   /** Something has been put or deleted. */

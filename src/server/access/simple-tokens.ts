@@ -1,0 +1,147 @@
+/**
+ * etcd's simple tokens: random letters and the index of the entry that they come from. Each member
+ * has them in memory, because each applies that entry; a restart forgets them. One lives as long as
+ * it is used (--auth-token-ttl), by the clock of the member that is asked.
+ */
+
+import {
+  authTokensMax,
+  type Caller,
+  type Clock,
+  type LogIndex,
+  type Random,
+  tokenIndexAheadMax,
+} from '../../common/index.js';
+import type { ServerCall } from '../../transport/index.js';
+import { IndexWaits } from './index-waits.js';
+import { invalidToken, refusedCaller, type Tokens } from './tokens.js';
+
+export interface SimpleTokensOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly ttlMs: number;
+  /** A call waits so long for the entry of its token. */
+  readonly timeoutMs: number;
+  /** Up to where the log is applied here. */
+  readonly appliedIndex: () => LogIndex;
+  /** Of users and roles. */
+  readonly authRevision: () => number;
+}
+
+interface Token {
+  readonly user: string;
+  usedMs: number;
+  /** When it got its place among the others. */
+  placedMs: number;
+  /** The caller that it stands for, at the revision of the last time. */
+  caller: Caller | undefined;
+}
+
+const letters = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ';
+const lettersOfToken = 16;
+/** Draws from here on are drawn again, so that all letters come alike often. */
+const evenDraws = 2 ** 32 - (2 ** 32 % letters.length);
+
+const form = new RegExp(`^[a-zA-Z]{${lettersOfToken}}\\.(\\d{1,15})$`);
+/** So many of the oldest are looked at for each new one. */
+const looks = 4;
+
+export class SimpleTokens implements Tokens {
+  readonly #o: SimpleTokensOptions;
+  /** Those that were placed first come first. */
+  readonly #tokens = new Map<string, Token>();
+  readonly #waits: IndexWaits;
+
+  constructor(options: SimpleTokensOptions) {
+    this.#o = options;
+    this.#waits = new IndexWaits(options.clock, options.timeoutMs);
+  }
+
+  /** Number of tokens, with those that nobody has used for too long. */
+  get size(): number {
+    return this.#tokens.size;
+  }
+
+  draw(): string {
+    let drawn = '';
+    while (drawn.length < lettersOfToken) {
+      const number = this.#o.random.u32();
+      if (number < evenDraws) drawn += letters[number % letters.length];
+    }
+    return drawn;
+  }
+
+  assign(user: string, drawn: string, index: LogIndex): void {
+    const nowMs = this.#o.clock.nowMs();
+    this.#makeRoom(nowMs);
+    const token = { user, usedMs: nowMs, placedMs: nowMs, caller: undefined };
+    this.#tokens.set(`${drawn}.${index}`, token);
+  }
+
+  issue(_user: string, _authRevision: number, drawn: string, index: LogIndex): string {
+    return `${drawn}.${index}`;
+  }
+
+  identify(text: string, call: ServerCall): Caller | Promise<Caller> {
+    const token = this.#tokens.get(text);
+    if (token !== undefined) return this.#use(text, token);
+    const index = Number(form.exec(text)?.[1] ?? 0);
+    const applied = this.#o.appliedIndex();
+    // What nobody can have got yet is not waited for.
+    if (index <= applied || index > applied + tokenIndexAheadMax) return invalidToken;
+    return this.#waits.wait(index, call).then((refusal) => {
+      return refusal === undefined ? this.identifyAgain(text) : refusedCaller(refusal);
+    });
+  }
+
+  identifyAgain(text: string): Caller {
+    const token = this.#tokens.get(text);
+    return token === undefined ? invalidToken : this.#use(text, token);
+  }
+
+  applied(index: LogIndex): void {
+    this.#waits.applied(index);
+  }
+
+  userChanged(name: string): void {
+    for (const [text, { user }] of this.#tokens) if (user === name) this.#tokens.delete(text);
+  }
+
+  reset(): void {
+    this.#tokens.clear();
+  }
+
+  /** The caller is as new as the call: the token says nothing of users and roles. */
+  #use(text: string, token: Token): Caller {
+    const nowMs = this.#o.clock.nowMs();
+    if (nowMs - token.usedMs > this.#o.ttlMs) {
+      this.#tokens.delete(text);
+      return invalidToken;
+    }
+    token.usedMs = nowMs;
+    const authRevision = this.#o.authRevision();
+    if (token.caller?.authRevision === authRevision) return token.caller;
+    const { user: name } = token;
+    token.caller = { name, authRevision, refusal: undefined, isMember: false };
+    return token.caller;
+  }
+
+  /** Forgets some that are too old; where there are too many, the one not used for longest. */
+  #makeRoom(nowMs: number): void {
+    for (let i = 0; i < looks; i++) {
+      const [oldest] = this.#tokens;
+      if (oldest === undefined) return;
+      const [text, token] = oldest;
+      const isUsed = token.usedMs > token.placedMs;
+      const isOver = this.#tokens.size >= authTokensMax;
+      if (nowMs - token.usedMs > this.#o.ttlMs || (isOver && (!isUsed || i === looks - 1))) {
+        this.#tokens.delete(text);
+      } else if (isUsed) {
+        // Used since then: it gets the newest place, as if it had been assigned when it was used.
+        this.#tokens.delete(text);
+        token.placedMs = token.usedMs;
+        this.#tokens.set(text, token);
+      } else return;
+    }
+  }
+}
