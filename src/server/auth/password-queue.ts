@@ -33,8 +33,8 @@ export class PasswordQueue {
   }
 
   /**
-   * What `work` resolves to, once its turn has come. Rejects with TOO_MANY_REQUESTS if too many wait
-   * already, with REQUEST_CANCELED if the call is over before.
+   * What `work` resolves to, once its turn has come. Rejects with TOO_MANY_REQUESTS if too many
+   * wait already, with REQUEST_CANCELED if the call is over before.
    */
   run<T>(call: Asker, work: () => Promise<T>): Promise<T> {
     const address = hostOf(call.peer.address);
