@@ -15,6 +15,7 @@ import {
 } from '../../src/proto/index.js';
 import type { SimRandom } from '../../src/sim/index.js';
 import { ChaosMember } from './member.js';
+import { type Security, switchAuthOn } from './security.js';
 import { Wires } from './wires.js';
 
 export interface ClusterSetup {
@@ -23,6 +24,8 @@ export interface ClusterSetup {
   readonly flags: readonly string[];
   readonly dir: string;
   readonly random: SimRandom;
+  /** Undefined: everything is open. */
+  readonly security: Security | undefined;
 }
 
 const callTimeoutMs = 6000;
@@ -31,16 +34,18 @@ const clusterPath = '/etcdserverpb.Cluster/';
 export class ChaosCluster {
   readonly members: ChaosMember[];
   readonly wires: Wires;
+  readonly security: Security | undefined;
   #isFounded = false;
 
-  private constructor(members: ChaosMember[], wires: Wires) {
+  private constructor(members: ChaosMember[], wires: Wires, security: Security | undefined) {
     this.members = members;
     this.wires = wires;
+    this.security = security;
   }
 
   /** Founds a cluster; resolves when all members serve. */
   static async start(setup: ClusterSetup): Promise<ChaosCluster> {
-    const { size, command, flags, dir, random } = setup;
+    const { size, command, flags, dir, random, security } = setup;
     mkdirSync(dir, { recursive: true });
     const members: ChaosMember[] = [];
     const processes = (): Map<number, string> =>
@@ -49,15 +54,16 @@ export class ChaosCluster {
     for (let i = 1; i <= size; i += 1) {
       const name = `m${i}`;
       const [clientPort, peerPort] = [await freePort(), await freePort()];
-      const peerUrl = `http://127.0.0.1:${await wires.expose(name, peerPort)}`;
+      const scheme = security === undefined ? 'http' : 'https';
+      const peerUrl = `${scheme}://127.0.0.1:${await wires.expose(name, peerPort)}`;
       members.push(
         new ChaosMember({
-          ...{ name, command, clientPort, peerPort, peerUrl, flags },
+          ...{ name, command, clientPort, peerPort, peerUrl, flags, security },
           dir: join(dir, name),
         }),
       );
     }
-    const cluster = new ChaosCluster(members, wires);
+    const cluster = new ChaosCluster(members, wires, security);
     for (const member of members) cluster.startMember(member);
     if (!(await cluster.healthy(60_000))) {
       const said = members.map(({ name, unasked, lastError, logFile }) => {
@@ -67,6 +73,10 @@ export class ChaosCluster {
       throw new Error(`the cluster does not serve\n${said.join('\n')}`);
     }
     cluster.#isFounded = true;
+    const [first] = members;
+    if (security !== undefined && first !== undefined) {
+      await switchAuthOn((method, request) => first.ask(method, request, callTimeoutMs));
+    }
     return cluster;
   }
 

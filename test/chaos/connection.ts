@@ -1,6 +1,6 @@
 /** Calls over our own transport's client half, as promises. */
 
-import type { GrpcCode } from '../../src/common/index.js';
+import type { GrpcCode, TlsOptions } from '../../src/common/index.js';
 import { nodeClock } from '../../src/server/platform/clock-node.js';
 import { nodeNetwork } from '../../src/server/platform/network-node.js';
 import { type ClientStream, connectGrpc, type GrpcClient } from '../../src/transport/index.js';
@@ -28,14 +28,19 @@ export class Connection {
     this.#client = client;
   }
 
-  /** Undefined if nobody answers there. */
-  static async open(member: string, port: number): Promise<Connection | undefined> {
+  /** Undefined if nobody answers there. `tls`: who asks, if that has to be said. */
+  static async open(
+    member: string,
+    port: number,
+    tls: TlsOptions | undefined,
+  ): Promise<Connection | undefined> {
     try {
       const client = await connectGrpc({
         clock: nodeClock,
         network: nodeNetwork,
         address: { host: '127.0.0.1', port },
         connectTimeoutMs,
+        tls,
       });
       return new Connection(member, client);
     } catch {

@@ -14,7 +14,7 @@ import { isDefinite, settleOperation } from '../workload/outcome.js';
 import { toWire } from '../workload/request-codec.js';
 import type { Connection } from './connection.js';
 import type { ChaosMember } from './member.js';
-import type { World } from './world.js';
+import type { User, World } from './world.js';
 
 const path = '/etcdserverpb.KV/';
 const keyCount = 32;
@@ -53,12 +53,20 @@ export class KvClient {
   readonly #intervalMs: number;
   readonly #only: ChaosMember | undefined;
   readonly #operations: KvOperations;
+  readonly #as: User;
   #connection: Connection | undefined;
   #lastMember = '';
 
   /** `only`: the one member that a stubborn one knows. */
-  constructor(world: World, random: SimRandom, intervalMs: number, only?: ChaosMember) {
+  constructor(
+    world: World,
+    random: SimRandom,
+    intervalMs: number,
+    only?: ChaosMember,
+    as: User = 'worker',
+  ) {
     this.#world = world;
+    this.#as = as;
     this.#only = only;
     this.#random = random;
     this.#intervalMs = intervalMs;
@@ -91,7 +99,7 @@ export class KvClient {
     if (this.#connection?.usable !== true) {
       this.#connection?.close();
       this.#connection = await (this.#only === undefined
-        ? world.connect(this.#random, this.#lastMember)
+        ? world.connect(this.#random, this.#lastMember, this.#as)
         : world.connectTo(this.#only, this.#random));
     }
     const connection = this.#connection;

@@ -22,10 +22,11 @@ import { type LeaseClient, newLeaseClient } from './lease-client.js';
 import type { ChaosMember } from './member.js';
 import { Observer } from './observer.js';
 import { type ChaosOptions, parseOptions, usage } from './options.js';
+import { makeSecurity } from './security.js';
 import { checksOf, gapsOf, problemsOf, type Summary, summaryText } from './summary.js';
 import { TruthFollower } from './truth-follower.js';
 import { WatchClient } from './watch-client.js';
-import { World } from './world.js';
+import { type User, World } from './world.js';
 
 const kvorumBin =
   process.env.KVORUM_TEST_BIN ?? fileURLToPath(new URL('../../bin/kvorum', import.meta.url));
@@ -125,11 +126,12 @@ class ChaosRun {
   }
 
   async run(): Promise<Summary> {
-    const { size, program, etcd, minutes, seed } = this.#options;
+    const { size, program, etcd, minutes, secure, seed } = this.#options;
     this.#say(`${size} members of ${program} for ${minutes} minutes, seed ${seed}, ${this.#dir}`);
     const command = program === 'etcd' ? [etcd] : [process.execPath, kvorumBin];
     const random = this.#random;
-    const setup = { size, command, flags: flags[program], dir: this.#dir, random };
+    const security = secure ? makeSecurity(join(this.#dir, 'certificates')) : undefined;
+    const setup = { size, command, flags: flags[program], dir: this.#dir, random, security };
     const cluster = await ChaosCluster.start(setup);
     this.#cluster = cluster;
     const world = new World(cluster, new History(), new Truth(), new Report());
@@ -147,8 +149,8 @@ class ChaosRun {
     const { clients, watchers, operationsPerSecond } = this.#options;
     const random = this.#random;
     const intervalMs = (1000 * clients) / operationsPerSecond;
-    const newClient = (only?: ChaosMember): KvClient =>
-      new KvClient(world, random.fork(), intervalMs, only);
+    const newClient = (only?: ChaosMember, as?: User): KvClient =>
+      new KvClient(world, random.fork(), intervalMs, only, as);
     const { members } = world.cluster;
     const kv = Array.from({ length: clients }, (_, i) =>
       newClient(
@@ -168,7 +170,7 @@ class ChaosRun {
       ...kv.map((client) => client.run()),
       ...leases.map((client) => client.run()),
       ...watches.map((watch) => watch.run()),
-      compactNowAndThen(world, newClient(), random.fork()),
+      compactNowAndThen(world, newClient(undefined, 'root'), random.fork()),
       observer.run(),
       judgeNowAndThen(world, watches),
     ]);

@@ -10,6 +10,7 @@ import {
   statusResponse,
 } from '../../src/proto/index.js';
 import { Connection } from './connection.js';
+import type { Security } from './security.js';
 
 export interface MemberSetup {
   readonly name: string;
@@ -22,6 +23,8 @@ export interface MemberSetup {
   /** As the others reach it: a proxy. */
   readonly peerUrl: string;
   readonly flags: readonly string[];
+  /** Undefined: everything is open. */
+  readonly security: Security | undefined;
 }
 
 /** What a member says of itself. */
@@ -75,15 +78,18 @@ export class ChaosMember {
     if (this.#child !== undefined) throw new Error(`${this.name} is running`);
     const { command, dir, flags, peerPort, name } = this.#setup;
     mkdirSync(dir, { recursive: true });
-    const clientUrl = `http://127.0.0.1:${this.clientPort}`;
+    const { security } = this.#setup;
+    const scheme = security === undefined ? 'http' : 'https';
+    const clientUrl = `${scheme}://127.0.0.1:${this.clientPort}`;
     const args = [
       ...command.slice(1),
       ...['--name', name, '--data-dir', this.#dataDir],
       ...['--listen-client-urls', clientUrl, '--advertise-client-urls', clientUrl],
-      ...['--listen-peer-urls', `http://127.0.0.1:${peerPort}`],
+      ...['--listen-peer-urls', `${scheme}://127.0.0.1:${peerPort}`],
       ...['--initial-advertise-peer-urls', this.peerUrl],
       ...['--initial-cluster', initialCluster, '--initial-cluster-state', state],
       ...flags,
+      ...(security?.flags ?? []),
     ];
     const log = openSync(this.logFile, 'a');
     const program = command[0] ?? '';
@@ -173,7 +179,11 @@ export class ChaosMember {
     if (!this.running || this.stopped) return undefined;
     if (this.#connection?.usable !== true) {
       this.#disconnect();
-      this.#connection = await Connection.open(this.name, this.clientPort);
+      this.#connection = await Connection.open(
+        this.name,
+        this.clientPort,
+        this.#setup.security?.root,
+      );
     }
     const answer = await this.#connection?.call(method, request, timeoutMs);
     if (answer?.ok === true) return answer.message;

@@ -21,6 +21,8 @@ export interface ChaosOptions {
   readonly faults: readonly string[];
   /** Where data and logs go; they stay after a run that failed. */
   readonly dir: string;
+  /** Mutual TLS on all ports, and auth on. */
+  readonly secure: boolean;
   /** Where the summary is written as JSON; '': nowhere. */
   readonly json: string;
   /** Only says how it is used. */
@@ -42,6 +44,7 @@ export const usage = `Real processes under load, killed, stopped, cut off and re
   --faults a,b         only these kinds
   --program etcd       etcd instead of kvorum
   --etcd PATH          which etcd (3.7.3 built from its Go modules, else the one of the PATH)
+  --secure             mutual TLS on all ports and auth on; needs the openssl program
   --dir DIR            parent of the data and logs (the system's temporary directory)
   --json FILE          writes the summary there, too
 `;
@@ -61,14 +64,18 @@ const known = {
   etcd: { type: 'string' },
   dir: { type: 'string' },
   json: { type: 'string' },
+  secure: { type: 'boolean' },
   help: { type: 'boolean' },
 } as const;
 
 /** Throws if they make no sense, with the usage if one is unknown. */
 export function parseOptions(argv: readonly string[], tmp: string, seed: number): ChaosOptions {
   const values = readCommandLine(argv, known, usage);
-  const number = (name: Exclude<keyof typeof known, 'help'>, otherwise: number, min: number) =>
-    numberOf(name, values[name], otherwise, { min });
+  const number = (
+    name: Exclude<keyof typeof known, 'help' | 'secure'>,
+    otherwise: number,
+    min: number,
+  ) => numberOf(name, values[name], otherwise, { min });
   const { program = 'kvorum' } = values;
   if (program !== 'kvorum' && program !== 'etcd') throw new Error('--program kvorum or etcd');
   return {
@@ -85,6 +92,7 @@ export function parseOptions(argv: readonly string[], tmp: string, seed: number)
     faults: (values.faults ?? '').split(',').filter(Boolean),
     dir: values.dir ?? tmp,
     json: values.json ?? '',
+    secure: values.secure === true,
     help: values.help === true,
   };
 }

@@ -24,8 +24,9 @@ export async function timeToFirstWrite(
   members: readonly ChaosMember[],
 ): Promise<number | undefined> {
   const startMs = performance.now();
+  const worker = world.cluster.security?.worker;
   const opened = await Promise.all(
-    members.map(({ name, clientPort }) => Connection.open(name, clientPort)),
+    members.map(({ name, clientPort }) => Connection.open(name, clientPort, worker)),
   );
   const connections = opened.filter((connection) => connection !== undefined);
   let doneMs: number | undefined;

@@ -11,6 +11,9 @@ import type { ChaosCluster } from './cluster.js';
 import { Connection } from './connection.js';
 import type { ChaosMember } from './member.js';
 
+/** Whom a client is, where that is asked. */
+export type User = 'worker' | 'root';
+
 /** Sightings of revisions closer together than this add nothing. */
 const sightingMs = 5;
 const retryMs = 20;
@@ -58,24 +61,29 @@ export class World {
   }
 
   /** A connection to a random member; waits for one that answers. Undefined when all is over. */
-  connect(random: SimRandom, not = ''): Promise<Connection | undefined> {
+  connect(random: SimRandom, not = '', as: User = 'worker'): Promise<Connection | undefined> {
     const { members } = this.cluster;
     const others = members.filter(({ name }) => name !== not);
-    return this.#connect(random, (tries) => random.pick(tries % 3 === 2 ? members : others));
+    return this.#connect(random, as, (tries) => random.pick(tries % 3 === 2 ? members : others));
   }
 
   /** The same to this member only. */
   connectTo(member: ChaosMember, random: SimRandom): Promise<Connection | undefined> {
-    return this.#connect(random, () => member);
+    return this.#connect(random, 'worker', () => member);
   }
 
   async #connect(
     random: SimRandom,
+    as: User,
     pick: (tries: number) => ChaosMember,
   ): Promise<Connection | undefined> {
     for (let tries = 0; !this.closed; tries += 1) {
       const member = pick(tries);
-      const connection = await Connection.open(member.name, member.clientPort);
+      const connection = await Connection.open(
+        member.name,
+        member.clientPort,
+        this.cluster.security?.[as],
+      );
       if (connection !== undefined) return connection;
       await sleep(retryMs * (1 + random.float()));
     }

@@ -16,7 +16,21 @@ import {
   type RequestOp,
   type TxnRequest,
 } from '../../src/proto/index.js';
-import { EntryKind, entryBody, entryKind, entryOrigin } from '../../src/server/entry/index.js';
+import {
+  EntryKind,
+  entryBody,
+  entryCaller,
+  entryKind,
+  entryOrigin,
+} from '../../src/server/entry/index.js';
+import {
+  AuthModel,
+  type Need,
+  needsOfDelete,
+  needsOfLease,
+  needsOfPut,
+  needsOfTxn,
+} from './auth-model.js';
 import {
   type CompareResult,
   type Condition,
@@ -53,7 +67,10 @@ export class AppliedLog {
   readonly leaseRevisions = new Set<number>();
   readonly leaseEnds = new Map<bigint, LoggedLeaseEnd>();
   readonly leases = new Set<bigint>();
+  readonly auth = new AuthModel();
   compactRevision = -1;
+  /** Entries that had no effect because of who asked for them. */
+  refusedCallers = 0;
   #last: number;
 
   /** `founding`: the index that the cluster begins with. */
@@ -70,20 +87,27 @@ export class AppliedLog {
     this.#last = entry.index;
     if (entry.type !== 'normal') return;
     const body = entryBody(entry.data);
-    switch (entryKind(entry.data, entry.index)) {
+    const kind = entryKind(entry.data, entry.index);
+    if (this.auth.apply(kind, entry.data, this.truth.revision)) return;
+    switch (kind) {
       case EntryKind.put: {
-        this.#change(entry, txnRequest([], [putOp(decodePutRequest(body))]));
+        const put = decodePutRequest(body);
+        this.#change(entry, txnRequest([], [putOp(put)]), () => needsOfPut(put, this.#keysOf));
         return;
       }
       case EntryKind.deleteRange: {
-        const { key, rangeEnd } = decodeDeleteRangeRequest(body);
-        this.#change(entry, deleteRequest(key, rangeEnd));
+        const deletion = decodeDeleteRangeRequest(body);
+        const { key, rangeEnd } = deletion;
+        this.#change(entry, deleteRequest(key, rangeEnd), () => needsOfDelete(deletion));
         return;
       }
-      case EntryKind.txn:
-        this.#change(entry, txnOf(decodeTxnRequest(body)));
+      case EntryKind.txn: {
+        const txn = decodeTxnRequest(body);
+        this.#change(entry, txnOf(txn), () => needsOfTxn(txn, this.#keysOf));
         return;
+      }
       case EntryKind.compaction: {
+        if (this.auth.refusesAllButRoot(entryCaller(entry.data))) return;
         const { revision } = decodeCompactionRequest(body);
         if (revision > this.compactRevision && revision <= this.truth.revision) {
           this.compactRevision = revision;
@@ -91,6 +115,7 @@ export class AppliedLog {
         return;
       }
       case EntryKind.leaseGrant: {
+        if (this.#refuses(entry, () => [])) return;
         const { id, ttlSeconds } = decodeLeaseGrantRequest(body);
         if (ttlSeconds <= ttlSecondsMax) this.leases.add(id);
         return;
@@ -102,8 +127,22 @@ export class AppliedLog {
     }
   }
 
-  #change(entry: LogEntry, request: Request): void {
+  #refuses(entry: LogEntry, needs: () => readonly Need[]): boolean {
+    if (!this.auth.now.enabled) return false;
+    const isRefused = this.auth.refuses(entryCaller(entry.data), needs());
+    if (isRefused) this.refusedCallers += 1;
+    return isRefused;
+  }
+
+  readonly #keysOf = (id: bigint): string[] => {
     const { truth } = this;
+    const keys = truth.range('\0', '\0', truth.revision);
+    return keys.filter(({ lease }) => lease === id).map(({ key }) => key);
+  };
+
+  #change(entry: LogEntry, request: Request, needs: () => readonly Need[]): void {
+    const { truth } = this;
+    if (this.#refuses(entry, needs)) return;
     if (truth.refuses(request, truth.revision, this)) return;
     const effect = truth.effect(request, truth.revision);
     if (effect.changes.length === 0) return;
@@ -112,6 +151,7 @@ export class AppliedLog {
   }
 
   #revoke(entry: LogEntry, id: bigint): void {
+    if (this.#refuses(entry, () => needsOfLease(id, this.#keysOf))) return;
     if (!this.leases.delete(id)) return;
     const { truth } = this;
     const keys = truth.range('\0', '\0', truth.revision).filter(({ lease }) => lease === id);

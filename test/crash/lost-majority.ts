@@ -37,6 +37,7 @@ const knobs: Knobs = {
   thinkMs: 1,
   hostiles: 0,
   hostileKeys: 0,
+  auth: false,
   keys: 1,
   tuning: {
     appendBytesMax: 64 * 1024,

@@ -10,13 +10,14 @@ export type Outcome =
 
 /**
  * Calls a handler without a network in between; `onCall` is given what cancels the call: what is
- * answered after that reaches nobody.
+ * answered after that reaches nobody. `token`: of who calls.
  */
 export function callUnary(
   methods: ReadonlyMap<string, MethodHandler>,
   method: string,
   request: Uint8Array,
   onCall?: (cancel: () => void) => void,
+  token?: string,
 ): Promise<Outcome> {
   const handler = methods.get(method);
   if (handler === undefined || handler.kind !== 'unary') throw new Error(`no method ${method}`);
@@ -31,7 +32,7 @@ export function callUnary(
       method,
       peer: { address: 'in-process', identity: nobody },
       deadlineMs: undefined,
-      metadata: () => undefined,
+      metadata: (key) => (key === 'token' ? token : undefined),
       binaryMetadata: () => undefined,
       cancelled: false,
       onCancel: undefined,

@@ -83,6 +83,7 @@ export class HostileClient {
         world.trace.add(`hostile ${this.#number} kept ${id} alive for ${ttlSeconds}`);
       },
       () => {},
+      world.credentialsFor('/etcdserverpb.Lease/LeaseKeepAlive')?.token,
     );
     process.clock.afterTurn(() => {
       stream.open();

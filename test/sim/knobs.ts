@@ -31,6 +31,8 @@ export interface Knobs {
   /** Clients that try what a member stands, and how many keys theirs are. */
   readonly hostiles: number;
   readonly hostileKeys: number;
+  /** With users, roles and permissions. */
+  readonly auth: boolean;
   readonly tuning: NodeTuning;
 }
 
@@ -60,6 +62,7 @@ export function drawKnobs(random: SimRandom, size?: number): Knobs {
     keys: random.pick([2, 5, 10]),
     hostiles: random.pick([1, 1, 2]),
     hostileKeys: random.pick([1, 10, 100, 400]),
+    auth: random.chance(1 / 3),
     tuning: {
       appendBytesMax: random.pick([64, 200, 1000, 1024 * 1024]),
       inflightAppendsMax: random.pick([1, 2, 8, 512]),

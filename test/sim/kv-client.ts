@@ -12,6 +12,7 @@ import { type KvKeys, type KvMix, KvOperations, type Span } from '../workload/kv
 import { describeOutcome, settleOperation } from '../workload/outcome.js';
 import { toWire } from '../workload/request-codec.js';
 import type { Workload } from '../workload/workload.js';
+import type { Credentials } from './credentials.js';
 import { type Knobs, requestTimeoutMs } from './knobs.js';
 import type { SimProcess } from './machine.js';
 import type { Trace } from './trace.js';
@@ -25,6 +26,8 @@ export interface ClientWorld {
   readonly workload: Workload;
   nowMs(): number;
   sleep(ms: number): Promise<void>;
+  /** Who makes such a call, unless somebody else is said to; undefined: auth is off in this run. */
+  credentialsFor(path: string): Credentials | undefined;
   /** A member that clients can reach now. */
   anyServing(random: SimRandom): SimProcess | undefined;
   readonly stopping: boolean;
@@ -32,15 +35,43 @@ export interface ClientWorld {
 
 /**
  * A call with a time limit; undefined: no answer came. With `cancels` the member is told when the
- * caller gives up.
+ * caller gives up. Who has to say who he is authenticates first, if he has no token.
  */
-export function callWithin(
+export async function callWithin(
   world: ClientWorld,
   process: SimProcess,
   method: string,
   bytes: Buffer,
   timeoutMs: number,
   cancels = false,
+  credentials = world.credentialsFor(method),
+): Promise<Outcome | undefined> {
+  if (credentials === undefined) return callOnce(world, process, method, bytes, timeoutMs, cancels);
+  await authenticate(world, process, credentials);
+  const { token } = credentials;
+  const outcome = await callOnce(world, process, method, bytes, timeoutMs, cancels, token);
+  if (outcome?.ok === false) credentials.heard(token, outcome.text);
+  return outcome;
+}
+
+/** Gets a token, unless there is one. */
+export function authenticate(
+  world: ClientWorld,
+  process: SimProcess,
+  credentials: Credentials,
+): Promise<void> {
+  const timeoutMs = world.knobs.electionMs * 3;
+  return credentials.ensure((path, request) => callOnce(world, process, path, request, timeoutMs));
+}
+
+function callOnce(
+  world: ClientWorld,
+  process: SimProcess,
+  method: string,
+  bytes: Buffer,
+  timeoutMs: number,
+  cancels = false,
+  token?: string,
 ): Promise<Outcome | undefined> {
   return new Promise((resolve) => {
     let isOpen = true;
@@ -56,7 +87,7 @@ export function callWithin(
     // A stopped process gets the call when it goes on; one that dies never does.
     process.clock.afterTurn(() => {
       if (!isOpen || !process.alive) return;
-      callUnary(process.methods, method, bytes, started).then((outcome) => {
+      callUnary(process.methods, method, bytes, started, token).then((outcome) => {
         if (process.alive) resolve(outcome);
       });
     });
@@ -116,9 +147,12 @@ export class KvClient {
   readonly #id: number;
   readonly #random: SimRandom;
   readonly #operations: KvOperations;
+  readonly #credentials: Credentials | undefined;
 
-  constructor(world: ClientWorld, id: number, random: SimRandom) {
+  /** `credentials`: instead of those that the world gives to all. */
+  constructor(world: ClientWorld, id: number, random: SimRandom, credentials?: Credentials) {
     this.#world = world;
+    this.#credentials = credentials;
     this.#id = id;
     this.#random = random;
     const { workload, report, knobs } = world;
@@ -150,7 +184,8 @@ export class KvClient {
     const timeoutMs = limitMs(knobs, this.#random);
     const path = `/etcdserverpb.KV/${method}`;
     const cancels = this.#random.chance(0.5);
-    const outcome = await callWithin(world, process, path, bytes, timeoutMs, cancels);
+    const credentials = this.#credentials ?? world.credentialsFor(path);
+    const outcome = await callWithin(world, process, path, bytes, timeoutMs, cancels, credentials);
     const response = settleOperation(history, id, request, outcome, world.nowMs());
     if (response === undefined) {
       trace.add(`#${id} ${describeOutcome(outcome)}`);

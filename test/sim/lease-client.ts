@@ -11,7 +11,7 @@ import {
   type LeaseCalls,
   LeaseHolder,
 } from '../workload/lease-holder.js';
-import { type ClientWorld, callWithin, type KvClient } from './kv-client.js';
+import { authenticate, type ClientWorld, callWithin, type KvClient } from './kv-client.js';
 import { SimStream } from './stream.js';
 
 /** Short, so that many end within a run. */
@@ -64,11 +64,18 @@ class SimLeaseCalls implements LeaseCalls {
     const callMs = world.nowMs();
     const process = world.anyServing(this.#random);
     if (process === undefined) return { callMs, answer: undefined };
+    const credentials = world.credentialsFor('/etcdserverpb.Lease/LeaseKeepAlive');
+    if (credentials !== undefined) await authenticate(world, process, credentials);
+    const token = credentials?.token;
     const answer = await new Promise<number | undefined>((resolve) => {
       const stream = new SimStream(
         process.methods.get('/etcdserverpb.Lease/LeaseKeepAlive'),
         (message) => resolve(decodeLeaseKeepAliveResponse(message).ttlSeconds),
-        () => resolve(undefined),
+        (text) => {
+          credentials?.heard(token, text);
+          resolve(undefined);
+        },
+        token,
       );
       world.sleep(world.knobs.electionMs * 3).then(() => {
         resolve(undefined);

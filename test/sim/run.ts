@@ -11,6 +11,7 @@ import {
   hashKvResponse,
 } from '../../src/proto/index.js';
 import { SimRandom } from '../../src/sim/index.js';
+import { checkAnswers } from '../checkers/auth-checker.js';
 import { putRequest } from '../checkers/history.js';
 import { checkLeases } from '../checkers/lease-checker.js';
 import { checkLinearizable } from '../checkers/linearizability.js';
@@ -166,6 +167,8 @@ async function heal(world: World, pace: Pace): Promise<void> {
   }
   // Watchers get what is left, wherever they are.
   for (const watcher of world.watchers) watcher.settle();
+  // What it may still see is not for it to say: its watch may be refused for good.
+  for (const { watcher } of world.guests) watcher.leave();
   await world.clock.run(world.clock.nowMs() + knobs.electionMs * 4);
 }
 
@@ -202,7 +205,8 @@ async function judge(world: World): Promise<void> {
   const { truth } = observer.log;
   report.add(observer.raft.report);
   for (const watcher of world.watchers) watcher.finish(truth.revision);
-  const watchers = world.watchers.flatMap((client) => client.watchers);
+  const watching = [...world.watchers, ...world.guests.map(({ watcher }) => watcher)];
+  const watchers = watching.flatMap((client) => client.watchers);
   const compactedMax = Math.max(workload.compactedMax, observer.log.compactRevision);
   report.add(checkWatches({ truth, watchers, compactedMax }));
   const seen = world.watchers.flatMap((client) => client.seen);
@@ -215,6 +219,8 @@ async function judge(world: World): Promise<void> {
   });
   report.add(checkAppendLists([...workload.listReads, ...lists], workload.appended));
   judgeLeases(world);
+  const answers = world.guests.flatMap((guest) => guest.answers);
+  report.add(checkAnswers(observer.log.auth, answers));
   const hashes: MemberHash[] = [];
   const { revision } = truth;
   for (const process of running(world)) {
@@ -341,6 +347,10 @@ function resultOf(
       leases: leaseHolders.reduce((sum, { leases }) => sum + leases.length, 0),
       starts: world.machines.reduce((sum, { starts }) => sum + starts, 0),
       excusedEnds: world.excusedEnds,
+      authStates: observer.log.auth.states.length - 1,
+      refusedAtApply: observer.log.refusedCallers,
+      shown: world.guests.reduce((sum, { answers }) => sum + answers.length, 0),
+      denied: world.guests.reduce((sum, { refused }) => sum + refused, 0),
       ...world.members.counts,
     },
     simulatedMs: world.clock.nowMs(),

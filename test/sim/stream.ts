@@ -14,10 +14,12 @@ export class SimStream {
     handler: MethodHandler | undefined,
     onMessage: (message: Buffer) => void,
     onEnd: (text: string) => void,
+    /** Of who calls. */
+    token?: string,
   ) {
     if (handler === undefined || handler.kind !== 'bidi') throw new Error('no such stream');
     this.#handler = handler;
-    this.#call = new StreamCall(onMessage, onEnd);
+    this.#call = new StreamCall(onMessage, onEnd, token);
   }
 
   open(): void {
@@ -62,14 +64,20 @@ class StreamCall implements ServerCall {
   #unread: Buffer[] = [];
   readonly #receive: (message: Buffer) => void;
   readonly #finish: (text: string) => void;
+  readonly #token: string | undefined;
 
-  constructor(receive: (message: Buffer) => void, finish: (text: string) => void) {
+  constructor(
+    receive: (message: Buffer) => void,
+    finish: (text: string) => void,
+    token: string | undefined,
+  ) {
     this.#receive = receive;
     this.#finish = finish;
+    this.#token = token;
   }
 
-  metadata(): string | undefined {
-    return undefined;
+  metadata(key: string): string | undefined {
+    return key === 'token' ? this.#token : undefined;
   }
   binaryMetadata(): Buffer | undefined {
     return undefined;

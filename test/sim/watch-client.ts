@@ -18,13 +18,15 @@ import {
   WatchReader,
   type WatchWish,
 } from '../workload/watch-reader.js';
-import type { ClientWorld } from './kv-client.js';
+import type { Credentials } from './credentials.js';
+import { authenticate, type ClientWorld } from './kv-client.js';
 import type { SimProcess } from './machine.js';
 import { SimStream } from './stream.js';
 
 const method = '/etcdserverpb.Watch/Watch';
 
-type Wanted = Pick<WatchWish, 'key' | 'end' | 'previous' | 'noPut' | 'noDelete'>;
+/** What a watch is for. */
+export type Wanted = Pick<WatchWish, 'key' | 'end' | 'previous' | 'noPut' | 'noDelete'>;
 
 export class WatchClient {
   readonly watchers: Watcher[] = [];
@@ -40,11 +42,31 @@ export class WatchClient {
   #stream: SimStream | undefined;
   #current: Watcher | undefined;
   #compacted = false;
+  /** Authenticating. */
+  #isBusy = false;
+  readonly #credentials: Credentials | undefined;
+  /** Told of each watch that was created, and at which revision. */
+  readonly #onCreated: ((wanted: Wanted, revision: number) => void) | undefined;
 
-  constructor(world: ClientWorld, number: number, random: SimRandom) {
+  constructor(
+    world: ClientWorld,
+    number: number,
+    random: SimRandom,
+    guest?: {
+      readonly wanted: Wanted;
+      readonly credentials: Credentials;
+      readonly onCreated: (wanted: Wanted, revision: number) => void;
+    },
+  ) {
     this.#world = world;
     this.#name = `watcher ${number}`;
     this.#random = random;
+    this.#credentials = guest?.credentials ?? world.credentialsFor(method);
+    this.#onCreated = guest?.onCreated;
+    if (guest !== undefined) {
+      this.#wanted = guest.wanted;
+      return;
+    }
     // The first one wants all there is: it is the truth of those who have no log.
     const all = number === 0 || random.chance(0.3);
     const single = random.chance(0.5);
@@ -76,6 +98,11 @@ export class WatchClient {
     this.#stream?.unstick();
   }
 
+  /** Wants nothing more. */
+  leave(): void {
+    this.#stop();
+  }
+
   /** The run is over, and all has come that will. */
   finish(revision: number): void {
     if (this.#current !== undefined) this.#current.completeThrough = revision;
@@ -91,7 +118,21 @@ export class WatchClient {
 
   #begin(): void {
     const process = this.#world.anyServing(this.#random);
-    if (process === undefined) return;
+    if (process === undefined || this.#isBusy) return;
+    const credentials = this.#credentials;
+    if (credentials === undefined) {
+      this.#open(process);
+      return;
+    }
+    this.#isBusy = true;
+    void authenticate(this.#world, process, credentials).then(() => {
+      this.#isBusy = false;
+      this.#open(process);
+    });
+  }
+
+  #open(process: SimProcess): void {
+    const token = this.#credentials?.token;
     this.#process = process;
     this.#current = undefined;
     // Now and then "from now on", where that leaves nothing out.
@@ -100,7 +141,10 @@ export class WatchClient {
     const reader = new WatchReader({
       onCreated: (revision) => this.#created(startRevision, revision),
       onMessage: (answer) => this.#take(answer),
-      onCanceled: () => this.#stop(),
+      onCanceled: (reason) => {
+        this.#credentials?.heard(token, reason);
+        this.#stop();
+      },
     });
     const stream = new SimStream(
       process.methods.get(method),
@@ -111,6 +155,7 @@ export class WatchClient {
         this.#world.trace.add(`${this.#name} ended: ${text}`);
         if (this.#stream === stream) this.#stop();
       },
+      token,
     );
     this.#stream = stream;
     process.clock.afterTurn(() => {
@@ -154,6 +199,7 @@ export class WatchClient {
   #created(startRevision: number, revision: number): void {
     this.#current = this.#watcher(startRevision, revision);
     this.watchers.push(this.#current);
+    this.#onCreated?.(this.#wanted, revision);
     if (startRevision === 0) this.#from = revision + 1;
   }
 

@@ -11,6 +11,9 @@ import { History } from '../checkers/history.js';
 import { Report } from '../checkers/report.js';
 import type { LeaseHolder } from '../workload/lease-holder.js';
 import { Workload } from '../workload/workload.js';
+import { AuthAdmin } from './auth-admin.js';
+import { type Credentials, isForRoot } from './credentials.js';
+import { GuestClient } from './guest-client.js';
 import { HostileClient } from './hostile-client.js';
 import { configOf, drawKnobs, type Knobs } from './knobs.js';
 import { type ClientWorld, KvClient } from './kv-client.js';
@@ -53,6 +56,9 @@ export class World implements ClientWorld {
   readonly watchers: WatchClient[] = [];
   readonly leaseHolders: LeaseHolder[] = [];
   readonly hostiles: HostileClient[] = [];
+  /** Undefined: auth is off. */
+  readonly admin: AuthAdmin | undefined;
+  readonly guests: GuestClient[] = [];
   /** No more calls. */
   stopping = false;
   /** No more faults: everybody is to come back. */
@@ -79,6 +85,7 @@ export class World implements ClientWorld {
     this.wire = new SimWire({ clock, random, latencyMs, loss, duplication, electionMs });
     this.observer = new Observer(() => this.clock.nowMs(), this.trace);
     this.members = new MemberChanges(this);
+    if (this.knobs.auth) this.admin = new AuthAdmin(this, this.random.fork());
     if (raftTrace !== undefined) {
       const write = (line: string): void => void this.raftLines.push(line);
       this.#raftTracer = new TraceLines(() => this.clock.wallMs(), write);
@@ -113,13 +120,31 @@ export class World implements ClientWorld {
       const client = new KvClient(this, number, this.random.fork());
       this.hostiles.push(new HostileClient(this, client, i, this.random.fork()));
     }
-    const all = [...this.clients, ...this.watchers, ...this.leaseHolders, ...this.hostiles];
+    this.#inviteGuests();
+    const all = [
+      ...[...this.clients, ...this.watchers, ...this.leaseHolders, ...this.hostiles],
+      ...[...this.guests, ...(this.admin === undefined ? [] : [this.admin])],
+    ];
     for (const one of all) {
       one.run().catch((error: unknown) => this.broke('client', error));
     }
   }
 
+  #inviteGuests(): void {
+    const { knobs } = this;
+    const states = (): number => this.observer.log.auth.states.length;
+    for (const [i, credentials] of (this.admin?.guests ?? []).entries()) {
+      const number = knobs.clients + knobs.leaseHolders + knobs.hostiles + i;
+      const guest = new GuestClient(this, number, credentials, states, this.random.fork());
+      this.guests.push(guest);
+    }
+  }
+
   // ------------------------------------------------------------------------------ for clients
+
+  credentialsFor(path: string): Credentials | undefined {
+    return isForRoot(path) ? this.admin?.root : this.admin?.worker;
+  }
 
   nowMs(): number {
     return this.clock.nowMs();

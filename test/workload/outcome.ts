@@ -12,6 +12,8 @@ const definite: ReadonlySet<GrpcCode> = new Set<GrpcCode>([
   GrpcCode.NOT_FOUND,
   GrpcCode.FAILED_PRECONDITION,
   GrpcCode.UNIMPLEMENTED,
+  GrpcCode.PERMISSION_DENIED,
+  GrpcCode.UNAUTHENTICATED,
 ]);
 
 export function isDefinite(outcome: Outcome): boolean {
