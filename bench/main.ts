@@ -3,16 +3,19 @@
  * prints medians, ratios and the goals; writes JSON. Method: docs/benchmarks.md.
  */
 
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { type Workload, workloads } from './load/workloads.js';
 import { describeMachine, type Machine } from './machine.js';
 import { type BenchOptions, parseOptions, usage } from './options.js';
 import { type Figures, figuresOf, goalsOf, loadFigures, medians, table } from './report.js';
 import { runLoad, specOf, stopLoad } from './run-load.js';
 import { runScenario, scenarioBudgets, scenarioNames } from './scenarios.js';
+import { makeSecurity, type Security } from './security.js';
 import { type ServerKind, startCluster } from './servers.js';
 
+/** With the certificates that it takes, if any. */
+type ServerOptions = BenchOptions & { readonly security: Security | undefined };
 /** Every round of every workload, by server. */
 type Rounds = Map<string, Map<Subject, Figures[]>>;
 /** What was measured; `endpoints`: whatever listens there. */
@@ -46,8 +49,14 @@ async function main(): Promise<number> {
   const machine = describeMachine(options.dir, options.etcd);
   announce(machine, options);
   const rounds: Rounds = new Map();
-  if (options.endpoints.length > 0) await loadElsewhere(options, rounds);
-  else await loadServers(options, kinds, rounds);
+  const certificates = mkdtempSync(join(options.dir, 'bench-certificates-'));
+  try {
+    const security = options.tls ? makeSecurity(certificates) : undefined;
+    if (options.endpoints.length > 0) await loadElsewhere(options, rounds);
+    else await loadServers({ ...options, security }, kinds, rounds);
+  } finally {
+    rmSync(certificates, { recursive: true, force: true });
+  }
   if (rounds.size > 0) writeJson(options, machine, rounds);
   return failures > 0 || interrupted ? 1 : 0;
 }
@@ -56,6 +65,7 @@ function announce(machine: Machine, options: BenchOptions): void {
   const { cores, cpu, memoryGb, kernel, node, etcd, kvorum, fileSystem } = machine;
   say(`${cores} cores (${cpu}), ${memoryGb} GB, Linux ${kernel}, Node ${node}`);
   say(`kvorum ${kvorum}, etcd ${etcd}; data in ${options.dir} on ${fileSystem}`);
+  if (options.tls) say(`mutual TLS on all ports, ${options.auth ? 'auth on' : 'auth off'}`);
   say('The load generator is one process of its own on the same machine: where "generator cores');
   say(
     'busy" is near 1, it is the limit and the server could do more. "other cores busy" should be',
@@ -65,7 +75,7 @@ function announce(machine: Machine, options: BenchOptions): void {
 
 /** Workloads that only read share a server; each of the others gets a fresh one. */
 async function loadServers(
-  options: BenchOptions,
+  options: ServerOptions,
   kinds: readonly ServerKind[],
   rounds: Rounds,
 ): Promise<void> {
@@ -114,7 +124,7 @@ async function attempt(kind: ServerKind, run: () => Promise<void>): Promise<void
 async function runSession(
   session: readonly Workload[],
   kind: ServerKind,
-  options: BenchOptions,
+  options: ServerOptions,
   rounds: Rounds,
 ): Promise<void> {
   const cluster = await startCluster(kind, options.members, options.dir, options);

@@ -25,6 +25,10 @@ export interface BenchOptions {
   /** Where the servers keep their data. */
   readonly dir: string;
   readonly jsonFile: string;
+  /** Mutual TLS on all ports. */
+  readonly tls: boolean;
+  /** Users as well, known by their certificates. */
+  readonly auth: boolean;
 }
 
 export const usage = `usage: npm run bench -- [options]
@@ -43,6 +47,8 @@ export const usage = `usage: npm run bench -- [options]
   --value-bytes N    (256)
   --connections N, --clients N, --rate N
                      override the workload's; a rate (calls/s) makes an open loop
+  --tls              mutual TLS on all ports (needs the openssl program)
+  --auth             users as well, known by their certificates; with --tls
   --dir DIR          data of the servers (the system's directory for temporary files)
   --json FILE        results for programs (bench/results/<date>.json)
 `;
@@ -62,11 +68,17 @@ export function parseOptions(args: readonly string[]): BenchOptions | undefined 
       members: text,
       dir: text,
       json: text,
+      tls: { type: 'boolean' },
+      auth: { type: 'boolean' },
       help: { type: 'boolean' },
     },
   });
   if (values.help === true) return undefined;
   if (values.vs !== undefined && values.vs !== 'etcd') throw new Error('--vs knows only etcd');
+  if (values.auth === true && values.tls !== true) throw new Error('--auth needs --tls');
+  if (values.tls === true && values.endpoints !== undefined) {
+    throw new Error('--tls is for servers that the bench starts itself, not for --endpoints');
+  }
   const members = numberOf('--members', values.members, 1);
   if (members !== 1 && members !== 3) throw new Error('--members is 1 or 3');
   const known = [...workloads.map((each) => each.name), ...scenarioNames];
@@ -83,6 +95,8 @@ export function parseOptions(args: readonly string[]): BenchOptions | undefined 
     rounds: numberOf('--rounds', values.rounds, 3),
     members,
     dir: values.dir ?? tmpdir(),
+    tls: values.tls === true,
+    auth: values.auth === true,
     jsonFile: values.json ?? `bench/results/${date}.json`,
   };
 }

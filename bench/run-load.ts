@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { LoadMessage, LoadOrder, LoadResult, LoadSpec } from './load/types.js';
 import { workloadOf } from './load/workloads.js';
 import type { BenchOptions } from './options.js';
+import type { Security } from './security.js';
 
 const loadProcess = fileURLToPath(new URL('./load/main.js', import.meta.url));
 const keyBytesDefault = 32;
@@ -26,7 +27,7 @@ export type LoadOptions = Pick<
   | 'connections'
   | 'clients'
   | 'callsPerSecond'
->;
+> & { readonly security?: Security | undefined };
 
 /** Who wants to do something just before the measured time begins, and just after it. */
 export interface LoadWindow {
@@ -61,6 +62,7 @@ export function specOf(
     callsPerSecond: options.callsPerSecond,
     preload: false,
     seed: 1,
+    identity: options.security?.load,
     ...workload.overrides,
   };
 }

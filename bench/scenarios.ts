@@ -4,6 +4,7 @@ import type { Budget } from './load/workloads.js';
 import type { BenchOptions } from './options.js';
 import type { Figures } from './report.js';
 import { runLoad, specOf } from './run-load.js';
+import type { Security } from './security.js';
 import { type ServerKind, startCluster } from './servers.js';
 
 export const scenarioNames = ['start', 'memory'] as const;
@@ -23,7 +24,7 @@ export const scenarioBudgets: Readonly<
 export async function runScenario(
   name: ScenarioName,
   kind: ServerKind,
-  options: BenchOptions,
+  options: BenchOptions & { readonly security?: Security | undefined },
 ): Promise<Figures> {
   const cluster = await startCluster(kind, options.members, options.dir, options);
   try {

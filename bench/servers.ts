@@ -13,6 +13,7 @@ import { encodePutRequest } from '../src/proto/index.js';
 import { call, connect } from './load/pool.js';
 import { methods } from './load/sources.js';
 import { type MemoryMb, memoryMb } from './proc.js';
+import { type Security, switchAuthOn } from './security.js';
 
 export type ServerKind = 'kvorum' | 'etcd';
 
@@ -50,6 +51,10 @@ export interface Programs {
   readonly kvorum?: string | undefined;
   /** Modules that Node loads before kvorum, as URLs; the process then can be sent messages. */
   readonly preloads?: readonly string[];
+  /** Mutual TLS on all ports. */
+  readonly security?: Security | undefined;
+  /** With users as well; needs `security`. */
+  readonly auth?: boolean;
 }
 
 interface Member {
@@ -71,23 +76,28 @@ export async function startCluster(
   };
   const dir = mkdtempSync(join(parentDir, `bench-${kind}-`));
   const ports = await freePorts(memberCount * 2);
+  const scheme = programs.security === undefined ? 'http' : 'https';
   const peers = Array.from({ length: memberCount }, (_none, i) => ({
     name: `m${i}`,
     client: `127.0.0.1:${ports[i]}`,
-    peerUrl: `http://127.0.0.1:${ports[memberCount + i]}`,
+    peerUrl: `${scheme}://127.0.0.1:${ports[memberCount + i]}`,
   }));
   const initialCluster = peers.map((peer) => `${peer.name}=${peer.peerUrl}`).join(',');
   const startMs = performance.now();
   const members = peers.map((peer): Member => {
     const data = join(dir, peer.name);
     mkdirSync(data, { mode: 0o700 });
-    const args = memberArgs(peer, data, initialCluster);
+    const args = memberArgs(peer, data, initialCluster, programs.security);
     const logFile = join(dir, `${peer.name}.log`);
     return { args, endpoint: peer.client, logFile, process: spawnMember(args, logFile) };
   });
   const removeData = (): void => rmSync(dir, { recursive: true, force: true });
   try {
-    await allReady(members);
+    await allReady(members, programs.security);
+    const [first] = members;
+    if (programs.auth === true && programs.security !== undefined && first !== undefined) {
+      await switchAuthOn(first.endpoint, programs.security);
+    }
   } catch (error) {
     await stopAll(members);
     removeData();
@@ -105,14 +115,14 @@ export async function startCluster(
       for (const member of members) {
         member.process = spawnMember(member.args, member.logFile);
       }
-      await allReady(members);
+      await allReady(members, programs.security);
       return performance.now() - restartMs;
     },
     async startAgain(index) {
       const member = members[index];
       if (member === undefined) throw new Error(`there is no member ${index}`);
       member.process = spawnMember(member.args, member.logFile);
-      await ready(member);
+      await ready(member, programs.security);
     },
     async remove() {
       await stopAll(members);
@@ -125,18 +135,21 @@ function memberArgs(
   peer: { readonly name: string; readonly client: string; readonly peerUrl: string },
   dataDir: string,
   initialCluster: string,
+  security: Security | undefined,
 ): string[] {
+  const scheme = security === undefined ? 'http' : 'https';
   const flags: Record<string, string> = {
     name: peer.name,
     'data-dir': dataDir,
-    'listen-client-urls': `http://${peer.client}`,
-    'advertise-client-urls': `http://${peer.client}`,
+    'listen-client-urls': `${scheme}://${peer.client}`,
+    'advertise-client-urls': `${scheme}://${peer.client}`,
     'listen-peer-urls': peer.peerUrl,
     'initial-advertise-peer-urls': peer.peerUrl,
     'initial-cluster': initialCluster,
     'initial-cluster-state': 'new',
     'quota-backend-bytes': String(quotaBytes),
     'log-level': 'warn',
+    ...security?.flags,
   };
   return Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
 }
@@ -164,19 +177,19 @@ function spawnServer(
   return child;
 }
 
-async function allReady(members: readonly Member[]): Promise<void> {
-  await Promise.all(members.map(ready));
+async function allReady(members: readonly Member[], security: Security | undefined): Promise<void> {
+  await Promise.all(members.map((member) => ready(member, security)));
 }
 
 /** Knocks until a put is answered. */
-async function ready(member: Member): Promise<void> {
+async function ready(member: Member, security: Security | undefined): Promise<void> {
   const deadlineMs = performance.now() + readyTimeoutMs;
   const request = encodePutRequest({ key: 'ready', value: Buffer.from('1') });
   let last: unknown;
   while (performance.now() < deadlineMs) {
     if (member.process.exitCode !== null || member.process.pid === undefined) break;
     try {
-      const client = await connect(member.endpoint, 1000);
+      const client = await connect(member.endpoint, 1000, security?.root);
       try {
         await call(client, methods.put, request, 10_000);
         return;

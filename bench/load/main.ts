@@ -22,7 +22,7 @@ process.once('message', (order: LoadOrder) => {
 
 async function run({ spec, announces, operationsMin }: LoadOrder): Promise<LoadResult> {
   const workload = workloadOf(spec.workload);
-  const pool = await connectAll(spec.endpoints, spec.connections);
+  const pool = await connectAll(spec.endpoints, spec.connections, spec.identity);
   if (spec.preload) await preload(pool, spec);
   const recorder = new Recorder();
   const load = await workload.start(pool, spec, recorder);

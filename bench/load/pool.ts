@@ -3,6 +3,7 @@
 import type { NetworkAddress } from '../../src/common/index.js';
 import { nodeClock, nodeNetwork } from '../../src/server/platform/index.js';
 import { connectGrpc, type GrpcClient } from '../../src/transport/index.js';
+import { type Identity, tlsOf } from './identity.js';
 
 /** `host:port`, with or without `http://`. */
 export function parseEndpoint(endpoint: string): NetworkAddress {
@@ -10,12 +11,18 @@ export function parseEndpoint(endpoint: string): NetworkAddress {
   return { host: url.hostname, port: Number(url.port || 2379) };
 }
 
-export function connect(endpoint: string, timeoutMs = 10_000): Promise<GrpcClient> {
+/** `identity`: by TLS, as whoever it names. */
+export function connect(
+  endpoint: string,
+  timeoutMs = 10_000,
+  identity?: Identity,
+): Promise<GrpcClient> {
   return connectGrpc({
     clock: nodeClock,
     network: nodeNetwork,
     address: parseEndpoint(endpoint),
     connectTimeoutMs: timeoutMs,
+    tls: tlsOf(identity),
   });
 }
 
@@ -23,10 +30,12 @@ export function connect(endpoint: string, timeoutMs = 10_000): Promise<GrpcClien
 export async function connectAll(
   endpoints: readonly string[],
   count: number,
+  identity?: Identity,
 ): Promise<GrpcClient[]> {
   const pool: GrpcClient[] = [];
   for (let i = 0; i < count; i += 1) {
-    pool.push(await connect(endpoints[i % endpoints.length] ?? '127.0.0.1:2379'));
+    const endpoint = endpoints[i % endpoints.length] ?? '127.0.0.1:2379';
+    pool.push(await connect(endpoint, 10_000, identity));
   }
   return pool;
 }

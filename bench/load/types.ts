@@ -1,5 +1,7 @@
 /** What the bench tells a load process to do, and what it hears back. */
 
+import type { Identity } from './identity.js';
+
 /** One load, ready to run. */
 export interface LoadSpec {
   readonly workload: string;
@@ -22,6 +24,8 @@ export interface LoadSpec {
   /** Write `keyCount` keys first. */
   readonly preload: boolean;
   readonly seed: number;
+  /** By TLS, as whoever it names; undefined: without. */
+  readonly identity?: Identity | undefined;
 }
 
 /** To the load process. */

@@ -14,7 +14,7 @@ import {
   authUserGrantRoleRequest,
   PermissionType,
 } from '../../src/proto/index.js';
-import { Authority } from '../e2e/certificates.js';
+import { Authority } from '../helpers/authority.js';
 
 export interface Security {
   readonly worker: TlsOptions;
