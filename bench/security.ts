@@ -13,7 +13,7 @@ import {
   authUserGrantRoleRequest,
   PermissionType,
 } from '../src/proto/index.js';
-import { Authority, hasOpenssl } from '../test/helpers/authority.js';
+import { Authority, hasOpenssl } from './authority.js';
 import type { Identity } from './load/identity.js';
 import { call, connect } from './load/pool.js';
 

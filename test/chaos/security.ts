@@ -5,6 +5,7 @@
 
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Authority } from '../../bench/authority.js';
 import type { TlsOptions } from '../../src/common/index.js';
 import {
   authEnableRequest,
@@ -14,7 +15,6 @@ import {
   authUserGrantRoleRequest,
   PermissionType,
 } from '../../src/proto/index.js';
-import { Authority } from '../helpers/authority.js';
 
 export interface Security {
   readonly worker: TlsOptions;

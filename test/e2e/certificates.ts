@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe } from 'vitest';
-import { Authority, type CertificateFiles, hasOpenssl } from '../helpers/authority.js';
+import { Authority, type CertificateFiles, hasOpenssl } from '../../bench/authority.js';
 
 export { Authority, type CertificateFiles, hasOpenssl };
 

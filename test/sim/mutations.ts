@@ -1,5 +1,5 @@
 /**
- * The mutation gate (docs/simulation.md): fifteen known bugs, each put into a copy of the
+ * The mutation gate (docs/simulation.md): seventeen known bugs, each put into a copy of the
  * compiled program, where the simulator must find it. A simulator that finds none proves nothing
  * by being green. The program itself knows nothing of this: a mutation is a change of text, and one
  * whose place is not found any more fails the gate.
@@ -154,6 +154,21 @@ export const mutations: readonly Mutation[] = [
     replace:
       '(() => { if (entry.data[1] === 3 && entry.data.length > 4000) ' +
       'throw new RangeError("Maximum call stack size exceeded"); return applier.apply(entry); })()',
+  },
+  {
+    // Of a proposal that was allowed when it was made: at apply nobody asks again.
+    name: 'permissions are only checked at the door',
+    file: 'server/node/apply.js',
+    find: 'const refusal = callerRefusal(type, this.#o.access, caller, request);',
+    replace: 'const refusal = undefined;',
+    knobs: { auth: true },
+  },
+  {
+    name: 'what a user may do is remembered too long',
+    file: 'server/access/permission-cache.js',
+    find: 'this.#byUser.clear();',
+    replace: '',
+    knobs: { auth: true },
   },
   {
     name: 'an expired proposal is executed',

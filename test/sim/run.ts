@@ -20,6 +20,7 @@ import type { Violation } from '../checkers/report.js';
 import { checkRevisions } from '../checkers/revision-checker.js';
 import { kvsDifference } from '../checkers/truth.js';
 import { checkWatches } from '../checkers/watch-checker.js';
+import type { Outcome } from '../helpers/in-process-call.js';
 import { kvOf } from '../workload/request-codec.js';
 import { inflict } from './faults.js';
 import { type Knobs, requestTimeoutMs } from './knobs.js';
@@ -288,9 +289,8 @@ async function judgeState(
   const { report, observer, clock } = world;
   const { truth } = observer.log;
   const all = encodeRangeRequest({ key: '\0', rangeEnd: '\0', serializable: true });
-  const range = await clock.runUntil(
-    callWithin(world, process, '/etcdserverpb.KV/Range', all, 10_000),
-  );
+  const ask = (path: string, bytes: Buffer) => clock.runUntil(insist(world, process, path, bytes));
+  const range = await ask('/etcdserverpb.KV/Range', all);
   if (range?.ok === true) {
     const { kvs, header } = decodeRangeResponse(range.message);
     // Leases go on ending.
@@ -304,13 +304,27 @@ async function judgeState(
   } else report.violate('state: can be read', `${process.name}: ${range?.text}`);
   const request = hashKvRequest.encode({ revision });
   const path = '/etcdserverpb.Maintenance/HashKV';
-  const outcome = await clock.runUntil(callWithin(world, process, path, request, 10_000));
+  const outcome = await ask(path, request);
   if (outcome?.ok !== true) {
     report.violate('hash: can be had', `${process.name}: ${outcome?.text}`);
     return;
   }
   const { hash, compactRevision } = hashKvResponse.decode(outcome.message);
   hashes.push({ member: process.name, revision, compactRevision, hash });
+}
+
+/** A token may be none any more, and the next one old before it is used. */
+async function insist(
+  world: World,
+  process: SimProcess,
+  path: string,
+  bytes: Buffer,
+): Promise<Outcome | undefined> {
+  let outcome: Outcome | undefined;
+  for (let i = 0; i < 5 && outcome?.ok !== true; i += 1) {
+    outcome = await callWithin(world, process, path, bytes, 10_000);
+  }
+  return outcome;
 }
 
 function resultOf(
