@@ -20,6 +20,8 @@ export interface CommandIo {
   absolute(path: string): string;
   /** Calls back at each SIGINT or SIGTERM. */
   onSignal(handler: (signal: StopSignal) => void): void;
+  /** Calls back at each SIGHUP, which ends nothing. */
+  onHangUp(handler: () => void): void;
   /** Calls back for what nobody caught. */
   onUncaught(handler: (error: unknown) => void): void;
   /** Ends the process now. */

@@ -48,6 +48,9 @@ function processIo(env: Readonly<Record<string, string | undefined>>): CommandIo
     onSignal(handler) {
       for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, handler);
     },
+    onHangUp(handler) {
+      process.on('SIGHUP', handler);
+    },
     onUncaught(handler) {
       process.on('uncaughtException', handler);
       process.on('unhandledRejection', handler);

@@ -202,6 +202,15 @@ export const tlsFilesLookMs = 1000;
 /** Handshakes wait so long for that look, then go on with what was there: a disk may hang. */
 export const tlsFilesWaitMsMax = 1000;
 /**
+ * TLS handshakes under way at one listener, some 50 kB each; connections above that wait, with
+ * nothing read of them. While one waits, a handshake that takes longer than `tlsHandshakeYieldMs`
+ * makes room.
+ */
+export const tlsHandshakesMax = 1000;
+export const tlsHandshakeYieldMs = 1000;
+/** Connections of one listener that wait for a handshake: a few kB each. */
+export const tlsHandshakesWaitingMax = 10_000;
+/**
  * Of the name of a user or role, in UTF-8: etcd keeps them as keys of its file, which can't be
  * longer.
  */

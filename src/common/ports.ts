@@ -151,8 +151,12 @@ export type OpenKvStore = (dir: string) => Promise<KvStore>;
 
 /** What TLS told about the other side of a {@link ByteStream}. */
 export interface PeerIdentity {
-  /** Common name of the verified client certificate; '' without one. */
+  /**
+   * Common name of the verified client certificate, the last one if it has several, as Go takes it;
+   * '' without one.
+   */
   readonly commonName: string;
+  /** True only if this very handshake verified it: sessions are not taken up again. */
   readonly certificateVerified: boolean;
 }
 
@@ -197,11 +201,13 @@ export interface ByteStream {
 export type TlsRefusalKind =
   /** No certificate, or one that is not believed. */
   | 'certificate'
-  /** See {@link TlsOptions.refusal}. */
+  /** It is believed, but on the revocation list. */
   | 'revoked'
   /** The other side does not speak TLS, or no version, suite or certificate of ours. */
   | 'protocol'
   | 'timeout'
+  /** There were too many handshakes at once, and it took its time, or found no room to wait. */
+  | 'crowded'
   /** The other side broke the connection. */
   | 'reset'
   /** The other side closed it in an orderly way: load balancers do that to see who listens. */
@@ -214,6 +220,26 @@ export interface TlsRefusal {
   readonly remoteAddress: string;
   /** The host that the other side asked for (SNI); '' if none, or not known yet. */
   readonly serverName: string;
+  readonly reason: string;
+}
+
+/** The certificates that the other side presented, and that are believed; its own comes first. */
+export interface TlsPresented {
+  /** Serial numbers of all of them, in hexadecimal. */
+  readonly serials: readonly string[];
+  /** As {@link PeerIdentity.commonName}. */
+  readonly commonName: string;
+  /** Host names and IP addresses (subject alternative names) of its own. */
+  readonly hostNames: readonly string[];
+  readonly addresses: readonly string[];
+  /** True if its own is for this host name or IP address; common names do not count. */
+  isFor(host: string): boolean;
+}
+
+/** Why the other side is refused although its certificate is believed. */
+export interface TlsDenial {
+  readonly kind: Extract<TlsRefusalKind, 'certificate' | 'revoked'>;
+  /** For the log; it names what is in the certificate. */
   readonly reason: string;
 }
 
@@ -234,11 +260,13 @@ export interface TlsOptions {
   readonly minVersion?: 'TLSv1.2' | 'TLSv1.3';
   readonly maxVersion?: 'TLSv1.2' | 'TLSv1.3';
   readonly cipherSuites?: readonly string[];
+  /** Asked when a certificate is believed otherwise: why it is refused all the same. */
+  readonly denial?: (presented: TlsPresented) => TlsDenial | undefined;
   /**
-   * Asked when a certificate is believed otherwise, with the serial numbers (hexadecimal) of all
-   * that the other side presented, its own first: why it is refused all the same.
+   * Server: a client certificate that names hosts must name the one that the client comes from, by
+   * its address, or by a host name that leads to it or is found for it.
    */
-  readonly refusal?: (serials: readonly string[]) => string | undefined;
+  readonly checkClientAddress?: boolean;
   /**
    * These options as they are now, for those that change while running; asked before each
    * handshake. A promise only if somebody has to look; it never rejects. The same object as long as

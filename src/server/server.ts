@@ -16,12 +16,12 @@ import {
 import type { Http1Acceptor, HttpHandler } from '../transport/index.js';
 import { type HttpRoutesOptions, healthSource } from './http/index.js';
 import { Listeners } from './listeners.js';
+import { openTls } from './live-tls.js';
 import { allMethods, openMember, type WholeMember } from './member.js';
 import { Metrics } from './metrics/index.js';
 import type { NodePorts } from './node/index.js';
 import type { PortTls, ServerConfig } from './options/index.js';
 import { createPeerTransport, type PeerTransport } from './peers/index.js';
-import { renewedTls, tlsRefusals } from './platform/index.js';
 import { callObserver } from './rpc/index.js';
 
 /** Everything outside: real ones in platform/, simulated ones in src/sim. */
@@ -52,6 +52,11 @@ export interface RunningServer {
   readonly node: WholeMember;
   /** Resolves with what ended the server, if it was not `stop`: the process should end. */
   readonly failed: Promise<unknown>;
+  /**
+   * Looks at certificates, keys, authorities and revocation lists now, and logs what it comes to;
+   * handshakes do so by themselves. Connections live on. Never rejects.
+   */
+  rereadFiles(): Promise<void>;
   /** Lets running calls end (for a while), then closes everything; all data are synced. */
   stop(options?: { readonly handOver?: boolean }): Promise<void>;
 }
@@ -75,8 +80,11 @@ export async function startServer(
   const start = new Start(options.signal);
   const metrics = new Metrics();
   metrics.features = config.featureGates;
-  const clientTls = liveTls('client', config.clientTls, ports, metrics);
-  const links = new PeerLinks(config, ports, metrics);
+  const tls = await openTls(config, ports, metrics).catch((error: unknown) => {
+    start.end();
+    throw error;
+  });
+  const links = new PeerLinks(config, ports, metrics, tls.peer);
   const resolve = (host: string) => (ports.peerNetwork ?? ports.network).resolve(host);
   const outside = { ...ports, resolve, peers: links.peers };
   const node = await openMember(config, outside, metrics, start.fail, start.signal).catch(
@@ -101,7 +109,7 @@ export async function startServer(
     methods: allMethods(node, metrics),
     routes: routesOf(config, ports, node),
     observe: callObserver({ metrics, clock, logger, slowRequestMs }),
-    tls: clientTls,
+    tls: tls.client,
     signal: start.signal,
   });
   const stop = once(async (how?: { readonly handOver?: boolean }) => {
@@ -119,7 +127,8 @@ export async function startServer(
     const { clusterId, memberId, isNew: isNewData } = node;
     const members = node.membership.list().length;
     const { failed } = start;
-    return { clusterId, memberId, isNewData, clientUrls, members, node, failed, stop };
+    const { reread: rereadFiles } = tls;
+    return { clusterId, memberId, isNewData, clientUrls, members, node, failed, rereadFiles, stop };
   } catch (error) {
     start.end();
     await stop().catch((wrong: unknown) => {
@@ -196,24 +205,17 @@ function routesOf(config: ServerConfig, ports: ServerPorts, node: WholeMember): 
   };
 }
 
-/** Certificates that follow their files, and refusals that are told of. */
-function liveTls(
-  endpoint: 'client' | 'peer',
-  tls: PortTls | undefined,
-  ports: ServerPorts,
-  metrics: Metrics,
-): PortTls | undefined {
-  if (tls === undefined) return undefined;
-  const { clock, logger } = ports;
-  return renewedTls(tls, tlsRefusals(endpoint, clock, logger, metrics), { ...ports, endpoint });
-}
-
 /** The links to other members; they know whom they speak for once the member is open. */
 class PeerLinks {
   readonly peers: PeerTransport;
   #speaker: WholeMember | undefined;
 
-  constructor(config: ServerConfig, ports: ServerPorts, metrics: Metrics) {
+  constructor(
+    config: ServerConfig,
+    ports: ServerPorts,
+    metrics: Metrics,
+    tls: PortTls | undefined,
+  ) {
     this.peers =
       ports.peers ??
       createPeerTransport({
@@ -223,7 +225,7 @@ class PeerLinks {
         logger: ports.logger,
         metrics: metrics.peers,
         listenUrls: config.listenPeerUrls,
-        tls: liveTls('peer', config.peerTls, ports, metrics),
+        tls,
         electionMs: config.electionMs,
         hello: () => present(this.#speaker, 'who this member is').hello(),
       });

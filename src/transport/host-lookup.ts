@@ -20,3 +20,13 @@ export async function resolveHost(host: string): Promise<readonly string[]> {
   const found = await dns.promises.lookup(host, { all: true, hints: 0 });
   return found.map(({ address }) => address);
 }
+
+/** All names of an IP address, from the hosts file and DNS. Rejects if it has none. */
+export function namesOfAddress(address: string): Promise<readonly string[]> {
+  reverse ??= new dns.promises.Resolver({ timeout: reverseTimeoutMs, tries: 2 });
+  return reverse.reverse(address);
+}
+
+const reverseTimeoutMs = 2000;
+/** Needs no thread, unlike `lookup`; made when there is something to ask. */
+let reverse: dns.promises.Resolver | undefined;

@@ -106,8 +106,9 @@ export const mayImportInside: Readonly<
       ...['feature', 'guard', 'metrics', 'node', 'options', 'rpc'],
     ],
     'listeners.ts': ['http', 'metrics', 'options'],
+    'live-tls.ts': ['metrics', 'node', 'options', 'platform'],
     'server.ts': [
-      ...['http', 'listeners.ts', 'member.ts', 'metrics', 'node', 'options', 'peers', 'platform'],
+      ...['http', 'listeners.ts', 'live-tls.ts', 'member.ts', 'metrics', 'node', 'options', 'peers', 'platform'],
       'rpc',
     ],
     'index.ts': ['backup', 'metrics', 'node', 'options', 'platform', 'server.ts'],

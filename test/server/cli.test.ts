@@ -22,6 +22,7 @@ class FakeProcess {
   readonly exits: ExitStatus[] = [];
   readonly told: string[] = [];
   signal: (name: StopSignal) => void = () => {};
+  hangUp: () => void = () => {};
   uncaught: (error: unknown) => void = () => {};
   #timers: Array<() => void> = [];
   logFile = '';
@@ -54,6 +55,9 @@ class FakeProcess {
     absolute: (path) => `/abs/${path}`,
     onSignal: (handler) => {
       this.signal = handler;
+    },
+    onHangUp: (handler) => {
+      this.hangUp = handler;
     },
     onUncaught: (handler) => {
       this.uncaught = handler;

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import {
   type Disk,
   type TlsOptions,
+  type TlsPresented,
   tlsFileBytesMax,
   tlsFilesLookMs,
   tlsFilesWaitMsMax,
@@ -95,6 +96,13 @@ describeWithOpenssl('renewedTls', () => {
     files.set('/cert', readFileSync(pair.cert));
     files.set('/key', readFileSync(pair.key));
   };
+  const presented = (...serials: string[]): TlsPresented => ({
+    serials,
+    commonName: '',
+    hostNames: [],
+    addresses: [],
+    isFor: () => false,
+  });
   const certOf = (pair: CertificateFiles): string => readFileSync(pair.cert, 'utf8');
   const stays = 'certificates can not be read again; those of before stay | client';
 
@@ -181,11 +189,14 @@ describeWithOpenssl('renewedTls', () => {
     const tls = listening();
     const serial = '1001';
     const before = await clock.runUntil(Promise.resolve(tls.current()));
-    expect(before.refusal?.([serial])).toBeUndefined();
+    expect(before.denial?.(presented(serial))).toBeUndefined();
     files.set('/crl', list);
     await clock.run(clock.nowMs() + tlsFilesLookMs);
     const now = await clock.runUntil(Promise.resolve(tls.current()));
-    expect(now.refusal?.(['1000'])).toBeUndefined();
-    expect(now.refusal?.(['1000', serial])).toBe('certificate serial 1001 is revoked');
+    expect(now.denial?.(presented('1000'))).toBeUndefined();
+    expect(now.denial?.(presented('1000', serial))).toEqual({
+      kind: 'revoked',
+      reason: 'certificate serial 1001 is revoked',
+    });
   });
 });

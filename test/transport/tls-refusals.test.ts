@@ -83,10 +83,12 @@ describeWithOpenssl('refused handshakes', () => {
   }
 
   test('are told with their kind, their address and why', async () => {
-    const refusal = (serials: readonly string[]) =>
-      serials.length > 0 && current === 'revoked' ? 'it is on the list' : undefined;
+    const denial: TlsOptions['denial'] = ({ serials }) =>
+      serials.length > 0 && current === 'revoked'
+        ? { kind: 'revoked', reason: 'it is on the list' }
+        : undefined;
     let current = '';
-    const { address, refusals, streams } = await listen({ refusal });
+    const { address, refusals, streams } = await listen({ denial });
     const plain = (text: string) => () => {
       const socket = netConnect(address);
       socket.end(text);
@@ -221,7 +223,10 @@ describeWithOpenssl('refused handshakes', () => {
     const revoked = new Set<string>();
     const tls: TlsOptions = {
       ca: read(authority.cert),
-      refusal: (serials) => serials.find((presented) => revoked.has(presented)),
+      denial: ({ serials }) => {
+        const reason = serials.find((presented) => revoked.has(presented));
+        return reason === undefined ? undefined : { kind: 'revoked', reason };
+      },
     };
     (await nodeNetwork.connect(address, tls, 5_000)).destroy();
     revoked.add(serial);

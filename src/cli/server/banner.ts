@@ -32,7 +32,8 @@ export function banner(facts: BannerFacts): string {
 
 function etcdctlLine(url: string, config: ServerConfig): string {
   const endpoint = url.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:');
-  const tls = config.clientTls === undefined ? '' : ' --cacert=CA.pem';
+  const ca = config.clientAutoTls?.certPath ?? (config.clientTls && 'CA.pem');
+  const tls = ca === undefined ? '' : ` --cacert=${ca}`;
   const isDefault = endpoint === 'http://127.0.0.1:2379';
   return `etcdctl${isDefault ? '' : ` --endpoints=${endpoint}`}${tls} put hello world`;
 }

@@ -26,7 +26,10 @@ import { type Failure, failureOf } from '../failure.js';
 import { banner } from './banner.js';
 
 /** What the command needs of a server that runs. */
-export type RunningNode = Pick<RunningServer, 'clientUrls' | 'isNewData' | 'failed' | 'stop'>;
+export type RunningNode = Pick<
+  RunningServer,
+  'clientUrls' | 'isNewData' | 'failed' | 'rereadFiles' | 'stop'
+>;
 
 /** Starts a server; resolves once it serves, rejects soon when the signal aborts. */
 export type StartNode = (
@@ -110,6 +113,12 @@ async function runNode(run: Run): Promise<ExitStatus> {
     stopping.abort(new Error(`stopped by ${signal}`));
   });
   for (const warning of config.warnings) logger.warn(warning);
+  let running: RunningNode | undefined;
+  io.onHangUp(() => {
+    logger.info('hang-up signal: reading certificates again');
+    // What is still starting has only just read them.
+    void running?.rereadFiles();
+  });
   const starting = run.start(config, logger, stopping.signal);
   let node: RunningNode;
   try {
@@ -123,6 +132,7 @@ async function runNode(run: Run): Promise<ExitStatus> {
       : finish(run, undefined, { error });
   }
   if (stopping.signal.aborted) return finish(run, node, await signalled);
+  running = node;
   announce(run, node);
   if ((await io.notify('READY=1')) === 'failed') {
     logger.warn('systemd could not be told that the server is ready');

@@ -31,6 +31,7 @@ const clientTls: ReadonlyMap<string, string> = new Map([
   ['crl-file', 'client-crl-file'],
   ['trusted-ca-file', 'trusted-ca-file'],
   ['auto-tls', 'auto-tls'],
+  ['allowed-cn', 'client-cert-allowed-cn'],
   ['allowed-hostname', 'client-cert-allowed-hostname'],
 ]);
 const peerTls: ReadonlyMap<string, string> = new Map([

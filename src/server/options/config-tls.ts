@@ -20,60 +20,108 @@ export interface PortTls {
   readonly files?: TlsFiles;
 }
 
-/** Where TLS of a port comes from: certificates, keys and the list of what is revoked. */
+/** Where TLS of a port comes from: certificates, keys, authorities and the list of what is revoked. */
 export interface TlsFiles {
   readonly pemPaths: readonly string[];
   readonly revocations: { readonly flag: string; readonly path: string } | undefined;
-  /**
-   * TLS from what the files hold now. The trusted authorities stay those of the start, as in etcd.
-   * Throws {@link UsageError}.
-   */
+  /** TLS from what the files hold now. Throws {@link UsageError}. */
   build(readFile: ReadFile, revocations: RevocationList | undefined): PortTls;
 }
 
 /** Flag names of the two ports: 'peer-' is put before those of the peer port. */
 export type TlsPort = 'client' | 'peer';
 
-/** TLS of a port; undefined without a certificate. Throws {@link UsageError}. */
-export function readTls(port: TlsPort, flags: Flags, readFile: ReadFile): PortTls | undefined {
-  const prefix = port === 'peer' ? 'peer-' : '';
-  const ca = readText(`${prefix}trusted-ca-file`, flags, readFile);
-  if (ca !== undefined) checkCertificates(`${prefix}trusted-ca-file`, ca);
-  const requireClientCertificate = flags.bool(`${prefix}client-cert-auth`) || ca !== undefined;
-  const policy = { ...(ca !== undefined && { ca }), ...versionsAndCiphers(flags) };
+/** A certificate that no flag names, because it was made here. */
+export interface GeneratedPair {
+  readonly certPath: string;
+  readonly keyPath: string;
+}
+
+/**
+ * TLS of a port, with the certificate of its flags or the `generated` one; undefined without any.
+ * Throws {@link UsageError}.
+ */
+export function readTls(
+  port: TlsPort,
+  flags: Flags,
+  readFile: ReadFile,
+  generated?: GeneratedPair,
+): PortTls | undefined {
+  const policy = tlsPolicy(port, flags);
+  readAuthorities(port, flags, readFile);
   const revocations = readRevocations(port, flags, readFile);
   const build = (
     read: ReadFile,
     revoked: RevocationList | undefined,
   ): Pick<PortTls, 'listen' | 'dial'> | undefined => {
-    const pair = readPair(`${prefix}cert-file`, `${prefix}key-file`, flags, read);
+    const pair = generated === undefined ? readOwnPair(port, flags, read) : pairAt(generated, read);
     const dialPair =
       port === 'peer'
         ? readPair('peer-client-cert-file', 'peer-client-key-file', flags, read)
         : undefined;
     if (pair === undefined) return undefined;
-    const common = { ...policy, ...(revoked !== undefined && { refusal: refusalBy(revoked) }) };
+    const ca = readAuthorities(port, flags, read);
+    const denial = denialBy(revoked, policy.allowed);
+    const common = { ...policy.common, ...(ca && { ca }), ...(denial && { denial }) };
+    const isSelfSigned = generated !== undefined;
     return {
-      listen: { ...pair, requireClientCertificate, ...common },
-      dial: { ...pair, ...dialPair, ...common },
+      listen: { ...pair, ...policy.listen, ...common },
+      // Nobody vouches for a certificate that another member has made for itself.
+      dial: { ...pair, ...dialPair, ...common, ...(isSelfSigned && { insecureSkipVerify: true }) },
     };
   };
   const first = build(readFile, revocations);
   if (first === undefined) return undefined;
   const files: TlsFiles = {
-    pemPaths: pemFlags(port)
-      .map((flag) => flags.text(flag))
-      .filter((path) => path !== ''),
+    pemPaths: [
+      ...pemFlags(port).map((flag) => flags.text(flag)),
+      ...(generated === undefined ? [] : [generated.certPath, generated.keyPath]),
+    ].filter((path) => path !== ''),
     revocations: revocations === undefined ? undefined : revocationsFile(port, flags),
     build: (read, revoked) => ({ ...first, ...build(read, revoked), files }),
   };
   return { ...first, files };
 }
 
+/** True if clients of the port have to present a certificate. */
+export function asksForCertificates(port: TlsPort, flags: Flags): boolean {
+  const prefix = prefixOf(port);
+  return flags.bool(`${prefix}client-cert-auth`) || flags.text(`${prefix}trusted-ca-file`) !== '';
+}
+
+/** What is put before the names of the flags of a port. */
+export function prefixOf(port: TlsPort): string {
+  return port === 'peer' ? 'peer-' : '';
+}
+
+/** What no file changes. */
+function tlsPolicy(port: TlsPort, flags: Flags) {
+  const requireClientCertificate = asksForCertificates(port, flags);
+  const checkClientAddress =
+    port === 'peer' &&
+    requireClientCertificate &&
+    !flags.bool('peer-skip-client-san-verification');
+  return {
+    common: versionsAndCiphers(flags),
+    listen: { requireClientCertificate, ...(checkClientAddress && { checkClientAddress }) },
+    allowed: readAllowed(port, flags),
+  };
+}
+
 function pemFlags(port: TlsPort): readonly string[] {
   return port === 'client'
-    ? ['cert-file', 'key-file']
-    : ['peer-cert-file', 'peer-key-file', 'peer-client-cert-file', 'peer-client-key-file'];
+    ? ['cert-file', 'key-file', 'trusted-ca-file']
+    : [
+        ...['peer-cert-file', 'peer-key-file', 'peer-trusted-ca-file'],
+        ...['peer-client-cert-file', 'peer-client-key-file'],
+      ];
+}
+
+function readAuthorities(port: TlsPort, flags: Flags, readFile: ReadFile): string | undefined {
+  const flag = `${prefixOf(port)}trusted-ca-file`;
+  const ca = readText(flag, flags, readFile);
+  if (ca !== undefined) checkCertificates(flag, ca);
+  return ca;
 }
 
 function revocationsFile(port: TlsPort, flags: Flags) {
@@ -102,11 +150,59 @@ export function unusableRevocations(flag: string, path: string, cause: unknown):
   return new UsageError(`--${flag} ${quote(path)} can't be used: ${reason}`);
 }
 
-function refusalBy(list: RevocationList): NonNullable<TlsOptions['refusal']> {
-  return (serials) => {
-    const revoked = serials.find((serial) => list.has(serial));
-    return revoked === undefined ? undefined : `certificate serial ${revoked} is revoked`;
+type Denial = NonNullable<TlsOptions['denial']>;
+
+function denialBy(
+  list: RevocationList | undefined,
+  allowed: Denial | undefined,
+): Denial | undefined {
+  if (list === undefined) return allowed;
+  return (presented) => {
+    const revoked = presented.serials.find((serial) => list.has(serial));
+    if (revoked === undefined) return allowed?.(presented);
+    return { kind: 'revoked', reason: `certificate serial ${revoked} is revoked` };
   };
+}
+
+/** The names that certificates may have; undefined if they may have any. */
+function readAllowed(port: TlsPort, flags: Flags): Denial | undefined {
+  const [nameFlag, hostFlag] = [`${port}-cert-allowed-cn`, `${port}-cert-allowed-hostname`];
+  const names = flags.list(nameFlag);
+  const hosts = flags.list(hostFlag);
+  if (names.length === 0 && hosts.length === 0) return undefined;
+  if (names.length > 0 && hosts.length > 0) {
+    throw new UsageError(`--${nameFlag} and --${hostFlag} are mutually exclusive`);
+  }
+  if (!asksForCertificates(port, flags)) {
+    const prefix = prefixOf(port);
+    throw new UsageError(
+      `--${names.length > 0 ? nameFlag : hostFlag} needs --${prefix}client-cert-auth or ` +
+        `--${prefix}trusted-ca-file: without them nobody is asked for a certificate`,
+    );
+  }
+  // etcd's words.
+  const no = 'client certificate authentication failed';
+  return ({ commonName, isFor }) => {
+    if (names.includes(commonName) || hosts.some((host) => isFor(host))) return undefined;
+    const what =
+      names.length > 0
+        ? `the common name ${quote(commonName)} is not in --${nameFlag}`
+        : `it is for no host of --${hostFlag}`;
+    return { kind: 'certificate', reason: `${no}: ${what}` };
+  };
+}
+
+function readOwnPair(port: TlsPort, flags: Flags, readFile: ReadFile) {
+  const prefix = prefixOf(port);
+  return readPair(`${prefix}cert-file`, `${prefix}key-file`, flags, readFile);
+}
+
+/** Throws {@link UsageError} if it is of no use. */
+export function pairAt({ certPath, keyPath }: GeneratedPair, readFile: ReadFile) {
+  const read = (path: string): string => textOf(readFlagFile('auto-tls', path, readFile));
+  const [cert, key] = [read(certPath), read(keyPath)];
+  checkPair('auto-tls', cert, 'auto-tls', key);
+  return { cert, key };
 }
 
 function readPair(

@@ -4,12 +4,19 @@
  */
 
 import { quotaBytesDefault } from '../../common/index.js';
-import { type PortTls, readTls } from './config-tls.js';
+import { type AutoTls, hasCertificate, readAutoTls } from './config-auto-tls.js';
+import { asksForCertificates, type PortTls, prefixOf, readTls, type TlsPort } from './config-tls.js';
 import { type FeatureGate, readFeatureGates } from './feature-gates.js';
 import { parseGoDuration } from './flag-value.js';
 import { type Flags, parseCommandLine, type ReadFile } from './flags.js';
 import { areCertainlyDifferent, type Naming, UrlComparison } from './same-urls.js';
-import { checkBindUrls, parseInitialCluster, parseUrls, type ServerUrl } from './urls.js';
+import {
+  checkBindUrls,
+  parseInitialCluster,
+  parseUrl,
+  parseUrls,
+  type ServerUrl,
+} from './urls.js';
 import { quote, UsageError } from './usage-error.js';
 
 /** What old history is removed by itself. */
@@ -76,9 +83,12 @@ export interface ServerConfig {
   /** Feature gate LeaseCheckpoint: remaining times of long leases survive a change of leader. */
   readonly leaseCheckpoints: boolean;
 
-  /** Undefined: no certificate, so no https:// or unixs:// URL either. */
+  /** Undefined: no certificate is given. Without one of those below, no https:// URL either. */
   readonly clientTls: PortTls | undefined;
   readonly peerTls: PortTls | undefined;
+  /** Certificates that the member makes for itself. */
+  readonly clientAutoTls: AutoTls | undefined;
+  readonly peerAutoTls: AutoTls | undefined;
   /** Certificates of clients say who they are. */
   readonly clientCertAuth: boolean;
   /** Of a simple token that is not used. */
@@ -122,11 +132,12 @@ export function buildConfig(flags: Flags, readFile: ReadFile): ServerConfig {
   const warnings = [...flags.warnings];
   const name = memberName(flags);
   const urls = buildUrls(flags);
-  const tls = buildTls(flags, urls, readFile, warnings);
+  const dataDir = directory(flags, 'data-dir') || `${name}.etcd`;
+  const tls = buildTls(flags, dataDir, urls, readFile, warnings);
   const timing = buildTiming(flags);
   return Object.freeze({
     name,
-    dataDir: directory(flags, 'data-dir') || `${name}.etcd`,
+    dataDir,
     walDir: directory(flags, 'wal-dir'),
     ...urls,
     initialCluster: initialCluster(flags, name, urls.advertisePeerUrls),
@@ -381,31 +392,68 @@ function autoCompaction(flags: Flags): AutoCompaction {
   return retentionMs === 0 ? { mode: 'off' } : { mode: 'periodic', retentionMs };
 }
 
-function buildTls(flags: Flags, urls: Urls, readFile: ReadFile, warnings: string[]) {
+function buildTls(
+  flags: Flags,
+  dataDir: string,
+  urls: Urls,
+  readFile: ReadFile,
+  warnings: string[],
+) {
+  const clientUrls = [...urls.listenClientUrls, ...urls.listenClientHttpUrls];
+  const client = [...clientUrls.map(hostOf), ...urls.advertiseClientUrls.map(hostIn)];
+  const peer = [...urls.listenPeerUrls.map(hostOf), ...urls.advertisePeerUrls.map(hostIn)];
   const clientTls = readTls('client', flags, readFile);
   const peerTls = readTls('peer', flags, readFile);
-  const clientUrls = [...urls.listenClientUrls, ...urls.listenClientHttpUrls];
-  checkSchemes(clientUrls, clientTls, '', warnings);
-  checkSchemes(urls.listenMetricsUrls, clientTls, '', []);
-  checkSchemes(urls.listenPeerUrls, peerTls, 'peer-', warnings);
-  return { clientTls, peerTls };
+  const clientAutoTls = readAutoTls('client', flags, dataDir, unique(client), readFile);
+  const peerAutoTls = readAutoTls('peer', flags, dataDir, unique(peer), readFile);
+  for (const port of ['client', 'peer'] as const) {
+    if (!flags.bool(`${prefixOf(port)}auto-tls`) || !hasCertificate(port, flags)) continue;
+    warnings.push(`--${prefixOf(port)}auto-tls is ignored: certificate files are given`);
+  }
+  const clientHasTls = (clientTls ?? clientAutoTls) !== undefined;
+  const peerHasTls = (peerTls ?? peerAutoTls) !== undefined;
+  checkSchemes(clientUrls, 'client', clientHasTls, flags, warnings);
+  checkSchemes(urls.listenMetricsUrls, 'client', clientHasTls, flags, []);
+  checkSchemes(urls.listenPeerUrls, 'peer', peerHasTls, flags, warnings);
+  return { clientTls, peerTls, clientAutoTls, peerAutoTls };
+}
+
+/** What certificates call the host of a URL; who dials a unix socket asks for localhost. */
+function hostOf({ host }: ServerUrl): string {
+  return host === '' ? 'localhost' : host;
+}
+
+function hostIn(text: string): string {
+  const url = parseUrl(text);
+  return typeof url === 'string' ? 'localhost' : hostOf(url);
+}
+
+function unique(texts: readonly string[]): readonly string[] {
+  return [...new Set(texts)];
 }
 
 function checkSchemes(
   urls: readonly ServerUrl[],
-  tls: PortTls | undefined,
-  prefix: string,
+  port: TlsPort,
+  hasTls: boolean,
+  flags: Flags,
   warnings: string[],
 ): void {
+  const prefix = prefixOf(port);
   for (const url of urls) {
-    if (url.secure && tls === undefined) {
+    if (url.secure && !hasTls) {
       throw new UsageError(
         `${url.text} needs TLS: give --${prefix}cert-file and --${prefix}key-file, ` +
           'or use an http:// URL',
       );
     }
-    if (!url.secure && tls !== undefined) {
-      warnings.push(`${url.text} is served without TLS although --${prefix}cert-file is set`);
+    if (url.secure) continue;
+    if (hasTls) {
+      const flag = hasCertificate(port, flags) ? 'cert-file' : 'auto-tls';
+      warnings.push(`${url.text} is served without TLS although --${prefix}${flag} is set`);
+    }
+    if (asksForCertificates(port, flags)) {
+      warnings.push(`${url.text} asks nobody for a certificate, being served without TLS`);
     }
   }
 }

@@ -131,11 +131,6 @@ function withoutEffect(texts: ReadonlyMap<string, string>): string[] {
     const isDefault = spec.kind === 'bool' ? sameBool(text, spec.default) : text === spec.default;
     if (isDefault) continue;
     if (spec.status === 'refused') {
-      const port = autoTlsPort.get(spec.name);
-      if (port !== undefined && hasCertificate(port, texts)) {
-        warnings.push(`--${spec.name} is ignored: certificate files are given`);
-        continue;
-      }
       throw new UsageError(
         `--${spec.name} is not supported yet, and starting without it would be less safe than ` +
           'what was asked for; remove it to start anyway',
@@ -154,17 +149,6 @@ function sameBool(a: string, b: string): boolean {
 
 function isTrue(text: string): boolean {
   return /^(1|t|true)$/i.test(text);
-}
-
-/** What is put before the flags for files of the port, if `flag` asks for a generated one. */
-const autoTlsPort: ReadonlyMap<string, string> = new Map([
-  ['auto-tls', ''],
-  ['peer-auto-tls', 'peer-'],
-]);
-
-/** As in etcd a certificate that is there is used, whatever else is asked for. */
-function hasCertificate(port: string, texts: ReadonlyMap<string, string>): boolean {
-  return [`${port}cert-file`, `${port}key-file`].some((name) => (texts.get(name) ?? '') !== '');
 }
 
 interface Words {

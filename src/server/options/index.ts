@@ -1,7 +1,9 @@
 /** How a member is told what to be: flags, files, the environment, and what they come to. */
 export * from './config.js';
+export type { AutoTls } from './config-auto-tls.js';
 export {
   type PortTls,
+  pairAt,
   readFlagFile,
   type TlsFiles,
   unusableRevocations,

@@ -1,4 +1,5 @@
 /** This machine: its clock, disk, sockets and certificates, systemd, the log. */
+export { AutoTlsPair } from './auto-tls.js';
 export { nodeClock } from './clock-node.js';
 export { nodeDisk } from './disk-node.js';
 export { createHttp1 } from './http1-node.js';
@@ -9,4 +10,4 @@ export { nodePasswords } from './passwords-node.js';
 export { openNodeRandom } from './random-node.js';
 export { type NotifyResult, type NotifyState, notifySystemd } from './systemd.js';
 export { tlsRefusals } from './tls-refusals.js';
-export { renewedTls } from './tls-renewal.js';
+export { type RenewedTls, renewedTls } from './tls-renewal.js';

@@ -19,12 +19,12 @@ import { nodeDisk } from './disk-node.js';
 import { byFirstByte } from './first-byte.js';
 import {
   contextOf,
-  identityOf,
-  refusalOf,
+  denialOf,
   TlsAcceptor,
   tlsConnectOptions,
   tlsHandshakeTimeoutMs,
 } from './tls-node.js';
+import { identityOf } from './tls-presented.js';
 
 /** What `write` may gather before it says false; also the size of a read. */
 const highWaterBytes = 256 * 1024;
@@ -134,9 +134,9 @@ function connectNow(
     socket.once('error', failed);
     socket.once('close', early);
     socket.once(tls === undefined ? 'connect' : 'secureConnect', () => {
-      const refusal = tls === undefined ? undefined : refusalOf(socket as TLSSocket, tls);
-      if (refusal !== undefined) {
-        failed(new Error(refusal));
+      const denial = tls === undefined ? undefined : denialOf(socket as TLSSocket, tls);
+      if (denial !== undefined) {
+        failed(new Error(denial));
         return;
       }
       clearTimeout(timer);

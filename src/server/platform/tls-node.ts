@@ -1,6 +1,6 @@
 /**
  * TLS on the sockets of Node: what the Network port of this machine uses for https:// and unixs://.
- * Beside network-node.ts the only file of the server that imports node:tls.
+ * What the other side presented is in tls-presented.ts.
  */
 
 import { constants } from 'node:crypto';
@@ -14,14 +14,11 @@ import {
   type TLSSocket,
   type Server as TlsServer,
 } from 'node:tls';
-import type {
-  ByteStream,
-  NetworkAddress,
-  PeerIdentity,
-  TlsOptions,
-  TlsRefusalKind,
-} from '../../common/index.js';
-import { peerName, SocketStream } from '../../transport/index.js';
+import type { ByteStream, NetworkAddress, TlsOptions, TlsRefusalKind } from '../../common/index.js';
+import { namesOfAddress, peerName, resolveHost, SocketStream } from '../../transport/index.js';
+import { addressProblem, type HostNames } from './client-address.js';
+import { HandshakeSlots } from './handshake-slots.js';
+import { identityOf, presentedBy } from './tls-presented.js';
 
 /** For a handshake, and for the first byte of it. */
 export const tlsHandshakeTimeoutMs = 10_000;
@@ -30,9 +27,17 @@ export const tlsHandshakeTimeoutMs = 10_000;
 export class TlsAcceptor {
   readonly #server: TlsServer;
   readonly #tls: TlsOptions;
+  readonly #onStream: (stream: ByteStream) => void;
+  readonly #slots = new HandshakeSlots({
+    waitMsMax: tlsHandshakeTimeoutMs,
+    refuse: (socket, reason) => this.#refusedBelow(socket, undefined, 'crowded', reason),
+  });
   /** `#tls` as it is now. */
   #now: TlsOptions;
-  /** Sockets that are closed do not know it any more. */
+  /**
+   * Of sockets that were neither admitted nor refused yet: sockets that are closed do not know it
+   * any more.
+   */
   readonly #addresses = new WeakMap<Socket, string>();
 
   /** Throws if the certificate or the key is unusable. */
@@ -40,6 +45,7 @@ export class TlsAcceptor {
     const verify = tls.requireClientCertificate === true;
     this.#tls = tls;
     this.#now = tls;
+    this.#onStream = onStream;
     this.#server = createTlsServer({
       ...contextOptions(tls),
       ALPNProtocols: ['h2', 'http/1.1'],
@@ -48,17 +54,7 @@ export class TlsAcceptor {
       rejectUnauthorized: verify,
     });
     setContext(this.#server, tls);
-    this.#server.on('secureConnection', (socket) => {
-      const reason = refusalOf(socket, this.#now);
-      if (reason !== undefined) {
-        this.#refused(socket, 'revoked', reason);
-        return;
-      }
-      // Until now an end from the other side ended the handshake; a stream may go on in one
-      // direction.
-      socket.allowHalfOpen = true;
-      onStream(new SocketStream(socket, identityOf(socket)));
-    });
+    this.#server.on('secureConnection', (socket) => this.#verified(socket));
     this.#server.on('tlsClientError', (error: Error, socket: TLSSocket) => {
       const { authorizationError } = socket;
       if (authorizationError) this.#refused(socket, 'certificate', String(authorizationError));
@@ -69,15 +65,17 @@ export class TlsAcceptor {
   /** Takes over a socket that was just accepted, paused, and with `allowHalfOpen` off. */
   accept(socket: Socket): void {
     this.#addresses.set(socket, peerName(socket));
-    const latest = this.#tls.current?.() ?? this.#tls;
-    if (latest instanceof Promise) {
-      socket.on('error', ignore); // it is not TLS's yet
+    socket.on('error', ignore); // it is not TLS's yet
+    this.#slots.take(socket, () => {
+      const latest = this.#tls.current?.() ?? this.#tls;
+      if (!(latest instanceof Promise)) {
+        this.#handshake(socket, latest);
+        return;
+      }
       void latest.then((tls) => {
         if (!socket.destroyed) this.#handshake(socket, tls);
       });
-    } else {
-      this.#handshake(socket, latest);
-    }
+    });
   }
 
   #handshake(socket: Socket, tls: TlsOptions): void {
@@ -88,17 +86,87 @@ export class TlsAcceptor {
     this.#server.emit('connection', socket);
   }
 
+  /** TLS is agreed on, and believes the certificate if it asked for one. */
+  #verified(socket: TLSSocket): void {
+    const presented = presentedBy(socket);
+    const denial = presented === undefined ? undefined : this.#now.denial?.(presented);
+    if (denial !== undefined) {
+      this.#refused(socket, denial.kind, denial.reason);
+      return;
+    }
+    // Until now an end from the other side ended the handshake; a stream may go on in one
+    // direction.
+    socket.allowHalfOpen = true;
+    const { remoteAddress } = socket;
+    const isHeldToIt = this.#now.checkClientAddress === true;
+    if (!isHeldToIt || presented === undefined || remoteAddress === undefined) {
+      this.#admit(socket);
+      return;
+    }
+    const problem = addressProblem(presented, remoteAddress, hostNames);
+    if (problem instanceof Promise) void this.#admitLater(socket, problem);
+    else if (problem === undefined) this.#admit(socket);
+    else this.#refused(socket, 'certificate', problem);
+  }
+
+  /** Names are being asked for; the time for that is bounded as that for the handshake. */
+  async #admitLater(socket: TLSSocket, asked: Promise<string | undefined>): Promise<void> {
+    socket.on('error', ignore);
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<string>((resolve) => {
+      const reason = 'looking for the host names of the certificate took too long';
+      timer = setTimeout(() => resolve(reason), tlsHandshakeTimeoutMs);
+    });
+    const problem = await Promise.race([asked, late]);
+    clearTimeout(timer);
+    if (socket.destroyed) this.#refused(socket, 'closed', 'closed during the handshake');
+    else if (problem !== undefined) this.#refused(socket, 'certificate', problem);
+    else this.#admit(socket);
+  }
+
+  #admit(socket: TLSSocket): void {
+    const below = belowOf(socket);
+    if (below !== undefined) {
+      this.#addresses.delete(below);
+      this.#slots.release(below);
+    }
+    this.#onStream(new SocketStream(socket, identityOf(socket)));
+  }
+
   /** Concerns only the one who tried it. */
   #refused(socket: TLSSocket, kind: TlsRefusalKind, reason: string): void {
-    // What TLS runs on; there is no other way to it.
-    const below = (socket as { readonly _parent?: Socket })._parent;
-    const known = below === undefined ? undefined : this.#addresses.get(below);
-    const remoteAddress = known ?? peerName(socket);
-    const serverName = typeof socket.servername === 'string' ? socket.servername : '';
+    const below = belowOf(socket);
+    if (below !== undefined) this.#refusedBelow(below, socket, kind, reason);
     // Node leaves the socket open if it was the time that ran out.
     socket.destroy();
+  }
+
+  /** `below` is what TLS runs on, or was to run on. */
+  #refusedBelow(
+    below: Socket,
+    socket: TLSSocket | undefined,
+    kind: TlsRefusalKind,
+    reason: string,
+  ): void {
+    const remoteAddress = this.#addresses.get(below);
+    if (remoteAddress === undefined) return; // it was told
+    this.#addresses.delete(below);
+    const serverName = socket === undefined ? '' : serverNameOf(socket);
+    (socket ?? below).destroy();
+    this.#slots.release(below);
     this.#tls.onRefused?.({ kind, remoteAddress, serverName, reason });
   }
+}
+
+const hostNames: HostNames = { namesOf: namesOfAddress, addressesOf: resolveHost };
+
+/** What TLS runs on; there is no other way to it. */
+function belowOf(socket: TLSSocket): Socket | undefined {
+  return (socket as { readonly _parent?: Socket })._parent;
+}
+
+function serverNameOf({ servername }: TLSSocket): string {
+  return typeof servername === 'string' ? servername : '';
 }
 
 function setContext(server: TlsServer, tls: TlsOptions): void {
@@ -111,19 +179,10 @@ function setContext(server: TlsServer, tls: TlsOptions): void {
 
 function ignore(): void {}
 
-/** Why the other side is refused although its certificate is believed. */
-export function refusalOf(socket: TLSSocket, tls: TlsOptions): string | undefined {
-  if (tls.refusal === undefined) return undefined;
-  const serials: string[] = [];
-  // What was presented, as it was presented; not the chain that was made of it.
-  for (
-    let certificate = socket.getPeerX509Certificate();
-    certificate !== undefined;
-    certificate = certificate.issuerCertificate
-  ) {
-    serials.push(certificate.serialNumber);
-  }
-  return tls.refusal(serials);
+/** Why the server that was dialled is refused although its certificate is believed. */
+export function denialOf(socket: TLSSocket, tls: TlsOptions): string | undefined {
+  const presented = tls.denial === undefined ? undefined : presentedBy(socket);
+  return presented === undefined ? undefined : tls.denial?.(presented)?.reason;
 }
 
 /** OpenSSL's errors have a code made of their text, and that text. */
@@ -157,16 +216,6 @@ export function tlsConnectOptions(tls: TlsOptions, address: NetworkAddress): Con
     rejectUnauthorized: tls.insecureSkipVerify !== true,
     ...(serverName === undefined ? {} : { servername: serverName }),
   };
-}
-
-/** Whom the other side proved to be. */
-export function identityOf(socket: TLSSocket): PeerIdentity {
-  if (!socket.authorized) return { commonName: '', certificateVerified: false };
-  const subject = socket.getPeerCertificate()?.subject;
-  const name: unknown = subject?.CN;
-  // A subject may have several common names; the first counts, as for crypto/x509 in Go.
-  const first: unknown = Array.isArray(name) ? name[0] : name;
-  return { commonName: typeof first === 'string' ? first : '', certificateVerified: true };
 }
 
 /** Of options that were used before: members dial each other again and again. */

@@ -8,6 +8,7 @@ const kinds: readonly TlsRefusalKind[] = [
   'revoked',
   'protocol',
   'timeout',
+  'crowded',
   'reset',
   'closed',
 ];

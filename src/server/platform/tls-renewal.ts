@@ -1,8 +1,9 @@
 /**
- * TLS whose certificates, keys and revocation lists are replaced while the server runs. etcd reads
- * the files at each handshake, and refuses it if they are of no use at that moment. Here handshakes
- * share a look at them, at most one in `tlsFilesLookMs`, and files that are of no use (half
- * written, a key that is not yet the new certificate's) change nothing but the log.
+ * TLS whose certificates, keys, authorities and revocation lists are replaced while the server
+ * runs. etcd reads them, but for the authorities, at each handshake, and refuses it if they are of
+ * no use at that moment. Here handshakes share a look at them, at most one in `tlsFilesLookMs`, and
+ * files that are of no use (half written, a key that is not yet the new certificate's) change
+ * nothing but the log.
  */
 
 import {
@@ -34,6 +35,14 @@ export interface TlsRenewalOptions {
   readonly network: Pick<Network, 'checkTls'>;
   /** Whose certificates they are, for the log: 'client' or 'peer'. */
   readonly endpoint: string;
+  /** Done before each look at the files, which it may replace. */
+  readonly prepare?: (() => Promise<void>) | undefined;
+}
+
+/** TLS that follows its files. */
+export interface RenewedTls extends PortTls {
+  /** Looks at the files now; what it comes to is logged, whatever it is. Never rejects. */
+  reread(): Promise<void>;
 }
 
 /** What was in a file, or why it can't be read. */
@@ -47,15 +56,18 @@ export function renewedTls(
   tls: PortTls,
   onRefused: TlsOptions['onRefused'],
   options: TlsRenewalOptions,
-): PortTls {
+): RenewedTls {
   const refused = onRefused === undefined ? {} : { onRefused };
   const { files } = tls;
-  if (files === undefined) return { listen: { ...tls.listen, ...refused }, dial: tls.dial };
+  if (files === undefined) {
+    return { listen: { ...tls.listen, ...refused }, dial: tls.dial, reread: async () => {} };
+  }
   const renewal = new TlsRenewal(tls, files, options);
   return {
     listen: { ...tls.listen, ...refused, current: () => renewal.ask((now) => now.listen) },
     dial: { ...tls.dial, current: () => renewal.ask((now) => now.dial) },
     files,
+    reread: () => renewal.reread(),
   };
 }
 
@@ -67,8 +79,16 @@ class TlsRenewal {
   #contents: ReadonlyMap<string, Content> = new Map();
   /** While files are looked at: when handshakes may go on. */
   #look: Promise<void> | undefined;
+  /** When that look is over. */
+  #underWay: Promise<void> | undefined;
   #nextLookMs = Number.NEGATIVE_INFINITY;
   #isSlow = false;
+  /** What is wrong with what the files hold. */
+  #problem: string | undefined;
+  /** What could not be prepared, last time. */
+  #unprepared: string | undefined;
+  /** Lines in the log so far. */
+  #said = 0;
 
   constructor(tls: PortTls, files: TlsFiles, options: TlsRenewalOptions) {
     this.#now = tls;
@@ -80,13 +100,31 @@ class TlsRenewal {
     if (this.#look === undefined) {
       const { clock } = this.#options;
       if (clock.nowMs() < this.#nextLookMs) return select(this.#now);
-      const look = this.#lookAtFiles().then(() => {
-        this.#look = undefined;
-        this.#nextLookMs = clock.nowMs() + tlsFilesLookMs;
-      });
-      this.#look = this.#orLate(look);
+      this.#begin();
     }
-    return this.#look.then(() => select(this.#now));
+    return (this.#look ?? Promise.resolve()).then(() => select(this.#now));
+  }
+
+  async reread(): Promise<void> {
+    // One that is under way may have begun before the files were replaced.
+    while (this.#underWay !== undefined) await this.#underWay;
+    const saidBefore = this.#said;
+    this.#begin();
+    while (this.#underWay !== undefined) await this.#underWay;
+    if (this.#said !== saidBefore) return;
+    const { endpoint, logger } = this.#options;
+    if (this.#problem !== undefined) this.#warn(this.#problem);
+    else logger.info('certificates are what they were', { endpoint });
+  }
+
+  #begin(): void {
+    const underWay = this.#lookAtFiles().then(() => {
+      this.#look = undefined;
+      this.#underWay = undefined;
+      this.#nextLookMs = this.#options.clock.nowMs() + tlsFilesLookMs;
+    });
+    this.#underWay = underWay;
+    this.#look = this.#orLate(underWay);
   }
 
   /** Resolves when the look is over, or takes too long. */
@@ -107,8 +145,18 @@ class TlsRenewal {
 
   /** Never rejects. */
   async #lookAtFiles(): Promise<void> {
-    const { endpoint, logger, network } = this.#options;
+    const { endpoint, logger, network, prepare } = this.#options;
     const { pemPaths, revocations } = this.#files;
+    await prepare?.().then(
+      () => {
+        this.#unprepared = undefined;
+      },
+      (error: unknown) => {
+        const reason = messageOf(error);
+        if (this.#unprepared !== reason) this.#warn(reason);
+        this.#unprepared = reason;
+      },
+    );
     const paths = [...pemPaths, ...(revocations === undefined ? [] : [revocations.path])];
     const contents = new Map<string, Content>();
     for (const path of new Set(paths)) contents.set(path, await this.#read(path));
@@ -125,10 +173,15 @@ class TlsRenewal {
       const next = this.#files.build(found, list);
       network.checkTls?.(next.listen);
       network.checkTls?.(next.dial);
+      const hasChanged = !isFirst || !samePem(next, this.#now);
       this.#now = next;
-      if (!isFirst) logger.info('certificates were read again', { endpoint });
+      this.#problem = undefined;
+      if (!hasChanged) return;
+      this.#said += 1;
+      logger.info('certificates were read again', { endpoint });
     } catch (error) {
-      this.#warn(error instanceof Error ? error.message : String(error));
+      this.#problem = messageOf(error);
+      this.#warn(this.#problem);
     }
   }
 
@@ -146,6 +199,7 @@ class TlsRenewal {
   }
 
   #warn(reason: string): void {
+    this.#said += 1;
     const { endpoint, logger } = this.#options;
     logger.warn('certificates can not be read again; those of before stay', { endpoint, reason });
   }
@@ -176,4 +230,15 @@ function sameContents(a: ReadonlyMap<string, Content>, b: ReadonlyMap<string, Co
     if (!isSame) return false;
   }
   return true;
+}
+
+/** Certificates, keys and authorities; what is revoked can't be compared. */
+function samePem(a: PortTls, b: PortTls): boolean {
+  return (['listen', 'dial'] as const).every((side) =>
+    (['cert', 'key', 'ca'] as const).every((part) => a[side][part] === b[side][part]),
+  );
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
