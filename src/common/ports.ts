@@ -221,6 +221,8 @@ export interface TlsRefusal {
   /** The host that the other side asked for (SNI); '' if none, or not known yet. */
   readonly serverName: string;
   readonly reason: string;
+  /** What was presented, if it was the certificate; believed or not. */
+  readonly presented: Pick<TlsPresented, 'addresses' | 'hostNames'> | undefined;
 }
 
 /** The certificates that the other side presented, and that are believed; its own comes first. */

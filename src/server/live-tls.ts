@@ -1,10 +1,10 @@
 /** Certificates of a server that follow their files, and what is told of refused handshakes. */
 
-import { type Metrics } from './metrics/index.js';
+import type { Network } from '../common/index.js';
+import type { Metrics } from './metrics/index.js';
 import { checkDirectories, type NodePorts } from './node/index.js';
 import type { AutoTls, PortTls, ServerConfig } from './options/index.js';
 import { AutoTlsPair, type RenewedTls, renewedTls, tlsRefusals } from './platform/index.js';
-import type { Network } from '../common/index.js';
 
 export interface LiveTlsPorts extends Pick<NodePorts, 'clock' | 'disk' | 'logger'> {
   readonly network: Network;

@@ -108,7 +108,17 @@ export const mayImportInside: Readonly<
     'listeners.ts': ['http', 'metrics', 'options'],
     'live-tls.ts': ['metrics', 'node', 'options', 'platform'],
     'server.ts': [
-      ...['http', 'listeners.ts', 'live-tls.ts', 'member.ts', 'metrics', 'node', 'options', 'peers', 'platform'],
+      ...[
+        'http',
+        'listeners.ts',
+        'live-tls.ts',
+        'member.ts',
+        'metrics',
+        'node',
+        'options',
+        'peers',
+        'platform',
+      ],
       'rpc',
     ],
     'index.ts': ['backup', 'metrics', 'node', 'options', 'platform', 'server.ts'],

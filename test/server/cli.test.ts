@@ -85,7 +85,12 @@ class FakeNode implements RunningNode {
     this.fail = resolve;
   });
   stops = 0;
+  rereads = 0;
   stopping: () => Promise<void> = async () => {};
+
+  async rereadFiles(): Promise<void> {
+    this.rereads += 1;
+  }
 
   stop(): Promise<void> {
     this.stops += 1;
@@ -204,6 +209,25 @@ describe('a start that can not be', () => {
     expect(await status).toBe('SIGINT');
     expect(ended).toBe(true);
     expect(fake.err).toBe('');
+  });
+
+  it('reads files again at a hang-up, and ends nothing', async () => {
+    let finish = (_node: RunningNode): void => {};
+    const started = new Promise<RunningNode>((resolve) => {
+      finish = resolve;
+    });
+    const { fake, node, status } = run([], () => started);
+    await settle();
+    fake.hangUp();
+    finish(node);
+    await settle();
+    expect(node.rereads).toBe(0);
+    fake.hangUp();
+    fake.hangUp();
+    await settle();
+    expect([node.rereads, node.stops, fake.exits]).toEqual([2, 0, []]);
+    fake.signal('SIGTERM');
+    expect(await status).toBe('SIGTERM');
   });
 
   it('stops the server of a start that was just too late to be ended', async () => {

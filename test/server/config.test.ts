@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { TlsPresented } from '../../src/common/index.js';
 import { buildConfig, checkBootstrap, defaultConfig } from '../../src/server/options/config.js';
 import { parseCommandLine } from '../../src/server/options/flags.js';
 import { parseUrl } from '../../src/server/options/urls.js';
@@ -238,5 +239,130 @@ describe('TLS files', () => {
 
   it('warn when nothing is served with them', () => {
     expect(configOf(...pair('a.crt', 'a.key')).warnings[0]).toContain('without TLS although');
+    expect(configOf('--client-cert-auth').warnings).toEqual([
+      'http://localhost:2379 asks nobody for a certificate, being served without TLS',
+    ]);
+  });
+
+  describe('made by the member itself', () => {
+    const own = ['--auto-tls', '--data-dir=/d'];
+
+    it('are kept where etcd keeps them, for the hosts of the URLs', () => {
+      const peerUrls = '--listen-peer-urls=unixs:///s,https://[::1]:2,https://0.0.0.0:3';
+      const { clientAutoTls, clientTls, peerAutoTls } = configOf(
+        ...[...https, ...own, '--peer-auto-tls', '--self-signed-cert-validity=3', peerUrls],
+        ...['--initial-advertise-peer-urls=https://m1.example:1', '--name=m'],
+      );
+      expect(clientTls).toBeUndefined();
+      expect(clientAutoTls).toMatchObject({
+        certPath: '/d/fixtures/client/cert.pem',
+        keyPath: '/d/fixtures/client/key.pem',
+        hosts: ['127.0.0.1', 'a'],
+        validityMs: 3 * 365 * 24 * 3_600_000,
+      });
+      expect(peerAutoTls).toMatchObject({
+        dir: '/d/fixtures/peer',
+        hosts: ['0.0.0.0', '::1', 'localhost', 'm1.example'],
+      });
+    });
+
+    it('are not made where files are given, which is said', () => {
+      const config = configOf(...https, ...own, ...pair('a.crt', 'a.key'));
+      expect(config.clientAutoTls).toBeUndefined();
+      expect(config.clientTls?.listen.cert).toBe(readFileSync(path('a.crt'), 'utf8'));
+      expect(config.warnings).toEqual(['--auto-tls is ignored: certificate files are given']);
+      const peer = configOf('--peer-auto-tls', ...pair('a.crt', 'a.key', 'peer-'));
+      expect(peer.warnings[0]).toBe('--peer-auto-tls is ignored: certificate files are given');
+      expect(configOf('--auto-tls=f').clientAutoTls).toBeUndefined();
+    });
+
+    it('are believed by members, but clients of them are held to what else is asked for', () => {
+      const pem = (name: string) => readFileSync(path(name), 'utf8');
+      const files = (port: string) =>
+        new Map([
+          [`/d/fixtures/${port}/cert.pem`, pem('a.crt')],
+          [`/d/fixtures/${port}/key.pem`, pem('a.key')],
+        ]);
+      const ca = `--trusted-ca-file=${path('b.crt')}`;
+      const { clientAutoTls, peerAutoTls } = configOf(...https, ...own, '--peer-auto-tls', ca);
+      expect(clientAutoTls?.open(files('client')).listen).toMatchObject({
+        cert: pem('a.crt'),
+        ca: pem('b.crt'),
+        requireClientCertificate: true,
+      });
+      const peer = peerAutoTls?.open(files('peer'));
+      expect(peer?.dial).toMatchObject({ cert: pem('a.crt'), insecureSkipVerify: true });
+      expect(peer?.listen).toMatchObject({ requireClientCertificate: false });
+      expect(peer?.listen).not.toHaveProperty('insecureSkipVerify');
+    });
+
+    it('are refused where they could not do what is asked for', () => {
+      const bad = (...argv: string[]) => messageOf(() => configOf(...argv));
+      expect(bad(...own, '--self-signed-cert-validity=0')).toContain('must be greater than 0');
+      expect(configOf('--self-signed-cert-validity=0').warnings).toEqual([]);
+      expect(bad('--peer-auto-tls', '--peer-client-cert-auth')).toContain('nobody vouches for');
+      expect(bad(...own, '--trusted-ca-file=/nope')).toContain('--trusted-ca-file "/nope"');
+    });
+  });
+
+  describe('that may be presented', () => {
+    const [ca, peerCa] = ['', 'peer-'].map((port) => `--${port}trusted-ca-file=/ca`);
+    const read = (file: string) => (file === '/ca' ? 'a.crt' : file);
+    const config = (...argv: string[]) =>
+      configOf(
+        ...[...https, ...pair('a.crt', 'a.key'), ...pair('a.crt', 'a.key', 'peer-')],
+        ...argv.map((word) => word.replace('=/ca', `=${path(read('/ca'))}`)),
+      );
+    const presented = (commonName: string, ...hosts: string[]): TlsPresented => ({
+      serials: ['1'],
+      commonName,
+      hostNames: hosts,
+      addresses: [],
+      isFor: (host) => hosts.includes(host),
+    });
+    const denied = (what: string) => ({
+      kind: 'certificate',
+      reason: `client certificate authentication failed: ${what}`,
+    });
+
+    it.each([
+      ['client', ca ?? ''],
+      ['peer', peerCa ?? ''],
+    ] as const)('have one of the names of the %s port', (port, authority) => {
+      const name = port === 'client' ? 'clientTls' : 'peerTls';
+      const byName = config(`--${port}-cert-allowed-cn=m1,m2`, authority)[name];
+      // As in etcd it counts for calls to members, too.
+      for (const end of [byName?.listen, byName?.dial]) {
+        expect(end?.denial?.(presented('m2', 'x'))).toBeUndefined();
+        expect(end?.denial?.(presented('m3', 'm1'))).toEqual(
+          denied(`the common name "m3" is not in --${port}-cert-allowed-cn`),
+        );
+        expect(end?.denial?.(presented(''))).toBeDefined();
+      }
+      const byHost = config(`--${port}-cert-allowed-hostname=a,10.0.0.1`, authority)[name];
+      expect(byHost?.listen.denial?.(presented('x', 'b', '10.0.0.1'))).toBeUndefined();
+      expect(byHost?.listen.denial?.(presented('a', 'b'))).toEqual(
+        denied(`it is for no host of --${port}-cert-allowed-hostname`),
+      );
+      expect(config(authority)[name]?.listen.denial).toBeUndefined();
+    });
+
+    it('are named in one way only, and only if somebody is asked for one', () => {
+      const bad = (...argv: string[]) => messageOf(() => config(...argv));
+      const both = ['--peer-cert-allowed-cn=a', '--peer-cert-allowed-hostname=b'];
+      expect(bad(...both, peerCa ?? '')).toContain('mutually exclusive');
+      expect(bad('--peer-cert-allowed-cn=a')).toContain('needs --peer-client-cert-auth or');
+      expect(bad('--client-cert-allowed-hostname=a')).toContain('needs --client-cert-auth or');
+    });
+
+    it('are for where a member comes from, but not a client', () => {
+      const { clientTls, peerTls } = config(ca ?? '', peerCa ?? '');
+      expect(clientTls?.listen.checkClientAddress).toBeUndefined();
+      expect(peerTls?.listen.checkClientAddress).toBe(true);
+      const skipped = config('--peer-skip-client-san-verification', peerCa ?? '').peerTls;
+      expect(skipped?.listen.checkClientAddress).toBeUndefined();
+      // Nobody is asked for one.
+      expect(config().peerTls?.listen.checkClientAddress).toBeUndefined();
+    });
   });
 });

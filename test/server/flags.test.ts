@@ -413,22 +413,6 @@ describe('what etcd takes', () => {
     // On the command line etcd refuses it, too.
     expect(() => configOf(['--discovery-fallback=proxy'])).toThrow('--discovery-fallback');
   });
-
-  it('--auto-tls beside certificate files', () => {
-    const files = new Map([
-      ['/cert', 'x'],
-      ['/key', 'x'],
-    ]);
-    const read = (path: string) => files.get(path) ?? '';
-    for (const port of ['', 'peer-']) {
-      const argv = [`--${port}auto-tls`, `--${port}cert-file=/cert`, `--${port}key-file=/key`];
-      const line = parseCommandLine(argv, {}, read);
-      const warnings = line.kind === 'run' ? line.flags.warnings : [];
-      expect(warnings).toEqual([`--${port}auto-tls is ignored: certificate files are given`]);
-      expect(() => configOf([`--${port}auto-tls`])).toThrow('not supported yet');
-      expect(configOf([`--${port}auto-tls=f`]).warnings).toEqual([]);
-    }
-  });
 });
 
 describe('flags without effect', () => {
@@ -439,9 +423,8 @@ describe('flags without effect', () => {
   });
 
   it('refuse to start where silence would be unsafe', () => {
-    for (const word of ['--peer-cert-allowed-cn=x', '--auto-tls']) {
-      expect(usageErrorOf(() => configOf([word])).message).toContain('not supported yet');
-    }
+    const { message } = usageErrorOf(() => configOf(['--discovery-srv=x']));
+    expect(message).toContain('not supported yet');
   });
 });
 

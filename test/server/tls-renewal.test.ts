@@ -29,6 +29,10 @@ describeWithOpenssl('renewedTls', () => {
   let log: string[];
   let clock: SimClock;
   let unusable: string | undefined;
+  let prepare: () => Promise<void>;
+  let reread: () => Promise<void>;
+  /** Holds up whoever opens the revocation list. */
+  let gate: Promise<void> | undefined;
 
   beforeAll(() => {
     const authority = new Authority(join(dir, 'ca'), 'authority');
@@ -44,6 +48,8 @@ describeWithOpenssl('renewedTls', () => {
     log = [];
     clock = new SimClock();
     unusable = undefined;
+    prepare = async () => {};
+    gate = undefined;
     files = new Map([
       ['/cert', readFileSync(first.cert)],
       ['/key', readFileSync(first.key)],
@@ -54,6 +60,7 @@ describeWithOpenssl('renewedTls', () => {
   const disk = {
     async open(path: string) {
       opened.push(path);
+      if (path === '/crl') await gate;
       const bytes = files.get(path);
       if (bytes === undefined) throw Object.assign(new Error(`${path}?`), { code: 'ENOENT' });
       if (bytes === 'hangs') return new Promise(() => {});
@@ -66,8 +73,8 @@ describeWithOpenssl('renewedTls', () => {
   } as unknown as Disk;
 
   /** What listeners get of these files. */
-  function listening(): TlsOptions & Required<Pick<TlsOptions, 'current'>> {
-    const flags = ['--cert-file=/cert', '--key-file=/key', '--client-crl-file=/crl'];
+  function listening(...more: string[]): TlsOptions & Required<Pick<TlsOptions, 'current'>> {
+    const flags = ['--cert-file=/cert', '--key-file=/key', '--client-crl-file=/crl', ...more];
     const line = parseCommandLine(flags, {}, () => '');
     if (line.kind !== 'run') throw new Error(line.kind);
     const readFile = (path: string): Buffer => files.get(path) as Buffer;
@@ -76,7 +83,7 @@ describeWithOpenssl('renewedTls', () => {
     const tell = (message: string, fields?: Readonly<Record<string, unknown>>): void => {
       log.push([message, fields?.endpoint, fields?.reason].filter(Boolean).join(' | '));
     };
-    const { listen } = renewedTls(tls, undefined, {
+    const { listen, reread: read } = renewedTls(tls, undefined, {
       clock,
       disk,
       logger: { debug: tell, info: tell, warn: tell, error: tell },
@@ -86,7 +93,9 @@ describeWithOpenssl('renewedTls', () => {
         },
       },
       endpoint: 'client',
+      prepare: () => prepare(),
     });
+    reread = read;
     const { current } = listen;
     if (current === undefined) throw new Error('it does not look again');
     return { ...listen, current };
@@ -198,5 +207,78 @@ describeWithOpenssl('renewedTls', () => {
       kind: 'revoked',
       reason: 'certificate serial 1001 is revoked',
     });
+  });
+
+  it('believes the authorities of now, and those of before while there are none', async () => {
+    files.set('/ca', readFileSync(first.cert));
+    const tls = listening('--trusted-ca-file=/ca');
+    const look = async (): Promise<TlsOptions> => {
+      await clock.run(clock.nowMs() + tlsFilesLookMs);
+      return clock.runUntil(Promise.resolve(tls.current()));
+    };
+    expect((await look()).ca).toBe(certOf(first));
+    files.set('/ca', Buffer.from('no certificate'));
+    expect((await look()).ca).toBe(certOf(first));
+    expect(log).toEqual([`${stays} | --trusted-ca-file holds no PEM certificate`]);
+    files.set('/ca', Buffer.concat([readFileSync(first.cert), readFileSync(second.cert)]));
+    const now = await look();
+    expect(now.ca).toBe(certOf(first) + certOf(second));
+    expect(now.requireClientCertificate).toBe(true);
+    expect(log.at(-1)).toBe('certificates were read again | client');
+  });
+
+  it('looks at once when it is told to, and says what came of it each time', async () => {
+    const tls = listening();
+    await clock.runUntil(reread());
+    expect(log).toEqual(['certificates are what they were | client']);
+    replace(second);
+    await clock.runUntil(reread());
+    expect(log.at(-1)).toBe('certificates were read again | client');
+    // No handshake has to look for a while.
+    expect((tls.current() as TlsOptions).cert).toBe(certOf(second));
+    files.delete('/key');
+    for (let times = 0; times < 2; times += 1) {
+      await clock.runUntil(reread());
+      expect(log.at(-1)).toMatch(/^certificates can not be read again.*"\/key" can't be read/);
+    }
+    expect(log).toHaveLength(4);
+    expect((tls.current() as TlsOptions).cert).toBe(certOf(second));
+  });
+
+  it('sees what was replaced after a look had begun', async () => {
+    const tls = listening();
+    let goOn = (): void => {};
+    gate = new Promise((resolve) => {
+      goOn = resolve;
+    });
+    const asked = Promise.resolve(tls.current());
+    await clock.run(clock.nowMs() + 1);
+    expect(opened).toEqual(['/cert', '/key', '/crl']);
+    replace(second);
+    const told = reread();
+    goOn();
+    await clock.runUntil(Promise.all([asked, told]));
+    expect((tls.current() as TlsOptions).cert).toBe(certOf(second));
+  });
+
+  it('says it the first time if files changed between the start and the first look', async () => {
+    const tls = listening();
+    replace(second);
+    const now = await clock.runUntil(Promise.resolve(tls.current()));
+    expect(now.cert).toBe(certOf(second));
+    expect(log).toEqual(['certificates were read again | client']);
+  });
+
+  it('goes on with what there is if nothing new can be made, and says so once', async () => {
+    const tls = listening();
+    prepare = async () => {
+      throw new Error('no space left on device');
+    };
+    for (let looks = 0; looks < 3; looks += 1) {
+      const now = await clock.runUntil(Promise.resolve(tls.current()));
+      expect(now.cert).toBe(certOf(first));
+      await clock.run(clock.nowMs() + tlsFilesLookMs);
+    }
+    expect(log).toEqual([`${stays} | no space left on device`]);
   });
 });

@@ -4,7 +4,13 @@
  * not from pretending.
  */
 
-import { asksForCertificates, type PortTls, prefixOf, readTls, type TlsPort } from './config-tls.js';
+import {
+  asksForCertificates,
+  type PortTls,
+  prefixOf,
+  readTls,
+  type TlsPort,
+} from './config-tls.js';
 import type { Flags, ReadFile } from './flags.js';
 import { UsageError } from './usage-error.js';
 

@@ -98,9 +98,7 @@ export function prefixOf(port: TlsPort): string {
 function tlsPolicy(port: TlsPort, flags: Flags) {
   const requireClientCertificate = asksForCertificates(port, flags);
   const checkClientAddress =
-    port === 'peer' &&
-    requireClientCertificate &&
-    !flags.bool('peer-skip-client-san-verification');
+    port === 'peer' && requireClientCertificate && !flags.bool('peer-skip-client-san-verification');
   return {
     common: versionsAndCiphers(flags),
     listen: { requireClientCertificate, ...(checkClientAddress && { checkClientAddress }) },

@@ -5,18 +5,18 @@
 
 import { quotaBytesDefault } from '../../common/index.js';
 import { type AutoTls, hasCertificate, readAutoTls } from './config-auto-tls.js';
-import { asksForCertificates, type PortTls, prefixOf, readTls, type TlsPort } from './config-tls.js';
+import {
+  asksForCertificates,
+  type PortTls,
+  prefixOf,
+  readTls,
+  type TlsPort,
+} from './config-tls.js';
 import { type FeatureGate, readFeatureGates } from './feature-gates.js';
 import { parseGoDuration } from './flag-value.js';
 import { type Flags, parseCommandLine, type ReadFile } from './flags.js';
 import { areCertainlyDifferent, type Naming, UrlComparison } from './same-urls.js';
-import {
-  checkBindUrls,
-  parseInitialCluster,
-  parseUrl,
-  parseUrls,
-  type ServerUrl,
-} from './urls.js';
+import { checkBindUrls, parseInitialCluster, parseUrl, parseUrls, type ServerUrl } from './urls.js';
 import { quote, UsageError } from './usage-error.js';
 
 /** What old history is removed by itself. */

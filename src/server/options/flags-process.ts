@@ -18,7 +18,7 @@ export const securityFlags = flagGroup('security', [
     'client-cert-allowed-cn',
     'texts',
     '',
-    "Common names that clients may have; etcd has it in its configuration file only ('allowed-cn').",
+    "Common names that clients may have. In etcd only in the file, 'allowed-cn'.",
   ],
   [
     'implemented',

@@ -67,7 +67,11 @@ export class AutoTlsPair {
     await disk.syncDir(dir);
     this.#expiresMs = nowMs + validityMs;
     const notAfter = new Date(this.#expiresMs).toISOString();
-    logger.warn('automatically generate certificates', { endpoint: port, path: certPath, notAfter });
+    logger.warn('automatically generate certificates', {
+      endpoint: port,
+      path: certPath,
+      notAfter,
+    });
     return made;
   }
 

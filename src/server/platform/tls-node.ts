@@ -152,9 +152,11 @@ export class TlsAcceptor {
     if (remoteAddress === undefined) return; // it was told
     this.#addresses.delete(below);
     const serverName = socket === undefined ? '' : serverNameOf(socket);
+    const isAboutIt = kind === 'certificate' || kind === 'revoked';
+    const presented = isAboutIt && socket !== undefined ? presentedBy(socket) : undefined;
     (socket ?? below).destroy();
     this.#slots.release(below);
-    this.#tls.onRefused?.({ kind, remoteAddress, serverName, reason });
+    this.#tls.onRefused?.({ kind, remoteAddress, serverName, reason, presented });
   }
 }
 

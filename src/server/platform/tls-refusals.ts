@@ -13,6 +13,9 @@ const kinds: readonly TlsRefusalKind[] = [
   'closed',
 ];
 
+/** Names of a certificate in one line: anybody may have made it. */
+const namesMax = 10;
+
 /**
  * For the listeners of an endpoint, 'client' or 'peer'. Of each kind of refusal at most one line a
  * second, so that a flood of one does not hide another.
@@ -26,10 +29,14 @@ export function tlsRefusals(
   const logs = new Map(kinds.map((kind) => [kind, new SlowLog(clock, logger)]));
   for (const kind of kinds) metrics.tlsRefusals.of(endpoint, kind);
   const message = `rejected connection on ${endpoint} endpoint`;
-  return ({ kind, remoteAddress, serverName, reason }) => {
+  return ({ kind, presented, remoteAddress, serverName, reason }) => {
     metrics.tlsRefusals.inc(endpoint, kind);
     // etcd's fields.
-    const fields = { remoteAddr: remoteAddress, serverName, error: reason };
+    const names = presented && {
+      ipAddresses: presented.addresses.slice(0, namesMax),
+      dnsNames: presented.hostNames.slice(0, namesMax),
+    };
+    const fields = { remoteAddr: remoteAddress, serverName, ...names, error: reason };
     if (kind === 'closed') {
       // As in etcd: whoever only looks whether somebody listens does so every few seconds.
       logger.debug(message, fields);
