@@ -44,10 +44,13 @@ export class Authority {
     }
   }
 
-  /** `dates`: start and end as openssl writes them; a month from now if not given. */
+  /**
+   * 'elsewhere': for both, on a machine that is not this one. `dates`: start and end as openssl
+   * writes them; a month from now if not given.
+   */
   issue(
     name: string,
-    usage: 'serverAuth' | 'clientAuth' | 'bothAuth',
+    usage: 'serverAuth' | 'clientAuth' | 'bothAuth' | 'elsewhere',
     dates?: readonly [string, string],
   ): CertificateFiles {
     const cert = join(this.#dir, `${name}.pem`);
@@ -114,6 +117,10 @@ subjectAltName = DNS:localhost, IP:127.0.0.1, IP:::1
 [clientAuth]
 basicConstraints = CA:false
 extendedKeyUsage = clientAuth
+[elsewhere]
+basicConstraints = CA:false
+extendedKeyUsage = serverAuth, clientAuth
+subjectAltName = IP:10.9.9.9
 [bothAuth]
 basicConstraints = CA:false
 extendedKeyUsage = serverAuth, clientAuth

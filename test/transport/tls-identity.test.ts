@@ -207,6 +207,23 @@ describeWithOpenssl('the client of a TLS listener', () => {
     }
   });
 
+  test('is told the same of the server, however often it looks', async () => {
+    const { address } = await listen({});
+    const seen: TlsPresented[] = [];
+    const tls: TlsOptions = {
+      ca: trusted,
+      denial: (presented) => {
+        seen.push(presented);
+        return undefined;
+      },
+    };
+    const stream = await nodeNetwork.connect(address, tls, 5_000);
+    stream.destroy();
+    const { commonName, hostNames } = seen[0] ?? {};
+    expect([commonName, hostNames]).toEqual(['localhost', ['localhost']]);
+    expect(stream.identity).toEqual({ commonName: 'localhost', certificateVerified: true });
+  });
+
   test('may be held to the address that it comes from', async () => {
     const byAddress = client('address', '/CN=m', 'IP.1 = 127.0.0.1');
     const byName = client('name', '/CN=m', 'DNS.1 = localhost');

@@ -10,7 +10,7 @@ import type { PeerIdentity, TlsPresented } from '../../common/index.js';
 
 /** The certificates of a finished handshake; undefined if none was presented. */
 export function presentedBy(socket: TLSSocket): TlsPresented | undefined {
-  const own = socket.getPeerX509Certificate();
+  const own = certificateOf(socket);
   if (own === undefined) return undefined;
   // What was presented, as it was presented; not the chain that was made of it.
   const serials: string[] = [];
@@ -24,7 +24,7 @@ export function presentedBy(socket: TLSSocket): TlsPresented | undefined {
   const names = alternativeNames(own.subjectAltName ?? '');
   return {
     serials,
-    commonName: commonNameOf(socket),
+    commonName: commonNameOf(own),
     hostNames: names.flatMap(([kind, name]) => (kind === 'DNS' ? [name] : [])),
     addresses: names.flatMap(([kind, name]) => (kind === 'IP Address' ? [name] : [])),
     isFor: (host) => isFor(own, host),
@@ -34,11 +34,23 @@ export function presentedBy(socket: TLSSocket): TlsPresented | undefined {
 /** Whom the other side proved to be. */
 export function identityOf(socket: TLSSocket): PeerIdentity {
   if (!socket.authorized) return { commonName: '', certificateVerified: false };
-  return { commonName: commonNameOf(socket), certificateVerified: true };
+  const own = certificateOf(socket);
+  return { commonName: own === undefined ? '' : commonNameOf(own), certificateVerified: true };
 }
 
-function commonNameOf(socket: TLSSocket): string {
-  const name: unknown = socket.getPeerCertificate()?.subject?.CN;
+/** Of sockets that were asked: a client's forgets the answer when it gives it (Node 20). */
+const certificates = new WeakMap<TLSSocket, X509Certificate>();
+
+function certificateOf(socket: TLSSocket): X509Certificate | undefined {
+  const known = certificates.get(socket);
+  if (known !== undefined) return known;
+  const certificate = socket.getPeerX509Certificate();
+  if (certificate !== undefined) certificates.set(socket, certificate);
+  return certificate;
+}
+
+function commonNameOf(certificate: X509Certificate): string {
+  const name: unknown = certificate.toLegacyObject().subject?.CN;
   // Of several, Go's crypto/x509 keeps the last; etcd's users are called by that.
   const last: unknown = Array.isArray(name) ? name.at(-1) : name;
   return typeof last === 'string' ? last : '';
