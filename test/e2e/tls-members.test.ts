@@ -96,18 +96,22 @@ describeWithOpenssl('a member with a certificate', () => {
   it.each([
     ['--peer-cert-allowed-cn', 'here', 'another', /the common name "here" is not in/],
     ['--peer-cert-allowed-hostname', '127.0.0.1', 'b.example.com', /it is for no host of/],
-  ])('is let in by %s=%s and not by %s', async (flag, good, bad, error) => {
-    const [a = [], b = []] = await memberFlags(2);
-    const flags = [...anyClientPort, ...tlsFlags(here)];
-    const [first] = await Promise.all(
-      [a, b].map((own) => serve([...own, ...flags, flag, `other,${good}`])),
-    );
-    expect(await putAndGet(new RawClient(first?.endpoint() ?? ''))).toBe('v');
-    const [c = [], d = []] = await memberFlags(2);
-    const strict = run([...c, ...flags, flag, bad]);
-    run([...d, ...flags]);
-    await refusal(strict, error);
-  }, 90_000);
+  ])(
+    'is let in by %s=%s and not by %s',
+    async (flag, good, bad, error) => {
+      const [a = [], b = []] = await memberFlags(2);
+      const flags = [...anyClientPort, ...tlsFlags(here)];
+      const [first] = await Promise.all(
+        [a, b].map((own) => serve([...own, ...flags, flag, `other,${good}`])),
+      );
+      expect(await putAndGet(new RawClient(first?.endpoint() ?? ''))).toBe('v');
+      const [c = [], d = []] = await memberFlags(2);
+      const strict = run([...c, ...flags, flag, bad]);
+      run([...d, ...flags]);
+      await refusal(strict, error);
+    },
+    90_000,
+  );
 
   it('of a client counts by name and host on the client port', async () => {
     const clientTls = ['--cert-file', here.cert, '--key-file', here.key];

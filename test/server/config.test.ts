@@ -232,6 +232,8 @@ describe('TLS files', () => {
     expect(bad('--cert-file=/nope')).toContain('--cert-file "/nope" can\'t be read: no such file');
     expect(bad(`--cert-file=${dir}`)).toContain('it is a directory');
     expect(bad(`--cert-file=${path('a.crt')}`)).toContain('must be given together');
+    expect(bad(`--client-key-file=${path('a.key')}`)).toContain('must be given together');
+    expect(bad(...pair('a.crt', 'b.key', 'client-'))).toContain('--client-key-file is not the key');
     expect(bad(...pair('a.crt', 'b.key'))).toContain('--key-file is not the key of --cert-file');
     expect(bad(...pair('a.key', 'a.key'))).toContain('--cert-file holds no PEM certificate');
     expect(bad(...pair('a.crt', 'a.crt'))).toContain('holds no unencrypted PEM private key');

@@ -49,6 +49,8 @@ export function readTls(
 ): PortTls | undefined {
   const policy = tlsPolicy(port, flags);
   readAuthorities(port, flags, readFile);
+  // As etcd, which calls itself with it: here nobody does, but a mistake is one all the same.
+  if (port === 'client') readPair('client-cert-file', 'client-key-file', flags, readFile);
   const revocations = readRevocations(port, flags, readFile);
   const build = (
     read: ReadFile,
