@@ -273,6 +273,7 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
       'src/server/platform/first-byte.ts',
       'src/server/platform/network-node.ts',
       'src/server/platform/tls-node.ts',
+      'src/server/platform/tls-presented.ts',
       'src/client/connection/network-node.ts',
       'src/transport/host-lookup.ts',
       'src/transport/socket-stream.ts',
@@ -284,6 +285,7 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
     [
       'src/server/platform/network-node.ts',
       'src/server/platform/tls-node.ts',
+      'src/server/platform/tls-presented.ts',
       'src/client/connection/network-node.ts',
       'src/transport/socket-stream.ts',
     ],
@@ -305,6 +307,7 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
   ['prom-client', ['src/server/metrics/registry.ts'], 'add a number to Metrics'],
   ['pino', ['src/server/platform/logger-pino.ts'], 'use the Logger port'],
   ['yaml', ['src/server/options/config-file.ts'], 'the only YAML is --config-file'],
+  ['node-forge', ['src/server/platform/self-signed.ts'], 'node:crypto reads certificates'],
   [
     '@grpc/grpc-js',
     ['src/client/connection/grpc-js-link.ts', 'src/client/discovery/grpc-js-resolver.ts'],

@@ -1,4 +1,4 @@
-/** etcd's advisories about TLS, on every listener of a member; each test has the id. */
+/** etcd's advisories about TLS (L-46, L-51), on every listener of a member; tests have the ids. */
 
 import { readFileSync } from 'node:fs';
 import { connect as netConnect, type Socket } from 'node:net';

@@ -1,4 +1,4 @@
-/** More TLS handshakes than a listener has room for: who waits, who makes room, who gets in. */
+/** More TLS handshakes than a listener has room for: who waits, makes room, gets in (L-46). */
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { connect as netConnect, type Socket } from 'node:net';
@@ -14,8 +14,9 @@ import {
   tlsHandshakesWaitingMax,
   tlsHandshakeYieldMs,
 } from '../../src/common/index.js';
-import { HandshakeSlots } from '../../src/server/platform/handshake-slots.js';
+import { type Closing, HandshakeSlots } from '../../src/server/platform/handshake-slots.js';
 import { nodeNetwork } from '../../src/server/platform/network-node.js';
+import { SimClock } from '../../src/sim/index.js';
 import { Authority, type CertificateFiles, describeWithOpenssl } from '../e2e/certificates.js';
 
 const dir = mkdtempSync(join(tmpdir(), 'kvorum-flood-'));
@@ -99,15 +100,15 @@ describeWithOpenssl('a flood of TLS handshakes', () => {
   test('fills no more than the places and the queue, and each turn comes once', async () => {
     const refused: string[] = [];
     const begun: string[] = [];
-    const waitMsMax = tlsHandshakeYieldMs / 2;
-    const slots = new HandshakeSlots({
-      waitMsMax,
-      refuse: (socket, reason) =>
-        refused.push(`${(socket as unknown as FakeSocket).name} ${reason}`),
+    const clock = new SimClock();
+    const slots = new HandshakeSlots<FakeSocket>({
+      clock,
+      waitMsMax: 10_000,
+      refuse: (socket, reason) => refused.push(`${socket.name} ${reason}`),
     });
     const take = (name: string): FakeSocket => {
       const socket = new FakeSocket(name);
-      slots.take(socket as unknown as Socket, () => begun.push(name));
+      slots.take(socket, () => begun.push(name));
       return socket;
     };
     const first = Array.from({ length: tlsHandshakesMax }, (_, i) => take(`first ${i}`));
@@ -118,10 +119,22 @@ describeWithOpenssl('a flood of TLS handshakes', () => {
     // Whoever waits and leaves has no turn; a place counts once, however often it is given back.
     queue[0]?.close();
     first[0]?.close();
-    slots.release(first[0] as unknown as Socket);
+    if (first[0] !== undefined) slots.release(first[0]);
     expect(begun.slice(tlsHandshakesMax)).toEqual(['queue 1']);
-    await until('some waited too long', () => refused.length > 100);
-    expect(refused[1]).toBe('queue 2 too many TLS handshakes at once');
+    // Until a second has passed nobody has to make room; then the oldest do, some at a time.
+    await clock.run(clock.nowMs() + tlsHandshakeYieldMs - 100);
+    expect(refused).toHaveLength(1);
+    await clock.run(clock.nowMs() + 200);
+    expect(refused.length).toBeGreaterThan(50);
+    expect(refused.length).toBeLessThan(300);
+    expect(refused[1]).toMatch(/^first 1 the TLS handshake took its time while others waited/);
+    expect(begun.length - tlsHandshakesMax).toBe(refused.length);
+    // Nobody waits for longer than a handshake may take.
+    const waited = /^queue \d+ too many TLS handshakes at once$/;
+    await clock.run(clock.nowMs() + 8_000);
+    expect(refused.some((line) => waited.test(line))).toBe(false);
+    await clock.run(clock.nowMs() + 3_000);
+    expect(refused.some((line) => waited.test(line))).toBe(true);
     for (const one of [...first, ...queue]) one.close();
     // Nobody is left, and there is room for all again.
     const before = begun.length;
@@ -131,7 +144,7 @@ describeWithOpenssl('a flood of TLS handshakes', () => {
 });
 
 /** As much of a socket as is asked of one. */
-class FakeSocket {
+class FakeSocket implements Closing {
   readonly name: string;
   #onClose: (() => void) | undefined;
 

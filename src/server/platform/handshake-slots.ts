@@ -5,8 +5,9 @@
  * within a second makes room (CVE-2026-73500).
  */
 
-import type { Socket } from 'node:net';
 import {
+  type Clock,
+  type Timer,
   tlsHandshakesMax,
   tlsHandshakesWaitingMax,
   tlsHandshakeYieldMs,
@@ -16,7 +17,13 @@ import {
 const tickMs = 50;
 const yieldsPerTick = 50;
 
-export interface HandshakeSlotsOptions {
+/** As much of a socket as it takes. */
+export interface Closing {
+  once(event: 'close', listener: () => void): unknown;
+}
+
+export interface HandshakeSlotsOptions<Socket extends Closing> {
+  readonly clock: Clock;
   /** Longest time in the queue. */
   readonly waitMsMax: number;
   /** Closes the socket, which is under way or waits, and tells of it. */
@@ -24,15 +31,15 @@ export interface HandshakeSlotsOptions {
 }
 
 /** The handshakes of one listener. */
-export class HandshakeSlots {
-  readonly #options: HandshakeSlotsOptions;
+export class HandshakeSlots<Socket extends Closing> {
+  readonly #options: HandshakeSlotsOptions<Socket>;
   /** When each began; the oldest first. */
   readonly #underWay = new Map<Socket, number>();
   /** Since when each waits, and what it waits to do; the oldest first. */
   readonly #waiting = new Map<Socket, { readonly sinceMs: number; readonly begin: () => void }>();
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
 
-  constructor(options: HandshakeSlotsOptions) {
+  constructor(options: HandshakeSlotsOptions<Socket>) {
     this.#options = options;
   }
 
@@ -41,8 +48,9 @@ export class HandshakeSlots {
     if (this.#underWay.size < tlsHandshakesMax) {
       this.#begin(socket, begin);
     } else if (this.#waiting.size < tlsHandshakesWaitingMax) {
-      this.#waiting.set(socket, { sinceMs: performance.now(), begin });
-      this.#timer ??= setInterval(() => this.#tick(), tickMs).unref();
+      const { clock } = this.#options;
+      this.#waiting.set(socket, { sinceMs: clock.nowMs(), begin });
+      this.#timer ??= clock.after(tickMs, () => this.#tick());
     } else {
       this.#options.refuse(socket, 'too many TLS handshakes at once');
       return;
@@ -62,13 +70,13 @@ export class HandshakeSlots {
   }
 
   #begin(socket: Socket, begin: () => void): void {
-    this.#underWay.set(socket, performance.now());
+    this.#underWay.set(socket, this.#options.clock.nowMs());
     begin();
   }
 
   #tick(): void {
-    const nowMs = performance.now();
-    const { refuse, waitMsMax } = this.#options;
+    const { clock, refuse, waitMsMax } = this.#options;
+    const nowMs = clock.nowMs();
     let left = yieldsPerTick;
     for (const [socket, { sinceMs }] of this.#waiting) {
       if (nowMs - sinceMs < waitMsMax || left === 0) break;
@@ -82,8 +90,6 @@ export class HandshakeSlots {
       refuse(socket, 'the TLS handshake took its time while others waited for theirs');
       this.release(socket);
     }
-    if (this.#waiting.size > 0) return;
-    clearInterval(this.#timer);
-    this.#timer = undefined;
+    this.#timer = this.#waiting.size > 0 ? clock.after(tickMs, () => this.#tick()) : undefined;
   }
 }

@@ -17,6 +17,7 @@ import {
 import type { ByteStream, NetworkAddress, TlsOptions, TlsRefusalKind } from '../../common/index.js';
 import { namesOfAddress, peerName, resolveHost, SocketStream } from '../../transport/index.js';
 import { addressProblem, type HostNames } from './client-address.js';
+import { nodeClock } from './clock-node.js';
 import { HandshakeSlots } from './handshake-slots.js';
 import { identityOf, presentedBy } from './tls-presented.js';
 
@@ -28,7 +29,8 @@ export class TlsAcceptor {
   readonly #server: TlsServer;
   readonly #tls: TlsOptions;
   readonly #onStream: (stream: ByteStream) => void;
-  readonly #slots = new HandshakeSlots({
+  readonly #slots = new HandshakeSlots<Socket>({
+    clock: nodeClock,
     waitMsMax: tlsHandshakeTimeoutMs,
     refuse: (socket, reason) => this.#refusedBelow(socket, undefined, 'crowded', reason),
   });
@@ -88,8 +90,10 @@ export class TlsAcceptor {
 
   /** TLS is agreed on, and believes the certificate if it asked for one. */
   #verified(socket: TLSSocket): void {
-    const presented = presentedBy(socket);
-    const denial = presented === undefined ? undefined : this.#now.denial?.(presented);
+    const { checkClientAddress, denial: denialBy } = this.#now;
+    const isLookedAt = denialBy !== undefined || checkClientAddress === true;
+    const presented = isLookedAt ? presentedBy(socket) : undefined;
+    const denial = presented === undefined ? undefined : denialBy?.(presented);
     if (denial !== undefined) {
       this.#refused(socket, denial.kind, denial.reason);
       return;
@@ -98,7 +102,7 @@ export class TlsAcceptor {
     // direction.
     socket.allowHalfOpen = true;
     const { remoteAddress } = socket;
-    const isHeldToIt = this.#now.checkClientAddress === true;
+    const isHeldToIt = checkClientAddress === true;
     if (!isHeldToIt || presented === undefined || remoteAddress === undefined) {
       this.#admit(socket);
       return;
@@ -112,13 +116,15 @@ export class TlsAcceptor {
   /** Names are being asked for; the time for that is bounded as that for the handshake. */
   async #admitLater(socket: TLSSocket, asked: Promise<string | undefined>): Promise<void> {
     socket.on('error', ignore);
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<string>((resolve) => {
-      const reason = 'looking for the host names of the certificate took too long';
-      timer = setTimeout(() => resolve(reason), tlsHandshakeTimeoutMs);
+    const problem = await new Promise<string | undefined>((resolve) => {
+      const timer = nodeClock.after(tlsHandshakeTimeoutMs, () => {
+        resolve('looking for the host names of the certificate took too long');
+      });
+      void asked.then((found) => {
+        timer.cancel();
+        resolve(found);
+      });
     });
-    const problem = await Promise.race([asked, late]);
-    clearTimeout(timer);
     if (socket.destroyed) this.#refused(socket, 'closed', 'closed during the handshake');
     else if (problem !== undefined) this.#refused(socket, 'certificate', problem);
     else this.#admit(socket);
