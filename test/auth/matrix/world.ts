@@ -56,8 +56,19 @@ export interface Caller {
   readonly metadata: grpc.Metadata;
 }
 
+/** A user that only one test knows. */
+export type Guest = Omit<Caller, 'name' | 'user'> & { readonly name: string };
+
+/** A permission, as RoleGrantPermission takes it. */
+export interface Grant {
+  /** 0: read, 1: write, 2: both. */
+  readonly permType: number;
+  readonly key: Buffer;
+  readonly range_end?: Buffer;
+}
+
 /** Where the certificates of a world are. */
-interface Certificates {
+export interface WorldCertificates {
   readonly ca: string;
   readonly server: CertificateFiles;
   readonly alice: CertificateFiles;
@@ -67,8 +78,9 @@ interface Certificates {
 export class World {
   readonly server: ServerProcess;
   readonly #dir: string;
-  readonly #certificates: Certificates;
-  readonly #secureEndpoint: string;
+  readonly certificates: WorldCertificates;
+  /** `host:port` of the listener with TLS. */
+  readonly secureEndpoint: string;
   readonly #clients: RawClient[] = [];
   readonly #callers = new Map<CallerName, Caller>();
   readonly #plain: RawClient;
@@ -77,17 +89,22 @@ export class World {
   private constructor(
     server: ServerProcess,
     dir: string,
-    certificates: Certificates,
+    certificates: WorldCertificates,
     secureEndpoint: string,
   ) {
     this.server = server;
     this.#dir = dir;
-    this.#certificates = certificates;
-    this.#secureEndpoint = secureEndpoint;
+    this.certificates = certificates;
+    this.secureEndpoint = secureEndpoint;
     this.#plain = this.#track(new RawClient(server));
   }
 
-  static async start(kind: ServerKind, program?: string): Promise<World> {
+  /** `args`: more flags of the server. */
+  static async start(
+    kind: ServerKind,
+    program?: string,
+    args: readonly string[] = [],
+  ): Promise<World> {
     const dir = mkdtempSync(join(tmpdir(), 'kvorum-auth-matrix-'));
     const certificates = makeCertificates(dir);
     const ports = { client: await freePort(), peer: await freePort() };
@@ -101,6 +118,7 @@ export class World {
         ...['--listen-client-urls', urls, '--bcrypt-cost', '4'],
         ...['--cert-file', cert, '--key-file', key],
         ...['--trusted-ca-file', certificates.ca, '--client-cert-auth'],
+        ...args,
       ],
     });
     const world = new World(server, dir, certificates, secure);
@@ -142,6 +160,16 @@ export class World {
     return this.asRoot('etcdserverpb.Auth', method, request);
   }
 
+  /** Makes a user with a role of its own that grants all this, and signs it in. */
+  async newUser(grants: readonly Grant[]): Promise<Guest> {
+    const name = this.unique('guest');
+    await this.auth('UserAdd', { name, password: password(name) });
+    await this.auth('RoleAdd', { name: roleOf(name) });
+    for (const perm of grants) await this.auth('RoleGrantPermission', { name: roleOf(name), perm });
+    await this.auth('UserGrantRole', { user: name, role: roleOf(name) });
+    return { name, client: this.#plain, metadata: await this.#token(name) };
+  }
+
   /** Puts all keys of the world, without leases, and removes others of the ranges. */
   async resetKeys(): Promise<void> {
     const put = (key: string) => ({ request_put: { key: bytes(key), value: bytes(`of ${key}`) } });
@@ -179,7 +207,7 @@ export class World {
     for (const name of ['part', 'reads', 'writes', 'full'] as const) {
       plain(name, name, await this.#token(name));
     }
-    const { alice, nobody } = this.#certificates;
+    const { alice, nobody } = this.certificates;
     this.#certified('certificate', 'alice', alice);
     this.#certified('certificate of nobody', 'nobody', nobody);
   }
@@ -200,8 +228,8 @@ export class World {
 
   /** A connection with TLS and this certificate. */
   secureClient({ cert, key }: CertificateFiles): RawClient {
-    const credentials = grpc.credentials.createSsl(pem(this.#certificates.ca), pem(key), pem(cert));
-    return this.#track(new RawClient(this.#secureEndpoint, {}, credentials));
+    const credentials = grpc.credentials.createSsl(pem(this.certificates.ca), pem(key), pem(cert));
+    return this.#track(new RawClient(this.secureEndpoint, {}, credentials));
   }
 
   async dispose(): Promise<void> {
@@ -261,7 +289,7 @@ export function withToken(token: string): grpc.Metadata {
   return metadata;
 }
 
-function makeCertificates(dir: string): Certificates {
+function makeCertificates(dir: string): WorldCertificates {
   mkdirSync(dir, { recursive: true });
   const ca = new Authority(join(dir, 'ca'), 'test authority');
   return {
