@@ -183,7 +183,8 @@ describeWith([targetTool, 'openssl'], 'with authentication on', () => {
   describe('CVE-2018-16886: the certificate of who speaks to the gateway', () => {
     it('makes nobody of a call through it', async () => {
       const answer = await postWithCertificate(world, '/v3/kv/range', '{"key":"bS9h"}');
-      expect(answer).toContain('etcdserver: user name is empty');
+      // etcd's gateway refuses all who bring a name of their own.
+      expect(answer).toMatch(/etcdserver: user name is empty|CommonName of client sending/);
       expect(answer).not.toContain('kvs');
     });
 
@@ -264,7 +265,8 @@ async function watchOutcome(guest: Guest, key: Buffer, range_end?: Buffer): Prom
   stream.send({ create_request: { key, ...(range_end === undefined ? {} : { range_end }) } });
   const { canceled, cancel_reason } = await stream.reader.next();
   stream.reader.cancel();
-  if (!canceled) return 'ok';
+  // An empty range is refused for what it is, after it was allowed.
+  if (!canceled || cancel_reason === 'mvcc: watcher range is empty') return 'ok';
   return /permission denied/.test(cancel_reason) ? denied : cancel_reason;
 }
 
