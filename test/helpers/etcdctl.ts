@@ -75,7 +75,7 @@ export class EtcdctlSession {
   /** Runs one command as it is, against the session's server unless it names others. */
   exec(args: readonly string[], options: ExecOptions = {}): Promise<Finished> {
     const at = args.includes('--endpoints') ? [] : ['--endpoints', this.server.endpoint];
-    return exec(this.program, [...patience, ...at, ...args], options);
+    return exec(this.program, [...patience, ...at, ...this.#tls(), ...args], options);
   }
 
   /** Runs one step and returns its masked transcript. */
@@ -101,6 +101,14 @@ export class EtcdctlSession {
     const stderr = sorted(maskOutput(done.stderr, this.known));
     const command = maskKnown(`$ etcdctl ${step.args.join(' ')}`, this.known);
     return `${command}\n${stdout}\n--- stderr\n${stderr}\n--- exit ${done.code}`;
+  }
+
+  /** Before the arguments of a step, which may name other files. */
+  #tls(): readonly string[] {
+    const { clientTls } = this.server;
+    if (clientTls === undefined) return [];
+    const { ca, cert, key } = clientTls;
+    return ['--cacert', ca, '--cert', cert, '--key', key];
   }
 
   /** Replaces `<name>` by the value captured under it. */

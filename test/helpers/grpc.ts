@@ -6,7 +6,7 @@
  * lack RangeStream, the lock and election services and grpc.health.
  */
 
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as grpc from '@grpc/grpc-js';
 import { loadSync, type PackageDefinition } from '@grpc/proto-loader';
@@ -34,7 +34,7 @@ export class RawClient {
   constructor(
     target: ServerProcess | string,
     options: grpc.ClientOptions = {},
-    credentials: grpc.ChannelCredentials = grpc.credentials.createInsecure(),
+    credentials: grpc.ChannelCredentials = credentialsFor(target),
   ) {
     const endpoint = typeof target === 'string' ? target : target.endpoint;
     this.channel = new grpc.Client(endpoint, credentials, {
@@ -152,6 +152,17 @@ export class RawClient {
   close(): void {
     this.channel.close();
   }
+}
+
+/** What the server asks of its clients, if it is one of ours. */
+function credentialsFor(target: ServerProcess | string): grpc.ChannelCredentials {
+  const tls = typeof target === 'string' ? undefined : target.clientTls;
+  if (tls === undefined) return grpc.credentials.createInsecure();
+  return grpc.credentials.createSsl(
+    readFileSync(tls.ca),
+    readFileSync(tls.key),
+    readFileSync(tls.cert),
+  );
 }
 
 /** A bidirectional stream: send messages, read messages. */

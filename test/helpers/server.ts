@@ -32,8 +32,17 @@ export interface ServerOptions {
   readonly initialCluster?: string;
   /** Ports to use; free ones are chosen if not given. */
   readonly ports?: ServerPorts;
+  /** Clients come by TLS, with these files; the server's own are among `args`. */
+  readonly clientTls?: ClientTls;
   /** How long the server may take until it is ready. */
   readonly readyTimeoutMs?: number;
+}
+
+/** Paths of what a client shows and trusts. */
+export interface ClientTls {
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
 }
 
 /** The two ports of a member. */
@@ -150,6 +159,7 @@ export class ServerProcess {
   /** `host:port`, as --endpoints and grpc want it. */
   readonly endpoint: string;
   readonly clientUrl: string;
+  readonly clientTls: ClientTls | undefined;
   readonly peerUrl: string;
   readonly dataDir: string;
   readonly #options: ServerOptions;
@@ -162,7 +172,8 @@ export class ServerProcess {
     this.kind = kind;
     this.name = options.name ?? 'default';
     this.endpoint = `127.0.0.1:${options.ports.client}`;
-    this.clientUrl = `http://${this.endpoint}`;
+    this.clientTls = options.clientTls;
+    this.clientUrl = `${options.clientTls === undefined ? 'http' : 'https'}://${this.endpoint}`;
     this.peerUrl = `http://127.0.0.1:${options.ports.peer}`;
     this.#options = options;
     this.#root = mkdtempSync(join(tmpdir(), `kvorum-test-${kind}-`));

@@ -326,7 +326,7 @@ describe('browsers', () => {
     ['good.example', 200],
     ['[::1]:2379', 200],
     ['', 421],
-  ])('Host %s answers %i with --host-whitelist (L-49)', async (host, status) => {
+  ])('Host %s answers %i with --host-whitelist (L-49, CVE-2018-5702)', async (host, status) => {
     const { get } = setUp({}, { hostWhitelist: ['good.example', '::1'] });
     expect((await get('/version', { host })).status).toBe(status);
   });

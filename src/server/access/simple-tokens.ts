@@ -2,9 +2,14 @@
  * etcd's simple tokens: random letters and the index of the entry that they come from. Each member
  * has them in memory, because each applies that entry; a restart forgets them. One lives as long as
  * it is used (--auth-token-ttl), by the clock of the member that is asked.
+ *
+ * The entry does not have the letters but their seal, from which nobody can make a token: who reads
+ * a log, or a copy of it, is not signed in by that (GHSA-528j-9r78-wffx).
  */
 
+import { createHash } from 'node:crypto';
 import {
+  assert,
   authTokensMax,
   type Caller,
   type Clock,
@@ -29,12 +34,21 @@ export interface SimpleTokensOptions {
 }
 
 interface Token {
+  /** Its key among the tokens: the seal of its letters, and the index. */
+  readonly key: string;
   readonly user: string;
   usedMs: number;
   /** When it got its place among the others. */
   placedMs: number;
   /** The caller that it stands for, at the revision of the last time. */
   caller: Caller | undefined;
+  /** How it was shown here; undefined: not yet. */
+  shown: string | undefined;
+}
+
+/** What an entry says of the letters of a token: '' of none. */
+export function sealOf(drawn: string): string {
+  return drawn === '' ? '' : createHash('sha256').update(drawn).digest('base64url');
 }
 
 const letters = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ';
@@ -42,14 +56,16 @@ const lettersOfToken = 16;
 /** Draws from here on are drawn again, so that all letters come alike often. */
 const evenDraws = 2 ** 32 - (2 ** 32 % letters.length);
 
-const form = new RegExp(`^[a-zA-Z]{${lettersOfToken}}\\.(\\d{1,15})$`);
+const form = new RegExp(`^([a-zA-Z]{${lettersOfToken}})\\.(\\d{1,15})$`);
 /** So many of the oldest are looked at for each new one. */
 const looks = 4;
 
 export class SimpleTokens implements Tokens {
   readonly #o: SimpleTokensOptions;
-  /** Those that were placed first come first. */
+  /** By key; those that were placed first come first. */
   readonly #tokens = new Map<string, Token>();
+  /** Those of them that were shown here, as they are shown: a seal is not made for each call. */
+  readonly #shown = new Map<string, Token>();
   readonly #waits: IndexWaits;
 
   constructor(options: SimpleTokensOptions) {
@@ -71,11 +87,12 @@ export class SimpleTokens implements Tokens {
     return drawn;
   }
 
-  assign(user: string, drawn: string, index: LogIndex): void {
+  assign(user: string, seal: string, index: LogIndex): void {
     const nowMs = this.#o.clock.nowMs();
     this.#makeRoom(nowMs);
-    const token = { user, usedMs: nowMs, placedMs: nowMs, caller: undefined };
-    this.#tokens.set(`${drawn}.${index}`, token);
+    const key = `${seal}.${index}`;
+    const times = { usedMs: nowMs, placedMs: nowMs };
+    this.#tokens.set(key, { key, user, ...times, caller: undefined, shown: undefined });
   }
 
   issue(_user: string, _authRevision: number, drawn: string, index: LogIndex): string {
@@ -83,9 +100,9 @@ export class SimpleTokens implements Tokens {
   }
 
   identify(text: string, call: ServerCall): Caller | Promise<Caller> {
-    const token = this.#tokens.get(text);
-    if (token !== undefined) return this.#use(text, token);
-    const index = Number(form.exec(text)?.[1] ?? 0);
+    const token = this.#find(text);
+    if (token !== undefined) return this.#use(token);
+    const index = Number(form.exec(text)?.[2] ?? 0);
     const applied = this.#o.appliedIndex();
     // What nobody can have got yet is not waited for.
     if (index <= applied || index > applied + tokenIndexAheadMax) return invalidToken;
@@ -95,8 +112,8 @@ export class SimpleTokens implements Tokens {
   }
 
   identifyAgain(text: string): Caller {
-    const token = this.#tokens.get(text);
-    return token === undefined ? invalidToken : this.#use(text, token);
+    const token = this.#find(text);
+    return token === undefined ? invalidToken : this.#use(token);
   }
 
   applied(index: LogIndex): void {
@@ -104,18 +121,38 @@ export class SimpleTokens implements Tokens {
   }
 
   userChanged(name: string): void {
-    for (const [text, { user }] of this.#tokens) if (user === name) this.#tokens.delete(text);
+    for (const token of this.#tokens.values()) if (token.user === name) this.#forget(token);
   }
 
   reset(): void {
     this.#tokens.clear();
+    this.#shown.clear();
+  }
+
+  #find(text: string): Token | undefined {
+    const shown = this.#shown.get(text);
+    if (shown !== undefined) return shown;
+    const [, drawn = '', index = ''] = form.exec(text) ?? [];
+    // Without any, none is sealed for whoever shows what is none.
+    if (drawn === '' || this.#tokens.size === 0) return undefined;
+    const token = this.#tokens.get(`${sealOf(drawn)}.${index}`);
+    if (token === undefined) return undefined;
+    assert(token.shown === undefined, 'what was shown here is found as it was shown');
+    token.shown = text;
+    this.#shown.set(text, token);
+    return token;
+  }
+
+  #forget(token: Token): void {
+    this.#tokens.delete(token.key);
+    if (token.shown !== undefined) this.#shown.delete(token.shown);
   }
 
   /** The caller is as new as the call: the token says nothing of users and roles. */
-  #use(text: string, token: Token): Caller {
+  #use(token: Token): Caller {
     const nowMs = this.#o.clock.nowMs();
     if (nowMs - token.usedMs > this.#o.ttlMs) {
-      this.#tokens.delete(text);
+      this.#forget(token);
       return invalidToken;
     }
     token.usedMs = nowMs;
@@ -129,18 +166,17 @@ export class SimpleTokens implements Tokens {
   /** Forgets some that are too old; where there are too many, the one not used for longest. */
   #makeRoom(nowMs: number): void {
     for (let i = 0; i < looks; i++) {
-      const [oldest] = this.#tokens;
-      if (oldest === undefined) return;
-      const [text, token] = oldest;
+      const [token] = this.#tokens.values();
+      if (token === undefined) return;
       const isUsed = token.usedMs > token.placedMs;
       const isOver = this.#tokens.size >= authTokensMax;
       if (nowMs - token.usedMs > this.#o.ttlMs || (isOver && (!isUsed || i === looks - 1))) {
-        this.#tokens.delete(text);
+        this.#forget(token);
       } else if (isUsed) {
         // Used since then: it gets the newest place, as if it had been assigned when it was used.
-        this.#tokens.delete(text);
+        this.#tokens.delete(token.key);
         token.placedMs = token.usedMs;
-        this.#tokens.set(text, token);
+        this.#tokens.set(token.key, token);
       } else return;
     }
   }

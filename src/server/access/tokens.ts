@@ -5,10 +5,10 @@ import type { ServerCall } from '../../transport/index.js';
 import type { AuthListener } from './auth-state.js';
 
 export interface Tokens extends AuthListener {
-  /** Random letters for the entry that a token comes of; '': it needs none. */
+  /** Random letters for a token, of which the entry gets the seal; '': it needs none. */
   draw(): string;
-  /** That entry was applied: on every member, at the same place in the log. */
-  assign(user: string, drawn: string, index: LogIndex): void;
+  /** The entry with their seal was applied: on every member, at the same place in the log. */
+  assign(user: string, seal: string, index: LogIndex): void;
   /**
    * The token, at the member that was asked for it. Throws, or rejects with, the EtcdError of a
    * member that can't make any.

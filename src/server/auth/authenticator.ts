@@ -6,6 +6,7 @@
 
 import { EtcdError } from '../../common/index.js';
 import type { ServerCall } from '../../transport/index.js';
+import { sealOf } from '../access/index.js';
 import { type EntryType, newEntry } from '../entry/index.js';
 import type { Host } from '../feature/index.js';
 import {
@@ -39,7 +40,8 @@ export class Authenticator {
     for (;;) {
       const checked = await this.#check(name, password, call);
       const drawn = tokens.draw();
-      const { authRevision, hash, index } = await this.#enter({ user: name, drawn }, call);
+      const request = { user: name, seal: sealOf(drawn) };
+      const { authRevision, hash, index } = await this.#enter(request, call);
       if (hash === checked) return tokens.issue(name, authRevision, drawn, index);
       // It changed while it was compared: what was right then need not be right now.
       logger.info('the password was changed while it was checked; checking again');

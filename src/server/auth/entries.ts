@@ -33,7 +33,8 @@ import {
 /** What an entry needs to make a token: see Tokens. */
 export interface AuthenticateRequest {
   readonly user: string;
-  readonly drawn: string;
+  /** Of the letters that were drawn. */
+  readonly seal: string;
 }
 
 /** Whom a token was assigned to. */
@@ -115,9 +116,9 @@ function switches({ logger, state, tokens }: AuthEntriesOptions) {
       refusedWhenCorrupt: false,
       // The password was checked before it was proposed.
       allows: anybody,
-      apply({ index }, { drawn, user: name }) {
+      apply({ index }, { seal, user: name }) {
         const { hash } = state.authenticate(name);
-        tokens.assign(name, drawn, index);
+        tokens.assign(name, seal, index);
         logger.debug('authenticated a user', { user: name });
         return { authRevision: state.revision, index, hash };
       },
@@ -217,12 +218,12 @@ function hashOf({ hashedPassword }: WithHash): KeyString {
   return hash;
 }
 
-/** Length in one byte of what was drawn, that, and the name. */
-export function encodeAuthenticate({ drawn, user }: AuthenticateRequest): Buffer {
-  return Buffer.concat([Buffer.from([drawn.length]), Buffer.from(drawn), Buffer.from(user)]);
+/** Length in one byte of the seal, that, and the name. */
+export function encodeAuthenticate({ seal, user }: AuthenticateRequest): Buffer {
+  return Buffer.concat([Buffer.from([seal.length]), Buffer.from(seal), Buffer.from(user)]);
 }
 
 export function decodeAuthenticate(body: Buffer): AuthenticateRequest {
   const end = 1 + (body[0] ?? 0);
-  return { drawn: body.toString('latin1', 1, end), user: body.toString('utf8', end) };
+  return { seal: body.toString('latin1', 1, end), user: body.toString('utf8', end) };
 }

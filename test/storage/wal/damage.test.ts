@@ -146,7 +146,7 @@ describe('a log cut at any byte of its last two frames (L-25)', () => {
   });
 });
 
-describe('a flipped bit (L-24)', () => {
+describe('a flipped bit (L-24, CVE-2020-15106)', () => {
   async function check(log: Log, path: string, offset: number, bit: number): Promise<void> {
     const at = `${path} ${offset} bit ${bit}`;
     const index = log.frames.findIndex((frame) => {
