@@ -70,6 +70,10 @@ export type ClientReason =
   | 'NOT_OWNER'
   /** The transaction met changes by others as often as it was allowed to. */
   | 'CONFLICT'
+  /** The function that gives the password or the token failed, or gave nothing of use. */
+  | 'CREDENTIALS_FAILED'
+  /** The server does not have this call, or not this service: an older one, or a proxy. */
+  | 'UNIMPLEMENTED'
   /** The server ended a watch, with a text of its own. */
   | 'WATCH_REFUSED'
   /** A message above what the server takes. */

@@ -101,7 +101,9 @@ export function callError(status: RpcStatus, context: CallContext): EtcdClientEr
 }
 
 function transportReason(status: RpcStatus, reason: Reason): Reason {
-  return reason === 'OTHER' && status.code === c.UNAVAILABLE ? 'CONNECTION_LOST' : reason;
+  if (reason !== 'OTHER') return reason;
+  if (status.code === c.UNIMPLEMENTED) return 'UNIMPLEMENTED';
+  return status.code === c.UNAVAILABLE ? 'CONNECTION_LOST' : reason;
 }
 
 /** The caller's signal ended the call. */
