@@ -9,7 +9,7 @@
 import { assert, type Clock } from '../../common/index.js';
 import { ask, closedError } from '../connection/index.js';
 import { EtcdClientError, isEtcdError, type Reason } from '../errors.js';
-import { tokenRefusalsMax } from '../limits.js';
+import { oldRevisionsMax, tokenRefusalsMax } from '../limits.js';
 import type { Secret } from './credentials.js';
 import { refusesToken } from './failed-call.js';
 import { isHeaderText } from './metadata.js';
@@ -36,8 +36,9 @@ export interface TokenSourceOptions {
 }
 
 /**
- * Tokens that etcd keeps in memory say nothing of the revision at which they were given: the server
- * takes the one at which the request came, so the request need only come again.
+ * Tokens that etcd keeps in memory, as certificates, say nothing of a revision: the server takes
+ * the one at which the request came, so the request need only come again. (A new token could not be
+ * had: etcd checks the password again if anything of auth has changed since it began to.)
  */
 const simpleToken = /^[^.]+\.\d+$/;
 
@@ -87,11 +88,10 @@ export class TokenSource {
    * True if that was for the token and it is worth sending again; `refusals`: how often it was.
    */
   refused(reason: Reason, hadToken: boolean, generation: number, refusals: number): boolean {
-    if (!refusesToken(reason, hadToken) || refusals >= tokenRefusalsMax) return false;
-    if (reason === 'AUTH_OLD_REVISION') {
-      const simple = this.#token === undefined || simpleToken.test(this.#token);
-      if (simple && (refusals === 0 || !this.#renewable)) return true;
-    }
+    if (!refusesToken(reason, hadToken)) return false;
+    const isOld = reason === 'AUTH_OLD_REVISION';
+    if (refusals >= (isOld ? oldRevisionsMax : tokenRefusalsMax)) return false;
+    if (isOld && (this.#token === undefined || simpleToken.test(this.#token))) return true;
     if (!this.#renewable) return false;
     assert(generation <= this.#generation, 'a token was refused that there was');
     if (generation === this.#generation && this.#known) {
