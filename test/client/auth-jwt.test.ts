@@ -9,9 +9,9 @@ import { type ConnectionEvent, Etcd, type EtcdOptions } from '../../src/client/i
 import { exec } from '../helpers/exec.js';
 import { type ServerProcess, startEtcd, startKvorum } from '../helpers/server.js';
 import { describeWith, toolPath } from '../helpers/tools.js';
-import { alice, authKinds, enableAuth, root } from './auth-target.js';
+import { alice, enableAuth, jwtKinds, root } from './auth-target.js';
 
-for (const kind of authKinds) {
+for (const kind of jwtKinds) {
   describeWith(['openssl', kind], `auth by JWT: ${kind}`, () => {
     const dir = mkdtempSync(join(tmpdir(), 'kvorum-client-jwt-'));
     const file = (name: string): string => join(dir, name);

@@ -5,10 +5,13 @@ import type { ServerKind } from '../helpers/server.js';
 import type { TargetName, TargetOfTests } from './target.js';
 
 /** Which servers have auth. */
-export const authTargets: readonly TargetName[] = ['etcd'];
+export const authTargets: readonly TargetName[] = ['kvorum', 'etcd'];
 
 /** The programs among them. */
-export const authKinds: readonly ServerKind[] = ['etcd'];
+export const authKinds: readonly ServerKind[] = ['etcd', 'kvorum'];
+
+/** Those that give out and take JSON Web Tokens. */
+export const jwtKinds: readonly ServerKind[] = ['etcd'];
 
 export const root = { user: 'root', password: 'secret' } as const;
 export const alice = { user: 'alice', password: 'wonder' } as const;

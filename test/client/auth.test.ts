@@ -146,17 +146,16 @@ describeTargets('auth', { targets: authTargets, bothTransports: true }, (target)
     const client = asAlice({ onEvent });
     let isOver = false;
     const changes = (async () => {
-      for (let i = 0; !isOver; i += 1) {
-        await admin.auth.addRole(`storm${i}`);
-        await admin.auth.deleteRole(`storm${i}`);
-      }
+      let count = 0;
+      for (; !isOver; count += 1) await admin.auth.addRole(`storm${count}`).catch(() => undefined);
+      return count;
     })();
-    const puts = Array.from({ length: 2000 }, (_, i) => client.kv.put('app/storm', String(i)));
+    const puts = Array.from({ length: 400 }, (_, i) => client.kv.put('app/storm', String(i)));
     const done = await Promise.allSettled(puts);
     isOver = true;
-    await changes;
+    expect(await changes).toBeGreaterThan(0);
     expect(done.filter(({ status }) => status === 'rejected')).toEqual([]);
-    expect((await client.kv.get('app/storm'))?.version).toBe(2000);
+    expect((await client.kv.get('app/storm'))?.version).toBe(400);
     // A refusal says that the revision is old: a token in memory has none, and is still good.
     expect(events).toEqual(['authenticated']);
   });
@@ -279,7 +278,7 @@ describeTargets('auth', { targets: authTargets, bothTransports: true }, (target)
     await expect(client.kv.get('app/a')).rejects.toMatchObject(refused);
     expect(asked).toBe(6);
     await expect(client.kv.watch({ key: 'app/a' }).next()).rejects.toMatchObject(refused);
-    expect(asked).toBe(12);
+    expect(asked, 'the last of them is tried first').toBe(11);
   });
 
   it('needs no token where auth is off, and gets one when it is switched on', async () => {

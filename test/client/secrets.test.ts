@@ -48,12 +48,12 @@ describe('credentials that make no sense', () => {
     await using client = new Etcd({ endpoints: '127.0.0.1:1', transport });
     const metadata = { token: `${secret}\n` };
     const invalidOption = { reason: 'INVALID_OPTION' };
-    const calls: ReadonlyArray<Promise<unknown>> = [
-      client.kv.get('a', { metadata }),
-      client.leases.keepAliveOnce(1n, { metadata }),
-      client.maintenance.snapshot({ metadata }).next(),
+    const calls: ReadonlyArray<() => Promise<unknown>> = [
+      () => client.kv.get('a', { metadata }),
+      () => client.leases.keepAliveOnce(1n, { metadata }),
+      () => client.maintenance.snapshot({ metadata }).next(),
     ];
-    for (const call of calls) await expect(call).rejects.toMatchObject(invalidOption);
+    for (const call of calls) await expect(call()).rejects.toMatchObject(invalidOption);
   });
 });
 

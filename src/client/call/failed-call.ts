@@ -36,7 +36,7 @@ const refusingReasons: ReadonlySet<Reason> = new Set<Reason>([
   'TOO_MANY_REQUESTS',
   'CORRUPT',
   'MESSAGE_TOO_LARGE',
-  'NOT_ENOUGH_STARTED_MEMBERS',
+  'NOT_ENOUGH_STARTED',
   'UNHEALTHY',
 ]);
 
