@@ -12,6 +12,10 @@ import { targetTool } from '../helpers/target.js';
 import { describeWith } from '../helpers/tools.js';
 import { PatroniNode, type Store } from './patroni/cluster.js';
 
+/** A failover alone takes the 20 s of the leader's key; both only end what hangs. */
+const patienceMs = 240_000;
+const allMs = 900_000;
+
 const root = { user: 'root', password: 'secret' } as const;
 const dba = { user: 'dba', password: 'elephant' } as const;
 
@@ -36,7 +40,7 @@ for (const withUsers of [false, true]) {
     /** With the logs of all, if it never happens. */
     async function happens(attempt: () => Promise<boolean>, what: string): Promise<void> {
       try {
-        await eventually(async () => (await attempt()) || undefined, what);
+        await eventually(async () => (await attempt()) || undefined, what, patienceMs);
       } catch (error) {
         const logs = nodes.map(({ name, log }) => `${name}:\n${log.slice(-6000)}`);
         throw new Error([what, ...logs].join('\n'), { cause: error });
@@ -49,7 +53,7 @@ for (const withUsers of [false, true]) {
       return node;
     }
 
-    it('fails over when the leader is killed, and takes it back', async () => {
+    it('fails over when the leader is killed, and takes it back', { timeout: allMs }, async () => {
       const one = await start('pg1');
       await happens(() => one.leads(), 'the first node leads');
       const two = await start('pg2');

@@ -138,7 +138,9 @@ export class TokenSource {
     const password = this.#newPassword ?? (await this.#given(credentials.password, 'password'));
     if (typeof password !== 'string') throw unusable('gave no text', 'password');
     const token = await this.#options.authenticate(user, password);
-    if (token === undefined && ifAuthOff === 'fail') throw authOffError();
+    if (token === undefined) {
+      if (ifAuthOff === 'fail') throw authOffError();
+    } else if (!isHeaderText(token)) throw oddTokenError();
     return token;
   }
 
@@ -160,6 +162,16 @@ function unusable(how: string, what: string, cause?: unknown): EtcdClientError {
     outcome: 'failed',
     message: `the function that gives the ${what} ${how}`,
     cause,
+  });
+}
+
+function oddTokenError(): EtcdClientError {
+  return new EtcdClientError({
+    code: 'INTERNAL',
+    reason: 'OTHER',
+    outcome: 'failed',
+    message:
+      'the server gave a token that can not be sent back: it is empty, or has odd characters',
   });
 }
 

@@ -403,6 +403,7 @@ class CallRun {
    * failed together does not come back together.
    */
   #pauseAndBegin(repeat: number): boolean {
+    assert(this.#call === undefined, 'no attempt runs while the next one waits');
     if (repeat === 0) {
       this.#begin();
       return true;
