@@ -4,11 +4,12 @@
  */
 
 import { spawn } from 'node:child_process';
-import { accessSync, constants, existsSync } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildGoPrograms, goPrograms } from './go-programs.mjs';
+import { pythonWith } from './python-programs.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const probeMs = 60_000;
@@ -29,6 +30,9 @@ export const purposes = {
   'go-recipes': "etcd's Go locks, elections and queues beside ours",
   h2spec: 'the conformance suite of HTTP/2',
   'python3-etcd3': 'a client in Python against kvorum',
+  'python3-etcd3gw': 'a client of the JSON gateway in Python against kvorum',
+  patroni: 'Patroni with kvorum',
+  postgresql: 'PostgreSQL under Patroni',
   git: 'releases and the hook before commits',
   openssl: 'TLS',
   python3: 'systemd notification through Python',
@@ -45,10 +49,9 @@ const probes = {
   },
   etcd34: () => onPath('etcd', ['--version'], /etcd Version: 3\.4\./, 'etcd 3.4'),
   etcdctl34: () => onPath('etcdctl', ['version'], /etcdctl version: 3\.4\./, 'etcdctl 3.4'),
-  'python3-etcd3': async () => {
-    const run = await output(systemPython, ['-c', 'import etcd3']);
-    return run === undefined ? { why: notInstalled('python3-etcd3') } : { path: systemPython };
-  },
+  'python3-etcd3': () => pythonPackage('etcd3'),
+  'python3-etcd3gw': () => pythonPackage('etcd3gw'),
+  postgresql: () => postgresql(),
   git: () => onPath('git', ['--version'], /./, 'git'),
   openssl: () => onPath('openssl', ['version'], /./, 'openssl'),
   python3: () => onPath('python3', ['--version'], /./, 'python3'),
@@ -79,11 +82,19 @@ export async function findTools(wanted, say) {
   }
   const tools = await buildGoPrograms([...programs], say);
   for (const name of Object.keys(goPrograms)) tools[name] ??= { why: 'this run has no use for it' };
+  tools.patroni = { why: 'this run has no use for it' };
   await Promise.all(
     Object.entries(probes).map(async ([name, probe]) => {
       tools[name] = await probe();
     }),
   );
+  if (wanted.has('patroni')) {
+    // Of no use without; it takes a minute to install.
+    tools.patroni =
+      tools.postgresql.path === undefined
+        ? tools.postgresql
+        : await pythonWith('test/interop/python/patroni.txt', 'Patroni', say);
+  }
   for (const [name, { byHand, built, version }] of Object.entries(newest)) {
     const given = process.env[byHand];
     if (given !== undefined) tools[name] = await givenTool(given, version, byHand);
@@ -111,6 +122,28 @@ async function onPath(program, args, pattern, title) {
   const path = find(program);
   const text = path === undefined ? undefined : await output(path, args);
   return text !== undefined && pattern.test(text) ? { path } : { why: notInstalled(title) };
+}
+
+/** The path is that of the Python that has it. */
+async function pythonPackage(name) {
+  const run = await output(systemPython, ['-c', `import ${name}`]);
+  return run === undefined ? { why: notInstalled(`python3-${name}`) } : { path: systemPython };
+}
+
+/** The path is that of the folder of its programs. Debian has it beside the PATH. */
+async function postgresql() {
+  const debian = '/usr/lib/postgresql';
+  const versions = existsSync(debian) ? readdirSync(debian).map(Number) : [];
+  const newestFirst = versions.sort((a, b) => b - a).map((each) => join(debian, `${each}/bin`));
+  const dirs = [...newestFirst, ...(process.env.PATH ?? '').split(delimiter)];
+  const programs = ['initdb', 'postgres', 'pg_ctl', 'pg_basebackup', 'pg_rewind', 'psql'];
+  const dir = dirs.find((each) => programs.every((program) => existsSync(join(each, program))));
+  if (dir === undefined) return { why: notInstalled('PostgreSQL') };
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot && (await output('id', ['-u', 'postgres'])) === undefined) {
+    return { why: 'PostgreSQL refuses root, and there is no user postgres' };
+  }
+  return { path: dir };
 }
 
 function notInstalled(title) {

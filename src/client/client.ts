@@ -15,10 +15,10 @@ import type {
   RetryOptions,
 } from './call/index.js';
 import type {
-  ClientTls,
   ConnectionEvent,
   PingOptions,
   Runtime,
+  TlsSource,
   TransportName,
 } from './connection/index.js';
 import type { Bytes } from './keyspace/index.js';
@@ -29,8 +29,8 @@ import type { Leases } from './lease/index.js';
 export interface EtcdOptions {
   /** `host:port` or `http(s)://host:port`, one or more. Default `127.0.0.1:2379`. */
   readonly endpoints?: string | readonly string[];
-  /** Turns TLS on, as `https://` does. */
-  readonly tls?: ClientTls;
+  /** Turns TLS on, as `https://` does. A function is asked before each connection is made. */
+  readonly tls?: TlsSource;
   readonly credentials?: Credentials;
   /** Sent with every call. */
   readonly metadata?: Metadata;

@@ -12,30 +12,8 @@ import { type ErrorReason, errorTable, GrpcCode } from '../common/index.js';
 /** gRPC's status names. */
 export type StatusName = Exclude<keyof typeof GrpcCode, 'OK'>;
 
-/** Texts of etcd's auth and membership errors, beside those in common's table. */
-const authAndMemberTexts = {
-  ROOT_ROLE_NOT_EXIST: 'etcdserver: root user does not have root role',
-  USER_EMPTY: 'etcdserver: user name is empty',
-  USER_ALREADY_EXISTS: 'etcdserver: user name already exists',
-  ROLE_ALREADY_EXISTS: 'etcdserver: role name already exists',
-  ROLE_EMPTY: 'etcdserver: role name is empty',
-  AUTH_FAILED: 'etcdserver: authentication failed, invalid user ID or password',
-  PERMISSION_NOT_GIVEN: 'etcdserver: permission not given',
-  PERMISSION_DENIED: 'etcdserver: permission denied',
-  ROLE_NOT_GRANTED: 'etcdserver: role is not granted to the user',
-  PERMISSION_NOT_GRANTED: 'etcdserver: permission is not granted to the role',
-  INVALID_AUTH_TOKEN: 'etcdserver: invalid auth token',
-  AUTH_OLD_REVISION: 'etcdserver: revision of auth store is old',
-  INVALID_AUTH_MANAGEMENT: 'etcdserver: invalid auth management',
-  NO_PASSWORD_USER: 'auth: authentication failed, password was given for no password user',
-  MEMBER_EXISTS: 'etcdserver: member ID already exist',
-  PEER_URL_EXISTS: 'etcdserver: Peer URLs already exists',
-  NOT_ENOUGH_STARTED_MEMBERS:
-    'etcdserver: re-configuration failed due to not enough started members',
-  MEMBER_NOT_LEARNER: 'etcdserver: can only promote a learner member',
-  LEARNER_NOT_READY: 'etcdserver: can only promote a learner member which is in sync with leader',
-  TOO_MANY_LEARNERS: 'etcdserver: too many learner members in cluster',
-  UNHEALTHY: 'etcdserver: unhealthy cluster',
+/** Texts of etcd's that kvorum does not have in common's table. */
+const otherTexts = {
   CLUSTER_ID_MISMATCH: 'etcdserver: cluster ID mismatch',
   DOWNGRADE_IN_PROGRESS: 'etcdserver: cluster has a downgrade job in progress',
   NO_DOWNGRADE_JOB: 'etcdserver: no inflight downgrade job',
@@ -43,7 +21,7 @@ const authAndMemberTexts = {
 } as const;
 
 /** What a server of etcd's kind can say. */
-export type ServerReason = ErrorReason | keyof typeof authAndMemberTexts;
+export type ServerReason = ErrorReason | keyof typeof otherTexts;
 
 /** What the client itself can say. */
 export type ClientReason =
@@ -70,6 +48,10 @@ export type ClientReason =
   | 'NOT_OWNER'
   /** The transaction met changes by others as often as it was allowed to. */
   | 'CONFLICT'
+  /** The function that gives the password or the token failed, or gave nothing of use. */
+  | 'CREDENTIALS_FAILED'
+  /** The server does not have this call, or not this service: an older one, or a proxy. */
+  | 'UNIMPLEMENTED'
   /** The server ended a watch, with a text of its own. */
   | 'WATCH_REFUSED'
   /** A message above what the server takes. */
@@ -134,9 +116,7 @@ const reasons: ReadonlyMap<string, ServerReason> = new Map([
   ...Object.entries(errorTable).map(
     ([reason, [, text]]) => [text, reason as ServerReason] as const,
   ),
-  ...Object.entries(authAndMemberTexts).map(
-    ([reason, text]) => [text, reason as ServerReason] as const,
-  ),
+  ...Object.entries(otherTexts).map(([reason, text]) => [text, reason as ServerReason] as const),
 ]);
 const statusNames: readonly string[] = Object.keys(GrpcCode);
 

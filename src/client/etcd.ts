@@ -14,7 +14,14 @@ import {
   type Maintenance,
   maintenanceOf,
 } from './admin/index.js';
-import { Caller, type CallOptions, callWithCodecs, method } from './call/index.js';
+import {
+  Caller,
+  type CallOptions,
+  callWithCodecs,
+  checkCredentials,
+  checkMetadata,
+  method,
+} from './call/index.js';
 import type { EtcdClient, EtcdOptions } from './client.js';
 import {
   backgroundClock,
@@ -25,7 +32,7 @@ import {
   parseEndpoints,
   type Runtime,
 } from './connection/index.js';
-import { invalidOption, isEtcdError } from './errors.js';
+import { EtcdClientError, invalidOption, isEtcdError } from './errors.js';
 import { type Bytes, bytes } from './keyspace/index.js';
 import { type Kv, KvView } from './kv/index.js';
 import { LeaseClient, type Leases } from './lease/index.js';
@@ -138,8 +145,8 @@ function makePool(options: EtcdOptions, runtime: Runtime): Pool {
   return new Pool({
     endpoints: parseEndpoints(options.endpoints ?? '127.0.0.1:2379'),
     dial: dialOf(options.transport ?? 'native'),
+    tls,
     dialOptions: {
-      tls,
       connectTimeoutMs: positive(
         'connectTimeoutMs',
         options.connectTimeoutMs,
@@ -165,7 +172,9 @@ function makeCaller(
   pool: Pool,
   signal: AbortSignal,
 ): Caller {
-  const { retry } = options;
+  const { retry, onEvent = () => undefined } = options;
+  checkCredentials(options.credentials);
+  if (options.metadata !== undefined) checkMetadata(options.metadata);
   return new Caller({
     pool,
     clock: runtime.clock,
@@ -180,11 +189,8 @@ function makeCaller(
     requireLeader: options.requireLeader ?? true,
     credentials: options.credentials,
     interceptors: options.interceptors ?? [],
-    authenticate: async (caller, user, password) => {
-      const token = await authenticate(caller, user, password);
-      options.onEvent?.({ type: 'authenticated' });
-      return token;
-    },
+    authenticate,
+    onEvent,
     signal,
   });
 }
@@ -201,8 +207,18 @@ async function authenticate(
     return (await callWithCodecs(caller, method.authenticate, 'read', codecs, request, {})).token;
   } catch (error) {
     if (isEtcdError(error, 'AUTH_NOT_ENABLED')) return undefined;
+    if (isEtcdError(error, 'UNIMPLEMENTED')) throw noAuthService(error);
     throw error;
   }
+}
+
+function noAuthService(error: EtcdClientError): EtcdClientError {
+  const { code, reason, outcome, method, endpoint, attempts } = error;
+  const message = 'a user and a password were given, but the server has no Auth service';
+  return new EtcdClientError({
+    ...{ code, reason, outcome, method, endpoint, attempts, message },
+    cause: error,
+  });
 }
 
 function positive(name: string, given: number | undefined, otherwise: number): number {

@@ -47,6 +47,7 @@ export type {
   ConnectionEvent,
   PingOptions as KeepaliveOptions,
   Runtime,
+  TlsSource,
   TransportName,
 } from './connection/index.js';
 export {

@@ -11,6 +11,10 @@ export const reconnectDelayMaxMs = 2_000;
 export const retryAttemptsDefault = 10;
 export const retryDelayMinMsDefault = 25;
 export const retryDelayMaxMsDefault = 2_000;
+/** Refusals of one request for its token, each answered with a new one, until that is no good. */
+export const tokenRefusalsMax = 5;
+/** The same because users or roles were changed meanwhile: with its pauses some four seconds. */
+export const oldRevisionsMax = 10;
 /** Pings: etcd servers allow one each 5 s. */
 export const keepaliveIntervalMsDefault = 10_000;
 export const keepaliveTimeoutMsDefault = 3_000;

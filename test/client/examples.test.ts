@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { authExample } from '../../examples/client/auth.js';
 import { configExample } from '../../examples/client/config.js';
 import { coordinationExample } from '../../examples/client/coordination.js';
 import { discoveryExample } from '../../examples/client/discovery.js';
@@ -57,6 +58,18 @@ const examples: ReadonlyArray<readonly [string, Example, readonly string[]]> = [
     'maintenance',
     maintenanceExample,
     ['default is leader', 'snapshot 100 %, written', 'mirrored a=1 b=2'],
+  ],
+  [
+    'auth',
+    authExample,
+    [
+      'read {"prefix":"reports/"}',
+      'readwrite {"key":"reports/new"}',
+      'ann reads rain',
+      'old: PERMISSION_DENIED',
+      'ann reads rain',
+      'users left: 0',
+    ],
   ],
   [
     'coordination',

@@ -28,8 +28,11 @@ export type Tool =
   | 'ipv6'
   | 'kvorum'
   | 'openssl'
+  | 'patroni'
+  | 'postgresql'
   | 'python3'
-  | 'python3-etcd3';
+  | 'python3-etcd3'
+  | 'python3-etcd3gw';
 
 /** Where a tool is, why it cannot be had here, or what went wrong when it was made. */
 export interface ToolState {

@@ -9,7 +9,7 @@ import {
   callWithCodecs,
   method,
 } from '../call/index.js';
-import { type KeyRange, spanOf } from '../keyspace/index.js';
+import { type KeyRange, rangeOf, spanOf } from '../keyspace/index.js';
 import type { AuthAdmin, GrantedPermission, Permission, PermissionKind } from './types.js';
 
 const permissionTypes = {
@@ -36,7 +36,7 @@ export function authOf(caller: Caller): AuthAdmin {
     await call(name, 'write', codecs, request, options);
   };
   return {
-    ...usersOf(call, write),
+    ...usersOf(caller, call, write),
     ...rolesOf(call, write),
     enable: (options) =>
       write(method.authEnable, [proto.authEnableRequest, proto.authEnableResponse], {}, options),
@@ -69,7 +69,7 @@ type UserAdmin = Pick<
   'users' | 'user' | 'addUser' | 'deleteUser' | 'changePassword' | 'grantRole' | 'revokeRole'
 >;
 
-function usersOf(call: Call, write: Write): UserAdmin {
+function usersOf(caller: Caller, call: Call, write: Write): UserAdmin {
   return {
     async users(options) {
       const codecs = [proto.authUserListRequest, proto.authUserListResponse] as const;
@@ -89,12 +89,13 @@ function usersOf(call: Call, write: Write): UserAdmin {
       const codecs = [proto.authUserDeleteRequest, proto.authUserDeleteResponse] as const;
       return write(method.userDelete, codecs, { name }, options);
     },
-    changePassword(name, password, options) {
+    async changePassword(name, password, options) {
       const codecs = [
         proto.authUserChangePasswordRequest,
         proto.authUserChangePasswordResponse,
       ] as const;
-      return write(method.userChangePassword, codecs, { name, password }, options);
+      await write(method.userChangePassword, codecs, { name, password }, options);
+      caller.tokens.passwordChanged(name, password);
     },
     grantRole(user, role, options) {
       const codecs = [proto.authUserGrantRoleRequest, proto.authUserGrantRoleResponse] as const;
@@ -154,6 +155,7 @@ function grantedOf(permission: proto.ProtoPermission): GrantedPermission {
   const kinds: readonly PermissionKind[] = ['read', 'write', 'readwrite'];
   return {
     kind: kinds[permission.type] ?? 'read',
+    range: rangeOf(permission),
     key: keyToBytes(permission.key),
     rangeEnd: keyToBytes(permission.rangeEnd),
   };

@@ -111,14 +111,19 @@ export interface Permission {
   readonly range: KeyRange;
 }
 
-/** As the server has it: `[key, rangeEnd)`, rangeEnd empty for one key, one zero byte for all. */
-export interface GrantedPermission {
-  readonly kind: PermissionKind;
+/** As the server has it. It can be granted to another role, and its range revoked, as it is. */
+export interface GrantedPermission extends Permission {
+  /** `[key, rangeEnd)`; rangeEnd is empty for one key, and one zero byte for no end. */
   readonly key: Buffer;
   readonly rangeEnd: Buffer;
 }
 
+/**
+ * Users, roles and permissions. While auth is on, who calls needs the role root, but for `status`,
+ * `user` of oneself and `role` of a role that one has.
+ */
 export interface AuthAdmin {
+  /** Needs a user `root` with the role `root`: ROOT_USER_NOT_EXIST, ROOT_ROLE_NOT_EXIST. */
   enable(options?: CallOptions): Promise<void>;
   disable(options?: CallOptions): Promise<void>;
   status(
@@ -134,13 +139,20 @@ export interface AuthAdmin {
     options?: CallOptions,
   ): Promise<void>;
   deleteUser(name: string, options?: CallOptions): Promise<void>;
+  /**
+   * Ends all tokens of the user. A client that changes the password of its own user goes on with
+   * the new one, unless a function gives it; if the outcome is unknown it has the old one.
+   */
   changePassword(name: string, password: string, options?: CallOptions): Promise<void>;
   grantRole(user: string, role: string, options?: CallOptions): Promise<void>;
   revokeRole(user: string, role: string, options?: CallOptions): Promise<void>;
   roles(options?: CallOptions): Promise<readonly string[]>;
+  /** The role's permissions. */
   role(name: string, options?: CallOptions): Promise<readonly GrantedPermission[]>;
   addRole(name: string, options?: CallOptions): Promise<void>;
   deleteRole(name: string, options?: CallOptions): Promise<void>;
+  /** Replaces the kind of a permission of the role that has the same range. */
   grantPermission(role: string, permission: Permission, options?: CallOptions): Promise<void>;
+  /** `range` as it was granted: a part of it is PERMISSION_NOT_GRANTED. */
   revokePermission(role: string, range: KeyRange, options?: CallOptions): Promise<void>;
 }

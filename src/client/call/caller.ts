@@ -24,17 +24,17 @@ import {
   type Slot,
   type Until,
 } from '../connection/index.js';
-import { EtcdClientError, reasonOf } from '../errors.js';
-import { TokenSource } from './auth-token.js';
+import { EtcdClientError, type Reason, reasonOf } from '../errors.js';
+import { type TokenEvent, TokenSource } from './auth-token.js';
 import {
   abortedError,
   blamesServer,
   type CallContext,
   type CallKind,
   callError,
-  refusesToken,
   worthRepeating,
 } from './failed-call.js';
+import { checkMetadata } from './metadata.js';
 import type {
   CallOptions,
   Credentials,
@@ -60,6 +60,7 @@ export interface CallerOptions {
     user: string,
     password: string,
   ) => Promise<string | undefined>;
+  readonly onEvent: (event: TokenEvent) => void;
   /** Aborted when the client is closed. */
   readonly signal: AbortSignal;
 }
@@ -68,7 +69,6 @@ type Fields = ReadonlyArray<readonly [string, string]>;
 const noOptions: EndpointOptions = {};
 /** Calls for a token carry none. */
 const authenticateMethod = '/etcdserverpb.Auth/Authenticate';
-const tokenRefusalsMax = 2;
 
 /** A stream that was opened, and where. */
 export interface OpenedStream {
@@ -88,9 +88,11 @@ export class Caller {
 
   constructor(options: CallerOptions) {
     this.options = options;
-    this.tokens = new TokenSource(options.credentials, (user, password) =>
-      options.authenticate(this, user, password),
-    );
+    const { credentials, clock, timeoutMs, signal, onEvent } = options;
+    this.tokens = new TokenSource({
+      ...{ credentials, clock, timeoutMs, signal, onEvent },
+      authenticate: (user, password) => options.authenticate(this, user, password),
+    });
   }
 
   /** One unary call; resolves with the encoded reply. */
@@ -101,7 +103,10 @@ export class Caller {
     options: EndpointOptions = noOptions,
   ): Promise<Buffer> {
     const { interceptors } = this.options;
-    if (interceptors.length === 0) return this.#run(method, kind, request, options);
+    // Nobody beside the client and the server needs to see the password.
+    if (interceptors.length === 0 || method === authenticateMethod) {
+      return this.#run(method, kind, request, options);
+    }
     const last = (call: Parameters<Interceptor>[0]): Promise<Buffer> =>
       this.#run(call.method, kind, call.request, { ...options, metadata: call.metadata });
     const chain = interceptors.reduceRight<typeof last>(
@@ -118,6 +123,7 @@ export class Caller {
     options: EndpointOptions,
     avoid?: Slot,
   ): Promise<OpenedStream> {
+    if (options.metadata !== undefined) checkMetadata(options.metadata);
     const until = this.until(options, Number.POSITIVE_INFINITY);
     await this.tokenReady(until);
     const pick =
@@ -137,6 +143,11 @@ export class Caller {
       tokenGeneration: tokens.generation,
       hadToken: tokens.token !== undefined,
     };
+  }
+
+  /** True if what was sent like this, and failed for this reason, is worth sending again. */
+  refused(opened: OpenedStream, reason: Reason, refusals: number): boolean {
+    return this.tokens.refused(reason, opened.hadToken, opened.tokenGeneration, refusals);
   }
 
   /** The end of the time that the options allow. */
@@ -211,6 +222,7 @@ export class Caller {
     options: EndpointOptions,
   ): Promise<Buffer> {
     return new Promise((resolve, reject) => {
+      if (options.metadata !== undefined) checkMetadata(options.metadata);
       const run = new CallRun(this, method, kind, request, options, resolve, reject, this.#running);
       run.start();
     });
@@ -371,14 +383,10 @@ class CallRun {
     if (status.code === GrpcCode.DEADLINE_EXCEEDED || clock.nowMs() >= this.#deadlineMs) {
       return false;
     }
-    if (
-      refusesToken(reason, this.#hadToken) &&
-      this.#tokenRefusals < tokenRefusalsMax &&
-      tokens.refused(this.#tokenGeneration)
-    ) {
+    const refusals = this.#tokenRefusals;
+    if (tokens.refused(reason, this.#hadToken, this.#tokenGeneration, refusals)) {
       this.#tokenRefusals += 1;
-      this.#begin();
-      return true;
+      return this.#pauseAndBegin(refusals);
     }
     const learner = reason === 'LEARNER_UNSUPPORTED' && pool.size > 1;
     if (learner && slot !== undefined) pool.suspect(slot);
@@ -386,14 +394,22 @@ class CallRun {
       learner || !status.maySent || (this.#kind !== 'write' && worthRepeating(status, reason));
     if (!mayRepeat || this.#repeats + 1 >= retry.attemptsMax) return false;
     this.#avoid = slot;
-    return this.#pauseAndBegin();
+    this.#repeats += 1;
+    return this.#pauseAndBegin(this.#repeats);
   }
 
-  /** Full jitter: a herd of clients that failed together does not come back together. */
-  #pauseAndBegin(): boolean {
+  /**
+   * At once before the first repeat for a token, `repeat` 0. Full jitter: a herd of clients that
+   * failed together does not come back together.
+   */
+  #pauseAndBegin(repeat: number): boolean {
+    assert(this.#call === undefined, 'no attempt runs while the next one waits');
+    if (repeat === 0) {
+      this.#begin();
+      return true;
+    }
     const { retry, clock, random } = this.#caller.options;
-    const fullMs = Math.min(retry.delayMaxMs, retry.delayMinMs * 2 ** this.#repeats);
-    this.#repeats += 1;
+    const fullMs = Math.min(retry.delayMaxMs, retry.delayMinMs * 2 ** (repeat - 1));
     const delayMs = fullMs * random.float();
     if (clock.nowMs() + delayMs >= this.#deadlineMs) return false;
     this.#pause = clock.after(delayMs, () => this.#begin());

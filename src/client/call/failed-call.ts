@@ -36,7 +36,7 @@ const refusingReasons: ReadonlySet<Reason> = new Set<Reason>([
   'TOO_MANY_REQUESTS',
   'CORRUPT',
   'MESSAGE_TOO_LARGE',
-  'NOT_ENOUGH_STARTED_MEMBERS',
+  'NOT_ENOUGH_STARTED',
   'UNHEALTHY',
 ]);
 
@@ -101,7 +101,9 @@ export function callError(status: RpcStatus, context: CallContext): EtcdClientEr
 }
 
 function transportReason(status: RpcStatus, reason: Reason): Reason {
-  return reason === 'OTHER' && status.code === c.UNAVAILABLE ? 'CONNECTION_LOST' : reason;
+  if (reason !== 'OTHER') return reason;
+  if (status.code === c.UNIMPLEMENTED) return 'UNIMPLEMENTED';
+  return status.code === c.UNAVAILABLE ? 'CONNECTION_LOST' : reason;
 }
 
 /** The caller's signal ended the call. */

@@ -3,18 +3,12 @@
  * is paused and HTTP/2 flow control holds the server back. Not retried: whoever reads decides.
  */
 
-import { assert, GrpcCode, onAbort } from '../../common/index.js';
+import { assert, backoffMs, GrpcCode, onAbort } from '../../common/index.js';
 import { closedError, type LinkStream, type RpcStatus } from '../connection/index.js';
 import { reasonOf } from '../errors.js';
-import { streamBufferMessagesMax } from '../limits.js';
+import { streamBufferMessagesMax, streamDelayMaxMs, streamDelayMinMs } from '../limits.js';
 import type { Caller } from './caller.js';
-import {
-  abortedError,
-  type CallContext,
-  type CallKind,
-  callError,
-  refusesToken,
-} from './failed-call.js';
+import { abortedError, type CallContext, type CallKind, callError } from './failed-call.js';
 import type { EndpointOptions } from './types.js';
 
 /** Messages of one call; ends with the stream, throws EtcdClientError if it ends badly. */
@@ -50,15 +44,29 @@ export async function* serverStream(
       if (status === undefined || status.code === GrpcCode.OK) return;
       if (caller.options.signal.aborted) throw closedError();
       if (options.signal?.aborted === true) throw abortedError(options.signal, true, context);
-      const refused = refusesToken(reasonOf(status.message), opened.hadToken);
-      if (seen || !refused || attempt > 1 || !caller.tokens.refused(opened.tokenGeneration)) {
-        throw callError(status, context);
-      }
+      const again = !seen && caller.refused(opened, reasonOf(status.message), attempt - 1);
+      if (!again) throw callError(status, context);
     } finally {
       for (const takeBack of takeBacks) takeBack();
       inbox.close();
     }
+    if (attempt > 1) await pause(caller, attempt - 2, options.signal);
   }
+}
+
+/** Between refusals of the token; ends with the client, or with whoever waits. */
+function pause(caller: Caller, failures: number, signal: AbortSignal | undefined): Promise<void> {
+  const { clock, random, signal: closing } = caller.options;
+  const delayMs = backoffMs(failures, streamDelayMinMs, streamDelayMaxMs, random);
+  return new Promise((resolve) => {
+    const end = (): void => {
+      timer.cancel();
+      for (const takeBack of takeBacks) takeBack();
+      resolve();
+    };
+    const timer = clock.after(delayMs, end);
+    const takeBacks = [signal, closing].map((each) => onAbort(each, () => end()));
+  });
 }
 
 /** Messages that have come and were not read. */

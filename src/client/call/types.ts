@@ -1,13 +1,29 @@
 /** What calls are described by: who calls, options, retries and interceptors. */
 
-/** Who the client is: a password that is exchanged for tokens, or a token made elsewhere (JWT). */
+/**
+ * Who the client is: a password that is exchanged for tokens, or a token made elsewhere (JWT).
+ * Without credentials a server may know the client by its certificate. They are in no error, no
+ * event and no inspection of the client.
+ */
 export type Credentials =
-  | { readonly user: string; readonly password: string; readonly token?: never }
   | {
-      /** Asked again each time the server refuses the last one. */
+      readonly user: string;
+      /** A function is asked for it each time a token is needed: for passwords that change. */
+      readonly password: string | (() => string | Promise<string>);
+      /**
+       * At a server that has auth switched off: `proceed` (the default, as etcd's Go client does)
+       * sends no token, and asks for one when auth is switched on; `fail` rejects calls with
+       * AUTH_NOT_ENABLED.
+       */
+      readonly ifAuthOff?: 'proceed' | 'fail';
+      readonly token?: never;
+    }
+  | {
+      /** A function is asked again each time the server refuses the last one. */
       readonly token: string | (() => string | Promise<string>);
       readonly user?: never;
       readonly password?: never;
+      readonly ifAuthOff?: never;
     };
 
 /** Request metadata (HTTP headers); names in lower case. */

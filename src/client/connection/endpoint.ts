@@ -1,6 +1,6 @@
 /** Endpoints as people write them: `host:port`, `http(s)://host:port`, `unix:/path`. */
 
-import { EtcdClientError } from '../errors.js';
+import { EtcdClientError, invalidOption } from '../errors.js';
 
 export interface Endpoint {
   /** `host:port` (IPv6 in brackets) or `unix:/path`; what errors and events name it by. */
@@ -17,6 +17,7 @@ const pattern = /^(?:(https?|grpcs?):\/\/)?(\[[0-9a-f:.%]+\]|[^\s:/[\]]+)(?::(\d
 /** Throws INVALID_OPTION. */
 export function parseEndpoint(text: string): Endpoint {
   const trimmed = text.trim();
+  if (/^[^/]*(?:\/\/)?[^/]*@/.test(trimmed) && !trimmed.startsWith('unix')) throw hasUser();
   const unix = /^unix(?:s?):(?:\/\/)?(.+)$/.exec(trimmed);
   if (unix?.[1] !== undefined) {
     return { address: `unix:${unix[1]}`, host: unix[1], port: 0, secure: false };
@@ -41,6 +42,11 @@ export function parseEndpoints(given: string | readonly string[]): Endpoint[] {
   }
   if (found.size === 0) throw invalid('');
   return [...found.values()];
+}
+
+/** Not quoted: there may be a password in it. */
+function hasUser(): EtcdClientError {
+  return invalidOption('an endpoint has no user or password in it: they belong in `credentials`');
 }
 
 function invalid(text: string): EtcdClientError {

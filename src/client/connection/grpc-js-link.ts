@@ -207,7 +207,10 @@ class GrpcJsLink implements Link {
   #metadataOf(options: LinkCallOptions): grpc.Metadata {
     if (options.metadata === this.#metadata) return this.#encoded;
     const encoded = new grpc.Metadata();
-    for (const [name, value] of options.metadata ?? []) encoded.add(name, value);
+    for (const [name, value] of options.metadata ?? []) {
+      // As on the wire: grpc-js wants the bytes.
+      encoded.add(name, name.endsWith('-bin') ? Buffer.from(value, 'base64') : value);
+    }
     this.#metadata = options.metadata;
     this.#encoded = encoded;
     return encoded;

@@ -1,8 +1,16 @@
 /** Connections to the servers: endpoints, the pool, and the two transports. */
 
+export { ask } from './ask.js';
 export { dialOf } from './dial.js';
 export { parseEndpoint, parseEndpoints } from './endpoint.js';
 export type { Link, LinkCall, LinkStream, RpcStatus } from './link.js';
 export { closedError, type Pick, Pool, Slot, type Until } from './pool.js';
 export { backgroundClock, nodeRuntime } from './runtime-node.js';
-export type { ClientTls, ConnectionEvent, PingOptions, Runtime, TransportName } from './types.js';
+export type {
+  ClientTls,
+  ConnectionEvent,
+  PingOptions,
+  Runtime,
+  TlsSource,
+  TransportName,
+} from './types.js';

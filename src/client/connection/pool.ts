@@ -15,14 +15,17 @@ import {
   reconnectDelayMinMs,
   suspectMs,
 } from '../limits.js';
+import { ask } from './ask.js';
 import type { Endpoint } from './endpoint.js';
 import type { Dial, DialOptions, Link } from './link.js';
-import type { ConnectionEvent } from './types.js';
+import type { ClientTls, ConnectionEvent, TlsSource } from './types.js';
 
 export interface PoolOptions {
   readonly endpoints: readonly Endpoint[];
   readonly dial: Dial;
-  readonly dialOptions: Omit<DialOptions, 'signal'>;
+  readonly dialOptions: Omit<DialOptions, 'signal' | 'tls'>;
+  /** Undefined: as the endpoint's scheme says. */
+  readonly tls: TlsSource | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly onEvent: (event: ConnectionEvent) => void;
@@ -232,11 +235,12 @@ export class Pool {
 
   async #dial(slot: Slot): Promise<void> {
     const { dial, dialOptions, onEvent } = this.#options;
+    const { signal } = this.#closing;
     const endpoint = slot.endpoint.address;
     onEvent({ type: 'connecting', endpoint });
     let link: Link;
     try {
-      link = await dial(slot.endpoint, { ...dialOptions, signal: this.#closing.signal });
+      link = await dial(slot.endpoint, { ...dialOptions, tls: await this.#tls(), signal });
     } catch (error) {
       slot.lastError = error instanceof Error ? error : new Error(String(error));
       this.#backOff(slot);
@@ -261,6 +265,13 @@ export class Pool {
       this.#notify();
     };
     onEvent({ type: 'connected', endpoint });
+  }
+
+  #tls(): Promise<ClientTls> | ClientTls | undefined {
+    const { tls, clock, dialOptions } = this.#options;
+    if (typeof tls !== 'function') return tls;
+    const { signal } = this.#closing;
+    return ask(tls, { clock, timeoutMs: dialOptions.connectTimeoutMs, signal });
   }
 
   /** Half of the doubled delay is fixed, half is chance. */

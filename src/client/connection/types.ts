@@ -15,6 +15,9 @@ export interface ClientTls {
   readonly insecureSkipVerify?: boolean;
 }
 
+/** Fixed, or asked for before each connection is made: for certificates that are renewed. */
+export type TlsSource = ClientTls | (() => ClientTls | Promise<ClientTls>);
+
 /** Pings while calls or watches are running, to find out that the other side is gone. */
 export interface PingOptions {
   /** Silence after which a ping is sent. Default 10 s. */
@@ -39,4 +42,9 @@ export type ConnectionEvent =
   | { readonly type: 'connectFailed'; readonly endpoint: string; readonly error: Error }
   | { readonly type: 'disconnected'; readonly endpoint: string }
   | { readonly type: 'endpoints'; readonly endpoints: readonly string[] }
-  | { readonly type: 'authenticated' };
+  /** There is a new token. */
+  | { readonly type: 'authenticated' }
+  /** The server has auth switched off; calls go without a token. */
+  | { readonly type: 'authNotEnabled' }
+  /** No token could be had. */
+  | { readonly type: 'authFailed'; readonly error: Error };

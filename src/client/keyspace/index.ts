@@ -1,6 +1,6 @@
 /** Keys, ranges, values and entries, and reading them. */
 
-export { fullKey, keyString, keyText, type Span, spanOf } from './key-span.js';
+export { fullKey, keyString, keyText, rangeOf, type Span, spanOf } from './key-span.js';
 export {
   countRequest,
   rangeRequest,

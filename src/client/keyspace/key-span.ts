@@ -61,6 +61,21 @@ export function spanOf(prefix: KeyString, range: KeyRange): Span {
   throw invalidOption('a range needs one of key, prefix, from, or all');
 }
 
+/** The other way: what `spanOf` makes the same span of. Text where that is exact, else bytes. */
+export function rangeOf({ key, rangeEnd }: Span): KeyRange {
+  if (rangeEnd === '') return { key: keyOf(key) };
+  if (rangeEnd === noEnd) {
+    return key === noEnd || key === '' ? { all: true } : { from: keyOf(key) };
+  }
+  if (rangeEnd === prefixEnd(key)) return { prefix: keyOf(key) };
+  return { from: keyOf(key), to: keyOf(rangeEnd) };
+}
+
+function keyOf(key: KeyString): Key {
+  const text = keyText(key);
+  return keyString(text) === key ? text : keyToBytes(key);
+}
+
 /** A single key below `prefix` that is sent. Throws INVALID_OPTION for an empty one. */
 export function fullKey(prefix: KeyString, key: Key): KeyString {
   return nonEmpty(prefix + keyString(key));

@@ -8,16 +8,9 @@
 
 import { assert, backoffMs, GrpcCode, type LeaseId, type Timer } from '../../common/index.js';
 import { decodeLeaseKeepAliveResponse, encodeLeaseKeepAliveRequest } from '../../proto/index.js';
-import {
-  asError,
-  type Caller,
-  callError,
-  method,
-  type OpenedStream,
-  refusesToken,
-} from '../call/index.js';
+import { asError, type Caller, callError, method, type OpenedStream } from '../call/index.js';
 import type { RpcStatus, Slot } from '../connection/index.js';
-import { reasonOf } from '../errors.js';
+import { isEtcdError, type Reason, reasonOf } from '../errors.js';
 import { streamDelayMaxMs, streamDelayMinMs } from '../limits.js';
 
 /** What the mux needs of a lease. */
@@ -50,6 +43,8 @@ export class LeaseMux {
   #opening: AbortController | undefined;
   #avoid: Slot | undefined;
   #failures = 0;
+  /** One after the other, for the token. */
+  #refusals = 0;
   #retry: Timer | undefined;
   #replyTimer: Timer | undefined;
   #closed = false;
@@ -127,8 +122,7 @@ export class LeaseMux {
 
   #onOpenError(error: Error): void {
     // A refused password stays refused; everything else may pass, and the leases watch the time.
-    const refused = reasonOf(error.message) === 'AUTH_FAILED';
-    if (!refused) {
+    if (!isEtcdError(error) || !staysRefused.has(error.reason)) {
       this.#reopenLater();
       return;
     }
@@ -156,6 +150,7 @@ export class LeaseMux {
     if (sent !== undefined) this.#inFlight.delete(sent.target);
     assert(this.#sent.length === this.#inFlight.size, 'each unanswered request is of one lease');
     this.#failures = 0;
+    this.#refusals = 0;
     this.#avoid = undefined;
     this.#replyTimer?.cancel();
     this.#replyTimer = undefined;
@@ -168,11 +163,11 @@ export class LeaseMux {
   #onStatus(opened: OpenedStream, status: RpcStatus): void {
     const reason = reasonOf(status.message);
     this.#avoid = opened.slot;
-    const refused = refusesToken(reason, opened.hadToken);
-    const renewable = refused && this.#caller.tokens.refused(opened.tokenGeneration);
+    const again = this.#caller.refused(opened, reason, this.#refusals);
+    if (again) this.#refusals += 1;
     const asked = this.#sent.map(({ target }) => target);
     this.#forget();
-    if (!renewable && isFinal(status)) {
+    if (!again && isFinal(status)) {
       const context = {
         kind: 'read',
         method: method.leaseKeepAlive,
@@ -245,6 +240,14 @@ const finalCodes: ReadonlySet<number> = new Set([
   GrpcCode.UNIMPLEMENTED,
   GrpcCode.INVALID_ARGUMENT,
   GrpcCode.UNAUTHENTICATED,
+]);
+
+/** What is said when there is to be a token, and will be again. */
+const staysRefused: ReadonlySet<Reason> = new Set<Reason>([
+  'AUTH_FAILED',
+  'NO_PASSWORD_USER',
+  'AUTH_NOT_ENABLED',
+  'UNIMPLEMENTED',
 ]);
 
 function isFinal(status: RpcStatus): boolean {

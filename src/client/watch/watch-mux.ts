@@ -25,11 +25,10 @@ import {
   callError,
   method,
   type OpenedStream,
-  refusesToken,
   worthRepeating,
 } from '../call/index.js';
 import type { Link, RpcStatus, Slot } from '../connection/index.js';
-import { type EtcdClientError, isEtcdError, reasonOf } from '../errors.js';
+import { type EtcdClientError, isEtcdError, type Reason, reasonOf } from '../errors.js';
 import {
   streamDelayMaxMs,
   streamDelayMinMs,
@@ -78,6 +77,8 @@ export class WatchMux {
   #opening = false;
   #closed = false;
   #failures = 0;
+  /** One after the other, for the token. */
+  #refusals = 0;
   #avoid: Slot | undefined;
   #retry: Timer | undefined;
   /** Creates sent and not answered, oldest first. */
@@ -246,9 +247,8 @@ export class WatchMux {
     if (response.canceled) {
       this.#byId.delete(response.watchId);
       this.#settle(entry);
-      if (entry.place.state !== 'left' && this.#entries.delete(entry.target)) {
-        entry.target.onCanceled(response);
-      }
+      const wanted = entry.place.state !== 'left' && this.#entries.has(entry.target);
+      if (wanted) this.#onRefused(entry, response);
       this.#closeIfUnused();
       return;
     }
@@ -261,8 +261,6 @@ export class WatchMux {
     this.#createTimer = undefined;
     this.#armCreateTimer();
     if (entry === undefined) return;
-    this.#failures = 0;
-    this.#avoid = undefined;
     const wanted = this.#entries.get(entry.target) === entry;
     if (response.canceled) {
       this.#settle(entry);
@@ -270,6 +268,9 @@ export class WatchMux {
       this.#closeIfUnused();
       return;
     }
+    this.#failures = 0;
+    this.#refusals = 0;
+    this.#avoid = undefined;
     this.#byId.set(response.watchId, entry);
     if (!wanted) {
       this.#cancel(entry, response.watchId);
@@ -281,12 +282,8 @@ export class WatchMux {
 
   /** Refused because of the token: another stream with another token. Else it is final. */
   #onRefused(entry: Entry, response: WatchResponse): void {
-    const opened = this.#opened;
-    const refused = refusesToken(
-      reasonOf(refusalText(response.cancelReason)),
-      opened?.hadToken === true,
-    );
-    if (refused && opened !== undefined && this.#caller.tokens.refused(opened.tokenGeneration)) {
+    const reason = reasonOf(refusalText(response.cancelReason));
+    if (this.#opened !== undefined && this.#worthAnotherToken(this.#opened, reason)) {
       this.#dropStream();
       this.#reopenLater();
       return;
@@ -295,13 +292,18 @@ export class WatchMux {
     entry.target.onCanceled(response);
   }
 
+  #worthAnotherToken(opened: OpenedStream, reason: Reason): boolean {
+    const again = this.#caller.refused(opened, reason, this.#refusals);
+    if (again) this.#refusals += 1;
+    return again;
+  }
+
   #onStatus(opened: OpenedStream, status: RpcStatus): void {
     this.#avoid = opened.slot;
     const reason = reasonOf(status.message);
     this.#forgetStream();
     if (this.#entries.size === 0) return;
-    const refused = refusesToken(reason, opened.hadToken);
-    if (refused && this.#caller.tokens.refused(opened.tokenGeneration)) {
+    if (this.#worthAnotherToken(opened, reason)) {
       this.#reopenLater();
       return;
     }
