@@ -17,7 +17,7 @@ export interface LocalCallOptions {
   /** As of the injected clock; the maker of the call cancels it at that time. */
   readonly deadlineMs?: number | undefined;
   /** For a call that passes no guard: there nobody else finds out who makes it. */
-  readonly caller?: Caller;
+  readonly caller?: Caller | undefined;
 }
 
 /** How a call ended. */
@@ -242,6 +242,8 @@ export function callLocally(
         else resolve({ ok: false, code: GrpcCode.INTERNAL, message: 'no message was answered' });
       },
     };
-    onCall?.(startLocalCall(methods, options, answers, request));
+    // Begun in any case: an optional call would not even look at its argument.
+    const call = startLocalCall(methods, options, answers, request);
+    onCall?.(call);
   });
 }
