@@ -22,7 +22,7 @@ export interface ConcurrencyCalls {
 }
 
 export function concurrencyFeature(host: Host, calls: ConcurrencyCalls): Feature {
-  const withdrawals = new Withdrawals(calls.ofMember, host.clock);
+  const withdrawals = new Withdrawals(calls.ofMember, host);
   const lines: Lines = { queues: new Queues(), withdrawals };
   const running = new RunningCalls(host, calls.ofClients);
   return {

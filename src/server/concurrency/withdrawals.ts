@@ -12,26 +12,34 @@ import {
   recipeWithdrawPauseMs,
   recipeWithdrawTriesMax,
   sleep,
-  theMember,
 } from '../../common/index.js';
 import { encodeLeaseRevokeRequest, encodeTxnRequest } from '../../proto/index.js';
+import { type Access, memberCaller } from '../access/index.js';
 import { callLocally, type LocalCallOptions, type LocalOutcome } from '../rpc/index.js';
 import { createdAt, deleteOp, type Methods } from './recipe-calls.js';
 
 const itself = { commonName: '', certificateVerified: false };
 
+/** What it needs of the member. */
+export interface WithdrawalPorts {
+  readonly clock: Clock;
+  readonly access: Access;
+}
+
 /** Takes back, one try after the other. */
 export class Withdrawals {
   readonly #methods: () => Methods;
   readonly #clock: Clock;
+  readonly #access: Access;
   /** Keys that are being taken back. */
   readonly #pending = new Map<KeyString, Promise<void>>();
   #isOver = false;
 
   /** `methods`: those of the member, without guards. */
-  constructor(methods: () => Methods, clock: Clock) {
+  constructor(methods: () => Methods, { access, clock }: WithdrawalPorts) {
     this.#methods = methods;
     this.#clock = clock;
+    this.#access = access;
   }
 
   /** Resolves when the key is not being taken back (any more). */
@@ -71,7 +79,7 @@ export class Withdrawals {
       method,
       peer,
       metadata: () => undefined,
-      caller: theMember,
+      caller: memberCaller(this.#access),
     };
     return callLocally(this.#methods(), options, Buffer.from(request));
   }
