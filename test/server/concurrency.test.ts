@@ -232,8 +232,13 @@ describe('many', () => {
     // Each counts with its bytes, so that long names do not add up to more than the bound.
     const name = 'n'.repeat(1_400_000);
     const count = Math.floor(recipesWaitingBytesMax / name.length);
-    const running = Array.from({ length: count }, () => call.observe(client, name));
-    await client.pass(100);
+    const running: FakeCall[] = [];
+    for (let i = 0; i < count; i += 1) {
+      running.push(call.observe(client, name));
+      // The reads of all at once would be more than may wait as well.
+      await client.pass(10);
+    }
+    expect(running.filter(({ ended }) => ended === 'open')).toHaveLength(count);
     const last = await done(call.observe(client, name));
     expect(call.locked(last)).toEqual(unknown('etcdserver: too many requests'));
     for (const each of running) each.cancel();
