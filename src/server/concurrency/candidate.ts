@@ -35,7 +35,7 @@ export interface Entered {
   readonly owns: boolean;
 }
 
-/** One key, from its creation until its call has ended. */
+/** One key, from its creation until its call has ended; see {@link Candidate.of}. */
 export class Candidate {
   readonly key: KeyString;
   readonly lease: LeaseId;
@@ -49,7 +49,7 @@ export class Candidate {
   /** The key goes if the call ends early. */
   #isOwnKey = false;
 
-  private constructor(
+  constructor(
     calls: RecipeCalls,
     lines: Lines,
     name: KeyString,
