@@ -19,7 +19,7 @@ import type { Outcome } from '../helpers/in-process-call.js';
 import { type ClientWorld, callWithin, judgeError } from './kv-client.js';
 
 /** Locks and elections share the layout, so they share the names as well. */
-const names = ['lock/a', 'lock/b'];
+const names = ['lock/a', 'lock/b', 'lock/c'];
 /** Of all their keys. */
 export const lockPrefix = 'lock/';
 /** Above those of all other clients. */
@@ -52,10 +52,10 @@ export class LockClient {
     const random = this.#random;
     this.#leases += 1n;
     const id = firstLease * BigInt(this.#number + 1) + this.#leases;
-    // Now and then a lease that the server makes.
-    const lease = random.chance(0.1) ? 0n : id;
+    // Now and then a lease that the server makes: where nobody unlocks it lives for the whole run.
+    const lease = random.chance(0.03) ? 0n : id;
     if (lease !== 0n) {
-      const ttlSeconds = random.pick([1, 1, 3, 10]);
+      const ttlSeconds = random.pick([1, 1, 2]);
       const granted = await this.#ask(
         'etcdserverpb.Lease/LeaseGrant',
         encodeLeaseGrantRequest({ id, ttlSeconds }),
@@ -105,7 +105,7 @@ export class LockClient {
   }
 
   #hold(): Promise<void> {
-    return this.#world.sleep(2 * this.#world.knobs.electionMs * this.#random.float());
+    return this.#world.sleep(0.5 * this.#world.knobs.electionMs * this.#random.float());
   }
 
   /** Of a random member; most give up some time, and half of them say so. */
