@@ -62,6 +62,17 @@ class Script {
     );
   }
 
+  auth<T>(method: string, request: object): Promise<T> {
+    return this.#client.unary('etcdserverpb.Auth', method, request);
+  }
+
+  async login(name: string, password: string): Promise<Metadata> {
+    const { token } = await this.auth<{ token: string }>('Authenticate', { name, password });
+    const metadata = new Metadata();
+    metadata.set('token', token);
+    return metadata;
+  }
+
   observe(name: string, options?: CallOptions): MessageReader<LeaderAnswer> {
     const request = { name: bytes(name) };
     return this.#client.serverStream('v3electionpb.Election', 'Observe', request, options);
@@ -220,13 +231,62 @@ async function observers(script: Script): Promise<void> {
   late.cancel();
 }
 
+/** As users: what they may lock is what they may read and write below its name. */
+async function users(script: Script): Promise<void> {
+  await script.grant(1, 2);
+  await script.auth('UserAdd', { name: 'root', password: 'r' });
+  await script.auth('UserGrantRole', { user: 'root', role: 'root' });
+  await script.auth('UserAdd', { name: 'u', password: 'p' });
+  await script.auth('UserAdd', { name: 'writer', password: 'p' });
+  for (const [role, permType] of [
+    ['both', 2],
+    ['write', 1],
+  ] as const) {
+    await script.auth('RoleAdd', { name: role });
+    const perm = { permType, key: bytes('m/'), range_end: bytes('m0') };
+    await script.auth('RoleGrantPermission', { name: role, perm });
+  }
+  await script.auth('UserGrantRole', { user: 'u', role: 'both' });
+  await script.auth('UserGrantRole', { user: 'writer', role: 'write' });
+  await script.auth('AuthEnable', {});
+  const user = { metadata: await script.login('u', 'p') };
+  const writer = { metadata: await script.login('writer', 'p') };
+  const wrong = new Metadata();
+  wrong.set('token', 'nonsense.1');
+  for (const [who, options] of [
+    ['user', user],
+    ['nobody', {}],
+    ['a wrong token', { metadata: wrong }],
+  ] as const) {
+    script.said.push(who);
+    const won = await script.ask<{ leader: LeaderKey }>(
+      'Campaign',
+      candidate('m', 1, 'x'),
+      options,
+    );
+    const leader = won?.leader ?? { key: bytes('m/1'), rev: 2, lease: 1 };
+    await script.ask('Leader', { name: bytes('m') }, options);
+    await script.ask('Proclaim', { leader, value: bytes('y') }, options);
+    await script.ask('Resign', { leader }, options);
+    await script.ask('Lock', lock('m', 2), options);
+    await script.ask('Unlock', { key: bytes('m/2') }, options);
+    for (const method of ['Lock', 'Campaign']) await script.ask(method, lock('n', 1), options);
+    await script.ask('Leader', { name: bytes('n') }, options);
+    await script.ask('Unlock', { key: bytes('n/1') }, options);
+    await script.ask('Lock', lock('m', 0x77), options);
+  }
+  await script.ask('Lock', lock('m', 1), writer);
+  await script.ask('Leader', { name: bytes('m') }, writer);
+  await script.ask('Unlock', { key: bytes('m/1') }, writer);
+}
+
 function withLeader(): Metadata {
   const metadata = new Metadata();
   metadata.set('hasleader', 'true');
   return metadata;
 }
 
-const scripts = { locks, lockEnds, elections, observers };
+const scripts = { locks, lockEnds, elections, observers, users };
 
 for (const [name, run] of Object.entries(scripts)) {
   describeWith(['etcd', 'kvorum'], `recipes: ${name}`, () => {
