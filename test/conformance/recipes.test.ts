@@ -1,6 +1,6 @@
 /**
- * Lock and Election by raw gRPC: the same calls, one after the other, to kvorum and to etcd, and the
- * same answers, with all revisions (C-7).
+ * Lock and Election by raw gRPC: the same calls, one after the other, to kvorum and to etcd, and
+ * the same answers, with all revisions (C-7).
  */
 
 import { Metadata } from '@grpc/grpc-js';
