@@ -49,6 +49,17 @@ export const proposalsWaitingBytesMax = 128 * 1024 * 1024;
 /** The same for linearizable reads, which wait for a word of the leader; bytes of requests. */
 export const readsWaitingMax = 50_000;
 export const readsWaitingBytesMax = 64 * 1024 * 1024;
+/**
+ * Calls of the Lock and Election services that wait or observe at one member, and the bytes of
+ * their requests. One of them costs some kilobytes, and a watch only if it is next in its queue.
+ */
+export const recipesWaitingMax = 50_000;
+export const recipesWaitingBytesMax = 64 * 1024 * 1024;
+/** A key that its call could not take back for want of a leader is tried so often, so far apart. */
+export const recipeWithdrawTriesMax = 10;
+export const recipeWithdrawPauseMs = 500;
+/** Events that Observe hands on in one turn: each is encoded again. */
+export const observeEventsPerTurnMax = 200;
 /** Snapshot RPC chunk size, as etcd. */
 export const snapshotChunkBytes = 32 * 1024;
 /** Images of Maintenance.Snapshot on disk: each is as large as the store. */

@@ -6,6 +6,7 @@
 import type { MethodHandler } from '../transport/index.js';
 import { authFeature } from './auth/index.js';
 import { type ClusterFeature, clusterFeature } from './cluster/index.js';
+import { concurrencyFeature } from './concurrency/index.js';
 import type { Feature, Host } from './feature/index.js';
 import type { AlarmEntry } from './guard/index.js';
 import { kvFeature } from './kv/index.js';
@@ -74,20 +75,46 @@ function memberFeatures(host: Host, alarm: AlarmEntry): MemberFeatures {
   });
   const cluster = clusterFeature(host);
   const maintenance = maintenanceFeature(host, alarm);
-  const all = [kv, watch, lease, cluster, maintenance, authFeature(host), healthFeature(host)];
+  const concurrency = concurrencyFeature(host, {
+    ofClients: lazily(() => guardedMethods(host, [kv, watch, lease])),
+    ofMember: lazily(() => new Map(methodsOf([kv, lease]))),
+  });
+  const all: Feature[] = [kv, watch, lease, cluster, maintenance];
+  all.push(authFeature(host), healthFeature(host), concurrency);
   return { all, watch, lease, cluster, compact: kv.compact };
 }
 
 /** Every rpc of a member behind its guards, by full method name. `metrics`: who counts the calls. */
 export function allMethods(
-  { features, host, membership, memberId }: WholeMember,
+  { features, host }: WholeMember,
   metrics?: Metrics,
 ): Map<string, MethodHandler> {
-  const methods = features.flatMap((feature) => feature.methods ?? []);
-  return guarded(methods, {
+  return guardedMethods(host, features, metrics);
+}
+
+function guardedMethods(
+  host: Host,
+  features: readonly Feature[],
+  metrics?: Metrics,
+): Map<string, MethodHandler> {
+  const { membership, memberId } = host;
+  return guarded(methodsOf(features), {
     metrics,
     isLearner: () => membership.get(memberId)?.isLearner ?? false,
     hasLeader: () => host.hasLeader(),
     access: host.access,
   });
+}
+
+function methodsOf(features: readonly Feature[]): Array<readonly [string, MethodHandler]> {
+  return features.flatMap((feature) => feature.methods ?? []);
+}
+
+/** What `make` gives, made when it is first asked for. */
+function lazily<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
 }

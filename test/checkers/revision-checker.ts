@@ -23,6 +23,8 @@ export interface RevisionInput {
   readonly truth: Truth;
   /** Deletes that are nobody's request: revisions at which a lease ended. */
   readonly leaseRevisions: ReadonlySet<number>;
+  /** Of keys that members write for their clients (locks), so that no request of these is it. */
+  readonly unrecordedPrefix?: string;
   /** Revisions that clients saw elsewhere (a watch): later reads must not be older. */
   readonly seen?: readonly SeenRevision[];
   /**
@@ -111,9 +113,13 @@ function readRule({ request }: Operation): string {
   return request.serializable ? 'revision: serializable read' : 'revision: read';
 }
 
+function isBelow(prefix: string, { changes }: Commit): boolean {
+  return changes.length > 0 && changes.every(({ key }) => key.startsWith(prefix));
+}
+
 /** Finds what became of requests without an answer, by the values they wrote. */
 function placeUnanswered(
-  { history, truth, leaseRevisions }: RevisionInput,
+  { history, truth, leaseRevisions, unrecordedPrefix }: RevisionInput,
   report: Report,
   placed: Map<number, Placed>,
   writers: Map<number, Operation>,
@@ -138,6 +144,7 @@ function placeUnanswered(
   for (const commit of truth.commits) {
     const { revision } = commit;
     if (writers.has(revision)) continue;
+    if (unrecordedPrefix !== undefined && isBelow(unrecordedPrefix, commit)) continue;
     const token = commit.changes.find((change) => change.type === 'put');
     const id = token === undefined ? undefined : byValue.get(token.value);
     if (id === undefined) {

@@ -36,6 +36,7 @@ const knobs: Knobs = {
   leaseHolders: 0,
   thinkMs: 1,
   hostiles: 0,
+  lockers: 0,
   hostileKeys: 0,
   auth: false,
   keys: 1,

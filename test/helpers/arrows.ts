@@ -84,6 +84,7 @@ export const mayImportInside: Readonly<
     rpc: ['access', 'feature', 'metrics'],
     // Features: none knows the node, and only a whole member knows them.
     auth: ['access', 'entry', 'feature', 'options', 'rpc'],
+    concurrency: ['access', 'feature', 'rpc'],
     cluster: ['entry', 'feature', 'membership', 'options', 'peers', 'rpc'],
     kv: ['access', 'entry', 'feature', 'metrics', 'options', 'rpc'],
     lease: ['access', 'entry', 'feature', 'metrics', 'peers', 'rpc'],
@@ -102,7 +103,7 @@ export const mayImportInside: Readonly<
     http: ['feature', 'guard'],
     // A whole member, and the sockets around it.
     'member.ts': [
-      ...['auth', 'cluster', 'kv', 'lease', 'maintenance', 'watch'],
+      ...['auth', 'cluster', 'concurrency', 'kv', 'lease', 'maintenance', 'watch'],
       ...['feature', 'guard', 'metrics', 'node', 'options', 'rpc'],
     ],
     'listeners.ts': ['http', 'metrics', 'options'],

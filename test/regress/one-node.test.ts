@@ -28,6 +28,7 @@ import {
 import { type SimProcessClock, SimRandom } from '../../src/sim/index.js';
 import { SimMachine } from '../crash/sim-node.js';
 import { ok, putOp, SimClient } from '../faults/sim.js';
+import { lock, locked } from '../server/concurrency-calls.js';
 
 const everything = { key: '\0', rangeEnd: '\0' };
 const compacted = {
@@ -228,7 +229,18 @@ describe('leases', () => {
     ok(await client.put('a', '1'));
   });
 
-  it.skip('a lock whose lease ran out while waiting (the Lock service is not served) (L-21)');
+  it('a lock whose lease ran out while waiting is not granted (L-21)', async () => {
+    for (const id of [5n, 6n]) ok(await client.call('Lease/LeaseGrant', grant(id)));
+    const holder = lock(client, 'm', 5n);
+    await client.pass(100);
+    expect(locked(holder)).toMatchObject({ key: 'm/5' });
+    const waiting = lock(client, 'm', 6n);
+    await client.pass(100);
+    ok(await client.call('Lease/LeaseRevoke', encodeLeaseRevokeRequest({ id: 6n })));
+    ok(await client.deleteRange('m/5'));
+    await client.pass(100);
+    expect(locked(waiting)).toEqual({ code: GrpcCode.UNKNOWN, text: 'mutex: session is expired' });
+  });
 });
 
 describe('storage', () => {

@@ -33,6 +33,8 @@ export interface Knobs {
   readonly hostileKeys: number;
   /** With users, roles and permissions. */
   readonly auth: boolean;
+  /** Clients of the Lock and Election services. */
+  readonly lockers: number;
   readonly tuning: NodeTuning;
 }
 
@@ -63,6 +65,7 @@ export function drawKnobs(random: SimRandom, size?: number): Knobs {
     hostiles: random.pick([1, 1, 2]),
     hostileKeys: random.pick([1, 10, 100, 400]),
     auth: random.chance(1 / 3),
+    lockers: random.pick([1, 2, 4]),
     tuning: {
       appendBytesMax: random.pick([64, 200, 1000, 1024 * 1024]),
       inflightAppendsMax: random.pick([1, 2, 8, 512]),

@@ -15,6 +15,7 @@ import { checkAnswers } from '../checkers/auth-checker.js';
 import { putRequest } from '../checkers/history.js';
 import { checkLeases } from '../checkers/lease-checker.js';
 import { checkLinearizable } from '../checkers/linearizability.js';
+import { checkLocks } from '../checkers/lock-checker.js';
 import { checkAppendLists, checkHashes, type MemberHash } from '../checkers/oracles.js';
 import type { Violation } from '../checkers/report.js';
 import { checkRevisions } from '../checkers/revision-checker.js';
@@ -25,6 +26,7 @@ import { kvOf } from '../workload/request-codec.js';
 import { inflict } from './faults.js';
 import { type Knobs, requestTimeoutMs } from './knobs.js';
 import { callMsMax, callWithin, KvClient } from './kv-client.js';
+import { lockPrefix } from './lock-client.js';
 import type { SimProcess } from './machine.js';
 import { Pace } from './pace.js';
 import { drawSchedule, type Fault, type FaultKind } from './schedule.js';
@@ -213,7 +215,8 @@ async function judge(world: World): Promise<void> {
   const seen = world.watchers.flatMap((client) => client.seen);
   const { leaseRevisions } = observer.log;
   const lateMsMax = judgeTimeouts(world);
-  report.add(checkRevisions({ history, truth, leaseRevisions, seen, lateMsMax }));
+  const unrecordedPrefix = lockPrefix;
+  report.add(checkRevisions({ history, truth, leaseRevisions, unrecordedPrefix, seen, lateMsMax }));
   report.add(checkLinearizable(history, { stepsMax: 20_000 }).report);
   const lists = truth.range('list/', 'list0', truth.revision).map(({ key, value }) => {
     return { key, items: value.split(','), who: 'the log' };
@@ -222,6 +225,12 @@ async function judge(world: World): Promise<void> {
   judgeLeases(world);
   const answers = world.guests.flatMap((guest) => guest.answers);
   report.add(checkAnswers(observer.log.auth, answers));
+  report.add(
+    checkLocks(
+      world.lockers.flatMap(({ grants }) => grants),
+      truth,
+    ),
+  );
   const hashes: MemberHash[] = [];
   const { revision } = truth;
   for (const process of running(world)) {
@@ -356,6 +365,7 @@ function resultOf(
       ...wire.counts,
       watchEvents: watchers.reduce((sum, { eventCount }) => sum + eventCount, 0),
       hostile: world.hostiles.reduce((sum, { count }) => sum + count, 0),
+      grants: world.lockers.reduce((sum, { grants }) => sum + grants.length, 0),
       latecomers: observer.latecomers.length,
       proposals: observer.proposalsEntered,
       leases: leaseHolders.reduce((sum, { leases }) => sum + leases.length, 0),

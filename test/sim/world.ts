@@ -18,6 +18,7 @@ import { HostileClient } from './hostile-client.js';
 import { configOf, drawKnobs, type Knobs } from './knobs.js';
 import { type ClientWorld, KvClient } from './kv-client.js';
 import { newLeaseHolder } from './lease-client.js';
+import { LockClient } from './lock-client.js';
 import { SimMachine, type SimProcess } from './machine.js';
 import { MemberChanges } from './members.js';
 import { Observer } from './observer.js';
@@ -59,6 +60,7 @@ export class World implements ClientWorld {
   /** Undefined: auth is off. */
   readonly admin: AuthAdmin | undefined;
   readonly guests: GuestClient[] = [];
+  readonly lockers: LockClient[] = [];
   /** No more calls. */
   stopping = false;
   /** No more faults: everybody is to come back. */
@@ -121,9 +123,12 @@ export class World implements ClientWorld {
       this.hostiles.push(new HostileClient(this, client, i, this.random.fork()));
     }
     this.#inviteGuests();
+    for (let i = 0; i < knobs.lockers; i += 1) {
+      this.lockers.push(new LockClient(this, i, this.random.fork()));
+    }
     const all = [
       ...[...this.clients, ...this.watchers, ...this.leaseHolders, ...this.hostiles],
-      ...[...this.guests, ...(this.admin === undefined ? [] : [this.admin])],
+      ...[...this.lockers, ...this.guests, ...(this.admin === undefined ? [] : [this.admin])],
     ];
     for (const one of all) {
       one.run().catch((error: unknown) => this.broke('client', error));

@@ -80,7 +80,9 @@ export function drawHostileCall(
   const id = random.pick([...leases, extreme]);
   const invalid = [INVALID_ARGUMENT];
   const future = BigInt(revision) + 1_000_000n;
-  switch (random.below(20)) {
+  const dice = random.below(24);
+  if (dice >= 20) return drawRecipe(random);
+  switch (dice) {
     case 0:
       return kv('put without a key', 'Put', bytes(2, 'v'), invalid);
     case 1:
@@ -152,6 +154,48 @@ export function drawHostileCall(
       const body = Buffer.concat([put('~', 'v'), number(3, random.pick([-77n, 77n - 2n ** 63n]))]);
       return kv('put on a lease that is not there', 'Put', body, [NOT_FOUND]);
     }
+  }
+}
+
+/** Of Lock and Election: all of them are refused, so that nothing comes of them. */
+function drawRecipe(random: SimRandom): HostileCall {
+  const call = (name: string, method: string, body: Buffer): HostileCall => {
+    const service =
+      method.endsWith('lock') || method === 'Lock' ? 'v3lockpb.Lock' : 'v3electionpb.Election';
+    return { name, path: `/${service}/${method}`, bytes: body, right: [] };
+  };
+  const name = random.pick(['', '/', '~', '\xff', '~'.repeat(1000), '~'.repeat(400_000)]);
+  // Nobody grants these.
+  const lease = number(2, random.pick([-77n, 77n - 2n ** 63n, 2n ** 62n + 77n]));
+  const value = bytes(3, random.pick(['', 'v', 'v'.repeat(100_000)]));
+  const nobody = bytes(1, Buffer.concat([bytes(2, '~nobody'), number(3, 7n), number(4, -77n)]));
+  switch (random.below(6)) {
+    case 0:
+      return call(
+        'lock on a lease that is not there',
+        'Lock',
+        Buffer.concat([bytes(1, name), lease]),
+      );
+    case 1:
+      return call('unlock of nothing', 'Unlock', Buffer.alloc(0));
+    case 2: {
+      const body = Buffer.concat([bytes(1, name), lease, value]);
+      return call('campaign on a lease that is not there', 'Campaign', body);
+    }
+    case 3:
+      return call(
+        'proclaim by nobody',
+        'Proclaim',
+        random.pick([nobody, Buffer.alloc(0), bytes(1, '')]),
+      );
+    case 4:
+      return call(
+        'resign without a leader',
+        'Resign',
+        random.pick([Buffer.alloc(0), bytes(1, '')]),
+      );
+    default:
+      return call('leader of nothing', 'Leader', bytes(1, `~nothing${name}`));
   }
 }
 

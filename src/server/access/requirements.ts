@@ -65,14 +65,15 @@ const byService: Readonly<Record<string, Readonly<Record<string, Requirement>>>>
     RoleGrantPermission: 'root',
     RoleRevokePermission: 'root',
   },
-  // They make calls of the services above on behalf of their caller, who is asked there.
-  'v3lockpb.Lock': { Lock: 'request', Unlock: 'request' },
+  // They make calls of the services above on behalf of their caller, who is asked there: also who
+  // he is, for as in etcd a refusal comes as theirs, with the code UNKNOWN.
+  'v3lockpb.Lock': { Lock: 'open', Unlock: 'open' },
   'v3electionpb.Election': {
-    Campaign: 'request',
-    Proclaim: 'request',
-    Leader: 'request',
-    Observe: 'request',
-    Resign: 'request',
+    Campaign: 'open',
+    Proclaim: 'open',
+    Leader: 'open',
+    Observe: 'open',
+    Resign: 'open',
   },
   'grpc.health.v1.Health': { Check: 'open', Watch: 'open', List: 'open' },
 };

@@ -4,7 +4,7 @@
  * that its maker gives it.
  */
 
-import { assert, GrpcCode } from '../../common/index.js';
+import { assert, type Caller, GrpcCode } from '../../common/index.js';
 import type { MethodHandler, PeerOfCall, ServerCall } from '../../transport/index.js';
 
 export interface LocalCallOptions {
@@ -16,6 +16,8 @@ export interface LocalCallOptions {
   readonly metadata: (key: string) => string | undefined;
   /** As of the injected clock; the maker of the call cancels it at that time. */
   readonly deadlineMs?: number | undefined;
+  /** For a call that passes no guard: there nobody else finds out who makes it. */
+  readonly caller?: Caller | undefined;
 }
 
 /** How a call ended. */
@@ -51,6 +53,8 @@ export class LocalCall implements ServerCall {
   readonly #answers: LocalAnswers;
   #ended = false;
   #isHeld = false;
+  /** Of messages that the maker got while it held the call. */
+  #heldBytes = 0;
   #waiting: Array<() => void> = [];
   /** While the handler does not want more: what has been pushed. */
   #pushed: Buffer[] = [];
@@ -62,6 +66,7 @@ export class LocalCall implements ServerCall {
     this.peer = options.peer;
     this.deadlineMs = options.deadlineMs;
     this.metadata = options.metadata;
+    this.caller = options.caller;
     this.#answers = answers;
   }
 
@@ -96,7 +101,10 @@ export class LocalCall implements ServerCall {
     this.onCancel?.();
   }
 
-  /** Takes no more for now: `send` answers false until `release`. */
+  /**
+   * Takes no more for now: `send` answers false until `release`, and what comes nevertheless counts
+   * as unsent, so that whoever sends stops as it would for a slow client.
+   */
   hold(): void {
     this.#isHeld = true;
   }
@@ -104,6 +112,7 @@ export class LocalCall implements ServerCall {
   release(): void {
     if (!this.#isHeld) return;
     this.#isHeld = false;
+    this.#heldBytes = 0;
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const run of waiting) if (!this.#ended && !this.cancelled) run();
@@ -113,7 +122,7 @@ export class LocalCall implements ServerCall {
   // --------------------------------------------------------------------------- for the handler
 
   get backlogBytes(): number {
-    return 0;
+    return this.#heldBytes;
   }
 
   get hasRoom(): boolean {
@@ -144,6 +153,7 @@ export class LocalCall implements ServerCall {
   send(message: Uint8Array): boolean {
     if (this.#ended || this.cancelled) return true;
     this.#answers.message(Buffer.from(message.buffer, message.byteOffset, message.byteLength));
+    if (this.#isHeld) this.#heldBytes += message.length;
     return !this.#isHeld;
   }
 
@@ -232,6 +242,8 @@ export function callLocally(
         else resolve({ ok: false, code: GrpcCode.INTERNAL, message: 'no message was answered' });
       },
     };
-    onCall?.(startLocalCall(methods, options, answers, request));
+    // Begun in any case: an optional call would not even look at its argument.
+    const call = startLocalCall(methods, options, answers, request);
+    onCall?.(call);
   });
 }

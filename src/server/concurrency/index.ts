@@ -1,0 +1,2 @@
+/** The Lock and Election services. */
+export { type ConcurrencyCalls, concurrencyFeature } from './feature.js';
