@@ -37,7 +37,6 @@ const authAndMemberTexts = {
   TOO_MANY_LEARNERS: 'etcdserver: too many learner members in cluster',
   UNHEALTHY: 'etcdserver: unhealthy cluster',
   CLUSTER_ID_MISMATCH: 'etcdserver: cluster ID mismatch',
-  DOWNGRADE_IN_PROGRESS: 'etcdserver: cluster has a downgrade job in progress',
   NO_DOWNGRADE_JOB: 'etcdserver: no inflight downgrade job',
   CLUSTER_VERSION_UNAVAILABLE: 'etcdserver: cluster version not found during downgrade',
 } as const;

@@ -31,7 +31,7 @@ export interface WholeMember extends Node {
   readonly features: readonly Feature[];
   readonly lessor: LeaseFeature['lessor'];
   readonly watchHub: WatchFeature['hub'];
-  readonly clusterVersion: ClusterFeature['version'];
+  readonly versions: ClusterFeature['versions'];
   /** Compacts, as a client would. */
   compact(revision: number, done: (error: Error | undefined) => void): void;
 }
@@ -58,7 +58,7 @@ export async function openMember(
     features: all,
     lessor: lease.lessor,
     watchHub: watch.hub,
-    clusterVersion: cluster.version,
+    versions: cluster.versions,
     compact,
   };
 }
@@ -73,7 +73,7 @@ function memberFeatures(host: Host, alarm: AlarmEntry): MemberFeatures {
     isHandedOut,
   });
   const cluster = clusterFeature(host);
-  const maintenance = maintenanceFeature(host, alarm);
+  const maintenance = maintenanceFeature(host, alarm, cluster.versions);
   const all = [kv, watch, lease, cluster, maintenance, authFeature(host), healthFeature(host)];
   return { all, watch, lease, cluster, compact: kv.compact };
 }

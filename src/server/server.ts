@@ -10,7 +10,6 @@ import {
   type Network,
   onAbort,
   present,
-  storageVersion,
   unlessAborted,
 } from '../common/index.js';
 import type { Http1Acceptor, HttpHandler } from '../transport/index.js';
@@ -185,10 +184,15 @@ function routesOf(config: ServerConfig, ports: ServerPorts, node: WholeMember): 
     health: healthSource(node.host),
     observer: metrics,
     versions: () => {
-      const { version: cluster } = node.clusterVersion;
-      return { server: etcdVersion, cluster, storage: storageVersion };
+      const { cluster, storage } = node.versions;
+      return { server: etcdVersion, cluster, storage };
     },
     metrics: ports.metricsText(metrics),
+    clusterId: idToHex(node.clusterId),
+    async downgradeEnabled() {
+      await node.host.readBarrier();
+      return node.versions.downgradeTo !== undefined;
+    },
     debugVars: () => ({ file_descriptor_limit: 0, 'raft.status': raftVars(node) }),
     cors: config.cors,
     hostWhitelist: config.hostWhitelist,

@@ -27,6 +27,10 @@ export interface HttpRoutesOptions {
   versions(): Versions;
   /** The text of /metrics and its content type. */
   metrics(): Promise<{ readonly body: string; readonly contentType: string }>;
+  /** Whether a downgrade is on, as of now; rejects if that can't be known. */
+  downgradeEnabled(): Promise<boolean>;
+  /** In hex. */
+  readonly clusterId: string;
   /** Plain facts for /debug/vars; no secrets. */
   debugVars(): Readonly<Record<string, unknown>>;
   /** Origins for browsers; '*' is all. */
@@ -90,6 +94,7 @@ async function route(
   }
   if (port.metricsOnly) return notFound();
   if (path === '/version') return onlyGet(request, async () => version(options.versions()));
+  if (path === '/downgrade/enabled') return onlyGet(request, () => downgrade(options));
   if (path === '/debug/vars') return onlyGet(request, async () => debugVars(options.debugVars()));
   if (options.gateway !== undefined && /^\/v3(beta)?\//.test(path)) return options.gateway(request);
   return notFound();
@@ -136,6 +141,18 @@ function version(versions: Versions): HttpResponse {
   };
   const headers = { 'content-type': 'application/json' };
   return { status: 200, headers, body: JSON.stringify(body) };
+}
+
+/** As etcd answers on its peer port, which here speaks a protocol of its own. */
+async function downgrade(options: HttpRoutesOptions): Promise<HttpResponse> {
+  const named = { 'x-etcd-cluster-id': options.clusterId };
+  try {
+    const body = String(await options.downgradeEnabled());
+    return { status: 200, headers: { 'content-type': 'text/plain', ...named }, body };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return text(500, `failed linearized read: ${why}\n`, named);
+  }
 }
 
 /** In the lines that Go's expvar makes. */

@@ -75,6 +75,8 @@ export interface ServerConfig {
   readonly compactHashCheckMs: number;
   /** Feature gate LeaseCheckpoint: remaining times of long leases survive a change of leader. */
   readonly leaseCheckpoints: boolean;
+  /** 0: a downgrade is on until it is cancelled. */
+  readonly downgradeCheckMs: number;
 
   /** Undefined: no certificate, so no https:// or unixs:// URL either. */
   readonly clientTls: PortTls | undefined;
@@ -354,6 +356,7 @@ function buildLimits(flags: Flags, warnings: string[]) {
     corruptCheckMs: flags.number('corrupt-check-time'),
     compactHashCheckMs: isOn('CompactHashCheck') ? flags.number('compact-hash-check-time') : 0,
     leaseCheckpoints: isOn('LeaseCheckpoint'),
+    downgradeCheckMs: flags.number('downgrade-check-time'),
   };
 }
 

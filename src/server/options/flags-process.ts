@@ -212,7 +212,13 @@ export const featureFlags = flagGroup('features', [
     'For bbolt; LevelDB needs no defragmentation at start.',
     { min: 0 },
   ],
-  ['accepted', 'downgrade-check-time', 'duration', '5s', 'Time between downgrade checks.'],
+  [
+    'implemented',
+    'downgrade-check-time',
+    'duration',
+    '5s',
+    'Time between looks whether a downgrade is complete; 0 is off.',
+  ],
   ['ignored', 'v2-deprecation', 'noop', 'write-only', 'Deprecated by etcd; its value is not read.'],
 ]);
 
