@@ -251,7 +251,12 @@ export interface TlsOptions {
 
 /** `{host, port}` (port 0: any free one) or a unix socket `{path}`. */
 export type NetworkAddress =
-  | { readonly host: string; readonly port: number }
+  | {
+      readonly host: string;
+      readonly port: number;
+      /** To connect from; left out: the system chooses. */
+      readonly localAddress?: string;
+    }
   | { readonly path: string };
 
 /** A listening socket. */
@@ -286,6 +291,14 @@ export interface Network {
   checkTls?(tls: TlsOptions): void;
   /** All addresses of a host name, in numbers, the preferred one first; rejects if it has none. */
   resolve(host: string): Promise<readonly string[]>;
+  /** The targets of DNS's SRV records under `name`; rejects if there are none. */
+  resolveSrv?(name: string): Promise<readonly SrvTarget[]>;
+}
+
+/** Where an SRV record of DNS points to. */
+export interface SrvTarget {
+  readonly host: string;
+  readonly port: number;
 }
 
 /** Structured log lines; `fields` must not hold secrets. */

@@ -14,7 +14,7 @@ import { maintenanceFeature } from './maintenance/index.js';
 import type { Metrics } from './metrics/index.js';
 import { Failure, type Node, type NodePorts, openNode } from './node/index.js';
 import type { ServerConfig } from './options/index.js';
-import { guarded, healthFeature } from './rpc/index.js';
+import { guarded, healthFeature, Serving } from './rpc/index.js';
 import { type WatchFeature, watchFeature } from './watch/index.js';
 
 /** The features, and what others than the node ask of them. */
@@ -73,8 +73,17 @@ function memberFeatures(host: Host, alarm: AlarmEntry): MemberFeatures {
     isHandedOut,
   });
   const cluster = clusterFeature(host);
-  const maintenance = maintenanceFeature(host, alarm, cluster.versions);
-  const all = [kv, watch, lease, cluster, maintenance, authFeature(host), healthFeature(host)];
+  const serving = new Serving();
+  const maintenance = maintenanceFeature(host, alarm, { serving, versions: cluster.versions });
+  const all = [
+    kv,
+    watch,
+    lease,
+    cluster,
+    maintenance,
+    authFeature(host),
+    healthFeature(host, serving),
+  ];
   return { all, watch, lease, cluster, compact: kv.compact };
 }
 

@@ -76,8 +76,9 @@ export async function startServer(
   metrics.features = config.featureGates;
   const clientTls = liveTls('client', config.clientTls, ports, metrics);
   const links = new PeerLinks(config, ports, metrics);
-  const resolve = (host: string) => (ports.peerNetwork ?? ports.network).resolve(host);
-  const outside = { ...ports, resolve, peers: links.peers };
+  const names = ports.peerNetwork ?? ports.network;
+  const resolve = (host: string) => names.resolve(host);
+  const outside = { ...ports, resolve, resolveSrv: names.resolveSrv, peers: links.peers };
   const node = await openMember(config, outside, metrics, start.fail, start.signal).catch(
     (error: unknown) => {
       start.end();
@@ -229,6 +230,7 @@ class PeerLinks {
         listenUrls: config.listenPeerUrls,
         tls: liveTls('peer', config.peerTls, ports, metrics),
         electionMs: config.electionMs,
+        localAddress: config.peerLocalAddress,
         hello: () => present(this.#speaker, 'who this member is').hello(),
       });
   }

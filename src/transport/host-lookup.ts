@@ -5,6 +5,7 @@
 
 import dns from 'node:dns';
 import type { LookupFunction } from 'node:net';
+import type { SrvTarget } from '../common/index.js';
 
 /**
  * For `lookup` of a socket. Left to itself Node leaves out addresses of a kind that no interface of
@@ -19,4 +20,10 @@ export const lookupHost: LookupFunction = (host, options, done) => {
 export async function resolveHost(host: string): Promise<readonly string[]> {
   const found = await dns.promises.lookup(host, { all: true, hints: 0 });
   return found.map(({ address }) => address);
+}
+
+/** Where DNS says that a service is: the records of `_service._tcp.domain`. Rejects if it has none. */
+export async function resolveSrv(name: string): Promise<readonly SrvTarget[]> {
+  const found = await dns.promises.resolveSrv(name);
+  return found.map(({ name: host, port }) => ({ host, port }));
 }

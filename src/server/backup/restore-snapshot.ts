@@ -387,6 +387,7 @@ async function tryToOpen(
         cacheBytesMax: readBytes,
         flushIntervalMs: 1000,
         flushBytes: readBytes,
+        flushRecords: Number.POSITIVE_INFINITY,
         unflushedBytesMax: readBytes,
         compactionBatch: 1000,
         compactionSleepMs: 1000,

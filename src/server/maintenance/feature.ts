@@ -6,15 +6,21 @@ import { memberCaller } from '../access/index.js';
 import type { ClusterVersions } from '../cluster/index.js';
 import type { Feature, Host } from '../feature/index.js';
 import { type AlarmEntry, alarmName, raisedAlarm } from '../guard/index.js';
+import type { Serving } from '../rpc/index.js';
 import { CorruptionCheck } from './corruption-check.js';
 import { maintenanceMethods } from './rpc.js';
 import { snapshotMethod } from './snapshot.js';
+
+export interface MaintenanceOptions {
+  readonly versions: ClusterVersions;
+  readonly serving: Serving;
+}
 
 /** `alarm`: how alarms enter the log; the guard of the space raises them as well. */
 export function maintenanceFeature(
   host: Host,
   alarm: AlarmEntry,
-  versions: ClusterVersions,
+  { serving, versions }: MaintenanceOptions,
 ): Feature {
   const { alarms, clock, config, disk, logger, memberId: self, membership, metrics } = host;
   const check = new CorruptionCheck({
@@ -37,7 +43,7 @@ export function maintenanceFeature(
     name: 'maintenance',
     entries: [alarm],
     methods: [
-      ...maintenanceMethods(host, alarm, versions),
+      ...maintenanceMethods(host, { alarm, serving, versions }),
       snapshotMethod(host, { ports, config, metrics, versions }),
     ],
     questions: [['hashKv', (body) => check.answer(body)]],

@@ -20,13 +20,18 @@ import { EntryKind, newEntry } from '../entry/index.js';
 import type { Host } from '../feature/index.js';
 import type { AlarmEntry, AlarmResult } from '../guard/index.js';
 import type { Histogram } from '../metrics/index.js';
-import { failCall, headerAt, type UnaryRpc, unaryMethod } from '../rpc/index.js';
+import { failCall, headerAt, type Serving, type UnaryRpc, unaryMethod } from '../rpc/index.js';
 import { transferLeadership } from './leader-transfer.js';
+
+export interface MaintenanceRpcOptions {
+  readonly alarm: AlarmEntry;
+  readonly serving: Serving;
+  readonly versions: ClusterVersions;
+}
 
 export function maintenanceMethods(
   host: Host,
-  alarm: AlarmEntry,
-  versions: ClusterVersions,
+  { alarm, serving, versions }: MaintenanceRpcOptions,
 ): Array<readonly [string, MethodHandler]> {
   const method = (name: string, handle: UnaryRpc): readonly [string, MethodHandler] =>
     unaryMethod(host, `/etcdserverpb.Maintenance/${name}`, handle);
@@ -53,11 +58,12 @@ export function maintenanceMethods(
       call.reply(hashKvResponse.encode(found, headerAt(host, current)));
     }),
     method('Defragment', async (_bytes, call) => {
-      const { clock, metrics } = host;
+      const { clock, config, metrics } = host;
       const startMs = clock.nowMs();
       metrics.defragmentsRunning++;
       try {
-        await host.store.defragment();
+        const defragment = () => host.store.defragment();
+        await (config.notServingOnDefragment ? serving.pausedFor(defragment) : defragment());
       } finally {
         metrics.defragmentsRunning--;
         metrics.defragment.observe((clock.nowMs() - startMs) / 1000);

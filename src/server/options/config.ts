@@ -5,9 +5,10 @@
 
 import { quotaBytesDefault } from '../../common/index.js';
 import { type PortTls, readTls } from './config-tls.js';
-import { type FeatureGate, readFeatureGates } from './feature-gates.js';
+import { type Gated, readGated } from './feature-gates.js';
 import { parseGoDuration } from './flag-value.js';
 import { type Flags, parseCommandLine, type ReadFile } from './flags.js';
+import { flagTable } from './flags-table.js';
 import { areCertainlyDifferent, type Naming, UrlComparison } from './same-urls.js';
 import { checkBindUrls, parseInitialCluster, parseUrls, type ServerUrl } from './urls.js';
 import { quote, UsageError } from './usage-error.js';
@@ -21,7 +22,7 @@ export type AutoCompaction =
   | { readonly mode: 'revision'; readonly retentionRevisions: number };
 
 /** See the flag of the same name (docs/configuration.md) for what each one does. */
-export interface ServerConfig {
+export interface ServerConfig extends Gated {
   readonly name: string;
   readonly dataDir: string;
   /** '': inside `dataDir`. */
@@ -39,6 +40,8 @@ export interface ServerConfig {
   readonly initialCluster: ReadonlyMap<string, readonly string[]>;
   readonly initialClusterState: 'new' | 'existing';
   readonly initialClusterToken: string;
+  /** Undefined: the founders are those of `initialCluster`; else DNS names them. */
+  readonly discoverySrv: { readonly domain: string; readonly serviceName: string } | undefined;
   readonly strictReconfigCheck: boolean;
   readonly learnersMax: number;
 
@@ -52,6 +55,8 @@ export interface ServerConfig {
   /** Infinity: no quota. */
   readonly quotaBytes: number;
   readonly flushIntervalMs: number;
+  /** Infinity: however many there are. */
+  readonly flushRecords: number;
   readonly txnOpsMax: number;
   readonly requestBytesMax: number;
   readonly concurrentStreamsMax: number;
@@ -65,16 +70,8 @@ export interface ServerConfig {
   readonly watchProgressIntervalMs: number;
   readonly slowRequestMs: number;
   readonly slowApplyMs: number;
-  /** All of them, by name; most have nothing to switch here and are only checked. */
-  readonly featureGates: readonly FeatureGate[];
-  /** Feature gate InitialCorruptCheck: compare with other members before serving. */
-  readonly initialCorruptCheck: boolean;
   /** 0: no periodic corruption check. */
   readonly corruptCheckMs: number;
-  /** 0: no check after compactions (feature gate CompactHashCheck is off). */
-  readonly compactHashCheckMs: number;
-  /** Feature gate LeaseCheckpoint: remaining times of long leases survive a change of leader. */
-  readonly leaseCheckpoints: boolean;
   /** 0: a downgrade is on until it is cancelled. */
   readonly downgradeCheckMs: number;
 
@@ -100,6 +97,8 @@ export interface ServerConfig {
   /** '': none. */
   readonly raftTraceFile: string;
   readonly unsafeNoFsync: boolean;
+  /** SO_REUSEPORT on all listeners. */
+  readonly socketReusePort: boolean;
   /** Go on as the only member of the cluster that is in the data directory. */
   readonly forceNewCluster: boolean;
 
@@ -126,12 +125,14 @@ export function buildConfig(flags: Flags, readFile: ReadFile): ServerConfig {
   const urls = buildUrls(flags);
   const tls = buildTls(flags, urls, readFile, warnings);
   const timing = buildTiming(flags);
+  warnings.push(...unsafeWarnings(flags));
   return Object.freeze({
     name,
     dataDir: directory(flags, 'data-dir') || `${name}.etcd`,
     walDir: directory(flags, 'wal-dir'),
     ...urls,
     initialCluster: initialCluster(flags, name, urls.advertisePeerUrls),
+    discoverySrv: discoverySrv(flags),
     initialClusterState: flags.text('initial-cluster-state') === 'new' ? 'new' : 'existing',
     initialClusterToken: flags.text('initial-cluster-token'),
     strictReconfigCheck: flags.bool('strict-reconfig-check'),
@@ -142,6 +143,7 @@ export function buildConfig(flags: Flags, readFile: ReadFile): ServerConfig {
     snapshotCount: flags.number('snapshot-count'),
     snapshotCatchUpEntries: flags.number('snapshot-catchup-entries'),
     ...buildLimits(flags, warnings),
+    ...readGated(flags, urls.advertisePeerUrls, warnings),
     ...tls,
     clientCertAuth: flags.bool('client-cert-auth'),
     authTokenTtlMs: flags.number('auth-token-ttl') * 1000,
@@ -151,9 +153,17 @@ export function buildConfig(flags: Flags, readFile: ReadFile): ServerConfig {
     extensiveMetrics: flags.text('metrics') === 'extensive',
     ...buildLogging(flags),
     unsafeNoFsync: flags.bool('unsafe-no-fsync'),
+    socketReusePort: flags.bool('socket-reuse-port'),
     forceNewCluster: flags.bool('force-new-cluster'),
     warnings,
   });
+}
+
+/** Whoever reads the log of a member that lost data finds out why. */
+function unsafeWarnings(flags: Flags): string[] {
+  return flagTable
+    .filter(({ group, name }) => group === 'unsafe' && flags.bool(name))
+    .map(({ help, name }) => `--${name} is unsafe. ${help}`);
 }
 
 /** The name is part of a file name and of --initial-cluster. */
@@ -222,6 +232,25 @@ function buildUrls(flags: Flags): Urls {
     advertisePeerUrls: advertise('initial-advertise-peer-urls'),
     advertiseClientUrls: advertise('advertise-client-urls'),
   };
+}
+
+/** Undefined without the flag. As etcd, there is one source of members at most. */
+function discoverySrv(flags: Flags): ServerConfig['discoverySrv'] {
+  const domain = flags.text('discovery-srv');
+  if (domain === '') return undefined;
+  if (flags.isSet('initial-cluster')) {
+    throw new UsageError(
+      'multiple discovery or bootstrap flags are set. ' +
+        'Choose one of "initial-cluster" or "discovery-srv"',
+    );
+  }
+  const serviceName = flags.text('discovery-srv-name');
+  if (/^[\w.-]{1,253}$/.test(domain) && /^[\w-]{0,50}$/.test(serviceName)) {
+    return { domain, serviceName };
+  }
+  throw new UsageError(
+    '--discovery-srv must be a DNS domain, --discovery-srv-name letters, digits and dashes',
+  );
 }
 
 /** Without the flag the cluster is this member, under its own name and peer URLs. As etcd. */
@@ -333,13 +362,11 @@ function buildLimits(flags: Flags, warnings: string[]) {
   if (requestBytesMax > requestBytesAdvised) {
     warnings.push('--max-request-bytes is above the advised 10 MiB');
   }
-  const featureGates = readFeatureGates(flags.text('feature-gates'));
-  const isOn = (gate: string): boolean => featureGates.some((g) => g.name === gate && g.enabled);
   const noQuota = quota < 0 ? Number.POSITIVE_INFINITY : quota;
   return {
-    featureGates,
     quotaBytes: quota === 0 ? quotaBytesDefault : noQuota,
     flushIntervalMs: flags.number('backend-batch-interval') || flushIntervalMsDefault,
+    flushRecords: flags.number('backend-batch-limit') || Number.POSITIVE_INFINITY,
     txnOpsMax: flags.number('max-txn-ops'),
     requestBytesMax,
     concurrentStreamsMax: flags.number('max-concurrent-streams'),
@@ -352,10 +379,7 @@ function buildLimits(flags: Flags, warnings: string[]) {
     watchProgressIntervalMs: flags.number('watch-progress-notify-interval'),
     slowRequestMs: flags.number('warning-unary-request-duration') || slowRequestMsDefault,
     slowApplyMs: flags.number('warning-apply-duration'),
-    initialCorruptCheck: isOn('InitialCorruptCheck'),
     corruptCheckMs: flags.number('corrupt-check-time'),
-    compactHashCheckMs: isOn('CompactHashCheck') ? flags.number('compact-hash-check-time') : 0,
-    leaseCheckpoints: isOn('LeaseCheckpoint'),
     downgradeCheckMs: flags.number('downgrade-check-time'),
   };
 }

@@ -113,7 +113,7 @@ export const monitoringFlags = flagGroup('monitoring', [
 ]);
 
 export const loggingFlags = flagGroup('logging', [
-  ['ignored', 'logger', 'choice', 'zap', 'Only zap-like logs exist.', { choices: ['zap'] }],
+  ['ignored', 'logger', 'choice', 'zap', 'There is one kind of log.', { choices: ['zap'] }],
   [
     'implemented',
     'log-outputs',
@@ -210,7 +210,7 @@ export const featureFlags = flagGroup('features', [
     'int',
     '0',
     'For bbolt; LevelDB needs no defragmentation at start.',
-    { min: 0 },
+    { min: 0, differs: 'ignored' },
   ],
   [
     'implemented',
@@ -231,7 +231,7 @@ export const unsafeFlags = flagGroup('unsafe', [
     'Go on as the only member: all others are removed for good.',
   ],
   [
-    'accepted',
+    'implemented',
     'unsafe-no-fsync',
     'bool',
     'false',

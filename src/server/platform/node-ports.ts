@@ -24,7 +24,7 @@ import type { ServerConfig } from '../options/index.js';
 import { nodeClock } from './clock-node.js';
 import { nodeDisk } from './disk-node.js';
 import { createHttp1 } from './http1-node.js';
-import { nodeNetwork } from './network-node.js';
+import { nodeNetwork, portSharingNetwork } from './network-node.js';
 import { nodePasswords } from './passwords-node.js';
 import { openRaftTrace } from './raft-trace.js';
 import { openNodeRandom } from './random-node.js';
@@ -53,8 +53,8 @@ export function nodePorts(config: ServerConfig, logger: Logger): MachinePorts {
     clock: nodeClock,
     random: openNodeRandom(),
     disk: nodeDisk,
-    network: nodeNetwork,
-    openKvStore: (dir) => openLevelStore(dir, () => turn(nodeClock)),
+    network: config.socketReusePort ? portSharingNetwork() : nodeNetwork,
+    openKvStore: (dir) => openLevelStore(dir, () => turn(nodeClock), !config.unsafeNoFsync),
     passwords: nodePasswords,
     logger,
     raftTracer: raftTrace?.tracer,
