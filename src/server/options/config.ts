@@ -9,6 +9,7 @@ import { type Gated, readGated } from './feature-gates.js';
 import { parseGoDuration } from './flag-value.js';
 import { type Flags, parseCommandLine, type ReadFile } from './flags.js';
 import { flagTable } from './flags-table.js';
+import { type LogRotation, readLogRotation } from './log-rotation.js';
 import { areCertainlyDifferent, type Naming, UrlComparison } from './same-urls.js';
 import { checkBindUrls, parseInitialCluster, parseUrls, type ServerUrl } from './urls.js';
 import { quote, UsageError } from './usage-error.js';
@@ -94,6 +95,8 @@ export interface ServerConfig extends Gated {
   readonly logFormat: 'json' | 'console';
   /** 'stderr', 'stdout' or a path. */
   readonly logOutputs: readonly string[];
+  /** Of the one path among them; undefined: it grows for ever. */
+  readonly logRotation: LogRotation | undefined;
   /** '': none. */
   readonly raftTraceFile: string;
   readonly unsafeNoFsync: boolean;
@@ -469,13 +472,15 @@ const logLevels: ReadonlyMap<string, LogLevel> = new Map([
 
 function buildLogging(
   flags: Flags,
-): Pick<ServerConfig, 'logLevel' | 'logFormat' | 'logOutputs' | 'raftTraceFile'> {
+): Pick<ServerConfig, 'logLevel' | 'logFormat' | 'logOutputs' | 'logRotation' | 'raftTraceFile'> {
   const given = flags.list('log-outputs');
-  const outputs = given.map((output) => (output === 'default' ? 'stderr' : output));
+  const named = given.map((output) => (output === 'default' ? 'stderr' : output));
+  const outputs = named.length === 0 ? ['stderr'] : [...new Set(named)];
   return {
     logLevel: logLevels.get(flags.text('log-level')) ?? 'info',
     logFormat: flags.text('log-format') === 'console' ? 'console' : 'json',
-    logOutputs: outputs.length === 0 ? ['stderr'] : [...new Set(outputs)],
+    logOutputs: outputs,
+    logRotation: readLogRotation(flags, outputs),
     raftTraceFile: flags.text('raft-trace-file'),
   };
 }

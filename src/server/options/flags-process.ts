@@ -140,8 +140,21 @@ export const loggingFlags = flagGroup('logging', [
     "'console' is for reading by eye.",
     { choices: ['json', 'console'] },
   ],
-  ['accepted', 'enable-log-rotation', 'bool', 'false', 'Rotate log files; use logrotate instead.'],
-  ['accepted', 'log-rotation-config-json', 'text', rotation, 'How to rotate log files.'],
+  [
+    'implemented',
+    'enable-log-rotation',
+    'bool',
+    'false',
+    'Put the log file aside when it has grown; needs one path in --log-outputs.',
+  ],
+  [
+    'implemented',
+    'log-rotation-config-json',
+    'text',
+    rotation,
+    'maxsize in MiB, maxage in days, maxbackups files (0: no limit), localtime, compress.',
+    { differs: 'negative numbers are refused' },
+  ],
   [
     'implemented',
     'raft-trace-file',
