@@ -9,11 +9,13 @@ import {
   type MemberId,
   type Network,
   onAbort,
+  type ProcessFacts,
+  type Profiler,
   present,
   unlessAborted,
 } from '../common/index.js';
 import type { Http1Acceptor, HttpHandler } from '../transport/index.js';
-import { type HttpRoutesOptions, healthSource } from './http/index.js';
+import { debugVars, type HttpRoutesOptions, healthSource } from './http/index.js';
 import { Listeners } from './listeners.js';
 import { allMethods, openMember, type WholeMember } from './member.js';
 import { Metrics } from './metrics/index.js';
@@ -34,6 +36,10 @@ export interface ServerPorts extends NodePorts {
   readonly metricsText: (
     metrics: Metrics,
   ) => () => Promise<{ readonly body: string; readonly contentType: string }>;
+  /** For /debug/pprof/; without it there are no profiles. Closed with the ports. */
+  readonly profiler?: Profiler | undefined;
+  /** For /debug/vars, if the process is this server's alone. */
+  readonly processFacts?: () => ProcessFacts;
   /** Ends what the ports do by themselves; called once the server has stopped. */
   readonly close?: () => void;
 }
@@ -194,7 +200,8 @@ function routesOf(config: ServerConfig, ports: ServerPorts, node: WholeMember): 
       await node.host.readBarrier();
       return node.versions.downgradeTo !== undefined;
     },
-    debugVars: () => ({ file_descriptor_limit: 0, 'raft.status': raftVars(node) }),
+    debugVars: () => debugVars(node, ports.processFacts?.()),
+    profiler: config.enablePprof ? ports.profiler : undefined,
     cors: config.cors,
     hostWhitelist: config.hostWhitelist,
     gateway: undefined,
@@ -238,9 +245,4 @@ class PeerLinks {
   speakFor(member: WholeMember): void {
     this.#speaker = member;
   }
-}
-
-function raftVars(node: WholeMember) {
-  const { id, term, commit, applied, leader } = node.raft.status();
-  return { id: idToHex(id), term, commit, applied, lead: idToHex(leader) };
 }

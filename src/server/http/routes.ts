@@ -3,6 +3,7 @@
  * check, answered as etcd does (C-9). Anything under /v3/ goes to the gateway.
  */
 
+import type { Profiler } from '../../common/index.js';
 import type { HttpHandler, HttpRequest, HttpResponse } from '../../transport/index.js';
 import {
   answerChecks,
@@ -12,6 +13,7 @@ import {
   isCheck,
 } from './health.js';
 import { decodedPath, redirectToClean } from './path.js';
+import { answerProfiles } from './profiles.js';
 
 /** What GET /version tells; undefined as long as it is not known. */
 export interface Versions {
@@ -37,6 +39,8 @@ export interface HttpRoutesOptions {
   readonly cors: readonly string[];
   /** Host names accepted without TLS; '*' is all. */
   readonly hostWhitelist: readonly string[];
+  /** For /debug/pprof/; left out: there is none. */
+  readonly profiler?: Profiler | undefined;
   /** Answers /v3/; left out: there is none. */
   readonly gateway?: HttpHandler | undefined;
 }
@@ -96,6 +100,12 @@ async function route(
   if (path === '/version') return onlyGet(request, async () => version(options.versions()));
   if (path === '/downgrade/enabled') return onlyGet(request, () => downgrade(options));
   if (path === '/debug/vars') return onlyGet(request, async () => debugVars(options.debugVars()));
+  if (options.profiler !== undefined) {
+    const { profiler } = options;
+    if (path === '/debug/pprof' || path.startsWith('/debug/pprof/')) {
+      return onlyGet(request, () => answerProfiles(profiler, request, path));
+    }
+  }
   if (options.gateway !== undefined && /^\/v3(beta)?\//.test(path)) return options.gateway(request);
   return notFound();
 }

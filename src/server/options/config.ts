@@ -91,6 +91,8 @@ export interface ServerConfig extends Gated {
   readonly hostWhitelist: readonly string[];
 
   readonly extensiveMetrics: boolean;
+  /** Profiles under /debug/pprof/ on the ports of clients. */
+  readonly enablePprof: boolean;
   readonly logLevel: LogLevel;
   readonly logFormat: 'json' | 'console';
   /** 'stderr', 'stdout' or a path. */
@@ -154,6 +156,7 @@ export function buildConfig(flags: Flags, readFile: ReadFile): ServerConfig {
     cors: buildCors(flags),
     hostWhitelist: orStar(flags.list('host-whitelist')),
     extensiveMetrics: flags.text('metrics') === 'extensive',
+    enablePprof: flags.bool('enable-pprof'),
     ...buildLogging(flags),
     unsafeNoFsync: flags.bool('unsafe-no-fsync'),
     socketReusePort: flags.bool('socket-reuse-port'),

@@ -88,7 +88,14 @@ export const authFlags = flagGroup('auth', [
 ]);
 
 export const monitoringFlags = flagGroup('monitoring', [
-  ['accepted', 'enable-pprof', 'bool', 'false', 'Go profiling pages; use node --inspect instead.'],
+  [
+    'implemented',
+    'enable-pprof',
+    'bool',
+    'false',
+    'CPU and heap profiles under /debug/pprof/ of the client ports.',
+    { differs: 'only profile and heap, of JavaScript; one at a time' },
+  ],
   [
     'implemented',
     'metrics',

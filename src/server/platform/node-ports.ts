@@ -9,6 +9,8 @@ import {
   type Network,
   type OpenKvStore,
   type Passwords,
+  type ProcessFacts,
+  type Profiler,
   type Random,
   turn,
 } from '../../common/index.js';
@@ -26,6 +28,8 @@ import { nodeDisk } from './disk-node.js';
 import { createHttp1 } from './http1-node.js';
 import { nodeNetwork, portSharingNetwork } from './network-node.js';
 import { nodePasswords } from './passwords-node.js';
+import { processFacts } from './process-facts.js';
+import { createProfiler } from './profiler-node.js';
 import { openRaftTrace } from './raft-trace.js';
 import { openNodeRandom } from './random-node.js';
 
@@ -41,6 +45,8 @@ export interface MachinePorts {
   readonly raftTracer: StateTracer | undefined;
   readonly createHttp1: typeof createHttp1;
   readonly metricsText: (metrics: Metrics) => MetricsText;
+  readonly profiler: Profiler | undefined;
+  readonly processFacts: () => ProcessFacts;
   readonly close: () => void;
 }
 
@@ -48,6 +54,7 @@ export interface MachinePorts {
 export function nodePorts(config: ServerConfig, logger: Logger): MachinePorts {
   let loopLag: ReturnType<typeof measureLoopLag> | undefined;
   const { raftTraceFile } = config;
+  const profiler = config.enablePprof ? createProfiler() : undefined;
   const raftTrace = raftTraceFile === '' ? undefined : openRaftTrace(raftTraceFile, logger);
   return {
     clock: nodeClock,
@@ -59,6 +66,8 @@ export function nodePorts(config: ServerConfig, logger: Logger): MachinePorts {
     logger,
     raftTracer: raftTrace?.tracer,
     createHttp1,
+    profiler,
+    processFacts,
     metricsText: (metrics) => {
       loopLag ??= measureLoopLag();
       return loadMetricsText(metrics, {
@@ -72,6 +81,7 @@ export function nodePorts(config: ServerConfig, logger: Logger): MachinePorts {
       loopLag?.stop();
       loopLag = undefined;
       raftTrace?.close();
+      profiler?.close();
     },
   };
 }
