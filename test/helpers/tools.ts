@@ -28,6 +28,8 @@ export type Tool =
   | 'ipv6'
   | 'kvorum'
   | 'openssl'
+  | 'pprof'
+  | 'promtool'
   | 'python3'
   | 'python3-etcd3';
 

@@ -1,6 +1,5 @@
 /** /debug/pprof/: profiles in the format of pprof, one at a time, and only if they are asked for. */
 
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +13,8 @@ import { withoutSecrets } from '../../src/server/options/secrets.js';
 import { nodePorts } from '../../src/server/platform/index.js';
 import { createProfiler } from '../../src/server/platform/profiler-node.js';
 import type { HttpResponse } from '../../src/transport/index.js';
+import { exec } from '../helpers/exec.js';
+import { itWith, toolPath } from '../helpers/tools.js';
 
 function ask(profiler: Profiler, url: string): Promise<HttpResponse> {
   const { pathname, searchParams } = new URL(url, 'http://x');
@@ -192,24 +193,19 @@ describe('the profiler of this process', () => {
     ports.close();
   });
 
-  const haveGo = spawnSync('go', ['version']).status === 0;
-  const why = haveGo ? '' : ' (skipped: Go is not installed)';
-  it.skipIf(!haveGo)(`is read by go tool pprof${why}`, { timeout: 120_000 }, async () => {
+  const timeout = 120_000;
+  itWith(['pprof'], 'is read by the tool pprof', { timeout }, async () => {
     profiler = createProfiler();
     await profiler.heap(false);
     const held = holdForAProfile();
     const dir = mkdtempSync(join(tmpdir(), 'kvorum-pprof-'));
     try {
       writeFileSync(join(dir, 'heap'), (await profiler.heap(true)) ?? '');
-      const run = spawnSync('go', ['tool', 'pprof', '-top', join(dir, 'heap')], {
-        encoding: 'utf8',
-        timeout: 100_000,
-      });
-      // Where Go has no tool pprof of its own it would have to build it, offline maybe.
-      if (/no such tool|cannot find/.test(run.stderr)) return;
-      expect(run.stderr).toBe('');
-      expect(run.stdout).toContain('Type: inuse_space');
-      expect(run.stdout).toContain('holdForAProfile');
+      const top = await exec(toolPath('pprof'), ['-top', join(dir, 'heap')]);
+      expect(top.code, top.stderr).toBe(0);
+      const shown = top.stdout.toString('utf8');
+      expect(shown).toContain('Type: inuse_space');
+      expect(shown).toContain('holdForAProfile');
       expect(held).toHaveLength(400);
     } finally {
       rmSync(dir, { recursive: true, force: true });
