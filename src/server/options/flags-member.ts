@@ -63,11 +63,11 @@ export const memberFlags = flagGroup('member', [
     { min: 1, max: intMax32 },
   ],
   [
-    'accepted',
+    'implemented',
     'initial-election-tick-advance',
     'bool',
     'true',
-    'Start with most of the first election timeout already elapsed.',
+    'A member that starts again has most of its first election timeout behind it.',
   ],
   ['implemented', 'listen-peer-urls', 'urls', localPeerUrl, 'Where other members connect to.'],
   ['implemented', 'listen-client-urls', 'urls', localClientUrl, 'Where clients connect to.'],
