@@ -1,8 +1,8 @@
 /**
  * --discovery-srv: the members that found a cluster, from SRV records of DNS. As in etcd, the
- * services `_etcd-server-ssl._tcp` (https) and `_etcd-server._tcp` (http) of the domain name them; the
- * one at this member's advertised address is this member, the others are called 0, 1, ... until they
- * tell their names.
+ * services `_etcd-server-ssl._tcp` (https) and `_etcd-server._tcp` (http) of the domain name them;
+ * the one at this member's advertised address is this member, the others are called 0, 1, ... until
+ * they tell their names.
  */
 
 import type { Logger, Network } from '../../common/index.js';

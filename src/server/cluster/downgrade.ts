@@ -3,9 +3,10 @@
  * version below may run here. It is over when all members do, or when it is cancelled.
  *
  * Two steps, as in etcd: it is enabled at once, and the leader lowers the cluster version soon
- * after; cancelled at once, and the leader lets the cluster version rise again soon after. Nothing that kvorum stores depends on it: a directory is one whatever the cluster version
- * is, and a snapshot is in a schema that etcd 3.6 reads anyway. What changes is what members answer,
- * for the tools that do the downgrade.
+ * after; cancelled at once, and the leader lets the cluster version rise again soon after. Nothing
+ * that kvorum stores depends on it: a directory is one whatever the cluster version is, and a
+ * snapshot is in a schema that etcd 3.6 reads anyway. What changes is what members answer, for the
+ * tools that do the downgrade.
  */
 
 import { Packr } from 'msgpackr';

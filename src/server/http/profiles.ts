@@ -1,7 +1,7 @@
 /**
- * /debug/pprof/ (--enable-pprof): CPU and heap profiles where `go tool pprof` looks for them, in its
- * format. The other kinds are Go's own, of goroutines and threads. One of each kind is taken at a
- * time, and a CPU profile takes its time at most (limits.ts).
+ * /debug/pprof/ (--enable-pprof): CPU and heap profiles where `go tool pprof` looks for them, in
+ * its format. The other kinds are Go's own, of goroutines and threads. One of each kind is taken at
+ * a time, and a CPU profile takes its time at most (limits.ts).
  */
 
 import { type CpuProfile, cpuProfileSecondsMax, type Profiler } from '../../common/index.js';

@@ -4,6 +4,7 @@
  */
 
 import {
+  assert,
   type Clock,
   EtcdError,
   idToHex,
@@ -109,6 +110,7 @@ export function advanceFirstElection(node: FirstElection, voters: readonly Membe
       return;
     }
     const ticks = Math.round(config.electionMs / config.heartbeatMs) - firstElectionTicksLeft;
+    assert(ticks > 0, 'an election timeout is longer than what is left of it for a leader');
     for (let i = 0; i < ticks; i += 1) raft.tick();
     loop.schedule();
   };

@@ -105,7 +105,7 @@ function readYaml(
       uniqueKeys: false,
       merge: true,
       schema: 'failsafe',
-      customTags: goScalars,
+      customTags: [...goScalars],
     });
     const [problem] = document.errors.filter(({ code }) => code !== 'MULTIPLE_DOCS');
     if (problem !== undefined) throw problem;

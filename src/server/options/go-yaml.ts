@@ -1,10 +1,17 @@
 /**
  * Scalars of YAML as Go's reader (which etcd has) takes them: that of YAML 1.1, but with Go's
- * numbers. `yes`, `on`, `y` are true; 010, 0o10, 0x8 and 0b1000 are eight; 1_000 is a thousand; a date
- * is a text, and so is 1:30.
+ * numbers. `yes`, `on`, `y` are true; 010, 0o10, 0x8 and 0b1000 are eight; 1_000 is a thousand; a
+ * date is a text, and so is 1:30.
  */
 
-import type { ScalarTag } from 'yaml';
+/** What the library calls a ScalarTag, as far as it is needed here. */
+export interface GoScalar {
+  readonly tag: string;
+  /** What is written without a tag is tried. */
+  readonly default: boolean;
+  readonly test?: RegExp;
+  resolve(text: string): unknown;
+}
 
 const yamlFloat = /^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$/;
 const goInteger = /^[-+]?(?:0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|0|[1-9][0-9]*)$/;
@@ -13,7 +20,7 @@ const goInteger = /^[-+]?(?:0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|0|[1-9][0-
 const digitsMax = 100;
 
 /** What is added to texts, maps and lists. */
-export const goScalars: ScalarTag[] = [
+export const goScalars: readonly GoScalar[] = [
   scalar('null', /^(?:~|null|Null|NULL)?$/, () => null),
   scalar('bool', /^(?:y|Y|yes|Yes|YES|true|True|TRUE|on|On|ON)$/, () => true),
   scalar('bool', /^(?:n|N|no|No|NO|false|False|FALSE|off|Off|OFF)$/, () => false),
@@ -27,7 +34,7 @@ export const goScalars: ScalarTag[] = [
   },
 ];
 
-function scalar(name: string, test: RegExp, resolve: (text: string) => unknown): ScalarTag {
+function scalar(name: string, test: RegExp, resolve: (text: string) => unknown): GoScalar {
   return { tag: `tag:yaml.org,2002:${name}`, default: true, test, resolve };
 }
 

@@ -50,8 +50,15 @@ export interface MachinePorts {
   readonly close: () => void;
 }
 
-/** Ports for one server that has the process to itself; its /metrics speak of the process, too. */
-export function nodePorts(config: ServerConfig, logger: Logger): MachinePorts {
+/**
+ * Ports for one server that has the process to itself; its /metrics speak of the process, too.
+ * `argv`: what that was started with, for /debug/vars.
+ */
+export function nodePorts(
+  config: ServerConfig,
+  logger: Logger,
+  argv: readonly string[] = [],
+): MachinePorts {
   let loopLag: ReturnType<typeof measureLoopLag> | undefined;
   const { raftTraceFile } = config;
   const profiler = config.enablePprof ? createProfiler() : undefined;
@@ -67,7 +74,7 @@ export function nodePorts(config: ServerConfig, logger: Logger): MachinePorts {
     raftTracer: raftTrace?.tracer,
     createHttp1,
     profiler,
-    processFacts,
+    processFacts: () => processFacts(argv),
     metricsText: (metrics) => {
       loopLag ??= measureLoopLag();
       return loadMetricsText(metrics, {

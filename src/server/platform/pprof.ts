@@ -15,6 +15,8 @@ import {
   StringTable,
   ValueType,
 } from 'pprof-format';
+import { turn } from '../../common/index.js';
+import { nodeClock } from './clock-node.js';
 
 type Frame = Pick<
   Profiler.ProfileNode['callFrame'],
@@ -42,7 +44,7 @@ const compressed = promisify(gzip);
 /** Nodes that are turned into samples in one go: some milliseconds. */
 const nodesPerTurn = 2000;
 
-/** A CPU profile. `intervalMicros`: between two samples; `startMs`: when it began, as Date.now(). */
+/** A CPU profile. `intervalMicros`: between two samples; `startMs`: when it began, as Clock.wallMs. */
 export async function encodeCpu(
   profile: Profiler.Profile,
   intervalMicros: number,
@@ -64,7 +66,7 @@ export async function encodeCpu(
     for (const child of node.children ?? []) parents.set(child, node);
   }
   for (const [i, node] of profile.nodes.entries()) {
-    if (i % nodesPerTurn === nodesPerTurn - 1) await turn();
+    if (i % nodesPerTurn === nodesPerTurn - 1) await turn(nodeClock);
     const count = counts.get(node.id);
     // A process that waits spends no time.
     if (count === undefined || node.callFrame.functionName === '(idle)') continue;
@@ -102,7 +104,7 @@ export async function encodeHeap(
   for (let visited = 1; ; visited += 1) {
     const visit = left.pop();
     if (visit === undefined) break;
-    if (visited % nodesPerTurn === 0) await turn();
+    if (visited % nodesPerTurn === 0) await turn(nodeClock);
     const { node } = visit;
     for (const child of node.children) left.push({ node: child, above: visit });
     if (node.selfSize === 0) continue;
@@ -197,8 +199,4 @@ class PprofWriter {
     this.#functionIds.set(key, id);
     return id;
   }
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

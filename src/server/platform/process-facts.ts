@@ -4,11 +4,11 @@ import { readFileSync } from 'node:fs';
 import type { ProcessFacts } from '../../common/index.js';
 import { withoutSecrets } from '../options/index.js';
 
-/** As it is now. */
-export function processFacts(): ProcessFacts {
+/** As it is now; `argv` is what came after the program. */
+export function processFacts(argv: readonly string[]): ProcessFacts {
   const { external, heapTotal, heapUsed, rss } = process.memoryUsage();
   return {
-    commandLine: [process.argv0, ...withoutSecrets(process.argv.slice(1))],
+    commandLine: ['kvorum', ...withoutSecrets(argv)],
     fileDescriptorsMax: fileDescriptorsMax(),
     residentBytes: rss,
     heapBytes: heapTotal,

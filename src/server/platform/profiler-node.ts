@@ -4,8 +4,8 @@
  */
 
 import type { Session } from 'node:inspector/promises';
-import { setTimeout as delay } from 'node:timers/promises';
-import type { CpuProfile, Profiler } from '../../common/index.js';
+import { type CpuProfile, onAbort, type Profiler } from '../../common/index.js';
+import { nodeClock } from './clock-node.js';
 import type { HeapProfile } from './pprof.js';
 
 /** Go's: 100 samples a second, and one each 512 KiB that are allocated. */
@@ -58,12 +58,12 @@ class InspectorProfiler implements Profiler {
 
   async #takeCpu(seconds: number, signal: AbortSignal): Promise<Uint8Array> {
     const session = await this.#session;
-    const startMs = Date.now();
+    const startMs = nodeClock.wallMs();
     await session.post('Profiler.start');
     let profile: Parameters<typeof encode.encodeCpu>[0];
     const encode = await import('./pprof.js');
     try {
-      await delay(seconds * 1000, undefined, { ref: false, signal });
+      await passed(seconds * 1000, signal);
     } finally {
       ({ profile } = await session.post('Profiler.stop'));
     }
@@ -75,7 +75,7 @@ class InspectorProfiler implements Profiler {
     if (collect) await session.post('HeapProfiler.collectGarbage');
     const { profile } = await session.post('HeapProfiler.getSamplingProfile');
     const { encodeHeap } = await import('./pprof.js');
-    return encodeHeap(profile as unknown as HeapProfile, heapIntervalBytes, Date.now());
+    return encodeHeap(profile as unknown as HeapProfile, heapIntervalBytes, nodeClock.wallMs());
   }
 }
 
@@ -88,4 +88,22 @@ async function openSession(): Promise<Session> {
   await session.post('Profiler.enable');
   await session.post('Profiler.setSamplingInterval', { interval: cpuIntervalMicros });
   return session;
+}
+
+/** Rejects with the reason of `signal` if that aborts first. */
+function passed(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) {
+      reject(signal.reason);
+      return;
+    }
+    const timer = nodeClock.after(ms, () => {
+      takeBack();
+      resolve();
+    });
+    const takeBack = onAbort(signal, () => {
+      timer.cancel();
+      reject(signal.reason);
+    });
+  });
 }

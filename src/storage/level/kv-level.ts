@@ -4,12 +4,12 @@
  * Measured on 2 cores with 300-byte values: a chained batch costs 1.1 us of JavaScript a put, the
  * array form of batch() 9.9 us, because it clones every operation.
  *
- * Every batch is written with an fsync, whatever the caller asked for (but see openLevelStore). LevelDB starts a new log
- * file when its memory table is full and does not sync the old one, so after power loss a batch in
- * the new file can be there while the end of the old one is not: a hole, where KvStore promises a
- * prefix. With nothing unsynced behind it there can be no hole. A batch holds hundreds of puts and
- * the sync runs on another thread; it made no difference in the measurement above (12.2 and 12.4
- * us).
+ * Every batch is written with an fsync, whatever the caller asked for (but see openLevelStore).
+ * LevelDB starts a new log file when its memory table is full and does not sync the old one, so
+ * after power loss a batch in the new file can be there while the end of the old one is not: a hole,
+ * where KvStore promises a prefix. With nothing unsynced behind it there can be no hole. A batch
+ * holds hundreds of puts and the sync runs on another thread; it made no difference in the
+ * measurement above (12.2 and 12.4 us).
  */
 
 import { readdir, stat } from 'node:fs/promises';
@@ -67,8 +67,8 @@ const nobodysEnd = Buffer.alloc(32, 0xff);
 
 /**
  * Opens or creates the database in `dir`. StorageError if another process has it open or it is
- * damaged. With `turn`, which resolves in a later turn, long batches are gathered in pieces. Without
- * `sync` no batch is waited for until it is on the disk: power loss then takes any of them.
+ * damaged. With `turn`, which resolves in a later turn, long batches are gathered in pieces.
+ * Without `sync` no batch is waited for until it is on the disk: power loss then takes any of them.
  */
 export async function openLevelStore(
   dir: string,
