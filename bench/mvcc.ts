@@ -26,6 +26,7 @@ const options: MvccStoreOptions = {
   cacheBytesMax: 64 * 1024 * 1024,
   flushIntervalMs: 50,
   flushBytes: 1024 * 1024,
+  flushRecords: Number.POSITIVE_INFINITY,
   unflushedBytesMax: 64 * 1024 * 1024,
   compactionBatch: 1000,
   compactionSleepMs: 10,

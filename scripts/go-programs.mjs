@@ -45,6 +45,7 @@ export const goPrograms = {
   },
   'go-client': { dir: 'test/interop/go', package: '.', title: "a program on etcd's Go client" },
   'go-recipes': { dir: 'test/client/go', package: '.', title: "a program on etcd's Go recipes" },
+  pprof: { dir: 'test/interop/go', package: 'cmd/pprof', title: 'pprof' },
   h2spec: {
     dir: 'test/interop/h2spec',
     package: 'github.com/summerwind/h2spec/cmd/h2spec',

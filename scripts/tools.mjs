@@ -29,6 +29,8 @@ export const purposes = {
   'go-client': "etcd's Go client against kvorum",
   'go-recipes': "etcd's Go locks, elections and queues beside ours",
   h2spec: 'the conformance suite of HTTP/2',
+  pprof: 'profiles in the tool that reads them',
+  promtool: 'metrics in the eyes of Prometheus',
   'python3-etcd3': 'a client in Python against kvorum',
   'python3-etcd3gw': 'a client of the JSON gateway in Python against kvorum',
   patroni: 'Patroni with kvorum',
@@ -52,6 +54,12 @@ const probes = {
   'python3-etcd3': () => pythonPackage('etcd3'),
   'python3-etcd3gw': () => pythonPackage('etcd3gw'),
   postgresql: () => postgresql(),
+  // Debian has it in the package prometheus; building it brings in the clients of every cloud.
+  promtool: () => {
+    const given = process.env.KVORUM_TEST_PROMTOOL;
+    if (given !== undefined) return givenTool(given, ['--version'], 'KVORUM_TEST_PROMTOOL');
+    return onPath('promtool', ['--version'], /promtool/, 'promtool');
+  },
   git: () => onPath('git', ['--version'], /./, 'git'),
   openssl: () => onPath('openssl', ['version'], /./, 'openssl'),
   python3: () => onPath('python3', ['--version'], /./, 'python3'),

@@ -265,8 +265,21 @@ const adaptersToCome: readonly string[] = ['src/server/platform/workers-node.ts'
 
 /** Modules that only their adapter may import, and what everybody else uses. */
 const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
-  ['node:fs', ['src/server/platform/disk-node.ts', 'src/cli/files.ts'], 'use the Disk port'],
-  ['node:fs/promises', ['src/storage/level/kv-level.ts'], 'use the Disk port'],
+  [
+    'node:fs',
+    [
+      'src/server/platform/disk-node.ts',
+      'src/server/platform/process-facts.ts',
+      'src/server/platform/rotating-log.ts',
+      'src/cli/files.ts',
+    ],
+    'use the Disk port',
+  ],
+  [
+    'node:fs/promises',
+    ['src/server/platform/rotating-log.ts', 'src/storage/level/kv-level.ts'],
+    'use the Disk port',
+  ],
   [
     'node:net',
     [
@@ -305,7 +318,12 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
   ['node:os', [], 'pass it in'],
   ['classic-level', ['src/storage/level/kv-level.ts'], 'use the KvStore port'],
   ['prom-client', ['src/server/metrics/registry.ts'], 'add a number to Metrics'],
-  ['pino', ['src/server/platform/logger-pino.ts'], 'use the Logger port'],
+  [
+    'pino',
+    ['src/server/platform/logger-pino.ts', 'src/server/platform/rotating-log.ts'],
+    'use the Logger port',
+  ],
+  ['pprof-format', ['src/server/platform/pprof.ts'], 'use the Profiler port'],
   ['yaml', ['src/server/options/config-file.ts'], 'the only YAML is --config-file'],
   ['node-forge', ['src/server/platform/self-signed.ts'], 'node:crypto reads certificates'],
   [

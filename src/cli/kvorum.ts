@@ -21,7 +21,7 @@ export async function main(
     const io = processIo(env);
     const [command, ...rest] = argv;
     if (command === 'restore') return await runRestoreCommand(rest, io, nodePorts);
-    return await runServerCommand(argv, env, io, startHere);
+    return await runServerCommand(argv, env, io, startHere(argv));
   } finally {
     clearInterval(alive);
   }
@@ -29,9 +29,10 @@ export async function main(
 
 const aliveMs = 24 * 3_600_000;
 
-const startHere: StartNode = async (config, logger, signal) => {
-  return startServer(config, nodePorts(config, logger), { signal });
-};
+function startHere(argv: readonly string[]): StartNode {
+  return async (config, logger, signal) =>
+    startServer(config, nodePorts(config, logger, argv), { signal });
+}
 
 function processIo(env: Readonly<Record<string, string | undefined>>): CommandIo {
   // A reader that went away (`kvorum | head`) must not take the server with it.

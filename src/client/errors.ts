@@ -15,7 +15,6 @@ export type StatusName = Exclude<keyof typeof GrpcCode, 'OK'>;
 /** Texts of etcd's that kvorum does not have in common's table. */
 const otherTexts = {
   CLUSTER_ID_MISMATCH: 'etcdserver: cluster ID mismatch',
-  DOWNGRADE_IN_PROGRESS: 'etcdserver: cluster has a downgrade job in progress',
   NO_DOWNGRADE_JOB: 'etcdserver: no inflight downgrade job',
   CLUSTER_VERSION_UNAVAILABLE: 'etcdserver: cluster version not found during downgrade',
 } as const;

@@ -68,6 +68,12 @@ export const errorTable = {
   BAD_LEADER_TRANSFEREE: [c.FAILED_PRECONDITION, 'etcdserver: bad leader transferee'],
   DOWNGRADE_BAD_FORMAT: [c.INVALID_ARGUMENT, 'etcdserver: wrong downgrade target version format'],
   DOWNGRADE_BAD_TARGET: [c.INVALID_ARGUMENT, 'etcdserver: invalid downgrade target version'],
+  DOWNGRADE_IN_PROGRESS: [
+    c.FAILED_PRECONDITION,
+    'etcdserver: cluster has a downgrade job in progress',
+  ],
+  // etcd has no code for it, so it is Unknown.
+  UNKNOWN_METHOD: [c.UNKNOWN, 'etcdserver: unknown method'],
   AUTH_NOT_ENABLED: [c.FAILED_PRECONDITION, 'etcdserver: authentication is not enabled'],
   ROOT_USER_NOT_EXIST: [c.FAILED_PRECONDITION, 'etcdserver: root user does not exist'],
   USER_NOT_FOUND: [c.FAILED_PRECONDITION, 'etcdserver: user name not found'],

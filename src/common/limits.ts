@@ -244,3 +244,5 @@ export const passwordsAtOnceMax = 2;
 export const passwordsWaitingMax = 1000;
 /** Of these, calls from one address: they take turns with those of others. */
 export const passwordsWaitingPerAddressMax = 250;
+/** --enable-pprof: the longest CPU profile; one is taken at a time. */
+export const cpuProfileSecondsMax = 300;

@@ -281,7 +281,12 @@ export interface TlsOptions {
 
 /** `{host, port}` (port 0: any free one) or a unix socket `{path}`. */
 export type NetworkAddress =
-  | { readonly host: string; readonly port: number }
+  | {
+      readonly host: string;
+      readonly port: number;
+      /** To connect from; left out: the system chooses. */
+      readonly localAddress?: string;
+    }
   | { readonly path: string };
 
 /** A listening socket. */
@@ -316,6 +321,14 @@ export interface Network {
   checkTls?(tls: TlsOptions): void;
   /** All addresses of a host name, in numbers, the preferred one first; rejects if it has none. */
   resolve(host: string): Promise<readonly string[]>;
+  /** The targets of DNS's SRV records under `name`; rejects if there are none. */
+  resolveSrv?(name: string): Promise<readonly SrvTarget[]>;
+}
+
+/** Where an SRV record of DNS points to. */
+export interface SrvTarget {
+  readonly host: string;
+  readonly port: number;
 }
 
 /** Structured log lines; `fields` must not hold secrets. */
@@ -333,3 +346,36 @@ export const silentLogger: Logger = {
   warn() {},
   error() {},
 };
+
+/** A CPU profile that is being taken. */
+export interface CpuProfile {
+  /** Resolves with it, in pprof's format, when its time is over; rejects if it was given up. */
+  readonly done: Promise<Uint8Array>;
+  /** Gives it up. */
+  cancel(): void;
+}
+
+/** Where the process spends its time and memory; answers in pprof's format, compressed. */
+export interface Profiler {
+  /** Undefined: one is being taken already. */
+  startCpu(seconds: number): CpuProfile | undefined;
+  /**
+   * What was allocated since the server started and is in use, from samples. `collect`: garbage is
+   * collected first. Undefined: another one is being made.
+   */
+  heap(collect: boolean): Promise<Uint8Array> | undefined;
+  close(): void;
+}
+
+/** What the machine knows of this process, for /debug/vars. */
+export interface ProcessFacts {
+  /** Without secrets. */
+  readonly commandLine: readonly string[];
+  /** 0: not known. */
+  readonly fileDescriptorsMax: number;
+  readonly residentBytes: number;
+  readonly heapBytes: number;
+  readonly heapUsedBytes: number;
+  /** Memory beside the heap that belongs to objects on it. */
+  readonly externalBytes: number;
+}

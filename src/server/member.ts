@@ -15,7 +15,7 @@ import { maintenanceFeature } from './maintenance/index.js';
 import type { Metrics } from './metrics/index.js';
 import { Failure, type Node, type NodePorts, openNode } from './node/index.js';
 import type { ServerConfig } from './options/index.js';
-import { guarded, healthFeature } from './rpc/index.js';
+import { guarded, healthFeature, Serving } from './rpc/index.js';
 import { type WatchFeature, watchFeature } from './watch/index.js';
 
 /** The features, and what others than the node ask of them. */
@@ -32,7 +32,7 @@ export interface WholeMember extends Node {
   readonly features: readonly Feature[];
   readonly lessor: LeaseFeature['lessor'];
   readonly watchHub: WatchFeature['hub'];
-  readonly clusterVersion: ClusterFeature['version'];
+  readonly versions: ClusterFeature['versions'];
   /** Compacts, as a client would. */
   compact(revision: number, done: (error: Error | undefined) => void): void;
 }
@@ -59,7 +59,7 @@ export async function openMember(
     features: all,
     lessor: lease.lessor,
     watchHub: watch.hub,
-    clusterVersion: cluster.version,
+    versions: cluster.versions,
     compact,
   };
 }
@@ -74,13 +74,14 @@ function memberFeatures(host: Host, alarm: AlarmEntry): MemberFeatures {
     isHandedOut,
   });
   const cluster = clusterFeature(host);
-  const maintenance = maintenanceFeature(host, alarm);
+  const serving = new Serving();
+  const maintenance = maintenanceFeature(host, alarm, { serving, versions: cluster.versions });
   const concurrency = concurrencyFeature(host, {
     ofClients: lazily(() => guardedMethods(host, [kv, watch, lease])),
     ofMember: lazily(() => new Map(methodsOf([kv, lease]))),
   });
   const all: Feature[] = [kv, watch, lease, cluster, maintenance];
-  all.push(authFeature(host), healthFeature(host), concurrency);
+  all.push(authFeature(host), healthFeature(host, serving), concurrency);
   return { all, watch, lease, cluster, compact: kv.compact };
 }
 

@@ -9,12 +9,13 @@ import {
   type MemberId,
   type Network,
   onAbort,
+  type ProcessFacts,
+  type Profiler,
   present,
-  storageVersion,
   unlessAborted,
 } from '../common/index.js';
 import type { Http1Acceptor, HttpHandler } from '../transport/index.js';
-import { type HttpRoutesOptions, healthSource } from './http/index.js';
+import { debugVars, type HttpRoutesOptions, healthSource } from './http/index.js';
 import { Listeners } from './listeners.js';
 import { openTls } from './live-tls.js';
 import { allMethods, openMember, type WholeMember } from './member.js';
@@ -35,6 +36,10 @@ export interface ServerPorts extends NodePorts {
   readonly metricsText: (
     metrics: Metrics,
   ) => () => Promise<{ readonly body: string; readonly contentType: string }>;
+  /** For /debug/pprof/; without it there are no profiles. Closed with the ports. */
+  readonly profiler?: Profiler | undefined;
+  /** For /debug/vars, if the process is this server's alone. */
+  readonly processFacts?: () => ProcessFacts;
   /** Ends what the ports do by themselves; called once the server has stopped. */
   readonly close?: () => void;
 }
@@ -85,8 +90,9 @@ export async function startServer(
     throw error;
   });
   const links = new PeerLinks(config, ports, metrics, tls.peer);
-  const resolve = (host: string) => (ports.peerNetwork ?? ports.network).resolve(host);
-  const outside = { ...ports, resolve, peers: links.peers };
+  const names = ports.peerNetwork ?? ports.network;
+  const resolve = (host: string) => names.resolve(host);
+  const outside = { ...ports, resolve, resolveSrv: names.resolveSrv, peers: links.peers };
   const node = await openMember(config, outside, metrics, start.fail, start.signal).catch(
     (error: unknown) => {
       start.end();
@@ -194,11 +200,17 @@ function routesOf(config: ServerConfig, ports: ServerPorts, node: WholeMember): 
     health: healthSource(node.host),
     observer: metrics,
     versions: () => {
-      const { version: cluster } = node.clusterVersion;
-      return { server: etcdVersion, cluster, storage: storageVersion };
+      const { cluster, storage } = node.versions;
+      return { server: etcdVersion, cluster, storage };
     },
     metrics: ports.metricsText(metrics),
-    debugVars: () => ({ file_descriptor_limit: 0, 'raft.status': raftVars(node) }),
+    clusterId: idToHex(node.clusterId),
+    async downgradeEnabled() {
+      await node.host.readBarrier();
+      return node.versions.downgradeTo !== undefined;
+    },
+    debugVars: () => debugVars(node, ports.processFacts?.()),
+    profiler: config.enablePprof ? ports.profiler : undefined,
     cors: config.cors,
     hostWhitelist: config.hostWhitelist,
     gateway: undefined,
@@ -227,6 +239,7 @@ class PeerLinks {
         listenUrls: config.listenPeerUrls,
         tls,
         electionMs: config.electionMs,
+        localAddress: config.peerLocalAddress,
         hello: () => present(this.#speaker, 'who this member is').hello(),
       });
   }
@@ -234,9 +247,4 @@ class PeerLinks {
   speakFor(member: WholeMember): void {
     this.#speaker = member;
   }
-}
-
-function raftVars(node: WholeMember) {
-  const { id, term, commit, applied, leader } = node.raft.status();
-  return { id: idToHex(id), term, commit, applied, lead: idToHex(leader) };
 }

@@ -5,6 +5,7 @@
 
 import dns from 'node:dns';
 import type { LookupFunction } from 'node:net';
+import type { SrvTarget } from '../common/index.js';
 
 /**
  * For `lookup` of a socket. Left to itself Node leaves out addresses of a kind that no interface of
@@ -30,3 +31,9 @@ export function namesOfAddress(address: string): Promise<readonly string[]> {
 const reverseTimeoutMs = 2000;
 /** Needs no thread, unlike `lookup`; made when there is something to ask. */
 let reverse: dns.promises.Resolver | undefined;
+
+/** Where DNS says that a service is: the records of `_service._tcp.domain`. Rejects if it has none. */
+export async function resolveSrv(name: string): Promise<readonly SrvTarget[]> {
+  const found = await dns.promises.resolveSrv(name);
+  return found.map(({ name: host, port }) => ({ host, port }));
+}

@@ -1,6 +1,6 @@
 /** gRPC over our own HTTP/2: the server half, the client half, and what both are described by. */
 export { type ConnectOptions, connectGrpc } from './client.js';
-export { lookupHost, namesOfAddress, resolveHost } from './host-lookup.js';
+export { lookupHost, namesOfAddress, resolveHost, resolveSrv } from './host-lookup.js';
 export { transportLimitsDefault } from './limits.js';
 export {
   createGrpcServer,

@@ -185,6 +185,27 @@ describeWith(['kvorum'], 'HTTP of a server process', () => {
     }
   });
 
+  it('has the variables of etcd that mean something here', async () => {
+    const { body } = await ask(server, '/debug/vars');
+    const vars = JSON.parse(body) as Record<string, Record<string, unknown>>;
+    expect(Object.keys(vars)).toEqual([
+      ...['cmdline', 'file_descriptor_limit', 'memstats', 'raft.status'],
+    ]);
+    expect(vars.cmdline).toContain('--metrics');
+    expect(Number(vars.file_descriptor_limit)).toBeGreaterThan(100);
+    expect(Number(vars.memstats?.Sys)).toBeGreaterThan(Number(vars.memstats?.Alloc));
+    const status = vars['raft.status'] ?? {};
+    expect(status).toMatchObject({ raftState: 'StateLeader', lead: status.id });
+    const [own] = Object.values(status.progress as Record<string, { match: number }>);
+    expect(own).toMatchObject({ state: 'StateReplicate', match: status.commit });
+  });
+
+  it('has no profiles unless they were asked for', async () => {
+    for (const path of ['/debug/pprof/', '/debug/pprof/heap', '/debug/pprof/profile']) {
+      expect((await ask(server, path)).status).toBe(404);
+    }
+  });
+
   it('answers HEAD and POST of /metrics, and redirects //health, as etcd does', async () => {
     const got = await ask(server, '/metrics');
     const head = await ask(server, '/metrics', { method: 'HEAD' });

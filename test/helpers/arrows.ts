@@ -85,11 +85,12 @@ export const mayImportInside: Readonly<
     // Features: none knows the node, and only a whole member knows them.
     auth: ['access', 'entry', 'feature', 'options', 'rpc'],
     concurrency: ['access', 'feature', 'rpc'],
-    cluster: ['entry', 'feature', 'membership', 'options', 'peers', 'rpc'],
+    cluster: ['access', 'entry', 'feature', 'membership', 'options', 'peers', 'rpc'],
     kv: ['access', 'entry', 'feature', 'metrics', 'options', 'rpc'],
     lease: ['access', 'entry', 'feature', 'metrics', 'peers', 'rpc'],
     maintenance: [
-      ...['access', 'backup', 'entry', 'feature', 'guard', 'membership', 'metrics', 'peers', 'rpc'],
+      ...['access', 'backup', 'cluster', 'entry', 'feature', 'guard', 'membership', 'metrics'],
+      ...['peers', 'rpc'],
     ],
     watch: ['access', 'feature', 'metrics', 'rpc'],
     // The node knows no feature.
@@ -99,7 +100,7 @@ export const mayImportInside: Readonly<
       ...['access', 'bootstrap', 'entry', 'feature', 'guard', 'membership', 'metrics', 'options'],
       ...['peers', 'transfer'],
     ],
-    backup: ['bootstrap', 'guard', 'lease', 'membership', 'options'],
+    backup: ['bootstrap', 'cluster', 'guard', 'lease', 'membership', 'options'],
     http: ['feature', 'guard'],
     // A whole member, and the sockets around it.
     'member.ts': [

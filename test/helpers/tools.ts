@@ -30,6 +30,8 @@ export type Tool =
   | 'openssl'
   | 'patroni'
   | 'postgresql'
+  | 'pprof'
+  | 'promtool'
   | 'python3'
   | 'python3-etcd3'
   | 'python3-etcd3gw';

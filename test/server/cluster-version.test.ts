@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type MemberId, silentLogger } from '../../src/common/index.js';
-import { ClusterVersion, lowestVersion } from '../../src/server/cluster/cluster-version.js';
+import { ClusterVersion } from '../../src/server/cluster/cluster-version.js';
+import { lowestVersion } from '../../src/server/cluster/version-text.js';
 import { encodeClusterAnswer } from '../../src/server/membership/cluster-answer.js';
 import { Membership } from '../../src/server/membership/membership.js';
 import { SimClock } from '../../src/sim/index.js';
@@ -31,7 +32,8 @@ describe('the cluster version', () => {
     };
     const logger = silentLogger;
     const options = { self: 1n, etcdVersion: '3.7.3', clock, logger, membership };
-    const cluster = new ClusterVersion({ ...options, peers: { call } });
+    const downgrade: { state: { clusterVersion?: string } } = { state: {} };
+    const cluster = new ClusterVersion({ ...options, downgrade, peers: { call } });
     expect(cluster.version).toBe('3.7.0');
     cluster.start();
     await clock.run(1000);
@@ -41,6 +43,11 @@ describe('the cluster version', () => {
     expect(cluster.version).toBe('3.5.0');
     membership.applyChange(nowhere, { type: 'remove', id: 3n });
     expect(cluster.version).toBe('3.6.0');
+    downgrade.state = { clusterVersion: '3.4.0' };
+    expect(cluster.version).toBe('3.4.0');
+    expect(await clock.runUntil(cluster.ask())).toEqual(['3.7.3', '3.6.2']);
+    versions.clear();
+    expect(await clock.runUntil(cluster.ask())).toBeUndefined();
     cluster.stop();
   });
 });

@@ -95,6 +95,9 @@ describe('what must fit together', () => {
     [['--auto-compaction-retention=5m', '--auto-compaction-mode=revision']],
     [['--feature-gates=Nope=true']],
     [['--feature-gates=AllAlpha']],
+    [['--feature-gates=A=b=c']],
+    [['--feature-gates=compacthashcheck=true']],
+    [['--compact-hash-check-time=0s']],
     [['--cors=zz']],
     [['--cipher-suites=TLS_NULL']],
     [['--initial-cluster=']],
@@ -106,6 +109,22 @@ describe('what must fit together', () => {
   ])('refuses %j', (argv) => {
     const flag = argv[0]?.slice(0, argv[0].indexOf('=')) ?? '';
     expect(messageOf(() => defaultConfig(...argv))).toContain(flag);
+  });
+
+  it('feature gates, as etcd reads them', () => {
+    const on = (text: string) =>
+      defaultConfig(`--feature-gates=${text}`)
+        .featureGates.filter(({ enabled }) => enabled)
+        .map(({ name }) => name);
+    const beta = ['FastLeaseKeepAlive', 'TxnModeWriteWithSharedBuffer'];
+    expect(on('')).toEqual(beta);
+    expect(on(' CompactHashCheck = T , AllBeta=0')).toEqual(['CompactHashCheck']);
+    expect(on('CompactHashCheck=true,CompactHashCheck=false')).toEqual(beta);
+    expect(on('AllAlpha=1')).toHaveLength(10);
+    expect(messageOf(() => on('LeaseCheckpointPersist=true'))).toBe(
+      'enabling feature gate LeaseCheckpointPersist requires enabling feature gate LeaseCheckpoint',
+    );
+    expect(on('LeaseCheckpointPersist=true,LeaseCheckpoint=true')).toHaveLength(4);
   });
 
   it('needs this member in the initial cluster, under the URLs it advertises', () => {

@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { errorTable, GrpcCode } from '../../src/common/index.js';
 import * as commonLimits from '../../src/common/limits.js';
+import { gateTable } from '../../src/server/options/feature-gates.js';
 import { flagGroups } from '../../src/server/options/flag-spec.js';
 import { flagByName, flagTable } from '../../src/server/options/flags-table.js';
 import { removedFlagNames, removedFlagRemedy } from '../../src/server/options/removed-flags.js';
@@ -72,19 +73,26 @@ describe('docs/limits.md', () => {
   });
 });
 
+const flagColumns = '| flag | default | status | | differs from etcd |';
+
 /** What stands between the two comments of the page, as it should be. */
 const generated: Readonly<Record<string, () => string>> = {
   flags() {
     const lines: string[] = [];
     for (const group of flagGroups) {
-      lines.push('', `### ${group}`, '', '| flag | default | status | |', '|---|---|---|---|');
+      lines.push('', `### ${group}`, '', flagColumns, '|---|---|---|---|---|');
       for (const spec of flagTable) {
         if (spec.group !== group) continue;
         const value = spec.default === '' ? '' : `\`${spec.default}\``;
-        lines.push(`| \`--${spec.name}\` | ${value} | ${spec.status} | ${spec.help} |`);
+        const { differs, help, name, status } = spec;
+        lines.push(`| \`--${name}\` | ${value} | ${status} | ${help} | ${differs} |`);
       }
     }
     return [...lines, ''].join('\n');
+  },
+  gates() {
+    const rows = gateTable.map(([name, stage, text]) => `| \`${name}\` | ${stage} | ${text} |`);
+    return ['', '| gate | stage | |', '|---|---|---|', ...rows, ''].join('\n');
   },
   removed() {
     const remedy = (name: string) =>

@@ -46,6 +46,8 @@ function setUp(
       versions: () => ({ server: '3.7.3', cluster: '3.7.0', storage: '3.7.0' }),
       metrics: async () => ({ body: 'm 1\n', contentType: 'text/plain; version=0.0.4' }),
       debugVars: () => ({ uptimeSeconds: 1 }),
+      downgradeEnabled: async () => true,
+      clusterId: 'cdf818194e3a8c32',
       cors: ['*'],
       hostWhitelist: ['*'],
       gateway: undefined,
@@ -192,7 +194,20 @@ describe('the rest of the HTTP surface', () => {
     expect(JSON.parse((await get('/debug/vars')).body)).toEqual({ uptimeSeconds: 1 });
   });
 
-  it.each(['/health', '/livez', '/readyz', '/version', '/debug/vars'])(
+  it('GET /downgrade/enabled', async () => {
+    expect(await setUp().get('/downgrade/enabled')).toMatchObject({
+      status: 200,
+      headers: { 'content-type': 'text/plain', 'x-etcd-cluster-id': 'cdf818194e3a8c32' },
+      body: 'true',
+    });
+    const downgradeEnabled = () => Promise.reject(new Error('etcdserver: request timed out'));
+    expect(await setUp({}, { downgradeEnabled }).get('/downgrade/enabled')).toMatchObject({
+      status: 500,
+      body: 'failed linearized read: etcdserver: request timed out\n',
+    });
+  });
+
+  it.each(['/health', '/livez', '/readyz', '/version', '/debug/vars', '/downgrade/enabled'])(
     'only GET %s',
     async (path) => {
       const { send } = setUp();

@@ -39,6 +39,7 @@ async function withBench(use: (bench: Bench) => Promise<void>): Promise<void> {
       ports: { disk: nodeDisk, clock, logger: silentLogger },
       config: { dataDir: dir },
       metrics: { snapshot: observed },
+      versions: { storage: '3.7.0' },
     });
     if (method.kind !== 'serverStream') throw new Error('a stream');
     await use({

@@ -89,6 +89,7 @@ function openLogger(config: ServerConfig, io: CommandIo): FlushableLogger {
     format: config.logFormat,
     outputs: config.logOutputs,
     clock: io.clock,
+    rotation: config.logRotation,
     openFile: io.openAppend,
   });
 }

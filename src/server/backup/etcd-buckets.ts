@@ -11,6 +11,7 @@ import {
   type Revision,
 } from '../../common/index.js';
 import { AlarmType, alarmMember, ProtoError } from '../../proto/index.js';
+import { type DowngradeState, majorMinorOf } from '../cluster/index.js';
 import type { LeaseRecord } from '../lease/index.js';
 
 /** A revision of the meta bucket: main u64, '_', sub u64. */
@@ -50,6 +51,28 @@ export function alarmOf(key: Buffer): { memberId: MemberId; alarm: number } | un
     if (error instanceof ProtoError) return undefined;
     throw error;
   }
+}
+
+/**
+ * The downgrade of the bucket `cluster`: its entries `downgrade` and `clusterVersion`. Undefined if
+ * the bytes are no downgrade.
+ */
+export function downgradeOf(
+  value: Buffer,
+  clusterVersion: string | undefined,
+): DowngradeState | undefined {
+  let info: unknown;
+  try {
+    info = JSON.parse(value.toString('utf8'));
+  } catch {
+    return undefined;
+  }
+  if (typeof info !== 'object' || info === null) return undefined;
+  const { enabled, 'target-version': target } = info as Readonly<Record<string, unknown>>;
+  if (enabled !== true) return {};
+  const targetVersion = typeof target === 'string' ? majorMinorOf(target) : undefined;
+  if (targetVersion === undefined) return undefined;
+  return clusterVersion === targetVersion ? { targetVersion, clusterVersion } : { targetVersion };
 }
 
 function varintAt(bytes: Buffer, start: number): { value: bigint; end: number } | undefined {

@@ -13,6 +13,7 @@ import {
 } from '../../common/index.js';
 import { alarmMember } from '../../proto/index.js';
 import { BboltImage, type ImageEntry, type SnapshotView } from '../../storage/index.js';
+import { type DowngradeState, decodeDowngradeState, downgradeMetaName } from '../cluster/index.js';
 import { parseAlarmName } from '../guard/index.js';
 import { decodeLeaseRecord, leaseMetaPrefix } from '../lease/index.js';
 import {
@@ -46,8 +47,7 @@ export async function writeSnapshotImage(
     await image.addBucket('alarm', meta.alarms);
     await image.addBucket('members', meta.members);
     await image.addBucket('members_removed', meta.removed);
-    const version: ImageEntry = [Buffer.from('clusterVersion'), Buffer.from(clusterVersion)];
-    await image.addBucket('cluster', [version]);
+    await image.addBucket('cluster', clusterEntries(meta.downgrade));
     for (const name of ['auth', 'authRoles', 'authUsers']) await image.addBucket(name, []);
     return await image.finish();
   } finally {
@@ -80,21 +80,38 @@ interface MetaBuckets {
   readonly alarms: ImageEntry[];
   readonly members: ImageEntry[];
   readonly removed: ImageEntry[];
+  readonly downgrade: DowngradeState;
 }
 
 async function readMeta(view: SnapshotView): Promise<MetaBuckets> {
-  const buckets: MetaBuckets = { leases: [], alarms: [], members: [], removed: [] };
+  const buckets = {
+    leases: [] as ImageEntry[],
+    alarms: [] as ImageEntry[],
+    members: [] as ImageEntry[],
+    removed: [] as ImageEntry[],
+  };
+  let downgrade: DowngradeState = {};
   for await (const [name, value] of view.meta()) {
     const alarm = parseAlarmName(name);
     if (name.startsWith(leaseMetaPrefix)) buckets.leases.push(leaseEntry(name, value));
     else if (alarm !== undefined) buckets.alarms.push([alarmMember.encode(alarm), emptyBytes]);
     else if (name.startsWith(memberMetaPrefix)) buckets.members.push(memberEntry(name, value));
     else if (name.startsWith(removedMetaPrefix)) buckets.removed.push(removedEntry(name));
+    else if (name === downgradeMetaName) downgrade = decodeDowngradeState(value);
   }
-  for (const entries of Object.values(buckets) as ImageEntry[][]) {
+  for (const entries of Object.values(buckets)) {
     entries.sort(([a], [b]) => Buffer.compare(a, b));
   }
-  return buckets;
+  return { ...buckets, downgrade };
+}
+
+/** In key order. */
+function clusterEntries({ clusterVersion: lowered, targetVersion }: DowngradeState): ImageEntry[] {
+  const version = lowered ?? clusterVersion;
+  const entries: ImageEntry[] = [[Buffer.from('clusterVersion'), Buffer.from(version)]];
+  if (targetVersion === undefined) return entries;
+  const info = { 'target-version': targetVersion, enabled: true };
+  return [...entries, [Buffer.from('downgrade'), Buffer.from(JSON.stringify(info))]];
 }
 
 function leaseEntry(name: string, value: Buffer): ImageEntry {

@@ -38,11 +38,12 @@ import {
   explainDirectories,
   type NodeMetadata,
 } from '../bootstrap/index.js';
+import { downgradeMetaName, encodeDowngradeState } from '../cluster/index.js';
 import { alarmMetaName, alarmPresent } from '../guard/index.js';
 import { encodeLeaseRecord, leaseMetaName } from '../lease/index.js';
 import { foundingIdentity, Membership } from '../membership/index.js';
 import type { ServerConfig } from '../options/index.js';
-import { alarmOf, leaseOf, revisionOf } from './etcd-buckets.js';
+import { alarmOf, downgradeOf, leaseOf, revisionOf } from './etcd-buckets.js';
 
 export interface RestoreOptions {
   /** A bbolt file in etcd's schema. */
@@ -220,6 +221,7 @@ async function fillStore(
     const leftOut = await readAuth(options, reader, into);
     const leases = await readLeases(options, reader, into);
     const alarms = await readAlarms(options, reader, into);
+    await readDowngrade(options, reader, into);
     addMembers(into, metadata);
     const mark = await readMark(options, reader, into);
     const { snapshot } = initialRestore(metadata.founders.map(({ id }) => id));
@@ -276,6 +278,27 @@ async function readAlarms(
     count += 1;
   });
   return count;
+}
+
+/** As etcd's restore, which keeps this bucket: a downgrade that was on is on again. */
+async function readDowngrade(
+  options: RestoreOptions,
+  reader: BboltReader,
+  into: StoreImport,
+): Promise<void> {
+  const found = new Map<string, BboltEntry>();
+  await each(reader, 'cluster', into, (entry) => {
+    const name = entry.key.toString('latin1');
+    if (name === 'clusterVersion' || name === 'downgrade') found.set(name, entry);
+  });
+  const downgrade = found.get('downgrade');
+  if (downgrade === undefined) return;
+  const version = found.get('clusterVersion')?.value.toString('latin1');
+  const state = downgradeOf(downgrade.value, version);
+  if (state === undefined) {
+    throw wrongSnapshot(options, 'it has an unreadable downgrade', downgrade.offset);
+  }
+  if (state.targetVersion !== undefined) into.meta(downgradeMetaName, encodeDowngradeState(state));
 }
 
 /** Nobody may lose protection by a restore: users and roles are only left out if they were off. */
@@ -364,6 +387,7 @@ async function tryToOpen(
         cacheBytesMax: readBytes,
         flushIntervalMs: 1000,
         flushBytes: readBytes,
+        flushRecords: Number.POSITIVE_INFINITY,
         unflushedBytesMax: readBytes,
         compactionBatch: 1000,
         compactionSleepMs: 1000,

@@ -13,6 +13,7 @@ import {
   idToHex,
   kvorumVersion,
   type MemberId,
+  type Network,
   type Random,
 } from '../../common/index.js';
 import {
@@ -34,12 +35,15 @@ import {
 } from '../options/index.js';
 import type { PeerTransport } from '../peers/index.js';
 import { drawIncarnation, type NodeMetadata } from './metadata.js';
+import { discoverBySrv } from './srv-discovery.js';
 
 export interface ClusterSetupOptions extends Naming {
   readonly config: ServerConfig;
   readonly random: Random;
   /** Undefined: nobody can be asked. */
   readonly peers: Pick<PeerTransport, 'callUrl'> | undefined;
+  /** See Network; for --discovery-srv. */
+  readonly resolveSrv?: Network['resolveSrv'] | undefined;
 }
 
 /** etcd's times for members that found a cluster together, and for one that joins. */
@@ -60,11 +64,25 @@ export async function isFounded(
  * For an empty data directory. Rejects with UsageError if it can't be a member now, and with the
  * reason of the signal when that aborts.
  */
-export async function setUpMember(options: ClusterSetupOptions): Promise<NodeMetadata> {
+export async function setUpMember(given: ClusterSetupOptions): Promise<NodeMetadata> {
+  const options = { ...given, config: await discovered(given) };
   const { config } = options;
   checkBootstrap(config);
   await checkAdvertised(config, options);
   return config.initialClusterState === 'existing' ? join(options) : found(options);
+}
+
+/** The configuration, with the members that DNS names if it is to be asked. */
+async function discovered({
+  config,
+  logger,
+  resolve,
+  resolveSrv,
+}: ClusterSetupOptions): Promise<ServerConfig> {
+  if (config.discoverySrv === undefined || resolve === undefined) return config;
+  const network = { resolve, ...(resolveSrv === undefined ? {} : { resolveSrv }) };
+  const initialCluster = await discoverBySrv({ ...config.discoverySrv, config, logger, network });
+  return { ...config, initialCluster };
 }
 
 async function found(options: ClusterSetupOptions): Promise<NodeMetadata> {

@@ -1,11 +1,14 @@
 /**
  * The version that all members can live with: the lowest major and minor of those that they behave
- * like. Each member works it out by itself from what the others answer.
+ * like. Each member works it out by itself from what the others answer. Only while a downgrade is
+ * on it is what that has come to, which is replicated.
  */
 
 import { type Clock, idToHex, type Logger, type MemberId, type Timer } from '../../common/index.js';
 import { clusterQuestion, decodeClusterAnswer, type Membership } from '../membership/index.js';
 import type { PeerTransport } from '../peers/index.js';
+import type { DowngradeState } from './downgrade.js';
+import { lowestVersion } from './version-text.js';
 
 export interface ClusterVersionOptions {
   readonly self: MemberId;
@@ -15,6 +18,8 @@ export interface ClusterVersionOptions {
   readonly logger: Logger;
   readonly membership: Membership;
   readonly peers: Pick<PeerTransport, 'call'> | undefined;
+  /** See Downgrade. */
+  readonly downgrade: { readonly state: Pick<DowngradeState, 'clusterVersion'> };
 }
 
 /** etcd's monitorVersionInterval is 4 s; a version only changes with a restart. */
@@ -33,7 +38,9 @@ export class ClusterVersion {
 
   /** "major.minor.0" */
   get version(): string {
-    const { etcdVersion, membership, self } = this.#o;
+    const { downgrade, etcdVersion, membership, self } = this.#o;
+    const { clusterVersion } = downgrade.state;
+    if (clusterVersion !== undefined) return clusterVersion;
     const versions = [etcdVersion];
     for (const { id } of membership.list()) {
       const version = this.#versions.get(id);
@@ -44,7 +51,7 @@ export class ClusterVersion {
 
   /** Asks the others from time to time. */
   start(): void {
-    this.#round().then(() => {
+    this.ask().then(() => {
       if (this.#stopped) return;
       this.#timer = this.#o.clock.after(askMs, () => this.start());
     });
@@ -55,33 +62,29 @@ export class ClusterVersion {
     this.#timer?.cancel();
   }
 
-  async #round(): Promise<void> {
-    const { membership, self } = this.#o;
+  /** Asks them now. Resolves with the versions of all members; undefined if one did not answer. */
+  async ask(): Promise<readonly string[] | undefined> {
+    const { etcdVersion, membership, self } = this.#o;
     const others = membership.list().filter(({ id }) => id !== self);
-    await Promise.all(others.map(({ id }) => this.#ask(id)));
+    const versions = await Promise.all(others.map(({ id }) => this.#ask(id)));
+    const known = versions.filter((version) => version !== undefined);
+    return known.length < versions.length ? undefined : [etcdVersion, ...known];
   }
 
-  async #ask(member: MemberId): Promise<void> {
+  async #ask(member: MemberId): Promise<string | undefined> {
     const { peers, logger } = this.#o;
-    if (peers === undefined) return;
+    if (peers === undefined) return undefined;
     try {
       const answer = await peers.call(member, 'cluster', clusterQuestion, answerTimeoutMs);
-      this.#versions.set(member, decodeClusterAnswer(answer).etcdVersion);
+      const version = decodeClusterAnswer(answer).etcdVersion;
+      this.#versions.set(member, version);
+      return version;
     } catch (error) {
       logger.debug('failed to get version', {
         member: idToHex(member),
         error: error instanceof Error ? error.message : String(error),
       });
+      return undefined;
     }
   }
-}
-
-/** "major.minor.0" of the lowest one. */
-export function lowestVersion(versions: readonly string[]): string {
-  let lowest: readonly [number, number] = [Number.POSITIVE_INFINITY, 0];
-  for (const version of versions) {
-    const [major = 0, minor = 0] = version.split('.').map(Number);
-    if (major < lowest[0] || (major === lowest[0] && minor < lowest[1])) lowest = [major, minor];
-  }
-  return `${lowest[0]}.${lowest[1]}.0`;
 }

@@ -1,7 +1,8 @@
 /** Who is a member, as clients see and change it, and what members tell each other about it. */
 
-import { etcdVersion, kvorumVersion } from '../../common/index.js';
-import { EntryKind, type EntryType, entryType, onlyTheMember } from '../entry/index.js';
+import { etcdVersion, kvorumVersion, storageVersion } from '../../common/index.js';
+import { memberCaller } from '../access/index.js';
+import { EntryKind, type EntryType, entryType, onlyRoot, onlyTheMember } from '../entry/index.js';
 import type { Feature, Host } from '../feature/index.js';
 import {
   decodeAttributes,
@@ -12,22 +13,38 @@ import {
   type MemberUpdate,
 } from '../membership/index.js';
 import { ClusterVersion } from './cluster-version.js';
+import { Downgrade, type DowngradeStep, decodeDowngradeStep } from './downgrade.js';
+import { type DowngradeEntry, downgradeMethod, proposeStep } from './downgrade-rpc.js';
+import { DowngradeWatch } from './downgrade-watch.js';
 import { MemberAdmin } from './member-admin.js';
 import { type AttributesEntry, publishSelf } from './publish.js';
 import { clusterMethods } from './rpc.js';
+import { withoutPatch } from './version-text.js';
 
 export interface ClusterFeature extends Feature {
-  readonly version: ClusterVersion;
+  readonly versions: ClusterVersions;
+}
+
+/** What clients are told of versions. All of them are "major.minor.patch". */
+export interface ClusterVersions {
+  /** Of the cluster. */
+  readonly cluster: string;
+  /** That of what is stored; see Downgrade. */
+  readonly storage: string;
+  /** "major.minor.0" of what the cluster is to be downgraded to; undefined: nothing. */
+  readonly downgradeTo: string | undefined;
 }
 
 export interface ClusterEntries {
   readonly attributes: AttributesEntry;
   readonly update: EntryType<MemberUpdate, true>;
+  readonly downgrade: DowngradeEntry;
 }
 
 export function clusterFeature(host: Host): ClusterFeature {
   const { clock, config, logger, memberId: self, membership, peers, raft } = host;
-  const entries = clusterEntries(membership);
+  const downgrade = new Downgrade();
+  const entries = clusterEntries(membership, downgrade);
   const admin = new MemberAdmin({
     self,
     clock,
@@ -46,27 +63,62 @@ export function clusterFeature(host: Host): ClusterFeature {
     learnersMax: config.learnersMax,
     timeoutMs: host.requestTimeoutMs,
   });
-  const version = new ClusterVersion({ self, etcdVersion, clock, logger, membership, peers });
+  const around = { self, clock, logger, membership, peers };
+  const version = new ClusterVersion({ ...around, etcdVersion, downgrade });
+  const watch = new DowngradeWatch({
+    clock,
+    logger,
+    downgrade,
+    versions: () => version.ask(),
+    propose: (step) => {
+      // If it gets lost, the next look proposes it again.
+      proposeStep(host, entries.downgrade, step, memberCaller(host.access)).catch(() => {});
+    },
+    checkMs: config.downgradeCheckMs,
+  });
   return {
     name: 'cluster',
-    version,
+    versions: clusterVersions(version, downgrade),
     entries: Object.values(entries),
-    methods: clusterMethods(host, { membership, memberAdmin: admin }),
+    methods: [
+      ...clusterMethods(host, { membership, memberAdmin: admin }),
+      downgradeMethod(host, { downgrade, version, entry: entries.downgrade }),
+    ],
     questions: [
       ['memberChange', (body) => admin.answer(body)],
       ['cluster', () => whoWeAre(host)],
     ],
     gauges: () => ({
       isLearner: membership.get(self)?.isLearner ?? false,
-      clusterVersion: version.version.split('.', 2).join('.'),
+      clusterVersion: withoutPatch(version.version),
     }),
+    restore: (store) => downgrade.restore(store),
     join: () => publishSelf(host, entries.attributes),
     serve: () => version.start(),
-    retire: () => version.stop(),
+    lead: () => watch.start(),
+    follow: () => watch.stop(),
+    retire() {
+      version.stop();
+      watch.stop();
+    },
   };
 }
 
-function clusterEntries(membership: Membership): ClusterEntries {
+function clusterVersions(version: ClusterVersion, downgrade: Downgrade): ClusterVersions {
+  return {
+    get cluster() {
+      return version.version;
+    },
+    get storage() {
+      return downgrade.state.clusterVersion ?? storageVersion;
+    },
+    get downgradeTo() {
+      return downgrade.state.targetVersion;
+    },
+  };
+}
+
+function clusterEntries(membership: Membership, downgrade: Downgrade): ClusterEntries {
   return {
     attributes: entryType<MemberAttributes, true>({
       kind: EntryKind.memberAttributes,
@@ -87,6 +139,17 @@ function clusterEntries(membership: Membership): ClusterEntries {
       allows: onlyTheMember,
       apply(txn, update) {
         membership.applyUpdate(txn, update);
+        return true as const;
+      },
+    }),
+    downgrade: entryType<DowngradeStep, true>({
+      kind: EntryKind.downgrade,
+      operation: 'DowngradeInfoSet',
+      decode: decodeDowngradeStep,
+      refusedWhenCorrupt: false,
+      allows: onlyRoot,
+      apply(txn, step) {
+        downgrade.apply(txn, step);
         return true as const;
       },
     }),

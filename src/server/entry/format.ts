@@ -55,6 +55,7 @@ export const EntryKind = {
   roleDelete: 21,
   roleGrantPermission: 22,
   roleRevokePermission: 23,
+  downgrade: 24,
 } as const;
 export type EntryKind = (typeof EntryKind)[keyof typeof EntryKind];
 

@@ -3,6 +3,7 @@
  * check, answered as etcd does (C-9). Anything under /v3/ goes to the gateway.
  */
 
+import type { Profiler } from '../../common/index.js';
 import type { HttpHandler, HttpRequest, HttpResponse } from '../../transport/index.js';
 import {
   answerChecks,
@@ -12,6 +13,7 @@ import {
   isCheck,
 } from './health.js';
 import { decodedPath, redirectToClean } from './path.js';
+import { answerProfiles } from './profiles.js';
 
 /** What GET /version tells; undefined as long as it is not known. */
 export interface Versions {
@@ -27,12 +29,18 @@ export interface HttpRoutesOptions {
   versions(): Versions;
   /** The text of /metrics and its content type. */
   metrics(): Promise<{ readonly body: string; readonly contentType: string }>;
+  /** Whether a downgrade is on, as of now; rejects if that can't be known. */
+  downgradeEnabled(): Promise<boolean>;
+  /** In hex. */
+  readonly clusterId: string;
   /** Plain facts for /debug/vars; no secrets. */
   debugVars(): Readonly<Record<string, unknown>>;
   /** Origins for browsers; '*' is all. */
   readonly cors: readonly string[];
   /** Host names accepted without TLS; '*' is all. */
   readonly hostWhitelist: readonly string[];
+  /** For /debug/pprof/; left out: there is none. */
+  readonly profiler?: Profiler | undefined;
   /** Answers /v3/; left out: there is none. */
   readonly gateway?: HttpHandler | undefined;
 }
@@ -90,7 +98,14 @@ async function route(
   }
   if (port.metricsOnly) return notFound();
   if (path === '/version') return onlyGet(request, async () => version(options.versions()));
+  if (path === '/downgrade/enabled') return onlyGet(request, () => downgrade(options));
   if (path === '/debug/vars') return onlyGet(request, async () => debugVars(options.debugVars()));
+  if (options.profiler !== undefined) {
+    const { profiler } = options;
+    if (path === '/debug/pprof' || path.startsWith('/debug/pprof/')) {
+      return onlyGet(request, () => answerProfiles(profiler, request, path));
+    }
+  }
   if (options.gateway !== undefined && /^\/v3(beta)?\//.test(path)) return options.gateway(request);
   return notFound();
 }
@@ -136,6 +151,18 @@ function version(versions: Versions): HttpResponse {
   };
   const headers = { 'content-type': 'application/json' };
   return { status: 200, headers, body: JSON.stringify(body) };
+}
+
+/** As etcd answers on its peer port, which here speaks a protocol of its own. */
+async function downgrade(options: HttpRoutesOptions): Promise<HttpResponse> {
+  const named = { 'x-etcd-cluster-id': options.clusterId };
+  try {
+    const body = String(await options.downgradeEnabled());
+    return { status: 200, headers: { 'content-type': 'text/plain', ...named }, body };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return text(500, `failed linearized read: ${why}\n`, named);
+  }
 }
 
 /** In the lines that Go's expvar makes. */

@@ -3,14 +3,25 @@
 import type { MemberId } from '../../common/index.js';
 import { AlarmType } from '../../proto/index.js';
 import { memberCaller } from '../access/index.js';
+import type { ClusterVersions } from '../cluster/index.js';
 import type { Feature, Host } from '../feature/index.js';
 import { type AlarmEntry, alarmName, raisedAlarm } from '../guard/index.js';
+import type { Serving } from '../rpc/index.js';
 import { CorruptionCheck } from './corruption-check.js';
 import { maintenanceMethods } from './rpc.js';
 import { snapshotMethod } from './snapshot.js';
 
+export interface MaintenanceOptions {
+  readonly versions: ClusterVersions;
+  readonly serving: Serving;
+}
+
 /** `alarm`: how alarms enter the log; the guard of the space raises them as well. */
-export function maintenanceFeature(host: Host, alarm: AlarmEntry): Feature {
+export function maintenanceFeature(
+  host: Host,
+  alarm: AlarmEntry,
+  { serving, versions }: MaintenanceOptions,
+): Feature {
   const { alarms, clock, config, disk, logger, memberId: self, membership, metrics } = host;
   const check = new CorruptionCheck({
     self,
@@ -31,7 +42,10 @@ export function maintenanceFeature(host: Host, alarm: AlarmEntry): Feature {
   return {
     name: 'maintenance',
     entries: [alarm],
-    methods: [...maintenanceMethods(host, alarm), snapshotMethod(host, { ports, config, metrics })],
+    methods: [
+      ...maintenanceMethods(host, { alarm, serving, versions }),
+      snapshotMethod(host, { ports, config, metrics, versions }),
+    ],
     questions: [['hashKv', (body) => check.answer(body)]],
     gauges: () => ({
       alarms: alarms.list(AlarmType.NONE).map(({ memberId, alarm: type }) => {

@@ -1,14 +1,6 @@
-/** The Maintenance service (C-6), without Snapshot and Downgrade. */
+/** The Maintenance service (C-6), without Snapshot, and Downgrade, which is the cluster's. */
 
-import {
-  type Clock,
-  EtcdError,
-  etcdVersion,
-  idToHex,
-  Lock,
-  nobody,
-  storageVersion,
-} from '../../common/index.js';
+import { type Clock, EtcdError, etcdVersion, idToHex, Lock, nobody } from '../../common/index.js';
 import {
   AlarmAction,
   AlarmType,
@@ -23,23 +15,31 @@ import {
   statusResponse,
 } from '../../proto/index.js';
 import type { MethodHandler, ServerCall } from '../../transport/index.js';
+import type { ClusterVersions } from '../cluster/index.js';
 import { EntryKind, newEntry } from '../entry/index.js';
 import type { Host } from '../feature/index.js';
 import type { AlarmEntry, AlarmResult } from '../guard/index.js';
 import type { Histogram } from '../metrics/index.js';
-import { failCall, headerAt, type UnaryRpc, unaryMethod } from '../rpc/index.js';
+import { failCall, headerAt, type Serving, type UnaryRpc, unaryMethod } from '../rpc/index.js';
 import { transferLeadership } from './leader-transfer.js';
+
+export interface MaintenanceRpcOptions {
+  readonly alarm: AlarmEntry;
+  readonly serving: Serving;
+  readonly versions: ClusterVersions;
+}
 
 export function maintenanceMethods(
   host: Host,
-  alarm: AlarmEntry,
+  { alarm, serving, versions }: MaintenanceRpcOptions,
 ): Array<readonly [string, MethodHandler]> {
   const method = (name: string, handle: UnaryRpc): readonly [string, MethodHandler] =>
     unaryMethod(host, `/etcdserverpb.Maintenance/${name}`, handle);
   const hashes = new HashQueue(host.clock);
   return [
     method('Status', (_bytes, call) => {
-      call.reply(statusResponse.encode(statusOf(host), headerAt(host, host.store.revision)));
+      const status = statusOf(host, versions);
+      call.reply(statusResponse.encode(status, headerAt(host, host.store.revision)));
     }),
     method('Alarm', (bytes, call) => handleAlarm(host, alarm, bytes, call)),
     method('Hash', async (_bytes, call) => {
@@ -58,11 +58,12 @@ export function maintenanceMethods(
       call.reply(hashKvResponse.encode(found, headerAt(host, current)));
     }),
     method('Defragment', async (_bytes, call) => {
-      const { clock, metrics } = host;
+      const { clock, config, metrics } = host;
       const startMs = clock.nowMs();
       metrics.defragmentsRunning++;
       try {
-        await host.store.defragment();
+        const defragment = () => host.store.defragment();
+        await (config.notServingOnDefragment ? serving.pausedFor(defragment) : defragment());
       } finally {
         metrics.defragmentsRunning--;
         metrics.defragment.observe((clock.nowMs() - startMs) / 1000);
@@ -99,7 +100,7 @@ class HashQueue {
 }
 
 /** Of this member, as it is: also without a leader, and of a learner. */
-function statusOf(host: Host) {
+function statusOf(host: Host, { downgradeTo, storage }: ClusterVersions) {
   const { raft, store, config, membership, memberId } = host;
   const { leader, term, commit } = raft.status();
   const errors = leader === 0n ? [new EtcdError('NO_LEADER').message] : [];
@@ -119,10 +120,10 @@ function statusOf(host: Host) {
     errors,
     dbSizeInUseBytes: store.inUseBytes,
     isLearner: membership.get(memberId)?.isLearner ?? false,
-    storageVersion,
+    storageVersion: storage,
     // As etcd without a quota: what is divided by it must not be 0.
     dbSizeQuotaBytes: Number.isFinite(config.quotaBytes) ? config.quotaBytes : -1,
-    downgradeInfo: { enabled: false, targetVersion: '' },
+    downgradeInfo: { enabled: downgradeTo !== undefined, targetVersion: downgradeTo ?? '' },
   };
 }
 

@@ -12,11 +12,11 @@ import {
   type Logger,
   snapshotChunkBytes,
   snapshotIdleMs,
-  storageVersion,
 } from '../../common/index.js';
 import { snapshotResponse } from '../../proto/index.js';
 import type { MethodHandler, ServerCall } from '../../transport/index.js';
 import { type OpenImage, SnapshotImages } from '../backup/index.js';
+import type { ClusterVersions } from '../cluster/index.js';
 import type { Host } from '../feature/index.js';
 import type { Histogram } from '../metrics/index.js';
 import { drained, unaryMethod } from '../rpc/index.js';
@@ -26,6 +26,7 @@ export interface SnapshotNode {
   readonly ports: { readonly disk: Disk; readonly clock: Clock; readonly logger: Logger };
   readonly config: { readonly dataDir: string };
   readonly metrics: { readonly snapshot: Pick<Histogram, 'observe'> };
+  readonly versions: Pick<ClusterVersions, 'storage'>;
 }
 
 export function snapshotMethod(host: Host, node: SnapshotNode): readonly [string, MethodHandler] {
@@ -40,7 +41,7 @@ export function snapshotMethod(host: Host, node: SnapshotNode): readonly [string
     });
     if (image === undefined) return;
     try {
-      await sendImage(image, call, clock);
+      await sendImage(image, call, clock, node.versions.storage);
     } catch (error) {
       if (error instanceof EtcdError && error.reason === 'SNAPSHOT_NOT_TAKEN') {
         logger.warn('nobody takes this snapshot, giving it up', { client: call.peer.address });
@@ -54,9 +55,13 @@ export function snapshotMethod(host: Host, node: SnapshotNode): readonly [string
   return unaryMethod(host, '/etcdserverpb.Maintenance/Snapshot', handle, 'serverStream');
 }
 
-async function sendImage({ file, bytes }: OpenImage, call: ServerCall, clock: Clock) {
+async function sendImage(
+  { file, bytes }: OpenImage,
+  call: ServerCall,
+  clock: Clock,
+  version: string,
+): Promise<void> {
   const hash = createHash('sha256');
-  const version = storageVersion;
   for (let offset = 0; offset < bytes; ) {
     if (call.cancelled) return;
     const blob = await file.read(offset, Math.min(snapshotChunkBytes, bytes - offset));

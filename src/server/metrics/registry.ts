@@ -437,10 +437,13 @@ function addRpc(registry: Registry, metrics: Metrics, options: MetricsTextOption
 /** prom-client's own, and two of them again under the names that etcd adds. */
 function addProcess(registry: Registry): void {
   collectDefaultMetrics({ register: registry });
-  // These are NaN after a scrape that came soon after another, and kvorum_event_loop_lag_seconds
-  // says the same.
   for (const { name } of registry.getMetricsAsArray()) {
-    if (name.startsWith('nodejs_eventloop_lag_')) registry.removeSingleMetric(name);
+    // These are NaN after a scrape that came soon after another, and kvorum_event_loop_lag_seconds
+    // says the same.
+    const isLag = name.startsWith('nodejs_eventloop_lag_');
+    // Sums of what is there by type as well, under names that only counters may have.
+    const isSum = /^nodejs_active_\w+_total$/.test(name);
+    if (isLag || isSum) registry.removeSingleMetric(name);
   }
   const copy = (name: string, help: string, from: string) =>
     new Gauge({

@@ -38,6 +38,7 @@ import { type NodePorts, requestTimeoutMs } from './ports.js';
 import { Proposals } from './proposals.js';
 import { RaftLogTrim } from './raft-log-trim.js';
 import { ReadGate } from './read-gate.js';
+import { unsyncedDisk } from './unsynced-disk.js';
 import { WalRelease } from './wal-release.js';
 
 /** Memory for records beside those not yet flushed. */
@@ -63,17 +64,17 @@ export interface NodeOptions {
  */
 export async function openNodeStorage(options: NodeOptions): Promise<OpenedStorage> {
   const { config, failure, metrics, ports, signal } = options;
-  const { clock, logger, peers, random, resolve } = ports;
+  const { clock, logger, peers, random, resolve, resolveSrv } = ports;
   await checkDirectories(ports.disk, config);
   const isFoundedBefore = await isFounded(ports.disk, config);
   if (config.forceNewCluster && !isFoundedBefore) checkForcedFounding(config, logger);
   const founding = isFoundedBefore
     ? undefined
-    : await setUpMember({ config, random, clock, logger, peers, resolve, signal });
+    : await setUpMember({ config, random, clock, logger, peers, resolve, resolveSrv, signal });
   signal?.throwIfAborted();
   return openStorage({
     ...ports,
-    disk: meteredDisk(ports.disk, clock, metrics),
+    disk: meteredDisk(config.unsafeNoFsync ? unsyncedDisk(ports.disk) : ports.disk, clock, metrics),
     openKvStore: meteredKvStore(ports.openKvStore, clock, metrics),
     dataDir: config.dataDir,
     walDir: config.walDir,
@@ -84,6 +85,7 @@ export async function openNodeStorage(options: NodeOptions): Promise<OpenedStora
       cacheBytesMax,
       flushIntervalMs: config.flushIntervalMs,
       flushBytes,
+      flushRecords: config.flushRecords,
       unflushedBytesMax,
       compactionBatch: config.compactionBatch,
       compactionSleepMs: config.compactionSleepMs,

@@ -4,6 +4,7 @@
  */
 
 import {
+  assert,
   type Clock,
   EtcdError,
   idToHex,
@@ -80,6 +81,40 @@ export function campaignWhenConnected(node: Founding, voters: readonly MemberId[
   loop.schedule();
   const againMs = foundingHeartbeats * config.heartbeatMs;
   ports.clock.after(againMs, () => campaignWhenConnected(node, voters));
+}
+
+/** So long a member that starts again waits for links before it gives up to be early. As etcd. */
+const firstElectionWaitMs = 5000;
+/** So many ticks of the first election timeout are left for a leader to be heard of. As etcd. */
+const firstElectionTicksLeft = 2;
+
+export interface FirstElection extends Omit<Founding, 'config' | 'raft'> {
+  readonly raft: Pick<Raft, 'leader' | 'tick'>;
+  readonly config: Pick<ServerConfig, 'electionMs' | 'heartbeatMs'>;
+}
+
+/**
+ * --initial-election-tick-advance: a member that starts again has heard of no leader for as long as
+ * it was away, so once a majority is connected and no leader among it, most of the first election
+ * timeout counts as over.
+ */
+export function advanceFirstElection(node: FirstElection, voters: readonly MemberId[]): void {
+  const { config, loop, ports, raft } = node;
+  const { clock, peers } = ports;
+  const untilMs = clock.nowMs() + firstElectionWaitMs;
+  const look = (): void => {
+    if (loop.isStopped || raft.leader !== 0n || clock.nowMs() > untilMs) return;
+    const connected = voters.filter((id) => peers?.connectedSinceMs(id) !== undefined).length;
+    if (connected + 1 <= voters.length / 2) {
+      clock.after(connectedLookMs, look);
+      return;
+    }
+    const ticks = Math.round(config.electionMs / config.heartbeatMs) - firstElectionTicksLeft;
+    assert(ticks > 0, 'an election timeout is longer than what is left of it for a leader');
+    for (let i = 0; i < ticks; i += 1) raft.tick();
+    loop.schedule();
+  };
+  clock.after(connectedLookMs, look);
 }
 
 export interface HandingOver {

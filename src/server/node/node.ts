@@ -24,7 +24,7 @@ import { SnapshotReceiver } from '../transfer/index.js';
 import { NodeCore, type NodeOptions, openNodeStorage } from './core.js';
 import { nodeHost } from './host.js';
 import type { Leadership } from './leadership.js';
-import { applyUpTo, campaignWhenConnected, handOver } from './lifecycle.js';
+import { advanceFirstElection, applyUpTo, campaignWhenConnected, handOver } from './lifecycle.js';
 import type { NodeLoop } from './loop.js';
 import type { Links } from './loop-events.js';
 import { helloOf, MemberLinks, MemberRemovedError } from './member-links.js';
@@ -199,6 +199,8 @@ async function start(
   if (voters.length === 1 && voters[0] === memberId) raft.campaign();
   else if (isNew && memberId === voters[0]) {
     campaignWhenConnected({ config, loop, ports, raft }, voters);
+  } else if (!isNew && config.initialElectionTickAdvance) {
+    advanceFirstElection({ config, loop, ports, raft }, voters);
   }
   loop.schedule();
   // Without a majority there may be no leader for long; what can be served then should be.

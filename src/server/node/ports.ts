@@ -24,6 +24,8 @@ export interface NodePorts {
   readonly logger: Logger;
   /** See Network; without it host names are only compared as they are. */
   readonly resolve?: Network['resolve'];
+  /** See Network; without it --discovery-srv finds nobody. */
+  readonly resolveSrv?: Network['resolveSrv'] | undefined;
   /** The links to other members; without them the cluster is one member and stays so. */
   readonly peers?: PeerTransport;
   /** Is told each step of Raft. */

@@ -7,6 +7,7 @@ import { createRequire } from 'node:module';
 import type * as Yaml from 'yaml';
 import type { FlagSpec } from './flag-spec.js';
 import { flagByName } from './flags-table.js';
+import { goScalars } from './go-yaml.js';
 import { removedFlagRemedy } from './removed-flags.js';
 import { didYouMean, quote, UsageError } from './usage-error.js';
 
@@ -53,10 +54,10 @@ export function parseConfigFile(path: string, text: string): FileSettings {
   if (Buffer.byteLength(text) > configFileBytesMax) {
     throw new UsageError(`config file ${quote(path)} is larger than ${configFileBytesMax} bytes`);
   }
-  const root = readYaml(path, text);
-  const texts = new Map<string, string>();
   const warnings: string[] = [];
-  for (const [typed, value] of Object.entries(root)) {
+  const root = readYaml(path, text, warnings);
+  const texts = new Map<string, string>();
+  for (const [typed, value] of counting(root)) {
     // As in etcd, whose reader of JSON does not look at the case.
     const key = typed.toLowerCase();
     if (value === null || value === undefined) continue;
@@ -68,7 +69,7 @@ export function parseConfigFile(path: string, text: string): FileSettings {
     if (typeof value !== 'object' || Array.isArray(value)) {
       throw new UsageError(`config file ${quote(path)}: ${key} must be a section of settings`);
     }
-    for (const [typedInner, innerValue] of Object.entries(value)) {
+    for (const [typedInner, innerValue] of counting(value)) {
       const inner = typedInner.toLowerCase();
       if (innerValue === null || innerValue === undefined) continue;
       const flag = section.get(inner);
@@ -79,20 +80,39 @@ export function parseConfigFile(path: string, text: string): FileSettings {
   return { texts, warnings };
 }
 
+/** Of keys that differ only in their case the last one counts, in the order of Go's maps. */
+function counting(section: object): Array<[string, unknown]> {
+  const last = new Map<string, string>();
+  for (const key of Object.keys(section).sort()) last.set(key.toLowerCase(), key);
+  return Object.entries(section).filter(([key]) => last.get(key.toLowerCase()) === key);
+}
+
 function sectionOf(key: string): ReadonlyMap<string, string> | undefined {
   if (key === 'client-transport-security') return clientTls;
   if (key === 'peer-transport-security') return peerTls;
   return undefined;
 }
 
-function readYaml(path: string, text: string): Readonly<Record<string, unknown>> {
+function readYaml(
+  path: string,
+  text: string,
+  warnings: string[],
+): Readonly<Record<string, unknown>> {
   let root: unknown;
   try {
     // As etcd's reader: the last of equal keys counts, and one section may be merged into another.
-    const options = { prettyErrors: true, uniqueKeys: false, merge: true } as const;
-    const document = yaml().parseDocument(text, options);
-    const [problem] = document.errors;
+    const document = yaml().parseDocument(text, {
+      prettyErrors: true,
+      uniqueKeys: false,
+      merge: true,
+      schema: 'failsafe',
+      customTags: [...goScalars],
+    });
+    const [problem] = document.errors.filter(({ code }) => code !== 'MULTIPLE_DOCS');
     if (problem !== undefined) throw problem;
+    if (document.errors.length > 0) {
+      warnings.push(`config file ${quote(path)}: only the first document in it counts`);
+    }
     // A few aliases nested make gigabytes ("billion laughs").
     root = document.toJS({ maxAliasCount });
   } catch (cause) {
@@ -138,7 +158,13 @@ function textOf(path: string, spec: FlagSpec, value: unknown): string {
       `config file ${quote(path)}: --${spec.name} must be whole nanoseconds or a text as '10s'`,
     );
   }
-  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  if (typeof value === 'number' || typeof value === 'boolean') {
+    // As etcd: of a number or a truth nobody knows how it was written.
+    if (spec.kind !== 'text' && spec.kind !== 'path') return String(value);
+    throw new UsageError(
+      `config file ${quote(path)}: ${spec.name} must be a text; write it in quotes`,
+    );
+  }
   if (typeof value === 'string') return spec.kind === 'bool' ? boolOf(value) : value;
   const isList = spec.kind === 'texts' || spec.kind === 'urls';
   if (isList && Array.isArray(value) && value.every((item) => typeof item === 'string')) {

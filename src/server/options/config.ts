@@ -12,9 +12,11 @@ import {
   readTls,
   type TlsPort,
 } from './config-tls.js';
-import { type FeatureGate, readFeatureGates } from './feature-gates.js';
+import { type Gated, readGated } from './feature-gates.js';
 import { parseGoDuration } from './flag-value.js';
 import { type Flags, parseCommandLine, type ReadFile } from './flags.js';
+import { flagTable } from './flags-table.js';
+import { type LogRotation, readLogRotation } from './log-rotation.js';
 import { areCertainlyDifferent, type Naming, UrlComparison } from './same-urls.js';
 import { checkBindUrls, parseInitialCluster, parseUrl, parseUrls, type ServerUrl } from './urls.js';
 import { quote, UsageError } from './usage-error.js';
@@ -28,7 +30,7 @@ export type AutoCompaction =
   | { readonly mode: 'revision'; readonly retentionRevisions: number };
 
 /** See the flag of the same name (docs/configuration.md) for what each one does. */
-export interface ServerConfig {
+export interface ServerConfig extends Gated {
   readonly name: string;
   readonly dataDir: string;
   /** '': inside `dataDir`. */
@@ -46,6 +48,8 @@ export interface ServerConfig {
   readonly initialCluster: ReadonlyMap<string, readonly string[]>;
   readonly initialClusterState: 'new' | 'existing';
   readonly initialClusterToken: string;
+  /** Undefined: the founders are those of `initialCluster`; else DNS names them. */
+  readonly discoverySrv: { readonly domain: string; readonly serviceName: string } | undefined;
   readonly strictReconfigCheck: boolean;
   readonly learnersMax: number;
 
@@ -59,6 +63,8 @@ export interface ServerConfig {
   /** Infinity: no quota. */
   readonly quotaBytes: number;
   readonly flushIntervalMs: number;
+  /** Infinity: however many there are. */
+  readonly flushRecords: number;
   readonly txnOpsMax: number;
   readonly requestBytesMax: number;
   readonly concurrentStreamsMax: number;
@@ -72,16 +78,10 @@ export interface ServerConfig {
   readonly watchProgressIntervalMs: number;
   readonly slowRequestMs: number;
   readonly slowApplyMs: number;
-  /** All of them, by name; most have nothing to switch here and are only checked. */
-  readonly featureGates: readonly FeatureGate[];
-  /** Feature gate InitialCorruptCheck: compare with other members before serving. */
-  readonly initialCorruptCheck: boolean;
   /** 0: no periodic corruption check. */
   readonly corruptCheckMs: number;
-  /** 0: no check after compactions (feature gate CompactHashCheck is off). */
-  readonly compactHashCheckMs: number;
-  /** Feature gate LeaseCheckpoint: remaining times of long leases survive a change of leader. */
-  readonly leaseCheckpoints: boolean;
+  /** 0: a downgrade is on until it is cancelled. */
+  readonly downgradeCheckMs: number;
 
   /** Undefined: no certificate is given. Without one of those below, no https:// URL either. */
   readonly clientTls: PortTls | undefined;
@@ -101,13 +101,19 @@ export interface ServerConfig {
   readonly hostWhitelist: readonly string[];
 
   readonly extensiveMetrics: boolean;
+  /** Profiles under /debug/pprof/ on the ports of clients. */
+  readonly enablePprof: boolean;
   readonly logLevel: LogLevel;
   readonly logFormat: 'json' | 'console';
   /** 'stderr', 'stdout' or a path. */
   readonly logOutputs: readonly string[];
+  /** Of the one path among them; undefined: it grows for ever. */
+  readonly logRotation: LogRotation | undefined;
   /** '': none. */
   readonly raftTraceFile: string;
   readonly unsafeNoFsync: boolean;
+  /** SO_REUSEPORT on all listeners. */
+  readonly socketReusePort: boolean;
   /** Go on as the only member of the cluster that is in the data directory. */
   readonly forceNewCluster: boolean;
 
@@ -135,12 +141,14 @@ export function buildConfig(flags: Flags, readFile: ReadFile): ServerConfig {
   const dataDir = directory(flags, 'data-dir') || `${name}.etcd`;
   const tls = buildTls(flags, dataDir, urls, readFile, warnings);
   const timing = buildTiming(flags);
+  warnings.push(...unsafeWarnings(flags));
   return Object.freeze({
     name,
     dataDir,
     walDir: directory(flags, 'wal-dir'),
     ...urls,
     initialCluster: initialCluster(flags, name, urls.advertisePeerUrls),
+    discoverySrv: discoverySrv(flags),
     initialClusterState: flags.text('initial-cluster-state') === 'new' ? 'new' : 'existing',
     initialClusterToken: flags.text('initial-cluster-token'),
     strictReconfigCheck: flags.bool('strict-reconfig-check'),
@@ -151,6 +159,7 @@ export function buildConfig(flags: Flags, readFile: ReadFile): ServerConfig {
     snapshotCount: flags.number('snapshot-count'),
     snapshotCatchUpEntries: flags.number('snapshot-catchup-entries'),
     ...buildLimits(flags, warnings),
+    ...readGated(flags, urls.advertisePeerUrls, warnings),
     ...tls,
     clientCertAuth: flags.bool('client-cert-auth'),
     authTokenTtlMs: flags.number('auth-token-ttl') * 1000,
@@ -158,11 +167,20 @@ export function buildConfig(flags: Flags, readFile: ReadFile): ServerConfig {
     cors: buildCors(flags),
     hostWhitelist: orStar(flags.list('host-whitelist')),
     extensiveMetrics: flags.text('metrics') === 'extensive',
+    enablePprof: flags.bool('enable-pprof'),
     ...buildLogging(flags),
     unsafeNoFsync: flags.bool('unsafe-no-fsync'),
+    socketReusePort: flags.bool('socket-reuse-port'),
     forceNewCluster: flags.bool('force-new-cluster'),
     warnings,
   });
+}
+
+/** Whoever reads the log of a member that lost data finds out why. */
+function unsafeWarnings(flags: Flags): string[] {
+  return flagTable
+    .filter(({ group, name }) => group === 'unsafe' && flags.bool(name))
+    .map(({ help, name }) => `--${name} is unsafe. ${help}`);
 }
 
 /** The name is part of a file name and of --initial-cluster. */
@@ -231,6 +249,25 @@ function buildUrls(flags: Flags): Urls {
     advertisePeerUrls: advertise('initial-advertise-peer-urls'),
     advertiseClientUrls: advertise('advertise-client-urls'),
   };
+}
+
+/** Undefined without the flag. As etcd, there is one source of members at most. */
+function discoverySrv(flags: Flags): ServerConfig['discoverySrv'] {
+  const domain = flags.text('discovery-srv');
+  if (domain === '') return undefined;
+  if (flags.isSet('initial-cluster')) {
+    throw new UsageError(
+      'multiple discovery or bootstrap flags are set. ' +
+        'Choose one of "initial-cluster" or "discovery-srv"',
+    );
+  }
+  const serviceName = flags.text('discovery-srv-name');
+  if (/^[\w.-]{1,253}$/.test(domain) && /^[\w-]{0,50}$/.test(serviceName)) {
+    return { domain, serviceName };
+  }
+  throw new UsageError(
+    '--discovery-srv must be a DNS domain, --discovery-srv-name letters, digits and dashes',
+  );
 }
 
 /** Without the flag the cluster is this member, under its own name and peer URLs. As etcd. */
@@ -342,13 +379,11 @@ function buildLimits(flags: Flags, warnings: string[]) {
   if (requestBytesMax > requestBytesAdvised) {
     warnings.push('--max-request-bytes is above the advised 10 MiB');
   }
-  const featureGates = readFeatureGates(flags.text('feature-gates'));
-  const isOn = (gate: string): boolean => featureGates.some((g) => g.name === gate && g.enabled);
   const noQuota = quota < 0 ? Number.POSITIVE_INFINITY : quota;
   return {
-    featureGates,
     quotaBytes: quota === 0 ? quotaBytesDefault : noQuota,
     flushIntervalMs: flags.number('backend-batch-interval') || flushIntervalMsDefault,
+    flushRecords: flags.number('backend-batch-limit') || Number.POSITIVE_INFINITY,
     txnOpsMax: flags.number('max-txn-ops'),
     requestBytesMax,
     concurrentStreamsMax: flags.number('max-concurrent-streams'),
@@ -361,10 +396,8 @@ function buildLimits(flags: Flags, warnings: string[]) {
     watchProgressIntervalMs: flags.number('watch-progress-notify-interval'),
     slowRequestMs: flags.number('warning-unary-request-duration') || slowRequestMsDefault,
     slowApplyMs: flags.number('warning-apply-duration'),
-    initialCorruptCheck: isOn('InitialCorruptCheck'),
     corruptCheckMs: flags.number('corrupt-check-time'),
-    compactHashCheckMs: isOn('CompactHashCheck') ? flags.number('compact-hash-check-time') : 0,
-    leaseCheckpoints: isOn('LeaseCheckpoint'),
+    downgradeCheckMs: flags.number('downgrade-check-time'),
   };
 }
 
@@ -490,13 +523,15 @@ const logLevels: ReadonlyMap<string, LogLevel> = new Map([
 
 function buildLogging(
   flags: Flags,
-): Pick<ServerConfig, 'logLevel' | 'logFormat' | 'logOutputs' | 'raftTraceFile'> {
+): Pick<ServerConfig, 'logLevel' | 'logFormat' | 'logOutputs' | 'logRotation' | 'raftTraceFile'> {
   const given = flags.list('log-outputs');
-  const outputs = given.map((output) => (output === 'default' ? 'stderr' : output));
+  const named = given.map((output) => (output === 'default' ? 'stderr' : output));
+  const outputs = named.length === 0 ? ['stderr'] : [...new Set(named)];
   return {
     logLevel: logLevels.get(flags.text('log-level')) ?? 'info',
     logFormat: flags.text('log-format') === 'console' ? 'console' : 'json',
-    logOutputs: outputs.length === 0 ? ['stderr'] : [...new Set(outputs)],
+    logOutputs: outputs,
+    logRotation: readLogRotation(flags, outputs),
     raftTraceFile: flags.text('raft-trace-file'),
   };
 }

@@ -38,7 +38,8 @@ export type FlagKind =
 /**
  *  - `implemented`: does what etcd's flag does, or is kvorum's own
  *  - `accepted`: checked but without effect yet; setting it logs a warning
- *  - `refused`: not there yet, and a start without it would be less safe than what was asked for
+ *  - `refused`: not there, and a start without it would be less safe than what was asked for, or
+ *    not what was asked for at all
  *  - `ignored`: etcd ignores it as well, or it tunes a part (bbolt, Go) that kvorum has no use for
  */
 export type FlagStatus = 'implemented' | 'accepted' | 'refused' | 'ignored';
@@ -61,6 +62,12 @@ export interface FlagSpec {
   readonly choices: readonly string[];
   /** The case of a choice does not matter; the value is in small letters. */
   readonly anyCase: boolean;
+  /** What is not as in etcd, for docs/configuration.md; '' if all is. */
+  readonly differs: string;
+  /** For one that is refused: what to do instead; '' if nothing replaces it. */
+  readonly instead: string;
+  /** Its value must not be shown. */
+  readonly secret: boolean;
 }
 
 /** Bounds and choices of a row; left out, an int is any Go int and a duration is not negative. */
@@ -69,6 +76,9 @@ export interface FlagRules {
   readonly max?: number;
   readonly choices?: readonly string[];
   readonly anyCase?: boolean;
+  readonly differs?: string;
+  readonly instead?: string;
+  readonly secret?: boolean;
 }
 
 /** Go's int is 64 bit; we hold what a number holds exactly. */
@@ -95,5 +105,8 @@ export function flagGroup(
     max: rules?.max ?? (kind === 'duration' ? durationMsMax : intMax),
     choices: rules?.choices ?? [],
     anyCase: rules?.anyCase ?? false,
+    differs: rules?.differs ?? '',
+    instead: rules?.instead ?? '',
+    secret: rules?.secret ?? false,
   }));
 }

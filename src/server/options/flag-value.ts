@@ -57,10 +57,15 @@ function invalid(spec: FlagSpec, text: string, why: string): UsageError {
 const trueTexts = new Set(['1', 't', 'T', 'true', 'TRUE', 'True']);
 const falseTexts = new Set(['0', 'f', 'F', 'false', 'FALSE', 'False']);
 
+/** strconv.ParseBool; undefined if `text` is none of its twelve. */
+export function goBool(text: string): boolean | undefined {
+  return trueTexts.has(text) ? true : falseTexts.has(text) ? false : undefined;
+}
+
 function parseBool(spec: FlagSpec, text: string): boolean {
-  if (trueTexts.has(text)) return true;
-  if (falseTexts.has(text)) return false;
-  throw invalid(spec, text, 'must be true or false');
+  const value = goBool(text);
+  if (value === undefined) throw invalid(spec, text, 'must be true or false');
+  return value;
 }
 
 /** strconv.ParseInt with base 0: 12, -12, 0x1f, 0o17, 017, 0b11, 1_000. */

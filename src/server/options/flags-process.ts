@@ -107,7 +107,14 @@ export const authFlags = flagGroup('auth', [
 ]);
 
 export const monitoringFlags = flagGroup('monitoring', [
-  ['accepted', 'enable-pprof', 'bool', 'false', 'Go profiling pages; use node --inspect instead.'],
+  [
+    'implemented',
+    'enable-pprof',
+    'bool',
+    'false',
+    'CPU and heap profiles under /debug/pprof/ of the client ports.',
+    { differs: 'only profile and heap, of JavaScript; one at a time' },
+  ],
   [
     'implemented',
     'metrics',
@@ -132,7 +139,7 @@ export const monitoringFlags = flagGroup('monitoring', [
 ]);
 
 export const loggingFlags = flagGroup('logging', [
-  ['ignored', 'logger', 'choice', 'zap', 'Only zap-like logs exist.', { choices: ['zap'] }],
+  ['ignored', 'logger', 'choice', 'zap', 'There is one kind of log.', { choices: ['zap'] }],
   [
     'implemented',
     'log-outputs',
@@ -159,8 +166,21 @@ export const loggingFlags = flagGroup('logging', [
     "'console' is for reading by eye.",
     { choices: ['json', 'console'] },
   ],
-  ['accepted', 'enable-log-rotation', 'bool', 'false', 'Rotate log files; use logrotate instead.'],
-  ['accepted', 'log-rotation-config-json', 'text', rotation, 'How to rotate log files.'],
+  [
+    'implemented',
+    'enable-log-rotation',
+    'bool',
+    'false',
+    'Put the log file aside when it has grown; needs one path in --log-outputs.',
+  ],
+  [
+    'implemented',
+    'log-rotation-config-json',
+    'text',
+    rotation,
+    'maxsize in MiB, maxage in days, maxbackups files (0: no limit), localtime, compress.',
+    { differs: 'negative numbers are refused' },
+  ],
   [
     'implemented',
     'raft-trace-file',
@@ -229,9 +249,15 @@ export const featureFlags = flagGroup('features', [
     'int',
     '0',
     'For bbolt; LevelDB needs no defragmentation at start.',
-    { min: 0 },
+    { min: 0, differs: 'ignored' },
   ],
-  ['accepted', 'downgrade-check-time', 'duration', '5s', 'Time between downgrade checks.'],
+  [
+    'implemented',
+    'downgrade-check-time',
+    'duration',
+    '5s',
+    'Time between looks whether a downgrade is complete; 0 is off.',
+  ],
   ['ignored', 'v2-deprecation', 'noop', 'write-only', 'Deprecated by etcd; its value is not read.'],
 ]);
 
@@ -244,7 +270,7 @@ export const unsafeFlags = flagGroup('unsafe', [
     'Go on as the only member: all others are removed for good.',
   ],
   [
-    'accepted',
+    'implemented',
     'unsafe-no-fsync',
     'bool',
     'false',

@@ -132,8 +132,10 @@ function withoutEffect(texts: ReadonlyMap<string, string>): string[] {
     if (isDefault) continue;
     if (spec.status === 'refused') {
       throw new UsageError(
-        `--${spec.name} is not supported yet, and starting without it would be less safe than ` +
-          'what was asked for; remove it to start anyway',
+        spec.instead === ''
+          ? `--${spec.name} is not supported yet, and starting without it would be less safe than ` +
+              'what was asked for; remove it to start anyway'
+          : `--${spec.name} is not supported: ${spec.instead}`,
       );
     }
     const why = spec.status === 'ignored' ? 'is ignored' : 'has no effect yet';

@@ -17,7 +17,9 @@ export {
   type ReadFile,
 } from './flags.js';
 export { helpText, versionText } from './help.js';
+export type { LogRotation } from './log-rotation.js';
 export { RevocationList } from './revocation-list.js';
 export { canonicalHost, type Naming, UrlComparison } from './same-urls.js';
+export { withoutSecrets } from './secrets.js';
 export { parseUrl, type ServerUrl } from './urls.js';
 export { quote, UsageError, verifyExitCode } from './usage-error.js';

@@ -7,6 +7,7 @@ import {
   type Logger,
   type MemberId,
   type Network,
+  type NetworkAddress,
   peerMessageBytesMax,
   type Random,
   type TlsOptions,
@@ -29,6 +30,8 @@ export interface PeerTransportOptions {
   readonly tls: PortTls | undefined;
   /** ServerConfig.electionMs: what a dead link must be noticed in, or so. */
   readonly electionMs: number;
+  /** To call from; undefined: the system chooses. */
+  readonly localAddress?: string | undefined;
   /** Who this member is; asked for when a link is opened, so not before there is an answer. */
   readonly hello: () => PeerHello;
 }
@@ -65,7 +68,7 @@ export function dial(
   return connectGrpc({
     clock: context.clock,
     network: context.network,
-    address: url.address,
+    address: addressOf(context, url),
     tls: dialTls(context, url),
     connectTimeoutMs: timeoutMs,
     signal,
@@ -77,6 +80,11 @@ export function dial(
       keepaliveTimeoutMs: silenceMs - pingAfterMs,
     },
   });
+}
+
+function addressOf({ localAddress }: PeerTransportOptions, { address }: ServerUrl): NetworkAddress {
+  if (localAddress === undefined || 'path' in address) return address;
+  return { ...address, localAddress };
 }
 
 /** Without a certificate of our own the other side's is checked all the same. */

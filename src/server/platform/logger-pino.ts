@@ -8,7 +8,9 @@
 
 import { destination, pino } from 'pino';
 import type { Clock, Logger } from '../../common/index.js';
-import type { LogLevel } from '../options/index.js';
+import type { LogLevel, LogRotation } from '../options/index.js';
+import type { LineSink } from './line-sink.js';
+import { openRotatingLog } from './rotating-log.js';
 
 export interface LoggerOptions {
   readonly level: LogLevel;
@@ -16,6 +18,8 @@ export interface LoggerOptions {
   /** 'stderr', 'stdout' or a path. */
   readonly outputs: readonly string[];
   readonly clock: Pick<Clock, 'wallMs'>;
+  /** Of the path; undefined: it grows for ever. */
+  readonly rotation?: LogRotation | undefined;
   /** Opens a file for appending; its descriptor. Throws as node:fs does. */
   openFile(path: string): number;
 }
@@ -31,15 +35,6 @@ export interface FlushableLogger extends Logger {
   end(): Promise<void>;
 }
 
-/** Where lines go; `write` gets one line with its newline. */
-export interface LineSink {
-  write(line: string): unknown;
-  flushSync(): void;
-  /** Writes what is left; `close` then tells the listener, also if it fails. */
-  end(): void;
-  once(event: 'close' | 'error', listener: () => void): unknown;
-}
-
 /** A logger as the flags ask for it; throws what `openFile` throws. */
 export function createLogger(options: LoggerOptions): FlushableLogger {
   const sinks = options.outputs.map((output) => openSink(output, options));
@@ -50,6 +45,10 @@ const backlogBytesMax = 4 * 1024 * 1024;
 
 function openSink(output: string, options: LoggerOptions): LineSink {
   const standard = output === 'stdout' ? 1 : output === 'stderr' ? 2 : undefined;
+  const { rotation } = options;
+  if (standard === undefined && rotation !== undefined) {
+    return openRotatingLog(output, { ...options, rotation, backlogBytesMax });
+  }
   const fd = standard ?? options.openFile(output);
   const sink = destination({ fd, sync: false, minLength: 0, maxLength: backlogBytesMax });
   // A log that can't be written (disk full, reader gone) is no reason to stop serving.

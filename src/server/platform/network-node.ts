@@ -14,7 +14,8 @@ import {
   type PeerIdentity,
   type TlsOptions,
 } from '../../common/index.js';
-import { lookupHost, resolveHost, SocketStream } from '../../transport/index.js';
+import { lookupHost, resolveHost, resolveSrv, SocketStream } from '../../transport/index.js';
+import { UsageError } from '../options/index.js';
 import { nodeDisk } from './disk-node.js';
 import { byFirstByte } from './first-byte.js';
 import {
@@ -33,16 +34,40 @@ const noIdentity: PeerIdentity = { commonName: '', certificateVerified: false };
 
 /** The network of this machine. */
 export const nodeNetwork: Network = {
-  listen,
+  listen: (address, tls, onStream) => listen(address, tls, onStream, {}),
   connect,
   resolve: resolveHost,
+  resolveSrv,
   checkTls: (tls) => void contextOf(tls),
 };
+
+/**
+ * The same with SO_REUSEPORT on what is listened on (--socket-reuse-port). Throws
+ * {@link UsageError} where Node can't.
+ */
+export function portSharingNetwork(version = process.versions.node): Network {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  if (major < 22 || (major === 22 && minor < 12)) {
+    throw new UsageError(
+      `--socket-reuse-port needs Node.js 22.12 or later; this is Node.js ${version}`,
+    );
+  }
+  return {
+    ...nodeNetwork,
+    listen: (address, tls, onStream) => listen(address, tls, onStream, { reusePort: true }),
+  };
+}
+
+/** Options of node:net that older declarations do not have. */
+interface SharedPort {
+  readonly reusePort?: boolean;
+}
 
 async function listen(
   address: NetworkAddress,
   tls: TlsOptions | undefined,
   onStream: (stream: ByteStream) => void,
+  shared: SharedPort,
 ): Promise<Listener> {
   const acceptor = tls === undefined ? undefined : new TlsAcceptor(tls, onStream);
   const alsoPlain = acceptor === undefined || tls?.alsoPlain === true;
@@ -70,7 +95,7 @@ async function listen(
   if ('path' in address) await removeStaleSocket(address.path);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    const where = 'path' in address ? { path: address.path } : address;
+    const where = 'path' in address ? { path: address.path } : { ...address, ...shared };
     server.listen({ ...where, backlog: acceptBacklog }, () => {
       server.off('error', reject);
       resolve();

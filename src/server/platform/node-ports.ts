@@ -9,6 +9,8 @@ import {
   type Network,
   type OpenKvStore,
   type Passwords,
+  type ProcessFacts,
+  type Profiler,
   type Random,
   turn,
 } from '../../common/index.js';
@@ -24,8 +26,10 @@ import type { ServerConfig } from '../options/index.js';
 import { nodeClock } from './clock-node.js';
 import { nodeDisk } from './disk-node.js';
 import { createHttp1 } from './http1-node.js';
-import { nodeNetwork } from './network-node.js';
+import { nodeNetwork, portSharingNetwork } from './network-node.js';
 import { nodePasswords } from './passwords-node.js';
+import { processFacts } from './process-facts.js';
+import { createProfiler } from './profiler-node.js';
 import { openRaftTrace } from './raft-trace.js';
 import { openNodeRandom } from './random-node.js';
 
@@ -41,24 +45,36 @@ export interface MachinePorts {
   readonly raftTracer: StateTracer | undefined;
   readonly createHttp1: typeof createHttp1;
   readonly metricsText: (metrics: Metrics) => MetricsText;
+  readonly profiler: Profiler | undefined;
+  readonly processFacts: () => ProcessFacts;
   readonly close: () => void;
 }
 
-/** Ports for one server that has the process to itself; its /metrics speak of the process, too. */
-export function nodePorts(config: ServerConfig, logger: Logger): MachinePorts {
+/**
+ * Ports for one server that has the process to itself; its /metrics speak of the process, too.
+ * `argv`: what that was started with, for /debug/vars.
+ */
+export function nodePorts(
+  config: ServerConfig,
+  logger: Logger,
+  argv: readonly string[] = [],
+): MachinePorts {
   let loopLag: ReturnType<typeof measureLoopLag> | undefined;
   const { raftTraceFile } = config;
+  const profiler = config.enablePprof ? createProfiler() : undefined;
   const raftTrace = raftTraceFile === '' ? undefined : openRaftTrace(raftTraceFile, logger);
   return {
     clock: nodeClock,
     random: openNodeRandom(),
     disk: nodeDisk,
-    network: nodeNetwork,
-    openKvStore: (dir) => openLevelStore(dir, () => turn(nodeClock)),
+    network: config.socketReusePort ? portSharingNetwork() : nodeNetwork,
+    openKvStore: (dir) => openLevelStore(dir, () => turn(nodeClock), !config.unsafeNoFsync),
     passwords: nodePasswords,
     logger,
     raftTracer: raftTrace?.tracer,
     createHttp1,
+    profiler,
+    processFacts: () => processFacts(argv),
     metricsText: (metrics) => {
       loopLag ??= measureLoopLag();
       return loadMetricsText(metrics, {
@@ -72,6 +88,7 @@ export function nodePorts(config: ServerConfig, logger: Logger): MachinePorts {
       loopLag?.stop();
       loopLag = undefined;
       raftTrace?.close();
+      profiler?.close();
     },
   };
 }

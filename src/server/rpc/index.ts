@@ -5,4 +5,5 @@ export { type Guards, guarded } from './guards.js';
 export { healthFeature } from './health.js';
 export * from './local-call.js';
 export { type LeaderGate, requireLeader } from './require-leader.js';
+export { Serving } from './serving.js';
 export { type UnaryRpc, unaryMethod } from './unary.js';

@@ -4,12 +4,12 @@
  * Measured on 2 cores with 300-byte values: a chained batch costs 1.1 us of JavaScript a put, the
  * array form of batch() 9.9 us, because it clones every operation.
  *
- * Every batch is written with an fsync, whatever the caller asked for. LevelDB starts a new log
- * file when its memory table is full and does not sync the old one, so after power loss a batch in
- * the new file can be there while the end of the old one is not: a hole, where KvStore promises a
- * prefix. With nothing unsynced behind it there can be no hole. A batch holds hundreds of puts and
- * the sync runs on another thread; it made no difference in the measurement above (12.2 and 12.4
- * us).
+ * Every batch is written with an fsync, whatever the caller asked for (but see openLevelStore).
+ * LevelDB starts a new log file when its memory table is full and does not sync the old one, so
+ * after power loss a batch in the new file can be there while the end of the old one is not: a hole,
+ * where KvStore promises a prefix. With nothing unsynced behind it there can be no hole. A batch
+ * holds hundreds of puts and the sync runs on another thread; it made no difference in the
+ * measurement above (12.2 and 12.4 us).
  */
 
 import { readdir, stat } from 'node:fs/promises';
@@ -68,10 +68,12 @@ const nobodysEnd = Buffer.alloc(32, 0xff);
 /**
  * Opens or creates the database in `dir`. StorageError if another process has it open or it is
  * damaged. With `turn`, which resolves in a later turn, long batches are gathered in pieces.
+ * Without `sync` no batch is waited for until it is on the disk: power loss then takes any of them.
  */
 export async function openLevelStore(
   dir: string,
   turn: () => Promise<void> = () => Promise.resolve(),
+  sync = true,
 ): Promise<KvStore> {
   const db: Level = new ClassicLevel<Buffer, Buffer>(dir, options);
   try {
@@ -79,20 +81,22 @@ export async function openLevelStore(
   } catch (cause) {
     throw explainOpen(dir, cause);
   }
-  return new LevelStore(db, dir, turn);
+  return new LevelStore(db, dir, turn, sync);
 }
 
 class LevelStore implements KvStore {
   readonly #db: Level;
   readonly #dir: string;
   readonly #turn: () => Promise<void>;
+  readonly #writeOptions: { readonly sync: boolean };
   /** Resolves when the last of the batches that wait to be complete is. */
   #gathering: Promise<void> | undefined;
 
-  constructor(db: Level, dir: string, turn: () => Promise<void>) {
+  constructor(db: Level, dir: string, turn: () => Promise<void>, sync: boolean) {
     this.#db = db;
     this.#dir = dir;
     this.#turn = turn;
+    this.#writeOptions = { sync };
   }
 
   getMany(keys: readonly Uint8Array[]): Promise<Array<Buffer | undefined>> {
@@ -105,7 +109,7 @@ class LevelStore implements KvStore {
     }
     const batch = this.#db.batch();
     fill(batch, changes, 0, changes.length);
-    return this.#guard(batch.write({ sync: true }), 'writing');
+    return this.#guard(batch.write(this.#writeOptions), 'writing');
   }
 
   /** Batches are written in the order of the calls, so a short one waits for a long one here. */
@@ -124,7 +128,7 @@ class LevelStore implements KvStore {
         if (from > 0) await this.#turn();
         fill(batch, changes, from, Math.min(from + changesPerTurn, changes.length));
       }
-      written = batch.write({ sync: true });
+      written = batch.write(this.#writeOptions);
     } finally {
       if (this.#gathering === mine) this.#gathering = undefined;
       finish();

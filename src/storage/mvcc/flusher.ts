@@ -91,6 +91,8 @@ export class Flusher {
   #openRecords = 0;
   #openMetaSum = 0;
   #pending = 0;
+  /** Since the last flush began. */
+  #recordsAdded = 0;
   /** An entry is being applied; who wants a flush meanwhile waits for its end. */
   #entryOpen = false;
   #afterEntry: Array<() => void> = [];
@@ -147,6 +149,7 @@ export class Flusher {
     this.#openSizeBytes += bytes;
     this.#openRecords += 1;
     this.#pending += bytes;
+    this.#recordsAdded += 1;
   }
 
   /** A meta record changes from `old`; undefined: there is none. */
@@ -176,7 +179,8 @@ export class Flusher {
       this.#afterEntry = [];
       for (const flush of waiting) flush();
     }
-    if (this.#pending >= this.#state.options.flushBytes) this.#start();
+    const { flushBytes, flushRecords } = this.#state.options;
+    if (this.#pending >= flushBytes || this.#recordsAdded >= flushRecords) this.#start();
     else this.#arm();
   }
 
@@ -244,6 +248,7 @@ export class Flusher {
         // Whole entries only: let the present turn finish what it is applying, as a rule.
         await turn(this.#state.clock);
         this.#due = false;
+        this.#recordsAdded = 0;
         if (this.#openDirty && !this.#entryOpen) this.#closeUnit();
         for (let unit = this.#units.shift(); unit; unit = this.#units.shift()) {
           await this.#writeUnit(unit);

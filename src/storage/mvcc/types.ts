@@ -188,6 +188,8 @@ export interface MvccStoreOptions {
   /** A flush starts after this much time, or at once above `flushBytes`. */
   readonly flushIntervalMs: number;
   readonly flushBytes: number;
+  /** Records after which a flush starts as well; Infinity: their number does not matter. */
+  readonly flushRecords: number;
   /** Unflushed bytes above which the caller should hold back proposals. */
   readonly unflushedBytesMax: number;
   readonly compactionBatch: number;

@@ -35,6 +35,7 @@ export const testOptions: MvccStoreOptions = {
   cacheBytesMax: 8 * 1024 * 1024,
   flushIntervalMs: 5,
   flushBytes: 64 * 1024,
+  flushRecords: Number.POSITIVE_INFINITY,
   unflushedBytesMax: 64 * 1024 * 1024,
   compactionBatch: 10,
   compactionSleepMs: 0,
