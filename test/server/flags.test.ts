@@ -286,6 +286,25 @@ client-transport-security:
     ]);
   });
 
+  it('has names of its own for TLS, as in etcd', () => {
+    const section = (port: string, what: string): string => `${port}-transport-security: {${what}}`;
+    const cases = [
+      ['client', 'allowed-cn: [a, b]', '--client-cert-allowed-cn needs --client-cert-auth'],
+      ['client', 'allowed-hostname: [a]', '--client-cert-allowed-hostname needs'],
+      ['peer', 'allowed-cn: [a]', '--peer-cert-allowed-cn needs --peer-client-cert-auth'],
+      ['peer', 'allowed-hostname: [a]', '--peer-cert-allowed-hostname needs'],
+    ] as const;
+    for (const [port, what, message] of cases) {
+      expect(() => file(section(port, what)), what).toThrow(message);
+    }
+    const own = `self-signed-cert-validity: 2\n${section('client', 'auto-tls: true')}`;
+    const config = file(`${own}\n${section('peer', 'skip-client-san-verification: true')}`);
+    expect(config.clientAutoTls?.validityMs).toBe(2 * 365 * 24 * 3_600_000);
+    expect(config.warnings).toEqual([
+      'http://localhost:2379 is served without TLS although --auto-tls is set',
+    ]);
+  });
+
   it('replaces flags and environment, and says so', () => {
     const config = file('name: f', ['--max-txn-ops=9'], { ETCD_NAME: 'e' });
     expect(config).toMatchObject({ name: 'f', txnOpsMax: 128 });

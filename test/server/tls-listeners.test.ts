@@ -1,4 +1,4 @@
-/** One object of TLS options for all listeners of a port: what holds on one holds on each (L-51). */
+/** One object of TLS options for all listeners: what holds on one holds on each (L-51). */
 
 import { expect, it } from 'vitest';
 import { type Network, silentLogger, type TlsOptions } from '../../src/common/index.js';

@@ -20,7 +20,7 @@ export interface PortTls {
   readonly files?: TlsFiles;
 }
 
-/** Where TLS of a port comes from: certificates, keys, authorities and the list of what is revoked. */
+/** Where TLS of a port comes from: certificates, keys, authorities, and what is revoked. */
 export interface TlsFiles {
   readonly pemPaths: readonly string[];
   readonly revocations: { readonly flag: string; readonly path: string } | undefined;
