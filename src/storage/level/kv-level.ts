@@ -6,9 +6,9 @@
  *
  * Every batch is written with an fsync, whatever the caller asked for (but see openLevelStore).
  * LevelDB starts a new log file when its memory table is full and does not sync the old one, so
- * after power loss a batch in the new file can be there while the end of the old one is not: a hole,
- * where KvStore promises a prefix. With nothing unsynced behind it there can be no hole. A batch
- * holds hundreds of puts and the sync runs on another thread; it made no difference in the
+ * after power loss a batch in the new file can be there while the end of the old one is not: a
+ * hole, where KvStore promises a prefix. With nothing unsynced behind it there can be no hole. A
+ * batch holds hundreds of puts and the sync runs on another thread; it made no difference in the
  * measurement above (12.2 and 12.4 us).
  */
 
