@@ -11,8 +11,17 @@ function requestOf(
   headers: Readonly<Record<string, string>> = {},
 ): HttpRequest {
   const { pathname, searchParams } = new URL(url, 'http://localhost');
-  const body = Buffer.alloc(0);
-  return { method, path: pathname, query: searchParams, headers, body, identity };
+  return {
+    method,
+    path: pathname,
+    query: searchParams,
+    headers,
+    body: (async function* () {})(),
+    peer: { address: '10.0.0.1:1', identity },
+    wantsWebSocket: false,
+    onGone: undefined,
+    drop: () => {},
+  };
 }
 
 class Observed implements HealthObserver {

@@ -5,7 +5,7 @@ import type { JsonMessage } from './descriptors.js';
 import { JsonReader } from './read.js';
 
 export { type JsonMessage, jsonMessage, jsonRpcs, type RpcDescriptor } from './descriptors.js';
-export { JsonError, JsonScanner, jsonDepthMax } from './syntax.js';
+export { JsonError, JsonScanner } from './syntax.js';
 export { writeJson } from './write.js';
 
 /**

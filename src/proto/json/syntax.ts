@@ -6,11 +6,10 @@
  * Nothing recurses: what is open is a stack of bytes, and its depth has Go's bound.
  */
 
+import { jsonDepthMax } from '../../common/index.js';
+
 /** Thrown for text that is no JSON, or not what a message needs. */
 export class JsonError extends Error {}
-
-/** Objects and arrays inside of each other, as Go. */
-export const jsonDepthMax = 10_000;
 
 // What the next byte is part of.
 const beginValue = 0;

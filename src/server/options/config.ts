@@ -108,6 +108,8 @@ export interface ServerConfig {
   /** '': none. */
   readonly raftTraceFile: string;
   readonly unsafeNoFsync: boolean;
+  /** The JSON gateway is served on the client URLs. */
+  readonly gatewayEnabled: boolean;
   /** Go on as the only member of the cluster that is in the data directory. */
   readonly forceNewCluster: boolean;
 
@@ -143,6 +145,7 @@ export function buildConfig(flags: Flags, readFile: ReadFile): ServerConfig {
     initialCluster: initialCluster(flags, name, urls.advertisePeerUrls),
     initialClusterState: flags.text('initial-cluster-state') === 'new' ? 'new' : 'existing',
     initialClusterToken: flags.text('initial-cluster-token'),
+    gatewayEnabled: flags.bool('enable-grpc-gateway'),
     strictReconfigCheck: flags.bool('strict-reconfig-check'),
     learnersMax: flags.number('max-learners'),
     ...timing,
