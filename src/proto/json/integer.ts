@@ -35,6 +35,8 @@ function wholeDigits(text: string): string | undefined {
   if (match === null || more.test(text.slice(match[0].length, match[0].length + 1))) {
     return undefined;
   }
+  // An exponent that the text ends in has digits.
+  if (match[0].length === text.length && /[eE][+-]?$/.test(text)) return undefined;
   const [, sign = '', whole = '', fraction = '', exponent] = match;
   const front = whole === '0' ? '' : whole;
   const back = fraction.replace(/0+$/, '');

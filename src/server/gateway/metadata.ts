@@ -83,9 +83,9 @@ export function binaryFault(request: HttpRequest): Failure | undefined {
   for (const [name, value] of Object.entries(request.headers)) {
     if (!name.startsWith(prefix) || !name.endsWith('-bin') || value === undefined) continue;
     const wrongAt = value.replace(/={0,2}$/, '').search(/[^A-Za-z0-9+/]/);
-    const isCut = value.replace(/=+$/, '').length % 4 === 1;
-    if (wrongAt < 0 && !isCut) continue;
-    const at = wrongAt < 0 ? value.length : wrongAt;
+    const { length } = value.replace(/=+$/, '');
+    if (wrongAt < 0 && length % 4 !== 1) continue;
+    const at = wrongAt < 0 ? length - 1 : wrongAt;
     const header = name.replace(/(^|-)([a-z])/g, (letters) => letters.toUpperCase());
     const fault = `illegal base64 data at input byte ${at}`;
     const message = `invalid binary header ${header}: ${fault}`;
