@@ -30,7 +30,7 @@ interface Frame {
 const echoBytesMax = 1024;
 
 /** Bytes between places where counting lines gives way. */
-const positionBytes = 1024 * 1024;
+const positionBytes = 128 * 1024;
 
 /** What is wrong, and where: line and column are counted once it is told. */
 class PlacedError extends Error {
@@ -111,7 +111,7 @@ export class JsonReader {
 
   *#field(frame: Frame): Steps<void> {
     const nameAt = this.#at;
-    const text = textAt(this.#source, nameAt);
+    const text = yield* textAt(this.#source, nameAt, this.#slice);
     const name = (yield* this.#text(text)).toString('utf8');
     this.#at = text.end + 1;
     this.#next();
@@ -198,7 +198,7 @@ export class JsonReader {
 
   *#long(field: JsonField, zeroIsNothing: boolean): Steps<void> {
     const at = this.#at;
-    const text = textAt(this.#source, at);
+    const text = yield* textAt(this.#source, at, this.#slice);
     const bytes = yield* this.#text(text);
     this.#at = text.end + 1;
     if (zeroIsNothing && bytes.length === 0) return;
@@ -236,7 +236,7 @@ export class JsonReader {
 
   /** The string here, passed. */
   *#string(): Steps<string> {
-    const text = textAt(this.#source, this.#at);
+    const text = yield* textAt(this.#source, this.#at, this.#slice);
     const bytes = yield* this.#text(text);
     this.#at = text.end + 1;
     return bytes.toString('utf8');
@@ -284,13 +284,15 @@ export class JsonReader {
     const source = this.#source;
     let line = 1;
     let column = 1;
-    for (let i = 0; i < at; i++) {
-      const byte = source[i] as number;
-      if (byte === 0x0a) {
-        line += 1;
-        column = 1;
-      } else if ((byte & 0xc0) !== 0x80) column += 1;
-      if (i % positionBytes === positionBytes - 1) yield this.#slice.rest();
+    for (let i = 0; i < at; ) {
+      for (const end = Math.min(at, i + positionBytes); i < end; i++) {
+        const byte = source[i] as number;
+        if (byte === 0x0a) {
+          line += 1;
+          column = 1;
+        } else if ((byte & 0xc0) !== 0x80) column += 1;
+      }
+      if (!this.#slice.look()) yield this.#slice.rest();
     }
     return `line ${line}:${column}`;
   }
@@ -299,9 +301,15 @@ export class JsonReader {
   #raw(at: number): string {
     const byte = this.#source[at] as number;
     if (!isWordByte(byte) && byte !== 0x22) return String.fromCharCode(byte);
+    const isText = byte === 0x22;
     let end = at + 1;
-    if (byte === 0x22) end = textAt(this.#source, at).end + 1;
-    else while (isWordByte(this.#source[end])) end += 1;
+    while (
+      end - at <= echoBytesMax &&
+      (isText ? this.#source[end] !== 0x22 : isWordByte(this.#source[end]))
+    ) {
+      end += isText && this.#source[end] === 0x5c ? 2 : 1;
+    }
+    if (isText) end += 1;
     if (end - at <= echoBytesMax) return this.#source.toString('utf8', at, end);
     return `${this.#source.toString('utf8', at, at + echoBytesMax)}...`;
   }

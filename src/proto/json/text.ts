@@ -10,6 +10,9 @@ import { JsonError } from './syntax.js';
 /** Bytes of a string that are worked on without giving way: a fraction of a millisecond. */
 const pieceBytes = 64 * 1024;
 
+const quote = 0x22;
+const backslash = 0x5c;
+
 /** Where a string is in the text: without its quotes. */
 export interface JsonText {
   readonly source: Buffer;
@@ -19,25 +22,22 @@ export interface JsonText {
 }
 
 /** The string whose opening quote is at `at`; its end is known to be there. */
-export function textAt(source: Buffer, at: number): JsonText {
+export function* textAt(source: Buffer, at: number, slice: Slice): Steps<JsonText> {
   let hasEscapes = false;
   let end = at + 1;
+  let pieceEnd = end + pieceBytes;
   for (;;) {
-    // Most strings are short; `indexOf` is faster, but has its price.
-    const shortEnd = Math.min(end + 64, source.length);
-    while (end < shortEnd && source[end] !== 0x22 && source[end] !== 0x5c) end++;
-    if (source[end] !== 0x22 && source[end] !== 0x5c) end = nextSpecial(source, end);
-    if (source[end] === 0x22) return { source, start: at + 1, end, hasEscapes };
-    hasEscapes = true;
-    end += 2;
+    const byte = source[end];
+    if (byte === quote) return { source, start: at + 1, end, hasEscapes };
+    if (byte === backslash) {
+      hasEscapes = true;
+      end += 1;
+    }
+    end += 1;
+    if (end < pieceEnd) continue;
+    pieceEnd = end + pieceBytes;
+    if (!slice.look()) yield slice.rest();
   }
-}
-
-/** The next quote or backslash. */
-function nextSpecial(source: Buffer, from: number): number {
-  const quote = source.indexOf(0x22, from);
-  const slash = source.subarray(from, quote).indexOf(0x5c);
-  return slash < 0 ? quote : from + slash;
 }
 
 /** Throws a JsonError (without a place) if it is no UTF-8, or escapes half a character. */
@@ -47,54 +47,83 @@ export function* checkedText(text: JsonText, slice: Slice): Steps<Buffer> {
   if (!isUtf8(raw)) throw new JsonError('invalid UTF-8 in string');
   if (!hasEscapes) return raw;
   const out = Buffer.allocUnsafe(raw.length);
-  let from = 0;
   let length = 0;
   let pieceEnd = pieceBytes;
-  while (from < raw.length) {
-    const slash = raw.indexOf(0x5c, from);
-    const plainEnd = slash < 0 ? raw.length : slash;
-    length += raw.copy(out, length, from, plainEnd);
-    if (slash < 0) break;
-    const found = readEscape(source, start + slash);
-    length += out.write(found.char, length, 'utf8');
-    from = found.end - start;
+  for (let from = 0; from < raw.length; ) {
+    const byte = raw[from] as number;
+    const meant = byte === backslash ? simpleEscapes[raw[from + 1] as number] : byte;
+    if (byte !== backslash) from += 1;
+    else if (meant !== 0) from += 2;
+    if (meant === 0 || meant === undefined) {
+      const found = readUnicodeEscape(source, start + from);
+      length += writeCharacter(out, length, found.code);
+      from = found.end - start;
+    } else out[length++] = meant;
     if (from < pieceEnd) continue;
     pieceEnd = from + pieceBytes;
-    slice.next();
-    yield slice.rest();
+    if (!slice.look()) yield slice.rest();
   }
   return out.subarray(0, length);
 }
 
-const simpleEscapes: ReadonlyMap<number, string> = new Map([
-  [0x22, '"'],
-  [0x5c, '\\'],
-  [0x2f, '/'],
-  [0x62, '\b'],
-  [0x66, '\f'],
-  [0x6e, '\n'],
-  [0x72, '\r'],
-  [0x74, '\t'],
-]);
+/** What the byte behind a backslash means; 0: it is `u`. */
+const simpleEscapes = new Uint8Array(256);
+for (const [name, meant] of ['""', '\\\\', '//', 'b\b', 'f\f', 'n\n', 'r\r', 't\t']) {
+  simpleEscapes[(name as string).charCodeAt(0)] = (meant as string).charCodeAt(0);
+}
+
+interface Character {
+  readonly code: number;
+  /** Where the escape ends. */
+  readonly end: number;
+}
 
 /** The character that the escape at `at` of the text stands for. */
-function readEscape(raw: Buffer, at: number): { readonly char: string; readonly end: number } {
-  const simple = simpleEscapes.get(raw[at + 1] as number);
-  if (simple !== undefined) return { char: simple, end: at + 2 };
-  const unit = hexAt(raw, at);
-  if (unit < 0xd800 || unit > 0xdfff) return { char: String.fromCharCode(unit), end: at + 6 };
+function readUnicodeEscape(source: Buffer, at: number): Character {
+  const unit = hexAt(source, at + 2);
+  if (unit < 0xd800 || unit > 0xdfff) return { code: unit, end: at + 6 };
   // Half of a character: the other half has to follow.
-  const next = raw.toString('latin1', at + 6, at + 12);
-  if (next.length < 5) throw new JsonError('unexpected EOF');
-  const low = /^\\u[0-9a-fA-F]{4}$/.test(next) ? hexAt(raw, at + 6) : 0;
+  const next = source.toString('latin1', at + 6, at + 12);
+  if (next.length < 6) throw new JsonError('unexpected EOF');
+  const low = /^\\u[0-9a-fA-F]{4}$/.test(next) ? hexAt(source, at + 8) : 0;
   if (unit > 0xdbff || low < 0xdc00 || low > 0xdfff) {
     throw new JsonError(`invalid escape code ${JSON.stringify(next)} in string`);
   }
-  return { char: String.fromCharCode(unit, low), end: at + 12 };
+  return { code: 0x10000 + (unit - 0xd800) * 0x400 + (low - 0xdc00), end: at + 12 };
 }
 
-function hexAt(raw: Buffer, at: number): number {
-  return Number.parseInt(raw.toString('latin1', at + 2, at + 6), 16);
+/** Four hexadecimal digits. */
+function hexAt(source: Buffer, at: number): number {
+  let value = 0;
+  for (let i = at; i < at + 4; i++) {
+    const byte = source[i] as number;
+    value = value * 16 + (byte <= 0x39 ? byte - 0x30 : (byte | 0x20) - 0x57);
+  }
+  return value;
+}
+
+/** Writes UTF-8; the number of bytes. */
+function writeCharacter(out: Buffer, at: number, code: number): number {
+  if (code < 0x80) {
+    out[at] = code;
+    return 1;
+  }
+  if (code < 0x800) {
+    out[at] = 0xc0 | (code >> 6);
+    out[at + 1] = 0x80 | (code & 0x3f);
+    return 2;
+  }
+  if (code < 0x10000) {
+    out[at] = 0xe0 | (code >> 12);
+    out[at + 1] = 0x80 | ((code >> 6) & 0x3f);
+    out[at + 2] = 0x80 | (code & 0x3f);
+    return 3;
+  }
+  out[at] = 0xf0 | (code >> 18);
+  out[at + 1] = 0x80 | ((code >> 12) & 0x3f);
+  out[at + 2] = 0x80 | ((code >> 6) & 0x3f);
+  out[at + 3] = 0x80 | (code & 0x3f);
+  return 4;
 }
 
 /**
@@ -124,8 +153,7 @@ export function* decodeBase64(coded: Buffer, out: Buffer, at: number, slice: Sli
     if (piece.length !== bytes) return -1;
     written += piece.copy(out, at + written);
     if (end === chars) break;
-    slice.next();
-    yield slice.rest();
+    if (!slice.look()) yield slice.rest();
   }
   return written;
 }

@@ -16,12 +16,19 @@ function varintBytes(value: number): number {
   return bytes;
 }
 
+function doubled(numbers: Uint32Array): Uint32Array {
+  const larger = new Uint32Array(2 * numbers.length);
+  larger.set(numbers);
+  return larger;
+}
+
 export class WireBuilder {
   #out: Buffer = Buffer.allocUnsafe(firstBytes);
   #length = 0;
   /** Where lengths belong, in order, and what they are once the message has ended. */
-  readonly #places: number[] = [];
-  readonly #lengths: number[] = [];
+  #places: Uint32Array = new Uint32Array(16);
+  #lengths: Uint32Array = new Uint32Array(16);
+  #messages = 0;
   /** Messages that have not ended: their number in `#places`; bytes of lengths inside of them. */
   readonly #open: number[] = [];
   readonly #inside: number[] = [];
@@ -67,10 +74,14 @@ export class WireBuilder {
   open(tag: number): void {
     this.#lastTag = tag;
     this.varint(tag);
-    this.#open.push(this.#places.length);
+    if (this.#messages === this.#places.length) {
+      this.#places = doubled(this.#places);
+      this.#lengths = doubled(this.#lengths);
+    }
+    this.#open.push(this.#messages);
     this.#inside.push(0);
-    this.#places.push(this.#length);
-    this.#lengths.push(0);
+    this.#places[this.#messages] = this.#length;
+    this.#messages += 1;
   }
 
   /** Ends it. */
@@ -88,26 +99,26 @@ export class WireBuilder {
   abandon(): void {
     this.#open.pop();
     this.#inside.pop();
-    this.#lengths.pop();
-    this.#length = (this.#places.pop() as number) - varintBytes(this.#lastTag);
+    this.#messages -= 1;
+    this.#length = (this.#places[this.#messages] as number) - varintBytes(this.#lastTag);
   }
 
   /** The whole; everything has been ended. */
   *finish(slice: Slice): Steps<Buffer> {
-    const places = this.#places;
-    if (places.length === 0) return this.#out.subarray(0, this.#length);
+    if (this.#messages === 0) return this.#out.subarray(0, this.#length);
     // `varint` wants room for its longest.
     let total = this.#length + varintBytesMax;
-    for (const length of this.#lengths) {
-      total += varintBytes(length);
+    for (let i = 0; i < this.#messages; i++) {
+      total += varintBytes(this.#lengths[i] as number);
       if (!slice.next()) yield slice.rest();
     }
     const whole = new WireBuilder();
     whole.#room(total);
     let from = 0;
-    for (const [at, place] of places.entries()) {
+    for (let i = 0; i < this.#messages; i++) {
+      const place = this.#places[i] as number;
       whole.#copy(this.#out, from, place);
-      whole.varint(this.#lengths[at] as number);
+      whole.varint(this.#lengths[i] as number);
       from = place;
       if (!slice.next()) yield slice.rest();
     }

@@ -13,9 +13,9 @@ import type { JsonField, JsonMessage } from './descriptors.js';
 /** A piece of text ends once it is at least so long. */
 const pieceChars = 64 * 1024;
 /** Bytes that become base64 in one go; a multiple of three, so that only the last has padding. */
-const base64Piece = 192 * 1024;
+const base64Piece = 96 * 1024;
 /** Fields that are looked at between places where `pieces` lets its caller give way. */
-const looksMax = 2_000;
+const looksMax = 1_000;
 
 /** A message that is being written. */
 interface Frame {
@@ -61,6 +61,9 @@ class JsonWriter {
   /** Position of the reader, and what it has read last. */
   #at = 0;
   #start = 0;
+  /** Bytes that are being written as base64: where that goes on, and ends; -1: there are none. */
+  #bytesAt = -1;
+  #bytesEnd = 0;
 
   constructor(bytes: Buffer, escapeHtml: boolean) {
     this.#bytes = bytes;
@@ -70,9 +73,10 @@ class JsonWriter {
   *pieces(message: JsonMessage): Generator<string, void, void> {
     this.#enter(message, 0, this.#bytes.length);
     for (let frame = this.#top(); frame !== undefined; frame = this.#top()) {
-      if (frame.looking >= 0) this.#look(frame);
+      if (this.#bytesAt >= 0) this.#base64();
+      else if (frame.looking >= 0) this.#look(frame);
       else if (frame.index === frame.message.fields.length) this.#leave();
-      else yield* this.#field(frame, frame.message.fields[frame.index] as JsonField);
+      else this.#field(frame, frame.message.fields[frame.index] as JsonField);
       if (this.#text.length < pieceChars && this.#looks < looksMax) continue;
       this.#looks = 0;
       yield this.#taken();
@@ -130,7 +134,7 @@ class JsonWriter {
   }
 
   /** Writes a field, or the next element of one that is a list. */
-  *#field(frame: Frame, field: JsonField): Generator<string, void, void> {
+  #field(frame: Frame, field: JsonField): void {
     this.#looks += 1;
     const last = frame.last[field.index] as number;
     if (last < 0) {
@@ -138,7 +142,7 @@ class JsonWriter {
       return;
     }
     if (field.repeated) {
-      yield* this.#element(frame, field, last);
+      this.#element(frame, field, last);
       return;
     }
     frame.index += 1;
@@ -150,11 +154,11 @@ class JsonWriter {
       this.#enter(field.message, this.#start, this.#at);
     } else if (field.oneof !== '' || !this.#isZero(field)) {
       this.#name(frame, field);
-      yield* this.#scalar(field, this.#at);
+      this.#scalar(field, this.#at);
     }
   }
 
-  *#element(frame: Frame, field: JsonField, last: number): Generator<string, void, void> {
+  #element(frame: Frame, field: JsonField, last: number): void {
     const isFirst = frame.at < 0;
     if (isFirst) {
       this.#name(frame, field);
@@ -174,7 +178,7 @@ class JsonWriter {
     if (found !== field) return;
     if (!isFirst) this.#text += ',';
     if (field.message !== undefined) this.#enter(field.message, this.#start, this.#at);
-    else yield* this.#scalar(field, this.#at);
+    else this.#scalar(field, this.#at);
   }
 
   #name(frame: Frame, field: JsonField): void {
@@ -183,10 +187,13 @@ class JsonWriter {
   }
 
   /** The value that was just passed: from `#start` to `end`. */
-  *#scalar(field: JsonField, end: number): Generator<string, void, void> {
+  #scalar(field: JsonField, end: number): void {
     switch (field.kind) {
       case 'bytes':
-        yield* this.#base64(this.#start, end);
+        this.#text += '"';
+        this.#bytesAt = this.#start;
+        this.#bytesEnd = end;
+        this.#base64();
         return;
       case 'string':
         this.#text += this.#string(this.#bytes.toString('utf8', this.#start, end));
@@ -214,12 +221,13 @@ class JsonWriter {
     }
   }
 
-  *#base64(start: number, end: number): Generator<string, void, void> {
-    this.#text += '"';
-    for (let from = start; from < end; from += base64Piece) {
-      if (from > start) yield this.#taken();
-      this.#text += this.#bytes.toString('base64', from, Math.min(end, from + base64Piece));
-    }
+  /** Some more of the bytes that are being written. */
+  #base64(): void {
+    const end = Math.min(this.#bytesEnd, this.#bytesAt + base64Piece);
+    this.#text += this.#bytes.toString('base64', this.#bytesAt, end);
+    this.#bytesAt = end;
+    if (end < this.#bytesEnd) return;
+    this.#bytesAt = -1;
     this.#text += '"';
   }
 

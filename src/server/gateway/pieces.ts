@@ -4,7 +4,7 @@ import { type Clock, laneTurn } from '../../common/index.js';
 import { type JsonMessage, writeJson } from '../../proto/index.js';
 
 /** Bytes that are copied in one go. */
-const copyBytesMax = 4 * 1024 * 1024;
+const copyBytesMax = 1024 * 1024;
 
 /** Pieces of bytes as one; a long one is put together over several turns. */
 export async function joined(parts: readonly Uint8Array[], clock: Clock): Promise<Buffer> {
