@@ -123,17 +123,10 @@ export class Slice {
     return !this.isSpent;
   }
 
-<<<<<<< HEAD
   /** Looks at the clock, for work whose pieces cost more than that. */
   isOver(): boolean {
     this.isSpent = this.#clock.nowMs() >= this.#untilMs;
     return this.isSpent;
-=======
-  /** Looks at the clock after a larger piece of work; false: the slice is over. */
-  look(): boolean {
-    this.isSpent = this.#clock.nowMs() >= this.#untilMs;
-    return !this.isSpent;
->>>>>>> f91684c (Tests of the gateway and of the JSON codecs; strings and lists of bytes give way)
   }
 
   /** Gives way to the event loop and begins the next slice. */

@@ -292,7 +292,7 @@ export class JsonReader {
           column = 1;
         } else if ((byte & 0xc0) !== 0x80) column += 1;
       }
-      if (!this.#slice.look()) yield this.#slice.rest();
+      if (this.#slice.isOver()) yield this.#slice.rest();
     }
     return `line ${line}:${column}`;
   }

@@ -36,7 +36,7 @@ export function* textAt(source: Buffer, at: number, slice: Slice): Steps<JsonTex
     end += 1;
     if (end < pieceEnd) continue;
     pieceEnd = end + pieceBytes;
-    if (!slice.look()) yield slice.rest();
+    if (slice.isOver()) yield slice.rest();
   }
 }
 
@@ -61,7 +61,7 @@ export function* checkedText(text: JsonText, slice: Slice): Steps<Buffer> {
     } else out[length++] = meant;
     if (from < pieceEnd) continue;
     pieceEnd = from + pieceBytes;
-    if (!slice.look()) yield slice.rest();
+    if (slice.isOver()) yield slice.rest();
   }
   return out.subarray(0, length);
 }
@@ -153,7 +153,7 @@ export function* decodeBase64(coded: Buffer, out: Buffer, at: number, slice: Sli
     if (piece.length !== bytes) return -1;
     written += piece.copy(out, at + written);
     if (end === chars) break;
-    if (!slice.look()) yield slice.rest();
+    if (slice.isOver()) yield slice.rest();
   }
   return written;
 }

@@ -158,7 +158,8 @@ export class JsonBody {
     if (!this.#scanner.hasBegun) return;
     const { textBytesMax, messageBytesMax } = this.#limits;
     const bytes = this.#textBytes + piece.length;
-    if (bytes > textBytesMax) throw new BodyFault(tooLong(bytes, messageBytesMax));
+    // How much more would have come nobody knows.
+    if (bytes > textBytesMax) throw new BodyFault(tooLong(textBytesMax, messageBytesMax));
     if (bytes > this.#text.length) this.#grow(Math.max(bytes, firstTextBytes, 2 * this.#textBytes));
     this.#textBytes += piece.copy(this.#text, this.#textBytes);
   }

@@ -149,8 +149,8 @@ export const watchRequests: readonly GatewayStep[] = [
   { path: '/v3/watch', body: '', lines: 1 },
   { path: '/v3/watch', body: 'nonsense', lines: 1 },
   { path: '/v3/watch', body: `${create({})}nonsense`, lines: 2 },
-  { path: '/v3/watch', body: create({}), headers: { 'grpc-timeout': '400m' } },
-  { path: '/v3/watch', body: '', headers: { 'grpc-timeout': '300m' } },
+  { note: 'deadline', path: '/v3/watch', body: create({}), headers: { 'grpc-timeout': '400m' } },
+  { note: 'deadline', path: '/v3/watch', body: '', headers: { 'grpc-timeout': '300m' } },
 ];
 
 export const clusterRequests: readonly GatewayStep[] = [
