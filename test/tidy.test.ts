@@ -306,6 +306,7 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
   ['classic-level', ['src/storage/level/kv-level.ts'], 'use the KvStore port'],
   ['prom-client', ['src/server/metrics/registry.ts'], 'add a number to Metrics'],
   ['pino', ['src/server/platform/logger-pino.ts'], 'use the Logger port'],
+  ['ws', ['src/server/platform/websocket-node.ts'], 'answer with `webSocket`'],
   ['yaml', ['src/server/options/config-file.ts'], 'the only YAML is --config-file'],
   ['node-forge', ['src/server/platform/self-signed.ts'], 'node:crypto reads certificates'],
   [

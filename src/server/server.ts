@@ -217,7 +217,6 @@ function routesOf(
   gateway: HttpHandler | undefined,
 ): HttpRoutesOptions {
   const { metrics } = node;
-  const isMutual = config.clientTls?.listen.requireClientCertificate === true;
   return {
     health: healthSource(node.host),
     observer: metrics,
@@ -230,7 +229,7 @@ function routesOf(
     cors: config.cors,
     hostWhitelist: config.hostWhitelist,
     gateway,
-    namesByCertificate: () => isMutual && node.host.access.isEnabled,
+    namesByCertificate: () => config.clientCertAuth && node.host.access.isEnabled,
   };
 }
 

@@ -1,7 +1,7 @@
 /** The gateway of a real server, in the ways in which clients reach it. */
 
-import { type ClientHttp2Session, connect as http2Connect } from 'node:http2';
 import { request as httpRequest } from 'node:http';
+import { type ClientHttp2Session, connect as http2Connect } from 'node:http2';
 import { connect as netConnect } from 'node:net';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -83,6 +83,32 @@ describeWithOpenssl('the gateway over TLS', () => {
     }
   });
 
+  it('CVE-2018-16886 (L-50): a certificate names nobody, and who counts on it is told', async () => {
+    const url = await secured('--client-cert-auth', '--trusted-ca-file', files.ca);
+    const alice = { ca: pem(files.ca), cert: pem(files.client.cert), key: pem(files.client.key) };
+    const session = http2Connect(url, alice);
+    try {
+      const steps: ReadonlyArray<readonly [string, object]> = [
+        ['user/add', { name: 'root', password: 'pw' }],
+        ['user/add', { name: 'alice', password: 'pw' }],
+        ['role/add', { name: 'root' }],
+        ['user/grant', { user: 'root', role: 'root' }],
+        ['user/grant', { user: 'alice', role: 'root' }],
+        ['enable', {}],
+      ];
+      for (const [path, body] of steps) {
+        expect((await post(session, `/v3/auth/${path}`, JSON.stringify(body))).status).toBe(200);
+      }
+      expect(await post(session, '/v3/kv/range', `{"key":"${b64('a')}"}`)).toEqual({
+        status: 400,
+        body: expect.stringMatching(/^CommonName of client sending a request against gateway/),
+      });
+      expect((await post(session, '/version', '')).status).toBe(405);
+    } finally {
+      session.destroy();
+    }
+  });
+
   it('speaks WebSocket', async () => {
     const url = await secured();
     const socket = new WebSocket(`${url.replace('https', 'wss')}/v3/lease/keepalive`, {
@@ -144,7 +170,10 @@ describe('the gateway over HTTP/1.1', () => {
       const body = `{"key":"${b64(`large/${i}`)}","value":"${value}"}`;
       expect((await fetch(`${base}/v3/kv/put`, { method: 'POST', body })).status).toBe(200);
     }
-    const asked = { method: 'POST', body: `{"key":"${b64('large/')}","range_end":"${b64('large0')}"}` };
+    const asked = {
+      method: 'POST',
+      body: `{"key":"${b64('large/')}","range_end":"${b64('large0')}"}`,
+    };
     const answer = await fetch(`${base}/v3/kv/range`, asked);
     expect(answer.headers.get('content-length')).toBeNull();
     const { kvs } = (await answer.json()) as { kvs: Array<{ value: string }> };
@@ -170,7 +199,13 @@ describe('the gateway over HTTP/1.1', () => {
   it('a body that never ends costs no more than its bound', async () => {
     const [hostname, port] = server().endpoint.split(':');
     const answer = await new Promise<Answer>((resolve, reject) => {
-      const asked = httpRequest({ hostname, port, path: '/v3/kv/put', method: 'POST', agent: false });
+      const asked = httpRequest({
+        hostname,
+        port,
+        path: '/v3/kv/put',
+        method: 'POST',
+        agent: false,
+      });
       asked.on('response', (response) => {
         let body = '';
         response.setEncoding('utf8').on('data', (text: string) => {

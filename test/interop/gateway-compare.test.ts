@@ -29,9 +29,9 @@ const scenes: ReadonlyArray<readonly [name: string, steps: readonly GatewayStep[
   ['leases', leaseRequests],
   ['watches', watchRequests],
   ['members and maintenance', clusterRequests],
+  ['users and roles', authRequests],
   ['locks', lockRequests],
   ['elections', electionRequests],
-  ['users and roles', authRequests],
 ];
 
 it('has at least 150 requests', () => {
@@ -49,10 +49,7 @@ describeWith(['etcd37', targetTool], 'the JSON gateway answers as that of etcd 3
   let sessions: readonly [GatewaySession, GatewaySession];
 
   beforeAll(() => {
-    sessions = [
-      new GatewaySession(reference().endpoint),
-      new GatewaySession(target().endpoint),
-    ];
+    sessions = [new GatewaySession(reference().endpoint), new GatewaySession(target().endpoint)];
   });
 
   for (const [name, steps] of scenes) {
@@ -82,9 +79,17 @@ function isOf(row: { readonly path: string; readonly note: string }, step: Gatew
   return row.path === step.path && row.note === (step.note ?? '');
 }
 
-function nameOf({ method = 'POST', path, note = '', body = '', headers = {} }: GatewayStep): string {
+function nameOf({
+  method = 'POST',
+  path,
+  note = '',
+  body = '',
+  headers = {},
+}: GatewayStep): string {
   const text = typeof body === 'string' ? body : body.toString('latin1');
   const shown = text.length > 100 ? `${text.slice(0, 100)}...` : text;
   const more = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
-  return [method, path, note, JSON.stringify(shown), ...more].filter((part) => part !== '').join(' ');
+  return [method, path, note, JSON.stringify(shown), ...more]
+    .filter((part) => part !== '')
+    .join(' ');
 }

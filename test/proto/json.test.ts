@@ -44,13 +44,13 @@ function dataOf(message: JsonMessage, depth: number): fc.Arbitrary<Record<string
     if (field.repeated && field.kind === 'enum') continue;
     if (field.oneof !== '' && oneofs.has(field.oneof)) continue;
     oneofs.add(field.oneof);
-    const one = valueOf(field, depth);
+    const one = fieldValue(field, depth);
     chosen[field.name] = field.repeated ? fc.array(one, { maxLength: 4 }) : one;
   }
   return fc.record(chosen, { requiredKeys: [] });
 }
 
-function valueOf(field: JsonMessage['fields'][number], depth: number): fc.Arbitrary<unknown> {
+function fieldValue(field: JsonMessage['fields'][number], depth: number): fc.Arbitrary<unknown> {
   switch (field.kind) {
     case 'bool':
       return fc.boolean();
@@ -151,9 +151,7 @@ describe('messages as JSON', () => {
     const type = jsonMessage('etcdserverpb.WatchResponse');
     const bytes = Buffer.from(encoded(type, { cancel_reason: '<a>&"\u2028\u0001é' }));
     const escaped = [...writeJson(bytes, type, { escapeHtml: true })].join('');
-    expect(escaped).toBe(
-      '{"cancel_reason":"\\u003ca\\u003e\\u0026\\"\\u2028\\u0001é"}',
-    );
+    expect(escaped).toBe('{"cancel_reason":"\\u003ca\\u003e\\u0026\\"\\u2028\\u0001é"}');
   });
 
   it('throws for bytes that are no message', () => {
@@ -265,9 +263,23 @@ describe('JSON that is read', () => {
         }
       }),
     );
-    const wrong = ['A', 'AAAAA', 'AA=', 'AA===', '=AAA', 'A=AA', '+_AA', 'AA A', 'AA\u00e9A', '====', '*'];
+    const wrong = [
+      'A',
+      'AAAAA',
+      'AA=',
+      'AA===',
+      '=AAA',
+      'A=AA',
+      '+_AA',
+      'AA A',
+      'AA\u00e9A',
+      '====',
+      '*',
+    ];
     for (const form of wrong) {
-      await expect(read(`{"key":"${form}"}`, range)).rejects.toThrow('invalid value for bytes field');
+      await expect(read(`{"key":"${form}"}`, range)).rejects.toThrow(
+        'invalid value for bytes field',
+      );
     }
   });
 

@@ -151,16 +151,16 @@ describe('paths of the gateway', () => {
 });
 
 describe('a call of the gateway', () => {
-  it('CVE-2018-16886: never has the name of the certificate', async () => {
+  it('CVE-2018-16886 (L-50): never has the name of the certificate', async () => {
     const seen: unknown[] = [];
     const bench = range((_request, call) => {
-      seen.push(call.peer, call.metadata('token'), call.metadata('hasleader'));
+      seen.push(call.peer, call.metadata('authorization'), call.metadata('hasleader'));
       call.reply(empty);
     });
     const headers = { authorization: 'Bearer tok.1', 'grpc-metadata-hasleader': 'true' };
     expect(await bench.answer(bench.ask('/v3/kv/range', '{}', headers))).toEqual([200, '{}']);
     const nobody = { commonName: '', certificateVerified: false };
-    expect(seen).toEqual([{ address: '10.1.2.3:4567', identity: nobody }, 'tok.1', 'true']);
+    expect(seen).toEqual([{ address: '10.1.2.3:4567', identity: nobody }, 'Bearer tok.1', 'true']);
     expect(bench.ended).toEqual([[rangeName, GrpcCode.OK]]);
   });
 
@@ -202,7 +202,10 @@ describe('a call of the gateway', () => {
       got.push(Buffer.from(request));
       call.reply(empty);
     });
-    const body = new Body().add(...'{"key":"YQ=="}').add('{"key":"Yg=="}').end();
+    const body = new Body()
+      .add(...'{"key":"YQ=="}')
+      .add('{"key":"Yg=="}')
+      .end();
     await bench.answer(bench.ask('/v3/kv/range', body));
     expect(got).toEqual([Buffer.from('0a0161', 'hex')]);
     expect([body.taken, body.isDropped]).toEqual([14, true]);

@@ -4,9 +4,9 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { GrpcCode } from '../../src/common/index.js';
 import { deadlineWheelOf } from '../../src/transport/deadline-wheel.js';
+import type { HttpHandler } from '../../src/transport/index.js';
 import { decodeBinary, decodeMessage, encodeMessage } from '../../src/transport/metadata.js';
 import { formatTimeout, parseTimeout } from '../../src/transport/timeout.js';
-import type { HttpHandler } from '../../src/transport/index.js';
 import { Bench, data, grpcMessage, type Pairs, requestHead, reset } from './support/raw-peer.js';
 import { echoHttp, hanging } from './support/servers.js';
 

@@ -1,6 +1,5 @@
 /**
- * Strings of JSON: their escapes, UTF-8, and base64 in them. What a string means is written straight
- * into the message that is being built; long ones give way to the event loop.
+ * Strings of JSON: their escapes, UTF-8, and base64 in them. Long ones give way to the event loop.
  */
 
 import { isUtf8 } from 'node:buffer';

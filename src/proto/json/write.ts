@@ -3,8 +3,8 @@
  * .proto file, under the names there, those with their zero value left out, 64-bit integers as
  * strings, bytes as base64, enums by name.
  *
- * The text comes in pieces of some 64 KiB, each when it is asked for, so that a long answer is never
- * there twice. Messages in messages are a list of frames: nothing recurses.
+ * The text comes in pieces of some 64 KiB, each when it is asked for, so that a long answer is
+ * never there twice. Messages in messages are a list of frames: nothing recurses.
  */
 
 import { ProtoError } from '../hot/index.js';
@@ -39,8 +39,8 @@ export interface JsonWriterOptions {
 }
 
 /**
- * The text of `bytes`, which must be a valid message; a piece may be empty: it is only there so that
- * whoever asks can give way. Throws ProtoError for what is no message.
+ * The text of `bytes`, which must be a valid message; a piece may be empty: it is only there so
+ * that whoever asks can give way. Throws ProtoError for what is no message.
  */
 export function* writeJson(
   bytes: Buffer,

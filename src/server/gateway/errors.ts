@@ -4,7 +4,6 @@
  * are in use, so all of them are there.
  */
 
-import { STATUS_CODES } from 'node:http';
 import { GrpcCode } from '../../common/index.js';
 import type { HttpResponse } from '../../transport/index.js';
 
@@ -32,6 +31,20 @@ const httpStatusOf: ReadonlyMap<GrpcCode, number> = new Map([
   [GrpcCode.UNAVAILABLE, 503],
 ]);
 
+/** What HTTP calls the statuses; that of a cancelled call is nginx's and has no name. */
+const statusTexts: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not Found',
+  409: 'Conflict',
+  429: 'Too Many Requests',
+  500: 'Internal Server Error',
+  501: 'Not Implemented',
+  503: 'Service Unavailable',
+  504: 'Gateway Timeout',
+};
+
 /** The HTTP status that stands for `code`. */
 export function httpStatus(code: GrpcCode): number {
   return httpStatusOf.get(code) ?? 500;
@@ -51,7 +64,7 @@ export function failedAnswer({ code, message }: Failure, status = httpStatus(cod
 /** The last line of a stream that failed. */
 export function failedLine({ code, message }: Failure): string {
   const status = httpStatus(code);
-  const text = status === clientClosedRequest ? '' : (STATUS_CODES[status] ?? '');
+  const text = statusTexts[status] ?? '';
   const v1 = { grpc_code: code, http_code: status, message, http_status: text };
   return `${JSON.stringify({ error: { ...v1, code, details: [] } })}\n`;
 }

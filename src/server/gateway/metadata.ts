@@ -41,8 +41,6 @@ function headerFor(
   switch (key) {
     case 'authorization':
       return headers.authorization;
-    case 'token':
-      return headers.authorization?.replace(/^Bearer /, '');
     case 'x-forwarded-host':
       return headers['x-forwarded-host'] ?? headers.host;
     case 'x-forwarded-for': {

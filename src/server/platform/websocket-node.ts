@@ -3,10 +3,11 @@
  * each line of the answer's body is one message, sent in fragments as it is made.
  */
 
-import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { HttpResponse, WebSocketAnswer } from '../../transport/index.js';
+
+type UpgradeRequest = Parameters<WebSocketServer['handleUpgrade']>[0];
 
 /** Normal closure (RFC 6455 section 7.4.1), and that of a server that stops. */
 const closedNormally = 1000;
@@ -15,14 +16,14 @@ const goingAway = 1001;
 const waitingBytesMax = 64 * 1024;
 
 /** True if a client wants to speak it. */
-export function asksForWebSocket(request: IncomingMessage): boolean {
+export function asksForWebSocket(request: UpgradeRequest): boolean {
   return /(^|,)\s*websocket\s*(,|$)/i.test(request.headers.upgrade ?? '');
 }
 
 /** Makes them of connections. */
 export class WebSockets {
   readonly #server: WebSocketServer;
-  readonly #protocols = new WeakMap<IncomingMessage, string>();
+  readonly #protocols = new WeakMap<UpgradeRequest, string>();
 
   /** `messageBytesMax`: a longer message closes its socket. */
   constructor(messageBytesMax: number) {
@@ -36,7 +37,7 @@ export class WebSockets {
   }
 
   /** Shakes hands (or says what is wrong with the request), and has the rest answered. */
-  accept(request: IncomingMessage, socket: Duplex, head: Buffer, answer: WebSocketAnswer): void {
+  accept(request: UpgradeRequest, socket: Duplex, head: Buffer, answer: WebSocketAnswer): void {
     if (answer.protocol !== '') this.#protocols.set(request, answer.protocol);
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
       void converse(webSocket, answer);

@@ -50,7 +50,9 @@ export const kvRequests: readonly GatewayStep[] = [
   },
   {
     path: '/v3/kv/txn',
-    body: text({ compare: [{ key: b64('k/1'), target: 'VERSION', version: '2', mod_revision: 1 }] }),
+    body: text({
+      compare: [{ key: b64('k/1'), target: 'VERSION', version: '2', mod_revision: 1 }],
+    }),
   },
   {
     path: '/v3/kv/txn',

@@ -47,7 +47,10 @@ export const headerRequests: readonly GatewayStep[] = [
   {
     path: range,
     body: key,
-    headers: { 'content-type': 'application/x-www-form-urlencoded', 'x-http-method-override': 'GET' },
+    headers: {
+      'content-type': 'application/x-www-form-urlencoded',
+      'x-http-method-override': 'GET',
+    },
   },
   { path: range, body: key, headers: { 'x-http-method-override': 'GET' } },
   { path: range, body: key, headers: { accept: 'text/html' } },

@@ -38,9 +38,11 @@ function comparableLine(line: string): string {
   } catch {
     return line;
   }
-  return JSON.stringify(mask(value))
-    // Go's protobuf puts one or the other into its messages, by the build.
-    .replaceAll('proto:\u00a0', 'proto: ');
+  return (
+    JSON.stringify(mask(value))
+      // Go's protobuf puts one or the other into its messages, by the build.
+      .replaceAll('proto:\u00a0', 'proto: ')
+  );
 }
 
 function mask(value: unknown): unknown {
