@@ -1,14 +1,18 @@
 /**
  * Generates src/proto/generated/etcd.{js,d.ts} from proto/*.proto with pbjs (static code, ES
- * modules, field names as in the files). Called by run.mjs when a .proto file or this one changed;
- * needs node_modules.
+ * modules, field names as in the files), and descriptors.{js,d.ts} beside it: what the files say of
+ * messages, enums and methods, for whoever works on any message. Called by run.mjs when a .proto
+ * file or this one changed; needs node_modules.
  */
 
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import protobuf from 'protobufjs';
 
-/** Writes the generated files below `root`; rejects with pbjs's message. */
+const { Enum, Root, Service, Type } = protobuf;
+
+/** Writes the generated files below `root`; rejects with the parser's message. */
 export async function generate(root) {
   const protoDir = join(root, 'proto');
   const outDir = join(root, 'src/proto/generated');
@@ -27,4 +31,82 @@ export async function generate(root) {
   // The declarations are made from the comments; in the code they only cost start-up time.
   const code = readFileSync(out, 'utf8').replace(/^[ \t]*\/\*\*[\s\S]*?\*\/\n/gm, '');
   writeFileSync(out, code.replace(/\n{3,}/g, '\n\n'));
+  const described = describe(files.map((name) => join(protoDir, name)));
+  writeFileSync(join(outDir, 'descriptors.js'), `export const descriptors = ${described};\n`);
+  writeFileSync(join(outDir, 'descriptors.d.ts'), declarations);
+}
+
+/** Kinds of fields that the readers of the descriptors know. */
+const scalars = ['bool', 'int32', 'int64', 'uint32', 'uint64', 'string', 'bytes'];
+
+const declarations = `export interface FieldDescriptor {
+  /** As in the .proto file, and in lowerCamelCase. */
+  readonly name: string;
+  readonly jsonName: string;
+  readonly number: number;
+  readonly kind: ${[...scalars, 'enum', 'message'].map((kind) => `'${kind}'`).join(' | ')};
+  /** Full name of the enum or message; '' for others. */
+  readonly type: string;
+  readonly repeated: boolean;
+  /** Name of the oneof that it belongs to; '' for none. */
+  readonly oneof: string;
+}
+export interface MethodDescriptor {
+  /** /package.Service/Method */
+  readonly name: string;
+  /** Full names of messages. */
+  readonly request: string;
+  readonly response: string;
+  readonly requestStream: boolean;
+  readonly responseStream: boolean;
+}
+export interface Descriptors {
+  /** Fields in the order of the file, by full name of the message. */
+  readonly messages: Readonly<Record<string, readonly FieldDescriptor[]>>;
+  /** Numbers by name, by full name of the enum. */
+  readonly enums: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  readonly methods: readonly MethodDescriptor[];
+}
+export declare const descriptors: Descriptors;
+`;
+
+/** JSON of the descriptors. Maps and fractions are left out: messages with them are in no use. */
+function describe(files) {
+  const root = new Root().loadSync(files, { keepCase: true });
+  root.resolveAll();
+  const messages = {};
+  const enums = {};
+  const methods = [];
+  const visit = (item) => {
+    const name = item.fullName.slice(1);
+    if (item instanceof Enum) enums[name] = item.values;
+    if (item instanceof Type) {
+      const fields = item.fieldsArray.map(describeField);
+      if (!fields.includes(undefined)) messages[name] = fields;
+    }
+    if (item instanceof Service) methods.push(...item.methodsArray.map(describeMethod));
+    for (const inner of item.nestedArray ?? []) visit(inner);
+  };
+  visit(root);
+  return JSON.stringify({ messages, enums, methods }, undefined, 1);
+}
+
+function describeField(field) {
+  const { name, id: number, repeated, map } = field;
+  const resolved = field.resolvedType;
+  const kind = resolved === null ? field.type : resolved instanceof Enum ? 'enum' : 'message';
+  if (map || (resolved === null && !scalars.includes(kind))) return undefined;
+  const jsonName = name.replace(/_([^_])/g, (_all, letter) => letter.toUpperCase());
+  const type = resolved === null ? '' : resolved.fullName.slice(1);
+  return { name, jsonName, number, kind, type, repeated, oneof: field.partOf?.name ?? '' };
+}
+
+function describeMethod(method) {
+  return {
+    name: `/${method.parent.fullName.slice(1)}/${method.name}`,
+    request: method.resolvedRequestType.fullName.slice(1),
+    response: method.resolvedResponseType.fullName.slice(1),
+    requestStream: method.requestStream === true,
+    responseStream: method.responseStream === true,
+  };
 }

@@ -324,6 +324,7 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
     'use the Logger port',
   ],
   ['pprof-format', ['src/server/platform/pprof.ts'], 'use the Profiler port'],
+  ['ws', ['src/server/platform/websocket-node.ts'], 'answer with `webSocket`'],
   ['yaml', ['src/server/options/config-file.ts'], 'the only YAML is --config-file'],
   ['node-forge', ['src/server/platform/self-signed.ts'], 'node:crypto reads certificates'],
   [

@@ -246,3 +246,17 @@ export const passwordsWaitingMax = 1000;
 export const passwordsWaitingPerAddressMax = 250;
 /** --enable-pprof: the longest CPU profile; one is taken at a time. */
 export const cpuProfileSecondsMax = 300;
+/** Objects and arrays of JSON inside of each other, as Go's encoding/json. */
+export const jsonDepthMax = 10_000;
+/** The body of a plain HTTP request comes within this, unless it is one of a stream. */
+export const httpBodyMsMax = 60_000;
+/** The text of a gateway request, in sizes of the largest message: its base64 is 4/3, and some. */
+export const gatewayTextFactor = 2;
+/** Bodies of gateway requests that are being gathered, of all clients together. */
+export const gatewayBodiesBytesMax = 64 * 1024 * 1024;
+/** Answers of the gateway that clients have not taken, above which what makes large ones waits. */
+export const gatewayBacklogBytesMax = 256 * 1024 * 1024;
+/** The same of one stream: then it is told to wait. */
+export const gatewayStreamBacklogBytes = 256 * 1024;
+/** A client of the gateway that takes nothing for so long while others wait is cut off. */
+export const gatewayStalledMs = 30_000;

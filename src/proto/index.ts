@@ -4,4 +4,5 @@
  */
 
 export * from './hot/index.js';
+export * from './json/index.js';
 export * from './table/index.js';

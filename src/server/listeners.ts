@@ -5,6 +5,7 @@
 
 import {
   type Clock,
+  gatewayTextFactor,
   grpcOverheadBytes,
   type Listener,
   type Logger,
@@ -31,7 +32,7 @@ export interface ListenersOptions {
     readonly clock: Clock;
     readonly logger: Logger;
     readonly network: Network;
-    readonly createHttp1?: (handler: HttpHandler) => Http1Acceptor;
+    readonly createHttp1?: (handler: HttpHandler, messageBytesMax?: number) => Http1Acceptor;
   };
   readonly metrics: Metrics;
   readonly methods: ReadonlyMap<string, MethodHandler>;
@@ -105,7 +106,9 @@ export class Listeners {
     const [url] = urls as [ServerUrl, ...ServerUrl[]];
     const alsoPlain = urls.some((one) => !one.secure);
     const http = this.#handler(purpose, alsoPlain);
-    const http1 = http === undefined ? undefined : ports.createHttp1?.(http);
+    const { receiveMessageBytesMax } = transportLimits(config);
+    const webSocketBytesMax = receiveMessageBytesMax * gatewayTextFactor;
+    const http1 = http === undefined ? undefined : ports.createHttp1?.(http, webSocketBytesMax);
     if (http1 !== undefined) this.#acceptors.push(http1);
     const server = createGrpcServer({
       clock: ports.clock,

@@ -5,6 +5,8 @@
 
 import {
   etcdVersion,
+  gatewayTextFactor,
+  grpcOverheadBytes,
   idToHex,
   type MemberId,
   type Network,
@@ -14,7 +16,13 @@ import {
   present,
   unlessAborted,
 } from '../common/index.js';
-import type { Http1Acceptor, HttpHandler } from '../transport/index.js';
+import type {
+  CallObserver,
+  Http1Acceptor,
+  HttpHandler,
+  MethodHandler,
+} from '../transport/index.js';
+import { createGateway } from './gateway/index.js';
 import { debugVars, type HttpRoutesOptions, healthSource } from './http/index.js';
 import { Listeners } from './listeners.js';
 import { openTls } from './live-tls.js';
@@ -31,7 +39,7 @@ export interface ServerPorts extends NodePorts {
   /** Between members, if that is another one. */
   readonly peerNetwork?: Network;
   /** HTTP/1.1 on the client ports; without it they speak HTTP/2 only. */
-  readonly createHttp1?: (handler: HttpHandler) => Http1Acceptor;
+  readonly createHttp1?: (handler: HttpHandler, messageBytesMax?: number) => Http1Acceptor;
   /** The text of /metrics. */
   readonly metricsText: (
     metrics: Metrics,
@@ -108,13 +116,15 @@ export async function startServer(
   });
   const { clock } = ports;
   const { slowRequestMs } = config;
+  const methods = allMethods(node, metrics);
+  const observe = callObserver({ metrics, clock, logger, slowRequestMs });
   const listeners = new Listeners({
     config,
     ports,
     metrics,
-    methods: allMethods(node, metrics),
-    routes: routesOf(config, ports, node),
-    observe: callObserver({ metrics, clock, logger, slowRequestMs }),
+    methods,
+    routes: routesOf(config, ports, node, gatewayOf(config, ports, methods, observe)),
+    observe,
     tls: tls.client,
     signal: start.signal,
   });
@@ -194,7 +204,24 @@ function once<Argument>(
   };
 }
 
-function routesOf(config: ServerConfig, ports: ServerPorts, node: WholeMember): HttpRoutesOptions {
+function gatewayOf(
+  config: ServerConfig,
+  { clock }: ServerPorts,
+  methods: ReadonlyMap<string, MethodHandler>,
+  observe: CallObserver,
+): HttpHandler | undefined {
+  if (!config.gatewayEnabled) return undefined;
+  const messageBytesMax = config.requestBytesMax + grpcOverheadBytes;
+  const textBytesMax = messageBytesMax * gatewayTextFactor;
+  return createGateway({ methods, clock, observe, limits: { messageBytesMax, textBytesMax } });
+}
+
+function routesOf(
+  config: ServerConfig,
+  ports: ServerPorts,
+  node: WholeMember,
+  gateway: HttpHandler | undefined,
+): HttpRoutesOptions {
   const { metrics } = node;
   return {
     health: healthSource(node.host),
@@ -213,7 +240,8 @@ function routesOf(config: ServerConfig, ports: ServerPorts, node: WholeMember): 
     profiler: config.enablePprof ? ports.profiler : undefined,
     cors: config.cors,
     hostWhitelist: config.hostWhitelist,
-    gateway: undefined,
+    gateway,
+    namesByCertificate: () => config.clientCertAuth && node.host.access.isEnabled,
   };
 }
 

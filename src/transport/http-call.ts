@@ -4,20 +4,19 @@ import type { Connection } from './connection.js';
 import { ErrorCode } from './frames.js';
 import { HeaderField } from './header-field.js';
 import type { HeaderBlock } from './hpack-decode.js';
-import { httpBodyBytesMax } from './limits.js';
+import { HttpBody } from './http-body.js';
 import type { RequestHead } from './message-head.js';
 import type { AbortReason, Stream, StreamOwner } from './stream.js';
 import type { HttpHandler, HttpRequest, HttpResponse, PeerOfCall } from './types.js';
 
-/** One request; the body is gathered, the reply may be long. */
+/** One request: the handler begins with its head; both bodies may be long. */
 export class HttpCall implements StreamOwner {
   readonly #connection: Connection;
   readonly #stream: Stream;
   readonly #head: RequestHead;
-  readonly #peer: PeerOfCall;
   readonly #handler: HttpHandler;
-  #body: Buffer[] = [];
-  #bodyBytes = 0;
+  readonly #body: HttpBody;
+  readonly #request: HttpRequest;
   #answered = false;
   #gone = false;
   #wake: (() => void) | undefined;
@@ -32,60 +31,57 @@ export class HttpCall implements StreamOwner {
     this.#connection = connection;
     this.#stream = stream;
     this.#head = head;
-    this.#peer = peer;
     this.#handler = handler;
+    this.#body = new HttpBody(connection, stream);
+    this.#request = httpRequest(head, this.#body, peer, () => this.#drop());
   }
 
   open(endStream: boolean): void {
-    if (endStream) this.#run();
+    if (endStream) this.#body.end();
+    this.#handler(this.#request).then(
+      (response) => this.#answer(response),
+      () => this.#answer({ status: 500, headers: {}, body: '' }),
+    );
   }
 
   onHeaders(_block: HeaderBlock, endStream: boolean): void {
-    if (endStream) this.#run();
+    if (endStream) this.#body.end();
   }
 
   onData(from: Buffer, start: number, end: number, endStream: boolean): void {
-    if (this.#answered) return;
-    this.#bodyBytes += end - start;
-    if (this.#bodyBytes > httpBodyBytesMax) {
-      this.#body = [];
-      this.#answer({ status: 413, headers: {}, body: '' });
-      return;
-    }
-    this.#body.push(Buffer.from(from.subarray(start, end)));
-    if (endStream) this.#run();
+    this.#body.add(from, start, end);
+    if (endStream) this.#body.end();
   }
 
   onAbort(_errorCode: number, _reason: AbortReason): void {
+    if (this.#gone) return;
     this.#gone = true;
-    this.#body = [];
+    this.#body.lose();
     this.#wake?.();
+    this.#request.onGone?.();
   }
 
   onWritable(): void {
     this.#wake?.();
   }
 
-  #run(): void {
-    if (this.#answered || this.#gone) return;
-    const request = httpRequest(this.#head, Buffer.concat(this.#body), this.#peer);
-    this.#body = [];
-    this.#handler(request).then(
-      (response) => this.#answer(response),
-      () => this.#answer({ status: 500, headers: {}, body: '' }),
-    );
+  #drop(): void {
+    this.#connection.resetStream(this.#stream, ErrorCode.CANCEL);
+    this.onAbort(ErrorCode.CANCEL, 'reset');
   }
 
   #answer(response: HttpResponse): void {
     if (this.#answered || this.#gone) return;
     this.#answered = true;
+    // A handler that streams may go on reading; of others nobody reads what is left.
+    if (isWhole(response.body)) this.#body.drop();
     const fields = [new HeaderField(':status', String(response.status))];
     for (const [name, value] of Object.entries(response.headers)) {
       fields.push(new HeaderField(name.toLowerCase(), value));
     }
     const sender = this.#connection.sender;
-    const body = response.body;
-    if (typeof body !== 'string' && !(body instanceof Uint8Array)) {
+    const { body } = response;
+    if (!isWhole(body)) {
       sender.sendHeaders(this.#stream, fields, this.#head.method === 'HEAD');
       if (this.#head.method !== 'HEAD') void this.#sendAll(body);
       return;
@@ -118,15 +114,25 @@ export class HttpCall implements StreamOwner {
           this.#wake = undefined;
         }
       }
-      sender.end(stream, 'data');
+      this.#body.drop();
+      if (!this.#gone) sender.end(stream, 'data');
     } catch {
       this.#connection.resetStream(stream, ErrorCode.INTERNAL_ERROR);
     }
   }
 }
 
+function isWhole(body: HttpResponse['body']): body is string | Uint8Array {
+  return typeof body === 'string' || body instanceof Uint8Array;
+}
+
 /** The request as a route sees it. */
-function httpRequest(head: RequestHead, body: Buffer, peer: PeerOfCall): HttpRequest {
+function httpRequest(
+  head: RequestHead,
+  body: HttpBody,
+  peer: PeerOfCall,
+  drop: () => void,
+): HttpRequest {
   const headers: Record<string, string | undefined> = Object.create(null);
   for (const { name, value } of head.fields) {
     if (name.startsWith(':')) continue;
@@ -142,6 +148,9 @@ function httpRequest(head: RequestHead, body: Buffer, peer: PeerOfCall): HttpReq
     query: new URLSearchParams(mark < 0 ? '' : head.path.slice(mark + 1)),
     headers,
     body,
-    identity: peer.identity,
+    peer,
+    wantsWebSocket: false,
+    onGone: undefined,
+    drop,
   };
 }

@@ -68,8 +68,6 @@ export const readPauseBacklogBytes = 8 * 1024 * 1024;
 export const socketBacklogBytesMax = 64 * 1024 * 1024;
 /** Replies above this are not compressed even for a client that asked: it would stall the loop. */
 export const compressBytesMax = 1024 * 1024;
-/** Body of a plain HTTP request over HTTP/2; the gateway's JSON is base64, so 4/3 and some. */
-export const httpBodyBytesMax = 4 * 1024 * 1024;
 /** grpc-go's patience with pings that come too early. */
 export const pingStrikesMax = 2;
 /** Streams we reset are remembered, so that frames already under way to us are ignored. */

@@ -88,14 +88,34 @@ export interface HttpRequest {
   readonly path: string;
   readonly query: URLSearchParams;
   readonly headers: Readonly<Record<string, string | undefined>>;
-  readonly body: Buffer;
-  readonly identity: PeerIdentity;
+  /** In pieces as they come; what is not read holds the client up. To be read once. */
+  readonly body: AsyncIterable<Buffer>;
+  readonly peer: PeerOfCall;
+  /** It asks to go on as a WebSocket: an answer with `webSocket` lets it. */
+  readonly wantsWebSocket: boolean;
+  /** Set by the handler: called at most once, if the client goes away before all was answered. */
+  onGone: (() => void) | undefined;
+  /** Breaks the connection, or the stream, off. */
+  drop(): void;
 }
 export interface HttpResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   /** Made piece by piece: sent as it comes, `return()` is called if the client goes away. */
   readonly body: Uint8Array | string | AsyncIterable<Uint8Array | string>;
+  /** In the place of the answer. */
+  readonly webSocket?: WebSocketAnswer;
+}
+/**
+ * A request in a WebSocket: each of its messages is one line of the body of a request, and each
+ * line of the answer's body becomes one message, whatever its status.
+ */
+export interface WebSocketAnswer {
+  /** The subprotocol that is agreed to; '' for none. */
+  readonly protocol: string;
+  readonly handle: (
+    request: Pick<HttpRequest, 'body' | 'drop' | 'onGone'>,
+  ) => Promise<HttpResponse>;
 }
 export type HttpHandler = (request: HttpRequest) => Promise<HttpResponse>;
 

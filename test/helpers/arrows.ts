@@ -66,7 +66,8 @@ export const mayImportInside: Readonly<
   'src/proto': {
     hot: [],
     table: ['generated', 'hot'],
-    'index.ts': ['hot', 'table'],
+    json: ['generated', 'hot'],
+    'index.ts': ['hot', 'json', 'table'],
   },
   'src/server': {
     // What everything stands on.
@@ -102,6 +103,7 @@ export const mayImportInside: Readonly<
     ],
     backup: ['bootstrap', 'cluster', 'guard', 'lease', 'membership', 'options'],
     http: ['feature', 'guard'],
+    gateway: ['rpc'],
     // A whole member, and the sockets around it.
     'member.ts': [
       ...['auth', 'cluster', 'concurrency', 'kv', 'lease', 'maintenance', 'watch'],
@@ -111,6 +113,7 @@ export const mayImportInside: Readonly<
     'live-tls.ts': ['metrics', 'node', 'options', 'platform'],
     'server.ts': [
       ...[
+        'gateway',
         'http',
         'listeners.ts',
         'live-tls.ts',

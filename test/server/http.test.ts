@@ -11,8 +11,17 @@ function requestOf(
   headers: Readonly<Record<string, string>> = {},
 ): HttpRequest {
   const { pathname, searchParams } = new URL(url, 'http://localhost');
-  const body = Buffer.alloc(0);
-  return { method, path: pathname, query: searchParams, headers, body, identity };
+  return {
+    method,
+    path: pathname,
+    query: searchParams,
+    headers,
+    body: (async function* () {})(),
+    peer: { address: '10.0.0.1:1', identity },
+    wantsWebSocket: false,
+    onGone: undefined,
+    drop: () => {},
+  };
 }
 
 class Observed implements HealthObserver {
@@ -248,6 +257,30 @@ describe('the rest of the HTTP surface', () => {
     expect((await send('POST', '/v3/kv/range')).body).toBe('/v3/kv/range');
     expect((await send('POST', '/v3beta/kv/range')).body).toBe('/v3beta/kv/range');
     expect((await send('POST', '/v3alpha/kv/range')).status).toBe(404);
+  });
+
+  it('CVE-2018-16886 (L-50): refuses the gateway to who counts on the name in a certificate', async () => {
+    const gateway = async () => ({ status: 200, headers: {}, body: 'answered' });
+    let isOn = false;
+    const named = { commonName: 'alice', certificateVerified: true };
+    const { handler } = setUp(
+      {},
+      { gateway, namesByCertificate: () => isOn },
+      { secure: true, metricsOnly: false },
+    );
+    const statusOf = async (method: string, url: string, identity: object) => {
+      const asked = requestOf(method, url);
+      const peer = { ...asked.peer, identity: { ...asked.peer.identity, ...identity } };
+      return (await handler({ ...asked, peer })).status;
+    };
+    expect(await statusOf('POST', '/v3/kv/range', named)).toBe(200);
+    isOn = true;
+    for (const path of ['/v3/kv/range', '/v3beta/kv/range', '/v3/', '/v3/none', '/%763/x']) {
+      expect(await statusOf('POST', path, named)).toBe(400);
+      expect(await statusOf('OPTIONS', path, named)).toBe(400);
+      expect(await statusOf('POST', path, { certificateVerified: true })).not.toBe(400);
+    }
+    expect(await statusOf('GET', '/version', named)).toBe(200);
   });
 
   it('serves only metrics and health on a metrics port', async () => {

@@ -20,11 +20,16 @@ function ask(profiler: Profiler, url: string): Promise<HttpResponse> {
   const { pathname, searchParams } = new URL(url, 'http://x');
   const request = { method: 'GET', path: pathname, query: searchParams, headers: {} };
   const rest = {
-    body: Buffer.alloc(0),
-    identity: { commonName: '', certificateVerified: false },
+    body: noBody(),
+    peer: { address: 'test', identity: { commonName: '', certificateVerified: false } },
+    wantsWebSocket: false,
+    onGone: undefined,
+    drop: () => {},
   };
   return answerProfiles(profiler, { ...request, ...rest }, pathname);
 }
+
+async function* noBody(): AsyncIterable<Buffer> {}
 
 async function bodyOf({ body }: HttpResponse): Promise<Buffer> {
   if (typeof body === 'string' || body instanceof Uint8Array) return Buffer.from(body);

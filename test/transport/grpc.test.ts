@@ -4,6 +4,7 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { GrpcCode } from '../../src/common/index.js';
 import { deadlineWheelOf } from '../../src/transport/deadline-wheel.js';
+import type { HttpHandler } from '../../src/transport/index.js';
 import { decodeBinary, decodeMessage, encodeMessage } from '../../src/transport/metadata.js';
 import { formatTimeout, parseTimeout } from '../../src/transport/timeout.js';
 import { Bench, data, grpcMessage, type Pairs, requestHead, reset } from './support/raw-peer.js';
@@ -117,7 +118,7 @@ describe('what is not a call', () => {
     },
   );
 
-  test('plain HTTP goes to the HTTP handler, with a bounded body', async () => {
+  test('plain HTTP goes to the HTTP handler, with a body of any length', async () => {
     const bench = new Bench({ http: echoHttp });
     const peer = await bench.peer();
     const get = (path: string): Pairs => [
@@ -134,9 +135,50 @@ describe('what is not a call', () => {
     expect(peer.dataOf(1).toString()).toBe('GET /version?x=1 0');
     expect(peer.dataOf(3).toString()).toBe('POST /v3/kv? 1234');
     peer.send(peer.headers(5, [[':method', 'POST'], ...get('/v3/kv').slice(1)]));
-    for (let i = 0; i < 300; i++) peer.send(data(5, Buffer.alloc(16_384)));
+    for (let sent = 0; sent < 600; sent += 100) {
+      for (let i = 0; i < 100; i++) peer.send(data(5, Buffer.alloc(16_384)));
+      await bench.settle();
+    }
+    peer.send(data(5, Buffer.alloc(1), true));
     await bench.settle();
-    expect(peer.fieldsOf(5)[':status']).toBe('413');
+    expect(peer.dataOf(5).toString()).toBe(`POST /v3/kv? ${600 * 16_384 + 1}`);
+    expect(bench.server.streamCount).toBe(0);
+  });
+
+  test('a body of plain HTTP that is not read is held up, and dropped with the answer', async () => {
+    let finish = (): void => {};
+    const http: HttpHandler = async () => {
+      await new Promise<void>((resolve) => {
+        finish = resolve;
+      });
+      return { status: 200, headers: {}, body: 'done' };
+    };
+    const bench = new Bench({ http });
+    const peer = await bench.peer();
+    const head: Pairs = [
+      [':method', 'POST'],
+      [':scheme', 'http'],
+      [':path', '/v3/kv'],
+      [':authority', 'test'],
+    ];
+    peer.send(peer.headers(1, head));
+    await bench.settle();
+    for (let i = 0; i < 256; i++) peer.send(data(1, Buffer.alloc(16_384)));
+    await bench.settle();
+    // That was the window; nothing of it was given back.
+    peer.send(data(1, Buffer.alloc(1)));
+    await bench.settle();
+    finish();
+    await bench.settle();
+    expect(peer.fieldsOf(1)[':status']).toBe(undefined);
+    expect(bench.server.streamCount).toBe(0);
+    peer.send(peer.headers(3, head));
+    await bench.settle();
+    peer.send(data(3, Buffer.alloc(16_384)));
+    await bench.settle();
+    finish();
+    await bench.settle();
+    expect(peer.dataOf(3).toString()).toBe('done');
     expect(bench.server.streamCount).toBe(0);
   });
 

@@ -34,8 +34,13 @@ export function decodedPath(path: string): string | undefined {
 export function redirectToClean(request: HttpRequest): HttpResponse | undefined {
   const clean = cleanPath(request.path);
   if (clean === request.path || request.method === 'CONNECT') return undefined;
+  return redirectTo(clean, request);
+}
+
+/** Tells to ask the same of another path. */
+export function redirectTo(path: string, request: HttpRequest): HttpResponse {
   const query = request.query.size === 0 ? '' : `?${request.query}`;
-  const location = encodePath(clean) + query;
+  const location = encodePath(path) + query;
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     return { status: 307, headers: { location }, body: '' };
   }

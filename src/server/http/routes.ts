@@ -12,7 +12,7 @@ import {
   type HealthSource,
   isCheck,
 } from './health.js';
-import { decodedPath, redirectToClean } from './path.js';
+import { decodedPath, redirectTo, redirectToClean } from './path.js';
 import { answerProfiles } from './profiles.js';
 
 /** What GET /version tells; undefined as long as it is not known. */
@@ -43,6 +43,8 @@ export interface HttpRoutesOptions {
   readonly profiler?: Profiler | undefined;
   /** Answers /v3/; left out: there is none. */
   readonly gateway?: HttpHandler | undefined;
+  /** Certificates say who their clients are: those of the gateway might think theirs does, too. */
+  readonly namesByCertificate?: () => boolean;
 }
 
 /** The port that a handler serves. */
@@ -64,6 +66,7 @@ export function createHttpHandler(options: HttpRoutesOptions, port: HttpPort): H
   return async (request) => {
     const host = hostName(request.headers.host);
     if (!allHosts && !hosts.has(host)) return misdirected(host);
+    if (isMistaken(request, options)) return text(400, mistaken);
     const origin = request.headers.origin;
     const allowed = allOrigins ? '*' : origin !== undefined && origins.has(origin) ? origin : '';
     const cors = allowed === '' ? undefined : corsHeaders(allowed);
@@ -106,9 +109,24 @@ async function route(
       return onlyGet(request, () => answerProfiles(profiler, request, path));
     }
   }
-  if (options.gateway !== undefined && /^\/v3(beta)?\//.test(path)) return options.gateway(request);
-  return notFound();
+  if (options.gateway === undefined) return notFound();
+  if (isGatewayPath(path)) return options.gateway(request);
+  return path === '/v3' ? redirectTo('/v3/', request) : notFound();
 }
+
+function isGatewayPath(path: string): boolean {
+  return /^\/v3(beta)?\//.test(path);
+}
+
+/** It counts on the name in its certificate, which means nothing here (CVE-2018-16886). */
+function isMistaken({ path, peer }: HttpRequest, options: HttpRoutesOptions): boolean {
+  if (options.gateway === undefined || !options.namesByCertificate?.()) return false;
+  const { certificateVerified, commonName } = peer.identity;
+  return certificateVerified && commonName !== '' && isGatewayPath(decodedPath(path) ?? '');
+}
+
+const mistaken =
+  'CommonName of client sending a request against gateway will be ignored and not used as expected\n';
 
 async function onlyGet(
   request: HttpRequest,

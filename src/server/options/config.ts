@@ -114,6 +114,8 @@ export interface ServerConfig extends Gated {
   readonly unsafeNoFsync: boolean;
   /** SO_REUSEPORT on all listeners. */
   readonly socketReusePort: boolean;
+  /** The JSON gateway is served on the client URLs. */
+  readonly gatewayEnabled: boolean;
   /** Go on as the only member of the cluster that is in the data directory. */
   readonly forceNewCluster: boolean;
 
@@ -151,6 +153,7 @@ export function buildConfig(flags: Flags, readFile: ReadFile): ServerConfig {
     discoverySrv: discoverySrv(flags),
     initialClusterState: flags.text('initial-cluster-state') === 'new' ? 'new' : 'existing',
     initialClusterToken: flags.text('initial-cluster-token'),
+    gatewayEnabled: flags.bool('enable-grpc-gateway'),
     strictReconfigCheck: flags.bool('strict-reconfig-check'),
     learnersMax: flags.number('max-learners'),
     ...timing,

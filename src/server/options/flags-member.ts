@@ -188,7 +188,13 @@ export const memberFlags = flagGroup('member', [
     'SO_REUSEADDR: a port is free at once after its server ended.',
     { differs: 'always on' },
   ],
-  ['accepted', 'enable-grpc-gateway', 'bool', 'true', 'JSON over HTTP/1.1 under /v3/.'],
+  [
+    'implemented',
+    'enable-grpc-gateway',
+    'bool',
+    'true',
+    'All calls as JSON over HTTP, under /v3/.',
+  ],
   [
     'ignored',
     'raft-read-timeout',

@@ -4,25 +4,29 @@
  * Duplex over the ByteStream; so it works on simulated networks, too.
  */
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import { Duplex } from 'node:stream';
-import type { ByteStream, PeerIdentity } from '../../common/index.js';
+import { type ByteStream, httpBodyMsMax } from '../../common/index.js';
 import type {
   Http1Acceptor,
   HttpHandler,
   HttpRequest,
   HttpResponse,
+  PeerOfCall,
 } from '../../transport/index.js';
+import { asksForWebSocket, WebSockets } from './websocket-node.js';
 
-/** A gateway request carries at most a Put of 1.5 MiB in base64. */
-const bodyBytesMax = 4 * 1024 * 1024;
 const headersTimeoutMs = 10_000;
-const requestTimeoutMs = 60_000;
+const requestTimeoutMs = httpBodyMsMax;
+const messageBytesMaxDefault = 4 * 1024 * 1024;
 /** How long kept-alive connections may take to end once the server closes. */
 const closeLingerMs = 1_000;
 
-/** An {@link Http1Acceptor} that answers with `handle`. */
-export function createHttp1(handle: HttpHandler): Http1Acceptor {
+/** An {@link Http1Acceptor} that answers with `handle`; a WebSocket's messages have a bound. */
+export function createHttp1(
+  handle: HttpHandler,
+  messageBytesMax = messageBytesMaxDefault,
+): Http1Acceptor {
   const server = createServer({
     headersTimeout: headersTimeoutMs,
     requestTimeout: requestTimeoutMs,
@@ -33,18 +37,26 @@ export function createHttp1(handle: HttpHandler): Http1Acceptor {
   server.on('request', (request, response) => {
     void serve(handle, request, response);
   });
+  const webSockets = new WebSockets(messageBytesMax);
+  server.on('upgrade', (request, socket: Duplex, head) => {
+    if (asksForWebSocket(request)) void upgrade(webSockets, handle, request, socket, head);
+    else serveWithoutUpgrade(server, request, socket, head);
+  });
   const sockets = new Set<Duplex>();
   return {
     accept(stream, head) {
       const socket = toSocket(stream);
-      identities.set(socket, stream.identity);
+      peers.set(socket, { address: stream.remoteAddress, identity: stream.identity });
       sockets.add(socket);
       socket.once('close', () => sockets.delete(socket));
       socket.on('error', () => {});
       server.emit('connection', socket);
       if (head.length > 0) socket.push(head);
     },
-    close: () => closeAll(server, sockets),
+    close() {
+      webSockets.close();
+      return closeAll(server, sockets);
+    },
   };
 }
 
@@ -53,32 +65,80 @@ async function serve(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
+  const asked = toRequest(request, false);
+  response.once('close', () => {
+    if (!response.writableFinished) asked.onGone?.();
+  });
   try {
-    const body = await readBody(request);
-    if (body === undefined) {
-      response.writeHead(413, { connection: 'close', 'content-length': 0 }).end();
-      return;
-    }
-    await answer(response, await handle(toRequest(request, body)));
+    await answer(response, await handle(asked));
   } catch {
     if (response.headersSent) response.destroy();
     else response.writeHead(500, { 'content-length': 0 }).end();
   }
 }
 
-async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of request) {
-    if (!(chunk instanceof Buffer)) continue;
-    bytes += chunk.length;
-    if (bytes > bodyBytesMax) return undefined;
-    chunks.push(chunk);
+/** A WebSocket, if the handler wants one here; else the answer of a plain request, the last one. */
+async function upgrade(
+  webSockets: WebSockets,
+  handle: HttpHandler,
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+): Promise<void> {
+  const asked = toRequest(request, true);
+  let isGone = false;
+  socket.once('close', () => {
+    isGone = true;
+  });
+  try {
+    const reply = await handle(asked);
+    if (isGone) return;
+    if (reply.webSocket !== undefined) {
+      webSockets.accept(request, socket, head, reply.webSocket);
+      return;
+    }
+    const response = new ServerResponse(request);
+    response.shouldKeepAlive = false;
+    response.assignSocket(socket as never);
+    response.once('finish', () => socket.end());
+    await answer(response, reply);
+  } catch {
+    socket.destroy();
   }
-  return Buffer.concat(chunks);
 }
 
-function toRequest(request: IncomingMessage, body: Buffer): HttpRequest {
+/**
+ * A client that would go on with another protocol (`Upgrade: h2c`, as Java's does with each first
+ * request) is answered as if it had not said so. Node has given the connection up by now: it is
+ * given back to it, from the start of the request on.
+ */
+function serveWithoutUpgrade(
+  server: Server,
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+): void {
+  const lines = [`${request.method} ${request.url} HTTP/${request.httpVersion}`];
+  const { rawHeaders } = request;
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const [name, value] = [rawHeaders[i] as string, rawHeaders[i + 1] as string];
+    const isUpgrade = /^(upgrade|http2-settings)$/i.test(name);
+    if (!isUpgrade)
+      lines.push(`${name}: ${name.toLowerCase() === 'connection' ? others(value) : value}`);
+  }
+  socket.removeAllListeners('timeout');
+  socket.unshift(Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), head]));
+  server.emit('connection', socket);
+}
+
+/** What `Connection` says beside the upgrade. */
+function others(connection: string): string {
+  const names = connection.split(',').map((name) => name.trim());
+  const kept = names.filter((name) => !/^(upgrade|http2-settings)$/i.test(name));
+  return kept.length === 0 ? 'keep-alive' : kept.join(', ');
+}
+
+function toRequest(request: IncomingMessage, wantsWebSocket: boolean): HttpRequest {
   const headers: Record<string, string | undefined> = Object.create(null);
   for (const [name, value] of Object.entries(request.headers)) {
     headers[name] = Array.isArray(value) ? value.join(', ') : value;
@@ -96,14 +156,20 @@ function toRequest(request: IncomingMessage, body: Buffer): HttpRequest {
     path: mark < 0 ? url : url.slice(0, mark),
     query: new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1)),
     headers,
-    body,
-    identity: identities.get(request.socket) ?? nobody,
+    body: request.iterator({ destroyOnReturn: false }),
+    peer: peers.get(request.socket) ?? nobody,
+    wantsWebSocket,
+    onGone: undefined,
+    drop: () => request.socket.destroy(),
   };
 }
 
-/** Whose certificate a socket showed. */
-const identities = new WeakMap<Duplex, PeerIdentity>();
-const nobody: PeerIdentity = { commonName: '', certificateVerified: false };
+/** Who is at the other end of a socket. */
+const peers = new WeakMap<Duplex, PeerOfCall>();
+const nobody: PeerOfCall = {
+  address: '',
+  identity: { commonName: '', certificateVerified: false },
+};
 
 async function answer(response: ServerResponse, reply: HttpResponse): Promise<void> {
   const { body } = reply;

@@ -5,7 +5,12 @@
  */
 
 import { assert, type Caller, GrpcCode } from '../../common/index.js';
-import type { MethodHandler, PeerOfCall, ServerCall } from '../../transport/index.js';
+import type {
+  MessageCounts,
+  MethodHandler,
+  PeerOfCall,
+  ServerCall,
+} from '../../transport/index.js';
 
 export interface LocalCallOptions {
   /** Full method, `/package.Service/Method`. */
@@ -18,6 +23,15 @@ export interface LocalCallOptions {
   readonly deadlineMs?: number | undefined;
   /** For a call that passes no guard: there nobody else finds out who makes it. */
   readonly caller?: Caller | undefined;
+  /** Where large answers wait until earlier ones have left; left out: there is always room. */
+  readonly room?: AnswerRoom | undefined;
+}
+
+/** Says whether an answer that may be large can be made now. */
+export interface AnswerRoom {
+  readonly hasRoom: boolean;
+  /** Calls `run` once there is room. */
+  whenRoom(run: () => void): void;
 }
 
 /** How a call ended. */
@@ -31,13 +45,15 @@ export interface LocalStatus {
 export interface LocalAnswers {
   /** One message; the bytes are the receiver's. */
   message(bytes: Buffer): void;
+  /** In its place for an answer in pieces, by who can take one without having it put together. */
+  parts?(parts: readonly Uint8Array[]): void;
   /** Called once, unless the maker cancelled the call before; nothing comes after it. */
   ended(status: LocalStatus): void;
 }
 
 /**
- * The server's view of the call is {@link ServerCall}; `push`, `finish`, `cancel`, `hold` and
- * `release` are for the maker.
+ * The server's view of the call is {@link ServerCall}; `push`, `finish`, `cancel`, `hold`,
+ * `release`, `onResume` and `unsentBytes` are for the maker.
  */
 export class LocalCall implements ServerCall {
   readonly method: string;
@@ -50,6 +66,12 @@ export class LocalCall implements ServerCall {
   onDrain: (() => void) | undefined;
   onMessage: ((message: Buffer) => void) | undefined;
   onEnd: (() => void) | undefined;
+  counts: MessageCounts | undefined;
+  /** For the maker: called when the handler wants messages again. */
+  onResume: (() => void) | undefined;
+  /** For the maker: bytes of answers that it was given and that have not left yet. */
+  unsentBytes = 0;
+  readonly #room: AnswerRoom | undefined;
   readonly #answers: LocalAnswers;
   #ended = false;
   #isHeld = false;
@@ -67,6 +89,7 @@ export class LocalCall implements ServerCall {
     this.deadlineMs = options.deadlineMs;
     this.metadata = options.metadata;
     this.caller = options.caller;
+    this.#room = options.room;
     this.#answers = answers;
   }
 
@@ -77,7 +100,12 @@ export class LocalCall implements ServerCall {
     assert(!this.#isFinished, 'nothing comes after the end of the requests');
     if (this.#ended || this.cancelled) return;
     if (this.#isPaused) this.#pushed.push(message);
-    else this.onMessage?.(message);
+    else this.#deliver(message);
+  }
+
+  #deliver(message: Buffer): void {
+    if (this.counts !== undefined) this.counts.messagesReceived += 1;
+    this.onMessage?.(message);
   }
 
   /** The handler does not take more now: what is pushed is kept. */
@@ -122,16 +150,21 @@ export class LocalCall implements ServerCall {
   // --------------------------------------------------------------------------- for the handler
 
   get backlogBytes(): number {
-    return this.#heldBytes;
+    return Math.max(this.unsentBytes, this.#heldBytes);
   }
 
   get hasRoom(): boolean {
-    return !this.#isHeld;
+    return !this.#isHeld && (this.#room?.hasRoom ?? true);
   }
 
   whenRoom(run: () => void): void {
     if (this.#isHeld) this.#waiting.push(run);
-    else run();
+    else if (this.#room === undefined) run();
+    else {
+      this.#room.whenRoom(() => {
+        if (!this.#ended && !this.cancelled) run();
+      });
+    }
   }
 
   binaryMetadata(): Buffer | undefined {
@@ -146,19 +179,29 @@ export class LocalCall implements ServerCall {
 
   replyParts(parts: readonly Uint8Array[]): void {
     if (this.#ended || this.cancelled) return;
-    this.#answers.message(Buffer.concat(parts));
+    this.#give(parts);
     this.end();
   }
 
   send(message: Uint8Array): boolean {
     if (this.#ended || this.cancelled) return true;
+    if (this.counts !== undefined) this.counts.messagesSent += 1;
     this.#answers.message(Buffer.from(message.buffer, message.byteOffset, message.byteLength));
     if (this.#isHeld) this.#heldBytes += message.length;
     return !this.#isHeld;
   }
 
   sendParts(parts: readonly Uint8Array[]): boolean {
-    return this.send(Buffer.concat(parts));
+    if (this.#ended || this.cancelled) return true;
+    if (this.counts !== undefined) this.counts.messagesSent += 1;
+    this.#give(parts);
+    if (this.#isHeld) for (const part of parts) this.#heldBytes += part.length;
+    return !this.#isHeld;
+  }
+
+  #give(parts: readonly Uint8Array[]): void {
+    if (this.#answers.parts === undefined) this.#answers.message(Buffer.concat(parts));
+    else this.#answers.parts(parts);
   }
 
   end(): void {
@@ -183,9 +226,12 @@ export class LocalCall implements ServerCall {
         this.#pushed = pushed.slice(at);
         return;
       }
-      this.onMessage?.(message);
+      this.#deliver(message);
     }
-    if (this.#isFinished && !this.#ended && !this.cancelled) this.onEnd?.();
+    // Paused again by the last of them: what follows waits, too.
+    if (this.#isPaused) return;
+    if (!this.#isFinished) this.onResume?.();
+    else if (!this.#ended && !this.cancelled) this.onEnd?.();
   }
 
   #finishWith(code: GrpcCode, message: string): void {

@@ -78,11 +78,12 @@ export const echoMethods: ReadonlyMap<string, MethodHandler> = new Map<string, M
 ]);
 
 /** Answers with what it got. */
-export const echoHttp: HttpHandler = async (request) => ({
-  status: 200,
-  headers: { 'content-type': 'text/plain' },
-  body: `${request.method} ${request.path}?${request.query} ${request.body.length}`,
-});
+export const echoHttp: HttpHandler = async (request) => {
+  let bytes = 0;
+  for await (const piece of request.body) bytes += piece.length;
+  const body = `${request.method} ${request.path}?${request.query} ${bytes}`;
+  return { status: 200, headers: { 'content-type': 'text/plain' }, body };
+};
 
 /** A server on this machine's loopback, with HTTP/1.1. */
 export async function startServer(
