@@ -5,5 +5,7 @@ export { decodeHash, encodeHash } from './hash.js';
 export { MemberAccess } from './member-access.js';
 export type { Permission, UserRecord } from './records.js';
 export { type Requirement, requirementOf } from './requirements.js';
+export { noTokens, SignedTokenAccess } from './signed-token-access.js';
 export { SimpleTokens, sealOf } from './simple-tokens.js';
 export type { Tokens } from './tokens.js';
+export { WorkQueue } from './work-queue.js';
