@@ -68,10 +68,14 @@ export function decodeAuthRevision(value: Uint8Array): number {
   return Number(bufferOf(value).readBigUInt64BE());
 }
 
-export function encodeUser({ hash, name, noPassword }: UserRecord): Buffer {
+/** `roles`: as etcd stores a user; ours are in records of their own. */
+export function encodeUser(
+  { hash, name, noPassword }: UserRecord,
+  roles: readonly string[] = [],
+): Buffer {
   // As etcd writes it: with options, also if nothing is in them.
   const options = { noPassword };
-  return authUser.encode({ name: Buffer.from(name), password: keyToBytes(hash), options });
+  return authUser.encode({ name: Buffer.from(name), password: keyToBytes(hash), roles, options });
 }
 
 /** Throws StorageError. */
