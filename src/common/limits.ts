@@ -253,3 +253,5 @@ export const passwordsWaitingMax = 1000;
 export const passwordsWaitingPerAddressMax = 250;
 /** --enable-pprof: the longest CPU profile; one is taken at a time. */
 export const cpuProfileSecondsMax = 300;
+/** Permissions of a user that are looked through at once; more of them in slices. */
+export const grantsAtOnceMax = 2000;

@@ -109,7 +109,7 @@ export class NodeCore {
   readonly raft: Raft;
   readonly leadership: Leadership;
   readonly alarms = new Alarms();
-  readonly authState = new AuthState();
+  readonly authState: AuthState;
   readonly tokens: Tokens;
   readonly access: Access;
   readonly admission: PeerAdmission;
@@ -144,6 +144,7 @@ export class NodeCore {
       counts: metrics,
     });
     this.alarms.restore(store);
+    this.authState = new AuthState(clock);
     this.tokens = tokensOf(config, ports, store, this.authState, timeoutMs);
     this.access = new MemberAccess({
       state: this.authState,
