@@ -62,6 +62,8 @@ export class AuthState {
   #isEnabled = false;
   #revision = 1;
   #sum = 0;
+  /** In steps: the revision is that of the end, the records are not yet. */
+  #isRemoving = false;
   readonly #cache: PermissionCache;
   readonly #listeners: AuthListener[] = [];
 
@@ -99,6 +101,7 @@ export class AuthState {
     for (const permissions of this.#roles.values()) permissions.sort(byRange);
     this.#userNames = [...this.#users.keys()];
     this.#roleNames = [...this.#roles.keys()];
+    this.#isRemoving = false;
     this.#sum = 0;
     for (const prefix of records.summedPrefixes) {
       for (const [name, value] of store.metaEntries(prefix)) {
@@ -122,10 +125,11 @@ export class AuthState {
 
   /**
    * Of all records of users and roles, in 32 bits: equal on all members at the same revision. Kept
-   * up as they change. Whether auth is on is not in it: that has no revision of its own.
+   * up as they change. Whether auth is on is not in it: that has no revision of its own. Undefined
+   * while something is being removed.
    */
-  get sum(): number {
-    return this.#sum;
+  get sum(): number | undefined {
+    return this.#isRemoving ? undefined : this.#sum;
   }
 
   /** Undefined: there is no such user. */
@@ -238,10 +242,12 @@ export class AuthState {
     this.#write(txn, records.userName(name), undefined, records.encodeUser(user));
     this.#changed(txn);
     for (const listener of this.#listeners) listener.userChanged(name);
+    this.#isRemoving = true;
     for (const role of user.roles) {
       if (!slice.next()) yield slice.rest();
       this.#write(txn, records.userRoleName(name, role), undefined, records.isThere);
     }
+    this.#isRemoving = false;
     return user;
   }
 
@@ -306,6 +312,7 @@ export class AuthState {
     this.#write(txn, records.roleName(role), undefined, records.isThere);
     // At once for all that ask meanwhile: no user has it any more.
     this.#changed(txn);
+    this.#isRemoving = true;
     for (const permission of permissions) {
       if (!slice.next()) yield slice.rest();
       this.#writePermission(txn, role, undefined, permission);
@@ -315,6 +322,7 @@ export class AuthState {
       if (!removeName(user.roles, role)) continue;
       this.#write(txn, records.userRoleName(user.name, role), undefined, records.isThere);
     }
+    this.#isRemoving = false;
     // A user may have been asked for who had it still.
     this.#cache.forget();
   }
