@@ -13,6 +13,7 @@ import {
   AuthState,
   MemberAccess,
   SimpleTokens,
+  sealOf,
   type Tokens,
   WorkQueue,
 } from '../../src/server/access/index.js';
@@ -48,7 +49,7 @@ function callWith(
 
 function issued(user: string, index = applied): string {
   const drawn = tokens.draw();
-  tokens.assign(user, drawn, index);
+  tokens.assign(user, sealOf(drawn), index);
   return tokens.issue(user, revision, drawn, index);
 }
 
@@ -125,7 +126,7 @@ describe('a simple token', () => {
     await Promise.resolve();
     expect(early).toBe(false);
     applied = 12;
-    tokens.assign('u', drawn, 12);
+    tokens.assign('u', sealOf(drawn), 12);
     tokens.applied(12);
     expect(await caller).toMatchObject({ name: 'u', refusal: undefined });
     expect(await refusalOf(unknown)).toBe('INVALID_AUTH_TOKEN');
