@@ -236,8 +236,8 @@ export const signedTokensCachedMax = 10_000;
 /** Signatures that are checked at once, on the threads that also serve files: 50 us each. */
 export const tokenChecksAtOnceMax = 2;
 /**
- * Calls that wait until the entry of their token is applied here, or its signature is checked; those
- * above are refused.
+ * Calls that wait until the entry of their token is applied here, or its signature is checked;
+ * those above are refused.
  */
 export const tokensWaitingMax = 10_000;
 /** A token of an entry so far ahead of what is applied here is none: nobody waits for it. */

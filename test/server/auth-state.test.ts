@@ -1,4 +1,4 @@
-/** Users, roles and permissions as replicated state: what is refused, what counts as a change. */
+/** Users, roles and permissions as replicated state: what is refused, what counts as one (L-23). */
 
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';

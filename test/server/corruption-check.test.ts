@@ -125,7 +125,7 @@ describe('the initial corruption check (L-42)', () => {
   });
 });
 
-describe('users and roles', () => {
+describe('users and roles (L-23)', () => {
   it('are compared at the same auth revision, where they are known', async () => {
     const world = new World(4);
     // One is behind, one is just removing somebody, one is of a version that does not say.

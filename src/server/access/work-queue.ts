@@ -1,7 +1,7 @@
 /**
  * Passwords are hashed and signatures checked on the threads that also write the log and read the
- * store, so only some at once, and those that wait are bounded. Addresses take turns: whoever floods
- * a member with wrong passwords waits for himself, and not the others for him.
+ * store, so only some at once, and those that wait are bounded. Addresses take turns: whoever
+ * floods a member with wrong passwords waits for himself, and not the others for him.
  */
 
 import { EtcdError } from '../../common/index.js';

@@ -1,6 +1,6 @@
 /**
- * What --auth-token asks for (etcd server/auth, facts only): `simple`, or `jwt` with its keys, which
- * are read and checked here, where the message can name the flag.
+ * What --auth-token asks for (etcd server/auth, facts only): `simple`, or `jwt` with its keys,
+ * which are read and checked here, where the message can name the flag.
  */
 
 import { createPrivateKey, createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
