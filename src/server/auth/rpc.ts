@@ -80,6 +80,7 @@ function propose<T>(
   call: ServerCall,
 ): void {
   const data = newEntry(entry.kind, codec.encode(request), call.caller);
+  if (data.length > host.requestBytesMax) throw new EtcdError('REQUEST_TOO_LARGE');
   host.propose(entry, data, request, answerChange, { host, call, response });
 }
 
