@@ -231,7 +231,14 @@ export const authNameBytesMax = 32_768;
  * for longest is forgotten, and its client authenticates again.
  */
 export const authTokensMax = 100_000;
-/** Calls that wait until the entry of their token is applied here; those above are refused. */
+/** Signed tokens that a member knows by their text; others are verified at each call. */
+export const signedTokensCachedMax = 10_000;
+/** Signatures that are checked at once, on the threads that also serve files: 50 us each. */
+export const tokenChecksAtOnceMax = 2;
+/**
+ * Calls that wait until the entry of their token is applied here, or its signature is checked;
+ * those above are refused.
+ */
 export const tokensWaitingMax = 10_000;
 /** A token of an entry so far ahead of what is applied here is none: nobody waits for it. */
 export const tokenIndexAheadMax = 1_000_000;
@@ -260,3 +267,5 @@ export const gatewayBacklogBytesMax = 256 * 1024 * 1024;
 export const gatewayStreamBacklogBytes = 256 * 1024;
 /** A client of the gateway that takes nothing for so long while others wait is cut off. */
 export const gatewayStalledMs = 30_000;
+/** Permissions of a user that are looked through at once; more of them in slices. */
+export const grantsAtOnceMax = 2000;

@@ -8,6 +8,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { InvariantError, StorageError, silentLogger } from '../../src/common/index.js';
 import {
   alarmMember,
+  authUser,
   encodeCompactionRequest,
   encodeDeleteRangeRequest,
   encodePutRequest,
@@ -94,7 +95,7 @@ describe('a restored snapshot', () => {
   it('has every revision, lease and compaction, under new ids', async () => {
     const machine = new SimMachine(2);
     const restored = await restore(machine, file);
-    expect(restored).toMatchObject({ revision: 62, compactRevision: 30, leases: 1, leftOut: [] });
+    expect(restored).toMatchObject({ revision: 62, compactRevision: 30, leases: 1, users: 0 });
     machine.crash();
     const node = await started(machine);
     expect(await contents(machine, node)).toEqual(before);
@@ -266,29 +267,42 @@ describe('a restore is refused', () => {
       'an unknown alarm',
     ],
     [
-      'users that must authenticate',
-      { key: [], meta: [], auth: [[Buffer.from('authEnabled'), Buffer.from([1])]] },
-      'etcdctl auth disable',
+      'a user of another name',
+      { key: [], meta: [], authUsers: [[Buffer.from('b'), Buffer.from([0x0a, 1, 0x61])]] },
+      'its bucket authUsers has an unreadable entry',
+    ],
+    [
+      'a role that is none',
+      { key: [], meta: [], authRoles: [[Buffer.from('b'), Buffer.from([0x0a, 9, 0x61])]] },
+      'its bucket authRoles has an unreadable entry',
+    ],
+    [
+      'no revision of users',
+      { key: [], meta: [], auth: [[Buffer.from('authRevision'), Buffer.from([1])]] },
+      'its bucket auth has an unreadable entry',
     ],
   ])('if it is or has %s', async (_name, buckets, text) => {
     const image = await imageOf(buckets);
     expect((await failure(() => image)).message).toContain(text);
   });
 
-  it('not for users that need not authenticate, alarms, or a revision of nothing', async () => {
+  it('not for users, alarms, or a revision of nothing', async () => {
     const machine = new SimMachine(10);
-    const users: ImageEntry[] = [[Buffer.from('root'), Buffer.from([0x0a, 1, 0x61])]];
+    const user = authUser.encode({ name: Buffer.from('a'), roles: ['root', 'none', 'none'] });
+    const users: ImageEntry[] = [[Buffer.from('a'), user]];
     const alarm = alarmMember.encode({ memberId: 5n, alarm: 1 });
     const image = await imageOf({
       ...{ meta: [], authUsers: users, alarm: [[alarm, Buffer.alloc(0)]] },
       // As etcdutl --bump-revision leaves it.
       key: [[revisionKey(1000), Buffer.alloc(0)]],
-      auth: [[Buffer.from('authEnabled'), Buffer.from([0])]],
+      auth: [[Buffer.from('authEnabled'), Buffer.from([1])]],
     });
     const restored = await restore(machine, image);
     expect(restored).toMatchObject({ revision: 1000, records: 0, alarms: 1 });
-    expect(restored.leftOut).toEqual(['1 users and 0 roles: authentication was off']);
+    expect(restored).toMatchObject({ users: 1, roles: 0 });
     const { node } = await started(machine);
+    expect(node.host.access.isEnabled).toBe(true);
+    expect(node.host.authState.user('a')?.roles).toEqual(['none', 'root']);
     expect(node.alarms.list(0)).toEqual([{ memberId: 5n, alarm: 1 }]);
     expect(node.store.revision).toBe(1000);
   });

@@ -101,7 +101,7 @@ export const mayImportInside: Readonly<
       ...['access', 'bootstrap', 'entry', 'feature', 'guard', 'membership', 'metrics', 'options'],
       ...['peers', 'transfer'],
     ],
-    backup: ['bootstrap', 'cluster', 'guard', 'lease', 'membership', 'options'],
+    backup: ['access', 'bootstrap', 'cluster', 'guard', 'lease', 'membership', 'options'],
     http: ['feature', 'guard'],
     gateway: ['rpc'],
     // A whole member, and the sockets around it.

@@ -45,6 +45,10 @@ export class FakePermissions implements Permissions {
     return this.roots.has(name);
   }
 
+  prepare(): undefined {
+    return undefined;
+  }
+
   hasRole(): boolean {
     return false;
   }

@@ -118,7 +118,10 @@ export async function startCluster(
   });
 }
 
-async function startServer(kind: ServerKind, options: ServerOptions): Promise<ServerProcess> {
+export async function startServer(
+  kind: ServerKind,
+  options: ServerOptions,
+): Promise<ServerProcess> {
   return withFreePorts(options.ports === undefined, async () => {
     const ports = options.ports ?? { client: await freePort(), peer: await freePort() };
     const server = new ServerProcess(kind, { ...options, ports });

@@ -18,6 +18,8 @@ class Store {
   /** Of the last compactions, newest first: its revision, and that of the one before. */
   compactions: Array<readonly [number, number]> = [[50, 30]];
 
+  users: { revision: number; sum: number | undefined } = { revision: 4, sum: 7 };
+
   compactionHashes(): RevisionHash[] {
     return this.compactions.map(([revision, previous]) => this.hashAt(revision, previous));
   }
@@ -57,9 +59,18 @@ class World {
     });
     membership.restore({ metaEntries: () => [] }, members);
     for (const id of ids) {
+      const users = () => this.store(id).users;
       const check = new CorruptionCheck({
         self: id,
         store: this.store(id),
+        authState: {
+          get revision() {
+            return users().revision;
+          },
+          get sum() {
+            return users().sum;
+          },
+        },
         membership,
         peers: {
           call: async (member, method, body) => {
@@ -111,6 +122,23 @@ describe('the initial corruption check (L-42)', () => {
     await expect(failed).rejects.toBeInstanceOf(StorageError);
     await expect(failed).rejects.toThrow('2 found data inconsistency with peers');
     expect(world.raised).toEqual([]);
+  });
+});
+
+describe('users and roles (L-23)', () => {
+  it('are compared at the same auth revision, where they are known', async () => {
+    const world = new World(4);
+    // One is behind, one is just removing somebody, one is of a version that does not say.
+    world.store(2n).users = { revision: 3, sum: 6 };
+    world.store(3n).users = { revision: 4, sum: undefined };
+    world.store(4n).users = {} as Store['users'];
+    await world.check().checkPresent();
+    await world.check(2n).checkInitially();
+    expect(world.raised).toEqual([]);
+    world.store(3n).users = { revision: 4, sum: 8 };
+    await world.check().checkPresent();
+    expect(world.raised).toEqual([3n]);
+    await expect(world.check(3n).checkInitially()).rejects.toThrow('data inconsistency');
   });
 });
 
@@ -231,7 +259,9 @@ describe('the answer to a question for a hash', () => {
     const world = new World(1);
     const ask = async (revision: number) =>
       codec.unpack(await world.check().answer(codec.pack({ revision })));
-    const found = { hash: 100_050, compactRevision: 50, hashedRevision: 100, revision: 100 };
+    const users = { authRevision: 4, authSum: 7 };
+    const ofKeys = { hash: 100_050, compactRevision: 50, hashedRevision: 100, revision: 100 };
+    const found = { ...ofKeys, ...users };
     expect(await ask(0)).toEqual(found);
     expect(await ask(100)).toEqual(found);
     expect(await ask(50)).toEqual({ ...found, hash: 50_050, hashedRevision: 50 });

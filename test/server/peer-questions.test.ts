@@ -66,6 +66,7 @@ function setup() {
     readBarrier: async () => {},
   });
   const corruptionCheck = new CorruptionCheck({
+    authState: { revision: 1, sum: 0 },
     store: {
       revision: 3,
       hashKv: async () => ({ hash: 1, compactRevision: -1, hashRevision: 3 }),

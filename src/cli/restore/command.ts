@@ -215,7 +215,7 @@ function usage(message: string): UsageError {
 
 /** For people: what was made of what. */
 function describe(restored: RestoredSnapshot, dataDir: string): string {
-  const { alarms, clusterId, compactRevision, leases, leftOut, memberId, records } = restored;
+  const { alarms, clusterId, compactRevision, leases, memberId, records, roles, users } = restored;
   const lines = [
     `restored ${records} revisions of keys, ${leases} leases and ${alarms} alarms`,
     `  revision    ${restored.revision}`,
@@ -223,7 +223,7 @@ function describe(restored: RestoredSnapshot, dataDir: string): string {
     `  cluster id  ${idToHex(clusterId)}`,
     `  member id   ${idToHex(memberId)}`,
     `  data dir    ${dataDir}`,
-    ...leftOut.map((what) => `  left out    ${what}`),
+    ...(users + roles > 0 ? [`  auth        ${users} users and ${roles} roles`] : []),
   ];
   return `${lines.join('\n')}\n`;
 }

@@ -36,6 +36,11 @@ export interface Permissions {
   userRefusal(caller: Caller): ErrorReason | undefined;
   /** Whether the caller has the role root: asks nothing of keys. */
   isRoot(caller: Caller): boolean;
+  /**
+   * Before a caller is asked for at apply: undefined, or, for one with very many permissions,
+   * resolves once they are looked through. It may be asked without, then all others wait.
+   */
+  prepare(caller: Caller): Promise<void> | undefined;
   /** Whether the user has been granted the role. */
   hasRole(name: string, role: string): boolean;
 }
@@ -69,6 +74,7 @@ export const openAccess: Access = {
   rootRefusal: () => undefined,
   userRefusal: () => undefined,
   isRoot: () => true,
+  prepare: () => undefined,
   hasRole: () => false,
   identify: () => {
     throw new Error('nobody is asked who he is while auth is off');

@@ -7,8 +7,10 @@
 
 import {
   authNameBytesMax,
+  type Clock,
   EtcdError,
   type KeyString,
+  type Lane,
   present,
   type Slice,
   type Steps,
@@ -59,8 +61,15 @@ export class AuthState {
   #roleNames: string[] = [];
   #isEnabled = false;
   #revision = 1;
-  readonly #cache = new PermissionCache((name) => this.#permissionsOf(name));
+  #sum = 0;
+  /** In steps: the revision is that of the end, the records are not yet. */
+  #isRemoving = false;
+  readonly #cache: PermissionCache;
   readonly #listeners: AuthListener[] = [];
+
+  constructor(clock: Clock) {
+    this.#cache = new PermissionCache(clock, (name) => this.#permissionsOf(name));
+  }
 
   listen(listener: AuthListener): void {
     this.#listeners.push(listener);
@@ -92,6 +101,13 @@ export class AuthState {
     for (const permissions of this.#roles.values()) permissions.sort(byRange);
     this.#userNames = [...this.#users.keys()];
     this.#roleNames = [...this.#roles.keys()];
+    this.#isRemoving = false;
+    this.#sum = 0;
+    for (const prefix of records.summedPrefixes) {
+      for (const [name, value] of store.metaEntries(prefix)) {
+        this.#sum = (this.#sum + records.sumOf(name, value)) >>> 0;
+      }
+    }
     this.#cache.forget();
     for (const listener of this.#listeners) listener.reset();
   }
@@ -105,6 +121,15 @@ export class AuthState {
   /** See Permissions. */
   get revision(): number {
     return this.#revision;
+  }
+
+  /**
+   * Of all records of users and roles, in 32 bits: equal on all members at the same revision. Kept
+   * up as they change. Whether auth is on is not in it: that has no revision of its own. Undefined
+   * while something is being removed.
+   */
+  get sum(): number | undefined {
+    return this.#isRemoving ? undefined : this.#sum;
   }
 
   /** Undefined: there is no such user. */
@@ -143,6 +168,13 @@ export class AuthState {
 
   mayWrite(user: AuthUser, key: KeyString, rangeEnd: KeyString): boolean {
     return this.#cache.of(user.name).write.covers(key, rangeEnd);
+  }
+
+  /** Makes {@link mayRead} and mayWrite quick; see PermissionCache. */
+  prepare(name: string, lane: Lane): Promise<void> | undefined {
+    const user = this.#users.get(name);
+    if (user === undefined || this.isRoot(user)) return undefined;
+    return this.#cache.prepare(name, lane);
   }
 
   // ------------------------------------------------------------------------------------ switches
@@ -192,7 +224,7 @@ export class AuthState {
     const user = { ...record, roles: [] };
     this.#users.set(user.name, user);
     insertName(this.#userNames, user.name);
-    txn.setMeta(records.userName(user.name), records.encodeUser(user));
+    this.#write(txn, records.userName(user.name), records.encodeUser(user), undefined);
     this.#changed(txn);
   }
 
@@ -207,13 +239,15 @@ export class AuthState {
     const user = this.#userOf(name);
     this.#users.delete(name);
     removeName(this.#userNames, name);
-    txn.setMeta(records.userName(name), undefined);
+    this.#write(txn, records.userName(name), undefined, records.encodeUser(user));
     this.#changed(txn);
     for (const listener of this.#listeners) listener.userChanged(name);
+    this.#isRemoving = true;
     for (const role of user.roles) {
       if (!slice.next()) yield slice.rest();
-      txn.setMeta(records.userRoleName(name, role), undefined);
+      this.#write(txn, records.userRoleName(name, role), undefined, records.isThere);
     }
+    this.#isRemoving = false;
     return user;
   }
 
@@ -225,8 +259,9 @@ export class AuthState {
   /** `hash`: see UserRecord; a user without password keeps none. */
   changePassword(txn: AuthTxn, name: string, hash: KeyString): AuthUser {
     const user = this.#userOf(name);
+    const old = records.encodeUser(user);
     user.hash = user.noPassword ? '' : hash;
-    txn.setMeta(records.userName(name), records.encodeUser(user));
+    this.#write(txn, records.userName(name), records.encodeUser(user), old);
     this.#changed(txn);
     for (const listener of this.#listeners) listener.userChanged(name);
     return user;
@@ -237,7 +272,7 @@ export class AuthState {
     const user = this.#userOf(name);
     if (role !== rootRole && !this.#roles.has(role)) throw new EtcdError('ROLE_NOT_FOUND');
     if (!insertName(user.roles, role)) return false;
-    txn.setMeta(records.userRoleName(name, role), records.isThere);
+    this.#write(txn, records.userRoleName(name, role), records.isThere, undefined);
     this.#changed(txn);
     return true;
   }
@@ -247,7 +282,7 @@ export class AuthState {
     if (this.#isEnabled && isRoots) throw new EtcdError('INVALID_AUTH_MANAGEMENT');
     const user = this.#userOf(name);
     if (!removeName(user.roles, role)) throw new EtcdError('ROLE_NOT_GRANTED');
-    txn.setMeta(records.userRoleName(name, role), undefined);
+    this.#write(txn, records.userRoleName(name, role), undefined, records.isThere);
     this.#changed(txn);
   }
 
@@ -259,7 +294,7 @@ export class AuthState {
     if (this.#roles.has(role)) throw new EtcdError('ROLE_EXISTS');
     this.#roles.set(role, []);
     insertName(this.#roleNames, role);
-    txn.setMeta(records.roleName(role), records.isThere);
+    this.#write(txn, records.roleName(role), records.isThere, undefined);
     this.#changed(txn);
   }
 
@@ -274,18 +309,20 @@ export class AuthState {
     const permissions = this.#roleOf(role);
     this.#roles.delete(role);
     removeName(this.#roleNames, role);
-    txn.setMeta(records.roleName(role), undefined);
+    this.#write(txn, records.roleName(role), undefined, records.isThere);
     // At once for all that ask meanwhile: no user has it any more.
     this.#changed(txn);
-    for (const { key, rangeEnd } of permissions) {
+    this.#isRemoving = true;
+    for (const permission of permissions) {
       if (!slice.next()) yield slice.rest();
-      txn.setMeta(records.permissionName(role, key, rangeEnd), undefined);
+      this.#writePermission(txn, role, undefined, permission);
     }
     for (const user of this.#users.values()) {
       if (!slice.next()) yield slice.rest();
       if (!removeName(user.roles, role)) continue;
-      txn.setMeta(records.userRoleName(user.name, role), undefined);
+      this.#write(txn, records.userRoleName(user.name, role), undefined, records.isThere);
     }
+    this.#isRemoving = false;
     // A user may have been asked for who had it still.
     this.#cache.forget();
   }
@@ -296,11 +333,9 @@ export class AuthState {
     if (!isValidRange(permission)) throw new EtcdError('INVALID_AUTH_MANAGEMENT');
     const permissions = this.#roleOf(role);
     const place = placeOfRange(permissions, permission);
-    const isSame = isAt(permissions, place, permission);
-    permissions.splice(place, isSame ? 1 : 0, permission);
-    const { key, rangeEnd } = permission;
-    const name = records.permissionName(role, key, rangeEnd);
-    txn.setMeta(name, records.encodePermission(permission));
+    const old = isAt(permissions, place, permission) ? permissions[place] : undefined;
+    permissions.splice(place, old === undefined ? 0 : 1, permission);
+    this.#writePermission(txn, role, permission, old);
     this.#changed(txn);
   }
 
@@ -309,8 +344,8 @@ export class AuthState {
     const range = { key, rangeEnd };
     const place = placeOfRange(permissions, range);
     if (!isAt(permissions, place, range)) throw new EtcdError('PERMISSION_NOT_GRANTED');
-    permissions.splice(place, 1);
-    txn.setMeta(records.permissionName(role, key, rangeEnd), undefined);
+    const [old] = permissions.splice(place, 1);
+    this.#writePermission(txn, role, undefined, old);
     this.#changed(txn);
   }
 
@@ -321,6 +356,24 @@ export class AuthState {
     this.#revision += 1;
     txn.setMeta(records.authRevisionName, records.encodeAuthRevision(this.#revision));
     this.#cache.forget();
+  }
+
+  #write(txn: AuthTxn, name: string, value: Buffer | undefined, old: Buffer | undefined): void {
+    txn.setMeta(name, value);
+    this.#sum = (this.#sum + records.sumOf(name, value) - records.sumOf(name, old)) >>> 0;
+  }
+
+  /** `permission` takes the place of `old`, on the same range. */
+  #writePermission(
+    txn: AuthTxn,
+    role: string,
+    permission: Permission | undefined,
+    old: Permission | undefined,
+  ): void {
+    const { key, rangeEnd } = present(permission ?? old, 'a permission');
+    const name = records.permissionName(role, key, rangeEnd);
+    const encode = (one: Permission | undefined) => one && records.encodePermission(one);
+    this.#write(txn, name, encode(permission), encode(old));
   }
 
   #userOf(name: string): User {

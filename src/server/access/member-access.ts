@@ -10,6 +10,7 @@ import {
 import type { ServerCall } from '../../transport/index.js';
 import type { Access } from './access.js';
 import type { AuthState, AuthUser } from './auth-state.js';
+import { hasName } from './names.js';
 import { invalidToken, type Tokens } from './tokens.js';
 
 export interface MemberAccessOptions {
@@ -84,8 +85,12 @@ export class MemberAccess implements Access {
     return user !== undefined && this.#state.isRoot(user);
   }
 
+  prepare(caller: Caller): Promise<void> | undefined {
+    return this.#state.prepare(caller.name, 'apply');
+  }
+
   hasRole(name: string, role: string): boolean {
-    return this.#state.user(name)?.roles.includes(role) ?? false;
+    return hasName(this.#state.user(name)?.roles ?? [], role);
   }
 
   #userOf(caller: Caller): AuthUser | undefined {
@@ -103,10 +108,16 @@ export class MemberAccess implements Access {
 
   identify(call: ServerCall): Caller | Promise<Caller> {
     const token = tokenOf(call);
-    if (token === undefined) return this.#certified(call);
+    if (token === undefined) return this.#prepared(this.#certified(call));
     const who = this.#tokens.identify(token, call);
-    if (who instanceof Promise) return who.then((caller) => this.#tell(call, caller));
-    return this.#tell(call, who);
+    if (who instanceof Promise) {
+      return who.then((caller) => this.#prepared(this.#tell(call, caller)));
+    }
+    return this.#prepared(this.#tell(call, who));
+  }
+
+  #prepared(caller: Caller): Caller | Promise<Caller> {
+    return this.#state.prepare(caller.name, 'read')?.then(() => caller) ?? caller;
   }
 
   identifyAgain(call: ServerCall, known: Caller | undefined): Caller {

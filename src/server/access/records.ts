@@ -11,7 +11,7 @@
  *     auth/permission/R/key/rangeEnd      4 bytes, big endian: permType
  */
 
-import { type KeyString, keyToBytes, StorageError } from '../../common/index.js';
+import { crc32c, type KeyString, keyToBytes, StorageError } from '../../common/index.js';
 import { authUser, ProtoError } from '../../proto/index.js';
 
 export const authMetaPrefix = 'auth/';
@@ -21,6 +21,9 @@ export const userPrefix = `${authMetaPrefix}user/`;
 export const userRolePrefix = `${authMetaPrefix}user-role/`;
 export const rolePrefix = `${authMetaPrefix}role/`;
 export const permissionPrefix = `${authMetaPrefix}permission/`;
+
+/** All records that a sum is of. */
+export const summedPrefixes = [userPrefix, userRolePrefix, rolePrefix, permissionPrefix];
 
 /** What records hold whose name says all. */
 export const isThere = Buffer.from([1]);
@@ -39,6 +42,11 @@ export interface Permission {
   readonly type: number;
   readonly key: KeyString;
   readonly rangeEnd: KeyString;
+}
+
+/** A record's part in the sum of all; undefined: there is none. */
+export function sumOf(name: string, value: Uint8Array | undefined): number {
+  return value === undefined ? 0 : crc32c(value, crc32c(Buffer.from(name)));
 }
 
 export function userName(name: string): string {
@@ -68,10 +76,14 @@ export function decodeAuthRevision(value: Uint8Array): number {
   return Number(bufferOf(value).readBigUInt64BE());
 }
 
-export function encodeUser({ hash, name, noPassword }: UserRecord): Buffer {
+/** `roles`: as etcd stores a user; ours are in records of their own. */
+export function encodeUser(
+  { hash, name, noPassword }: UserRecord,
+  roles: readonly string[] = [],
+): Buffer {
   // As etcd writes it: with options, also if nothing is in them.
   const options = { noPassword };
-  return authUser.encode({ name: Buffer.from(name), password: keyToBytes(hash), options });
+  return authUser.encode({ name: Buffer.from(name), password: keyToBytes(hash), roles, options });
 }
 
 /** Throws StorageError. */

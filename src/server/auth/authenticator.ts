@@ -6,7 +6,7 @@
 
 import { EtcdError } from '../../common/index.js';
 import type { ServerCall } from '../../transport/index.js';
-import { sealOf } from '../access/index.js';
+import { sealOf, type WorkQueue } from '../access/index.js';
 import { type EntryType, newEntry } from '../entry/index.js';
 import type { Host } from '../feature/index.js';
 import {
@@ -14,7 +14,6 @@ import {
   type AuthenticateResult,
   encodeAuthenticate,
 } from './entries.js';
-import type { PasswordQueue } from './password-queue.js';
 import { nobodysHash } from './passwords.js';
 
 type AuthenticateEntry = EntryType<AuthenticateRequest, AuthenticateResult>;
@@ -25,9 +24,9 @@ const loggedNameMax = 100;
 export class Authenticator {
   readonly #host: Host;
   readonly #entry: AuthenticateEntry;
-  readonly #queue: PasswordQueue;
+  readonly #queue: WorkQueue;
 
-  constructor(host: Host, entry: AuthenticateEntry, queue: PasswordQueue) {
+  constructor(host: Host, entry: AuthenticateEntry, queue: WorkQueue) {
     this.#host = host;
     this.#entry = entry;
     this.#queue = queue;

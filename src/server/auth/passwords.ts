@@ -1,10 +1,23 @@
 /** How a password becomes the hash that is stored. */
 
-import { EtcdError } from '../../common/index.js';
+import {
+  EtcdError,
+  passwordsAtOnceMax,
+  passwordsWaitingMax,
+  passwordsWaitingPerAddressMax,
+} from '../../common/index.js';
 import type { ServerCall } from '../../transport/index.js';
-import { encodeHash } from '../access/index.js';
+import { encodeHash, WorkQueue } from '../access/index.js';
 import type { Host } from '../feature/index.js';
-import type { PasswordQueue } from './password-queue.js';
+
+/** In which the passwords of a member wait to be hashed. */
+export function passwordQueue(): WorkQueue {
+  return new WorkQueue({
+    atOnceMax: passwordsAtOnceMax,
+    waitingMax: passwordsWaitingMax,
+    waitingPerAddressMax: passwordsWaitingPerAddressMax,
+  });
+}
 
 /** All that bcrypt looks at. */
 export const passwordBytesMax = 72;
@@ -12,7 +25,7 @@ export const passwordBytesMax = 72;
 /** In base64, as requests carry it. Rejects with the EtcdError of a password that is too long. */
 export async function hashedPassword(
   { config, passwords }: Pick<Host, 'config' | 'passwords'>,
-  queue: PasswordQueue,
+  queue: WorkQueue,
   password: string,
   call: ServerCall,
 ): Promise<string> {

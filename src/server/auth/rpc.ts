@@ -36,19 +36,19 @@ import {
   type Codec,
 } from '../../proto/index.js';
 import type { MethodHandler, ServerCall } from '../../transport/index.js';
+import type { WorkQueue } from '../access/index.js';
 import { type EntryType, newEntry } from '../entry/index.js';
 import type { Host } from '../feature/index.js';
 import { failCall, headerAt, type UnaryRpc, unaryMethod } from '../rpc/index.js';
 import { Authenticator } from './authenticator.js';
 import type { AuthEntries } from './entries.js';
 import { replyInPieces } from './long-lists.js';
-import { PasswordQueue } from './password-queue.js';
-import { hashedPassword } from './passwords.js';
+import { hashedPassword, passwordQueue } from './passwords.js';
 
 type Methods = Array<readonly [string, MethodHandler]>;
 
 export function authMethods(host: Host, entries: AuthEntries): Methods {
-  const passwords = new PasswordQueue();
+  const passwords = passwordQueue();
   return [
     ...switchMethods(host, entries, passwords),
     ...userChanges(host, entries, passwords),
@@ -80,6 +80,7 @@ function propose<T>(
   call: ServerCall,
 ): void {
   const data = newEntry(entry.kind, codec.encode(request), call.caller);
+  if (data.length > host.requestBytesMax) throw new EtcdError('REQUEST_TOO_LARGE');
   host.propose(entry, data, request, answerChange, { host, call, response });
 }
 
@@ -100,7 +101,7 @@ function answerChange(
 
 // ---------------------------------------------------------------------------------------- switches
 
-function switchMethods(host: Host, entries: AuthEntries, passwords: PasswordQueue): Methods {
+function switchMethods(host: Host, entries: AuthEntries, passwords: WorkQueue): Methods {
   const { access, authState } = host;
   const authenticator = new Authenticator(host, entries.authenticate, passwords);
   return [
@@ -131,7 +132,7 @@ function switchMethods(host: Host, entries: AuthEntries, passwords: PasswordQueu
 
 // ------------------------------------------------------------------------------------------- users
 
-function userChanges(host: Host, entries: AuthEntries, passwords: PasswordQueue): Methods {
+function userChanges(host: Host, entries: AuthEntries, passwords: WorkQueue): Methods {
   return [
     named(host, 'UserAdd', async (bytes, call) => {
       const { name, options, password } = authUserAddRequest.decode(bytes);

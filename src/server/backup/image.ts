@@ -22,6 +22,7 @@ import {
   memberMetaPrefix,
   removedMetaPrefix,
 } from '../membership/index.js';
+import { AuthBuckets } from './etcd-auth.js';
 
 /**
  * Writes the image to a new file; returns its size in bytes. `check` may throw to end it early; the
@@ -48,7 +49,9 @@ export async function writeSnapshotImage(
     await image.addBucket('members', meta.members);
     await image.addBucket('members_removed', meta.removed);
     await image.addBucket('cluster', clusterEntries(meta.downgrade));
-    for (const name of ['auth', 'authRoles', 'authUsers']) await image.addBucket(name, []);
+    for (const [name, entries] of Object.entries(meta.auth.entries())) {
+      await image.addBucket(name, entries);
+    }
     return await image.finish();
   } finally {
     await file.close();
@@ -81,6 +84,7 @@ interface MetaBuckets {
   readonly members: ImageEntry[];
   readonly removed: ImageEntry[];
   readonly downgrade: DowngradeState;
+  readonly auth: AuthBuckets;
 }
 
 async function readMeta(view: SnapshotView): Promise<MetaBuckets> {
@@ -91,6 +95,7 @@ async function readMeta(view: SnapshotView): Promise<MetaBuckets> {
     removed: [] as ImageEntry[],
   };
   let downgrade: DowngradeState = {};
+  const auth = new AuthBuckets();
   for await (const [name, value] of view.meta()) {
     const alarm = parseAlarmName(name);
     if (name.startsWith(leaseMetaPrefix)) buckets.leases.push(leaseEntry(name, value));
@@ -98,11 +103,12 @@ async function readMeta(view: SnapshotView): Promise<MetaBuckets> {
     else if (name.startsWith(memberMetaPrefix)) buckets.members.push(memberEntry(name, value));
     else if (name.startsWith(removedMetaPrefix)) buckets.removed.push(removedEntry(name));
     else if (name === downgradeMetaName) downgrade = decodeDowngradeState(value);
+    else auth.take(name, value);
   }
   for (const entries of Object.values(buckets)) {
     entries.sort(([a], [b]) => Buffer.compare(a, b));
   }
-  return { ...buckets, downgrade };
+  return { ...buckets, downgrade, auth };
 }
 
 /** In key order. */

@@ -43,6 +43,7 @@ import { alarmMetaName, alarmPresent } from '../guard/index.js';
 import { encodeLeaseRecord, leaseMetaName } from '../lease/index.js';
 import { foundingIdentity, Membership } from '../membership/index.js';
 import type { ServerConfig } from '../options/index.js';
+import { recordsOfAuth, recordsOfRole, recordsOfUser } from './etcd-auth.js';
 import { alarmOf, downgradeOf, leaseOf, revisionOf } from './etcd-buckets.js';
 
 export interface RestoreOptions {
@@ -75,8 +76,8 @@ export interface RestoredSnapshot {
   readonly records: number;
   readonly leases: number;
   readonly alarms: number;
-  /** What the file has and the new member has not, for a person. */
-  readonly leftOut: readonly string[];
+  readonly users: number;
+  readonly roles: number;
 }
 
 const temporaryName = 'restore.tmp';
@@ -218,7 +219,7 @@ async function fillStore(
       const wrong = into.record(key, value);
       if (wrong !== undefined) throw wrongSnapshot(options, `it has ${wrong}`, offset);
     });
-    const leftOut = await readAuth(options, reader, into);
+    const auth = await readAuth(options, reader, into);
     const leases = await readLeases(options, reader, into);
     const alarms = await readAlarms(options, reader, into);
     await readDowngrade(options, reader, into);
@@ -229,7 +230,7 @@ async function fillStore(
     const { clusterId, memberId } = metadata;
     const { revision, compactRevision } = mark;
     const { records } = into;
-    return { clusterId, memberId, revision, compactRevision, records, leases, alarms, leftOut };
+    return { clusterId, memberId, revision, compactRevision, records, leases, alarms, ...auth };
   } finally {
     await kv.close();
   }
@@ -301,29 +302,25 @@ async function readDowngrade(
   if (state.targetVersion !== undefined) into.meta(downgradeMetaName, encodeDowngradeState(state));
 }
 
-/** Nobody may lose protection by a restore: users and roles are only left out if they were off. */
+/** How many users and roles; whether they are asked for is in the records as well. */
 async function readAuth(
   options: RestoreOptions,
   reader: BboltReader,
   into: StoreImport,
-): Promise<string[]> {
-  await each(reader, 'auth', into, ({ key, value, offset }) => {
-    if (key.toString('latin1') !== 'authEnabled' || value[0] !== 1) return;
-    throw new StorageError('the snapshot has authentication switched on, which kvorum has not', {
-      path: options.snapshotPath,
-      offset,
-      remedy: 'Switch it off (etcdctl auth disable) where it comes from, and save another one.',
-    });
-  });
-  const counts = { authUsers: 0, authRoles: 0 };
-  for (const bucket of ['authUsers', 'authRoles'] as const) {
-    await each(reader, bucket, into, () => {
+): Promise<Pick<RestoredSnapshot, 'users' | 'roles'>> {
+  const counts = { auth: 0, authUsers: 0, authRoles: 0 };
+  const readers = { auth: recordsOfAuth, authUsers: recordsOfUser, authRoles: recordsOfRole };
+  for (const bucket of ['auth', 'authUsers', 'authRoles'] as const) {
+    await each(reader, bucket, into, ({ key, value, offset }) => {
+      const records = readers[bucket](key, value);
+      if (records === undefined) {
+        throw wrongSnapshot(options, `its bucket ${bucket} has an unreadable entry`, offset);
+      }
+      for (const [name, record] of records) into.meta(name, record);
       counts[bucket] += 1;
     });
   }
-  const { authUsers, authRoles } = counts;
-  if (authUsers + authRoles === 0) return [];
-  return [`${authUsers} users and ${authRoles} roles: authentication was off`];
+  return { users: counts.authUsers, roles: counts.authRoles };
 }
 
 /** Those of the new cluster; the ones in the file are of another. */

@@ -5,6 +5,7 @@
  *  - from time to time, by the leader: what it and the others have now;
  *  - after compactions, by the leader: what everybody had at the compacted revision before it was
  *    compacted, which tells who is in the minority.
+ * The first two look at users and roles as well, which are no data of any revision.
  * A member that deviates gets the alarm CORRUPT, which stops nearly everything (L-42:
  * silence is what made etcd 3.5's inconsistency so bad).
  */
@@ -23,12 +24,15 @@ import {
 } from '../../common/index.js';
 import { quorumOf } from '../../raft/index.js';
 import type { MvccStore, RevisionHash } from '../../storage/index.js';
+import type { AuthState } from '../access/index.js';
 import type { Membership } from '../membership/index.js';
 import type { PeerTransport } from '../peers/index.js';
 
 export interface CorruptionCheckOptions {
   readonly self: MemberId;
   readonly store: Pick<MvccStore, 'hashKv' | 'revision' | 'compactionHashes'>;
+  /** See AuthState. */
+  readonly authState: Pick<AuthState, 'revision' | 'sum'>;
   readonly membership: Membership;
   readonly peers: Pick<PeerTransport, 'call'> | undefined;
   readonly isLeader: () => boolean;
@@ -55,6 +59,12 @@ export interface MemberRevisionHash {
   readonly hashedRevision: Revision;
   /** The newest one of the member. */
   readonly revision: Revision;
+  /**
+   * Of its users and roles: two sums of the same auth revision must be equal. A sum that is not
+   * there is not known: it is a member of before, or users are just being removed.
+   */
+  readonly authRevision?: number;
+  readonly authSum?: number | undefined;
 }
 
 interface MemberHash {
@@ -96,6 +106,13 @@ export class CorruptionCheck {
     const own = await this.hash(0, false);
     let mismatches = 0;
     for (const { member, found } of await this.#askOthers(own.hashedRevision, false)) {
+      if (found !== undefined && haveOtherUsers(found, own)) {
+        mismatches++;
+        logger.warn('found different users or roles on remote peer', {
+          member: idToHex(member),
+          authRevision: own.authRevision,
+        });
+      }
       if (found === undefined || found.hash === own.hash) continue;
       const isSame = found.compactRevision === own.compactRevision;
       if (isSame) mismatches++;
@@ -205,12 +222,14 @@ export class CorruptionCheck {
    * with COMPACTED or FUTURE_REVISION.
    */
   hash(revision: Revision, kept: boolean): Promise<MemberRevisionHash> {
-    const { store } = this.#o;
+    const { authState, store } = this.#o;
     return this.#hashing.run(async () => {
       const newest = store.revision;
       const found = await store.hashKv(Math.max(0, revision), kept);
       const { hash, compactRevision, hashRevision } = found;
-      return { hash, compactRevision, hashedRevision: hashRevision, revision: newest };
+      const { revision: authRevision, sum: authSum } = authState;
+      const ofUsers = { authRevision, authSum };
+      return { hash, compactRevision, hashedRevision: hashRevision, revision: newest, ...ofUsers };
     });
   }
 
@@ -282,5 +301,14 @@ function deviationOf(
   if (found.compactRevision === before.compactRevision && found.hash !== before.hash) {
     return 'same compact revision then hashes must match';
   }
+  if (haveOtherUsers(found, before) || haveOtherUsers(found, after)) {
+    return 'same auth revision then users and roles must match';
+  }
   return undefined;
+}
+
+/** Users and roles that differ although they should not. */
+function haveOtherUsers(a: MemberRevisionHash, b: MemberRevisionHash): boolean {
+  if (a.authSum === undefined || b.authSum === undefined) return false;
+  return a.authRevision === b.authRevision && a.authSum !== b.authSum;
 }

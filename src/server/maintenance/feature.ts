@@ -26,6 +26,7 @@ export function maintenanceFeature(
   const check = new CorruptionCheck({
     self,
     store: host.store,
+    authState: host.authState,
     membership,
     peers: host.peers,
     isLeader: () => host.raft.leader === self,

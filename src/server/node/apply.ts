@@ -92,12 +92,15 @@ export class Applier implements EntryApplier {
       this.#applyRaftEntry(entry);
       return undefined;
     }
-    const startMs = this.#o.clock.nowMs();
     const type = this.#typeOf(entry);
+    const { access } = this.#o;
+    const caller = access.isEnabled ? entryCaller(entry.data) : undefined;
+    const waits = caller === undefined ? undefined : access.prepare(caller);
+    if (waits !== undefined) return waits.then(() => this.apply(entry));
+    const startMs = this.#o.clock.nowMs();
     const { proposals } = this.#o;
     const pending = proposals.take(entryOrigin(entry.data), entrySequence(entry.data));
     const request = pending === undefined ? type.decode(entryBody(entry.data)) : pending.request;
-    const caller = this.#o.access.isEnabled ? entryCaller(entry.data) : undefined;
     if (type.schedule !== undefined) {
       this.#schedule(entry, type, request, caller, pending);
       this.#meter.applied(type, entry.index, startMs);

@@ -3,7 +3,7 @@
  * first half of its construction; features come next (node.ts).
  */
 
-import { kvorumVersion, type LogIndex } from '../../common/index.js';
+import { assert, kvorumVersion, type LogIndex } from '../../common/index.js';
 import { AlarmType } from '../../proto/index.js';
 import type { Raft } from '../../raft/index.js';
 import type { MvccStore } from '../../storage/index.js';
@@ -12,6 +12,8 @@ import {
   AuthState,
   MemberAccess,
   memberCaller,
+  noTokens,
+  SignedTokenAccess,
   SimpleTokens,
   type Tokens,
 } from '../access/index.js';
@@ -107,7 +109,7 @@ export class NodeCore {
   readonly raft: Raft;
   readonly leadership: Leadership;
   readonly alarms = new Alarms();
-  readonly authState = new AuthState();
+  readonly authState: AuthState;
   readonly tokens: Tokens;
   readonly access: Access;
   readonly admission: PeerAdmission;
@@ -142,6 +144,7 @@ export class NodeCore {
       counts: metrics,
     });
     this.alarms.restore(store);
+    this.authState = new AuthState(clock);
     this.tokens = tokensOf(config, ports, store, this.authState, timeoutMs);
     this.access = new MemberAccess({
       state: this.authState,
@@ -204,12 +207,17 @@ export class NodeCore {
 }
 
 function tokensOf(
-  { authTokenTtlMs: ttlMs }: ServerConfig,
-  { clock, random }: NodePorts,
+  { authToken, authTokenTtlMs: ttlMs }: ServerConfig,
+  { clock, random, signedTokens }: NodePorts,
   store: MvccStore,
   state: AuthState,
   timeoutMs: number,
 ): Tokens {
+  if (authToken.kind === 'none') return noTokens;
+  if (authToken.kind === 'jwt') {
+    assert(signedTokens !== undefined, 'with keys for tokens comes what makes them');
+    return new SignedTokenAccess(signedTokens, clock);
+  }
   const appliedIndex = (): LogIndex => store.applied.index;
   const authRevision = (): number => state.revision;
   return new SimpleTokens({ clock, random, ttlMs, timeoutMs, appliedIndex, authRevision });

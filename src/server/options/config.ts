@@ -4,6 +4,7 @@
  */
 
 import { quotaBytesDefault } from '../../common/index.js';
+import { type AuthTokenConfig, readAuthToken } from './auth-token.js';
 import { type AutoTls, hasCertificate, readAutoTls } from './config-auto-tls.js';
 import {
   asksForCertificates,
@@ -91,6 +92,7 @@ export interface ServerConfig extends Gated {
   readonly peerAutoTls: AutoTls | undefined;
   /** Certificates of clients say who they are. */
   readonly clientCertAuth: boolean;
+  readonly authToken: AuthTokenConfig;
   /** Of a simple token that is not used. */
   readonly authTokenTtlMs: number;
   /** See Passwords.hash. */
@@ -165,6 +167,7 @@ export function buildConfig(flags: Flags, readFile: ReadFile): ServerConfig {
     ...readGated(flags, urls.advertisePeerUrls, warnings),
     ...tls,
     clientCertAuth: flags.bool('client-cert-auth'),
+    authToken: readAuthToken(flags, readFile, warnings),
     authTokenTtlMs: flags.number('auth-token-ttl') * 1000,
     bcryptCost: flags.number('bcrypt-cost'),
     cors: buildCors(flags),

@@ -1,4 +1,5 @@
 /** How a member is told what to be: flags, files, the environment, and what they come to. */
+export type { AuthTokenConfig, JwtConfig } from './auth-token.js';
 export * from './config.js';
 export type { AutoTls } from './config-auto-tls.js';
 export {

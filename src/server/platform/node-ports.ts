@@ -12,6 +12,7 @@ import {
   type ProcessFacts,
   type Profiler,
   type Random,
+  type SignedTokens,
   turn,
 } from '../../common/index.js';
 import type { StateTracer } from '../../raft/index.js';
@@ -32,6 +33,7 @@ import { processFacts } from './process-facts.js';
 import { createProfiler } from './profiler-node.js';
 import { openRaftTrace } from './raft-trace.js';
 import { openNodeRandom } from './random-node.js';
+import { openSignedTokens } from './signed-tokens-node.js';
 
 /** Everything outside, as this machine has it; see ServerPorts. */
 export interface MachinePorts {
@@ -41,6 +43,7 @@ export interface MachinePorts {
   readonly network: Network;
   readonly openKvStore: OpenKvStore;
   readonly passwords: Passwords;
+  readonly signedTokens: SignedTokens | undefined;
   readonly logger: Logger;
   readonly raftTracer: StateTracer | undefined;
   readonly createHttp1: typeof createHttp1;
@@ -60,7 +63,7 @@ export function nodePorts(
   argv: readonly string[] = [],
 ): MachinePorts {
   let loopLag: ReturnType<typeof measureLoopLag> | undefined;
-  const { raftTraceFile } = config;
+  const { authToken, raftTraceFile } = config;
   const profiler = config.enablePprof ? createProfiler() : undefined;
   const raftTrace = raftTraceFile === '' ? undefined : openRaftTrace(raftTraceFile, logger);
   return {
@@ -70,6 +73,7 @@ export function nodePorts(
     network: config.socketReusePort ? portSharingNetwork() : nodeNetwork,
     openKvStore: (dir) => openLevelStore(dir, () => turn(nodeClock), !config.unsafeNoFsync),
     passwords: nodePasswords,
+    signedTokens: authToken.kind === 'jwt' ? openSignedTokens(authToken, nodeClock) : undefined,
     logger,
     raftTracer: raftTrace?.tracer,
     createHttp1,

@@ -1,18 +1,20 @@
 /**
- * Passwords are hashed on the threads that also write the log and read the store, so only some at
- * once, and those that wait are bounded. Addresses take turns: whoever floods a member with wrong
- * passwords waits for himself, and not the others for him.
+ * Passwords are hashed and signatures checked on the threads that also write the log and read the
+ * store, so only some at once, and those that wait are bounded. Addresses take turns: whoever
+ * floods a member with wrong passwords waits for himself, and not the others for him.
  */
 
-import {
-  EtcdError,
-  passwordsAtOnceMax,
-  passwordsWaitingMax,
-  passwordsWaitingPerAddressMax,
-} from '../../common/index.js';
+import { EtcdError } from '../../common/index.js';
 import type { ServerCall } from '../../transport/index.js';
 
-/** Whose password it is. */
+export interface WorkQueueOptions {
+  readonly atOnceMax: number;
+  readonly waitingMax: number;
+  /** Of these, from one address. */
+  readonly waitingPerAddressMax: number;
+}
+
+/** Whose work it is. */
 type Asker = Pick<ServerCall, 'cancelled' | 'peer'>;
 
 interface Job {
@@ -21,11 +23,16 @@ interface Job {
   readonly drop: () => void;
 }
 
-export class PasswordQueue {
+export class WorkQueue {
+  readonly #o: WorkQueueOptions;
   /** Who waits, by address; those whose turn is next first. */
   readonly #byAddress = new Map<string, Job[]>();
   #waiting = 0;
   #running = 0;
+
+  constructor(options: WorkQueueOptions) {
+    this.#o = options;
+  }
 
   /** Number of jobs that wait. */
   get size(): number {
@@ -39,8 +46,8 @@ export class PasswordQueue {
   run<T>(call: Asker, work: () => Promise<T>): Promise<T> {
     const address = hostOf(call.peer.address);
     const queue = this.#byAddress.get(address) ?? [];
-    const isFull = this.#waiting >= passwordsWaitingMax;
-    if (isFull || queue.length >= passwordsWaitingPerAddressMax) {
+    const isFull = this.#waiting >= this.#o.waitingMax;
+    if (isFull || queue.length >= this.#o.waitingPerAddressMax) {
       return Promise.reject(new EtcdError('TOO_MANY_REQUESTS'));
     }
     const done = new Promise<T>((resolve, reject) => {
@@ -55,7 +62,7 @@ export class PasswordQueue {
   }
 
   #next(): void {
-    while (this.#running < passwordsAtOnceMax) {
+    while (this.#running < this.#o.atOnceMax) {
       const job = this.#take();
       if (job === undefined) return;
       if (job.call.cancelled) {
