@@ -1,7 +1,7 @@
 /**
  * Secrets stay secret: after a run with passwords and tokens, good and bad, nothing that a server
- * leaves behind or shows has one of them: its log at the level debug with every call taken for slow,
- * its metrics and debugging pages, the texts of errors, its command line and environment, its
+ * leaves behind or shows has one of them: its log at the level debug with every call taken for
+ * slow, its metrics and debugging pages, the texts of errors, its command line and environment, its
  * write-ahead log and database, a snapshot, and the trace of Raft.
  *
  * CVE-2021-28235 (a password could be seen in debugging pages), GHSA-528j-9r78-wffx (credentials in
