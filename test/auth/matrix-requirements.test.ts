@@ -1,6 +1,6 @@
 /**
- * The table of what each rpc requires is what the matrix shows. That it has every rpc, and that what
- * it has not is for nobody, is held by test/server/auth-guards.test.ts.
+ * The table of what each rpc requires is what the matrix shows. That it has every rpc, and that
+ * what it has not is for nobody, is held by test/server/auth-guards.test.ts.
  */
 
 import { describe, expect, it } from 'vitest';

@@ -151,16 +151,18 @@ Who asks:
 - no token, wrong token: without one, and with one that no member gave out;
 - old token: of a user whose password was changed since;
 - no role: of a user without a role;
-- part: may read and write \`m/a\` up to \`m/c\`; reads, writes, full: may read, write, or both, all of
-  prefix \`m/\`;
+- part: may read and write \`m/a\` up to \`m/c\`; reads, writes, full: may read, write, or both,
+  all of prefix \`m/\`;
 - root: has the role root;
 - certificate: no token, but a verified client certificate that names a user who may what full may;
   certificate of nobody: one that names no user.
 
-What is there: keys \`m/a\`, \`m/b\`, \`m/x\`, \`n/a\`, and leases of keys inside of prefix \`m/\` and outside.
+What is there: keys \`m/a\`, \`m/b\`, \`m/x\`, \`n/a\`, and leases of keys inside of prefix \`m/\`
+and outside.
 
-What it comes to: ok, or the code and the text of the error. The frequent ones have names, the others
-a number that the list below the table explains. For a watch, a lock and an election etcd wraps
-errors in its own way; an error that says nothing of permissions is one of somebody who has them.
+What it comes to: ok, or the code and the text of the error. The frequent ones have names, the
+others a number that the list below the table explains. For a watch, a lock and an election etcd
+wraps errors in its own way; an error that says nothing of permissions is one of somebody who has
+them.
 `;
 }
