@@ -1,6 +1,6 @@
 /**
- * A run with `--secure`: mutual TLS everywhere, and auth on. Clients are who their certificates say:
- * `worker`, who may read and write all keys, and `root`.
+ * A run with `--secure`: mutual TLS everywhere, and auth on. Clients are who their certificates
+ * say: `worker`, who may read and write all keys, and `root`.
  */
 
 import { mkdirSync, readFileSync } from 'node:fs';

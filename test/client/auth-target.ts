@@ -11,7 +11,7 @@ export const authTargets: readonly TargetName[] = ['kvorum', 'etcd'];
 export const authKinds: readonly ServerKind[] = ['etcd', 'kvorum'];
 
 /** Those that give out and take JSON Web Tokens. */
-export const jwtKinds: readonly ServerKind[] = ['etcd'];
+export const jwtKinds: readonly ServerKind[] = ['etcd', 'kvorum'];
 
 export const root = { user: 'root', password: 'secret' } as const;
 export const alice = { user: 'alice', password: 'wonder' } as const;

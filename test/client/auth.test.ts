@@ -144,6 +144,8 @@ describeTargets('auth', { targets: authTargets, bothTransports: true }, (target)
     const admin = target.client({ credentials: root });
     const { events, onEvent } = eventsOf();
     const client = asAlice({ onEvent });
+    // First: etcd looks at a password again if auth was changed meanwhile, here without end.
+    await client.connect();
     let isOver = false;
     const changes = (async () => {
       let count = 0;
