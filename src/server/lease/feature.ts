@@ -61,14 +61,7 @@ export function leaseFeature(host: Host): LeaseFeature {
       host.propose(entries.checkpoint, data, checkpoints, ignoreOutcome, undefined, term);
     },
   });
-  const keyRights = new LeaseKeyRights({
-    permissions: host.access,
-    clock,
-    keys: {
-      keysOf: (id) => host.store.present.keysOf(id),
-      lease: (key) => host.store.present.lease(key),
-    },
-  });
+  const keyRights = keyRightsOf(host);
   const entries = leaseEntries(lessor, keyRights, metrics);
   const { propose, read, readBarrier } = host;
   const leaderLessor = new LeaderLessor({
@@ -106,6 +99,18 @@ export function leaseFeature(host: Host): LeaseFeature {
     follow: () => lessor.demote(),
     close: () => lessor.demote(),
   };
+}
+
+function keyRightsOf(host: Host): LeaseKeyRights {
+  return new LeaseKeyRights({
+    permissions: host.access,
+    clock: host.clock,
+    // Of the present store, as above.
+    keys: {
+      keysOf: (id) => host.store.present.keysOf(id),
+      lease: (key) => host.store.present.lease(key),
+    },
+  });
 }
 
 function leaseEntries(lessor: Lessor, keyRights: LeaseKeyRights, metrics: Metrics): LeaseEntries {
