@@ -140,6 +140,9 @@ export class Listeners {
   }
 }
 
+/** grpc-go's minimum for servers that say nothing. */
+const grpcKeepaliveMinTimeMs = 300_000;
+
 function transportLimits(config: ServerConfig) {
   const { concurrentStreamsMax } = transportLimitsDefault;
   return {
@@ -147,7 +150,8 @@ function transportLimits(config: ServerConfig) {
     concurrentStreamsMax: Math.min(config.concurrentStreamsMax, concurrentStreamsMax),
     keepaliveIntervalMs: config.keepaliveIntervalMs,
     keepaliveTimeoutMs: config.keepaliveTimeoutMs,
-    keepaliveMinTimeMs: config.keepaliveMinTimeMs,
+    // As etcd with 0: gRPC's default then.
+    keepaliveMinTimeMs: config.keepaliveMinTimeMs || grpcKeepaliveMinTimeMs,
   };
 }
 

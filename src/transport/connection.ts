@@ -481,7 +481,8 @@ export class Connection
       if (drainPing.equals(from.subarray(start, end)) && this.draining) this.#drainNow();
       return;
     }
-    this.#guard.countPing(this.nowMs, this.sender.sentSincePing, this.#isServer);
+    const { size } = this.streams;
+    this.#guard.countPing(this.nowMs, this.sender.sentSincePing, this.#isServer, size);
     this.sender.sentSincePing = false;
     this.sender.sendPing(true, from, start);
   }

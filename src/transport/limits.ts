@@ -40,6 +40,8 @@ export const transportLimitsDefault: TransportLimits = {
   keepaliveTimeoutMs: 20_000,
   keepaliveWithoutStreams: true,
   keepaliveMinTimeMs: 5_000,
+  // grpc-go's for servers that, as etcd, do not permit keepalive without streams.
+  keepaliveIdleMinTimeMs: 7_200_000,
 };
 
 /** RFC 9113 section 4.2: the smallest permitted, and what we advertise and send. */

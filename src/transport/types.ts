@@ -167,6 +167,8 @@ export interface TransportLimits {
   readonly keepaliveWithoutStreams: boolean;
   /** Pings from the client closer than this are counted; too many: GOAWAY too_many_pings. */
   readonly keepaliveMinTimeMs: number;
+  /** The same while no stream is open. */
+  readonly keepaliveIdleMinTimeMs: number;
 }
 
 /** The end of a unary call at the client. */
