@@ -121,6 +121,10 @@ export const flushBatchBytesMax = 1024 * 1024;
 export const bboltElementBytesMax = 256 * 1024 * 1024;
 /** Cold records fetched with one `getMany`. */
 export const coldPageRecords = 256;
+/** And so many bytes, unless one record is larger: copying them is a millisecond of the loop. */
+export const coldPageBytes = 4 * 1024 * 1024;
+/** What a record in a list costs beside its bytes: the buffer around them, and places in lists. */
+export const listedRecordBytes = 160;
 /** Up to so many cold records of one read are kept in memory afterwards; larger reads are scans. */
 export const warmRecordsMax = 64;
 /** The flush asks for an fsync at least this often, so that the WAL can be released. */

@@ -9,7 +9,11 @@ const minuteMs = 60_000;
 /** A store whose revision grows by 10 a minute. */
 function setup(policy: AutoCompaction) {
   const clock = new SimClock();
-  const state = { leads: true, fails: undefined as Error | undefined, asked: [] as Array<[atMinute: number, rev: number]> };
+  const state = {
+    leads: true,
+    fails: undefined as Error | undefined,
+    asked: [] as Array<[atMinute: number, rev: number]>,
+  };
   const compactor = new AutoCompactor({
     policy,
     clock,

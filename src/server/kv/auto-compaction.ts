@@ -8,7 +8,13 @@
  * revision: each five minutes, keeps the last N revisions.
  */
 
-import { type Clock, EtcdError, type Logger, type Revision, type Timer } from '../../common/index.js';
+import {
+  type Clock,
+  EtcdError,
+  type Logger,
+  type Revision,
+  type Timer,
+} from '../../common/index.js';
 import type { AutoCompaction } from '../options/index.js';
 
 export interface AutoCompactorOptions {
