@@ -46,6 +46,11 @@ export const commitApplyGapMax = 5000;
  */
 export const proposalsWaitingMax = 50_000;
 export const proposalsWaitingBytesMax = 128 * 1024 * 1024;
+/**
+ * How much further each of these bounds goes for what is urgent: the end of leases, alarms, changes
+ * of members. It is short, and some of it lessens the load.
+ */
+export const urgentShare = 0.1;
 /** The same for linearizable reads, which wait for a word of the leader; bytes of requests. */
 export const readsWaitingMax = 50_000;
 export const readsWaitingBytesMax = 64 * 1024 * 1024;
