@@ -212,6 +212,10 @@ export const peerFeedIdleMs = 30_000;
 export const snapshotPieceBytes = 1024 * 1024;
 /** Reads that run while an installed state takes over may take so long to end on the old one. */
 export const installGraceMs = 5000;
+/** Users and addresses whose requests are counted (--rate-limit): some 150 bytes each. */
+export const rateLimitKeysMax = 20_000;
+/** A message of a stream waits so long for its turn; then the stream ends. */
+export const rateLimitDelayMsMax = 10_000;
 /** A certificate, key or revocation list: far above any that is in use. */
 export const tlsFileBytesMax = 16 * 1024 * 1024;
 /**

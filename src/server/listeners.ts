@@ -20,8 +20,10 @@ import {
   type Http1Acceptor,
   type HttpHandler,
   type MethodHandler,
+  type SendRoom,
   transportLimitsDefault,
 } from '../transport/index.js';
+import type { answerLimits } from './answers-memory.js';
 import { createHttpHandler, type HttpRoutesOptions } from './http/index.js';
 import { type Metrics, meteredNetwork, SlowLog } from './metrics/index.js';
 import { canonicalHost, type PortTls, type ServerConfig, type ServerUrl } from './options/index.js';
@@ -39,6 +41,9 @@ export interface ListenersOptions {
   readonly routes: HttpRoutesOptions;
   readonly observe: CallObserver;
   readonly tls: PortTls | undefined;
+  /** For the answers of all ports; and the bounds of it. */
+  readonly room: SendRoom;
+  readonly answerLimits: ReturnType<typeof answerLimits>;
   /** Gives up: nothing more is listened on. */
   readonly signal: AbortSignal;
 }
@@ -114,7 +119,8 @@ export class Listeners {
       clock: ports.clock,
       network: purpose.grpc ? this.#network : ports.network,
       methods: purpose.grpc ? methods : new Map(),
-      limits: transportLimits(config),
+      limits: { ...transportLimits(config), ...this.#o.answerLimits },
+      room: this.#o.room,
       http,
       http1,
       observe,

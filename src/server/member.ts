@@ -15,7 +15,7 @@ import { maintenanceFeature } from './maintenance/index.js';
 import type { Metrics } from './metrics/index.js';
 import { Failure, type Node, type NodePorts, openNode } from './node/index.js';
 import type { ServerConfig } from './options/index.js';
-import { guarded, healthFeature, Serving } from './rpc/index.js';
+import { guarded, healthFeature, RateGuard, Serving } from './rpc/index.js';
 import { type WatchFeature, watchFeature } from './watch/index.js';
 
 /** The features, and what others than the node ask of them. */
@@ -99,11 +99,13 @@ function guardedMethods(
   metrics?: Metrics,
 ): Map<string, MethodHandler> {
   const { membership, memberId } = host;
+  const { rateLimit } = host.config;
   return guarded(methodsOf(features), {
     metrics,
     isLearner: () => membership.get(memberId)?.isLearner ?? false,
     hasLeader: () => host.hasLeader(),
     access: host.access,
+    rate: rateLimit === undefined ? undefined : new RateGuard(rateLimit, host.clock, metrics),
   });
 }
 

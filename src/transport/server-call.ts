@@ -196,7 +196,7 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
     this.#replyLong(emptyBytes, parts);
   }
 
-  fail(code: GrpcCode, message: string): void {
+  fail(code: GrpcCode, message: string, details?: Uint8Array): void {
     if (this.#ended) return;
     if (code === GrpcCode.OK) {
       this.end();
@@ -204,8 +204,8 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
     }
     this.#ended = true;
     const sender = this.#connection.sender;
-    if (this.#headSent) sender.end(this.#stream, statusTrailers(code, message));
-    else sender.sendHeaders(this.#stream, trailersOnly(200, code, message), true);
+    if (this.#headSent) sender.end(this.#stream, statusTrailers(code, message, details));
+    else sender.sendHeaders(this.#stream, trailersOnly(200, code, message, details), true);
     this.#finish(code);
   }
 

@@ -40,8 +40,11 @@ export interface ServerCall {
   reply(message: Uint8Array): void;
   /** As `reply`, for a message in pieces; ownership of the pieces passes to the transport. */
   replyParts(parts: readonly Uint8Array[]): void;
-  /** Ends the call with an error; nothing after it is sent. */
-  fail(code: GrpcCode, message: string): void;
+  /**
+   * Ends the call with an error; nothing after it is sent. `details`: an encoded google.rpc.Status
+   * that says the same and more (`grpc-status-details-bin`).
+   */
+  fail(code: GrpcCode, message: string, details?: Uint8Array): void;
   /**
    * Streaming: one message; ownership passes to the transport. False: `backlogBytes` is above the
    * high-water mark, `onDrain` will tell.

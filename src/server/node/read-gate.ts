@@ -86,12 +86,7 @@ export class ReadGate {
    * Waits; called by `NodeLoop.read`, which has the loop run. `bytes`: what the context holds of
    * the request. Where too many wait already, `run` gets TOO_MANY_REQUESTS at once.
    */
-  add<Context>(
-    run: ReadWaiter<Context>,
-    context: Context,
-    bytes = 0,
-    isUrgent = false,
-  ): void {
+  add<Context>(run: ReadWaiter<Context>, context: Context, bytes = 0, isUrgent = false): void {
     const share = isUrgent ? 1 + urgentShare : 1;
     if (
       this.#waiting >= share * readsWaitingMax ||
