@@ -90,22 +90,25 @@ export function allMethods(
   { features, host }: WholeMember,
   metrics?: Metrics,
 ): Map<string, MethodHandler> {
-  return guardedMethods(host, features, metrics);
+  const { rateLimit } = host.config;
+  const rate = rateLimit === undefined ? undefined : new RateGuard(rateLimit, host.clock, metrics);
+  return guardedMethods(host, features, metrics, rate);
 }
 
+/** Without `metrics` and `rate`: for what a client's call makes more of, which was counted itself. */
 function guardedMethods(
   host: Host,
   features: readonly Feature[],
   metrics?: Metrics,
+  rate?: RateGuard,
 ): Map<string, MethodHandler> {
   const { membership, memberId } = host;
-  const { rateLimit } = host.config;
   return guarded(methodsOf(features), {
     metrics,
+    rate,
     isLearner: () => membership.get(memberId)?.isLearner ?? false,
     hasLeader: () => host.hasLeader(),
     access: host.access,
-    rate: rateLimit === undefined ? undefined : new RateGuard(rateLimit, host.clock, metrics),
   });
 }
 

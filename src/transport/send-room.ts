@@ -167,7 +167,10 @@ export class SendRoom {
    * it was taken.
    */
   take(hold: AnswerHold, bytes: number, run: () => void): Waiting | undefined {
-    if (hold.bytes + bytes > answerParts * this.#part) throw this.#refusal('ANSWER_TOO_LARGE');
+    if (hold.bytes + bytes > answerParts * this.#part) {
+      this.#counts.answersRefused += 1;
+      throw new EtcdError('ANSWER_TOO_LARGE');
+    }
     const waiter = { user: hold.user, hold, bytes, heldBytes: 0, run };
     if (hold.bytes > 0) {
       if (this.#mayGrow(waiter)) {
@@ -181,7 +184,7 @@ export class SendRoom {
       this.#grant(waiter);
       return undefined;
     }
-    if (!this.#admits(0)) throw this.#refusal('TOO_MANY_REQUESTS');
+    if (!this.#admits(0)) throw new EtcdError('TOO_MANY_REQUESTS');
     return this.#enqueue(waiter, lanes);
   }
 
@@ -204,11 +207,7 @@ export class SendRoom {
     return this.#queuedBytes + this.#largeBytes;
   }
 
-  #refusal(reason: 'ANSWER_TOO_LARGE' | 'TOO_MANY_REQUESTS'): EtcdError {
-    this.#counts.answersRefused += 1;
-    return new EtcdError(reason);
-  }
-
+  /** False, and counted: too many wait. */
   #admits(heldBytes: number): boolean {
     const isFull =
       this.waiting >= answersWaitingMax || this.#waitingBytes + heldBytes > answersWaitingBytesMax;
