@@ -21,9 +21,9 @@ import {
   type HttpHandler,
   type MethodHandler,
   type SendRoom,
+  type TransportLimits,
   transportLimitsDefault,
 } from '../transport/index.js';
-import type { answerLimits } from './answers-memory.js';
 import { createHttpHandler, type HttpRoutesOptions } from './http/index.js';
 import { type Metrics, meteredNetwork, SlowLog } from './metrics/index.js';
 import { canonicalHost, type PortTls, type ServerConfig, type ServerUrl } from './options/index.js';
@@ -43,7 +43,7 @@ export interface ListenersOptions {
   readonly tls: PortTls | undefined;
   /** For the answers of all ports; and the bounds of it. */
   readonly room: SendRoom;
-  readonly answerLimits: ReturnType<typeof answerLimits>;
+  readonly answerLimits: Partial<TransportLimits>;
   /** Gives up: nothing more is listened on. */
   readonly signal: AbortSignal;
 }

@@ -163,8 +163,8 @@ export class SendRoom {
   }
 
   /**
-   * @internal For {@link AnswerHold}: takes so much at once, or waits and then calls `run`. Undefined:
-   * it was taken.
+   * @internal For {@link AnswerHold}: takes so much at once, or waits and then calls `run`.
+   * Undefined: it was taken.
    */
   take(hold: AnswerHold, bytes: number, run: () => void): Waiting | undefined {
     if (hold.bytes + bytes > answerParts * this.#part) {

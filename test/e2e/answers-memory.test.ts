@@ -20,14 +20,14 @@ const ranges = 200;
 /** Length of the answer to a range; rejects with the status if it is none. */
 function answerBytes(client: GrpcClient, request: Uint8Array): Promise<number> {
   return new Promise((resolve, reject) => {
-    client.unary('/etcdserverpb.KV/Range', request, { timeoutMs: 200_000 }, (status, message) => {
+    client.unary('/etcdserverpb.KV/Range', request, { timeoutMs: 380_000 }, (status, message) => {
       if (message === undefined) reject(new Error(`${status.code} ${status.message}`));
       else resolve(message.length);
     });
   });
 }
 
-describe('200 ranges of 20 MB at a time', { timeout: 300_000 }, () => {
+describe('200 ranges of 20 MB at a time', { timeout: 400_000 }, () => {
   let server: ServerProcess;
   const clients: RawClient[] = [];
 

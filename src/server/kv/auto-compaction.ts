@@ -3,8 +3,8 @@
  * others keep sampling, so that a new leader knows what was one period ago.
  *
  * periodic: the revision is sampled ten times a period (or each 6 minutes for periods above an
- * hour); compacts to what was seen one period ago, once a period but at least hourly. What failed is
- * tried again at the next sample.
+ * hour); compacts to what was seen one period ago, once a period but at least hourly. What failed
+ * is tried again at the next sample.
  * revision: each five minutes, keeps the last N revisions.
  */
 
