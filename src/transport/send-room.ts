@@ -77,6 +77,7 @@ export class SendRoom {
   readonly #limits: RoomLimits;
   readonly #counts: RoomCounts;
   readonly #part: number;
+  readonly #shortMax: number;
   /** Unsent. */
   #queuedBytes = 0;
   /** Held by answers in the making: short ones, and the others. */
@@ -108,6 +109,8 @@ export class SendRoom {
     this.#limits = limits;
     this.#counts = counts;
     this.#part = limits.serverBacklogBytesMax / sixteenths;
+    // Whatever is short has to fit in what the short ones have.
+    this.#shortMax = Math.min(shortAnswerBytes, shortParts * this.#part);
   }
 
   /** Bytes of answers, unsent or in the making. */
@@ -179,7 +182,7 @@ export class SendRoom {
       }
       return this.#enqueueGrowing(waiter);
     }
-    const lanes = bytes <= shortAnswerBytes ? this.#short : this.#large;
+    const lanes = bytes <= this.#shortMax ? this.#short : this.#large;
     if (lanes.size === 0 && this.#judge(waiter) === 'go') {
       this.#grant(waiter);
       return undefined;
@@ -252,7 +255,7 @@ export class SendRoom {
     const { connectionBacklogBytesMax } = this.#limits;
     if (user.queuedBytes > connectionBacklogBytesMax) return 'pass';
     if (hold === undefined) return this.#long <= largeParts * this.#part ? 'go' : 'stop';
-    if (bytes <= shortAnswerBytes) {
+    if (bytes <= this.#shortMax) {
       return this.#shortBytes + bytes <= shortParts * this.#part ? 'go' : 'stop';
     }
     // Those that have begun go first.
@@ -276,7 +279,7 @@ export class SendRoom {
   #grant({ bytes, hold }: Waiter): void {
     if (hold === undefined) return;
     if (hold.bytes === 0) this.#making.add(hold);
-    if (hold.bytes === 0 && bytes <= shortAnswerBytes) {
+    if (hold.bytes === 0 && bytes <= this.#shortMax) {
       hold.shortBytes += bytes;
       this.#shortBytes += bytes;
     } else {
