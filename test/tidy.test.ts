@@ -315,7 +315,7 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
   ['node:worker_threads', ['src/server/platform/workers-node.ts'], 'measure first what they gain'],
   ['node:child_process', ['src/server/platform/systemd.ts'], 'a server starts no programs'],
   ['node:perf_hooks', ['src/server/metrics/loop-lag.ts'], 'use the Clock port'],
-  ['node:os', [], 'pass it in'],
+  ['node:os', ['src/server/platform/memory.ts'], 'pass it in'],
   ['classic-level', ['src/storage/level/kv-level.ts'], 'use the KvStore port'],
   ['prom-client', ['src/server/metrics/registry.ts'], 'add a number to Metrics'],
   [

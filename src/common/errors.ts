@@ -131,6 +131,11 @@ export const errorTable = {
   DEADLINE_EXCEEDED: [c.DEADLINE_EXCEEDED, 'context deadline exceeded'],
   STREAM_SORT_UNSUPPORTED: [c.UNIMPLEMENTED, 'RangeStream does not support custom sort orders'],
   STREAM_FILTER_UNSUPPORTED: [c.UNIMPLEMENTED, 'RangeStream does not support revision filters'],
+  RATE_LIMITED: [c.RESOURCE_EXHAUSTED, 'kvorum: more requests than --rate-limit allows'],
+  ANSWER_TOO_LARGE: [
+    c.RESOURCE_EXHAUSTED,
+    'kvorum: the answer is too large for --answers-memory-bytes: ask for less at once',
+  ],
   SNAPSHOT_NOT_TAKEN: [c.ABORTED, 'kvorum: nothing of the snapshot was taken for 30 seconds'],
 } as const satisfies Record<string, readonly [GrpcCode, string]>;
 

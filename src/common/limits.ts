@@ -46,6 +46,11 @@ export const commitApplyGapMax = 5000;
  */
 export const proposalsWaitingMax = 50_000;
 export const proposalsWaitingBytesMax = 128 * 1024 * 1024;
+/**
+ * How much further each of these bounds goes for what is urgent: the end of leases, alarms, changes
+ * of members. It is short, and some of it lessens the load.
+ */
+export const urgentShare = 0.1;
 /** The same for linearizable reads, which wait for a word of the leader; bytes of requests. */
 export const readsWaitingMax = 50_000;
 export const readsWaitingBytesMax = 64 * 1024 * 1024;
@@ -121,6 +126,10 @@ export const flushBatchBytesMax = 1024 * 1024;
 export const bboltElementBytesMax = 256 * 1024 * 1024;
 /** Cold records fetched with one `getMany`. */
 export const coldPageRecords = 256;
+/** And so many bytes, unless one record is larger: copying them is a millisecond of the loop. */
+export const coldPageBytes = 4 * 1024 * 1024;
+/** What a record in a list costs beside its bytes: the buffer around them, and places in lists. */
+export const listedRecordBytes = 160;
 /** Up to so many cold records of one read are kept in memory afterwards; larger reads are scans. */
 export const warmRecordsMax = 64;
 /** The flush asks for an fsync at least this often, so that the WAL can be released. */
@@ -203,6 +212,10 @@ export const peerFeedIdleMs = 30_000;
 export const snapshotPieceBytes = 1024 * 1024;
 /** Reads that run while an installed state takes over may take so long to end on the old one. */
 export const installGraceMs = 5000;
+/** Users and addresses whose requests are counted (--rate-limit): some 150 bytes each. */
+export const rateLimitKeysMax = 20_000;
+/** A message of a stream waits so long for its turn; then the stream ends. */
+export const rateLimitDelayMsMax = 10_000;
 /** A certificate, key or revocation list: far above any that is in use. */
 export const tlsFileBytesMax = 16 * 1024 * 1024;
 /**

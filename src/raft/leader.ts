@@ -47,10 +47,20 @@ export function refusalAtLeader(
   return undefined;
 }
 
+/** Of what may be uncommitted, only for what is urgent. */
+const urgentPart = 1 / 16;
+
 /** Bounds what a leader that can't commit may pile up. One entry always fits an empty log. */
-function exceedsUncommitted(state: RaftState, leadership: Leadership, bytes: number): boolean {
+function exceedsUncommitted(
+  state: RaftState,
+  leadership: Leadership,
+  bytes: number,
+  isUrgent: boolean,
+): boolean {
   const { uncommittedBytes } = leadership;
-  return uncommittedBytes > 0 && uncommittedBytes + bytes > state.options.uncommittedBytesMax;
+  const { uncommittedBytesMax } = state.options;
+  const bytesMax = isUrgent ? uncommittedBytesMax * (1 + urgentPart) : uncommittedBytesMax;
+  return uncommittedBytes > 0 && uncommittedBytes + bytes > bytesMax;
 }
 
 /** Appends client commands; all of them or none. */
@@ -58,12 +68,13 @@ export function proposeAtLeader(
   state: RaftState,
   leadership: Leadership,
   data: readonly Uint8Array[],
+  isUrgent: boolean,
 ): ProposeRefusal | undefined {
   const refused = refusalAtLeader(state, leadership);
   if (refused !== undefined) return refused;
   let bytes = 0;
   for (const one of data) bytes += entryBytes(one.byteLength);
-  if (exceedsUncommitted(state, leadership, bytes)) return 'tooMuchUncommitted';
+  if (exceedsUncommitted(state, leadership, bytes, isUrgent)) return 'tooMuchUncommitted';
   const { log, term, trace } = state;
   let index = log.lastIndex;
   for (const one of data) {
@@ -134,7 +145,7 @@ function onForwardProposal(
   if (message.clockMs !== undefined && !isFresh(state, leadership, message.clockMs)) return;
   let bytes = 0;
   for (const { data } of message.entries) bytes += entryBytes(data.byteLength);
-  if (exceedsUncommitted(state, leadership, bytes)) return;
+  if (exceedsUncommitted(state, leadership, bytes, false)) return;
   for (const { type, data } of message.entries) {
     if (type !== 'configChange') {
       append(state, leadership, type, data);

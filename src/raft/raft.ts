@@ -125,12 +125,13 @@ export class Raft {
    * Proposes client commands, in order, as one batch. The buffers belong to the log from now on
    * and must not change. At a follower they are passed on to the leader, and undefined only says
    * that they were: like any message they may be lost. Nor does it mean at the leader that they
-   * will be committed.
+   * will be committed. What is urgent may be a sixteenth more than `uncommittedBytesMax`.
    */
-  propose(data: readonly Uint8Array[]): ProposeRefusal | undefined {
+  propose(data: readonly Uint8Array[], isUrgent = false): ProposeRefusal | undefined {
     const state = this.#state;
     if (data.length === 0) return undefined;
-    if (state.leadership !== undefined) return proposeAtLeader(state, state.leadership, data);
+    const { leadership } = state;
+    if (leadership !== undefined) return proposeAtLeader(state, leadership, data, isUrgent);
     return this.#forward(data.map((one) => ({ type: 'normal', data: one })));
   }
 

@@ -20,6 +20,8 @@ import {
   type Http1Acceptor,
   type HttpHandler,
   type MethodHandler,
+  type SendRoom,
+  type TransportLimits,
   transportLimitsDefault,
 } from '../transport/index.js';
 import { createHttpHandler, type HttpRoutesOptions } from './http/index.js';
@@ -39,6 +41,9 @@ export interface ListenersOptions {
   readonly routes: HttpRoutesOptions;
   readonly observe: CallObserver;
   readonly tls: PortTls | undefined;
+  /** For the answers of all ports; and the bounds of it. */
+  readonly room: SendRoom;
+  readonly answerLimits: Partial<TransportLimits>;
   /** Gives up: nothing more is listened on. */
   readonly signal: AbortSignal;
 }
@@ -114,7 +119,8 @@ export class Listeners {
       clock: ports.clock,
       network: purpose.grpc ? this.#network : ports.network,
       methods: purpose.grpc ? methods : new Map(),
-      limits: transportLimits(config),
+      limits: { ...transportLimits(config), ...this.#o.answerLimits },
+      room: this.#o.room,
       http,
       http1,
       observe,
@@ -140,6 +146,9 @@ export class Listeners {
   }
 }
 
+/** grpc-go's minimum for servers that say nothing. */
+const grpcKeepaliveMinTimeMs = 300_000;
+
 function transportLimits(config: ServerConfig) {
   const { concurrentStreamsMax } = transportLimitsDefault;
   return {
@@ -147,7 +156,8 @@ function transportLimits(config: ServerConfig) {
     concurrentStreamsMax: Math.min(config.concurrentStreamsMax, concurrentStreamsMax),
     keepaliveIntervalMs: config.keepaliveIntervalMs,
     keepaliveTimeoutMs: config.keepaliveTimeoutMs,
-    keepaliveMinTimeMs: config.keepaliveMinTimeMs,
+    // As etcd with 0: gRPC's default then.
+    keepaliveMinTimeMs: config.keepaliveMinTimeMs || grpcKeepaliveMinTimeMs,
   };
 }
 

@@ -15,7 +15,7 @@ import { maintenanceFeature } from './maintenance/index.js';
 import type { Metrics } from './metrics/index.js';
 import { Failure, type Node, type NodePorts, openNode } from './node/index.js';
 import type { ServerConfig } from './options/index.js';
-import { guarded, healthFeature, Serving } from './rpc/index.js';
+import { guarded, healthFeature, RateGuard, Serving } from './rpc/index.js';
 import { type WatchFeature, watchFeature } from './watch/index.js';
 
 /** The features, and what others than the node ask of them. */
@@ -90,17 +90,22 @@ export function allMethods(
   { features, host }: WholeMember,
   metrics?: Metrics,
 ): Map<string, MethodHandler> {
-  return guardedMethods(host, features, metrics);
+  const { rateLimit } = host.config;
+  const rate = rateLimit === undefined ? undefined : new RateGuard(rateLimit, host.clock, metrics);
+  return guardedMethods(host, features, metrics, rate);
 }
 
+/** Without `metrics` and `rate`: for what a client's call makes more of, which was counted itself. */
 function guardedMethods(
   host: Host,
   features: readonly Feature[],
   metrics?: Metrics,
+  rate?: RateGuard,
 ): Map<string, MethodHandler> {
   const { membership, memberId } = host;
   return guarded(methodsOf(features), {
     metrics,
+    rate,
     isLearner: () => membership.get(memberId)?.isLearner ?? false,
     hasLeader: () => host.hasLeader(),
     access: host.access,

@@ -22,6 +22,7 @@ import type {
   HttpHandler,
   MethodHandler,
 } from '../transport/index.js';
+import { answerLimits, answerRoom, type ProcessMemory } from './answers-memory.js';
 import { createGateway } from './gateway/index.js';
 import { debugVars, type HttpRoutesOptions, healthSource } from './http/index.js';
 import { Listeners } from './listeners.js';
@@ -48,6 +49,8 @@ export interface ServerPorts extends NodePorts {
   readonly profiler?: Profiler | undefined;
   /** For /debug/vars, if the process is this server's alone. */
   readonly processFacts?: () => ProcessFacts;
+  /** What the process may use; without it answers get what a large machine would give. */
+  readonly memory?: ProcessMemory;
   /** Ends what the ports do by themselves; called once the server has stopped. */
   readonly close?: () => void;
 }
@@ -118,6 +121,7 @@ export async function startServer(
   const { slowRequestMs } = config;
   const methods = allMethods(node, metrics);
   const observe = callObserver({ metrics, clock, logger, slowRequestMs });
+  const room = answerRoom(config, clock, ports.memory, metrics);
   const listeners = new Listeners({
     config,
     ports,
@@ -126,6 +130,8 @@ export async function startServer(
     routes: routesOf(config, ports, node, gatewayOf(config, ports, methods, observe)),
     observe,
     tls: tls.client,
+    room,
+    answerLimits: answerLimits(config, ports.memory),
     signal: start.signal,
   });
   const stop = once(async (how?: { readonly handOver?: boolean }) => {

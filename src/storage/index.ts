@@ -20,6 +20,7 @@ export {
   openLevelStore,
 } from './level/index.js';
 export {
+  type AnswerRoom,
   type EventPage,
   type KeyState,
   type MvccCommit,

@@ -481,9 +481,9 @@ export class Connection
       if (drainPing.equals(from.subarray(start, end)) && this.draining) this.#drainNow();
       return;
     }
-    this.#guard.countPing(this.nowMs, this.sender.sentSincePing, this.#isServer);
-    this.sender.sentSincePing = false;
-    this.sender.sendPing(true, from, start);
+    const { sender, streams } = this;
+    this.#guard.countPing(this.nowMs, sender, this.#isServer, streams.size);
+    sender.sendPing(true, from, start);
   }
 
   #onGoaway(id: number, from: Buffer, start: number, end: number): void {

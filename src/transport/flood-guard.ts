@@ -45,20 +45,28 @@ export class FloodGuard {
   }
 
   /**
-   * A PING. `sentSince`: we sent HEADERS or DATA since the last one. Such a ping is free: gRPC's
+   * A PING. If we sent HEADERS or DATA since the last one (`sent`, reset here) it is free: gRPC's
    * bandwidth estimators send one for each round trip that carries data, thousands a second on a
-   * fast network, and it is we who set their pace. Only servers police keepalive (`isServer`).
+   * fast network, and it is we who set their pace. Only servers police keepalive (`isServer`), as
+   * grpc-go does for etcd: a client without open `streams` has no reason to ping at all.
    */
-  countPing(nowMs: number, sentSince: boolean, isServer: boolean): void {
-    if (sentSince) {
+  countPing(
+    nowMs: number,
+    sent: { sentSincePing: boolean },
+    isServer: boolean,
+    streams: number,
+  ): void {
+    const sinceMs = nowMs - this.#lastPingMs;
+    this.#lastPingMs = nowMs;
+    if (sent.sentSincePing) {
+      sent.sentSincePing = false;
       this.#pingStrikes = 0;
-      this.#lastPingMs = Number.NEGATIVE_INFINITY;
       return;
     }
     this.countControl(nowMs);
-    const tooEarly = nowMs - this.#lastPingMs < this.#limits.keepaliveMinTimeMs;
-    this.#lastPingMs = nowMs;
-    if (isServer && tooEarly && ++this.#pingStrikes > pingStrikesMax) {
+    const { keepaliveIdleMinTimeMs, keepaliveMinTimeMs } = this.#limits;
+    const isTooEarly = sinceMs < (streams > 0 ? keepaliveMinTimeMs : keepaliveIdleMinTimeMs);
+    if (isServer && isTooEarly && ++this.#pingStrikes > pingStrikesMax) {
       throw calm('too_many_pings');
     }
   }

@@ -4,7 +4,7 @@ import { GrpcCode } from '../common/index.js';
 import { HeaderField } from './header-field.js';
 import { HeaderTemplate } from './hpack-encode.js';
 import type { ResponseHead } from './message-head.js';
-import { encodeMessage } from './metadata.js';
+import { encodeBinary, encodeMessage } from './metadata.js';
 
 const status200 = new HeaderField(':status', '200');
 const contentTypeGrpc = new HeaderField('content-type', 'application/grpc');
@@ -23,16 +23,28 @@ export class ReplyTemplates {
 }
 
 /** The trailers of a failed call. */
-export function statusTrailers(code: GrpcCode, message: string): HeaderField[] {
+export function statusTrailers(
+  code: GrpcCode,
+  message: string,
+  details?: Uint8Array,
+): HeaderField[] {
   const fields = [statusField(code)];
   if (message !== '') fields.push(new HeaderField('grpc-message', encodeMessage(message)));
+  if (details !== undefined) {
+    fields.push(new HeaderField('grpc-status-details-bin', encodeBinary(details)));
+  }
   return fields;
 }
 
 /** Head and trailers in one: a call that failed before its first message. */
-export function trailersOnly(httpStatus: number, code: GrpcCode, message: string): HeaderField[] {
+export function trailersOnly(
+  httpStatus: number,
+  code: GrpcCode,
+  message: string,
+  details?: Uint8Array,
+): HeaderField[] {
   const status = httpStatus === 200 ? status200 : new HeaderField(':status', String(httpStatus));
-  return [status, contentTypeGrpc, ...statusTrailers(code, message)];
+  return [status, contentTypeGrpc, ...statusTrailers(code, message, details)];
 }
 
 /** A code from the wire; what nobody defined is UNKNOWN. */

@@ -2,6 +2,7 @@
 export { type ConnectOptions, connectGrpc } from './client.js';
 export { lookupHost, namesOfAddress, resolveHost, resolveSrv } from './host-lookup.js';
 export { transportLimitsDefault } from './limits.js';
+export { AnswerHold, type RoomCounts, type RoomUser, SendRoom } from './send-room.js';
 export {
   createGrpcServer,
   type GrpcServer,

@@ -29,7 +29,7 @@ export const transportLimitsDefault: TransportLimits = {
   streamBacklogHighWaterBytes: 256 * 1024,
   // Asked before an answer is made, so that one of any size passes.
   connectionBacklogBytesMax: 256 * 1024 * 1024,
-  // Four connections of that kind; most of it are references to what the store holds anyway.
+  // Four connections of that kind; of a member that has less memory less (--answers-memory-bytes).
   serverBacklogBytesMax: 1024 * 1024 * 1024,
   // Longer than a client is busy with one answer, much shorter than a keepalive of two hours.
   stalledReaderMs: 30_000,
@@ -40,6 +40,8 @@ export const transportLimitsDefault: TransportLimits = {
   keepaliveTimeoutMs: 20_000,
   keepaliveWithoutStreams: true,
   keepaliveMinTimeMs: 5_000,
+  // grpc-go's for servers that, as etcd, do not permit keepalive without streams.
+  keepaliveIdleMinTimeMs: 7_200_000,
 };
 
 /** RFC 9113 section 4.2: the smallest permitted, and what we advertise and send. */
@@ -60,8 +62,15 @@ export const turnFramesMax = 4_096;
 export const looksPerControlFrame = 256;
 /** DATA that a paused call holds is gathered in pieces that grow to this. */
 export const heldPieceBytes = 64 * 1024;
-/** Calls of one connection that begin in one turn after they have waited for room. */
+/** Calls that begin in one turn after they have waited for room, unless a slice is over before. */
 export const roomRunsMax = 16;
+/** Calls that may wait for room, and what they may hold of their requests meanwhile. */
+export const answersWaitingMax = 50_000;
+export const answersWaitingBytesMax = 64 * 1024 * 1024;
+/** An answer up to this is short: it waits for no long one. */
+export const shortAnswerBytes = 64 * 1024;
+/** Less than this, and than a sixteenth of what waits for it, is taken by no reader worth the name. */
+export const stalledReaderBytes = 256 * 1024;
 /** Socket backlog above which the server stops reading requests from that connection. */
 export const readPauseBacklogBytes = 8 * 1024 * 1024;
 /** DATA waits in queues; only heads, trailers and the like of calls that end could get there. */

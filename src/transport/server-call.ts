@@ -3,7 +3,14 @@
  * closure, no timer, and for a small message neither reader nor copy of the request.
  */
 
-import { assert, type Caller, emptyBytes, GrpcCode, sliceMsMax } from '../common/index.js';
+import {
+  assert,
+  type Caller,
+  EtcdError,
+  emptyBytes,
+  GrpcCode,
+  sliceMsMax,
+} from '../common/index.js';
 import type { ServerCallHost } from './call-host.js';
 import type { Connection } from './connection.js';
 import type { DeadlineEntry } from './deadline-wheel.js';
@@ -19,6 +26,7 @@ import { HeldData } from './held-data.js';
 import type { HeaderBlock } from './hpack-decode.js';
 import type { RequestHead } from './message-head.js';
 import { firstBinary } from './metadata.js';
+import type { AnswerHold, Waiting } from './send-room.js';
 import { totalBytes } from './sender.js';
 import type { AbortReason, Stream, StreamOwner } from './stream.js';
 import type { MessageCounts, MethodHandler, ServerCall } from './types.js';
@@ -53,6 +61,9 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
   #held: HeldData | undefined;
   /** What is held is being handled, piece by piece, unless the handler pauses again. */
   #resuming: boolean;
+  /** What the answer in the making takes of the memory for all. */
+  #room: AnswerHold | undefined;
+  #waiting: Waiting | undefined;
 
   constructor(owner: ServerCallHost, stream: Stream, head: RequestHead, handler: MethodHandler) {
     const nowMs = owner.connection.nowMs;
@@ -80,6 +91,8 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
     this.#request = undefined;
     this.#held = undefined;
     this.#resuming = false;
+    this.#room = undefined;
+    this.#waiting = undefined;
   }
 
   /** Begins the call: the deadline counts, a streaming handler gets to know of it. */
@@ -107,10 +120,38 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
     return this.#owner.room.has(this.#connection.sender);
   }
 
-  whenRoom(run: () => void): void {
-    this.#owner.room.wait(this.#connection.sender, () => {
+  get hasShortRoom(): boolean {
+    return this.#owner.room.has(this.#connection.sender, true);
+  }
+
+  whenRoom(run: () => void, heldBytes = 0, isShort = false): void {
+    if (this.#ended) return;
+    const { room } = this.#owner;
+    const begin = (): void => {
+      this.#waiting = undefined;
       if (!this.#ended) run();
-    });
+    };
+    assert(this.#waiting === undefined, 'a call waits for room once at a time');
+    this.#waiting = room.wait(this.#connection.sender, begin, heldBytes, isShort);
+    if (this.#waiting !== undefined) return;
+    const { code, message } = new EtcdError('TOO_MANY_REQUESTS');
+    this.cancelled = true;
+    this.fail(code, message);
+    this.onCancel?.();
+  }
+
+  takeRoom(bytes: number): Promise<void> | undefined {
+    if (this.#ended) return Promise.reject(new EtcdError('REQUEST_CANCELED'));
+    this.#room ??= this.#owner.room.hold(this.#connection.sender);
+    return this.#room.take(bytes);
+  }
+
+  settleRoom(): void {
+    this.#room?.settle();
+  }
+
+  leaveRoom(): void {
+    this.#room?.leave();
   }
 
   metadata(key: string): string | undefined {
@@ -155,7 +196,7 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
     this.#replyLong(emptyBytes, parts);
   }
 
-  fail(code: GrpcCode, message: string): void {
+  fail(code: GrpcCode, message: string, details?: Uint8Array): void {
     if (this.#ended) return;
     if (code === GrpcCode.OK) {
       this.end();
@@ -163,8 +204,8 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
     }
     this.#ended = true;
     const sender = this.#connection.sender;
-    if (this.#headSent) sender.end(this.#stream, statusTrailers(code, message));
-    else sender.sendHeaders(this.#stream, trailersOnly(200, code, message), true);
+    if (this.#headSent) sender.end(this.#stream, statusTrailers(code, message, details));
+    else sender.sendHeaders(this.#stream, trailersOnly(200, code, message, details), true);
     this.#finish(code);
   }
 
@@ -414,6 +455,9 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
     this.#held?.drop();
     this.#held = undefined;
     this.#reader = undefined;
+    this.#room?.cancel();
+    this.#waiting?.cancel();
+    this.#waiting = undefined;
     const observe = this.#owner.observe;
     if (observe !== undefined) {
       const durationMs = this.#owner.clock.nowMs() - this.#startMs;

@@ -35,6 +35,8 @@ export interface GrpcServerOptions {
   readonly network: Network;
   readonly methods: ReadonlyMap<string, MethodHandler>;
   readonly limits?: Partial<TransportLimits>;
+  /** Shared with other servers of the process; without it this one has its own. */
+  readonly room?: SendRoom | undefined;
   /** Plain requests over HTTP/2; without it they get 415. */
   readonly http?: HttpHandler | undefined;
   /** HTTP/1.1 on the same port; without it such connections are closed. */
@@ -81,7 +83,7 @@ class Server implements GrpcServer {
     this.#shared = {
       clock: options.clock,
       limits,
-      room: new SendRoom(options.clock, limits),
+      room: options.room ?? new SendRoom(options.clock, limits),
       wheel: deadlineWheelOf(options.clock),
       methods: options.methods,
       services,

@@ -30,8 +30,8 @@ export interface ServerCall {
   /** Decoded first value of a `-bin` key. */
   binaryMetadata(key: string): Buffer | undefined;
   /**
-   * True once the client cancelled, the deadline passed, the connection is gone, or a message was
-   * too long to be sent.
+   * True once the client cancelled, the deadline passed, the connection is gone, a message was too
+   * long to be sent, or too many calls waited for room.
    */
   readonly cancelled: boolean;
   /** Set by the handler: called at most once, when `cancelled` becomes true before the end. */
@@ -40,8 +40,11 @@ export interface ServerCall {
   reply(message: Uint8Array): void;
   /** As `reply`, for a message in pieces; ownership of the pieces passes to the transport. */
   replyParts(parts: readonly Uint8Array[]): void;
-  /** Ends the call with an error; nothing after it is sent. */
-  fail(code: GrpcCode, message: string): void;
+  /**
+   * Ends the call with an error; nothing after it is sent. `details`: an encoded google.rpc.Status
+   * that says the same and more (`grpc-status-details-bin`).
+   */
+  fail(code: GrpcCode, message: string, details?: Uint8Array): void;
   /**
    * Streaming: one message; ownership passes to the transport. False: `backlogBytes` is above the
    * high-water mark, `onDrain` will tell.
@@ -54,8 +57,23 @@ export interface ServerCall {
   readonly backlogBytes: number;
   /** False: so much is unsent that an answer which may be large should not be made now. */
   readonly hasRoom: boolean;
-  /** Calls `run` once there is room; never if the call ends before. */
-  whenRoom(run: () => void): void;
+  /** The same for one that is short, or is read in one piece: of one key. */
+  readonly hasShortRoom: boolean;
+  /**
+   * Calls `run` once there is room; never if the call ends before. `heldBytes`: what the request
+   * holds until then. If too many wait already the call ends with TOO_MANY_REQUESTS.
+   */
+  whenRoom(run: () => void, heldBytes?: number, isShort?: boolean): void;
+  /**
+   * Before so many bytes more are held for the answer in the making. Undefined: go on; else once
+   * the promise has resolved. It rejects if the answer is to be given up: too large, too many wait,
+   * or the call is over. Whoever takes room leaves it, whatever happens.
+   */
+  takeRoom(bytes: number): Promise<void> | undefined;
+  /** No more is taken; what was stays until `leaveRoom`, for an answer that is sent in pieces. */
+  settleRoom(): void;
+  /** The answer has been handed over, or is given up. */
+  leaveRoom(): void;
   onDrain: (() => void) | undefined;
   /** Streaming: each message; it is only borrowed, copy what is kept. */
   onMessage: ((message: Buffer) => void) | undefined;
@@ -167,6 +185,8 @@ export interface TransportLimits {
   readonly keepaliveWithoutStreams: boolean;
   /** Pings from the client closer than this are counted; too many: GOAWAY too_many_pings. */
   readonly keepaliveMinTimeMs: number;
+  /** The same while no stream is open. */
+  readonly keepaliveIdleMinTimeMs: number;
 }
 
 /** The end of a unary call at the client. */

@@ -1,5 +1,5 @@
-import type { GrpcCode, PeerIdentity } from '../../src/common/index.js';
-import type { MethodHandler, ServerCall } from '../../src/transport/index.js';
+import { EtcdError, type GrpcCode, type PeerIdentity } from '../../src/common/index.js';
+import type { MethodHandler, RoomUser, SendRoom, ServerCall } from '../../src/transport/index.js';
 
 const nobody: PeerIdentity = { commonName: '', certificateVerified: false };
 
@@ -8,9 +8,16 @@ export type Outcome =
   | { readonly ok: true; readonly message: Buffer }
   | { readonly ok: false; readonly code: GrpcCode; readonly text: string };
 
+/** Where answers take their memory from, as those of a connection do. */
+export interface InProcessRoom {
+  readonly room: SendRoom;
+  readonly user: RoomUser;
+}
+
 /**
  * Calls a handler without a network in between; `onCall` is given what cancels the call: what is
- * answered after that reaches nobody. `token`: of who calls.
+ * answered after that reaches nobody. `token`: who calls. `memory`: what answers take; without it
+ * nobody counts.
  */
 export function callUnary(
   methods: ReadonlyMap<string, MethodHandler>,
@@ -18,7 +25,9 @@ export function callUnary(
   request: Uint8Array,
   onCall?: (cancel: () => void) => void,
   token?: string,
+  memory?: InProcessRoom,
 ): Promise<Outcome> {
+  const hold = memory?.room.hold(memory.user);
   const handler = methods.get(method);
   if (handler === undefined || handler.kind !== 'unary') throw new Error(`no method ${method}`);
   return new Promise((resolve) => {
@@ -43,8 +52,22 @@ export function callUnary(
       sendParts: () => true,
       end: () => {},
       backlogBytes: 0,
-      hasRoom: true,
-      whenRoom: (run) => run(),
+      get hasRoom() {
+        return memory?.room.has(memory.user) ?? true;
+      },
+      get hasShortRoom() {
+        return memory?.room.has(memory.user, true) ?? true;
+      },
+      whenRoom(run, heldBytes, isShort) {
+        if (memory === undefined) run();
+        else if (memory.room.wait(memory.user, run, heldBytes, isShort) === undefined) {
+          const { code, message: text } = new EtcdError('TOO_MANY_REQUESTS');
+          end({ ok: false, code, text });
+        }
+      },
+      takeRoom: (bytes) => hold?.take(bytes),
+      settleRoom: () => hold?.settle(),
+      leaveRoom: () => hold?.leave(),
       onDrain: undefined,
       onMessage: undefined,
       onEnd: undefined,
@@ -54,6 +77,7 @@ export function callUnary(
     onCall?.(() => {
       if (ended || call.cancelled) return;
       call.cancelled = true;
+      hold?.cancel();
       call.onCancel?.();
     });
     handler.handle(Buffer.from(request), call);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { silentLogger } from '../../src/common/index.js';
+import { EtcdError, silentLogger } from '../../src/common/index.js';
 import { AutoCompactor } from '../../src/server/kv/auto-compaction.js';
 import type { AutoCompaction } from '../../src/server/options/config.js';
 import { SimClock } from '../../src/sim/index.js';
@@ -9,7 +9,11 @@ const minuteMs = 60_000;
 /** A store whose revision grows by 10 a minute. */
 function setup(policy: AutoCompaction) {
   const clock = new SimClock();
-  const state = { leads: true, fails: false, asked: [] as Array<[atMinute: number, rev: number]> };
+  const state = {
+    leads: true,
+    fails: undefined as Error | undefined,
+    asked: [] as Array<[atMinute: number, rev: number]>,
+  };
   const compactor = new AutoCompactor({
     policy,
     clock,
@@ -18,7 +22,7 @@ function setup(policy: AutoCompaction) {
     isLeader: () => state.leads,
     compact: (revision, done) => {
       state.asked.push([Math.round(clock.nowMs() / minuteMs), revision]);
-      done(state.fails ? new Error('no') : undefined);
+      done(state.fails);
     },
   });
   compactor.start();
@@ -31,10 +35,11 @@ describe('compaction by itself', () => {
     await clock.run(9.9 * minuteMs);
     expect(state.asked).toEqual([]);
     await clock.run(35 * minuteMs);
+    // As etcd: never less than a period is kept.
     expect(state.asked).toEqual([
-      [10, 11],
-      [20, 111],
-      [30, 211],
+      [10, 1],
+      [20, 91],
+      [30, 191],
     ]);
   });
 
@@ -62,12 +67,33 @@ describe('compaction by itself', () => {
     expect(state.asked).toEqual([]);
     state.leads = true;
     await clock.run(30.5 * minuteMs);
-    expect(state.asked).toEqual([[30, 211]]);
+    // At once, as the one that led before may have failed to.
+    expect(state.asked).toEqual([[26, 151]]);
+  });
+
+  it('periodic: tries again a tenth of the period after a failure', async () => {
+    const { clock, state } = setup({ mode: 'periodic', retentionMs: 10 * minuteMs });
+    state.fails = new Error('no');
+    await clock.run(12.5 * minuteMs);
+    state.fails = undefined;
+    await clock.run(14.5 * minuteMs);
+    expect(state.asked.map(([minute]) => minute)).toEqual([10, 11, 12, 13]);
+  });
+
+  it('takes what somebody else has compacted for done', async () => {
+    for (const mode of ['periodic', 'revision'] as const) {
+      const policy = { mode, retentionMs: 10 * minuteMs, retentionRevisions: 10 };
+      const { clock, state } = setup(policy);
+      state.fails = new EtcdError('COMPACTED');
+      await clock.run(16 * minuteMs);
+      const minutes = state.asked.map(([minute]) => minute);
+      expect(minutes).toEqual(mode === 'periodic' ? [10] : [5, 10, 15]);
+    }
   });
 
   it('tries again after a failure, and stops when told', async () => {
     const { clock, compactor, state } = setup({ mode: 'revision', retentionRevisions: 10 });
-    state.fails = true;
+    state.fails = new Error('no');
     await clock.run(11 * minuteMs);
     expect(state.asked.length).toBe(2);
     compactor.stop();

@@ -30,9 +30,13 @@ export class FakeCall implements ServerCall {
     this.#metadata = metadata;
   }
 
+  readonly hasShortRoom = true;
   whenRoom(run: () => void): void {
     run();
   }
+  takeRoom(): undefined {}
+  settleRoom(): void {}
+  leaveRoom(): void {}
   metadata(key: string): string | undefined {
     return this.#metadata[key];
   }

@@ -14,7 +14,7 @@ import { toWire } from '../workload/request-codec.js';
 import type { Workload } from '../workload/workload.js';
 import type { Credentials } from './credentials.js';
 import { type Knobs, requestTimeoutMs } from './knobs.js';
-import type { SimProcess } from './machine.js';
+import { answerLimits, readingUser, type SimProcess } from './machine.js';
 import type { Trace } from './trace.js';
 
 /** What clients need of the world. */
@@ -87,10 +87,27 @@ function callOnce(
     // A stopped process gets the call when it goes on; one that dies never does.
     process.clock.afterTurn(() => {
       if (!isOpen || !process.alive) return;
-      callUnary(process.methods, method, bytes, started, token).then((outcome) => {
+      const { methods, room } = process;
+      const memory = { room, user: readingUser() };
+      process.callsOpen += 1;
+      callUnary(methods, method, bytes, started, token, memory).then((outcome) => {
+        judgeMemory(world, process);
         if (process.alive) resolve(outcome);
       });
     });
+  });
+}
+
+/** A call has been answered: what answers hold is bounded, and with the last call nothing is held. */
+function judgeMemory({ report }: ClientWorld, process: SimProcess): void {
+  const { room } = process;
+  const bytesMax = answerLimits.serverBacklogBytesMax;
+  const has = (): string => `${room.bytes} bytes, ${room.waiting} wait, at ${process.name}`;
+  report.check('answers: bounded memory', room.bytes <= bytesMax, has);
+  process.callsOpen -= 1;
+  process.clock.afterTurn(() => {
+    if (process.callsOpen > 0 || !process.alive) return;
+    report.check('answers: nothing left behind', room.bytes === 0 && room.waiting === 0, has);
   });
 }
 

@@ -25,7 +25,7 @@ import {
   type SimRandom,
   simPasswords,
 } from '../../src/sim/index.js';
-import type { MethodHandler } from '../../src/transport/index.js';
+import { type MethodHandler, type RoomUser, SendRoom } from '../../src/transport/index.js';
 import type { Knobs } from './knobs.js';
 import type { FaultKind } from './schedule.js';
 import type { SimWire } from './wire.js';
@@ -60,6 +60,18 @@ export interface MachineOptions {
   readonly knobs: Knobs;
   /** One for all machines. */
   readonly raftTracer?: StateTracer | undefined;
+}
+
+/** Of the memory for answers of a process. */
+export const answerLimits = {
+  serverBacklogBytesMax: 8 * 1024 * 1024,
+  connectionBacklogBytesMax: 256 * 1024,
+  stalledReaderMs: 1000,
+};
+
+/** The connection of a client: what it is answered it has read. */
+export function readingUser(): RoomUser {
+  return { queuedBytes: 0, dequeuedBytes: 0, onStalled() {} };
 }
 
 /** What a machine tells the world. */
@@ -199,6 +211,10 @@ export class SimProcess {
   hello: PeerHello | undefined;
   cut: () => void = () => {};
   readonly logger: Logger = silentLogger;
+  /** What answers take of its memory: so little that they wait for one another. */
+  readonly room: SendRoom;
+  /** Calls under way that may have some of it. */
+  callsOpen = 0;
   #node: WholeMember | undefined;
   #methods: ReadonlyMap<string, MethodHandler> = new Map();
 
@@ -206,6 +222,7 @@ export class SimProcess {
     this.machine = machine;
     this.clock = clock;
     this.name = `${machine.name}#${start}`;
+    this.room = new SendRoom(clock, answerLimits);
   }
 
   open(node: WholeMember): void {

@@ -109,9 +109,13 @@ class StreamCall implements ServerCall {
   end(): void {
     this.#close('ended');
   }
+  readonly hasShortRoom = true;
   whenRoom(run: () => void): void {
     run();
   }
+  takeRoom(): undefined {}
+  settleRoom(): void {}
+  leaveRoom(): void {}
   pause(): void {}
   resume(): void {}
 

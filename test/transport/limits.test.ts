@@ -157,15 +157,40 @@ describe('pings', () => {
     expect([peer.goaway, peer.goawayText]).toEqual(['ENHANCE_YOUR_CALM', 'too_many_pings']);
   });
 
-  test('every 5 s, or between replies, is fine', async () => {
+  /** What etcd 3.7.3 with --grpc-keepalive-min-time=1s does, with this many pings. */
+  const cases: ReadonlyArray<readonly [string, boolean, number, number]> = [
+    ['far apart, without a stream', false, 1_300, 4],
+    ['far apart, with one', true, 1_300, Number.POSITIVE_INFINITY],
+    ['at once, without a stream', false, 0, 4],
+    ['at once, with one', true, 0, 4],
+    ['a little too close, with one', true, 600, 4],
+  ];
+  test.each(cases)('%s: ended when etcd ends it', async (_name, withStream, gapMs, last) => {
+    const bench = new Bench({ limits: { keepaliveMinTimeMs: 1_000 } });
+    const peer = await bench.peer();
+    if (withStream) peer.send(peer.headers(1, requestHead('/test.Echo/HangStream')));
+    await bench.settle();
+    let sent = 0;
+    while (peer.goaway === undefined && sent < 8) {
+      peer.send(ping);
+      sent++;
+      await bench.settle(Math.max(1, gapMs));
+    }
+    expect(sent).toBe(Math.min(8, last));
+    expect(peer.goawayText).toBe(Number.isFinite(last) ? 'too_many_pings' : '');
+    hanging.length = 0;
+  });
+
+  test('every 5 s while a stream is open, or between replies, is fine', async () => {
     const bench = new Bench();
     const peer = await bench.peer();
+    peer.send(peer.headers(1001, requestHead('/test.Echo/HangStream')));
     for (let i = 0; i < 20; i++) {
       peer.send(ping);
       await bench.settle(5_001);
     }
     for (let i = 0; i < 20; i++) {
-      peer.send(peer.call(2 * i + 1, unary, hello));
+      peer.send(peer.call(1003 + 2 * i, unary, hello));
       await bench.settle();
       peer.send(ping);
     }

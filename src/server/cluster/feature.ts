@@ -125,6 +125,7 @@ function clusterEntries(membership: Membership, downgrade: Downgrade): ClusterEn
       operation: 'ClusterMemberAttrSet',
       decode: decodeAttributes,
       refusedWhenCorrupt: false,
+      isUrgent: true,
       allows: onlyTheMember,
       apply(txn, attributes) {
         membership.applyAttributes(txn, attributes);
@@ -136,6 +137,7 @@ function clusterEntries(membership: Membership, downgrade: Downgrade): ClusterEn
       operation: 'ClusterMemberUpdate',
       decode: decodeMemberUpdate,
       refusedWhenCorrupt: false,
+      isUrgent: true,
       allows: onlyTheMember,
       apply(txn, update) {
         membership.applyUpdate(txn, update);

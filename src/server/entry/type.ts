@@ -40,6 +40,11 @@ export interface EntrySpec<Request, Result, Plan> {
   /** Whether it is refused while the alarm CORRUPT is up. */
   readonly refusedWhenCorrupt: boolean;
   /**
+   * Whether it goes ahead of all that waits to enter the log, and beyond what may wait there: what
+   * relieves or repairs a cluster that has too much to do, and is short. The default is no.
+   */
+  readonly isUrgent?: boolean;
+  /**
    * Why the caller may not ask for it; asked while auth is on, when it is proposed and again when
    * it is applied, but not of what the member itself proposes. A long look (at all keys of a lease,
    * say) is for {@link plan}. See also {@link onlyRoot}, {@link anyUser}, {@link onlyTheMember}.
@@ -85,6 +90,7 @@ export interface EntryType<Request = unknown, Result = unknown, Plan = unknown> 
   readonly kind: EntryKind;
   readonly operation: string;
   readonly refusedWhenCorrupt: boolean;
+  readonly isUrgent: boolean;
   decode(body: Buffer): Request;
   costBytes(request: Request): number;
   allows(permissions: Permissions, caller: Caller, request: Request): ErrorReason | undefined;
@@ -113,6 +119,7 @@ class DeclaredEntry<Request, Result, Plan> implements EntryType<Request, Result,
   readonly kind: EntryKind;
   readonly operation: string;
   readonly refusedWhenCorrupt: boolean;
+  readonly isUrgent: boolean;
   readonly decode: EntrySpec<Request, Result, Plan>['decode'];
   readonly costBytes: (request: Request) => number;
   readonly allows: EntrySpec<Request, Result, Plan>['allows'];
@@ -134,6 +141,7 @@ class DeclaredEntry<Request, Result, Plan> implements EntryType<Request, Result,
     this.kind = spec.kind;
     this.operation = spec.operation;
     this.refusedWhenCorrupt = spec.refusedWhenCorrupt;
+    this.isUrgent = spec.isUrgent ?? false;
     this.decode = spec.decode;
     this.costBytes = spec.costBytes ?? nothing;
     this.allows = spec.allows;

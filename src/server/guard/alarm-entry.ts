@@ -21,6 +21,7 @@ export function alarmEntry(alarms: Alarms): AlarmEntry {
     operation: 'Alarm',
     decode: (body) => alarmRequest.decode(body),
     refusedWhenCorrupt: false,
+    isUrgent: true,
     allows: onlyRoot,
     apply: (txn, { action, memberId, alarm }) => {
       const changed =

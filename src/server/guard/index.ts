@@ -9,3 +9,4 @@ export {
   parseAlarmName,
 } from './alarms.js';
 export { SpaceGuard } from './space.js';
+export { TokenBuckets } from './token-buckets.js';

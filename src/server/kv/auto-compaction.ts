@@ -3,11 +3,18 @@
  * others keep sampling, so that a new leader knows what was one period ago.
  *
  * periodic: the revision is sampled ten times a period (or each 6 minutes for periods above an
- * hour); compacts to what was seen one period ago, once a period but at least hourly.
+ * hour); compacts to what was seen one period ago, once a period but at least hourly. What failed
+ * is tried again at the next sample.
  * revision: each five minutes, keeps the last N revisions.
  */
 
-import type { Clock, Logger, Revision, Timer } from '../../common/index.js';
+import {
+  type Clock,
+  EtcdError,
+  type Logger,
+  type Revision,
+  type Timer,
+} from '../../common/index.js';
 import type { AutoCompaction } from '../options/index.js';
 
 export interface AutoCompactorOptions {
@@ -27,17 +34,25 @@ const samplesPerPeriod = 10;
 export class AutoCompactor {
   readonly #o: AutoCompactorOptions;
   #timer: Timer | undefined;
+  /** Of the last period, oldest first. */
   #samples: Revision[] = [];
-  #lastCompactMs: number;
+  #lastSuccessMs: number;
   #lastRevision: Revision = 0;
+  /** The first one waits for a whole period. */
+  #hasTried = false;
+  #isRunning = false;
 
   constructor(options: AutoCompactorOptions) {
     this.#o = options;
-    this.#lastCompactMs = options.clock.nowMs();
+    this.#lastSuccessMs = options.clock.nowMs();
   }
 
   start(): void {
-    if (this.#o.policy.mode !== 'off') this.#later();
+    const { clock, policy } = this.#o;
+    if (policy.mode === 'off') return;
+    this.#lastSuccessMs = clock.nowMs();
+    this.#sample();
+    this.#later();
   }
 
   stop(): void {
@@ -48,6 +63,7 @@ export class AutoCompactor {
   #later(): void {
     this.#timer = this.#o.clock.after(this.#intervalMs(), () => {
       this.#run();
+      this.#sample();
       if (this.#timer !== undefined) this.#later();
     });
   }
@@ -56,6 +72,15 @@ export class AutoCompactor {
     const { policy } = this.#o;
     if (policy.mode !== 'periodic') return revisionCheckMs;
     return Math.min(policy.retentionMs, hourMs) / samplesPerPeriod;
+  }
+
+  /** As in etcd one more than a period has, so that the oldest is never younger than a period. */
+  #sample(): void {
+    const { policy, revision } = this.#o;
+    if (policy.mode !== 'periodic') return;
+    const samplesMax = Math.floor(policy.retentionMs / this.#intervalMs()) + 1;
+    this.#samples.push(revision());
+    if (this.#samples.length > samplesMax) this.#samples.shift();
   }
 
   #run(): void {
@@ -67,28 +92,31 @@ export class AutoCompactor {
   }
 
   #runPeriodic(retentionMs: number): void {
-    const samplesMax = Math.ceil(retentionMs / this.#intervalMs());
-    this.#samples.push(this.#o.revision());
-    if (this.#samples.length > samplesMax) {
-      this.#samples = this.#samples.slice(this.#samples.length - samplesMax);
-    }
-    const now = this.#o.clock.nowMs();
     const [oldest] = this.#samples;
-    const due = now - this.#lastCompactMs >= Math.min(retentionMs, hourMs);
-    if (!due || this.#samples.length < samplesMax || oldest === undefined) return;
-    this.#lastCompactMs = now;
-    this.#compact(oldest);
+    const waitMs = this.#hasTried ? Math.min(retentionMs, hourMs) : retentionMs;
+    // A tenth of a millisecond: times are sums of fractions.
+    const isDue = this.#o.clock.nowMs() - this.#lastSuccessMs >= waitMs - 0.1;
+    if (isDue && oldest !== undefined) this.#compact(oldest);
   }
 
   #compact(revision: Revision): void {
-    if (revision <= 0 || revision === this.#lastRevision || !this.#o.isLeader()) return;
+    const { clock, isLeader, logger } = this.#o;
+    if (revision <= 0 || revision === this.#lastRevision || !isLeader()) return;
+    // One that finds no majority ends with the request timeout.
+    if (this.#isRunning) return;
+    this.#hasTried = true;
+    this.#isRunning = true;
     this.#o.compact(revision, (error) => {
-      if (error === undefined) {
-        this.#lastRevision = revision;
-        this.#o.logger.info('compacted by policy', { revision });
-      } else {
-        this.#o.logger.warn('compaction by policy failed', { revision, error: error.message });
+      this.#isRunning = false;
+      // Somebody else has done it, or more: as good as done.
+      const isDone = error instanceof EtcdError && error.reason === 'COMPACTED';
+      if (error !== undefined && !isDone) {
+        logger.warn('compaction by policy failed', { revision, error: error.message });
+        return;
       }
+      this.#lastRevision = revision;
+      this.#lastSuccessMs = clock.nowMs();
+      logger.info('compacted by policy', { revision });
     });
   }
 }

@@ -46,7 +46,9 @@ function start(streaming: Streaming, error: EtcdError | undefined): void {
     failCall(host, call, error);
     return;
   }
-  stream(streaming).catch((thrown: unknown) => failCall(host, call, thrown));
+  stream(streaming)
+    .catch((thrown: unknown) => failCall(host, call, thrown))
+    .finally(() => call.leaveRoom());
 }
 
 async function stream(streaming: Streaming): Promise<void> {
@@ -66,17 +68,15 @@ async function streamByKey({ host, call, request }: Streaming, main: Revision): 
   let count = -1;
   while (!call.cancelled) {
     const waits = roomFor(call);
-    if (waits !== undefined) {
-      await waits;
-      continue;
-    }
+    if (waits !== undefined) await waits;
+    if (call.cancelled) return;
     refuseReading(host, call, request);
     // Checked anew for each chunk: a compaction may have passed the pinned revision.
     const wrong = store.checkRevision(main);
     if (wrong !== undefined) throw wrong;
     const limit = request.countOnly ? 0 : Math.min(left, chunkKeys);
     const query = { ...request, key, limit };
-    const found = await store.range(query, { main, sub: Number.POSITIVE_INFINITY });
+    const found = await store.range(query, { main, sub: Number.POSITIVE_INFINITY }, call);
     if (count < 0) count = found.count;
     left -= found.kvs.length;
     if (!found.more || left <= 0) {
@@ -85,7 +85,9 @@ async function streamByKey({ host, call, request }: Streaming, main: Revision): 
     }
     chunkKeys = nextChunkKeys(chunkKeys, found.kvs, host.requestBytesMax);
     key = `${lastKey(found)}\0`;
-    await sendChunk(call, found.kvs);
+    const sent = sendChunk(call, found.kvs);
+    call.leaveRoom();
+    await sent;
   }
 }
 
@@ -96,7 +98,8 @@ async function streamSorted({ host, call, request }: Streaming, main: Revision):
   const wrong = store.checkRevision(main);
   if (wrong !== undefined) throw wrong;
   const header = headerAt(host, store.revision);
-  const found = await store.range(request, { main, sub: Number.POSITIVE_INFINITY });
+  const found = await store.range(request, { main, sub: Number.POSITIVE_INFINITY }, call);
+  call.settleRoom();
   let from = 0;
   let chunkKeys = rangeStreamFirstChunkKeys;
   while (!call.cancelled) {

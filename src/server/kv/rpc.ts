@@ -131,9 +131,14 @@ function answerWith(
 ): void {
   const reads: DeferredRange[] = [];
   deferredReads(result, reads);
-  const waits = runDeferredReads(host.store, host.clock, reads, held);
+  const waits = runDeferredReads(held ?? host.store, host.clock, reads, call);
   if (waits === undefined) answer();
-  else waits.then(answer).catch((error: unknown) => failCall(host, call, error));
+  else endInRoom(host, call, waits.then(answer));
+}
+
+/** The end of an answer that has taken room. */
+function endInRoom(host: Host, call: ServerCall, answered: Promise<void>): void {
+  answered.catch((error: unknown) => failCall(host, call, error)).finally(() => call.leaveRoom());
 }
 
 // ------------------------------------------------------------------------------ DeleteRange
@@ -179,24 +184,29 @@ function handleRange(host: Host, _entries: KvEntries, bytes: Buffer, call: Serve
     refuseCall(call, wrong);
     return;
   }
-  const reading = { host, call, request };
+  const reading = { host, call, request, bytes: bytes.length };
   if (request.serializable) runRange(reading, undefined);
   else host.read(runRange, reading, bytes.length);
 }
 
 interface RangeReading extends Answering {
   readonly request: RangeRequest;
+  /** Of the request. */
+  readonly bytes: number;
 }
 
-function runRange({ host, call, request }: RangeReading, error: EtcdError | undefined): void {
+function runRange(reading: RangeReading, error: EtcdError | undefined): void {
+  const { host, call, request, bytes } = reading;
   if (error !== undefined) {
     failCall(host, call, error);
     return;
   }
-  if (!call.hasRoom) {
-    call.whenRoom(() => runRange({ host, call, request }, undefined));
-    return;
-  }
+  const isShort = request.rangeEnd === '';
+  if (isShort ? call.hasShortRoom : call.hasRoom) beginRange(reading);
+  else call.whenRoom(() => beginRange(reading), bytes, isShort);
+}
+
+function beginRange({ host, call, request }: RangeReading): void {
   const denied = readDenied(host, call, request);
   if (denied !== undefined) {
     refuseCall(call, denied);
@@ -207,11 +217,13 @@ function runRange({ host, call, request }: RangeReading, error: EtcdError | unde
     // The header shows the newest revision, whatever revision is read.
     const header = headerAt(host, host.store.revision);
     host.metrics.rangeTotal++;
-    const result = host.store.range(request.keysOnly ? { ...request, paged: true } : request, at);
+    const query = request.keysOnly ? { ...request, paged: true } : request;
+    const result = host.store.range(query, at, call);
     if (result instanceof Promise) {
-      result.then(
-        (found) => answerRange(call, header, found),
-        (thrown: unknown) => failCall(host, call, thrown),
+      endInRoom(
+        host,
+        call,
+        result.then((found) => answerRange(call, header, found)),
       );
     } else {
       answerRange(call, header, result);
@@ -263,7 +275,7 @@ function handleTxn(host: Host, entries: KvEntries, bytes: Buffer, call: ServerCa
     return;
   }
   if (isTxnReadonly(request)) {
-    const reading = { host, call, request };
+    const reading = { host, call, request, bytes: bytes.length };
     if (isTxnSerializable(request)) runReadonlyTxn(reading, undefined);
     else host.read(runReadonlyTxn, reading, bytes.length);
     return;
@@ -306,18 +318,18 @@ function replyToTxn(host: Host, call: ServerCall, result: TxnResult, held?: Poin
 
 interface TxnReading extends Answering {
   readonly request: TxnRequest;
+  /** Of the request. */
+  readonly bytes: number;
 }
 
 function runReadonlyTxn(reading: TxnReading, error: EtcdError | undefined): void {
-  const { host, call, request } = reading;
-  if (error !== undefined) {
-    failCall(host, call, error);
-    return;
-  }
-  if (!call.hasRoom) {
-    call.whenRoom(() => runReadonlyTxn(reading, undefined));
-    return;
-  }
+  const { host, call, bytes } = reading;
+  if (error !== undefined) failCall(host, call, error);
+  else if (call.hasRoom) beginReadonlyTxn(reading);
+  else call.whenRoom(() => beginReadonlyTxn(reading), bytes);
+}
+
+function beginReadonlyTxn({ host, call, request }: TxnReading): void {
   const { access } = host;
   const denied = access.isEnabled ? txnRefusal(access, call.caller ?? nobody, request) : undefined;
   if (denied !== undefined) {

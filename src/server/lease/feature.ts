@@ -133,6 +133,7 @@ function leaseEntries(lessor: Lessor, keyRights: LeaseKeyRights, metrics: Metric
       operation: 'LeaseRevoke',
       decode: decodeLeaseRevokeRequest,
       refusedWhenCorrupt: true,
+      isUrgent: true,
       allows: anyUser,
       // A lease may have any number of keys.
       planAtOnce: () => undefined,

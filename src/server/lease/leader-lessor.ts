@@ -26,6 +26,7 @@ import {
 } from '../../common/index.js';
 import type { LeaseTimeToLiveRequest } from '../../proto/index.js';
 import type { Raft } from '../../raft/index.js';
+import type { AnswerRoom } from '../../storage/index.js';
 import {
   type Host,
   isAboutTheLink,
@@ -109,10 +110,10 @@ export class LeaderLessor {
   /** For a client of this member; no info and no error: there is no such lease. */
   timeToLive(
     request: LeaseTimeToLiveRequest,
-    _call: unknown,
+    call: AnswerRoom,
     done: (error: Error | undefined, info: LeaseInfo | undefined) => void,
   ): void {
-    this.#timeToLive(request).then(
+    this.#timeToLive(request, call).then(
       (info) => done(undefined, info),
       (error: Error) => done(error, undefined),
     );
@@ -224,7 +225,10 @@ export class LeaderLessor {
     else renewal.waiter.renewed(error as EtcdError, 0);
   }
 
-  async #timeToLive({ id, keys }: LeaseTimeToLiveRequest): Promise<LeaseInfo | undefined> {
+  async #timeToLive(
+    { id, keys }: LeaseTimeToLiveRequest,
+    room: AnswerRoom,
+  ): Promise<LeaseInfo | undefined> {
     const { lessor, questions } = this.#o;
     const { result: info, isOwn } = await questions.ask({
       method: 'leaseTimeToLive',
@@ -238,7 +242,7 @@ export class LeaderLessor {
     if (!keys || info === undefined) return info;
     // The leader has read when all was applied there that was committed; now it must be here.
     if (!isOwn) await this.#o.readBarrier();
-    const found = await runSteps(lessor.keysOf(id));
+    const found = await runSteps(lessor.keysOf(id, room));
     return found === undefined ? undefined : { ...info, keys: found };
   }
 

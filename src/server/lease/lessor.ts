@@ -36,6 +36,7 @@ import {
 } from '../../common/index.js';
 import type { LeaseCheckpoint } from '../../proto/index.js';
 import {
+  type AnswerRoom,
   type MvccPresent,
   type MvccStore,
   type MvccWriteTxn,
@@ -112,6 +113,9 @@ interface CheckpointTurn {
 }
 
 /** All leases of a member. */
+/** Of an item in a list that is sorted: its places in the list, and in what the sort makes. */
+const listedItemBytes = 32;
+
 export class Lessor {
   /** Totals for the metrics. */
   readonly counters = { granted: 0, revoked: 0, renewed: 0 };
@@ -234,9 +238,12 @@ export class Lessor {
     }
   }
 
-  /** Keys of a lease in order, on any member; undefined if it does not exist. */
-  *keysOf(id: LeaseId): Steps<readonly KeyString[] | undefined> {
-    return this.#leases.has(id) ? yield* this.#sortedKeys(id) : undefined;
+  /**
+   * Keys of a lease in order, on any member; undefined if it does not exist. `room` is asked for
+   * what a long list takes, beside the keys themselves.
+   */
+  *keysOf(id: LeaseId, room?: AnswerRoom): Steps<readonly KeyString[] | undefined> {
+    return this.#leases.has(id) ? yield* this.#sortedKeys(id, room) : undefined;
   }
 
   /** Ids by what is left of their time, then by id; on a follower by id. */
@@ -254,9 +261,9 @@ export class Lessor {
     return ids;
   }
 
-  *#sortedKeys(id: LeaseId): Steps<readonly KeyString[]> {
+  *#sortedKeys(id: LeaseId, room?: AnswerRoom): Steps<readonly KeyString[]> {
     const keys = this.#options.keys.keysOf(id);
-    return yield* this.#sorted(keys, byKey, new Slice(this.#clock), 'read');
+    return yield* this.#sorted(keys, byKey, new Slice(this.#clock), 'read', room);
   }
 
   /** A sorted list of what may be very many. */
@@ -265,10 +272,17 @@ export class Lessor {
     compare: (a: T, b: T) => number,
     slice: Slice,
     lane: Lane,
+    room?: AnswerRoom,
   ): Steps<readonly T[]> {
     const list: T[] = [];
+    let counted = 0;
     for (const item of items) {
-      if (!slice.next()) yield slice.rest();
+      if (!slice.next()) {
+        const taken = room?.takeRoom((list.length - counted) * listedItemBytes);
+        counted = list.length;
+        if (taken !== undefined) yield taken;
+        yield slice.rest();
+      }
       list.push(item);
     }
     if (list.length <= mvccSliceKeysMax) return list.sort(compare);

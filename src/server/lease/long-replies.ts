@@ -65,6 +65,16 @@ export class LeaseListing {
   }
 }
 
+/** Around a key in an answer: tag and length. */
+const aroundKeyBytes = 4;
+
+/** What the answer to LeaseTimeToLive holds of keys. */
+export function timeToLiveBytes(info: LeaseInfo | undefined): number {
+  let bytes = 0;
+  for (const key of info?.keys ?? []) bytes += key.length + aroundKeyBytes;
+  return bytes;
+}
+
 /** The answer to LeaseTimeToLive, at once if it is short; info undefined: no such lease. */
 export function timeToLiveAnswer(
   clock: Clock,

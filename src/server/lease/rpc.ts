@@ -36,7 +36,7 @@ import type { Access } from '../access/index.js';
 import { type LeaderGate, requireLeader } from '../rpc/index.js';
 import type { LeaseKeyRights } from './key-rights.js';
 import type { LeaseInfo, Lessor, RenewWaiter } from './lessor.js';
-import { LeaseListing, timeToLiveAnswer } from './long-replies.js';
+import { LeaseListing, timeToLiveAnswer, timeToLiveBytes } from './long-replies.js';
 
 /** What only the leader knows, asked of it from anywhere; see LeaderLessor. */
 export interface LeaderAnswers {
@@ -106,6 +106,7 @@ export function leaseMethods(service: LeaseService): Array<readonly [string, Met
 
 /** Operating errors are answered; anything else is a bug and goes on to whoever called. */
 function failLeaseCall(call: ServerCall, error: unknown): void {
+  call.leaveRoom();
   if (error instanceof EtcdError) call.fail(error.code, error.message);
   else if (error instanceof ProtoError) {
     call.fail(GrpcCode.INTERNAL, `grpc: error unmarshalling request: ${error.message}`);
@@ -148,11 +149,23 @@ function handleTimeToLive(service: LeaseService, bytes: Buffer, call: ServerCall
       service,
       call,
       (caller) => service.keyRights.askRead(caller, keys),
-      () => {
-        answerInPieces(call, timeToLiveAnswer(service.clock, service.header(), request.id, info));
-      },
+      () => answerTimeToLive(service, call, request.id, info),
     );
   });
+}
+
+function answerTimeToLive(
+  service: LeaseService,
+  call: ServerCall,
+  id: LeaseId,
+  info: LeaseInfo | undefined,
+): void {
+  const answer = (): void => {
+    answerInPieces(call, timeToLiveAnswer(service.clock, service.header(), id, info));
+  };
+  const taken = call.takeRoom(timeToLiveBytes(info));
+  if (taken === undefined) answer();
+  else taken.then(answer, (refused: unknown) => failLeaseCall(call, refused));
 }
 
 /** Runs `answer` if auth is off, or once the caller was found to be allowed to see it. */
@@ -179,12 +192,14 @@ function leasesHandler(service: LeaseService): LeaseHandler {
   const listing = new LeaseListing(service.lessor, service.clock, () => service.header());
   const ids = () => service.lessor.ids();
   return (_service, _bytes, call) => {
+    const answer = (): void => answerInPieces(call, listing.answer());
     unlessRefused(
       service,
       call,
       (caller) => service.keyRights.askReadAll(caller, ids),
       () => {
-        answerInPieces(call, listing.answer());
+        if (call.hasRoom) answer();
+        else call.whenRoom(answer);
       },
     );
   };
@@ -192,8 +207,12 @@ function leasesHandler(service: LeaseService): LeaseHandler {
 
 /** What goes wrong with it is a bug, so it must not be caught. */
 function answerInPieces(call: ServerCall, parts: Uint8Array[] | Promise<Uint8Array[]>): void {
-  if (parts instanceof Promise) void parts.then((made) => call.replyParts(made));
-  else call.replyParts(parts);
+  const reply = (made: Uint8Array[]): void => {
+    call.replyParts(made);
+    call.leaveRoom();
+  };
+  if (parts instanceof Promise) void parts.then(reply);
+  else reply(parts);
 }
 
 /** One keepalive request and, once it has come, its answer. */

@@ -6,6 +6,7 @@
 
 import type { MemberId } from '../../common/index.js';
 import type { FeatureGate } from '../options/index.js';
+import { AnswerMetrics } from './answers.js';
 import { CounterFamily, exponentialBuckets, Histogram, HistogramFamily } from './histogram.js';
 import { PeerMetrics } from './peers.js';
 import { RpcMetrics } from './rpc.js';
@@ -140,6 +141,9 @@ export class Metrics {
   readonly learnerPromotionFailures = new CounterFamily(['Reason'], 100);
   /** endpoint ('client', 'peer'), reason: see TlsRefusalKind. */
   readonly tlsRefusals = new CounterFamily(['endpoint', 'reason'], 16);
+  /** type ('refused', 'delayed'): what was above --rate-limit. */
+  readonly rateLimited = new CounterFamily(['type'], 2);
+  readonly answers = new AnswerMetrics();
   readonly rpc = new RpcMetrics();
   readonly watchSendLoop = new WatchSendLoop();
   /** Feature gates; set once. */

@@ -202,6 +202,13 @@ function addCounters(add: Adder, m: Metrics): void {
 
   add.counters('kvorum_tls_refusals_total', 'Handshakes refused or given up.', m.tlsRefusals);
 
+  const { answers } = m;
+  const answersTotal = (name: string, help: string, read: () => number) =>
+    add.counter(`kvorum_answers_${name}_total`, help, read);
+  answersTotal('waited', 'Calls that waited for memory.', () => answers.answersWaited);
+  answersTotal('refused', 'Calls refused for want of memory.', () => answers.answersRefused);
+  add.counters('kvorum_rate_limited_total', 'Requests above --rate-limit.', m.rateLimited);
+
   const network = 'etcd_network_client_grpc';
   add.counter(`${network}_received_bytes_total`, 'From clients.', () => m.clientBytesReceived);
   add.counter(`${network}_sent_bytes_total`, 'To clients.', () => m.clientBytesSent);
@@ -244,6 +251,10 @@ function addGauges(add: Adder, m: Metrics, now: () => GaugeReadings | undefined)
     () => m.lastCompactionUnixSeconds,
   );
   add.gauge('etcd_disk_wal_write_bytes_total', 'Written to the log.', () => m.walBytesWritten);
+  const { answers } = m;
+  add.gauge('kvorum_answers_bytes', 'Of answers in the making or unsent.', () => answers.bytes);
+  add.gauge('kvorum_answers_bytes_max', 'What they may be.', () => answers.bytesMax);
+  add.gauge('kvorum_answers_waiting', 'Calls that wait for it.', () => answers.waiting);
   add.gauge('etcd_disk_defrag_inflight', 'Defragments running.', () => m.defragmentsRunning);
   add.gauge(
     'etcd_server_snapshot_apply_in_progress_total',

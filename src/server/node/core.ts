@@ -202,7 +202,7 @@ export class NodeCore {
       AlarmType.NOSPACE,
       memberCaller(this.access),
     );
-    this.loop.propose(data, request, done, undefined);
+    this.loop.propose(data, request, done, undefined, 0, this.alarmEntry.isUrgent);
   }
 }
 

@@ -50,7 +50,7 @@ export function nodeHost(core: NodeCore): Host {
         : undefined;
       const refusal = denied ?? (costBytes > 0 ? space.refusal(costBytes) : undefined);
       if (refusal !== undefined) respond(context, request, new EtcdError(refusal), undefined);
-      else loop.propose(data, request, respond, context, onlyInTerm);
+      else loop.propose(data, request, respond, context, onlyInTerm, type.isUrgent);
     },
     proposeConfigChange(steps, data, request, respond, context) {
       loop.proposeConfigChange(steps, data, request, respond, context);

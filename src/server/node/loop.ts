@@ -102,6 +102,8 @@ const refusalReasons: Record<ConfigChangeRefusal, ErrorReason> = {
 export class NodeLoop {
   readonly #options: NodeLoopOptions;
   #queue: Pending[] = [];
+  /** What goes before that. */
+  #urgent: Pending[] = [];
   #changes: PendingChange[] = [];
   #scheduled = false;
   #retrying = false;
@@ -146,6 +148,7 @@ export class NodeLoop {
   stop(): void {
     this.#stopped = true;
     this.#queue = [];
+    this.#urgent = [];
     this.#changes = [];
     this.#options.proposals.failAll('STOPPED');
     this.#options.reads.failAll('STOPPED');
@@ -162,7 +165,8 @@ export class NodeLoop {
    * Puts an entry (from `newEntry`) into the log; `respond` is called once, when it was applied
    * here or when it is known that it can't be, or when nobody knows within the request timeout.
    * With `onlyInTerm` the entry is refused unless this member still leads in that term. One that
-   * found no log within the request timeout, or before its caller went, is dropped.
+   * found no log within the request timeout, or before its caller went, is dropped. What is urgent
+   * goes before what is not, also where that is refused because too much waits.
    */
   propose<Request, Result, Context>(
     data: Buffer,
@@ -170,17 +174,23 @@ export class NodeLoop {
     respond: Responder<Request, Result, Context>,
     context: Context,
     onlyInTerm: Term = 0,
+    isUrgent = false,
   ): void {
     const { proposals } = this.#options;
     const pending = proposals.add(data, request, respond, context, onlyInTerm);
     if (this.#stopped) {
       proposals.refuse(pending, 'STOPPED');
-    } else if (this.#toApply.length - this.#applyNext > commitApplyGapMax || proposals.isOverfull) {
+    } else if (this.#applyGap > gapMax(isUrgent) || proposals.isOverfull(isUrgent)) {
       proposals.refuse(pending, 'TOO_MANY_REQUESTS');
     } else {
-      this.#queue.push(pending);
+      (isUrgent ? this.#urgent : this.#queue).push(pending);
       this.schedule();
     }
+  }
+
+  /** Committed entries that are not applied yet. */
+  get #applyGap(): number {
+    return this.#toApply.length - this.#applyNext;
   }
 
   /**
@@ -213,10 +223,14 @@ export class NodeLoop {
     this.schedule();
   }
 
-  /** As `read`: resolves once a linearizable read may happen here. */
+  /**
+   * As `read`: resolves once a linearizable read may happen here. It is for administration, and so
+   * finds a place where calls of clients do not any more.
+   */
   readBarrier(): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.read(settle, { resolve, reject });
+      this.#options.reads.add(settle, { resolve, reject }, 0, true);
+      this.schedule();
     });
   }
 
@@ -255,8 +269,9 @@ export class NodeLoop {
     this.#scheduled = false;
     if (this.#stopped) return;
     try {
-      this.#proposeQueued();
       this.#proposeChanges();
+      this.#proposeUrgent();
+      this.#proposeQueued();
       this.#options.reads.submit();
       this.#takeReadys();
       this.#applyCommitted();
@@ -265,9 +280,17 @@ export class NodeLoop {
     }
   };
 
+  /** It waits for a leader, but not for the disk: it is little, and what is deleted helps. */
+  #proposeUrgent(): void {
+    if (this.#urgent.length === 0 || this.#options.raft.refusesProposals) return;
+    const batch = this.#urgent;
+    this.#urgent = [];
+    this.#proposeAll(batch, true);
+  }
+
   #proposeQueued(): void {
     if (this.#queue.length === 0) return;
-    const { clock, overloaded, proposals, raft } = this.#options;
+    const { overloaded, raft } = this.#options;
     if (overloaded()) {
       this.#retryLater();
       return;
@@ -277,6 +300,11 @@ export class NodeLoop {
     if (raft.refusesProposals) return;
     const batch = this.#queue;
     this.#queue = [];
+    this.#proposeAll(batch, false);
+  }
+
+  #proposeAll(batch: readonly Pending[], isUrgent: boolean): void {
+    const { clock, proposals, raft } = this.#options;
     const nowMs = clock.nowMs();
     const data: Uint8Array[] = [];
     for (const pending of batch) {
@@ -284,7 +312,7 @@ export class NodeLoop {
       else if (this.#mayPropose(pending)) data.push(pending.data);
       else proposals.refuse(pending, 'NOT_LEADER');
     }
-    const refusal = raft.propose(data);
+    const refusal = raft.propose(data, isUrgent);
     if (refusal === undefined) return;
     for (const pending of batch) proposals.refuse(pending, refusalReasons[refusal]);
   }
@@ -301,16 +329,20 @@ export class NodeLoop {
 
   /** What waits for a leader or the disk holds no bodies of calls that have ended. */
   #dropOver(): void {
-    if (this.#queue.length === 0) return;
     const nowMs = this.#options.clock.nowMs();
-    const waiting = this.#queue;
-    this.#queue = [];
-    const left: Pending[] = [];
-    for (const pending of waiting) {
-      if (isOver(pending, nowMs)) this.#drop(pending);
-      else left.push(pending);
-    }
-    this.#queue = this.#queue.length === 0 ? left : left.concat(this.#queue);
+    const drop = (waiting: Pending[]): Pending[] => {
+      if (waiting.length === 0) return waiting;
+      // What its end brings with it comes behind.
+      const all = waiting.splice(0);
+      const left: Pending[] = [];
+      for (const pending of all) {
+        if (isOver(pending, nowMs)) this.#drop(pending);
+        else left.push(pending);
+      }
+      return waiting.length === 0 ? left : left.concat(waiting);
+    };
+    this.#urgent = drop(this.#urgent);
+    this.#queue = drop(this.#queue);
   }
 
   #proposeChanges(): void {
@@ -433,7 +465,7 @@ export class NodeLoop {
       this.#takeReadys();
       this.#applyCommitted();
       // There may be a leader now, so what waited for one need not wait for the next tick.
-      if (this.#queue.length > 0) this.schedule();
+      if (this.#queue.length > 0 || this.#urgent.length > 0) this.schedule();
     } catch (error) {
       this.#options.onFatal(error);
     }
@@ -534,6 +566,12 @@ export class NodeLoop {
     reads.expire('TIMEOUT');
     this.schedule();
   }
+}
+
+/** Committed entries that may wait to be applied. */
+function gapMax(isUrgent: boolean): number {
+  // As etcd with its feature gate PriorityRequest, which is always on here.
+  return isUrgent ? 2 * commitApplyGapMax : commitApplyGapMax;
 }
 
 /** No caller waits for it any more. */

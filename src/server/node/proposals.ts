@@ -16,6 +16,7 @@ import {
   proposalsWaitingBytesMax,
   proposalsWaitingMax,
   type Term,
+  urgentShare,
 } from '../../common/index.js';
 import { stampEntry } from '../entry/index.js';
 import type { Responder } from '../feature/index.js';
@@ -87,9 +88,12 @@ export class Proposals {
     return this.#bytes;
   }
 
-  /** More wait than a member can hold: the newest must go. */
-  get isOverfull(): boolean {
-    return this.#size > proposalsWaitingMax || this.#bytes > proposalsWaitingBytesMax;
+  /** More wait than a member can hold: the newest must go, unless it is urgent and fits all the same. */
+  isOverfull(isUrgent: boolean): boolean {
+    const share = isUrgent ? 1 + urgentShare : 1;
+    return (
+      this.#size > share * proposalsWaitingMax || this.#bytes > share * proposalsWaitingBytesMax
+    );
   }
 
   /** Stamps the entry and remembers who waits for it. */

@@ -13,6 +13,7 @@ import {
   type LogIndex,
   readsWaitingBytesMax,
   readsWaitingMax,
+  urgentShare,
 } from '../../common/index.js';
 import type { Raft, ReadState } from '../../raft/index.js';
 import type { ReadWaiter } from '../feature/index.js';
@@ -85,8 +86,12 @@ export class ReadGate {
    * Waits; called by `NodeLoop.read`, which has the loop run. `bytes`: what the context holds of
    * the request. Where too many wait already, `run` gets TOO_MANY_REQUESTS at once.
    */
-  add<Context>(run: ReadWaiter<Context>, context: Context, bytes = 0): void {
-    if (this.#waiting >= readsWaitingMax || this.#waitingBytes + bytes > readsWaitingBytesMax) {
+  add<Context>(run: ReadWaiter<Context>, context: Context, bytes = 0, isUrgent = false): void {
+    const share = isUrgent ? 1 + urgentShare : 1;
+    if (
+      this.#waiting >= share * readsWaitingMax ||
+      this.#waitingBytes + bytes > share * readsWaitingBytesMax
+    ) {
       run(context, new EtcdError('TOO_MANY_REQUESTS'));
       return;
     }

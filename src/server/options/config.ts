@@ -18,6 +18,7 @@ import { parseGoDuration } from './flag-value.js';
 import { type Flags, parseCommandLine, type ReadFile } from './flags.js';
 import { flagTable } from './flags-table.js';
 import { type LogRotation, readLogRotation } from './log-rotation.js';
+import { parseRateLimit, type RateLimit } from './rate-limit.js';
 import { areCertainlyDifferent, type Naming, UrlComparison } from './same-urls.js';
 import { checkBindUrls, parseInitialCluster, parseUrl, parseUrls, type ServerUrl } from './urls.js';
 import { quote, UsageError } from './usage-error.js';
@@ -70,6 +71,10 @@ export interface ServerConfig extends Gated {
   readonly requestBytesMax: number;
   readonly concurrentStreamsMax: number;
   readonly keepaliveMinTimeMs: number;
+  /** Of answers that are made or unsent; 0: by the memory that there is. */
+  readonly answersMemoryBytes: number;
+  /** Undefined: none. */
+  readonly rateLimit: RateLimit | undefined;
   /** 0: never ping. */
   readonly keepaliveIntervalMs: number;
   readonly keepaliveTimeoutMs: number;
@@ -393,6 +398,8 @@ function buildLimits(flags: Flags, warnings: string[]) {
     txnOpsMax: flags.number('max-txn-ops'),
     requestBytesMax,
     concurrentStreamsMax: flags.number('max-concurrent-streams'),
+    answersMemoryBytes: answersMemory(flags),
+    rateLimit: parseRateLimit(flags.text('rate-limit')),
     keepaliveMinTimeMs: flags.number('grpc-keepalive-min-time'),
     keepaliveIntervalMs: flags.number('grpc-keepalive-interval'),
     keepaliveTimeoutMs: flags.number('grpc-keepalive-timeout'),
@@ -408,6 +415,19 @@ function buildLimits(flags: Flags, warnings: string[]) {
 }
 
 const hourMs = 3_600_000;
+
+/** Less has no room for one value of the usual size beside others. */
+const answersMemoryBytesMin = 16 * 1024 * 1024;
+
+function answersMemory(flags: Flags): number {
+  const bytes = flags.number('answers-memory-bytes');
+  if (bytes !== 0 && bytes < answersMemoryBytesMin) {
+    throw new UsageError(
+      `--answers-memory-bytes must be 0 or at least ${answersMemoryBytesMin}, not ${bytes}`,
+    );
+  }
+  return bytes;
+}
 
 function autoCompaction(flags: Flags): AutoCompaction {
   const text = flags.text('auto-compaction-retention');

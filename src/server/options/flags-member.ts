@@ -174,6 +174,21 @@ export const memberFlags = flagGroup('member', [
   ],
   [
     'implemented',
+    'answers-memory-bytes',
+    'int',
+    '0',
+    "kvorum's own: memory for answers; 0 is a quarter of what there is, at most 1 GiB.",
+    { min: 0, max: 2 ** 40 },
+  ],
+  [
+    'implemented',
+    'rate-limit',
+    'text',
+    '',
+    "kvorum's own: requests of a user or address, as '500/s,burst=1000,per=user'.",
+  ],
+  [
+    'implemented',
     'socket-reuse-port',
     'bool',
     'false',

@@ -19,6 +19,7 @@ export {
 } from './flags.js';
 export { helpText, versionText } from './help.js';
 export type { LogRotation } from './log-rotation.js';
+export type { RateLimit } from './rate-limit.js';
 export { RevocationList } from './revocation-list.js';
 export { canonicalHost, type Naming, UrlComparison } from './same-urls.js';
 export { withoutSecrets } from './secrets.js';

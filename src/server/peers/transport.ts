@@ -92,6 +92,7 @@ class Transport implements SocketPeerTransport {
         keepaliveTimeoutMs: listenerPingMs(options) / 3,
         // Dialers ping when there is nothing to say, which is their right here.
         keepaliveMinTimeMs: 0,
+        keepaliveIdleMinTimeMs: 0,
       },
     });
     this.#running = { context, inbound, feeds, server };

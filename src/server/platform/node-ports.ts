@@ -27,6 +27,7 @@ import type { ServerConfig } from '../options/index.js';
 import { nodeClock } from './clock-node.js';
 import { nodeDisk } from './disk-node.js';
 import { createHttp1 } from './http1-node.js';
+import { processMemory } from './memory.js';
 import { nodeNetwork, portSharingNetwork } from './network-node.js';
 import { nodePasswords } from './passwords-node.js';
 import { processFacts } from './process-facts.js';
@@ -47,6 +48,7 @@ export interface MachinePorts {
   readonly logger: Logger;
   readonly raftTracer: StateTracer | undefined;
   readonly createHttp1: typeof createHttp1;
+  readonly memory: ReturnType<typeof processMemory>;
   readonly metricsText: (metrics: Metrics) => MetricsText;
   readonly profiler: Profiler | undefined;
   readonly processFacts: () => ProcessFacts;
@@ -79,6 +81,7 @@ export function nodePorts(
     createHttp1,
     profiler,
     processFacts: () => processFacts(argv),
+    memory: processMemory(),
     metricsText: (metrics) => {
       loopLag ??= measureLoopLag();
       return loadMetricsText(metrics, {

@@ -5,6 +5,8 @@
  *     learner      may be far behind: answers only what says so, or asks for no more (C-5)
  *     leader       who asks for one (`hasleader: true`) is refused without one, as etcd does;
  *                  of streams, that one may be lost later as well: require-leader.ts
+ *     rate         how many requests did he make already (--rate-limit): rate-guard.ts; once he is
+ *                  known, if that is asked, but before he is refused for another reason
  *     caller       who is it, and may anybody like that call this: access/requirements.ts
  *     handler      decodes the request, and looks at its form
  *
@@ -19,6 +21,7 @@ import type { MethodHandler, ServerCall } from '../../transport/index.js';
 import { type Access, type Requirement, requirementOf } from '../access/index.js';
 import type { Metrics } from '../metrics/index.js';
 import { refuseCall } from './answers.js';
+import type { RateGuard } from './rate-guard.js';
 
 /** What the guards know of the member. */
 export interface Guards {
@@ -27,6 +30,8 @@ export interface Guards {
   readonly isLearner: () => boolean;
   readonly hasLeader: () => boolean;
   readonly access: Access;
+  /** Undefined: nobody makes too many requests. */
+  readonly rate?: RateGuard | undefined;
 }
 
 type Handle = Extract<MethodHandler, { readonly kind: 'unary' | 'serverStream' }>['handle'];
@@ -51,11 +56,13 @@ function behindGuards(name: string, method: MethodHandler, guards: Guards): Meth
 function guardedCall(
   name: string,
   { kind, handle }: { readonly kind: 'unary' | 'serverStream'; readonly handle: Handle },
-  { access, hasLeader, isLearner, metrics }: Guards,
+  { access, hasLeader, isLearner, metrics, rate }: Guards,
 ): Handle {
   const counter = counterOf(name, kind === 'unary' ? 'unary' : 'stream', metrics);
   const ofLearner = learnerRule(name);
   const requirement = requirementOf(name);
+  const limit = rate?.of(name);
+  const door = { access, requirement, limit, handle };
   return (request, call) => {
     counter?.count(call, kind === 'serverStream');
     if (ofLearner !== always && isLearner() && !ofLearner(request)) {
@@ -63,24 +70,35 @@ function guardedCall(
     } else if (call.metadata('hasleader') === 'true' && !hasLeader()) {
       refuseCall(call, 'NO_LEADER');
     } else if (access.isEnabled && requirement !== 'open') {
-      admit({ access, requirement, handle }, request, call);
-    } else handle(request, call);
+      admit(door, request, call);
+    } else if (limit === undefined || !limit.refuses(call)) handle(request, call);
   };
 }
 
 function guardedStream(
   name: string,
-  handle: HandleStream,
-  { access, isLearner, metrics }: Guards,
+  begin: HandleStream,
+  { access, isLearner, metrics, rate }: Guards,
 ): HandleStream {
   const counter = counterOf(name, 'stream', metrics);
   const requirement = requirementOf(name);
+  const limit = rate?.of(name);
+  const handle = limit === undefined ? begin : pacedStream(begin, limit);
   return (call) => {
     counter?.count(call, true);
     if (isLearner()) refuseCall(call, 'LEARNER_UNSUPPORTED');
     else if (access.isEnabled && requirement !== 'open') {
       admitStream({ access, requirement, handle }, call);
     } else handle(call);
+  };
+}
+
+/** The stream itself counts as a request, too. */
+function pacedStream(begin: HandleStream, limit: RateGuard): HandleStream {
+  return (call) => {
+    if (limit.refuses(call)) return;
+    begin(call);
+    limit.pace(call);
   };
 }
 
@@ -92,8 +110,13 @@ interface Door<H> {
   readonly handle: H;
 }
 
+/** A door for calls with one request. */
+interface CallDoor extends Door<Handle> {
+  readonly limit: RateGuard | undefined;
+}
+
 /** While auth is on: finds out who calls; who may not is refused. */
-function admit(door: Door<Handle>, request: Buffer, call: ServerCall): void {
+function admit(door: CallDoor, request: Buffer, call: ServerCall): void {
   const who = door.access.identify(call);
   if (!(who instanceof Promise)) {
     enter(door, request, call, who);
@@ -107,12 +130,13 @@ function admit(door: Door<Handle>, request: Buffer, call: ServerCall): void {
 }
 
 function enter(
-  { access, requirement, handle }: Door<Handle>,
+  { access, requirement, limit, handle }: CallDoor,
   request: Buffer,
   call: ServerCall,
   caller: Caller,
 ): void {
   call.caller = caller;
+  if (limit?.refuses(call) === true) return;
   const refusal = caller.refusal ?? refusalOf(requirement, access, caller);
   if (refusal === undefined) handle(request, call);
   else refuseCall(call, refusal);

@@ -4,6 +4,7 @@ export { callObserver } from './call-observer.js';
 export { type Guards, guarded } from './guards.js';
 export { healthFeature } from './health.js';
 export * from './local-call.js';
+export { RateGuard } from './rate-guard.js';
 export { type LeaderGate, requireLeader } from './require-leader.js';
 export { Serving } from './serving.js';
 export { type UnaryRpc, unaryMethod } from './unary.js';

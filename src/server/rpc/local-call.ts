@@ -6,6 +6,7 @@
 
 import { assert, type Caller, GrpcCode } from '../../common/index.js';
 import type {
+  AnswerHold,
   MessageCounts,
   MethodHandler,
   PeerOfCall,
@@ -25,6 +26,8 @@ export interface LocalCallOptions {
   readonly caller?: Caller | undefined;
   /** Where large answers wait until earlier ones have left; left out: there is always room. */
   readonly room?: AnswerRoom | undefined;
+  /** What the answer in the making takes of the memory for all; without it nobody counts. */
+  readonly memory?: AnswerHold | undefined;
 }
 
 /** Says whether an answer that may be large can be made now. */
@@ -72,6 +75,7 @@ export class LocalCall implements ServerCall {
   /** For the maker: bytes of answers that it was given and that have not left yet. */
   unsentBytes = 0;
   readonly #room: AnswerRoom | undefined;
+  readonly #memory: AnswerHold | undefined;
   readonly #answers: LocalAnswers;
   #ended = false;
   #isHeld = false;
@@ -90,6 +94,7 @@ export class LocalCall implements ServerCall {
     this.metadata = options.metadata;
     this.caller = options.caller;
     this.#room = options.room;
+    this.#memory = options.memory;
     this.#answers = answers;
   }
 
@@ -124,6 +129,7 @@ export class LocalCall implements ServerCall {
   cancel(): void {
     if (this.#ended || this.cancelled) return;
     this.cancelled = true;
+    this.#memory?.cancel();
     this.#waiting = [];
     this.#pushed = [];
     this.onCancel?.();
@@ -165,6 +171,22 @@ export class LocalCall implements ServerCall {
         if (!this.#ended && !this.cancelled) run();
       });
     }
+  }
+
+  get hasShortRoom(): boolean {
+    return !this.#isHeld;
+  }
+
+  takeRoom(bytes: number): Promise<void> | undefined {
+    return this.#memory?.take(bytes);
+  }
+
+  settleRoom(): void {
+    this.#memory?.settle();
+  }
+
+  leaveRoom(): void {
+    this.#memory?.leave();
   }
 
   binaryMetadata(): Buffer | undefined {

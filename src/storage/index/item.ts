@@ -67,6 +67,8 @@ export class FoundRevision {
   sub = 0;
   created: Revision = 0;
   version = 0;
+  /** Stored size of its record, with overhead. */
+  bytes = 0;
   location = noLocation;
 }
 
@@ -88,6 +90,7 @@ export function findAt(
     found.sub = item.sub;
     found.created = item.created;
     found.version = item.version;
+    found.bytes = item.bytes;
     found.location = item.location;
     return true;
   }
@@ -249,6 +252,7 @@ function setFound(
 ): void {
   found.main = list[i * 3] as number;
   found.sub = list[i * 3 + 1] as number;
+  found.bytes = list[i * 3 + 2] as number;
   found.created = created;
   found.version = version;
 }

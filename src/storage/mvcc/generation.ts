@@ -44,6 +44,7 @@ import type { MvccSetup } from './setup.js';
 import { MvccState } from './state.js';
 import { WriteTxn } from './txn.js';
 import type {
+  AnswerRoom,
   EventPage,
   MvccWriteTxn,
   PointReader,
@@ -221,8 +222,12 @@ export class Generation {
     return new PointReads(this.#state, holdFrom);
   }
 
-  range(query: RangeQuery, at: ReadPoint | undefined): RangeResult | Promise<RangeResult> {
-    return rangeAt(this.#state, query, at);
+  range(
+    query: RangeQuery,
+    at: ReadPoint | undefined,
+    room?: AnswerRoom,
+  ): RangeResult | Promise<RangeResult> {
+    return rangeAt(this.#state, query, at, false, room);
   }
 
   peek(key: KeyString): Uint8Array | null | undefined {

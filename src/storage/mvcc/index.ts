@@ -5,6 +5,7 @@ export type { MvccSetup } from './setup.js';
 export { sortInSlices } from './sort-in-slices.js';
 export { openMvccStore } from './store.js';
 export type {
+  AnswerRoom,
   EventPage,
   KeyState,
   MvccCommit,

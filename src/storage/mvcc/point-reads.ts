@@ -28,6 +28,7 @@ import { rangeAt } from './range.js';
 import { pinOf, walkEnd } from './read-point.js';
 import type { MvccState } from './state.js';
 import type {
+  AnswerRoom,
   KeyState,
   PointReader,
   RangeQuery,
@@ -65,9 +66,9 @@ export class PointReads implements PointReader {
     return new PointReads(this.#state, holdFrom);
   }
 
-  range(query: RangeQuery, at: ReadPoint): RangeResult | Promise<RangeResult> {
+  range(query: RangeQuery, at: ReadPoint, room?: AnswerRoom): RangeResult | Promise<RangeResult> {
     const isHeld = this.#pin !== undefined && pinOf(at) >= this.#pin.revision;
-    return rangeAt(this.#state, query, at, isHeld);
+    return rangeAt(this.#state, query, at, isHeld, room);
   }
 
   close(): void {

@@ -4,7 +4,13 @@
  * values.
  */
 
-import { type KeyString, laneTurn, mvccSliceKeysMax, Slice } from '../../common/index.js';
+import {
+  type KeyString,
+  laneTurn,
+  listedRecordBytes,
+  mvccSliceKeysMax,
+  Slice,
+} from '../../common/index.js';
 import {
   FoundRevision,
   findAt,
@@ -21,6 +27,7 @@ import {
 } from '../schema/index.js';
 import { type Candidate, candidateOf, loadRecords, warmRecords } from './load-records.js';
 import { walkEnd } from './read-point.js';
+import type { RoomMeter } from './room-meter.js';
 import { sortInSlices } from './sort-in-slices.js';
 import type { MvccState } from './state.js';
 import type { RangeQuery, RangeResult, ReadPoint } from './types.js';
@@ -99,18 +106,24 @@ export class GeneralRange {
     return records === undefined ? undefined : this.#result(records);
   }
 
-  async finish(): Promise<RangeResult> {
+  /** The caller holds a pin. Rejects also if the answer is to be given up. */
+  async finish(meter: RoomMeter): Promise<RangeResult> {
     while (!this.done) {
       await this.#slice.rest();
       this.step();
+      await meter.upTo(this.#candidates.length * listedRecordBytes);
     }
     if (this.#query.countOnly) return { kvs: [], more: false, count: this.#count };
-    if (this.#query.sortTarget === targetValue && this.#sorts()) {
-      return this.#sortByValueLater(await loadRecords(this.#state, this.#prune()));
+    const byValue = this.#query.sortTarget === targetValue && this.#sorts();
+    // By value all are read, however few are asked for.
+    const chosen = byValue ? this.#prune() : await this.#chooseLater();
+    await meter.upTo(this.#candidates.length * listedRecordBytes + this.#bytesOf(chosen));
+    if (byValue) {
+      const records = await loadRecords(this.#state, chosen, false, meter.room);
+      return this.#sortByValueLater(records);
     }
-    const chosen = await this.#chooseLater();
     if (!this.#query.keysOnly) {
-      return this.#result(await loadRecords(this.#state, chosen));
+      return this.#result(await loadRecords(this.#state, chosen, false, meter.room));
     }
     const records: Uint8Array[] = [];
     for (const candidate of chosen) {
@@ -120,6 +133,15 @@ export class GeneralRange {
       records.push(keyOnlyRecord(candidate));
     }
     return this.#result(records);
+  }
+
+  /** Of the records that are read, or made, for these. */
+  #bytesOf(chosen: readonly Candidate[]): number {
+    const { keysOnly, sortTarget } = this.#query;
+    const withValues = !keysOnly || (sortTarget === targetValue && this.#sorts());
+    let bytes = chosen.length * listedRecordBytes;
+    for (const { bytes: stored, key } of chosen) bytes += withValues ? stored : key.length;
+    return bytes;
   }
 
   #planFetch(): number {

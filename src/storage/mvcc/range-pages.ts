@@ -15,7 +15,7 @@ const pageBytesMax = 64 * 1024;
 /** A record of a key of this length is below 128 bytes whatever its revisions are. */
 const shortKeyBytes = 96;
 /** All that is around the key: tags, lengths, three varints of at most eight bytes. */
-const aroundKeyBytes = 64;
+export const aroundKeyBytes = 64;
 const noValue = new Uint8Array(0);
 
 /** Pages in the making. */

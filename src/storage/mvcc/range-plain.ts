@@ -5,12 +5,13 @@
  * from the index; for a caller that can send them so, they are written into pages of the reply.
  */
 
-import { type KeyString, Slice } from '../../common/index.js';
+import { type KeyString, listedRecordBytes, Slice } from '../../common/index.js';
 import { FoundRevision, findAt, isVisible, type KeyItem } from '../index/index.js';
 import { recordSize, writeRecord } from '../schema/index.js';
 import { type Candidate, candidateOf, loadRecords } from './load-records.js';
-import { KeyPages } from './range-pages.js';
+import { aroundKeyBytes, KeyPages } from './range-pages.js';
 import { walkEnd } from './read-point.js';
+import type { RoomMeter } from './room-meter.js';
 import type { MvccState } from './state.js';
 import type { RangeQuery, RangeResult, ReadPoint } from './types.js';
 
@@ -54,6 +55,8 @@ export class PlainRange {
   readonly #cold: Candidate[] = [];
   readonly #pages: KeyPages | undefined;
   #found = 0;
+  /** What the records take, those that are still to be read as well. */
+  #bytes = 0;
   #page: Buffer = Buffer.alloc(0);
   #pageUsed = 0;
 
@@ -89,14 +92,16 @@ export class PlainRange {
     return this.#gaps.length === 0 ? this.#result() : undefined;
   }
 
-  /** The caller holds a pin. */
-  async finish(): Promise<RangeResult> {
+  /** The caller holds a pin. Rejects also if the answer is to be given up. */
+  async finish(meter: RoomMeter): Promise<RangeResult> {
+    await meter.upTo(this.#bytes);
     while (!this.done) {
       await this.#slice.rest();
       this.step();
+      await meter.upTo(this.#bytes);
     }
     if (this.#gaps.length > 0) {
-      const loaded = await loadRecords(this.#state, this.#cold);
+      const loaded = await loadRecords(this.#state, this.#cold, false, meter.room);
       for (const [n, gap] of this.#gaps.entries()) this.#records[gap] = loaded[n] as Uint8Array;
     }
     return this.#result();
@@ -113,8 +118,16 @@ export class PlainRange {
     }
     this.#found += 1;
     const pages = this.#pages;
-    if (pages !== undefined) pages.add(key, found.created, found.main, found.version);
-    else this.#records.push(this.#keysOnly ? this.#keyOnly(key) : this.#record(key));
+    if (pages !== undefined) {
+      this.#bytes += key.length + aroundKeyBytes;
+      pages.add(key, found.created, found.main, found.version);
+    } else if (this.#keysOnly) {
+      this.#bytes += key.length + aroundKeyBytes + listedRecordBytes;
+      this.#records.push(this.#keyOnly(key));
+    } else {
+      this.#bytes += found.bytes + listedRecordBytes;
+      this.#records.push(this.#record(key));
+    }
     return this.#slice.next();
   }
 

@@ -10,8 +10,9 @@ import { FoundRevision, findAt } from '../index/index.js';
 import { GeneralRange } from './range-general.js';
 import { isPlain, PlainRange } from './range-plain.js';
 import { pinOf } from './read-point.js';
+import { RoomMeter } from './room-meter.js';
 import type { MvccState } from './state.js';
-import type { RangeQuery, RangeResult, ReadPoint } from './types.js';
+import type { AnswerRoom, RangeQuery, RangeResult, ReadPoint } from './types.js';
 
 const found = new FoundRevision();
 
@@ -22,6 +23,7 @@ export function rangeAt(
   point: ReadPoint | undefined,
   /** The caller holds the history that it needs. */
   isHeld = false,
+  room?: AnswerRoom,
 ): RangeResult | Promise<RangeResult> {
   const single = query.rangeEnd === '' && isPlain(query) && !query.keysOnly;
   if (single && point === undefined) {
@@ -43,7 +45,7 @@ export function rangeAt(
     const result = walk.finishNow();
     if (result !== undefined) return result;
   }
-  return finishLater(state, walk, at);
+  return finishLater(state, walk, at, room);
 }
 
 /** One key as it is now, in memory: nearly every read. Undefined: take the general way. */
@@ -72,10 +74,11 @@ async function finishLater(
   state: MvccState,
   walk: PlainRange | GeneralRange,
   at: ReadPoint,
+  room: AnswerRoom | undefined,
 ): Promise<RangeResult> {
   const pin = state.pins.pin(pinOf(at));
   try {
-    return await walk.finish();
+    return await walk.finish(new RoomMeter(room));
   } finally {
     state.pins.release(pin);
   }

@@ -38,6 +38,7 @@ import type { RevisionHash } from './compaction-hashes.js';
 import { type Generation, openGeneration } from './generation.js';
 import type { MvccSetup } from './setup.js';
 import type {
+  AnswerRoom,
   EventPage,
   MvccPresent,
   MvccStore,
@@ -187,8 +188,12 @@ class Store implements MvccStore {
     return this.#generation.reader(holdFrom);
   }
 
-  range(query: RangeQuery, at: ReadPoint | undefined): RangeResult | Promise<RangeResult> {
-    return this.#generation.range(query, at);
+  range(
+    query: RangeQuery,
+    at: ReadPoint | undefined,
+    room?: AnswerRoom,
+  ): RangeResult | Promise<RangeResult> {
+    return this.#generation.range(query, at, room);
   }
 
   peek(key: KeyString): Uint8Array | null | undefined {

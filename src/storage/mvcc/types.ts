@@ -64,6 +64,17 @@ export interface RangeResult {
   readonly count: number;
 }
 
+/**
+ * Where the memory for an answer comes from. A call is one: whoever reads for it asks before it
+ * holds more than what is in memory anyway.
+ */
+export interface AnswerRoom {
+  /** Nobody waits for the answer any more. */
+  readonly cancelled: boolean;
+  /** Undefined: go on; else when it has resolved. Rejects if the answer is to be given up. */
+  takeRoom(bytes: number): Promise<void> | undefined;
+}
+
 /** The present state of one live key, from the index: no value. */
 export interface KeyState {
   readonly modRevision: Revision;
@@ -136,7 +147,7 @@ export interface PointReader {
   /** Another one of the same store; at its present revision, too. */
   reader(holdFrom: Revision | undefined): PointReader;
   /** As {@link MvccStore.range}, for points whose history it holds, whatever is compacted since. */
-  range(query: RangeQuery, at: ReadPoint): RangeResult | Promise<RangeResult>;
+  range(query: RangeQuery, at: ReadPoint, room?: AnswerRoom): RangeResult | Promise<RangeResult>;
   close(): void;
 }
 
@@ -263,7 +274,11 @@ export interface MvccStore {
    * event loop. `at` undefined: the present revision. A point that gets compacted away before the
    * call began rejects with COMPACTED; later compactions wait for it.
    */
-  range(query: RangeQuery, at: ReadPoint | undefined): RangeResult | Promise<RangeResult>;
+  range(
+    query: RangeQuery,
+    at: ReadPoint | undefined,
+    room?: AnswerRoom,
+  ): RangeResult | Promise<RangeResult>;
   /** Encoded current record if it is in memory, `undefined` if it is not, null if no such key. */
   peek(key: KeyString): Uint8Array | null | undefined;
 
