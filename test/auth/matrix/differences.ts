@@ -21,10 +21,28 @@ const keyFirst = {
   reason: 'a bad token is refused before anybody looks at the request',
 } as const;
 
+const observed = {
+  rpc: 'v3electionpb.Election/Observe',
+  form: '',
+  etcd: 'the stream ended',
+  reason: 'etcd ends the stream as if all was well; who is refused should know it',
+} as const;
+
 /** All of them; what is not listed is equal. */
 export const matrixDifferences: readonly MatrixDifference[] = [
   { rpc: 'etcdserverpb.KV/Range', ...keyFirst },
   { rpc: 'etcdserverpb.KV/Put', ...keyFirst },
+  { ...observed, callers: ['no token'], kvorum: 'UNKNOWN etcdserver: user name is empty' },
+  {
+    ...observed,
+    callers: ['wrong token', 'old token'],
+    kvorum: 'UNKNOWN etcdserver: invalid auth token',
+  },
+  {
+    ...observed,
+    callers: ['no role', 'part', 'writes', 'certificate of nobody'],
+    kvorum: 'UNKNOWN etcdserver: permission denied',
+  },
   {
     rpc: 'etcdserverpb.KV/Txn',
     form: 'nothing',
