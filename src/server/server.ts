@@ -21,6 +21,7 @@ import type {
   Http1Acceptor,
   HttpHandler,
   MethodHandler,
+  SendRoom,
 } from '../transport/index.js';
 import { answerLimits, answerRoom, type ProcessMemory } from './answers-memory.js';
 import { createGateway } from './gateway/index.js';
@@ -127,7 +128,7 @@ export async function startServer(
     ports,
     metrics,
     methods,
-    routes: routesOf(config, ports, node, gatewayOf(config, ports, methods, observe)),
+    routes: routesOf(config, ports, node, gatewayOf(config, ports, methods, observe, room)),
     observe,
     tls: tls.client,
     room,
@@ -215,11 +216,13 @@ function gatewayOf(
   { clock }: ServerPorts,
   methods: ReadonlyMap<string, MethodHandler>,
   observe: CallObserver,
+  memory: SendRoom,
 ): HttpHandler | undefined {
   if (!config.gatewayEnabled) return undefined;
   const messageBytesMax = config.requestBytesMax + grpcOverheadBytes;
   const textBytesMax = messageBytesMax * gatewayTextFactor;
-  return createGateway({ methods, clock, observe, limits: { messageBytesMax, textBytesMax } });
+  const limits = { messageBytesMax, textBytesMax };
+  return createGateway({ methods, clock, observe, limits, memory });
 }
 
 function routesOf(

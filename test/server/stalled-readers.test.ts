@@ -30,6 +30,7 @@ describe('a reader that does not read', () => {
     withStore(async (store) => {
       const rpc = {
         store,
+        access: { isEnabled: false },
         logger: silentLogger,
         hasLeader: () => true,
         requestBytesMax: 10_000,

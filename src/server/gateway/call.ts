@@ -13,12 +13,14 @@ import type {
   HttpRequest,
   HttpResponse,
   MethodHandler,
+  SendRoom,
 } from '../../transport/index.js';
 import {
   type LocalAnswers,
   type LocalCall,
   type LocalCallOptions,
   type LocalStatus,
+  localMemory,
   startLocalCall,
 } from '../rpc/index.js';
 import { type GatewayRoom, HeldAnswer } from './answer-room.js';
@@ -43,6 +45,8 @@ export interface GatewayOptions {
   /** Told of each call that ended. */
   readonly observe: CallObserver | undefined;
   readonly limits: BodyLimits;
+  /** For what is read for answers; without it nobody counts. */
+  readonly memory?: SendRoom | undefined;
 }
 
 /** What all calls of one gateway share. */
@@ -78,11 +82,12 @@ export class GatewayCall implements LocalAnswers {
     options: LocalCallOptions,
   ) {
     const { budget, clock, limits, room } = shared;
+    const memory = shared.memory === undefined ? undefined : localMemory(shared.memory);
     this.#shared = shared;
     this.#clock = clock;
     this.#rpc = rpc;
     this.#request = request;
-    this.#options = { ...options, room };
+    this.#options = { ...options, room, memory };
     this.#body = new JsonBody(request.body, limits, budget, clock);
     this.#held = new HeldAnswer(room, () => request.drop());
     this.#startMs = clock.nowMs();

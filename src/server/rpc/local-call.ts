@@ -10,6 +10,7 @@ import type {
   MessageCounts,
   MethodHandler,
   PeerOfCall,
+  SendRoom,
   ServerCall,
 } from '../../transport/index.js';
 
@@ -28,6 +29,12 @@ export interface LocalCallOptions {
   readonly room?: AnswerRoom | undefined;
   /** What the answer in the making takes of the memory for all; without it nobody counts. */
   readonly memory?: AnswerHold | undefined;
+}
+
+/** What a call from inside takes of the memory for answers; each has its turn among the others. */
+export function localMemory(room: SendRoom): AnswerHold {
+  // Nothing of it waits in a queue of the transport, and nobody there is slow to read.
+  return room.hold({ queuedBytes: 0, dequeuedBytes: 0, onStalled() {} });
 }
 
 /** Says whether an answer that may be large can be made now. */
