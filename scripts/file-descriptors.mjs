@@ -93,7 +93,12 @@ function asField(field, type) {
   }
   const oneofIndex = field.partOf ? type.oneofsArray.indexOf(field.partOf) : undefined;
   const label = field.repeated ? repeated : optional;
-  return { ...common, label, ...typeOf(field), ...(oneofIndex === undefined ? {} : { oneofIndex }) };
+  return {
+    ...common,
+    label,
+    ...typeOf(field),
+    ...(oneofIndex === undefined ? {} : { oneofIndex }),
+  };
 }
 
 /** What a map is on the wire. */
