@@ -37,7 +37,8 @@ const repeated = 3;
 
 /**
  * For each file its name as others import it, what it imports, the full names of all that it
- * declares, and the bytes. `root`: all files, loaded from `dir` and resolved.
+ * declares and of the messages among it, and the bytes. `root`: all files, loaded from `dir` and
+ * resolved.
  */
 export function fileDescriptors(root, dir, files) {
   return files.map((path) => {
@@ -59,10 +60,11 @@ export function fileDescriptors(root, dir, files) {
       service: items.filter((item) => item instanceof Service).map(asService),
       syntax: 'proto3',
     };
-    for (const item of items) addSymbols(item, symbols);
+    const messages = [];
+    for (const item of items) addSymbols(item, symbols, messages);
     const bytes = FileDescriptorProto.encode(FileDescriptorProto.fromObject(file)).finish();
     const base64 = Buffer.from(bytes).toString('base64');
-    return { name, dependencies, symbols: symbols.sort(), base64 };
+    return { name, dependencies, symbols: symbols.sort(), messages: messages.sort(), base64 };
   });
 }
 
@@ -153,7 +155,7 @@ function asService(service) {
 }
 
 /** Values of an enum are named beside it, as in C++. */
-function addSymbols(item, symbols) {
+function addSymbols(item, symbols, messages) {
   const name = item.fullName.slice(1);
   symbols.push(name);
   if (item instanceof Enum) {
@@ -164,14 +166,16 @@ function addSymbols(item, symbols) {
     symbols.push(...item.methodsArray.map((method) => `${name}.${method.name}`));
   }
   if (item instanceof Type) {
+    messages.push(name);
     const maps = item.fieldsArray.filter((field) => field instanceof MapField);
     for (const { name: map } of maps) {
       const entry = `${name}.${entryName(map)}`;
       symbols.push(entry, `${entry}.key`, `${entry}.value`);
+      messages.push(entry);
     }
     const parts = [...item.fieldsArray, ...item.oneofsArray];
     symbols.push(...parts.map((part) => `${name}.${part.name}`));
-    for (const inner of item.nestedArray) addSymbols(inner, symbols);
+    for (const inner of item.nestedArray) addSymbols(inner, symbols, messages);
   }
 }
 

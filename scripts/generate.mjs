@@ -86,6 +86,8 @@ const fileDeclarations = `export interface ProtoFile {
   readonly dependencies: readonly string[];
   /** Full names of all that it declares, without a leading dot. */
   readonly symbols: readonly string[];
+  /** The messages among them. */
+  readonly messages: readonly string[];
   /** Its google.protobuf.FileDescriptorProto. */
   readonly base64: string;
 }

@@ -13,6 +13,8 @@ export class ReflectionAnswers {
   /** A file and all that it imports, by its name and by the full name of what it declares. */
   readonly #byFile = new Map<string, Buffer>();
   readonly #bySymbol = new Map<string, Buffer>();
+  /** Full names. */
+  readonly #messages = new Set(protoFiles.flatMap(({ messages }) => messages));
 
   /** `services`: full names of those that are served. */
   constructor(services: readonly string[]) {
@@ -42,7 +44,7 @@ export class ReflectionAnswers {
         return notFound(`extension not found: ${question.message} ${question.number}`);
       case 'extensionNumbers': {
         const { message } = question;
-        if (!this.#bySymbol.has(message)) return notFound(`type not found: ${message}`);
+        if (!this.#messages.has(message)) return notFound(`type not found: ${message}`);
         return encodeReflectionAnswer({ type: 'extensionNumbers', message });
       }
       case 'unknown':
