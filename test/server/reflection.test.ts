@@ -160,13 +160,15 @@ describe('the files that reflection gives', () => {
   const all = (): descriptor.IFileDescriptorProto[] => {
     return readdirSync(protoDir).flatMap((name) => {
       const [bytes = Buffer.alloc(0)] = filesOf(ask({ file_by_filename: name }));
-      return [descriptor.FileDescriptorProto.decode(bytes)];
+      const file = descriptor.FileDescriptorProto.decode(bytes);
+      return [file as descriptor.IFileDescriptorProto];
     });
   };
 
   it('are all files of proto/, and say what these say', () => {
     expect(existsSync(`${protoDir}/rpc.proto`)).toBe(true);
-    const given = protobuf.Root.fromDescriptor({ file: all() }, { keepCase: true }).resolveAll();
+    const given = protobuf.Root.fromDescriptor({ file: all() }, { keepCase: true });
+    given.resolveAll();
     const written = new protobuf.Root();
     written.resolvePath = (_origin, target) => {
       return target.startsWith('/') ? target : `${protoDir}/${target}`;
@@ -197,7 +199,7 @@ describe('the files that reflection gives', () => {
 });
 
 /** Every message, enum and method of a root, as far as the wire knows them. */
-function shapeOf(root: protobuf.Root): Record<string, unknown> {
+function shapeOf(root: protobuf.Namespace): Record<string, unknown> {
   const shape: Record<string, unknown> = {};
   const visit = (item: protobuf.ReflectionObject): void => {
     if (item instanceof protobuf.Enum) shape[item.fullName] = { ...item.values };

@@ -38,6 +38,7 @@ function servicesOf(methods: readonly string[]): string[] {
 
 /** Answers each request of one call, in order. */
 function serve(host: Host, answers: ReflectionAnswers, call: ServerCall): void {
+  let isFull = false;
   call.onMessage = (message) => {
     const { length } = message;
     if (length > reflectionRequestBytesMax) {
@@ -52,10 +53,15 @@ function serve(host: Host, answers: ReflectionAnswers, call: ServerCall): void {
       failCall(host, call, error);
       return;
     }
-    const answer = answers.of(request.question);
     // An answer is far longer than a request: who does not read is not read from.
-    if (!call.send(encodeReflectionResponse(request, answer))) call.pause();
+    if (call.send(encodeReflectionResponse(request, answers.of(request.question)))) return;
+    isFull = true;
+    call.pause();
   };
-  call.onDrain = () => call.resume();
+  call.onDrain = () => {
+    // Whoever else paused it has reasons of his own.
+    if (isFull) call.resume();
+    isFull = false;
+  };
   call.onEnd = () => call.end();
 }
