@@ -1,14 +1,16 @@
 /**
  * Generates src/proto/generated/etcd.{js,d.ts} from proto/*.proto with pbjs (static code, ES
- * modules, field names as in the files), and descriptors.{js,d.ts} beside it: what the files say of
- * messages, enums and methods, for whoever works on any message. Called by run.mjs when a .proto
- * file or this one changed; needs node_modules.
+ * modules, field names as in the files), and beside it descriptors.{js,d.ts}: what the files say of
+ * messages, enums and methods, for whoever works on any message; and files.{js,d.ts}: the files as
+ * descriptors for gRPC reflection. Called by run.mjs when a .proto file or one of the scripts
+ * changed; needs node_modules.
  */
 
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import protobuf from 'protobufjs';
+import { fileDescriptors } from './file-descriptors.mjs';
 
 const { Enum, Root, Service, Type } = protobuf;
 
@@ -24,16 +26,23 @@ export async function generate(root) {
   const pbjs = createRequire(import.meta.url)('protobufjs-cli/pbjs');
   const args = ['-t', 'static-module', '-w', 'esm', '--dts', '--keep-case'];
   args.push('--no-verify', '--no-typeurl', '--no-delimited', '--no-service');
-  args.push('-o', out, '-p', protoDir, ...files.map((name) => join(protoDir, name)));
+  // The older name of a service has no code of its own: its messages are those of the newer.
+  const coded = files.filter((name) => !name.endsWith('_v1alpha.proto'));
+  args.push('-o', out, '-p', protoDir, ...coded.map((name) => join(protoDir, name)));
   await new Promise((resolve, reject) => {
     pbjs.main(args, (error) => (error ? reject(error) : resolve(undefined)));
   });
   // The declarations are made from the comments; in the code they only cost start-up time.
   const code = readFileSync(out, 'utf8').replace(/^[ \t]*\/\*\*[\s\S]*?\*\/\n/gm, '');
   writeFileSync(out, code.replace(/\n{3,}/g, '\n\n'));
-  const described = describe(files.map((name) => join(protoDir, name)));
+  const paths = files.map((name) => join(protoDir, name));
+  const all = new Root().loadSync(paths, { keepCase: true }).resolveAll();
+  const described = JSON.stringify(describe(all), undefined, 1);
   writeFileSync(join(outDir, 'descriptors.js'), `export const descriptors = ${described};\n`);
   writeFileSync(join(outDir, 'descriptors.d.ts'), declarations);
+  const asFiles = JSON.stringify(fileDescriptors(all, protoDir, paths), undefined, 1);
+  writeFileSync(join(outDir, 'files.js'), `export const protoFiles = ${asFiles};\n`);
+  writeFileSync(join(outDir, 'files.d.ts'), fileDeclarations);
 }
 
 /** Kinds of fields that the readers of the descriptors know. */
@@ -70,10 +79,23 @@ export interface Descriptors {
 export declare const descriptors: Descriptors;
 `;
 
-/** JSON of the descriptors. Maps and fractions are left out: messages with them are in no use. */
-function describe(files) {
-  const root = new Root().loadSync(files, { keepCase: true });
-  root.resolveAll();
+const fileDeclarations = `export interface ProtoFile {
+  /** As other files import it. */
+  readonly name: string;
+  /** Names of the files that it imports itself. */
+  readonly dependencies: readonly string[];
+  /** Full names of all that it declares, without a leading dot. */
+  readonly symbols: readonly string[];
+  /** The messages among them. */
+  readonly messages: readonly string[];
+  /** Its google.protobuf.FileDescriptorProto. */
+  readonly base64: string;
+}
+export declare const protoFiles: readonly ProtoFile[];
+`;
+
+/** The descriptors. Maps and fractions are left out: messages with them are in no use. */
+function describe(root) {
   const messages = {};
   const enums = {};
   const methods = [];
@@ -88,7 +110,7 @@ function describe(files) {
     for (const inner of item.nestedArray ?? []) visit(inner);
   };
   visit(root);
-  return JSON.stringify({ messages, enums, methods }, undefined, 1);
+  return { messages, enums, methods };
 }
 
 function describeField(field) {

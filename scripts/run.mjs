@@ -100,7 +100,10 @@ const steps = [
   },
   {
     marker: at('src/proto/generated/.stamp'),
-    fingerprint: () => hashOf([...filesIn(at('proto'), '.proto'), at('scripts/generate.mjs')]),
+    fingerprint: () => {
+      const scripts = [at('scripts/generate.mjs'), at('scripts/file-descriptors.mjs')];
+      return hashOf([...filesIn(at('proto'), '.proto'), ...scripts]);
+    },
     trusted: () => false,
     run: generateCode,
   },

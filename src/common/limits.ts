@@ -266,6 +266,8 @@ export const passwordsWaitingMax = 1000;
 export const passwordsWaitingPerAddressMax = 250;
 /** --enable-pprof: the longest CPU profile; one is taken at a time. */
 export const cpuProfileSecondsMax = 300;
+/** --enable-grpc-reflection: a request is a name, and is repeated in its answer. */
+export const reflectionRequestBytesMax = 4096;
 /** Objects and arrays of JSON inside of each other, as Go's encoding/json. */
 export const jsonDepthMax = 10_000;
 /** The body of a plain HTTP request comes within this, unless it is one of a stream. */

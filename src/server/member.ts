@@ -15,6 +15,7 @@ import { maintenanceFeature } from './maintenance/index.js';
 import type { Metrics } from './metrics/index.js';
 import { Failure, type Node, type NodePorts, openNode } from './node/index.js';
 import type { ServerConfig } from './options/index.js';
+import { reflectionFeature } from './reflection/index.js';
 import { guarded, healthFeature, RateGuard, Serving } from './rpc/index.js';
 import { type WatchFeature, watchFeature } from './watch/index.js';
 
@@ -82,6 +83,9 @@ function memberFeatures(host: Host, alarm: AlarmEntry): MemberFeatures {
   });
   const all: Feature[] = [kv, watch, lease, cluster, maintenance];
   all.push(authFeature(host), healthFeature(host, serving), concurrency);
+  if (host.config.reflectionEnabled) {
+    all.push(reflectionFeature(host, () => methodsOf(all).map(([name]) => name)));
+  }
   return { all, watch, lease, cluster, compact: kv.compact };
 }
 

@@ -111,7 +111,7 @@ describeWith(['kvorum'], 'the server takes whatever clients send', () => {
   let bystander: RawClient;
   let methods: Method[] = [];
   beforeAll(async () => {
-    server = await startKvorum();
+    server = await startKvorum({ args: ['--enable-grpc-reflection'] });
     client = new RawClient(server);
     bystander = new RawClient(server);
     methods = methodsOf(await (await fetch(`${server.clientUrl}/metrics`)).text());
@@ -153,6 +153,7 @@ describeWith(['kvorum'], 'the server takes whatever clients send', () => {
 
   it('knows the methods of etcd', () => {
     expect(methods.length).toBeGreaterThan(20);
+    expect(methods.filter(({ path }) => path.includes('.ServerReflection/'))).toHaveLength(2);
     const kinds = new Set(methods.map(({ kind }) => kind));
     expect([...kinds].sort()).toEqual(['bidi_stream', 'server_stream', 'unary']);
   });

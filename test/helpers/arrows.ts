@@ -93,6 +93,7 @@ export const mayImportInside: Readonly<
       ...['access', 'backup', 'cluster', 'entry', 'feature', 'guard', 'membership', 'metrics'],
       ...['peers', 'rpc'],
     ],
+    reflection: ['feature', 'rpc'],
     watch: ['access', 'feature', 'metrics', 'rpc'],
     // The node knows no feature.
     bootstrap: ['entry', 'membership', 'options', 'peers'],
@@ -106,7 +107,7 @@ export const mayImportInside: Readonly<
     gateway: ['rpc'],
     // A whole member, and the sockets around it.
     'member.ts': [
-      ...['auth', 'cluster', 'concurrency', 'kv', 'lease', 'maintenance', 'watch'],
+      ...['auth', 'cluster', 'concurrency', 'kv', 'lease', 'maintenance', 'reflection', 'watch'],
       ...['feature', 'guard', 'metrics', 'node', 'options', 'rpc'],
     ],
     'answers-memory.ts': ['metrics', 'options'],

@@ -24,6 +24,7 @@ export type Tool =
   | 'git'
   | 'go-client'
   | 'go-recipes'
+  | 'grpcurl'
   | 'h2spec'
   | 'ipv6'
   | 'kvorum'

@@ -33,6 +33,7 @@ const decoders: ReadonlyArray<(bytes: Buffer) => unknown> = [
   proto.authRoleGrantPermissionRequest.decode,
   proto.leaderResponse.decode,
   proto.healthListResponse.decode,
+  proto.decodeReflectionRequest,
 ];
 
 /** True if it decoded; a ProtoError is fine, anything else is the failure. */

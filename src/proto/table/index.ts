@@ -7,4 +7,5 @@ export * from './concurrency.js';
 export * from './health.js';
 export { keyValue } from './key-value.js';
 export * from './maintenance.js';
+export * from './reflection.js';
 export { responseHeader } from './response-header.js';

@@ -75,6 +75,10 @@ const byService: Readonly<Record<string, Readonly<Record<string, Requirement>>>>
     Observe: 'open',
     Resign: 'open',
   },
+  // They tell what is published with the source, to whoever can reach the port: among it how to
+  // authenticate, for who has no token yet.
+  'grpc.reflection.v1.ServerReflection': { ServerReflectionInfo: 'open' },
+  'grpc.reflection.v1alpha.ServerReflection': { ServerReflectionInfo: 'open' },
   'grpc.health.v1.Health': { Check: 'open', Watch: 'open', List: 'open' },
 };
 

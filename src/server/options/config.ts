@@ -123,6 +123,8 @@ export interface ServerConfig extends Gated {
   readonly socketReusePort: boolean;
   /** The JSON gateway is served on the client URLs. */
   readonly gatewayEnabled: boolean;
+  /** gRPC reflection is served with the other services. */
+  readonly reflectionEnabled: boolean;
   /** Go on as the only member of the cluster that is in the data directory. */
   readonly forceNewCluster: boolean;
 
@@ -161,6 +163,7 @@ export function buildConfig(flags: Flags, readFile: ReadFile): ServerConfig {
     initialClusterState: flags.text('initial-cluster-state') === 'new' ? 'new' : 'existing',
     initialClusterToken: flags.text('initial-cluster-token'),
     gatewayEnabled: flags.bool('enable-grpc-gateway'),
+    reflectionEnabled: flags.bool('enable-grpc-reflection'),
     strictReconfigCheck: flags.bool('strict-reconfig-check'),
     learnersMax: flags.number('max-learners'),
     ...timing,

@@ -211,6 +211,14 @@ export const memberFlags = flagGroup('member', [
     'All calls as JSON over HTTP, under /v3/.',
   ],
   [
+    'implemented',
+    'enable-grpc-reflection',
+    'bool',
+    'false',
+    'gRPC reflection: clients like grpcurl need no .proto files.',
+    { differs: 'etcd has none' },
+  ],
+  [
     'ignored',
     'raft-read-timeout',
     'duration',

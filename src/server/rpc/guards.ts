@@ -81,12 +81,13 @@ function guardedStream(
   { access, isLearner, metrics, rate }: Guards,
 ): HandleStream {
   const counter = counterOf(name, 'stream', metrics);
+  const isForLearner = learnerRule(name) === always;
   const requirement = requirementOf(name);
   const limit = rate?.of(name);
   const handle = limit === undefined ? begin : pacedStream(begin, limit);
   return (call) => {
     counter?.count(call, true);
-    if (isLearner()) refuseCall(call, 'LEARNER_UNSUPPORTED');
+    if (!isForLearner && isLearner()) refuseCall(call, 'LEARNER_UNSUPPORTED');
     else if (access.isEnabled && requirement !== 'open') {
       admitStream({ access, requirement, handle }, call);
     } else handle(call);
@@ -190,6 +191,9 @@ const learnerRules: ReadonlyMap<string, LearnerRule> = new Map([
   ['/etcdserverpb.Maintenance/Status', always],
   ['/etcdserverpb.Maintenance/Snapshot', always],
   ['/etcdserverpb.KV/Range', isSerializable],
+  // They know nothing that could be old.
+  ['/grpc.reflection.v1.ServerReflection/ServerReflectionInfo', always],
+  ['/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo', always],
 ]);
 
 function learnerRule(name: string): LearnerRule {

@@ -1,0 +1,2 @@
+/** What a member serves, told to clients without .proto files (--enable-grpc-reflection). */
+export { reflectionFeature } from './feature.js';
