@@ -94,13 +94,17 @@ const fileDeclarations = `export interface ProtoFile {
 export declare const protoFiles: readonly ProtoFile[];
 `;
 
-/** The descriptors. Maps and fractions are left out: messages with them are in no use. */
+/**
+ * The descriptors. Maps and fractions are left out: messages with them are in no use. So is
+ * reflection: what it says is in no use but on the wire.
+ */
 function describe(root) {
   const messages = {};
   const enums = {};
   const methods = [];
   const visit = (item) => {
     const name = item.fullName.slice(1);
+    if (name === 'grpc.reflection') return;
     if (item instanceof Enum) enums[name] = item.values;
     if (item instanceof Type) {
       const fields = item.fieldsArray.map(describeField);

@@ -291,4 +291,28 @@ describe('a client of reflection that means ill', () => {
     expect(call.paused).toBe(false);
     expect(call.sent).toHaveLength(2);
   });
+
+  it('goes on when what it sent meanwhile fills it again', () => {
+    const call = open();
+    const asked = encodeAsked({ file_by_filename: 'rpc.proto' });
+    const held = [asked, asked];
+    // As the transport: what was held comes while the call is resumed.
+    call.resume = () => {
+      call.paused = false;
+      for (let next = held.shift(); next !== undefined; next = held.shift()) {
+        call.onMessage?.(next);
+        if (call.paused) return;
+      }
+    };
+    call.stuck = true;
+    call.onMessage?.(asked);
+    for (const sent of [2, 3]) {
+      call.stuck = true;
+      call.onDrain?.();
+      expect(call.sent).toHaveLength(sent);
+      expect(call.paused).toBe(true);
+    }
+    call.onDrain?.();
+    expect(call.paused).toBe(false);
+  });
 });

@@ -60,8 +60,10 @@ function serve(host: Host, answers: ReflectionAnswers, call: ServerCall): void {
   };
   call.onDrain = () => {
     // Whoever else paused it has reasons of his own.
-    if (isFull) call.resume();
+    if (!isFull) return;
+    // First: what is held comes while it resumes, and may fill it again.
     isFull = false;
+    call.resume();
   };
   call.onEnd = () => call.end();
 }
