@@ -51,11 +51,6 @@ export const goPrograms = {
     package: 'github.com/summerwind/h2spec/cmd/h2spec',
     title: 'h2spec',
   },
-  grpcurl: {
-    dir: 'test/interop/grpcurl',
-    package: 'github.com/fullstorydev/grpcurl/cmd/grpcurl',
-    title: 'grpcurl',
-  },
 };
 
 const root = fileURLToPath(new URL('..', import.meta.url));

@@ -61,6 +61,13 @@ const probes = {
     if (given !== undefined) return givenTool(given, ['--version'], 'KVORUM_TEST_PROMTOOL');
     return onPath('promtool', ['--version'], /promtool/, 'promtool');
   },
+  // Building it takes longer than all that it is asked here.
+  grpcurl: () => {
+    const given = process.env.KVORUM_TEST_GRPCURL;
+    if (given !== undefined) return givenTool(given, ['-version'], 'KVORUM_TEST_GRPCURL');
+    // It tells its version on standard error.
+    return onPath('grpcurl', ['-version'], /^/, 'grpcurl');
+  },
   git: () => onPath('git', ['--version'], /./, 'git'),
   openssl: () => onPath('openssl', ['version'], /./, 'openssl'),
   python3: () => onPath('python3', ['--version'], /./, 'python3'),

@@ -84,6 +84,19 @@ describe('the door while auth is on', () => {
     expect(ran.map(({ caller }) => caller?.name)).toEqual(['', 'ann']);
   });
 
+  it('asks who opens a stream what it asks of calls, unless that depends on the messages', async () => {
+    // No stream requires one of these now: what is written down has to hold all the same.
+    const user = door('/etcdserverpb.Cluster/MemberList', 'bidi');
+    expect(await text(user.call())).toBe('etcdserver: user name is empty');
+    expect(await text(user.call('wrong'))).toBe('etcdserver: invalid auth token');
+    expect(await text(user.call('late ann'))).toBe('open');
+    const root = door('/etcdserverpb.KV/Compact', 'bidi');
+    expect(await text(root.call('late ann'))).toBe('etcdserver: permission denied');
+    expect(await text(root.call('root'))).toBe('open');
+    const watch = door('/etcdserverpb.Watch/Watch', 'bidi');
+    expect(await text(watch.call('wrong'))).toBe('open');
+  });
+
   it('waits for a caller who is known later, and keeps his request till then', async () => {
     const unary = door('/etcdserverpb.KV/Range');
     expect(await text(unary.call('late ann'))).toBe('open');

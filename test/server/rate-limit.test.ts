@@ -180,14 +180,24 @@ describe('messages of a stream above the limit', () => {
     expect(call.ended).toBe('open');
   });
 
-  it('that give something up pass', () => {
+  it.each([
+    ['that give something up pass', '/etcdserverpb.Watch/Watch', cancel, 100],
+    // The last member of a union counts: it is a watch that is created.
+    [
+      'that only begin like that do not',
+      '/etcdserverpb.Watch/Watch',
+      Buffer.concat([cancel, Buffer.from([0x0a, 0])]),
+      1,
+    ],
+    ['that look like that elsewhere do not', '/test/Test', cancel, 1],
+  ] as const)('%s', (_name, method, message, passed) => {
     const { guard } = setUp('1');
-    const call = callFrom('10.0.0.1:1');
-    let cancels = 0;
-    call.onMessage = () => cancels++;
+    const call = Object.assign(callFrom('10.0.0.1:1'), { method });
+    let got = 0;
+    call.onMessage = () => got++;
     guard.pace(call);
-    for (let i = 0; i < 100; i += 1) call.onMessage?.(cancel);
-    expect(cancels).toBe(100);
+    for (let i = 0; i < 100; i += 1) call.onMessage?.(message);
+    expect(got).toBe(passed);
   });
 
   it('that would wait too long end it, and its handler is told', () => {

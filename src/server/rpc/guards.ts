@@ -143,25 +143,33 @@ function enter(
   else refuseCall(call, refusal);
 }
 
-/** Its messages are refused one by one: only the handler knows how to say so. */
-function admitStream({ access, requirement, handle }: Door<HandleStream>, call: ServerCall): void {
-  if (requirement === undefined) {
-    refuseCall(call, 'PERMISSION_DENIED');
-    return;
-  }
-  const who = access.identify(call);
+/** Where it depends on the request, only the handler knows how to refuse a message. */
+function admitStream(door: Door<HandleStream>, call: ServerCall): void {
+  const who = door.access.identify(call);
   if (!(who instanceof Promise)) {
-    call.caller = who;
-    handle(call);
+    enterStream(door, call, who);
     return;
   }
   call.pause();
   void who.then((caller) => {
-    if (call.cancelled) return;
-    call.caller = caller;
-    handle(call);
-    call.resume();
+    if (!call.cancelled && enterStream(door, call, caller)) call.resume();
   });
+}
+
+/** False: it has been refused. */
+function enterStream(
+  { access, requirement, handle }: Door<HandleStream>,
+  call: ServerCall,
+  caller: Caller,
+): boolean {
+  call.caller = caller;
+  const refusal =
+    requirement === 'request'
+      ? undefined
+      : (caller.refusal ?? refusalOf(requirement, access, caller));
+  if (refusal === undefined) handle(call);
+  else refuseCall(call, refusal);
+  return refusal === undefined;
 }
 
 function refusalOf(

@@ -13,6 +13,7 @@ import {
   rateLimitDelayMsMax,
   rateLimitKeysMax,
 } from '../../common/index.js';
+import { decodeWatchRequest } from '../../proto/index.js';
 import type { PeerOfCall, ServerCall } from '../../transport/index.js';
 import { TokenBuckets } from '../guard/index.js';
 import type { Metrics } from '../metrics/index.js';
@@ -29,7 +30,8 @@ const freeMethods = new Set([
   '/etcdserverpb.Lease/LeaseRevoke',
 ]);
 
-/** First byte of a WatchRequest that cancels a watch: its field 2. */
+const watchMethod = '/etcdserverpb.Watch/Watch';
+/** A WatchRequest that cancels a watch has it: its field 2. */
 const watchCancelTag = 0x12;
 
 export class RateGuard {
@@ -81,7 +83,7 @@ export class RateGuard {
         // The handler went on reading by itself; the order stays.
         held.push(Buffer.from(message));
         call.pause();
-      } else if (message[0] === watchCancelTag) receive(message);
+      } else if (isFree(call, message)) receive(message);
       else if (this.#delay(call, message, release)) {
         held.push(Buffer.from(message));
         call.pause();
@@ -91,9 +93,8 @@ export class RateGuard {
 
   /** True: the message has to wait until `release` is called, or the stream has been ended. */
   #delay(call: ServerCall, message: Buffer, release: () => void): boolean {
-    const isFree = message[0] === watchCancelTag;
     const key = this.#keyOf(call);
-    const waitMs = isFree ? 0 : this.#buckets.reserve(key, rateLimitDelayMsMax);
+    const waitMs = isFree(call, message) ? 0 : this.#buckets.reserve(key, rateLimitDelayMsMax);
     if (waitMs === 0) return false;
     if (waitMs === Number.POSITIVE_INFINITY) {
       this.#refuse(call, this.#buckets.take(key));
@@ -124,6 +125,16 @@ export class RateGuard {
       this.#addresses.set(peer, address);
     }
     return address;
+  }
+}
+
+/** What gives something up: by what it comes to, for the last member of a union counts. */
+function isFree(call: ServerCall, message: Buffer): boolean {
+  if (message[0] !== watchCancelTag || call.method !== watchMethod) return false;
+  try {
+    return decodeWatchRequest(message).type === 'cancel';
+  } catch {
+    return false;
   }
 }
 
