@@ -13,7 +13,7 @@ import { Authority, type CertificateFiles } from '../e2e/certificates.js';
 import { EtcdctlSession } from '../helpers/etcdctl.js';
 import { freePort, type ServerKind, type ServerOptions, ServerProcess } from '../helpers/server.js';
 import { targetKind } from '../helpers/target.js';
-import { reasonToSkip, toolPath } from '../helpers/tools.js';
+import { reasonToSkip, slow, toolPath } from '../helpers/tools.js';
 import { authScript } from './etcdctl/auth-steps.js';
 import { ShownCluster } from './etcdctl/cluster.js';
 import { compareStep, describePeers, nameOf, type Sessions } from './etcdctl/compare.js';
@@ -25,11 +25,16 @@ interface Setting {
   readonly tls: boolean;
 }
 
+/** Each number of members and each kind of port; all pairs of them in the long version. */
 const settings: readonly Setting[] = [
   { title: 'one member', members: 1, tls: false },
-  { title: 'one member, TLS', members: 1, tls: true },
-  { title: 'three members', members: 3, tls: false },
   { title: 'three members, TLS', members: 3, tls: true },
+  ...(slow
+    ? ([
+        { title: 'one member, TLS', members: 1, tls: true },
+        { title: 'three members', members: 3, tls: false },
+      ] as const)
+    : []),
 ];
 
 /** A server or cluster, and the way to end it. */
