@@ -62,7 +62,7 @@ export function specOf(
     callsPerSecond: options.callsPerSecond,
     preload: false,
     seed: 1,
-    identity: options.security?.load,
+    identity: options.security?.worker,
     ...workload.overrides,
   };
 }

@@ -1,6 +1,6 @@
 /**
- * What `--tls` and `--auth` add to a bench, to kvorum and etcd alike: mutual TLS on all ports, and
- * a user, known by the common name of its certificate, whose role has a hundred grants.
+ * Mutual TLS on all ports of a cluster, and auth, for measurements and for chaos: certificates, the
+ * flags that name them, and users who are known by the common names of theirs.
  */
 
 import { mkdirSync, readFileSync } from 'node:fs';
@@ -15,11 +15,10 @@ import {
 } from '../src/proto/index.js';
 import { Authority, hasOpenssl } from './authority.js';
 import type { Identity } from './load/identity.js';
-import { call, connect } from './load/pool.js';
 
 export interface Security {
-  /** Whom the load runs as. */
-  readonly load: Identity;
+  /** Who reads and writes. */
+  readonly worker: Identity;
   readonly root: Identity;
   /** Flags of each member. */
   readonly flags: Readonly<Record<string, string>>;
@@ -27,9 +26,9 @@ export interface Security {
 
 /** Makes the certificates below `dir`. Throws if there is no openssl program. */
 export function makeSecurity(dir: string): Security {
-  if (!hasOpenssl) throw new Error('--tls needs the openssl program');
+  if (!hasOpenssl) throw new Error('certificates are made with the openssl program');
   mkdirSync(dir, { recursive: true });
-  const authority = new Authority(join(dir, 'authority'), 'authority of the bench');
+  const authority = new Authority(join(dir, 'authority'), 'authority of a run');
   const member = authority.issue('member', 'bothAuth');
   const identity = (name: string): Identity => {
     const { cert, key } = authority.issue(name, 'clientAuth');
@@ -43,33 +42,40 @@ export function makeSecurity(dir: string): Security {
     flags[`${port}trusted-ca-file`] = authority.cert;
     flags[`${port}client-cert-auth`] = 'true';
   }
-  return { load: identity('load'), root: identity('root'), flags };
+  return { worker: identity('worker'), root: identity('root'), flags };
 }
 
-/** Grants beside the one that the load needs. */
-const otherGrants = 99;
+/** Makes a call as root; undefined, or a rejection: it did not succeed. */
+export type AskAsRoot = (method: string, request: Uint8Array) => Promise<unknown>;
 
-/** Users `root` and `load`, and auth on. Rejects if a call fails. */
-export async function switchAuthOn(endpoint: string, { root }: Security): Promise<void> {
-  const client = await connect(endpoint, 10_000, root);
-  const ask = (name: string, request: Uint8Array): Promise<Buffer> =>
-    call(client, `/etcdserverpb.Auth/${name}`, request);
-  try {
-    for (const name of ['root', 'load']) {
-      await ask('UserAdd', authUserAddRequest.encode({ name, options: { noPassword: true } }));
-      await ask('RoleAdd', authRoleAddRequest.encode({ name }));
-      const grant = authUserGrantRoleRequest.encode({ user: name, role: name });
-      await ask('UserGrantRole', grant);
-    }
-    const grant = (key: string, rangeEnd: string): Promise<Buffer> => {
-      const perm = { key, rangeEnd, type: PermissionType.READWRITE };
-      const request = authRoleGrantPermissionRequest.encode({ name: 'load', perm });
-      return ask('RoleGrantPermission', request);
-    };
-    for (let i = 0; i < otherGrants; i += 1) await grant(`\x01other/${i}/`, `\x01other/${i}0`);
-    await grant('\x02', '\0');
-    await ask('AuthEnable', authEnableRequest.encode({}));
-  } finally {
-    client.destroy();
+/** A range of keys, as in a request. */
+type Span = readonly [key: string, rangeEnd: string];
+
+/** Everything there is. */
+export const everything: Span = ['\0', '\0'];
+
+/** A hundred ranges, of which a load needs the last: what a permission costs should show. */
+export const aHundredGrants: readonly Span[] = [
+  ...Array.from({ length: 99 }, (_, i): Span => [`\x01other/${i}/`, `\x01other/${i}0`]),
+  ['\x02', '\0'],
+];
+
+/** Users `root` and `worker`, who may read and write what is in `spans`, and auth on. */
+export async function switchAuthOn(ask: AskAsRoot, spans: readonly Span[]): Promise<void> {
+  const must = async (name: string, request: Uint8Array): Promise<void> => {
+    const answer = await ask(`/etcdserverpb.Auth/${name}`, request);
+    if (answer === undefined) throw new Error(`${name} did not succeed`);
+  };
+  for (const name of ['root', 'worker']) {
+    await must('UserAdd', authUserAddRequest.encode({ name, options: { noPassword: true } }));
+    await must('RoleAdd', authRoleAddRequest.encode({ name }));
+    const grant = authUserGrantRoleRequest.encode({ user: name, role: name });
+    await must('UserGrantRole', grant);
   }
+  for (const [key, rangeEnd] of spans) {
+    const perm = { key, rangeEnd, type: PermissionType.READWRITE };
+    const request = authRoleGrantPermissionRequest.encode({ name: 'worker', perm });
+    await must('RoleGrantPermission', request);
+  }
+  await must('AuthEnable', authEnableRequest.encode({}));
 }

@@ -13,7 +13,7 @@ import { encodePutRequest } from '../src/proto/index.js';
 import { call, connect } from './load/pool.js';
 import { methods } from './load/sources.js';
 import { type MemoryMb, memoryMb } from './proc.js';
-import { type Security, switchAuthOn } from './security.js';
+import { type AskAsRoot, aHundredGrants, type Security, switchAuthOn } from './security.js';
 
 export type ServerKind = 'kvorum' | 'etcd';
 
@@ -96,7 +96,8 @@ export async function startCluster(
     await allReady(members, programs.security);
     const [first] = members;
     if (programs.auth === true && programs.security !== undefined && first !== undefined) {
-      await switchAuthOn(first.endpoint, programs.security);
+      const { endpoint } = first;
+      await asRoot(endpoint, programs.security, (ask) => switchAuthOn(ask, aHundredGrants));
     }
   } catch (error) {
     await stopAll(members);
@@ -179,6 +180,20 @@ function spawnServer(
 
 async function allReady(members: readonly Member[], security: Security | undefined): Promise<void> {
   await Promise.all(members.map((member) => ready(member, security)));
+}
+
+/** Does something by calls of root. */
+async function asRoot(
+  endpoint: string,
+  { root }: Security,
+  run: (ask: AskAsRoot) => Promise<void>,
+): Promise<void> {
+  const client = await connect(endpoint, 10_000, root);
+  try {
+    await run((method, request) => call(client, method, request));
+  } finally {
+    client.destroy();
+  }
 }
 
 /** Knocks until a put is answered. */

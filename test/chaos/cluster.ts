@@ -4,6 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { everything, type Security, switchAuthOn } from '../../bench/security.js';
 import {
   memberAddRequest,
   memberAddResponse,
@@ -15,7 +16,6 @@ import {
 } from '../../src/proto/index.js';
 import type { SimRandom } from '../../src/sim/index.js';
 import { ChaosMember } from './member.js';
-import { type Security, switchAuthOn } from './security.js';
 import { Wires } from './wires.js';
 
 export interface ClusterSetup {
@@ -75,7 +75,9 @@ export class ChaosCluster {
     cluster.#isFounded = true;
     const [first] = members;
     if (security !== undefined && first !== undefined) {
-      await switchAuthOn((method, request) => first.ask(method, request, callTimeoutMs));
+      const ask = (method: string, request: Uint8Array) =>
+        first.ask(method, request, callTimeoutMs);
+      await switchAuthOn(ask, [everything]);
     }
     return cluster;
   }

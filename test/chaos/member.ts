@@ -3,6 +3,8 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { tlsOf } from '../../bench/load/identity.js';
+import type { Security } from '../../bench/security.js';
 import {
   hashKvRequest,
   hashKvResponse,
@@ -10,7 +12,6 @@ import {
   statusResponse,
 } from '../../src/proto/index.js';
 import { Connection } from './connection.js';
-import type { Security } from './security.js';
 
 export interface MemberSetup {
   readonly name: string;
@@ -89,7 +90,7 @@ export class ChaosMember {
       ...['--initial-advertise-peer-urls', this.peerUrl],
       ...['--initial-cluster', initialCluster, '--initial-cluster-state', state],
       ...flags,
-      ...(security?.flags ?? []),
+      ...Object.entries(security?.flags ?? {}).map(([name, value]) => `--${name}=${value}`),
     ];
     const log = openSync(this.logFile, 'a');
     const program = command[0] ?? '';
@@ -182,7 +183,7 @@ export class ChaosMember {
       this.#connection = await Connection.open(
         this.name,
         this.clientPort,
-        this.#setup.security?.root,
+        tlsOf(this.#setup.security?.root),
       );
     }
     const answer = await this.#connection?.call(method, request, timeoutMs);

@@ -6,6 +6,7 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
+import { tlsOf } from '../../bench/load/identity.js';
 import { putRequest } from '../checkers/history.js';
 import { settleOperation } from '../workload/outcome.js';
 import { toWire } from '../workload/request-codec.js';
@@ -24,7 +25,7 @@ export async function timeToFirstWrite(
   members: readonly ChaosMember[],
 ): Promise<number | undefined> {
   const startMs = performance.now();
-  const worker = world.cluster.security?.worker;
+  const worker = tlsOf(world.cluster.security?.worker);
   const opened = await Promise.all(
     members.map(({ name, clientPort }) => Connection.open(name, clientPort, worker)),
   );

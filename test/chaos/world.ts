@@ -1,6 +1,7 @@
 /** What the clients of a run share: the clock, the history, the truth so far, who may be asked. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
+import { tlsOf } from '../../bench/load/identity.js';
 import type { SimRandom } from '../../src/sim/index.js';
 import type { History } from '../checkers/history.js';
 import type { Report } from '../checkers/report.js';
@@ -82,7 +83,7 @@ export class World {
       const connection = await Connection.open(
         member.name,
         member.clientPort,
-        this.cluster.security?.[as],
+        tlsOf(this.cluster.security?.[as]),
       );
       if (connection !== undefined) return connection;
       await sleep(retryMs * (1 + random.float()));
