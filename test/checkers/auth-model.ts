@@ -296,6 +296,8 @@ const changes: ReadonlyMap<EntryKind, Change> = new Map<EntryKind, Change>([
       const grants = state.roles.get(name);
       if (grants === undefined || perm === undefined) return undefined;
       const { key, rangeEnd: end, type } = perm;
+      // What ends before it begins is no range; the end of one key and of all keys is said otherwise.
+      if (end !== '' && end !== '\0' && end <= key) return undefined;
       const reads = type !== PermissionType.WRITE;
       const writes = type !== PermissionType.READ;
       const others = grants.filter((grant) => grant.key !== key || grant.end !== end);

@@ -3,6 +3,11 @@ import type { MethodHandler, RoomUser, SendRoom, ServerCall } from '../../src/tr
 
 const nobody: PeerIdentity = { commonName: '', certificateVerified: false };
 
+/** Of whoever has a certificate with this name; '' is nobody. */
+function identityOf(commonName: string): PeerIdentity {
+  return commonName === '' ? nobody : { commonName, certificateVerified: true };
+}
+
 /** What a unary rpc answered: its message, or the code and text of its error. */
 export type Outcome =
   | { readonly ok: true; readonly message: Buffer }
@@ -26,6 +31,7 @@ export function callUnary(
   onCall?: (cancel: () => void) => void,
   token?: string,
   memory?: InProcessRoom,
+  certificateOf = '',
 ): Promise<Outcome> {
   const hold = memory?.room.hold(memory.user);
   const handler = methods.get(method);
@@ -39,7 +45,7 @@ export function callUnary(
     };
     const call: ServerCall & { cancelled: boolean } = {
       method,
-      peer: { address: 'in-process', identity: nobody },
+      peer: { address: 'in-process', identity: identityOf(certificateOf) },
       deadlineMs: undefined,
       metadata: (key) => (key === 'token' ? token : undefined),
       binaryMetadata: () => undefined,

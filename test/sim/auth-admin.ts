@@ -41,7 +41,7 @@ export function drawSpan(random: SimRandom, keys: number): KeySpan {
 }
 
 export class AuthAdmin {
-  readonly root = new Credentials('root', 'the password of root');
+  readonly root = new Credentials('root', 'the password of root', 'root');
   /** All clients that are to be let do what they want. */
   readonly worker = new Credentials('worker', 'the password of worker');
   readonly guests = [

@@ -12,13 +12,16 @@ export type Ask = (path: string, bytes: Buffer) => Promise<Outcome | undefined>;
 /** A user, and the newest token of his; one client's, or shared by many. */
 export class Credentials {
   readonly name: string;
+  /** The name in his certificate; '': he has none. */
+  readonly certificateOf: string;
   password: string;
   token: string | undefined;
   /** How often it authenticated. */
   authenticated = 0;
 
-  constructor(name: string, password: string) {
+  constructor(name: string, password: string, certificateOf = '') {
     this.name = name;
+    this.certificateOf = certificateOf;
     this.password = password;
   }
 

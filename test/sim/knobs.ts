@@ -111,5 +111,6 @@ export function configOf(
     flushIntervalMs: knobs.flushIntervalMs,
     leaseCheckpoints: knobs.leaseCheckpoints,
     watchProgressIntervalMs: knobs.progressIntervalMs,
+    clientCertAuth: knobs.auth,
   };
 }

@@ -49,7 +49,9 @@ export async function callWithin(
   if (credentials === undefined) return callOnce(world, process, method, bytes, timeoutMs, cancels);
   await authenticate(world, process, credentials);
   const { token } = credentials;
-  const outcome = await callOnce(world, process, method, bytes, timeoutMs, cancels, token);
+  // A cluster that waits for a new member gives out no tokens, but somebody has to ask it.
+  const who = { token, certificateOf: token === undefined ? credentials.certificateOf : '' };
+  const outcome = await callOnce(world, process, method, bytes, timeoutMs, cancels, who);
   if (outcome?.ok === false) credentials.heard(token, outcome.text);
   return outcome;
 }
@@ -71,8 +73,9 @@ function callOnce(
   bytes: Buffer,
   timeoutMs: number,
   cancels = false,
-  token?: string,
+  who: { readonly token?: string | undefined; readonly certificateOf?: string } = {},
 ): Promise<Outcome | undefined> {
+  const { token, certificateOf } = who;
   return new Promise((resolve) => {
     let isOpen = true;
     let cancel = (): void => {};
@@ -90,7 +93,7 @@ function callOnce(
       const { methods, room } = process;
       const memory = { room, user: readingUser() };
       process.callsOpen += 1;
-      callUnary(methods, method, bytes, started, token, memory).then((outcome) => {
+      callUnary(methods, method, bytes, started, token, memory, certificateOf).then((outcome) => {
         judgeMemory(world, process);
         if (process.alive) resolve(outcome);
       });

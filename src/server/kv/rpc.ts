@@ -132,8 +132,11 @@ function answerWith(
   const reads: DeferredRange[] = [];
   deferredReads(result, reads);
   const waits = runDeferredReads(held ?? host.store, host.clock, reads, call);
-  if (waits === undefined) answer();
-  else endInRoom(host, call, waits.then(answer));
+  if (waits === undefined) {
+    answer();
+    // Also what was found in memory may have taken room.
+    call.leaveRoom();
+  } else endInRoom(host, call, waits.then(answer));
 }
 
 /** The end of an answer that has taken room. */
