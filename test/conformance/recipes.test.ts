@@ -49,8 +49,10 @@ class Script {
       return answer;
     } catch (error) {
       const { code, text } = asFailure(error);
-      // What grpc-js says of a deadline has times and addresses in it.
-      this.said.push([what, code, text.replace(/^(Deadline exceeded).*/, '$1')]);
+      // Whether the client or the server sees first that the time is over is chance; and what
+      // grpc-js says of it has times and addresses in it.
+      const isOver = text === 'Call cancelled' || text.startsWith('Deadline exceeded');
+      this.said.push(isOver ? [what, 'the time was over'] : [what, code, text]);
       return undefined;
     }
   }
