@@ -51,7 +51,7 @@ class Script {
       const { code, text } = asFailure(error);
       // Whether the client or the server sees first that the time is over is chance; and what
       // grpc-js says of it has times and addresses in it.
-      const isOver = text === 'Call cancelled' || text.startsWith('Deadline exceeded');
+      const isOver = /^(Call cancelled|Deadline exceeded.*|context deadline exceeded)$/.test(text);
       this.said.push(isOver ? [what, 'the time was over'] : [what, code, text]);
       return undefined;
     }
