@@ -6,7 +6,6 @@
 import { Metadata, status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bytes, failureOf, hasRpc, RawClient } from '../helpers/grpc.js';
-import { isPending, needsRpc, promoteItself } from '../helpers/pending.js';
 import { useTarget } from '../helpers/server.js';
 import { targetMinor, targetTool } from '../helpers/target.js';
 import { describeWith } from '../helpers/tools.js';
@@ -18,10 +17,9 @@ function check(cases: readonly Case[], client: () => RawClient): void {
     const missing = !hasRpc(one.service, one.method);
     const early = targetMinor < (one.since ?? 0);
     const why = missing ? ' (skipped: no proto file)' : early ? ' (skipped: newer than etcd)' : '';
-    it.skipIf(missing || early)(`${one.method} ${one.name}${why}`, async ({ skip }) => {
+    it.skipIf(missing || early)(`${one.method} ${one.name}${why}`, async () => {
       const { service, method, request, code, text } = one;
       const failure = await failureOf(client().unary(service, method, request));
-      if (isPending(failure)) skip(`kvorum has it not yet: ${failure.text}`);
       expect(failure).toEqual({ code, text });
     });
   }
@@ -55,7 +53,7 @@ describeWith([targetTool], 'errors', () => {
   describe('Lease, Cluster and Maintenance', () => check(otherCases, client));
   describe('Lock and Election', () => check(recipeCases, client));
   describe('Auth', () => {
-    needsRpc(client, ['etcdserverpb.Auth', 'UserAdd', { name: '' }], async () => {
+    beforeAll(async () => {
       await client().unary('etcdserverpb.Auth', 'UserAdd', { name: 'u', password: 'p' });
       await client().unary('etcdserverpb.Auth', 'RoleAdd', { name: 'r' });
     });
@@ -74,8 +72,6 @@ describeWith([targetTool], 'errors', () => {
   });
 
   describe('members', () => {
-    needsRpc(client, ['etcdserverpb.Cluster', 'MemberPromote', () => promoteItself(client())]);
-
     it('the only voter cannot be removed or promoted', async () => {
       const ID = (await client().status()).header?.member_id ?? '';
       const promote = client().unary('etcdserverpb.Cluster', 'MemberPromote', { ID });
@@ -132,20 +128,16 @@ describeWith([targetTool], 'errors with auth on', () => {
   beforeAll(() => {
     client = new RawClient(server());
   });
-  needsRpc(
-    () => client,
-    ['etcdserverpb.Auth', 'UserAdd', { name: '' }],
-    async () => {
-      await auth('UserAdd', { name: 'root', password: 'r' });
-      expect(await failureOf(auth('AuthEnable'))).toEqual({
-        code: FAILED_PRECONDITION,
-        text: 'etcdserver: root user does not have root role',
-      });
-      await auth('UserGrantRole', { user: 'root', role: 'root' });
-      await auth('UserAdd', { name: 'u', password: 'p' });
-      await auth('AuthEnable');
-    },
-  );
+  beforeAll(async () => {
+    await auth('UserAdd', { name: 'root', password: 'r' });
+    expect(await failureOf(auth('AuthEnable'))).toEqual({
+      code: FAILED_PRECONDITION,
+      text: 'etcdserver: root user does not have root role',
+    });
+    await auth('UserGrantRole', { user: 'root', role: 'root' });
+    await auth('UserAdd', { name: 'u', password: 'p' });
+    await auth('AuthEnable');
+  });
   afterAll(() => client.close());
 
   it('a wrong password', async () => {

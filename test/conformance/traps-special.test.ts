@@ -6,7 +6,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eventually } from '../helpers/eventually.js';
 import { bytes, failureOf, RawClient } from '../helpers/grpc.js';
-import { needsRpc, promoteItself } from '../helpers/pending.js';
 import { type ServerProcess, startCluster, useTarget } from '../helpers/server.js';
 import { targetKind, targetTool } from '../helpers/target.js';
 import { describeWith } from '../helpers/tools.js';
@@ -19,20 +18,15 @@ describeWith([targetTool], 'traps without a quorum', () => {
   beforeAll(() => {
     client = new RawClient(single());
   });
-  const probe = () => promoteItself(client);
-  needsRpc(
-    () => client,
-    ['etcdserverpb.Cluster', 'MemberPromote', probe],
-    async () => {
-      client.close();
-      members = await startCluster(targetKind, 3);
-      const [first, ...others] = members;
-      if (first === undefined) throw new Error('no member');
-      client = new RawClient(first);
-      await eventually(() => client.put({ key: bytes('q'), value: bytes('1') }), 'a first write');
-      await Promise.all(others.map((member) => member.kill()));
-    },
-  );
+  beforeAll(async () => {
+    client.close();
+    members = await startCluster(targetKind, 3);
+    const [first, ...others] = members;
+    if (first === undefined) throw new Error('no member');
+    client = new RawClient(first);
+    await eventually(() => client.put({ key: bytes('q'), value: bytes('1') }), 'a first write');
+    await Promise.all(others.map((member) => member.kill()));
+  });
   afterAll(async () => {
     client?.close();
     await Promise.all(members.map((member) => member.dispose()));
@@ -57,15 +51,11 @@ describeWith([targetTool], 'traps with auth', () => {
   beforeAll(() => {
     client = new RawClient(server());
   });
-  needsRpc(
-    () => client,
-    ['etcdserverpb.Auth', 'UserAdd', { name: '' }],
-    async () => {
-      await auth('UserAdd', { name: 'root', password: 'r' });
-      await auth('UserGrantRole', { user: 'root', role: 'root' });
-      await auth('AuthEnable');
-    },
-  );
+  beforeAll(async () => {
+    await auth('UserAdd', { name: 'root', password: 'r' });
+    await auth('UserGrantRole', { user: 'root', role: 'root' });
+    await auth('AuthEnable');
+  });
   afterAll(() => client?.close());
 
   describe('without a token', () => {

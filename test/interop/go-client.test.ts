@@ -5,7 +5,6 @@
 
 import { expect, it } from 'vitest';
 import { exec } from '../helpers/exec.js';
-import { saysPending } from '../helpers/pending.js';
 import { useTarget } from '../helpers/server.js';
 import { targetTool } from '../helpers/target.js';
 import { describeWith, toolPath } from '../helpers/tools.js';
@@ -105,9 +104,8 @@ describeWith([targetTool, 'go-client'], "etcd's Go client", () => {
   const program = () => toolPath('go-client');
 
   for (const [scenario, observations] of Object.entries(expected)) {
-    it(scenario, async ({ skip }) => {
+    it(scenario, async () => {
       const done = await exec(program(), [scenario, server().endpoint]);
-      if (saysPending(done.stderr)) skip(`kvorum has it not yet: ${done.stderr.trim()}`);
       expect(done.stderr).toBe('');
       expect(parse(done.stdout.toString('utf8'))).toEqual([...observations, ['done', true]]);
     });

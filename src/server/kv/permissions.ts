@@ -8,7 +8,7 @@ import type { Caller, ErrorReason, LeaseId } from '../../common/index.js';
 import type { DeleteRangeRequest, PutRequest, RequestOp, TxnRequest } from '../../proto/index.js';
 import type { Permissions } from '../access/index.js';
 
-/** Without the keys of the lease that it names: those may be many (see lease/lease-keys.ts). */
+/** Without the keys of the lease that it names: those may be many (see lease/key-rights.ts). */
 export function putRefusal(
   permissions: Permissions,
   caller: Caller,
