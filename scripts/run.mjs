@@ -33,6 +33,7 @@ const commands = {
   bench: (args) => compareWith(at('dist/bench/main.js'), 'vs', args),
   'bench:client': (args) => runHere(at('dist/bench/client.js'), args),
   'bench:costs': (args) => runHere(at('dist/bench/costs/main.js'), args),
+  'bench:scaling': (args) => runHere(at('dist/bench/scaling/main.js'), args),
   'bench:failover': (args) => compareWith(at('dist/bench/failover.js'), 'vs', args),
   flame: (args) => runHere(at('dist/bench/flame/main.js'), args),
   cluster,

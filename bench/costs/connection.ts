@@ -21,11 +21,12 @@ import {
 const windowBytes = 2 ** 31 - 1;
 const windowAtFirst = 65_535;
 const messagePrefixBytes = 5;
+const frameBytes = 16_384;
 /** Windows are granted anew after so many bytes. */
 const renewBytes = 512 * 1024 * 1024;
 
-/** What a turn sends on a connection has room in it. */
-const sendBytesMax = 256 * 1024;
+/** What a turn sends on a connection is made here. */
+const space = Buffer.alloc(2 * 1024 * 1024);
 /** RFC 7541, appendix A and section 2.3.3. */
 const staticMethodPost = 3;
 const staticSchemeHttp = 6;
@@ -54,14 +55,17 @@ export class CostConnection {
   #rest = 0;
   readonly #header = Buffer.alloc(frameHeaderBytes);
   #headerBytes = 0;
-  readonly #countData: boolean;
+  readonly #countsMessages: boolean;
+  #inData = false;
+  /** Of the message under way: bytes of its prefix that have been seen, and what is to come. */
+  #prefixBytes = 0;
+  #messageRest = 0;
   /** Fields in the server's table: how many were there before each. */
   readonly #inserted = new Map<string, number>();
-  readonly #space = Buffer.alloc(sendBytesMax);
 
-  /** `countData`: each DATA frame is an answer, not each stream that ends. */
-  constructor(countData = false) {
-    this.#countData = countData;
+  /** `countsMessages`: each message of its only stream is an answer, not each stream that ends. */
+  constructor(countsMessages = false) {
+    this.#countsMessages = countsMessages;
   }
 
   /** The server's writes go here. */
@@ -71,6 +75,7 @@ export class CostConnection {
     while (at < chunk.length) {
       if (this.#rest > 0) {
         const skip = Math.min(this.#rest, chunk.length - at);
+        if (this.#inData) this.#countMessages(chunk, at, at + skip);
         this.#rest -= skip;
         at += skip;
         continue;
@@ -93,24 +98,26 @@ export class CostConnection {
     );
   }
 
+  /** Sends more messages on the stream of the last request. */
+  sendMore(messages: readonly Buffer[]): void {
+    let at = 0;
+    for (const message of messages) at = writeMessage(space, at, message, false, this.#stream - 2);
+    this.#handler?.onData(Buffer.from(space.subarray(0, at)));
+  }
+
   /** Sends all `requests` in one chunk, each on a stream of its own. */
   send(requests: readonly CostRequest[]): void {
     let at = 0;
-    const into = this.#space;
+    const into = space;
     for (const { path, message, endStream } of requests) {
       const headBytes = this.#writeHead(into, at + frameHeaderBytes, path);
       writeFrameHeader(into, at, headBytes, frameHeaders, flagEndHeaders, this.#stream);
       at += frameHeaderBytes + headBytes;
-      const bytes = messagePrefixBytes + message.length;
-      writeFrameHeader(into, at, bytes, frameData, endStream ? flagEndStream : 0, this.#stream);
-      at += frameHeaderBytes;
-      into[at] = 0;
-      writeU32(into, at + 1, message.length);
-      at += messagePrefixBytes;
-      at += message.copy(into, at);
+      at = writeMessage(into, at, message, endStream, this.#stream);
       this.#stream += 2;
     }
-    this.#handler?.onData(into.subarray(0, at));
+    // A copy, for the server may keep what it is given.
+    this.#handler?.onData(Buffer.from(into.subarray(0, at)));
     if (this.#received < renewBytes) return;
     this.#handler?.onData(windowUpdate(0, this.#received));
     this.#received = 0;
@@ -137,13 +144,65 @@ export class CostConnection {
     return end - at;
   }
 
+  #countMessages(chunk: Uint8Array, from: number, end: number): void {
+    let at = from;
+    while (at < end) {
+      if (this.#prefixBytes < messagePrefixBytes) {
+        // A length of 4 bytes behind a flag.
+        if (this.#prefixBytes > 0) this.#messageRest = this.#messageRest * 256 + (chunk[at] ?? 0);
+        at += 1;
+        this.#prefixBytes += 1;
+        if (this.#prefixBytes < messagePrefixBytes || this.#messageRest > 0) continue;
+      }
+      const take = Math.min(this.#messageRest, end - at);
+      at += take;
+      this.#messageRest -= take;
+      if (this.#messageRest > 0) continue;
+      this.#prefixBytes = 0;
+      this.answers += 1;
+    }
+  }
+
   #frame(): void {
     const header = this.#header;
     this.#rest = ((header[0] as number) << 16) | ((header[1] as number) << 8) | (header[2] ?? 0);
     const type = header[3];
     const ends = type === frameHeaders && ((header[4] as number) & flagEndStream) !== 0;
-    if (this.#countData ? type === frameData : ends) this.answers += 1;
+    this.#inData = this.#countsMessages && type === frameData;
+    if (ends && !this.#countsMessages) this.answers += 1;
   }
+}
+
+/** A DATA frame of one message; returns where it ends. */
+function writeMessage(
+  into: Buffer,
+  from: number,
+  message: Buffer,
+  endStream: boolean,
+  stream: number,
+): number {
+  let at = from;
+  let done = 0;
+  const bytes = messagePrefixBytes + message.length;
+  // Frames of 16 KiB: larger ones are refused.
+  for (let left = bytes; left > 0; ) {
+    const length = Math.min(left, frameBytes);
+    left -= length;
+    const flags = endStream && left === 0 ? flagEndStream : 0;
+    writeFrameHeader(into, at, length, frameData, flags, stream);
+    at += frameHeaderBytes;
+    let room = length;
+    if (left + length === bytes) {
+      into[at] = 0;
+      writeU32(into, at + 1, message.length);
+      at += messagePrefixBytes;
+      room -= messagePrefixBytes;
+    }
+    message.copy(into, at, done, done + room);
+    at += room;
+    done += room;
+  }
+  return at;
 }
 
 function windowUpdate(stream: number, bytes: number): Buffer {

@@ -7,6 +7,8 @@ export class PortCounters {
   kvWrites = 0;
   kvBytes = 0;
   timers = 0;
+  /** Nobody should end a connection meanwhile. */
+  isMeasured = true;
 
   /** All of them, by name. */
   all(): PortCounts {

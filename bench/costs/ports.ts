@@ -30,6 +30,24 @@ export interface CostPorts {
 /** New ports that count in `counters`. */
 export function costPorts(counters: PortCounters): CostPorts {
   const memory = memoryPorts();
+  const { network, connect } = directNetwork(counters);
+  return {
+    ports: {
+      ...memory,
+      network,
+      peerNetwork: memory.network,
+      clock: countedClock(memory.clock, counters),
+      disk: countedDisk(memory.disk, counters),
+      openKvStore: async () => forgetfulKvStore(counters),
+    },
+    connect,
+  };
+}
+
+/** A network on which a server listens once, and clients are function calls. */
+export function directNetwork(counters: PortCounters): Pick<CostPorts, 'connect'> & {
+  readonly network: Network;
+} {
   let accept: ((stream: ByteStream) => void) | undefined;
   const network: Network = {
     async listen(address, _tls, onStream) {
@@ -40,14 +58,7 @@ export function costPorts(counters: PortCounters): CostPorts {
     resolve: async (host) => [host],
   };
   return {
-    ports: {
-      ...memory,
-      network,
-      peerNetwork: memory.network,
-      clock: countedClock(memory.clock, counters),
-      disk: countedDisk(memory.disk, counters),
-      openKvStore: async () => forgetfulKvStore(counters),
-    },
+    network,
     connect(onWritten) {
       if (accept === undefined) throw new Error('the server does not listen yet');
       const stream = new CountedStream(counters, onWritten);
@@ -104,7 +115,9 @@ class CountedStream implements ByteStream {
   end(): void {}
 
   destroy(error?: Error): void {
-    throw new Error('the server ended the connection', { cause: error });
+    if (this.#counters.isMeasured) {
+      throw new Error('the server ended the connection', { cause: error });
+    }
   }
 }
 
