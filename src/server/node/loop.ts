@@ -53,6 +53,7 @@ export interface NodeLoopOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly tickMs: number;
+  readonly counts: { proposalsResent: number };
   /** To other members; a cluster of one sends nothing. */
   readonly send: (messages: readonly Message[]) => void;
   /**
@@ -123,6 +124,11 @@ export class NodeLoop {
   /** Index of the last snapshot that Raft has told to install. */
   #snapshotTaken: LogIndex | undefined;
   #lastTickMs: number;
+  /** When reads were last told of a leader. */
+  #leader: MemberId = 0n;
+  #leaderTerm: Term = 0;
+  /** Of the last entry that was applied; 0: none since the start. */
+  #appliedTerm: Term = 0;
 
   constructor(options: NodeLoopOptions) {
     this.#options = options;
@@ -309,8 +315,10 @@ export class NodeLoop {
     const data: Uint8Array[] = [];
     for (const pending of batch) {
       if (isOver(pending, nowMs)) this.#drop(pending);
-      else if (this.#mayPropose(pending)) data.push(pending.data);
-      else proposals.refuse(pending, 'NOT_LEADER');
+      else if (this.#mayPropose(pending)) {
+        pending.sentTerm = raft.term;
+        data.push(pending.data);
+      } else proposals.refuse(pending, 'NOT_LEADER');
     }
     const refusal = raft.propose(data, isUrgent);
     if (refusal === undefined) return;
@@ -384,8 +392,19 @@ export class NodeLoop {
     });
   }
 
+  /** The leader that was asked may be gone; the new one is asked at once. */
+  #noticeLeader(): void {
+    const { raft, reads } = this.#options;
+    const { leader, term } = raft;
+    if (leader === this.#leader && term === this.#leaderTerm) return;
+    this.#leader = leader;
+    this.#leaderTerm = term;
+    if (leader !== 0n) reads.askAgain();
+  }
+
   #takeReadys(): void {
     const { raft } = this.#options;
+    this.#noticeLeader();
     while (raft.hasReady()) {
       const ready = raft.ready();
       if (ready.messages.length > 0) this.#options.send(ready.messages);
@@ -449,6 +468,7 @@ export class NodeLoop {
 
   #snapshotInstalled(index: LogIndex): void {
     this.#appliedIndex = index;
+    this.#options.proposals.skipped();
     this.#options.raft.applied(index);
     this.#options.reads.applied(index);
     this.#options.onApplied(index, this.#appliedBytes);
@@ -493,6 +513,7 @@ export class NodeLoop {
       const entry = this.#toApply[this.#applyNext++] as Entry;
       assert(entry.index === last + 1, 'entries are applied one after the other');
       last = entry.index;
+      if (entry.term !== this.#appliedTerm) this.#resendUnlogged(entry.term);
       this.#appliedBytes += entry.data.length + entryOverheadBytes;
       const waits = applier.apply(entry);
       if (waits === undefined) continue;
@@ -523,6 +544,20 @@ export class NodeLoop {
     reads.applied(last);
     this.#options.onApplied(last, this.#appliedBytes);
     if (raft.hasReady()) this.schedule();
+  }
+
+  /**
+   * What was lost with an earlier leader is proposed again while its call waits: a client need not
+   * time out because it was heard at the wrong moment.
+   */
+  #resendUnlogged(term: Term): void {
+    const { counts, proposals } = this.#options;
+    this.#appliedTerm = term;
+    const unlogged = proposals.takeUnlogged(term);
+    if (unlogged.length === 0) return;
+    counts.proposalsResent += unlogged.length;
+    this.#queue = unlogged.concat(this.#queue);
+    this.schedule();
   }
 
   #resumeApply(): void {

@@ -125,6 +125,14 @@ export class ReadGate {
     else this.#unasked.push(batch);
   }
 
+  /** There is another leader: what the one before was asked is asked of this one. */
+  askAgain(): void {
+    const asked = [...this.#asked.values(), ...this.#unasked];
+    this.#asked.clear();
+    this.#unasked = [];
+    for (const batch of asked) this.#ask(batch);
+  }
+
   /** Raft confirmed `state.context`. */
   confirmed(state: ReadState): void {
     const batch = this.#asked.get(state.context);

@@ -7,6 +7,7 @@ import { createServer, connect as netConnect, type Server, type Socket } from 'n
 import { type TLSSocket, connect as tlsConnect } from 'node:tls';
 import {
   type ByteStream,
+  ConnectionRefusedError,
   type Listener,
   type Network,
   type NetworkAddress,
@@ -156,7 +157,10 @@ function connectNow(
       reject(error);
     };
     const early = (): void => failed(new Error('closed while connecting'));
-    socket.once('error', failed);
+    const onError = (error: Error): void => {
+      failed(isRefusal(error) ? new ConnectionRefusedError(error.message, { cause: error }) : error);
+    };
+    socket.once('error', onError);
     socket.once('close', early);
     socket.once(tls === undefined ? 'connect' : 'secureConnect', () => {
       const denial = tls === undefined ? undefined : denialOf(socket as TLSSocket, tls);
@@ -166,12 +170,18 @@ function connectNow(
       }
       clearTimeout(timer);
       takeBack();
-      socket.off('error', failed);
+      socket.off('error', onError);
       socket.off('close', early);
       const identity = tls === undefined ? noIdentity : identityOf(socket as TLSSocket);
       resolve(new SocketStream(socket, identity));
     });
   });
+}
+
+/** Of a host with several addresses each must say so. */
+function isRefusal(error: Error): boolean {
+  if (error instanceof AggregateError) return error.errors.every(isRefusal);
+  return 'code' in error && error.code === 'ECONNREFUSED';
 }
 
 function boundAddress(server: Server, asked: NetworkAddress): NetworkAddress {

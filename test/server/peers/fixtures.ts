@@ -67,6 +67,7 @@ export class TestMember implements PeerHandler {
   readonly id: MemberId;
   readonly messages: Message[] = [];
   readonly lost: MemberId[] = [];
+  readonly ended: MemberId[] = [];
   readonly refusals: Array<readonly [MemberId, PeerRefusal]> = [];
   readonly meetings: PeerHello[] = [];
   readonly calls: Array<readonly [MemberId, PeerMethod, string]> = [];
@@ -116,6 +117,10 @@ export class TestMember implements PeerHandler {
 
   unreachable(member: MemberId): void {
     this.lost.push(member);
+  }
+
+  gone(member: MemberId): void {
+    this.ended.push(member);
   }
 
   refused(member: MemberId, refusal: PeerRefusal): void {
