@@ -75,6 +75,7 @@ function setUp(clock: SimClock, { notes = [], timeoutMs = 1e9, overloaded }: Set
     clock,
     logger: silentLogger,
     tickMs,
+    counts: new Metrics(),
     timeoutReason: () => 'TIMEOUT',
     send: (messages) => {
       sent.push(...messages);

@@ -124,11 +124,6 @@ export class NodeLoop {
   /** Index of the last snapshot that Raft has told to install. */
   #snapshotTaken: LogIndex | undefined;
   #lastTickMs: number;
-  /** When reads were last told of a leader. */
-  #leader: MemberId = 0n;
-  #leaderTerm: Term = 0;
-  /** Of the last entry that was applied; 0: none since the start. */
-  #appliedTerm: Term = 0;
 
   constructor(options: NodeLoopOptions) {
     this.#options = options;
@@ -392,24 +387,14 @@ export class NodeLoop {
     });
   }
 
-  /** The leader that was asked may be gone; the new one is asked at once. */
-  #noticeLeader(): void {
-    const { raft, reads } = this.#options;
-    const { leader, term } = raft;
-    if (leader === this.#leader && term === this.#leaderTerm) return;
-    this.#leader = leader;
-    this.#leaderTerm = term;
-    if (leader !== 0n) reads.askAgain();
-  }
-
   #takeReadys(): void {
-    const { raft } = this.#options;
-    this.#noticeLeader();
+    const { raft, reads } = this.#options;
+    reads.follow(raft.leader, raft.term);
     while (raft.hasReady()) {
       const ready = raft.ready();
       if (ready.messages.length > 0) this.#options.send(ready.messages);
       this.#persist(ready);
-      for (const state of ready.readStates) this.#options.reads.confirmed(state);
+      for (const state of ready.readStates) reads.confirmed(state);
       for (const entry of ready.committedEntries) this.#toApply.push(entry);
       this.#options.onReady();
     }
@@ -501,7 +486,7 @@ export class NodeLoop {
 
   #applyCommitted(): void {
     if (this.#applyWaits) return;
-    const { applier, clock, raft, reads } = this.#options;
+    const { applier, clock, proposals, raft, reads } = this.#options;
     let last: LogIndex = this.#appliedIndex;
     const untilMs = clock.nowMs() + sliceMsMax;
     while (this.#applyNext < this.#toApply.length) {
@@ -513,7 +498,8 @@ export class NodeLoop {
       const entry = this.#toApply[this.#applyNext++] as Entry;
       assert(entry.index === last + 1, 'entries are applied one after the other');
       last = entry.index;
-      if (entry.term !== this.#appliedTerm) this.#resendUnlogged(entry.term);
+      const unlogged = proposals.takeUnlogged(entry.term);
+      if (unlogged !== undefined) this.#proposeAgain(unlogged);
       this.#appliedBytes += entry.data.length + entryOverheadBytes;
       const waits = applier.apply(entry);
       if (waits === undefined) continue;
@@ -547,15 +533,11 @@ export class NodeLoop {
   }
 
   /**
-   * What was lost with an earlier leader is proposed again while its call waits: a client need not
+   * What was lost with an earlier leader goes to this one while its call waits: a client need not
    * time out because it was heard at the wrong moment.
    */
-  #resendUnlogged(term: Term): void {
-    const { counts, proposals } = this.#options;
-    this.#appliedTerm = term;
-    const unlogged = proposals.takeUnlogged(term);
-    if (unlogged.length === 0) return;
-    counts.proposalsResent += unlogged.length;
+  #proposeAgain(unlogged: readonly Pending[]): void {
+    this.#options.counts.proposalsResent += unlogged.length;
     this.#queue = unlogged.concat(this.#queue);
     this.schedule();
   }

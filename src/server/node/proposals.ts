@@ -72,6 +72,8 @@ export class Proposals {
   #nextSequence = 1;
   #size = 0;
   #bytes = 0;
+  /** Of the entry that was applied last; 0: none since the start. */
+  #appliedTerm: Term = 0;
   /** Proposals that ended without having been applied here. */
   failedTotal = 0;
 
@@ -151,16 +153,19 @@ export class Proposals {
    * An entry of `term` is about to be applied, and all before it were: what was given to Raft in an
    * earlier term and still waits is in no log that counts, and never will be. For a leader takes
    * proposals of its own term only, terms never go down along a log, and what comes before an entry
-   * that is committed stays as it is. So it may be proposed again; it is handed out once.
+   * that is committed stays as it is. So it may be proposed again; it is handed out once. Undefined:
+   * there is nothing of the kind.
    */
-  takeUnlogged(term: Term): Pending[] {
+  takeUnlogged(term: Term): Pending[] | undefined {
+    if (term === this.#appliedTerm) return undefined;
+    this.#appliedTerm = term;
     const unlogged: Pending[] = [];
     for (const pending of this.#waiting()) {
       if (pending.sentTerm === 0 || pending.sentTerm >= term) continue;
       pending.sentTerm = 0;
       unlogged.push(pending);
     }
-    return unlogged;
+    return unlogged.length === 0 ? undefined : unlogged;
   }
 
   /** Entries were skipped, for a snapshot holds them: nobody knows what is among them. */
