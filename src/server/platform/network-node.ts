@@ -158,7 +158,9 @@ function connectNow(
     };
     const early = (): void => failed(new Error('closed while connecting'));
     const onError = (error: Error): void => {
-      failed(isRefusal(error) ? new ConnectionRefusedError(error.message, { cause: error }) : error);
+      failed(
+        isRefusal(error) ? new ConnectionRefusedError(error.message, { cause: error }) : error,
+      );
     };
     socket.once('error', onError);
     socket.once('close', early);
