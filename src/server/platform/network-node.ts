@@ -157,9 +157,12 @@ function connectNow(
       reject(error);
     };
     const early = (): void => failed(new Error('closed while connecting'));
+    const isUnix = 'path' in address;
     const onError = (error: Error): void => {
       failed(
-        isRefusal(error) ? new ConnectionRefusedError(error.message, { cause: error }) : error,
+        isRefusal(error, isUnix)
+          ? new ConnectionRefusedError(error.message, { cause: error })
+          : error,
       );
     };
     socket.once('error', onError);
@@ -180,10 +183,14 @@ function connectNow(
   });
 }
 
-/** Of a host with several addresses each must say so. */
-function isRefusal(error: Error): boolean {
-  if (error instanceof AggregateError) return error.errors.every(isRefusal);
-  return 'code' in error && error.code === 'ECONNREFUSED';
+/**
+ * Of a host with several addresses each must say so. Whoever stops in an orderly way takes the file
+ * of its unix socket along.
+ */
+function isRefusal(error: Error, isUnix: boolean): boolean {
+  if (error instanceof AggregateError) return error.errors.every((one) => isRefusal(one, isUnix));
+  const { code }: NodeJS.ErrnoException = error;
+  return code === 'ECONNREFUSED' || (isUnix && code === 'ENOENT');
 }
 
 function boundAddress(server: Server, asked: NetworkAddress): NetworkAddress {

@@ -272,6 +272,15 @@ export class MemoryBench implements PeerBench {
   cut(member: MemberId): void {
     this.network.cut(hostOf(member));
   }
+
+  /** The process is gone; its clock is everybody's, so whoever calls it stops it first. */
+  crash(member: MemberId): void {
+    this.network.crash(hostOf(member));
+  }
+
+  powerOff(member: MemberId): void {
+    this.network.powerOff(hostOf(member));
+  }
 }
 
 /** Over the wire of the simulator: every message, in simulated time. */
@@ -332,6 +341,11 @@ export class WireBench implements PeerBench {
   crash(member: MemberId): void {
     this.processes.get(member)?.kill();
     this.wire.crash(member);
+  }
+
+  powerOff(member: MemberId): void {
+    this.processes.get(member)?.kill();
+    this.wire.powerOff(member);
   }
 }
 
