@@ -143,8 +143,8 @@ export const errorTable = {
 export type ErrorReason = keyof typeof errorTable;
 
 /**
- * The address can be reached, and nobody listens there: its machine said so. Whoever is only silent,
- * or accepts and closes, does not end in this.
+ * The address can be reached, and nobody listens there: its machine said so. Whoever is only
+ * silent, or accepts and closes, does not end in this.
  */
 export class ConnectionRefusedError extends Error {
   override readonly name = 'ConnectionRefusedError';

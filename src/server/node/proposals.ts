@@ -153,8 +153,8 @@ export class Proposals {
    * An entry of `term` is about to be applied, and all before it were: what was given to Raft in an
    * earlier term and still waits is in no log that counts, and never will be. For a leader takes
    * proposals of its own term only, terms never go down along a log, and what comes before an entry
-   * that is committed stays as it is. So it may be proposed again; it is handed out once. Undefined:
-   * there is nothing of the kind.
+   * that is committed stays as it is. So it may be proposed again; it is handed out once.
+   * Undefined: there is nothing of the kind.
    */
   takeUnlogged(term: Term): Pending[] | undefined {
     if (term === this.#appliedTerm) return undefined;

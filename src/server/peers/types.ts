@@ -70,10 +70,10 @@ export interface PeerHandler {
   /** A message to `member` was dropped or its link broke: see `Raft.reportUnreachable`. */
   unreachable(member: MemberId): void;
   /**
-   * The process of `member` has ended, as certainly as can be known from elsewhere: there were links
-   * both ways, those that we had and those that it had are closed, and its machine says that nobody
-   * listens at any of its URLs. Told at each attempt to reach it. A machine that is silent, and one
-   * that accepts and closes, say nothing of the kind.
+   * The process of `member` has ended, as certainly as can be known from elsewhere: we had a link
+   * to it, that is down, it has none to us, and its machine says that nobody listens at any of its
+   * URLs. Told at each attempt to reach it. A machine that is silent, and one that accepts and
+   * closes, say nothing of the kind.
    */
   gone(member: MemberId): void;
   /** `member` answers us with `refusal` and will go on doing so; told at each attempt. */
