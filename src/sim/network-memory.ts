@@ -149,6 +149,16 @@ export class MemoryNetwork implements Network {
     this.#end(host, true);
   }
 
+  /** The host's listeners are gone, with what they had accepted; what it dialled itself stays. */
+  stopListening(host: string): void {
+    for (const [key, acceptor] of this.#acceptors) {
+      if (acceptor.host === host) this.#acceptors.delete(key);
+    }
+    for (const stream of [...this.#streams]) {
+      if (stream.localHost === host && stream.isAccepted) stream.destroy();
+    }
+  }
+
   /** The host has no power until it listens again: its peers see nothing, either. */
   powerOff(host: string): void {
     this.#dark.add(host);
@@ -264,6 +274,7 @@ export class MemoryNetwork implements Network {
     const asked = acceptor.tls?.requireClientCertificate === true;
     const identity = asked ? identityOf(tls) : noIdentity;
     const server = new MemoryStream(this, acceptor.host, host, from, alpn, identity);
+    server.isAccepted = true;
     client.peer = server;
     server.peer = client;
     this.#streams.add(client);
@@ -281,6 +292,8 @@ class MemoryStream implements ByteStream {
   readonly localHost: string;
   readonly remoteHost: string;
   peer: MemoryStream | undefined;
+  /** The other end dialled. */
+  isAccepted = false;
   readonly #network: MemoryNetwork;
   #handler: ByteStreamHandler | undefined;
   /** What we wrote and the peer has not got: chunks and when each is there. */

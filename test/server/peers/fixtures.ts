@@ -281,6 +281,10 @@ export class MemoryBench implements PeerBench {
   powerOff(member: MemberId): void {
     this.network.powerOff(hostOf(member));
   }
+
+  stopListening(member: MemberId): void {
+    this.network.stopListening(hostOf(member));
+  }
 }
 
 /** Over the wire of the simulator: every message, in simulated time. */
