@@ -142,6 +142,14 @@ export const errorTable = {
 /** Stable name of an error that a client can receive. */
 export type ErrorReason = keyof typeof errorTable;
 
+/**
+ * The address can be reached, and nobody listens there: its machine said so. Whoever is only
+ * silent, or accepts and closes, does not end in this.
+ */
+export class ConnectionRefusedError extends Error {
+  override readonly name = 'ConnectionRefusedError';
+}
+
 /** An operating error: expected, answered to a client, never fatal. */
 export class EtcdError extends Error {
   override readonly name = 'EtcdError';

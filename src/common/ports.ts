@@ -309,7 +309,8 @@ export interface Network {
   ): Promise<Listener>;
   /**
    * Rejects if there is no connection (and no TLS session) within `timeoutMs`, or with the reason
-   * of `signal` if that aborts first.
+   * of `signal` if that aborts first; with ConnectionRefusedError if it can tell that nobody
+   * listens.
    */
   connect(
     address: NetworkAddress,

@@ -3,7 +3,7 @@
  * on disruptive members, 9.6 on pre-vote).
  */
 
-import { assert, type LogIndex, type Term } from '../common/index.js';
+import { assert, type LogIndex, type MemberId, type Term } from '../common/index.js';
 import { votersOf } from './config-change.js';
 import { startLeading } from './leader.js';
 import { voteResult } from './quorum.js';
@@ -22,6 +22,33 @@ export function startElection(state: RaftState): void {
 /** The leader told us to take over: no pre-vote, and those who hear from it vote all the same. */
 export function startTransferElection(state: RaftState): void {
   if (mayCampaign(state)) campaign(state, 'transfer');
+}
+
+/**
+ * The driver knows that `member` is no more: its process has ended. If it led, it leads no longer,
+ * and this member votes as one that knows no leader; whoever still hears from it refuses as before.
+ * Any message of that leader takes this back. True: it led.
+ */
+export function leaderIsGone(state: RaftState, member: MemberId): boolean {
+  if (state.role !== 'follower' || state.leader !== member || member === 0n) return false;
+  state.leader = 0n;
+  state.yields = false;
+  return true;
+}
+
+/**
+ * Before the election timeout, since the leader is gone. Always with a pre-vote: those who know
+ * better must not be made to take part. One that has just granted somebody a vote lets one turn
+ * pass, so that two that know at the same time do not split the votes. True: it campaigns.
+ */
+export function startEarlyElection(state: RaftState): boolean {
+  if (state.leader !== 0n || !mayCampaign(state)) return false;
+  if (state.yields) {
+    state.yields = false;
+    return false;
+  }
+  campaign(state, 'preVote');
+  return true;
 }
 
 function mayCampaign(state: RaftState): boolean {
@@ -104,7 +131,7 @@ function countVotes(state: RaftState): void {
  * Within an election timeout of a live leader nobody gets a vote of a later term, so that a member
  * that was removed or cut off can't depose it (thesis 4.2.3); but for a transfer, which the leader
  * wants. Only with check-quorum: a leader that the others hear but that does not hear them must be
- * able to give up.
+ * able to give up. A leader that is gone (`leaderIsGone`) is none.
  */
 export function isDisruptive(state: RaftState, message: Message): boolean {
   if (message.type !== 'RequestVote' || message.term <= state.term) return false;
@@ -125,6 +152,7 @@ export function answerVote(state: RaftState, message: RequestVote): void {
     (state.vote === 0n && state.leader === 0n) ||
     (preVote && message.term > state.term);
   const granted = free && state.log.isUpToDate(message.lastLogIndex, message.lastLogTerm);
+  if (granted) state.yields = true;
   if (granted && !preVote) {
     state.vote = from;
     state.electionElapsed = 0;

@@ -13,8 +13,10 @@ import {
   answerVote,
   candidatePersisted,
   isDisruptive,
+  leaderIsGone,
   onVoteResponse,
   rejectOldVote,
+  startEarlyElection,
   startElection,
 } from './candidate.js';
 import { encodeConfigChange } from './config-change-codec.js';
@@ -195,6 +197,24 @@ export class Raft {
   /** Starts an election now, if this member has a vote and is not the leader. */
   campaign(): void {
     startElection(this.#state);
+  }
+
+  /**
+   * The process of `member` has ended, as certainly as another machine can know: it closed its
+   * connections and refuses new ones. If it led, nobody leads as far as this member knows, until it
+   * is heard again; then `campaignEarly` may follow. True: it led.
+   */
+  reportGone(member: MemberId): boolean {
+    return leaderIsGone(this.#state, member);
+  }
+
+  /**
+   * Asks the others for their votes before the election timeout, since the leader is gone: see
+   * `reportGone`. It lets a turn pass in which somebody else should have won. Nothing happens where
+   * a leader is known. True: it campaigns.
+   */
+  campaignEarly(): boolean {
+    return startEarlyElection(this.#state);
   }
 
   /**

@@ -95,6 +95,8 @@ export class RaftState {
   /** Ticks since the last sign of a leader, a vote given, or an election begun. */
   electionElapsed = 0;
   heartbeatElapsed = 0;
+  /** Somebody else asked first in an early election: see `startEarlyElection`. */
+  yields = false;
   /** In [electionTimeoutTicks, 2 * electionTimeoutTicks), drawn anew at each change of role. */
   electionTimeout = 0;
   /** Votes received in this candidacy. */
@@ -199,6 +201,7 @@ export class RaftState {
   #reset(): void {
     this.leader = 0n;
     this.leadership = undefined;
+    this.yields = false;
     this.votes.clear();
     this.resetElectionTimer();
   }

@@ -12,6 +12,7 @@ import {
   type ByteStream,
   type ByteStreamHandler,
   type Clock,
+  ConnectionRefusedError,
   type Listener,
   type Network,
   type NetworkAddress,
@@ -52,6 +53,10 @@ export class MemoryNetwork implements Network {
   readonly #streams = new Set<MemoryStream>();
   /** `from>to` pairs that nothing gets through. */
   readonly #blocked = new Set<string>();
+  /** Who listens, or listened last, at an address. */
+  readonly #hosts = new Map<string, string>();
+  /** Hosts without power. */
+  readonly #dark = new Set<string>();
   readonly #names = new Map<string, readonly string[]>();
   #nextPort = 40_000;
 
@@ -141,12 +146,37 @@ export class MemoryNetwork implements Network {
 
   /** The host's process is gone: its listeners close, its peers see resets, it sees nothing. */
   crash(host: string): void {
+    this.#end(host, true);
+  }
+
+  /** The host's listeners are gone, with what they had accepted; what it dialled itself stays. */
+  stopListening(host: string): void {
     for (const [key, acceptor] of this.#acceptors) {
       if (acceptor.host === host) this.#acceptors.delete(key);
     }
     for (const stream of [...this.#streams]) {
-      if (stream.localHost === host) stream.vanish();
+      if (stream.localHost === host && stream.isAccepted) stream.destroy();
     }
+  }
+
+  /** The host has no power until it listens again: its peers see nothing, either. */
+  powerOff(host: string): void {
+    this.#dark.add(host);
+    this.#end(host, false);
+  }
+
+  #end(host: string, tells: boolean): void {
+    for (const [key, acceptor] of this.#acceptors) {
+      if (acceptor.host === host) this.#acceptors.delete(key);
+    }
+    for (const stream of [...this.#streams]) {
+      if (stream.localHost === host) stream.vanish(tells);
+    }
+  }
+
+  /** Nothing gets from one to the other and back. */
+  isSilent(from: string, to: string): boolean {
+    return this.#dark.has(to) || this.isBlocked(from, to) || this.isBlocked(to, from);
   }
 
   /** For MemoryStream. */
@@ -160,7 +190,10 @@ export class MemoryNetwork implements Network {
   }
 
   #kick(): void {
-    for (const stream of [...this.#streams]) stream.retryDelivery();
+    for (const stream of [...this.#streams]) {
+      stream.retryDelivery();
+      stream.noticeEnd();
+    }
   }
 
   async #listen(
@@ -177,6 +210,9 @@ export class MemoryNetwork implements Network {
     if (this.#acceptors.has(key)) throw new Error(`address in use: ${key}`);
     const acceptor: Acceptor = { host, tls, onStream };
     this.#acceptors.set(key, acceptor);
+    this.#hosts.set(key, host);
+    // What was connected before it lost its power is reset now.
+    if (this.#dark.delete(host)) this.#kick();
     return {
       address: bound,
       close: async () => {
@@ -203,13 +239,14 @@ export class MemoryNetwork implements Network {
         reject(error);
       };
       const arrival = this.clock.after(this.latencyMs() * 2, () => {
+        // Packets that get lost: the time limit decides.
+        const listening = this.#hosts.get(key);
+        if (listening !== undefined && this.isSilent(host, listening)) return;
         const acceptor = this.#acceptors.get(key);
         if (acceptor === undefined) {
-          fail(new Error(`connection refused: ${key}`));
+          fail(new ConnectionRefusedError(`connection refused: ${key}`));
           return;
         }
-        // Packets that get lost: the time limit decides.
-        if (this.isBlocked(host, acceptor.host) || this.isBlocked(acceptor.host, host)) return;
         const refusal = tlsRefusal(acceptor.tls, tls);
         if (refusal !== undefined) {
           fail(new Error(refusal));
@@ -237,6 +274,7 @@ export class MemoryNetwork implements Network {
     const asked = acceptor.tls?.requireClientCertificate === true;
     const identity = asked ? identityOf(tls) : noIdentity;
     const server = new MemoryStream(this, acceptor.host, host, from, alpn, identity);
+    server.isAccepted = true;
     client.peer = server;
     server.peer = client;
     this.#streams.add(client);
@@ -254,6 +292,8 @@ class MemoryStream implements ByteStream {
   readonly localHost: string;
   readonly remoteHost: string;
   peer: MemoryStream | undefined;
+  /** The other end dialled. */
+  isAccepted = false;
   readonly #network: MemoryNetwork;
   #handler: ByteStreamHandler | undefined;
   /** What we wrote and the peer has not got: chunks and when each is there. */
@@ -336,9 +376,24 @@ class MemoryStream implements ByteStream {
     if (this.#closed) return;
     const peer = this.peer;
     this.#close(error);
-    this.#network.clock.after(this.#network.latencyMs(), () => {
-      peer?.reset(new Error('connection reset by peer'));
+    peer?.noticeEndLater();
+  }
+
+  /** The other end is closed, and this one is to know it, if packets get through. */
+  noticeEnd(): void {
+    if (!this.#closed && this.peer?.isClosed === true) this.noticeEndLater();
+  }
+
+  noticeEndLater(): void {
+    const network = this.#network;
+    network.clock.after(network.latencyMs(), () => {
+      if (network.isSilent(this.localHost, this.remoteHost)) return;
+      this.reset(new Error('connection reset by peer'));
     });
+  }
+
+  get isClosed(): boolean {
+    return this.#closed;
   }
 
   /** Both ends see an error. */
@@ -352,10 +407,11 @@ class MemoryStream implements ByteStream {
     this.#close(error);
   }
 
-  /** This end is gone without being told; the other end gets a reset. */
-  vanish(): void {
+  /** This end is gone without being told; the other end gets a reset, if anything `tells` it. */
+  vanish(tells: boolean): void {
     this.#handler = undefined;
-    this.destroy();
+    if (tells) this.destroy();
+    else this.#close(undefined);
   }
 
   /** Something that held up delivery may be over. */

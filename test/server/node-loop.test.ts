@@ -75,6 +75,7 @@ function setUp(clock: SimClock, { notes = [], timeoutMs = 1e9, overloaded }: Set
     clock,
     logger: silentLogger,
     tickMs,
+    counts: new Metrics(),
     timeoutReason: () => 'TIMEOUT',
     send: (messages) => {
       sent.push(...messages);
@@ -194,6 +195,65 @@ test('a proposal whose caller has gone meanwhile is not made', async () => {
   await clock.run(1202);
   expect(passedOn()).toEqual(['here']);
   expect(here.answers).toEqual([]);
+});
+
+/** Member 3 leads in term 2: its first entry is here, and committed. */
+function succeed(loop: NodeLoop): void {
+  const entry = { index: 2, term: 2, type: 'noop', data: new Uint8Array(0) } as const;
+  loop.step({
+    type: 'AppendEntries',
+    from: 3n,
+    to: 1n,
+    term: 2,
+    prevLogIndex: 1,
+    prevLogTerm: 1,
+    entries: [entry],
+    leaderCommit: 2,
+  });
+}
+
+test('what was lost with a leader goes to the next one, once (R-30)', async () => {
+  const clock = new SimClock();
+  const { loop, lead, passedOn } = setUp(clock, { timeoutMs: 7000 });
+  loop.start();
+  lead();
+  await clock.run(1);
+  const [lost, gone] = [put(loop, 'lost'), put(loop, 'gone')];
+  await clock.run(2);
+  expect(passedOn()).toEqual(['lost', 'gone']);
+  gone.call.cancelled = true;
+  // The next leader is known, and what it is sent may be in its log already.
+  const heartbeat = { type: 'Heartbeat', from: 3n, to: 1n, term: 2, commit: 1 } as const;
+  loop.step({ ...heartbeat, readSequence: 0 });
+  put(loop, 'in time');
+  await clock.run(3);
+  expect(passedOn()).toEqual(['lost', 'gone', 'in time']);
+  succeed(loop);
+  await clock.run(5);
+  expect(passedOn()).toEqual(['lost', 'gone', 'in time', 'lost']);
+  await clock.run(50);
+  expect(passedOn()).toHaveLength(4);
+  expect(lost.answers).toEqual([]);
+});
+
+test('but not what may be among entries that a snapshot took the place of', async () => {
+  const clock = new SimClock();
+  const { loop, lead, passedOn } = setUp(clock, { timeoutMs: 7000 });
+  loop.start();
+  lead();
+  await clock.run(1);
+  put(loop, 'perhaps');
+  await clock.run(2);
+  const { configuration } = initialRestore([1n, 2n, 3n]).snapshot;
+  const snapshot = { index: 10, term: 2, configuration };
+  loop.stepSnapshot({ type: 'InstallSnapshot', from: 3n, to: 1n, term: 2, snapshot });
+  await clock.run(5);
+  const entry = { index: 11, term: 3, type: 'noop', data: new Uint8Array(0) } as const;
+  const append = { type: 'AppendEntries', from: 3n, to: 1n, term: 3, leaderCommit: 11 } as const;
+  loop.step({ ...append, prevLogIndex: 10, prevLogTerm: 2, entries: [entry] });
+  await clock.run(10);
+  expect(loop.appliedIndex).toBe(11);
+  expect(passedOn()).toEqual(['perhaps']);
 });
 
 test('the same behind a disk that is slower than the clients', async () => {

@@ -55,6 +55,26 @@ describe('the read gate', () => {
     expect(done).toEqual(['early', 'late']);
   });
 
+  it('asks the next leader at once, and believes no late answer of the one before (R-8)', () => {
+    const { asked, raft, gate, done, read } = setup();
+    gate.follow(2n, 1);
+    read('asked');
+    gate.submit();
+    raft.leader = false;
+    gate.follow(0n, 1);
+    read('not asked');
+    gate.submit();
+    expect(asked).toEqual([1]);
+    raft.leader = true;
+    gate.follow(3n, 2);
+    gate.follow(3n, 2);
+    expect(asked).toEqual([1, 3, 4]);
+    gate.confirmed({ context: 1, index: 10 });
+    expect(done).toEqual([]);
+    for (const context of [3, 4]) gate.confirmed({ context, index: 10 });
+    expect(done).toEqual(['asked', 'not asked']);
+  });
+
   it('waits until the confirmed index is applied', () => {
     const { gate, done, read } = setup();
     read('a');

@@ -187,6 +187,7 @@ function onWire(
   if (names.length < 2) return undefined;
   const shuffled = random.shuffled(names);
   const cut: Array<readonly [string, string]> = [];
+  const refused: Array<readonly [string, string]> = [];
   const split = (left: readonly string[], right: readonly string[], oneWay: boolean): void => {
     for (const a of left) {
       for (const b of right) {
@@ -236,6 +237,17 @@ function onWire(
       }
       lastsMs = longMs(world, random);
       break;
+    case 'refused connections': {
+      // Those of some to the leader, and often also those of the leader to them: it seems dead.
+      const leader = world.leader()?.machine.name ?? shuffled[0] ?? '';
+      const others = shuffled.filter((name) => name !== leader);
+      const bothWays = random.chance(0.7);
+      for (const other of others.slice(0, 1 + random.below(others.length))) {
+        refused.push([other, leader]);
+        if (bothWays) refused.push([leader, other]);
+      }
+      break;
+    }
     case 'ring':
       // Each member hears its neighbours only: every majority overlaps, none sees all.
       for (const [i, a] of shuffled.entries()) {
@@ -268,10 +280,13 @@ function onWire(
       return undefined;
   }
   for (const [from, to] of cut) wire.block(from, to);
+  for (const [from, to] of refused) wire.refuse(from, to);
+  const pairs = [...cut, ...refused];
   world.later(lastsMs, () => {
     for (const [from, to] of cut) wire.unblock(from, to);
-    if (cut.length === 0) wire.calm();
+    for (const [from, to] of refused) wire.admit(from, to);
+    if (pairs.length === 0) wire.calm();
   });
-  const ends = cut.length > 0 ? cut.map(([from, to]) => `${from}>${to}`).join(' ') : 'all';
+  const ends = pairs.length > 0 ? pairs.map(([from, to]) => `${from}>${to}`).join(' ') : 'all';
   return `${ends} for ${Math.round(lastsMs)} ms`;
 }

@@ -102,6 +102,8 @@ export class SimMachine {
   /** How it joined: from the first start on the disk knows. */
   config: ServerConfig | undefined;
   starts = 0;
+  /** Of each of its processes. */
+  readonly metrics: Metrics[] = [];
 
   constructor(options: MachineOptions) {
     const { clock, random, knobs } = options;
@@ -132,6 +134,8 @@ export class SimMachine {
     this.#clock.process = own;
     this.starts += 1;
     const process = new SimProcess(this, own, this.starts);
+    const metrics = new Metrics();
+    this.metrics.push(metrics);
     this.process = process;
     const peers = wire.connect(this.name, this.peerUrl, own, () =>
       present(process.hello, 'who this member is'),
@@ -154,7 +158,7 @@ export class SimMachine {
         events.ended(process, error);
       }
     };
-    openMember(config, ports, new Metrics(), ended)
+    openMember(config, ports, metrics, ended)
       .then(async (node) => {
         process.open(node);
         events.opened(process);
@@ -172,8 +176,9 @@ export class SimMachine {
     this.kvDisk.kill();
   }
 
-  /** Power loss: what was not synced may be gone. */
+  /** Power loss: what was not synced may be gone, and nobody tells the others. */
   crash(random: SimRandom): void {
+    this.#o.wire.powerOff(this.name);
     if (this.process !== undefined) this.#end(this.process);
     const unsyncedPercent = random.pick([0, 0, 50, random.below(101), 100]);
     this.disk.crash({ unsyncedPercent, tornWrites: random.chance(0.7) });

@@ -1,5 +1,5 @@
 /**
- * The mutation gate (docs/simulation.md): seventeen known bugs, each put into a copy of the
+ * The mutation gate (docs/simulation.md): eighteen known bugs, each put into a copy of the
  * compiled program, where the simulator must find it. A simulator that finds none proves nothing
  * by being green. The program itself knows nothing of this: a mutation is a change of text, and one
  * whose place is not found any more fails the gate.
@@ -169,6 +169,15 @@ export const mutations: readonly Mutation[] = [
     find: 'this.#byUser.clear();',
     replace: '',
     knobs: { auth: true },
+  },
+  {
+    // Only a later term shows that it is in none.
+    name: 'propose again what may be in a log',
+    file: 'server/node/proposals.js',
+    find: 'pending.sentTerm >= term',
+    replace: 'pending.sentTerm > term',
+    size: 3,
+    frequent: ['kill', 'kill', 'campaign'],
   },
   {
     name: 'an expired proposal is executed',

@@ -10,6 +10,7 @@ import {
   hashKvRequest,
   hashKvResponse,
 } from '../../src/proto/index.js';
+import type { Metrics } from '../../src/server/metrics/metrics.js';
 import { SimRandom } from '../../src/sim/index.js';
 import { checkAnswers } from '../checkers/auth-checker.js';
 import { putRequest } from '../checkers/history.js';
@@ -336,6 +337,18 @@ async function insist(
   return outcome;
 }
 
+/** What came of leaders whose process had ended. */
+function failoverCounts(world: World): Readonly<Record<string, number>> {
+  const all = world.machines.flatMap(({ metrics }) => metrics);
+  const sum = (of: (metrics: Metrics) => number): number =>
+    all.reduce((total, metrics) => total + of(metrics), 0);
+  return {
+    leadersGone: sum(({ leadersGone }) => leadersGone),
+    earlyCampaigns: sum(({ earlyCampaigns }) => earlyCampaigns),
+    proposalsResent: sum(({ proposalsResent }) => proposalsResent),
+  };
+}
+
 function resultOf(
   world: World,
   schedule: readonly Fault[],
@@ -370,6 +383,7 @@ function resultOf(
       proposals: observer.proposalsEntered,
       leases: leaseHolders.reduce((sum, { leases }) => sum + leases.length, 0),
       starts: world.machines.reduce((sum, { starts }) => sum + starts, 0),
+      ...failoverCounts(world),
       excusedEnds: world.excusedEnds,
       authStates: observer.log.auth.states.length - 1,
       refusedAtApply: observer.log.refusedCallers,

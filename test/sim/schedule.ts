@@ -21,6 +21,7 @@ export type FaultKind =
   | 'reordering'
   | 'corruption'
   | 'cut connections'
+  | 'refused connections'
   | 'clock rate'
   | 'clock jump'
   | 'slow disk'
@@ -57,6 +58,7 @@ const needOthers: ReadonlySet<FaultKind> = new Set<FaultKind>([
   'reordering',
   'corruption',
   'cut connections',
+  'refused connections',
   'move leader',
   'lagging member',
   'no leader',
@@ -83,6 +85,7 @@ const others: readonly FaultKind[] = [
   'reordering',
   'corruption',
   'cut connections',
+  'refused connections',
   'clock rate',
   'clock jump',
   'slow disk',

@@ -73,6 +73,20 @@ export class SimWire {
     this.#wire.unblock(this.#id(from), this.#id(to));
   }
 
+  /** Connections from one to the other break, and are refused from now on, though both live. */
+  refuse(from: string, to: string): void {
+    this.#wire.refuse(this.#id(from), this.#id(to));
+  }
+
+  admit(from: string, to: string): void {
+    this.#wire.admit(this.#id(from), this.#id(to));
+  }
+
+  /** A machine loses its power: it is silent until a process starts on it again. */
+  powerOff(machine: string): void {
+    this.#wire.powerOff(this.#id(machine));
+  }
+
   /** Connections of a machine break, and come back. */
   cut(machine: string): void {
     this.#wire.cut(this.#id(machine));

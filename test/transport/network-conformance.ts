@@ -4,12 +4,13 @@
  */
 
 import { describe, expect, test } from 'vitest';
-import type {
-  ByteStream,
-  ByteStreamHandler,
-  Network,
-  NetworkAddress,
-  TlsOptions,
+import {
+  type ByteStream,
+  type ByteStreamHandler,
+  ConnectionRefusedError,
+  type Network,
+  type NetworkAddress,
+  type TlsOptions,
 } from '../../src/common/index.js';
 
 export interface NetworkFixture {
@@ -204,9 +205,9 @@ export function networkConformance(name: string, make: () => Promise<NetworkFixt
       const f = await make();
       const listener = await f.wait(f.network.listen(f.address, f.serverTls, () => {}));
       await f.wait(listener.close());
-      await expect(
-        f.wait(f.network.connect(listener.address, f.clientTls, 2_000)),
-      ).rejects.toThrow();
+      await expect(f.wait(f.network.connect(listener.address, f.clientTls, 2_000))).rejects.toThrow(
+        ConnectionRefusedError,
+      );
     });
   });
 }

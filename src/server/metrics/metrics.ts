@@ -76,6 +76,12 @@ export class Metrics {
   readonly peers = new PeerMetrics();
   // ------------------------------------------------------------- counters, by what happened
   leaderChanges = 0;
+  /** Leaders whose process was seen to have ended; see node/early-election.ts. */
+  leadersGone = 0;
+  /** Campaigns that did not wait for the election timeout. */
+  earlyCampaigns = 0;
+  /** Proposals that went into a log again, since it was certain that they were in none. */
+  proposalsResent = 0;
   proposalsFailed = 0;
   heartbeatSendFailures = 0;
   slowApplies = 0;

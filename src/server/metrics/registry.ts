@@ -209,6 +209,12 @@ function addCounters(add: Adder, m: Metrics): void {
   answersTotal('refused', 'Calls refused for want of memory.', () => answers.answersRefused);
   add.counters('kvorum_rate_limited_total', 'Requests above --rate-limit.', m.rateLimited);
 
+  const failover = (name: string, help: string, read: () => number) =>
+    add.counter(`kvorum_${name}_total`, help, read);
+  failover('leaders_gone', 'Leaders whose process was seen to have ended.', () => m.leadersGone);
+  failover('early_campaigns', 'Campaigns before a timeout.', () => m.earlyCampaigns);
+  failover('proposals_resent', 'Proposals lost with a leader.', () => m.proposalsResent);
+
   const network = 'etcd_network_client_grpc';
   add.counter(`${network}_received_bytes_total`, 'From clients.', () => m.clientBytesReceived);
   add.counter(`${network}_sent_bytes_total`, 'To clients.', () => m.clientBytesSent);

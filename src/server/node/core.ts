@@ -190,7 +190,7 @@ export class NodeCore {
     this.applier = new Applier({ ...applying, space: this.space, slowApplyMs, onRemovedSelf });
     this.loop = new NodeLoop({
       ...{ id: self, raft, wal, applier: this.applier, proposals, reads, clock, logger },
-      ...{ tickMs: config.heartbeatMs, onFatal: failure.tell },
+      ...{ tickMs: config.heartbeatMs, counts: metrics, onFatal: failure.tell },
       ...this.events.duties(),
     });
     failure.stops(this.loop);

@@ -53,6 +53,7 @@ export interface NodeLoopOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly tickMs: number;
+  readonly counts: { proposalsResent: number };
   /** To other members; a cluster of one sends nothing. */
   readonly send: (messages: readonly Message[]) => void;
   /**
@@ -309,8 +310,10 @@ export class NodeLoop {
     const data: Uint8Array[] = [];
     for (const pending of batch) {
       if (isOver(pending, nowMs)) this.#drop(pending);
-      else if (this.#mayPropose(pending)) data.push(pending.data);
-      else proposals.refuse(pending, 'NOT_LEADER');
+      else if (this.#mayPropose(pending)) {
+        pending.sentTerm = raft.term;
+        data.push(pending.data);
+      } else proposals.refuse(pending, 'NOT_LEADER');
     }
     const refusal = raft.propose(data, isUrgent);
     if (refusal === undefined) return;
@@ -385,12 +388,13 @@ export class NodeLoop {
   }
 
   #takeReadys(): void {
-    const { raft } = this.#options;
+    const { raft, reads } = this.#options;
+    reads.follow(raft.leader, raft.term);
     while (raft.hasReady()) {
       const ready = raft.ready();
       if (ready.messages.length > 0) this.#options.send(ready.messages);
       this.#persist(ready);
-      for (const state of ready.readStates) this.#options.reads.confirmed(state);
+      for (const state of ready.readStates) reads.confirmed(state);
       for (const entry of ready.committedEntries) this.#toApply.push(entry);
       this.#options.onReady();
     }
@@ -449,6 +453,7 @@ export class NodeLoop {
 
   #snapshotInstalled(index: LogIndex): void {
     this.#appliedIndex = index;
+    this.#options.proposals.skipped();
     this.#options.raft.applied(index);
     this.#options.reads.applied(index);
     this.#options.onApplied(index, this.#appliedBytes);
@@ -481,7 +486,7 @@ export class NodeLoop {
 
   #applyCommitted(): void {
     if (this.#applyWaits) return;
-    const { applier, clock, raft, reads } = this.#options;
+    const { applier, clock, proposals, raft, reads } = this.#options;
     let last: LogIndex = this.#appliedIndex;
     const untilMs = clock.nowMs() + sliceMsMax;
     while (this.#applyNext < this.#toApply.length) {
@@ -493,6 +498,8 @@ export class NodeLoop {
       const entry = this.#toApply[this.#applyNext++] as Entry;
       assert(entry.index === last + 1, 'entries are applied one after the other');
       last = entry.index;
+      const unlogged = proposals.takeUnlogged(entry.term);
+      if (unlogged !== undefined) this.#proposeAgain(unlogged);
       this.#appliedBytes += entry.data.length + entryOverheadBytes;
       const waits = applier.apply(entry);
       if (waits === undefined) continue;
@@ -523,6 +530,16 @@ export class NodeLoop {
     reads.applied(last);
     this.#options.onApplied(last, this.#appliedBytes);
     if (raft.hasReady()) this.schedule();
+  }
+
+  /**
+   * What was lost with an earlier leader goes to this one while its call waits: a client need not
+   * time out because it was heard at the wrong moment.
+   */
+  #proposeAgain(unlogged: readonly Pending[]): void {
+    this.#options.counts.proposalsResent += unlogged.length;
+    this.#queue = unlogged.concat(this.#queue);
+    this.schedule();
   }
 
   #resumeApply(): void {

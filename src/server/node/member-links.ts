@@ -25,6 +25,7 @@ import type {
   SnapshotFeed,
 } from '../peers/index.js';
 import type { SnapshotReceiver, SnapshotSender } from '../transfer/index.js';
+import type { EarlyElection } from './early-election.js';
 import type { NodeLoop } from './loop.js';
 
 /** Ends a member that has been removed from the cluster: no failure, but it can't go on. */
@@ -45,6 +46,7 @@ export interface MemberLinksOptions {
   readonly peers: PeerTransport;
   readonly loop: NodeLoop;
   readonly raft: Pick<Raft, 'reportUnreachable'>;
+  readonly early: Pick<EarlyElection, 'gone' | 'stop'>;
   readonly membership: Membership;
   readonly admission: PeerAdmission;
   readonly receiver: SnapshotReceiver;
@@ -98,6 +100,7 @@ export class MemberLinks implements PeerHandler {
 
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#o.early.stop();
     await this.#o.receiver.stop();
     await this.#o.peers.stop();
   }
@@ -127,6 +130,10 @@ export class MemberLinks implements PeerHandler {
   unreachable(member: MemberId): void {
     this.#o.raft.reportUnreachable(member);
     this.#o.loop.schedule();
+  }
+
+  gone(member: MemberId): void {
+    if (!this.#stopped) this.#o.early.gone(member);
   }
 
   refused(member: MemberId, refusal: PeerRefusal): void {

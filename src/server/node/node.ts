@@ -22,6 +22,7 @@ import type { ServerConfig } from '../options/index.js';
 import type { PeerHello, PeerTransport } from '../peers/index.js';
 import { SnapshotReceiver } from '../transfer/index.js';
 import { NodeCore, type NodeOptions, openNodeStorage } from './core.js';
+import { EarlyElection } from './early-election.js';
 import { nodeHost } from './host.js';
 import type { Leadership } from './leadership.js';
 import { advanceFirstElection, applyUpTo, campaignWhenConnected, handOver } from './lifecycle.js';
@@ -109,25 +110,31 @@ export async function openNode<Made extends MadeFeatures>(
 
 /** Undefined: this member is alone and stays so. */
 function linksOf(core: NodeCore, features: readonly Feature[]): Links | undefined {
-  const { admission, config, failure, loop, ports, raft, release, sender, storage } = core;
-  const { clock, logger, peers } = ports;
+  const { admission, config, failure, loop, metrics, ports, raft, release, sender, storage } = core;
+  const { clock, logger, peers, random } = ports;
   if (peers === undefined) return undefined;
   const { memberId: self, membership, store } = storage;
   const questions = new PeerQuestions(features);
   const receiver = new SnapshotReceiver({ store, raft, loop, peers, logger, clock, release });
+  const { electionMs, heartbeatMs } = config;
+  const early = new EarlyElection({
+    ...{ self, raft, loop, clock, random, logger, heartbeatMs, electionMs },
+    counts: metrics,
+  });
   const members = new MemberLinks({
     self,
     dataDir: config.dataDir,
     peers,
     loop,
     raft,
+    early,
     membership,
     admission,
     receiver,
     sender,
     clock,
     logger,
-    electionMs: config.electionMs,
+    electionMs,
     answer: (from, method, body) => questions.call(from, method, body),
     onEnd: failure.tell,
   });

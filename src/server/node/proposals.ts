@@ -39,6 +39,9 @@ export class Pending {
     readonly onlyInTerm: Term,
   ) {}
 
+  /** In which it was given to Raft; 0: it was not, or is in no log and never will be. */
+  sentTerm: Term = 0;
+
   /** Nobody waits for it any more: the caller has gone. */
   get isAbandoned(): boolean {
     const { context } = this;
@@ -69,6 +72,8 @@ export class Proposals {
   #nextSequence = 1;
   #size = 0;
   #bytes = 0;
+  /** Of the entry that was applied last; 0: none since the start. */
+  #appliedTerm: Term = 0;
   /** Proposals that ended without having been applied here. */
   failedTotal = 0;
 
@@ -141,6 +146,39 @@ export class Proposals {
       const oldest = present(this.#ring[this.#place(this.#oldest)], 'the oldest waiting call');
       if (oldest.deadlineMs > now) return;
       this.refuse(oldest, reasonFor(oldest.deadlineMs - this.#timeoutMs));
+    }
+  }
+
+  /**
+   * An entry of `term` is about to be applied, and all before it were: what was given to Raft in an
+   * earlier term and still waits is in no log that counts, and never will be. For a leader takes
+   * proposals of its own term only, terms never go down along a log, and what comes before an entry
+   * that is committed stays as it is. So it may be proposed again; it is handed out once.
+   * Undefined: there is nothing of the kind.
+   */
+  takeUnlogged(term: Term): Pending[] | undefined {
+    if (term === this.#appliedTerm) return undefined;
+    this.#appliedTerm = term;
+    const unlogged: Pending[] = [];
+    for (const pending of this.#waiting()) {
+      if (pending.sentTerm === 0 || pending.sentTerm >= term) continue;
+      pending.sentTerm = 0;
+      unlogged.push(pending);
+    }
+    return unlogged.length === 0 ? undefined : unlogged;
+  }
+
+  /** Entries were skipped, for a snapshot holds them: nobody knows what is among them. */
+  skipped(): void {
+    for (const pending of this.#waiting()) {
+      if (pending.sentTerm !== 0) pending.sentTerm = Number.POSITIVE_INFINITY;
+    }
+  }
+
+  *#waiting(): Generator<Pending, void> {
+    for (let sequence = this.#oldest; sequence < this.#nextSequence; sequence++) {
+      const pending = this.#ring[this.#place(sequence)];
+      if (pending !== undefined) yield pending;
     }
   }
 

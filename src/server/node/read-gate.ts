@@ -11,8 +11,10 @@ import {
   type ErrorReason,
   EtcdError,
   type LogIndex,
+  type MemberId,
   readsWaitingBytesMax,
   readsWaitingMax,
+  type Term,
   urgentShare,
 } from '../../common/index.js';
 import type { Raft, ReadState } from '../../raft/index.js';
@@ -64,6 +66,9 @@ export class ReadGate {
   /** No leader to ask yet. */
   #unasked: Batch[] = [];
   #appliedIndex: LogIndex;
+  /** Who was last known to lead, and in which term. */
+  #leader: MemberId = 0n;
+  #term: Term = 0;
 
   constructor(options: {
     raft: Pick<Raft, 'readIndex'>;
@@ -123,6 +128,18 @@ export class ReadGate {
     batch.askedMs = this.#clock.nowMs();
     if (this.#raft.readIndex(context) === undefined) this.#asked.set(context, batch);
     else this.#unasked.push(batch);
+  }
+
+  /** Tells who leads, at any time. What another one was asked before is asked again at once. */
+  follow(leader: MemberId, term: Term): void {
+    if (leader === this.#leader && term === this.#term) return;
+    this.#leader = leader;
+    this.#term = term;
+    if (leader === 0n) return;
+    const asked = [...this.#asked.values(), ...this.#unasked];
+    this.#asked.clear();
+    this.#unasked = [];
+    for (const batch of asked) this.#ask(batch);
   }
 
   /** Raft confirmed `state.context`. */

@@ -22,6 +22,8 @@ const methods = [
   'hashKv',
 ] as const satisfies readonly PeerMethod[];
 
+const lanes = ['entries', 'control'] as const satisfies readonly LaneName[];
+
 /** A pinger that does not read gets no more answers above this. */
 const pongBacklogBytesMax = 64 * 1024;
 
@@ -56,6 +58,11 @@ export class Inbound {
       { kind: 'unary', handle: (request, served) => this.#answer(method, request, served) },
     ];
     return [lane('entries'), lane('control'), ...methods.map(call)];
+  }
+
+  /** The member has a lane to us that is open. */
+  hasLaneOf(member: MemberId): boolean {
+    return lanes.some((name) => this.#lanes.has(laneKey(member, name)));
   }
 
   /** The members changed: those that are no longer admitted learn of it at once. */
@@ -113,7 +120,7 @@ export class Inbound {
     const from = hello.memberId;
     const own = this.#context.hello();
     const received = metrics.receivedBytes.of(labelOf(from));
-    const key = `${from} ${name}`;
+    const key = laneKey(from, name);
     const lane: InboundLane = { hello, to, call };
     this.#lanes.get(key)?.call.fail(GrpcCode.ABORTED, 'the member opened another link');
     this.#lanes.set(key, lane);
@@ -184,6 +191,10 @@ export class Inbound {
       },
     );
   }
+}
+
+function laneKey(member: MemberId, name: LaneName): string {
+  return `${member} ${name}`;
 }
 
 /** Label of whoever did not say who it is. */

@@ -7,7 +7,13 @@
  * Nothing is kept for a lane that is not up: Raft knows better than a queue what to send later.
  */
 
-import { assert, type MemberId, peerPingIntervalMs, type Timer } from '../../common/index.js';
+import {
+  assert,
+  ConnectionRefusedError,
+  type MemberId,
+  peerPingIntervalMs,
+  type Timer,
+} from '../../common/index.js';
 import type { ClientStream, GrpcClient, RpcStatus } from '../../transport/index.js';
 import type { ServerUrl } from '../options/index.js';
 import { FrameError } from './frame.js';
@@ -36,6 +42,8 @@ export interface LaneOwner {
   onDown(): void;
   /** An attempt to dial failed, or the other side refused. */
   onDialFailed(reason: string): void;
+  /** It was up, and now nobody listens at any of the URLs; told at each attempt. */
+  onNobodyListens(): void;
 }
 
 export interface LaneOptions {
@@ -61,6 +69,10 @@ export class Lane {
   #dialling: AbortController | undefined;
   #stream: ClientStream | undefined;
   #upSinceMs: number | undefined;
+  /** It has been up with the present URLs. */
+  #wasUp = false;
+  /** Attempts in a row to which a machine said that nobody listens. */
+  #nobodyThere = 0;
   #takesClocks = false;
   /** The queue is full until the stream drains. */
   #full = false;
@@ -113,6 +125,7 @@ export class Lane {
     this.#urls = urls;
     this.#urlIndex = 0;
     this.#failures = 0;
+    this.#wasUp = false;
     this.#hangUp();
     if (!this.#stopped) this.#dial();
   }
@@ -139,9 +152,16 @@ export class Lane {
         else client.destroy();
       },
       (error: unknown) => {
-        if (attempt === this.#attempt) this.#failed(String(error), 'retry');
+        if (attempt === this.#attempt) this.#dialFailed(error);
       },
     );
+  }
+
+  #dialFailed(error: unknown): void {
+    const nobodyThere = error instanceof ConnectionRefusedError ? this.#nobodyThere + 1 : 0;
+    this.#failed(String(error), 'retry');
+    this.#nobodyThere = nobodyThere;
+    if (this.#wasUp && nobodyThere >= this.#urls.length) this.#owner.onNobodyListens();
   }
 
   #open(client: GrpcClient): void {
@@ -198,6 +218,7 @@ export class Lane {
     }
     this.#timer?.cancel();
     this.#upSinceMs = clock.nowMs();
+    this.#wasUp = true;
     this.#warned = false;
     logger.info('link to a member is up', { member: labelOf(member), lane: name });
     if (name === 'control') this.#ping();
@@ -236,6 +257,7 @@ export class Lane {
     const upMs = this.#upSinceMs === undefined ? 0 : clock.nowMs() - this.#upSinceMs;
     const wasUp = this.#upSinceMs !== undefined;
     this.#failures = upMs > steadyMs ? 0 : this.#failures + 1;
+    this.#nobodyThere = 0;
     if (!wasUp) this.#urlIndex++;
     const fields = { member: labelOf(member), lane: name, reason };
     if (wasUp) logger.warn('lost the link to a member', fields);

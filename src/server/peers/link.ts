@@ -164,6 +164,12 @@ export class Link implements LaneOwner, PeerLink {
     if (this.#control.client === undefined) this.#failWaiting(reason);
   }
 
+  onNobodyListens(): void {
+    // What is still up says the opposite.
+    if (this.#entries.upSinceMs !== undefined || this.#control.upSinceMs !== undefined) return;
+    this.#context.nobodyListens(this.member);
+  }
+
   /** The same object each time: the transport encodes a head once for it. */
   #introduction(): CallMetadata {
     this.#metadata ??= introduce(this.#context.hello(), this.member);

@@ -41,6 +41,8 @@ export interface PeerContext extends PeerTransportOptions {
   readonly handler: PeerHandler;
   /** After the turn, once for each member: see `PeerHandler.unreachable`. */
   unreachable(member: MemberId): void;
+  /** Both lanes to the member are down, and nobody listens where it was. */
+  nobodyListens(member: MemberId): void;
 }
 
 /** Until a dialled connection is of use: time for TLS on a busy machine, too. */

@@ -17,11 +17,13 @@ export type Redial = 'retry' | 'slow';
 export const steadyMs = 2 * peerBackoffMsMax;
 
 /**
- * The pause after `failures` in a row; 0: it was up for long until it failed. Members that lost
- * each other at the same time must not knock at the same time for ever, so it is drawn.
+ * The pause after `failures` in a row; 0: it was up for long until it failed, and is dialled at
+ * once, for that tells whether the other process is still there. Members that lost each other at
+ * the same time must not knock at the same time for ever, so all others are drawn.
  */
 export function redialMs(how: Redial, failures: number, random: Random): number {
   assert(Number.isSafeInteger(failures) && failures >= 0, 'failures are counted');
   if (how === 'slow') return jittered(peerRefusedRetryMs, random);
-  return backoffMs(Math.max(0, failures - 1), peerBackoffMsMin, peerBackoffMsMax, random);
+  if (failures === 0) return 0;
+  return backoffMs(failures - 1, peerBackoffMsMin, peerBackoffMsMax, random);
 }

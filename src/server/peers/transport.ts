@@ -76,8 +76,15 @@ class Transport implements SocketPeerTransport {
     const options = this.#options;
     const teller = new UnreachableTeller(options.clock, (member) => handler.unreachable(member));
     this.#unreachable = teller;
-    const context: PeerContext = { ...options, handler, unreachable: (id) => teller.add(id) };
-    const inbound = new Inbound(context);
+    const context: PeerContext = {
+      ...options,
+      handler,
+      unreachable: (id) => teller.add(id),
+      nobodyListens(id) {
+        if (!inbound.hasLaneOf(id)) handler.gone(id);
+      },
+    };
+    const inbound: Inbound = new Inbound(context);
     const feeds = new SnapshotFeeds(context, inbound);
     const server = createGrpcServer({
       clock: options.clock,

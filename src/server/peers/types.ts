@@ -69,6 +69,13 @@ export interface PeerHandler {
   message(message: Message): void;
   /** A message to `member` was dropped or its link broke: see `Raft.reportUnreachable`. */
   unreachable(member: MemberId): void;
+  /**
+   * The process of `member` has ended, as certainly as can be known from elsewhere: we had a link
+   * to it, that is down, it has none to us, and its machine says that nobody listens at any of its
+   * URLs. Told at each attempt to reach it. A machine that is silent, and one that accepts and
+   * closes, say nothing of the kind.
+   */
+  gone(member: MemberId): void;
   /** `member` answers us with `refusal` and will go on doing so; told at each attempt. */
   refused(member: MemberId, refusal: PeerRefusal): void;
   /** May this one talk to us? `to` is whom it thinks it is talking to. Asked again at any time. */

@@ -7,6 +7,7 @@ import { createServer, connect as netConnect, type Server, type Socket } from 'n
 import { type TLSSocket, connect as tlsConnect } from 'node:tls';
 import {
   type ByteStream,
+  ConnectionRefusedError,
   type Listener,
   type Network,
   type NetworkAddress,
@@ -156,7 +157,15 @@ function connectNow(
       reject(error);
     };
     const early = (): void => failed(new Error('closed while connecting'));
-    socket.once('error', failed);
+    const isUnix = 'path' in address;
+    const onError = (error: Error): void => {
+      failed(
+        isRefusal(error, isUnix)
+          ? new ConnectionRefusedError(error.message, { cause: error })
+          : error,
+      );
+    };
+    socket.once('error', onError);
     socket.once('close', early);
     socket.once(tls === undefined ? 'connect' : 'secureConnect', () => {
       const denial = tls === undefined ? undefined : denialOf(socket as TLSSocket, tls);
@@ -166,12 +175,22 @@ function connectNow(
       }
       clearTimeout(timer);
       takeBack();
-      socket.off('error', failed);
+      socket.off('error', onError);
       socket.off('close', early);
       const identity = tls === undefined ? noIdentity : identityOf(socket as TLSSocket);
       resolve(new SocketStream(socket, identity));
     });
   });
+}
+
+/**
+ * Of a host with several addresses each must say so. Whoever stops in an orderly way takes the file
+ * of its unix socket along.
+ */
+function isRefusal(error: Error, isUnix: boolean): boolean {
+  if (error instanceof AggregateError) return error.errors.every((one) => isRefusal(one, isUnix));
+  const { code }: NodeJS.ErrnoException = error;
+  return code === 'ECONNREFUSED' || (isUnix && code === 'ENOENT');
 }
 
 function boundAddress(server: Server, asked: NetworkAddress): NetworkAddress {

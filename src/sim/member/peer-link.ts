@@ -59,6 +59,8 @@ export interface SimLinkHost {
   /** Who listens at one of `urls`. */
   listenerAt(urls: readonly string[]): SimTarget | undefined;
   unreachable(member: MemberId): void;
+  /** The link to the member is down, and nobody listens where it was. */
+  nobodyListens(member: MemberId): void;
 }
 
 /** Something that fails if the link breaks, or starts when it comes up. */
@@ -76,6 +78,8 @@ export class SimLink implements PeerLink {
   readonly #host: SimLinkHost;
   #urls: readonly string[];
   #failures = 0;
+  /** It has been up with the present URLs. */
+  #wasUp = false;
   /** Counts connections and attempts. */
   #generation = 0;
   #timer: Timer | undefined;
@@ -95,6 +99,7 @@ export class SimLink implements PeerLink {
     if (urls.join() === this.#urls.join()) return;
     this.#urls = urls;
     this.#failures = 0;
+    this.#wasUp = false;
     this.#hangUp('its URLs changed');
     this.#dial();
   }
@@ -195,17 +200,19 @@ export class SimLink implements PeerLink {
 
   #greet(): void {
     const { wire, clock, id, handler, silenceMs } = this.#host;
-    const target = this.#host.listenerAt(this.#urls);
-    if (target === undefined) {
-      this.#failed('connection refused', 'retry');
-      return;
-    }
     if (this.#cutOff()) {
       // Packets that get lost: the time limit decides.
       const generation = this.#generation;
       this.#timer = clock.after(silenceMs, () => {
         if (generation === this.#generation) this.#failed('connect timeout', 'retry');
       });
+      return;
+    }
+    const isRefused = wire.isRefused(id, this.member);
+    const target = isRefused ? undefined : this.#host.listenerAt(this.#urls);
+    if (target === undefined) {
+      this.#failed('connection refused', 'retry');
+      if (this.#wasUp) this.#host.nobodyListens(this.member);
       return;
     }
     const refusal = target.greet(this.#host.hello(), this.member, this);
@@ -222,6 +229,7 @@ export class SimLink implements PeerLink {
     assert(this.target === undefined && this.upSinceMs === undefined, 'a link comes up twice');
     this.target = target;
     this.upSinceMs = clock.nowMs();
+    this.#wasUp = true;
     this.#entriesAtMs = wire.clock.nowMs();
     this.#controlAtMs = this.#entriesAtMs;
     this.#host.metrics.active.of(labelOf(id), labelOf(this.member)).value = 1;
@@ -231,7 +239,7 @@ export class SimLink implements PeerLink {
 
   #cutOff(): boolean {
     const { wire, id } = this.#host;
-    return wire.isBlocked(id, this.member) || wire.isBlocked(this.member, id);
+    return wire.isSilent(id, this.member);
   }
 
   /** Half the time of silence apart: as with pings, a block is noticed after one to two of them. */
@@ -239,8 +247,11 @@ export class SimLink implements PeerLink {
     const { clock, silenceMs } = this.#host;
     this.#watch = clock.after(silenceMs / 2, () => {
       const nowMs = clock.nowMs();
-      if (!this.#cutOff()) this.#watchSilence(undefined);
-      else if (nowMs - (cutOffSinceMs ?? nowMs) < silenceMs / 2) {
+      if (!this.#cutOff()) {
+        // What ended while nothing got through is told to the next who asks.
+        if (this.target?.running === true) this.#watchSilence(undefined);
+        else this.#failed('connection reset by peer', 'retry');
+      } else if (nowMs - (cutOffSinceMs ?? nowMs) < silenceMs / 2) {
         this.#watchSilence(cutOffSinceMs ?? nowMs);
       } else this.#failed('keepalive ping was not answered', 'retry');
     });

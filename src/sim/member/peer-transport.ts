@@ -40,7 +40,7 @@ import {
   type SimPiece,
   type SimTarget,
 } from './peer-link.js';
-import type { SimPeerWire } from './peer-wire.js';
+import type { SimEndpoint, SimPeerWire } from './peer-wire.js';
 import { SimFeeds } from './snapshot-feeds.js';
 
 export interface SimPeerTransportOptions {
@@ -117,6 +117,9 @@ export class SimPeerTransport implements PeerTransport, SimTarget {
       hello: this.hello,
       listenerAt: (urls) => this.listenerAt(urls),
       unreachable: (member) => teller.add(member),
+      nobodyListens: (member) => {
+        if (!this.#hasLinkOf(member)) handler.gone(member);
+      },
     };
     this.#host = host;
     this.#wire.add(this);
@@ -261,10 +264,16 @@ export class SimPeerTransport implements PeerTransport, SimTarget {
 
   // SimEndpoint
 
-  breakLinks(other: MemberId | undefined, reason: string): void {
+  breakLinks(other: MemberId | undefined, reason: string, present?: SimEndpoint): void {
     for (const [id, link] of this.#links) {
-      if (other === undefined || id === other) link.break(reason);
+      if (other !== undefined && id !== other) continue;
+      if (present === undefined || link.target !== present) link.break(reason);
     }
+  }
+
+  /** The member has a link to us that is up. */
+  #hasLinkOf(member: MemberId): boolean {
+    return this.#inbound.get(member)?.link.target === this;
   }
 
   vanish(): void {

@@ -52,8 +52,8 @@ export interface SimEndpoint {
   /** Started, and neither stopped nor crashed. */
   readonly running: boolean;
   hello(): PeerHello;
-  /** The links between this member and `other` (all: undefined) break. */
-  breakLinks(other: MemberId | undefined, reason: string): void;
+  /** The links to `other` (all: undefined) break; not those that are to `present` already. */
+  breakLinks(other: MemberId | undefined, reason: string, present?: SimEndpoint): void;
   /** The process is gone: nothing is told any more. */
   vanish(): void;
 }
@@ -81,6 +81,10 @@ export class SimPeerWire {
   #faults: WireFaults;
   readonly #pairFaults = new Map<string, WireFaults>();
   readonly #blocked = new Set<string>();
+  /** Pairs between which something else refuses connections. */
+  readonly #refused = new Set<string>();
+  /** Members whose machine is without power: nobody answers for them. */
+  readonly #dark = new Set<MemberId>();
   readonly #endpoints = new Set<SimEndpoint>();
 
   constructor(options: SimPeerWireOptions) {
@@ -116,14 +120,40 @@ export class SimPeerWire {
     this.#blocked.delete(pairKey(from, to));
   }
 
-  /** Ends all blocks and the faults of pairs; those of everybody stay. */
+  /**
+   * Connections from one to the other break and are refused until `admit` or `heal`, though both
+   * live: what a firewall or a proxy between them can do.
+   */
+  refuse(from: MemberId, to: MemberId): void {
+    assert(from !== to, 'what a member says to itself is on no wire');
+    this.#refused.add(pairKey(from, to));
+    for (const endpoint of [...this.#endpoints]) {
+      if (endpoint.id === from) endpoint.breakLinks(to, 'connection reset');
+    }
+  }
+
+  admit(from: MemberId, to: MemberId): void {
+    this.#refused.delete(pairKey(from, to));
+  }
+
+  isRefused(from: MemberId, to: MemberId): boolean {
+    return this.#refused.size > 0 && this.#refused.has(pairKey(from, to));
+  }
+
+  /** Ends all blocks, refusals and the faults of pairs; those of everybody stay. */
   heal(): void {
     this.#blocked.clear();
+    this.#refused.clear();
     this.#pairFaults.clear();
   }
 
   isBlocked(from: MemberId, to: MemberId): boolean {
     return this.#blocked.size > 0 && this.#blocked.has(pairKey(from, to));
+  }
+
+  /** Packets between the two get lost, one way at least: no connection is made or noticed to end. */
+  isSilent(from: MemberId, to: MemberId): boolean {
+    return this.#dark.has(to) || this.isBlocked(from, to) || this.isBlocked(to, from);
   }
 
   /** Breaks the connections of a member (only those with `other`, if given); they come back. */
@@ -141,6 +171,12 @@ export class SimPeerWire {
     for (const endpoint of [...this.#endpoints]) if (endpoint.id === member) endpoint.vanish();
   }
 
+  /** The member's machine is without power: as `crash`, but the others are told nothing, either. */
+  powerOff(member: MemberId): void {
+    this.#dark.add(member);
+    this.crash(member);
+  }
+
   /** For transports: one way, drawn anew each time. */
   delayMs(from: MemberId, to: MemberId): number {
     const { delayMsMin, delayMsMax } = this.faultsOf(from, to);
@@ -151,14 +187,21 @@ export class SimPeerWire {
   add(endpoint: SimEndpoint): void {
     assert(!this.#endpoints.has(endpoint), 'a member is on the wire twice');
     this.#endpoints.add(endpoint);
+    // Connections to the machine as it was before it lost its power are reset now.
+    if (this.#dark.delete(endpoint.id)) this.#breakLinksTo(endpoint.id, endpoint);
   }
 
-  /** For transports: stopped or crashed; others notice soon. */
+  /** For transports: stopped or crashed; others notice soon, unless nothing gets through to them. */
   remove(endpoint: SimEndpoint): void {
-    if (!this.#endpoints.delete(endpoint)) return;
+    if (this.#endpoints.delete(endpoint)) this.#breakLinksTo(endpoint.id, undefined);
+  }
+
+  #breakLinksTo(member: MemberId, present: SimEndpoint | undefined): void {
     for (const other of [...this.#endpoints]) {
-      const delayMs = this.delayMs(endpoint.id, other.id);
-      other.clock.after(delayMs, () => other.breakLinks(endpoint.id, 'connection reset by peer'));
+      other.clock.after(this.delayMs(member, other.id), () => {
+        if (this.isSilent(other.id, member)) return;
+        other.breakLinks(member, 'connection reset by peer', present);
+      });
     }
   }
 

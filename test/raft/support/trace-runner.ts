@@ -7,6 +7,7 @@
  *   join ID                          a member that knows nothing
  *   tick ID [N] | campaign ID | propose ID DATA .. | read ID CONTEXT
  *   change ID +V lL -R .. [transition] | leave ID | transfer ID TARGET
+ *   gone ID MEMBER | early ID        its process has ended; campaigns for that
  *   compact ID INDEX | unreachable ID MEMBER | snapshot-report ID MEMBER ok|failed
  *   ready ID                         takes one Ready; applies; sends what may be sent at once
  *   persist ID [N]                   makes the oldest N Readys durable (all), sends what waited
@@ -93,6 +94,12 @@ export class TraceRunner {
         return;
       case 'campaign':
         raft.campaign();
+        return;
+      case 'gone':
+        this.#print(`${id} ${raft.reportGone(BigInt(first)) ? 'lost its leader' : 'follows on'}`);
+        return;
+      case 'early':
+        this.#print(`${id} ${raft.campaignEarly() ? 'campaigns' : 'waits'}`);
         return;
       case 'propose':
         this.#refusal(raft.propose(args.map(bytes)));

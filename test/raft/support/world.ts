@@ -152,6 +152,8 @@ export class World {
     else if (dice < 985) this.#change();
     else if (dice < 990) member.raft.transferLeadership(this.#pick([...this.members.keys()]));
     else if (dice < 993) member.raft.campaign();
+    else if (dice < 994) member.raft.reportGone(this.#pick([...this.members.keys()]));
+    else if (dice < 995) member.raft.campaignEarly();
     else if (dice < 996) member.raft.reportUnreachable(this.#pick([...this.members.keys()]));
     else member.flushed = Math.max(member.flushed, member.applied);
     if (!member.up) return;

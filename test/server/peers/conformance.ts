@@ -72,6 +72,7 @@ export function peerConformance(name: string, makeBench: () => PeerBench | Promi
         await bench.wait(b.transport.stop());
         await bench.until(() => a.transport.connectedSinceMs(2n) === undefined);
         await bench.until(() => a.lost.includes(2n));
+        await bench.until(() => a.ended.includes(2n));
         const again = await TestMember.start(bench, 2n);
         a.transport.setPeers([again.address]);
         await bench.until(() => linked(a, [again]));

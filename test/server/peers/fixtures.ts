@@ -67,6 +67,7 @@ export class TestMember implements PeerHandler {
   readonly id: MemberId;
   readonly messages: Message[] = [];
   readonly lost: MemberId[] = [];
+  readonly ended: MemberId[] = [];
   readonly refusals: Array<readonly [MemberId, PeerRefusal]> = [];
   readonly meetings: PeerHello[] = [];
   readonly calls: Array<readonly [MemberId, PeerMethod, string]> = [];
@@ -116,6 +117,10 @@ export class TestMember implements PeerHandler {
 
   unreachable(member: MemberId): void {
     this.lost.push(member);
+  }
+
+  gone(member: MemberId): void {
+    this.ended.push(member);
   }
 
   refused(member: MemberId, refusal: PeerRefusal): void {
@@ -267,6 +272,19 @@ export class MemoryBench implements PeerBench {
   cut(member: MemberId): void {
     this.network.cut(hostOf(member));
   }
+
+  /** The process is gone; its clock is everybody's, so whoever calls it stops it first. */
+  crash(member: MemberId): void {
+    this.network.crash(hostOf(member));
+  }
+
+  powerOff(member: MemberId): void {
+    this.network.powerOff(hostOf(member));
+  }
+
+  stopListening(member: MemberId): void {
+    this.network.stopListening(hostOf(member));
+  }
 }
 
 /** Over the wire of the simulator: every message, in simulated time. */
@@ -327,6 +345,11 @@ export class WireBench implements PeerBench {
   crash(member: MemberId): void {
     this.processes.get(member)?.kill();
     this.wire.crash(member);
+  }
+
+  powerOff(member: MemberId): void {
+    this.processes.get(member)?.kill();
+    this.wire.powerOff(member);
   }
 }
 
