@@ -9,7 +9,7 @@ import { type Workload, workloads } from './load/workloads.js';
 import { describeMachine, type Machine } from './machine.js';
 import { type BenchOptions, parseOptions, usage } from './options.js';
 import { type Figures, figuresOf, goalsOf, loadFigures, medians, table } from './report.js';
-import { runLoad, specOf, stopLoad } from './run-load.js';
+import { keyCountDefault, runLoad, specOf, stopLoad } from './run-load.js';
 import { runScenario, scenarioBudgets, scenarioNames } from './scenarios.js';
 import { makeSecurity, type Security } from './security.js';
 import { type ServerKind, startCluster } from './servers.js';
@@ -104,7 +104,7 @@ async function loadServers(
         });
       }
     }
-    const title = name === 'memory' ? `memory (${options.keyCount} keys)` : name;
+    const title = name === 'memory' ? `memory (${options.keyCount || keyCountDefault} keys)` : name;
     show(rounds, name, title, scenarioBudgets[name].goal);
   }
 }

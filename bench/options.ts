@@ -16,9 +16,9 @@ export interface BenchOptions {
   readonly warmupSeconds: number;
   readonly rounds: number;
   readonly members: number;
+  /** 0, here and below: as the workload says. */
   readonly keyCount: number;
   readonly valueBytes: number;
-  /** 0: as the workload says. */
   readonly connections: number;
   readonly clients: number;
   readonly callsPerSecond: number;
@@ -43,8 +43,8 @@ export const usage = `usage: npm run bench -- [options]
   --warmup S         time before it (2)
   --rounds R         runs of each workload and server; the median counts (3)
   --members N        1 or 3, all on this machine (1)
-  --keys N           keys in the store, or that puts choose from (100000)
-  --value-bytes N    (256)
+  --keys N           keys in the store, or that puts choose from (100000; kubernetes: 10000)
+  --value-bytes N    (256; kubernetes: 3072)
   --connections N, --clients N, --rate N
                      override the workload's; a rate (calls/s) makes an open loop
   --tls              mutual TLS on all ports (needs the openssl program)

@@ -20,6 +20,22 @@ export const loadFigures = {
   errors: 'errors',
 } as const;
 
+/** Name of a figure of one row of a load that has several. */
+export function rowFigure(row: string, figure: string): string {
+  return `${row}: ${figure}`;
+}
+
+function rowsOf({ rows, seconds }: LoadResult): Figures {
+  const figures: Record<string, number> = {};
+  for (const { name, operations, latencyMs } of rows) {
+    figures[rowFigure(name, loadFigures.rate)] = operations / seconds;
+    if (latencyMs.max === 0) continue; // There was none: 0 would be a lie.
+    figures[rowFigure(name, loadFigures.p50)] = latencyMs.p50;
+    figures[rowFigure(name, loadFigures.p99)] = latencyMs.p99;
+  }
+  return figures;
+}
+
 export function figuresOf(result: LoadResult, peakMb: number): Figures {
   const { operations, seconds, latencyMs } = result;
   const figures = {
@@ -30,6 +46,7 @@ export function figuresOf(result: LoadResult, peakMb: number): Figures {
       [loadFigures.p99]: latencyMs.p99,
       [loadFigures.max]: latencyMs.max,
     }),
+    ...rowsOf(result),
     [loadFigures.generatorCores]: result.generatorCpuSeconds / seconds,
     [loadFigures.errors]: result.errors,
   };
@@ -60,6 +77,11 @@ export function goalsOf(budget: Budget, members: number): Readonly<Record<string
   if (budget.cpuMax !== undefined) goals[loadFigures.cpu] = `<= ${short(budget.cpuMax)}x`;
   if (budget.p50Max !== undefined) goals[loadFigures.p50] = `<= ${short(budget.p50Max)}x`;
   if (budget.p99Max !== undefined) goals[loadFigures.p99] = `<= ${short(budget.p99Max)}x`;
+  const { names = [], p50Max, p99Max } = budget.rows ?? {};
+  for (const name of names) {
+    if (p50Max !== undefined) goals[rowFigure(name, loadFigures.p50)] = `<= ${short(p50Max)}x`;
+    if (p99Max !== undefined) goals[rowFigure(name, loadFigures.p99)] = `<= ${short(p99Max)}x`;
+  }
   return goals;
 }
 

@@ -9,6 +9,9 @@ import type { Security } from './security.js';
 
 const loadProcess = fileURLToPath(new URL('./load/main.js', import.meta.url));
 const keyBytesDefault = 32;
+const valueBytesDefault = 256;
+/** Keys in the store, or that puts choose from, where nobody says otherwise. */
+export const keyCountDefault = 100_000;
 
 let running: ChildProcess | undefined;
 
@@ -55,11 +58,11 @@ export function specOf(
     seconds: options.seconds,
     connections: options.connections || workload.connections,
     clients: options.clients || workload.clients,
-    keyCount: options.keyCount,
+    keyCount: options.keyCount || (workload.defaults?.keyCount ?? keyCountDefault),
     keyBytes: keyBytesDefault,
-    valueBytes: options.valueBytes,
+    valueBytes: options.valueBytes || (workload.defaults?.valueBytes ?? valueBytesDefault),
     keyOrder: 'random',
-    callsPerSecond: options.callsPerSecond,
+    callsPerSecond: options.callsPerSecond || (workload.defaults?.callsPerSecond ?? 0),
     preload: false,
     seed: 1,
     identity: options.security?.worker,

@@ -36,7 +36,7 @@ export async function runScenario(
     const loaded = cluster.memory();
     const restartMs = await cluster.restart();
     return {
-      'keys loaded/s': options.keyCount / loadSeconds,
+      'keys loaded/s': spec.keyCount / loadSeconds,
       'resident, MB': loaded.resident,
       'peak, MB': loaded.peak,
       'restart to first put, ms': restartMs,

@@ -257,7 +257,7 @@ async function compareWith(script, option, args) {
   const { values } = parseArgs({ args, options, strict: false });
   if (values[option] !== 'etcd' || values.etcd !== undefined) return runHere(script, args);
   const { findTools } = await import('./tools.mjs');
-  const { path, why, error } = (await findTools(['etcd'], say)).etcd;
+  const { path, why, error } = (await findTools(new Set(['etcd']), say)).etcd;
   if (path === undefined) stop(`${error ?? why}; --etcd PATH names one.`, 1);
   return runHere(script, [...args, '--etcd', path]);
 }

@@ -5,6 +5,7 @@
  */
 
 import type { CallOptions, GrpcClient, RpcStatus } from '../../src/transport/index.js';
+import { startPacer } from './pacer.js';
 import type { Recorder } from './recorder.js';
 
 /** Where the calls of a load come from. */
@@ -31,7 +32,6 @@ export interface LoopOptions {
 }
 
 const errorPauseMs = 10;
-const pacerTickMs = 1;
 const callOptions: CallOptions = { timeoutMs: 60_000 };
 
 /** Starts the calls; they go on until `stop`. */
@@ -47,7 +47,7 @@ class Loop implements RunningLoad {
   readonly recorder: Recorder;
   readonly #pool: readonly GrpcClient[];
   readonly #idle: Caller[] = [];
-  #timer: NodeJS.Timeout | undefined;
+  #stopPacer: (() => void) | undefined;
   #connectionCursor = 0;
   #inFlight = 0;
   #settled: (() => void) | undefined;
@@ -67,22 +67,16 @@ class Loop implements RunningLoad {
   }
 
   startOpen(callsPerSecond: number): void {
-    const startMs = performance.now();
-    const intervalMs = 1000 / callsPerSecond;
-    let started = 0;
-    this.#timer = setInterval(() => {
-      const dueCount = Math.floor((performance.now() - startMs) / intervalMs);
-      for (; started < dueCount; started += 1) {
-        const caller = this.#idle.pop() ?? new Caller(this, this.#nextConnection(), false);
-        this.#inFlight += 1;
-        caller.start(startMs + started * intervalMs);
-      }
-    }, pacerTickMs);
+    this.#stopPacer = startPacer(callsPerSecond, (dueMs) => {
+      const caller = this.#idle.pop() ?? new Caller(this, this.#nextConnection(), false);
+      this.#inFlight += 1;
+      caller.start(dueMs);
+    });
   }
 
   stop(): Promise<void> {
     this.running = false;
-    clearInterval(this.#timer);
+    this.#stopPacer?.();
     return new Promise((resolve) => {
       this.#settled = resolve;
       if (this.#inFlight === 0) resolve();

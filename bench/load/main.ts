@@ -49,6 +49,7 @@ async function run({ spec, announces, operationsMin }: LoadOrder): Promise<LoadR
     firstError: recorder.firstError,
     seconds,
     latencyMs: recorder.latencyMs(),
+    rows: recorder.rows(),
     serverCpuSeconds,
     machineCpuSeconds: machineSeconds,
     generatorCpuSeconds: (generator.user + generator.system) / 1e6,

@@ -1,7 +1,7 @@
 /** Latencies and counts inside the measured window; what happens outside is not counted. */
 
 import { build } from 'hdr-histogram-js';
-import type { LatencyMs } from './types.js';
+import type { LatencyMs, RowResult } from './types.js';
 
 const microsPerMs = 1000;
 
@@ -11,6 +11,7 @@ export class Recorder {
     highestTrackableValue: 600_000_000,
     numberOfSignificantValueDigits: 3,
   });
+  readonly #rows = new Map<string, Recorder>();
   #active = false;
   operations = 0;
   errors = 0;
@@ -18,10 +19,26 @@ export class Recorder {
 
   begin(): void {
     this.#active = true;
+    for (const row of this.#rows.values()) row.begin();
   }
 
   end(): void {
     this.#active = false;
+    for (const row of this.#rows.values()) row.end();
+  }
+
+  /** What is counted beside the whole under a name: one kind of operation of several. */
+  row(name: string): Recorder {
+    const row = this.#rows.get(name) ?? new Recorder();
+    this.#rows.set(name, row);
+    return row;
+  }
+
+  /** What the rows have, in the order in which they were asked for first. */
+  rows(): RowResult[] {
+    return [...this.#rows].map(([name, row]) => {
+      return { name, operations: row.operations, latencyMs: row.latencyMs() };
+    });
   }
 
   /** An operation that took from `startedMs` to `nowMs`, both of performance.now(). */

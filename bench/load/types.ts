@@ -45,6 +45,13 @@ export interface LatencyMs {
   readonly max: number;
 }
 
+/** One kind of operation of a load that has several. */
+export interface RowResult {
+  readonly name: string;
+  readonly operations: number;
+  readonly latencyMs: LatencyMs;
+}
+
 /** What was measured in the window of `seconds`. */
 export interface LoadResult {
   readonly operations: number;
@@ -53,6 +60,7 @@ export interface LoadResult {
   readonly firstError: string;
   readonly seconds: number;
   readonly latencyMs: LatencyMs;
+  readonly rows: readonly RowResult[];
   /** User + system time of all threads of the servers. */
   readonly serverCpuSeconds: number;
   readonly generatorCpuSeconds: number;

@@ -4,6 +4,12 @@
  */
 
 import type { GrpcClient } from '../../src/transport/index.js';
+import {
+  kubernetesConnections,
+  kubernetesRows,
+  kubernetesWriters,
+  startKubernetes,
+} from './kubernetes/load.js';
 import { type CallSource, type RunningLoad, startLoop } from './loops.js';
 import type { Recorder } from './recorder.js';
 import {
@@ -24,6 +30,12 @@ export interface Budget {
   readonly cpuMax?: number;
   readonly p50Max?: number;
   readonly p99Max?: number;
+  /** The same of each row, where there are several. */
+  readonly rows?: {
+    readonly names: readonly string[];
+    readonly p50Max: number;
+    readonly p99Max: number;
+  };
   /** Throughput goal where three members share the machine. */
   readonly rateMinCluster?: number;
 }
@@ -36,6 +48,8 @@ export interface Workload {
   readonly clients: number;
   /** The store must hold `keyCount` keys; such workloads share one server run. */
   readonly reads: boolean;
+  /** Where the command line says nothing. */
+  readonly defaults?: Partial<Pick<LoadSpec, 'keyCount' | 'valueBytes' | 'callsPerSecond'>>;
   readonly overrides?: Partial<LoadSpec>;
   readonly budget: Budget;
   start(
@@ -79,6 +93,20 @@ function watches(name: string, connections: number, budget: Budget, load: WatchL
     reads: false,
     budget,
     start: (pool, spec, recorder) => startWatch(pool, spec, recorder, load),
+  };
+}
+
+/** 3 kB values; `callsPerSecond`: of an open loop. */
+function kubernetes(name: string, callsPerSecond: number): Workload {
+  return {
+    name,
+    unit: 'write, get or page of a list',
+    connections: kubernetesConnections,
+    clients: kubernetesWriters,
+    reads: false,
+    defaults: { keyCount: 10_000, valueBytes: 3072, callsPerSecond },
+    budget: { cpuMax: 0.5, rows: { names: kubernetesRows, p50Max: 0.5, p99Max: 1 } },
+    start: startKubernetes,
   };
 }
 
@@ -139,6 +167,9 @@ export const workloads: readonly Workload[] = [
     budget: doubled,
     start: startKeepAlive,
   },
+  kubernetes('kubernetes', 0),
+  kubernetes('kubernetes-100', 100),
+  kubernetes('kubernetes-1000', 1000),
 ];
 
 export function workloadOf(name: string): Workload {
