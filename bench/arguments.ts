@@ -25,7 +25,10 @@ export const loadFlags = {
   rate: text,
 } as const;
 
-/** The values of {@link loadFlags}, 0 where the workload decides; a load takes `seconds` if it is not told. Throws as `numberOf`. */
+/**
+ * The values of {@link loadFlags}, 0 where the workload decides; a load takes `seconds` if it is
+ * not told. Throws as `numberOf`.
+ */
 export function loadOptionsOf(
   values: Readonly<Partial<Record<keyof typeof loadFlags, string>>>,
   seconds: number,

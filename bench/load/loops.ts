@@ -18,6 +18,8 @@ export interface CallSource {
 
 /** A load in progress. */
 export interface RunningLoad {
+  /** Resolves when it has done all that it will do; one without goes on until it is stopped. */
+  readonly ended?: Promise<void>;
   /** Starts nothing new; resolves when nothing is in flight. */
   stop(): Promise<void>;
 }
@@ -68,8 +70,11 @@ class Loop implements RunningLoad {
 
   startOpen(callsPerSecond: number): void {
     this.#stopPacer = startPacer(callsPerSecond, (dueMs) => {
-      const caller = this.#idle.pop() ?? new Caller(this, this.#nextConnection(), false);
+      // Each call goes to the next one: with a few calls in flight all are used all the same.
+      const connection = this.#nextConnection();
+      const caller = this.#idle.pop() ?? new Caller(this, connection, false);
       this.#inFlight += 1;
+      caller.connection = connection;
       caller.start(dueMs);
     });
   }
@@ -101,13 +106,13 @@ class Loop implements RunningLoad {
 /** One logical client. `done` is made once, so that a call costs no closure. */
 class Caller {
   readonly #loop: Loop;
-  readonly #connection: GrpcClient;
   readonly #closed: boolean;
+  connection: GrpcClient;
   #startedMs = 0;
 
   constructor(loop: Loop, connection: GrpcClient, closed: boolean) {
     this.#loop = loop;
-    this.#connection = connection;
+    this.connection = connection;
     this.#closed = closed;
   }
 
@@ -115,7 +120,7 @@ class Caller {
     const { source } = this.#loop;
     this.#startedMs = startedMs;
     const request = source.next();
-    this.#connection.unary(source.method, request, callOptions, this.#done);
+    this.connection.unary(source.method, request, callOptions, this.#done);
   }
 
   readonly #done = (status: RpcStatus, message: Buffer | undefined): void => {

@@ -13,6 +13,9 @@ export class Recorder {
   });
   readonly #rows = new Map<string, Recorder>();
   #active = false;
+  #phase: Recorder | undefined;
+  /** Called when the measured time begins. */
+  onBegin: (() => void) | undefined;
   operations = 0;
   errors = 0;
   firstError = '';
@@ -20,6 +23,7 @@ export class Recorder {
   begin(): void {
     this.#active = true;
     for (const row of this.#rows.values()) row.begin();
+    this.onBegin?.();
   }
 
   end(): void {
@@ -29,9 +33,17 @@ export class Recorder {
 
   /** What is counted beside the whole under a name: one kind of operation of several. */
   row(name: string): Recorder {
-    const row = this.#rows.get(name) ?? new Recorder();
+    const known = this.#rows.get(name);
+    if (known !== undefined) return known;
+    const row = new Recorder();
+    row.#active = this.#active;
     this.#rows.set(name, row);
     return row;
+  }
+
+  /** Operations count in the row of this name as well, until another phase begins. */
+  phase(name: string): void {
+    this.#phase = this.row(name);
   }
 
   /** What the rows have, in the order in which they were asked for first. */
@@ -46,6 +58,7 @@ export class Recorder {
     if (!this.#active) return;
     this.operations += 1;
     this.latency(nowMs - startedMs);
+    this.#phase?.done(startedMs, nowMs);
   }
 
   /** Operations whose latency is not looked at one by one. */

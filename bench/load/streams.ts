@@ -30,6 +30,8 @@ export interface WatchLoad {
   readonly putsAheadMax: number;
   /** Start this many puts a second instead of as many as `putsAheadMax` lets through. */
   readonly putsPerSecond: number;
+  /** Each watcher watches a key of its own, and a put concerns one; else all watch all keys. */
+  readonly ownKeys?: boolean;
 }
 
 /** Counts delivered events; the latency is from the start of the put to its event. */
@@ -57,6 +59,7 @@ class Watches implements RunningLoad {
   #pool: readonly GrpcClient[] = [];
   #value: Buffer = Buffer.alloc(0);
   #stopPacer: (() => void) | undefined;
+  #watchedKey = 0;
   #started = 0;
   #answered = 0;
   #delivered = 0;
@@ -71,8 +74,9 @@ class Watches implements RunningLoad {
   /** Opens one stream with `count` watchers; resolves when all are there. */
   open(connection: GrpcClient, count: number): Promise<void> {
     const stream = connection.stream(methods.watch, {});
-    // One watcher of all is looked at closely; the others are only counted.
-    const sampled = this.#streams.length === 0;
+    const { ownKeys = false } = this.#load;
+    // One watcher of all is looked at closely, where all see the same; the others only counted.
+    const sampled = ownKeys || this.#streams.length === 0;
     this.#streams.push(stream);
     return new Promise((resolve, reject) => {
       let created = 0;
@@ -89,8 +93,12 @@ class Watches implements RunningLoad {
         if (sampled) this.#sample(message);
         this.#deliver(countEvents(message));
       };
-      const request = encodeWatchCreateRequest({ key: watchPrefix, rangeEnd: watchEnd });
-      for (let i = 0; i < count; i += 1) stream.send(Buffer.from(request));
+      for (let i = 0; i < count; i += 1) {
+        const range = ownKeys
+          ? { key: watchPrefix + this.#watchedKey++ }
+          : { key: watchPrefix, rangeEnd: watchEnd };
+        stream.send(encodeWatchCreateRequest(range));
+      }
     });
   }
 
@@ -153,7 +161,7 @@ class Watches implements RunningLoad {
   #sample(message: Buffer): void {
     const nowMs = performance.now();
     const response = decodeWatchResponse(message);
-    if (response.watchId !== 0) return;
+    if (response.watchId !== 0 && this.#load.ownKeys !== true) return;
     for (const event of response.events) {
       const i = Number(event.kv?.key.slice(watchPrefix.length));
       this.#recorder.latency(nowMs - (this.#putMs[i] ?? nowMs));
