@@ -106,7 +106,9 @@ function scenarioSession(scenario: Scenario, options: ServerOptions, suffix: str
     entries: [entry],
     needsCgroup: false,
     async run(kind, take) {
-      take(entry, await scenario.run(kind, options));
+      const problems: string[] = [];
+      const figures = await scenario.run(kind, options, (text) => problems.push(text));
+      take(entry, figures, problems.length > 0 ? problems.join('; ') : undefined);
     },
   };
 }

@@ -8,7 +8,7 @@ import type { ServerOptions } from '../options.js';
 import type { Figures } from '../report.js';
 import { keyCountDefault, runLoad, specOf } from '../run-load.js';
 import { type ServerKind, startCluster } from '../servers.js';
-import { latenciesOf, type Scenario } from './scenario.js';
+import { latenciesOf, type Note, noteErrors, type Scenario } from './scenario.js';
 
 const seconds = 10;
 const secondNames = Array.from({ length: seconds }, (_none, i) => `second ${i + 1}`);
@@ -22,7 +22,7 @@ function firstSeconds(name: string, what: string, whileDown: (dir: string) => vo
     name,
     goals,
     title: ({ keyCount }) => `${name} (${keyCount || keyCountDefault} keys, ${what})`,
-    run: (kind, options) => measure(kind, options, whileDown),
+    run: (kind, options, note) => measure(kind, options, whileDown, note),
   };
 }
 
@@ -30,6 +30,7 @@ async function measure(
   kind: ServerKind,
   options: ServerOptions,
   whileDown: (dir: string) => void,
+  note: Note,
 ): Promise<Figures> {
   const cluster = await startCluster(kind, options.members, options.dir, options);
   try {
@@ -44,14 +45,15 @@ async function measure(
       load = runLoad(specOf('after-start', cluster.endpoints, [], asked));
       load.catch(() => {}); // If the server does not come back: that is said first.
     });
-    const { rows, latencyMs, errors } = await (load as Promise<LoadResult>);
+    const result = await (load as Promise<LoadResult>);
+    noteErrors('calls', result, note);
+    const { rows, latencyMs } = result;
     return {
       'restart to first put, ms': restartMs,
       ...latenciesOf(rows, secondNames),
       'all: p50, ms': latencyMs.p50,
       'all: p99, ms': latencyMs.p99,
       'all: max, ms': latencyMs.max,
-      errors,
     };
   } finally {
     await cluster.remove();

@@ -2,7 +2,7 @@
 
 import { runLoad, specOf } from '../run-load.js';
 import { startCluster } from '../servers.js';
-import type { Scenario } from './scenario.js';
+import { noteErrors, type Scenario } from './scenario.js';
 
 const count = 1_000_000;
 
@@ -11,15 +11,14 @@ export const millionLeases: Scenario = {
   goals: { 'resident, MB': '<= 1x' },
   onlyWhenNamed: true,
   title: () => `leases-1m (${count} leases without keys)`,
-  async run(kind, options) {
+  async run(kind, options, note) {
     const cluster = await startCluster(kind, options.members, options.dir, options);
     try {
       const spec = specOf('lease-grant', cluster.endpoints, cluster.pids(), options);
       const window = { operationsMin: count, opens: async () => {}, closed: async () => {} };
-      const { operations, seconds, errors, latencyMs } = await runLoad(
-        { ...spec, warmupSeconds: 0, seconds: 0.1 },
-        window,
-      );
+      const granting = await runLoad({ ...spec, warmupSeconds: 0, seconds: 0.1 }, window);
+      noteErrors('grants', granting, note);
+      const { operations, seconds, latencyMs } = granting;
       const granted = cluster.memory();
       const restartMs = await cluster.restart();
       return {
@@ -31,7 +30,6 @@ export const millionLeases: Scenario = {
         'peak, MB': granted.peak,
         'restart to first put, ms': restartMs,
         'resident after restart, MB': cluster.memory().resident,
-        errors,
       };
     } finally {
       await cluster.remove();

@@ -14,8 +14,15 @@ export interface Scenario {
   /** It takes so long, or so much, that it runs only if it is asked for by name. */
   readonly onlyWhenNamed?: boolean;
   title(options: ServerOptions): string;
-  /** One round on one kind of server. */
-  run(kind: ServerKind, options: ServerOptions): Promise<Figures>;
+  /** One round on one kind of server. Tells `note` what went wrong, if it is not the end of it. */
+  run(kind: ServerKind, options: ServerOptions, note: Note): Promise<Figures>;
+}
+
+export type Note = (text: string) => void;
+
+/** Tells of the failed operations of a load, if there are any. */
+export function noteErrors(what: string, { errors, firstError }: LoadResult, note: Note): void {
+  if (errors > 0) note(`${errors} errors of ${what}, the first: ${firstError}`);
 }
 
 const steadyPutsPerSecond = 500;
@@ -64,10 +71,11 @@ export class SteadyPuts {
   }
 
   /** Ends them; their latencies before and meanwhile. */
-  async stop(): Promise<Figures> {
+  async stop(note: Note): Promise<Figures> {
     this.#run.finish();
-    const { rows, errors } = await this.#run.result;
-    return { ...latenciesOf(rows, [before, meanwhile]), 'errors of puts': errors };
+    const result = await this.#run.result;
+    noteErrors('puts', result, note);
+    return latenciesOf(result.rows, [before, meanwhile]);
   }
 }
 

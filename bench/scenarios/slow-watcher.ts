@@ -2,13 +2,13 @@
 
 import { runLoad, specOf } from '../run-load.js';
 import { startCluster } from '../servers.js';
-import { type Scenario, SteadyPuts } from './scenario.js';
+import { noteErrors, type Scenario, SteadyPuts } from './scenario.js';
 
 export const slowWatcher: Scenario = {
   name: 'slow-watcher',
   goals: { 'caught up after, ms': '<= 1x', 'puts meanwhile: p99, ms': '<= 1x' },
   title: ({ behind }) => `slow-watcher (at least ${behind} revisions behind, 500 puts/s)`,
-  async run(kind, options) {
+  async run(kind, options, note) {
     const cluster = await startCluster(kind, options.members, options.dir, options);
     try {
       const filling = specOf('put', cluster.endpoints, [], options);
@@ -25,14 +25,14 @@ export const slowWatcher: Scenario = {
         opens: async () => puts.meanwhile(),
         closed: async () => {},
       });
-      const steady = await puts.stop();
+      const steady = await puts.stop(note);
+      noteErrors('the watch', watch, note);
       return {
         'events behind': watch.operations,
         'caught up after, ms': watch.seconds * 1000,
         'events/s': watch.operations / watch.seconds,
         ...steady,
         'peak, MB': cluster.memory().peak,
-        'errors of the watch': watch.errors,
       };
     } finally {
       await cluster.remove();
