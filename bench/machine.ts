@@ -29,7 +29,11 @@ const fileSystemNames: Readonly<Record<number, string>> = {
 };
 
 /** Now: with the programs that are run, and this process's command. */
-export function describeMachine({ dir, etcd, node }: MachineOptions): Machine {
+export function describeMachine({
+  dir,
+  etcd,
+  node,
+}: Pick<BenchOptions, 'dir' | 'etcd' | 'node'>): Machine {
   const { type } = statfsSync(dir);
   const manifest: unknown = JSON.parse(
     readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
@@ -51,8 +55,6 @@ export function describeMachine({ dir, etcd, node }: MachineOptions): Machine {
     fileSystem: fileSystemNames[type] ?? `0x${type.toString(16)}`,
   };
 }
-
-type MachineOptions = Pick<BenchOptions, 'dir' | 'etcd' | 'node'>;
 
 /** Options that say where things are on this machine, which concerns nobody else. */
 const places = ['--etcd', '--node', '--dir', '--json'];

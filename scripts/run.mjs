@@ -33,6 +33,7 @@ const commands = {
   bench: (args) => compareWith(at('dist/bench/main.js'), 'vs', args),
   'bench:client': (args) => runHere(at('dist/bench/client.js'), args),
   'bench:failover': (args) => compareWith(at('dist/bench/failover.js'), 'vs', args),
+  'bench:generator': compareGenerators,
   flame: (args) => runHere(at('dist/bench/flame/main.js'), args),
   cluster,
   docs,
@@ -260,6 +261,17 @@ async function compareWith(script, option, args) {
   const { path, why, error } = (await findTools(new Set(['etcd']), say)).etcd;
   if (path === undefined) stop(`${error ?? why}; --etcd PATH names one.`, 1);
   return runHere(script, [...args, '--etcd', path]);
+}
+
+/** Our load generator beside etcd's, which is built for it. */
+async function compareGenerators(args) {
+  const script = at('dist/bench/generator.js');
+  const { values } = parseArgs({ args, options: { benchmark: { type: 'string' } }, strict: false });
+  if (values.benchmark !== undefined || values.help) return compareWith(script, 'vs', args);
+  const { buildGoPrograms } = await import('./go-programs.mjs');
+  const { path, why, error } = (await buildGoPrograms(['etcd-generator'], say))['etcd-generator'];
+  if (path === undefined) stop(`${error ?? why}; --benchmark PATH names one.`, 1);
+  return compareWith(script, 'vs', [...args, '--benchmark', path]);
 }
 
 /** The API as HTML, in dist/api. */

@@ -145,7 +145,11 @@ function ratioOf(ours: number | undefined, theirs: number | undefined): string {
   return ratio === undefined ? '' : `${ratio.toFixed(2)}x`;
 }
 
-function markdownTable(head: readonly string[], lines: readonly (readonly string[])[]): string {
+/** Of cells without bars. */
+export function markdownTable(
+  head: readonly string[],
+  lines: readonly (readonly string[])[],
+): string {
   const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
   const rule = `|${head.map(() => '---|').join('')}`;
   return [line(head), rule, ...lines.map(line)].join('\n');
