@@ -25,7 +25,10 @@ export const loadFlags = {
   rate: text,
 } as const;
 
-/** The values of {@link loadFlags}; a load takes `seconds` if it is not told. Throws as `numberOf`. */
+/**
+ * The values of {@link loadFlags}, 0 where the workload decides; a load takes `seconds` if it is
+ * not told. Throws as `numberOf`.
+ */
 export function loadOptionsOf(
   values: Readonly<Partial<Record<keyof typeof loadFlags, string>>>,
   seconds: number,
@@ -33,8 +36,8 @@ export function loadOptionsOf(
   return {
     seconds: numberOf('--seconds', values.seconds, seconds),
     warmupSeconds: numberOf('--warmup', values.warmup, 2),
-    keyCount: numberOf('--keys', values.keys, 100_000),
-    valueBytes: numberOf('--value-bytes', values['value-bytes'], 256),
+    keyCount: numberOf('--keys', values.keys, 0),
+    valueBytes: numberOf('--value-bytes', values['value-bytes'], 0),
     connections: numberOf('--connections', values.connections, 0),
     clients: numberOf('--clients', values.clients, 0),
     callsPerSecond: numberOf('--rate', values.rate, 0),

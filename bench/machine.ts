@@ -3,6 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync, statfsSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
+import type { BenchOptions } from './options.js';
 
 export interface Machine {
   readonly date: string;
@@ -27,25 +28,51 @@ const fileSystemNames: Readonly<Record<number, string>> = {
   2035054128: 'overlayfs',
 };
 
-/** `etcd`: the program that is compared with, if one is. */
-export function describeMachine(dir: string, etcd: string | undefined): Machine {
+/** Now: with the programs that are run, and this process's command. */
+export function describeMachine({
+  dir,
+  etcd,
+  node,
+}: Pick<BenchOptions, 'dir' | 'etcd' | 'node'>): Machine {
   const { type } = statfsSync(dir);
   const manifest: unknown = JSON.parse(
     readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
   );
-  const commit = spawnSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' });
+  const git = (...args: string[]): string => {
+    return (spawnSync('git', args, { encoding: 'utf8' }).stdout ?? '').trim();
+  };
+  const changes = git('status', '--porcelain', '--', 'src', 'bin') === '' ? '' : ' with changes';
   return {
     date: new Date().toISOString(),
-    command: `npm run bench -- ${process.argv.slice(2).join(' ')}`,
+    command: commandOf(process.argv.slice(2)),
     cores: cpus().length,
     cpu: cpus()[0]?.model ?? 'unknown',
     memoryGb: Math.round(totalmem() / 2 ** 30),
     kernel: release(),
-    node: process.version,
+    node: nodeVersion(node),
     etcd: etcd === undefined ? 'not run' : etcdVersion(etcd),
-    kvorum: `${versionOf(manifest)} ${(commit.stdout ?? '').trim()}`.trim(),
+    kvorum: `${versionOf(manifest)} ${git('rev-parse', '--short', 'HEAD')}${changes}`.trim(),
     fileSystem: fileSystemNames[type] ?? `0x${type.toString(16)}`,
   };
+}
+
+/** Options that say where things are on this machine, which concerns nobody else. */
+const places = ['--etcd', '--node', '--dir', '--json'];
+
+/** What somebody else types for the same. */
+export function commandOf(args: readonly string[]): string {
+  const words = args.filter((word, i) => {
+    if (places.some((place) => word === place || word.startsWith(`${place}=`))) return false;
+    return !places.includes(args[i - 1] ?? '');
+  });
+  return ['npm run bench --', ...words].join(' ');
+}
+
+/** Throws if there is no such Node. */
+function nodeVersion(program: string): string {
+  const result = spawnSync(program, ['--version'], { encoding: 'utf8' });
+  if (result.status !== 0) throw new Error(`--node ${program} does not run`);
+  return result.stdout.trim();
 }
 
 /** The first line of `etcd --version`; throws if there is no such etcd. */

@@ -5,21 +5,19 @@
 
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { type Workload, workloads } from './load/workloads.js';
+import { workloads } from './load/workloads.js';
 import { describeMachine, type Machine } from './machine.js';
-import { type BenchOptions, parseOptions, usage } from './options.js';
-import { type Figures, figuresOf, goalsOf, loadFigures, medians, table } from './report.js';
+import { memoryCgroupProblem } from './memory-cgroup.js';
+import { type BenchOptions, parseOptions, type ServerOptions, usage } from './options.js';
+import { figuresOf, loadFigures, table } from './report.js';
+import { type Entry, Results, type Subject } from './results.js';
 import { runLoad, specOf, stopLoad } from './run-load.js';
-import { runScenario, scenarioBudgets, scenarioNames } from './scenarios.js';
-import { makeSecurity, type Security } from './security.js';
-import { type ServerKind, startCluster } from './servers.js';
-
-/** With the certificates that it takes, if any. */
-type ServerOptions = BenchOptions & { readonly security: Security | undefined };
-/** Every round of every workload, by server. */
-type Rounds = Map<string, Map<Subject, Figures[]>>;
-/** What was measured; `endpoints`: whatever listens there. */
-type Subject = ServerKind | 'endpoints';
+import { makeSecurity } from './security.js';
+import type { ServerKind } from './servers.js';
+import { entryOf, type Session, sessionsOf } from './sessions.js';
+import { type Group, groupOf } from './table/groups.js';
+import { sectionOf } from './table/markdown.js';
+import { checkMarkers, writeSection } from './table/page.js';
 
 /** Set by a signal: what runs is cleaned up, nothing new begins. */
 let interrupted = false;
@@ -37,6 +35,7 @@ async function main(): Promise<number> {
   let options: BenchOptions | undefined;
   try {
     options = parseOptions(process.argv.slice(2));
+    checkMarkers(options?.table ?? []);
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
     return 2;
@@ -45,26 +44,52 @@ async function main(): Promise<number> {
     process.stdout.write(usage);
     return 0;
   }
-  const kinds: ServerKind[] = options.etcd === undefined ? ['kvorum'] : ['kvorum', 'etcd'];
-  const machine = describeMachine(options.dir, options.etcd);
+  const machine = describeMachine(options);
   announce(machine, options);
-  const rounds: Rounds = new Map();
+  if (options.table.length > 0) await measureTables(options, machine);
+  else writeJson(options, machine, await measure(options));
+  return failures > 0 || interrupted ? 1 : 0;
+}
+
+/** One group after the other; each is written as soon as it is there. */
+async function measureTables(options: BenchOptions, machine: Machine): Promise<void> {
+  const measured: Array<readonly [Group, Results]> = [];
+  for (const group of options.table.map(groupOf)) {
+    if (interrupted) break;
+    const { only, members = 1, tls = false, auth = false, sweep } = group;
+    const failedBefore = failures;
+    const results = await measure({ ...options, only, members, tls, auth, sweep });
+    measured.push([group, results]);
+    if (interrupted || failures > failedBefore) {
+      say(`the table "${group.id}" is left as it was`);
+      continue;
+    }
+    writeSection(group.id, sectionOf(group, results, options, describeMachine(options)));
+    say(`\nwritten to docs/benchmarks.md: ${group.id}`);
+  }
+  const content = Object.fromEntries(measured.map(([{ id }, results]) => [id, results]));
+  writeJson(options, machine, content);
+}
+
+async function measure(options: BenchOptions): Promise<Results> {
+  const results = new Results();
   const certificates = mkdtempSync(join(options.dir, 'bench-certificates-'));
   try {
     const security = options.tls ? makeSecurity(certificates) : undefined;
-    if (options.endpoints.length > 0) await loadElsewhere(options, rounds);
-    else await loadServers({ ...options, security }, kinds, rounds);
+    if (options.endpoints.length > 0) await loadElsewhere({ ...options, security }, results);
+    else await loadServers({ ...options, security }, results);
   } finally {
     rmSync(certificates, { recursive: true, force: true });
   }
-  if (rounds.size > 0) writeJson(options, machine, rounds);
-  return failures > 0 || interrupted ? 1 : 0;
+  return results;
 }
 
 function announce(machine: Machine, options: BenchOptions): void {
   const { cores, cpu, memoryGb, kernel, node, etcd, kvorum, fileSystem } = machine;
-  say(`${cores} cores (${cpu}), ${memoryGb} GB, Linux ${kernel}, Node ${node}`);
-  say(`kvorum ${kvorum}, etcd ${etcd}; data in ${options.dir} on ${fileSystem}`);
+  say(`${cores} cores (${cpu}), ${memoryGb} GB, Linux ${kernel}`);
+  say(`kvorum ${kvorum} by Node ${node} (${options.node})`);
+  say(`etcd ${etcd}${options.etcd === undefined ? '' : ` (${options.etcd})`}`);
+  say(`data in ${options.dir} on ${fileSystem}`);
   if (options.tls) say(`mutual TLS on all ports, ${options.auth ? 'auth on' : 'auth off'}`);
   say('The load generator is one process of its own on the same machine: where "generator cores');
   say(
@@ -73,116 +98,66 @@ function announce(machine: Machine, options: BenchOptions): void {
   say('near 0: if it is not, something else was running and the figures say little.');
 }
 
-/** Workloads that only read share a server; each of the others gets a fresh one. */
-async function loadServers(
-  options: ServerOptions,
-  kinds: readonly ServerKind[],
-  rounds: Rounds,
-): Promise<void> {
-  const chosen = workloads.filter((workload) => options.only.includes(workload.name));
-  const readers = chosen.filter((workload) => workload.reads);
-  const sessions = chosen.filter((workload) => !workload.reads).map((workload) => [workload]);
-  if (readers.length > 0) sessions.push(readers);
-  for (const session of sessions) {
-    for (let round = 0; round < options.rounds; round += 1) {
-      for (const kind of kinds) {
-        await attempt(kind, () => runSession(session, kind, options, rounds));
+async function loadServers(options: ServerOptions, results: Results): Promise<void> {
+  const kinds: ServerKind[] = options.etcd === undefined ? ['kvorum'] : ['kvorum', 'etcd'];
+  for (const session of sessionsOf(options)) {
+    const problem = session.needsCgroup ? await memoryCgroupProblem() : undefined;
+    if (problem !== undefined) {
+      for (const { name } of session.entries) {
+        results.notes.push(`${name} is left out: ${problem}`);
+        say(`\n${results.notes.at(-1)}`);
       }
+      continue;
     }
-    for (const { name, unit, budget } of session) {
-      const goals = goalsOf(budget, options.members);
-      show(rounds, name, `${name} (one: ${unit})`, goals);
-    }
-  }
-  for (const name of scenarioNames) {
-    if (!options.only.includes(name)) continue;
     for (let round = 0; round < options.rounds; round += 1) {
-      for (const kind of kinds) {
-        await attempt(kind, async () => {
-          progress(`${name} on ${kind} ...`);
-          add(rounds, name, kind, await runScenario(name, kind, options));
-        });
-      }
+      for (const kind of kinds) await attempt(session, kind, results);
     }
-    const title = name === 'memory' ? `memory (${options.keyCount} keys)` : name;
-    show(rounds, name, title, scenarioBudgets[name].goal);
+    for (const entry of session.entries) show(results, entry);
   }
 }
 
 /** One failed run is reported and counted; the others go on. */
-async function attempt(kind: ServerKind, run: () => Promise<void>): Promise<void> {
+async function attempt(session: Session, kind: ServerKind, results: Results): Promise<void> {
   if (interrupted) return;
+  const names = session.entries.map(({ name }) => name).join(', ');
+  progress(`${names} on ${kind} ...`);
   try {
-    await run();
+    await session.run(kind, (entry, figures, problem) => {
+      if (problem !== undefined) {
+        results.notes.push(`${entry.name} on ${kind}: ${problem}`);
+        say(results.notes.at(-1) ?? '');
+      }
+      results.add(entry, kind, figures);
+    });
   } catch (error) {
     if (interrupted) return;
     failures += 1;
-    say(`\nfailed on ${kind}: ${error instanceof Error ? error.message : error}`);
+    say(`\n${names} failed on ${kind}: ${error instanceof Error ? error.message : error}`);
   }
 }
 
-async function runSession(
-  session: readonly Workload[],
-  kind: ServerKind,
-  options: ServerOptions,
-  rounds: Rounds,
-): Promise<void> {
-  const cluster = await startCluster(kind, options.members, options.dir, options);
-  try {
-    for (const [i, workload] of session.entries()) {
-      progress(`${workload.name} on ${kind} ...`);
-      const spec = specOf(workload.name, cluster.endpoints, cluster.pids(), options);
-      const result = await runLoad({ ...spec, preload: workload.reads && i === 0 });
-      const figures = figuresOf(result, cluster.memory().peak);
-      if (result.errors > 0 || result.operations === 0) {
-        say(`${workload.name} on ${kind}: ${result.errors} errors, ${result.firstError}`);
-      }
-      add(rounds, workload.name, kind, figures);
-    }
-  } finally {
-    await cluster.remove();
-  }
-}
-
-async function loadElsewhere(options: BenchOptions, rounds: Rounds): Promise<void> {
+async function loadElsewhere(options: ServerOptions, results: Results): Promise<void> {
+  const subject: Subject = 'endpoints';
   for (const workload of workloads) {
     if (!options.only.includes(workload.name)) continue;
+    const entry = { ...entryOf(workload, options), goals: {} };
     for (let round = 0; round < options.rounds && !interrupted; round += 1) {
       progress(`${workload.name} on ${options.endpoints.join(',')} ...`);
       const spec = specOf(workload.name, options.endpoints, [], options);
       const result = await runLoad({ ...spec, preload: workload.reads && round === 0 });
       if (result.errors > 0) say(`${workload.name}: ${result.errors} x ${result.firstError}`);
-      add(rounds, workload.name, 'endpoints', figuresOf(result, 0));
+      results.add(entry, subject, figuresOf(result, undefined));
     }
-    show(rounds, workload.name, workload.name, {});
+    show(results, entry);
   }
 }
 
-function add(rounds: Rounds, name: string, kind: Subject, figures: Figures): void {
-  const byKind = rounds.get(name) ?? new Map<Subject, Figures[]>();
-  rounds.set(name, byKind);
-  byKind.set(kind, [...(byKind.get(kind) ?? []), figures]);
+function show(results: Results, { name, title, goals }: Entry): void {
+  const measured = results.measured(name);
+  if (measured.length > 0) say(table(title, measured, goals));
 }
 
-function show(
-  rounds: Rounds,
-  name: string,
-  title: string,
-  goals: Readonly<Record<string, string>>,
-): void {
-  const byKind = rounds.get(name);
-  if (byKind === undefined) return;
-  const subjects = [...byKind].map(([subject, list]) => ({ subject, figures: medians(list) }));
-  say(table(title, subjects, goals));
-}
-
-function writeJson(options: BenchOptions, machine: Machine, rounds: Rounds): void {
-  const results = [...rounds].map(([workload, byKind]) => ({
-    workload,
-    servers: Object.fromEntries(
-      [...byKind].map(([kind, list]) => [kind, { median: medians(list), rounds: list }]),
-    ),
-  }));
+function writeJson(options: BenchOptions, machine: Machine, results: unknown): void {
   mkdirSync(dirname(options.jsonFile), { recursive: true });
   const content = { machine, options, figures: loadFigures, results };
   writeFileSync(options.jsonFile, `${JSON.stringify(content, null, 2)}\n`);

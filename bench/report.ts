@@ -1,7 +1,8 @@
 /** Medians, ratios and goals, as a table for people and as JSON. */
 
 import type { LoadResult } from './load/types.js';
-import type { Budget } from './load/workloads.js';
+import type { Budget } from './load/workload.js';
+import type { MemoryMb } from './proc.js';
 
 /** Named numbers of one run. */
 export type Figures = Readonly<Record<string, number>>;
@@ -16,11 +17,29 @@ export const loadFigures = {
   serverCores: 'server cores busy',
   generatorCores: 'generator cores busy',
   otherCores: 'other cores busy',
+  resident: 'RSS, MB',
   peak: 'peak RSS, MB',
   errors: 'errors',
 } as const;
 
-export function figuresOf(result: LoadResult, peakMb: number): Figures {
+/** Name of a figure of one row of a load that has several. */
+export function rowFigure(row: string, figure: string): string {
+  return `${row}: ${figure}`;
+}
+
+function rowsOf({ rows, seconds }: LoadResult): Figures {
+  const figures: Record<string, number> = {};
+  for (const { name, operations, latencyMs } of rows) {
+    figures[rowFigure(name, loadFigures.rate)] = operations / seconds;
+    if (latencyMs.max === 0) continue; // There was none: 0 would be a lie.
+    figures[rowFigure(name, loadFigures.p50)] = latencyMs.p50;
+    figures[rowFigure(name, loadFigures.p99)] = latencyMs.p99;
+  }
+  return figures;
+}
+
+/** `memory`: of the largest member; undefined: the servers run elsewhere. */
+export function figuresOf(result: LoadResult, memory: MemoryMb | undefined): Figures {
   const { operations, seconds, latencyMs } = result;
   const figures = {
     [loadFigures.rate]: operations / seconds,
@@ -30,17 +49,19 @@ export function figuresOf(result: LoadResult, peakMb: number): Figures {
       [loadFigures.p99]: latencyMs.p99,
       [loadFigures.max]: latencyMs.max,
     }),
+    ...rowsOf(result),
     [loadFigures.generatorCores]: result.generatorCpuSeconds / seconds,
     [loadFigures.errors]: result.errors,
   };
-  if (peakMb === 0) return figures; // Servers that run elsewhere.
+  if (memory === undefined) return figures;
   const other = result.machineCpuSeconds - result.serverCpuSeconds - result.generatorCpuSeconds;
   return {
     ...figures,
     [loadFigures.cpu]: (result.serverCpuSeconds * 1e6) / Math.max(1, operations),
     [loadFigures.serverCores]: result.serverCpuSeconds / seconds,
     [loadFigures.otherCores]: Math.max(0, other / seconds),
-    [loadFigures.peak]: peakMb,
+    [loadFigures.resident]: memory.resident,
+    [loadFigures.peak]: memory.peak,
   };
 }
 
@@ -53,13 +74,25 @@ export function medians(rounds: readonly Figures[]): Figures {
 }
 
 /** The goals of a workload's figures, in words: `<= 0.5x`. */
-export function goalsOf(budget: Budget, members: number): Readonly<Record<string, string>> {
+export function goalsOf(
+  budget: Budget,
+  { members, tls }: { readonly members: number; readonly tls: boolean },
+): Readonly<Record<string, string>> {
   const goals: Record<string, string> = {};
-  const rateMin = members > 1 ? (budget.rateMinCluster ?? budget.rateMin) : budget.rateMin;
+  const special = members > 1 ? budget.rateMinCluster : tls ? budget.rateMinTls : undefined;
+  const rateMin = special ?? budget.rateMin;
   if (rateMin !== undefined) goals[loadFigures.rate] = `>= ${short(rateMin)}x`;
   if (budget.cpuMax !== undefined) goals[loadFigures.cpu] = `<= ${short(budget.cpuMax)}x`;
   if (budget.p50Max !== undefined) goals[loadFigures.p50] = `<= ${short(budget.p50Max)}x`;
   if (budget.p99Max !== undefined) goals[loadFigures.p99] = `<= ${short(budget.p99Max)}x`;
+  if (budget.residentMax !== undefined) {
+    goals[loadFigures.resident] = `<= ${short(budget.residentMax)}x`;
+  }
+  const { names = [], p50Max, p99Max } = budget.rows ?? {};
+  for (const name of names) {
+    if (p50Max !== undefined) goals[rowFigure(name, loadFigures.p50)] = `<= ${short(p50Max)}x`;
+    if (p99Max !== undefined) goals[rowFigure(name, loadFigures.p99)] = `<= ${short(p99Max)}x`;
+  }
   return goals;
 }
 
@@ -95,7 +128,11 @@ function line(cells: readonly string[]): string {
 }
 
 /** '<= 400 ms' is about our figure, '<= 0.5x' about the ratio. */
-function verdict(goal: string, ours: number | undefined, ratio: number | undefined): string {
+export function verdict(
+  goal: string,
+  ours: number | undefined,
+  ratio: number | undefined,
+): '' | 'met' | 'MISSED' {
   const match = /^(<=|>=) ([\d.]+)(x?)/.exec(goal);
   if (match === null) return '';
   const value = match[3] === 'x' ? ratio : ours;
@@ -116,7 +153,8 @@ function short(n: number): string {
   return String(Math.round(n * 100) / 100);
 }
 
-function format(n: number | undefined): string {
+/** With three digits or so; '' for what there is none of. */
+export function format(n: number | undefined): string {
   if (n === undefined) return '';
   if (n >= 1000) return Math.round(n).toLocaleString('en-US');
   return n >= 100 ? n.toFixed(0) : n.toFixed(n >= 10 ? 1 : 2);

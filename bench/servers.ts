@@ -7,11 +7,9 @@ import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { encodePutRequest } from '../src/proto/index.js';
-import { call, connect } from './load/pool.js';
-import { methods } from './load/sources.js';
+import { call, connect, untilAnswered } from './load/pool.js';
+import { MemoryCgroup } from './memory-cgroup.js';
 import { type MemoryMb, memoryMb } from './proc.js';
 import { type AskAsRoot, aHundredGrants, type Security, switchAuthOn } from './security.js';
 
@@ -20,12 +18,11 @@ export type ServerKind = 'kvorum' | 'etcd';
 const kvorumOfThis = fileURLToPath(new URL('../../bin/kvorum', import.meta.url));
 const readyTimeoutMs = 60_000;
 const stopTimeoutMs = 20_000;
-const probeIntervalMs = 2;
 const logTailChars = 2000;
 /** Above what any workload writes: the default of 2 GiB would end a long run. */
 const quotaBytes = 8 * 1024 * 1024 * 1024;
 
-/** A running cluster of one or three members. */
+/** A running cluster. */
 export interface Cluster {
   readonly endpoints: readonly string[];
   pids(): number[];
@@ -36,7 +33,9 @@ export interface Cluster {
   /** Milliseconds from the spawn to the first put answered by each member. */
   readonly readyMs: number;
   /** Stops the members and starts them on their data; resolves with the new `readyMs`. */
-  restart(): Promise<number>;
+  restart(whileDown?: () => void): Promise<number>;
+  /** Where the members have their data and logs. */
+  readonly dir: string;
   /** Starts one that has been killed on its data; resolves when it answers a put. */
   startAgain(index: number): Promise<void>;
   /** Stops the members and removes their data. */
@@ -49,6 +48,10 @@ export interface Programs {
   readonly etcd?: string | undefined;
   /** bin/kvorum of a checkout; that of this one if not given. */
   readonly kvorum?: string | undefined;
+  /** The Node that runs it; the one of this process if not given. */
+  readonly node?: string | undefined;
+  /** Of each member, its page cache included. */
+  readonly memoryLimitMb?: number | undefined;
   /** Modules that Node loads before kvorum, as URLs; the process then can be sent messages. */
   readonly preloads?: readonly string[];
   /** Mutual TLS on all ports. */
@@ -58,9 +61,9 @@ export interface Programs {
 }
 
 interface Member {
-  readonly args: readonly string[];
   readonly endpoint: string;
   readonly logFile: string;
+  spawn(): ChildProcess;
   process: ChildProcess;
 }
 
@@ -71,9 +74,7 @@ export async function startCluster(
   parentDir: string,
   programs: Programs = {},
 ): Promise<Cluster> {
-  const spawnMember = (args: readonly string[], logFile: string): ChildProcess => {
-    return spawnServer(kind, programs, args, logFile);
-  };
+  const cgroups: MemoryCgroup[] = [];
   const dir = mkdtempSync(join(parentDir, `bench-${kind}-`));
   const ports = await freePorts(memberCount * 2);
   const scheme = programs.security === undefined ? 'http' : 'https';
@@ -87,11 +88,21 @@ export async function startCluster(
   const members = peers.map((peer): Member => {
     const data = join(dir, peer.name);
     mkdirSync(data, { mode: 0o700 });
+    const { memoryLimitMb } = programs;
+    const cgroup = memoryLimitMb === undefined ? undefined : new MemoryCgroup(memoryLimitMb);
+    if (cgroup !== undefined) cgroups.push(cgroup);
     const args = memberArgs(peer, data, initialCluster, programs.security);
     const logFile = join(dir, `${peer.name}.log`);
-    return { args, endpoint: peer.client, logFile, process: spawnMember(args, logFile) };
+    const spawnMember = (): ChildProcess => {
+      return spawnServer(kind, programs, args, logFile, cgroup);
+    };
+    return { endpoint: peer.client, logFile, spawn: spawnMember, process: spawnMember() };
   });
-  const removeData = (): void => rmSync(dir, { recursive: true, force: true });
+  const removeAll = async (): Promise<void> => {
+    await stopAll(members);
+    rmSync(dir, { recursive: true, force: true });
+    for (const cgroup of cgroups) await cgroup.remove();
+  };
   try {
     await allReady(members, programs.security);
     const [first] = members;
@@ -100,35 +111,31 @@ export async function startCluster(
       await asRoot(endpoint, programs.security, (ask) => switchAuthOn(ask, aHundredGrants));
     }
   } catch (error) {
-    await stopAll(members);
-    removeData();
+    await removeAll();
     throw error;
   }
   return {
     endpoints: members.map((member) => member.endpoint),
+    dir,
     readyMs: performance.now() - startMs,
     pids: () => members.map((member) => member.process.pid ?? 0),
     processes: () => members.map((member) => member.process),
     memory: () => highest(members.map((member) => memoryMb(member.process.pid ?? 0))),
-    async restart() {
+    async restart(whileDown = () => {}) {
       await stopAll(members);
+      whileDown();
       const restartMs = performance.now();
-      for (const member of members) {
-        member.process = spawnMember(member.args, member.logFile);
-      }
+      for (const member of members) member.process = member.spawn();
       await allReady(members, programs.security);
       return performance.now() - restartMs;
     },
     async startAgain(index) {
       const member = members[index];
       if (member === undefined) throw new Error(`there is no member ${index}`);
-      member.process = spawnMember(member.args, member.logFile);
+      member.process = member.spawn();
       await ready(member, programs.security);
     },
-    async remove() {
-      await stopAll(members);
-      removeData();
-    },
+    remove: removeAll,
   };
 }
 
@@ -157,9 +164,10 @@ function memberArgs(
 
 function spawnServer(
   kind: ServerKind,
-  { etcd = 'etcd', kvorum = kvorumOfThis, preloads = [] }: Programs,
+  { etcd = 'etcd', kvorum = kvorumOfThis, node = process.execPath, preloads = [] }: Programs,
   args: readonly string[],
   logFile: string,
+  cgroup: MemoryCgroup | undefined,
 ): ChildProcess {
   const log = openSync(logFile, 'a');
   // Settings in the environment would make the two differ.
@@ -169,10 +177,12 @@ function spawnServer(
   const output: ['ignore', number, number] = ['ignore', log, log];
   const stdio: StdioOptions = preloads.length > 0 ? [...output, 'ipc'] : output;
   const imports = preloads.map((url) => `--import=${url}`);
+  const [program, words] = kind === 'etcd' ? [etcd, args] : [node, [...imports, kvorum, ...args]];
+  const [file, fileArgs] = cgroup?.enter(program, words) ?? [program, words];
   const child =
     kind === 'etcd'
-      ? spawn(etcd, args, { stdio: output, env: { ...env, ETCD_LOGGER: 'zap' } })
-      : spawn(process.execPath, [...imports, kvorum, ...args], { stdio, env });
+      ? spawn(file, fileArgs, { stdio: output, env: { ...env, ETCD_LOGGER: 'zap' } })
+      : spawn(file, fileArgs, { stdio, env });
   child.on('error', () => {}); // Not startable: noticed as never ready.
   closeSync(log);
   return child;
@@ -199,25 +209,15 @@ async function asRoot(
 /** Knocks until a put is answered. */
 async function ready(member: Member, security: Security | undefined): Promise<void> {
   const deadlineMs = performance.now() + readyTimeoutMs;
-  const request = encodePutRequest({ key: 'ready', value: Buffer.from('1') });
-  let last: unknown;
-  while (performance.now() < deadlineMs) {
-    if (member.process.exitCode !== null || member.process.pid === undefined) break;
-    try {
-      const client = await connect(member.endpoint, 1000, security?.root);
-      try {
-        await call(client, methods.put, request, 10_000);
-        return;
-      } finally {
-        client.destroy();
-      }
-    } catch (error) {
-      last = error;
-    }
-    await sleep(probeIntervalMs);
+  const hasEnded = (): boolean => {
+    return member.process.exitCode !== null || member.process.pid === undefined;
+  };
+  try {
+    return await untilAnswered(member.endpoint, deadlineMs, security?.root, hasEnded);
+  } catch (error) {
+    const tail = readFileSync(member.logFile, 'utf8').slice(-logTailChars);
+    throw new Error(`${error instanceof Error ? error.message : error}. Its log ends:\n${tail}`);
   }
-  const tail = readFileSync(member.logFile, 'utf8').slice(-logTailChars);
-  throw new Error(`${member.endpoint} does not answer (${String(last)}). Its log ends:\n${tail}`);
 }
 
 async function stopAll(members: readonly Member[]): Promise<void> {

@@ -43,6 +43,11 @@ export const goPrograms = {
     package: 'go.etcd.io/etcd/etcdutl/v3',
     title: 'etcdutl 3.7.3',
   },
+  'etcd-generator': {
+    dir: 'bench/etcd-generator',
+    package: 'go.etcd.io/etcd/v3/tools/benchmark',
+    title: "etcd's load generator",
+  },
   'go-client': { dir: 'test/interop/go', package: '.', title: "a program on etcd's Go client" },
   'go-recipes': { dir: 'test/client/go', package: '.', title: "a program on etcd's Go recipes" },
   pprof: { dir: 'test/interop/go', package: 'cmd/pprof', title: 'pprof' },

@@ -35,6 +35,7 @@ const commands = {
   'bench:costs': (args) => runHere(at('dist/bench/costs/main.js'), args),
   'bench:scaling': (args) => runHere(at('dist/bench/scaling/main.js'), args),
   'bench:failover': (args) => compareWith(at('dist/bench/failover.js'), 'vs', args),
+  'bench:generator': compareGenerators,
   flame: (args) => runHere(at('dist/bench/flame/main.js'), args),
   cluster,
   docs,
@@ -259,9 +260,20 @@ async function compareWith(script, option, args) {
   const { values } = parseArgs({ args, options, strict: false });
   if (values[option] !== 'etcd' || values.etcd !== undefined) return runHere(script, args);
   const { findTools } = await import('./tools.mjs');
-  const { path, why, error } = (await findTools(['etcd'], say)).etcd;
+  const { path, why, error } = (await findTools(new Set(['etcd']), say)).etcd;
   if (path === undefined) stop(`${error ?? why}; --etcd PATH names one.`, 1);
   return runHere(script, [...args, '--etcd', path]);
+}
+
+/** Our load generator beside etcd's, which is built for it. */
+async function compareGenerators(args) {
+  const script = at('dist/bench/generator.js');
+  const { values } = parseArgs({ args, options: { benchmark: { type: 'string' } }, strict: false });
+  if (values.benchmark !== undefined || values.help) return compareWith(script, 'vs', args);
+  const { buildGoPrograms } = await import('./go-programs.mjs');
+  const { path, why, error } = (await buildGoPrograms(['etcd-generator'], say))['etcd-generator'];
+  if (path === undefined) stop(`${error ?? why}; --benchmark PATH names one.`, 1);
+  return compareWith(script, 'vs', [...args, '--benchmark', path]);
 }
 
 /** The API as HTML, in dist/api. */

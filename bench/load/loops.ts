@@ -5,6 +5,7 @@
  */
 
 import type { CallOptions, GrpcClient, RpcStatus } from '../../src/transport/index.js';
+import { startPacer } from './pacer.js';
 import type { Recorder } from './recorder.js';
 
 /** Where the calls of a load come from. */
@@ -17,6 +18,8 @@ export interface CallSource {
 
 /** A load in progress. */
 export interface RunningLoad {
+  /** Resolves when it has done all that it will do; one without goes on until it is stopped. */
+  readonly ended?: Promise<void>;
   /** Starts nothing new; resolves when nothing is in flight. */
   stop(): Promise<void>;
 }
@@ -31,7 +34,6 @@ export interface LoopOptions {
 }
 
 const errorPauseMs = 10;
-const pacerTickMs = 1;
 const callOptions: CallOptions = { timeoutMs: 60_000 };
 
 /** Starts the calls; they go on until `stop`. */
@@ -47,7 +49,7 @@ class Loop implements RunningLoad {
   readonly recorder: Recorder;
   readonly #pool: readonly GrpcClient[];
   readonly #idle: Caller[] = [];
-  #timer: NodeJS.Timeout | undefined;
+  #stopPacer: (() => void) | undefined;
   #connectionCursor = 0;
   #inFlight = 0;
   #settled: (() => void) | undefined;
@@ -67,22 +69,19 @@ class Loop implements RunningLoad {
   }
 
   startOpen(callsPerSecond: number): void {
-    const startMs = performance.now();
-    const intervalMs = 1000 / callsPerSecond;
-    let started = 0;
-    this.#timer = setInterval(() => {
-      const dueCount = Math.floor((performance.now() - startMs) / intervalMs);
-      for (; started < dueCount; started += 1) {
-        const caller = this.#idle.pop() ?? new Caller(this, this.#nextConnection(), false);
-        this.#inFlight += 1;
-        caller.start(startMs + started * intervalMs);
-      }
-    }, pacerTickMs);
+    this.#stopPacer = startPacer(callsPerSecond, (dueMs) => {
+      // Each call goes to the next one: with a few calls in flight all are used all the same.
+      const connection = this.#nextConnection();
+      const caller = this.#idle.pop() ?? new Caller(this, connection, false);
+      this.#inFlight += 1;
+      caller.connection = connection;
+      caller.start(dueMs);
+    });
   }
 
   stop(): Promise<void> {
     this.running = false;
-    clearInterval(this.#timer);
+    this.#stopPacer?.();
     return new Promise((resolve) => {
       this.#settled = resolve;
       if (this.#inFlight === 0) resolve();
@@ -107,13 +106,13 @@ class Loop implements RunningLoad {
 /** One logical client. `done` is made once, so that a call costs no closure. */
 class Caller {
   readonly #loop: Loop;
-  readonly #connection: GrpcClient;
   readonly #closed: boolean;
+  connection: GrpcClient;
   #startedMs = 0;
 
   constructor(loop: Loop, connection: GrpcClient, closed: boolean) {
     this.#loop = loop;
-    this.#connection = connection;
+    this.connection = connection;
     this.#closed = closed;
   }
 
@@ -121,7 +120,7 @@ class Caller {
     const { source } = this.#loop;
     this.#startedMs = startedMs;
     const request = source.next();
-    this.#connection.unary(source.method, request, callOptions, this.#done);
+    this.connection.unary(source.method, request, callOptions, this.#done);
   }
 
   readonly #done = (status: RpcStatus, message: Buffer | undefined): void => {

@@ -3,14 +3,26 @@
  * so that its garbage and its event loop are not those of whoever measures.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { cpuSeconds, machineCpuSeconds } from '../proc.js';
-import { connectAll } from './pool.js';
+import { connectAll, untilAnswered } from './pool.js';
 import { preload } from './preload.js';
 import { Recorder } from './recorder.js';
-import type { LoadMessage, LoadOrder, LoadResult, LoadSpec } from './types.js';
+import type { LoadControl, LoadMessage, LoadOrder, LoadResult, LoadSpec } from './types.js';
 import { workloadOf } from './workloads.js';
 
+const serverStartMsMax = 120_000;
+
+const recorder = new Recorder();
+/** Called when whoever runs us says so. */
+let goOn: (() => void) | undefined;
+let finish: (() => void) | undefined;
+const toldToFinish = new Promise<void>((resolve) => {
+  finish = resolve;
+});
+
 process.once('message', (order: LoadOrder) => {
+  process.on('message', obey);
   run(order).then(
     (result) => sendLast({ type: 'result', result }),
     (error: unknown) => {
@@ -20,20 +32,30 @@ process.once('message', (order: LoadOrder) => {
   );
 });
 
+function obey(control: LoadControl): void {
+  if (control.type === 'phase') recorder.phase(control.name);
+  else if (control.type === 'finish') finish?.();
+  else goOn?.();
+}
+
 async function run({ spec, announces, operationsMin }: LoadOrder): Promise<LoadResult> {
   const workload = workloadOf(spec.workload);
+  if (spec.awaitsServer === true) {
+    const deadlineMs = performance.now() + serverStartMsMax;
+    await untilAnswered(spec.endpoints[0] ?? '', deadlineMs, spec.identity);
+  }
   const pool = await connectAll(spec.endpoints, spec.connections, spec.identity);
   if (spec.preload) await preload(pool, spec);
-  const recorder = new Recorder();
   const load = await workload.start(pool, spec, recorder);
-  await sleep(spec.warmupSeconds);
+  await sleep(spec.warmupSeconds * 1000);
   if (announces) await announce('opens');
   const serverCpuBefore = serverCpu(spec);
   const machineBefore = machineCpuSeconds();
   const generatorBefore = process.cpuUsage();
   const startMs = performance.now();
   recorder.begin();
-  do await sleep(spec.seconds);
+  const ends = [toldToFinish, ...(load.ended === undefined ? [] : [load.ended])];
+  do await Promise.race([sleep(spec.seconds * 1000), ...ends]);
   while (recorder.operations + recorder.errors < operationsMin);
   recorder.end();
   const seconds = (performance.now() - startMs) / 1000;
@@ -49,6 +71,7 @@ async function run({ spec, announces, operationsMin }: LoadOrder): Promise<LoadR
     firstError: recorder.firstError,
     seconds,
     latencyMs: recorder.latencyMs(),
+    rows: recorder.rows(),
     serverCpuSeconds,
     machineCpuSeconds: machineSeconds,
     generatorCpuSeconds: (generator.user + generator.system) / 1e6,
@@ -59,15 +82,11 @@ function serverCpu(spec: LoadSpec): number {
   return spec.serverPids.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
 }
 
-function sleep(seconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, seconds * 1000));
-}
-
 /** Resolves when whoever runs us says to go on. */
 function announce(type: 'opens' | 'closed'): Promise<void> {
   const message: LoadMessage = { type };
   return new Promise((resolve) => {
-    process.once('message', () => resolve());
+    goOn = resolve;
     process.send?.(message);
   });
 }

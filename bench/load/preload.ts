@@ -7,12 +7,16 @@ import { call } from './pool.js';
 import { methods } from './sources.js';
 import type { LoadSpec } from './types.js';
 
-const putsPerTxn = 100;
+const putsPerTxnMax = 100;
+/** Below what a request may have, 1.5 MiB. */
+const bytesPerTxnMax = 1024 * 1024;
 const txnsInFlight = 16;
 
-/** Puts the keys 0 to `keyCount` - 1, a hundred a txn. */
+/** Puts the keys 0 to `keyCount` - 1, up to a hundred a txn. */
 export async function preload(pool: readonly GrpcClient[], spec: LoadSpec): Promise<void> {
   const random = randomInts(spec.seed);
+  const fitting = Math.floor(bytesPerTxnMax / (spec.valueBytes + spec.keyBytes));
+  const putsPerTxn = Math.max(1, Math.min(putsPerTxnMax, fitting));
   let nextKey = 0;
   const lane = async (connection: GrpcClient): Promise<void> => {
     while (nextKey < spec.keyCount) {

@@ -1,7 +1,7 @@
 /** Latencies and counts inside the measured window; what happens outside is not counted. */
 
 import { build } from 'hdr-histogram-js';
-import type { LatencyMs } from './types.js';
+import type { LatencyMs, RowResult } from './types.js';
 
 const microsPerMs = 1000;
 
@@ -11,17 +11,46 @@ export class Recorder {
     highestTrackableValue: 600_000_000,
     numberOfSignificantValueDigits: 3,
   });
+  readonly #rows = new Map<string, Recorder>();
   #active = false;
+  #phase: Recorder | undefined;
+  /** Called when the measured time begins. */
+  onBegin: (() => void) | undefined;
   operations = 0;
   errors = 0;
   firstError = '';
 
   begin(): void {
     this.#active = true;
+    for (const row of this.#rows.values()) row.begin();
+    this.onBegin?.();
   }
 
   end(): void {
     this.#active = false;
+    for (const row of this.#rows.values()) row.end();
+  }
+
+  /** What is counted beside the whole under a name: one kind of operation of several. */
+  row(name: string): Recorder {
+    const known = this.#rows.get(name);
+    if (known !== undefined) return known;
+    const row = new Recorder();
+    row.#active = this.#active;
+    this.#rows.set(name, row);
+    return row;
+  }
+
+  /** Operations count in the row of this name as well, until another phase begins. */
+  phase(name: string): void {
+    this.#phase = this.row(name);
+  }
+
+  /** What the rows have, in the order in which they were asked for first. */
+  rows(): RowResult[] {
+    return [...this.#rows].map(([name, row]) => {
+      return { name, operations: row.operations, latencyMs: row.latencyMs() };
+    });
   }
 
   /** An operation that took from `startedMs` to `nowMs`, both of performance.now(). */
@@ -29,6 +58,7 @@ export class Recorder {
     if (!this.#active) return;
     this.operations += 1;
     this.latency(nowMs - startedMs);
+    this.#phase?.done(startedMs, nowMs);
   }
 
   /** Operations whose latency is not looked at one by one. */

@@ -21,6 +21,7 @@ export const methods = {
   put: '/etcdserverpb.KV/Put',
   range: '/etcdserverpb.KV/Range',
   txn: '/etcdserverpb.KV/Txn',
+  deleteRange: '/etcdserverpb.KV/DeleteRange',
   leaseGrant: '/etcdserverpb.Lease/LeaseGrant',
   leaseKeepAlive: '/etcdserverpb.Lease/LeaseKeepAlive',
   watch: '/etcdserverpb.Watch/Watch',

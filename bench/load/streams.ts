@@ -9,8 +9,10 @@ import {
   encodeWatchCreateRequest,
 } from '../../src/proto/index.js';
 import type { CallOptions, ClientStream, GrpcClient } from '../../src/transport/index.js';
+import { countEvents } from './events.js';
 import { newValue } from './keys.js';
 import type { RunningLoad } from './loops.js';
+import { startPacer } from './pacer.js';
 import { call } from './pool.js';
 import type { Recorder } from './recorder.js';
 import { methods } from './sources.js';
@@ -28,6 +30,8 @@ export interface WatchLoad {
   readonly putsAheadMax: number;
   /** Start this many puts a second instead of as many as `putsAheadMax` lets through. */
   readonly putsPerSecond: number;
+  /** Each watcher watches a key of its own, and a put concerns one; else all watch all keys. */
+  readonly ownKeys?: boolean;
 }
 
 /** Counts delivered events; the latency is from the start of the put to its event. */
@@ -54,7 +58,8 @@ class Watches implements RunningLoad {
   readonly #putMs = new Float64Array(watchedKeys);
   #pool: readonly GrpcClient[] = [];
   #value: Buffer = Buffer.alloc(0);
-  #timer: NodeJS.Timeout | undefined;
+  #stopPacer: (() => void) | undefined;
+  #watchedKey = 0;
   #started = 0;
   #answered = 0;
   #delivered = 0;
@@ -69,8 +74,9 @@ class Watches implements RunningLoad {
   /** Opens one stream with `count` watchers; resolves when all are there. */
   open(connection: GrpcClient, count: number): Promise<void> {
     const stream = connection.stream(methods.watch, {});
-    // One watcher of all is looked at closely; the others are only counted.
-    const sampled = this.#streams.length === 0;
+    const { ownKeys = false } = this.#load;
+    // One watcher of all is looked at closely, where all see the same; the others only counted.
+    const sampled = ownKeys || this.#streams.length === 0;
     this.#streams.push(stream);
     return new Promise((resolve, reject) => {
       let created = 0;
@@ -87,8 +93,12 @@ class Watches implements RunningLoad {
         if (sampled) this.#sample(message);
         this.#deliver(countEvents(message));
       };
-      const request = encodeWatchCreateRequest({ key: watchPrefix, rangeEnd: watchEnd });
-      for (let i = 0; i < count; i += 1) stream.send(Buffer.from(request));
+      for (let i = 0; i < count; i += 1) {
+        const range = ownKeys
+          ? { key: watchPrefix + this.#watchedKey++ }
+          : { key: watchPrefix, rangeEnd: watchEnd };
+        stream.send(encodeWatchCreateRequest(range));
+      }
     });
   }
 
@@ -100,16 +110,12 @@ class Watches implements RunningLoad {
       this.#fill();
       return;
     }
-    const startMs = performance.now();
-    let due = 0;
-    this.#timer = setInterval(() => {
-      for (; due < ((performance.now() - startMs) * putsPerSecond) / 1000; due += 1) this.#put();
-    }, 1);
+    this.#stopPacer = startPacer(putsPerSecond, (dueMs) => this.#put(dueMs));
   }
 
   stop(): Promise<void> {
     this.#running = false;
-    clearInterval(this.#timer);
+    this.#stopPacer?.();
     return new Promise((resolve) => {
       this.#settled = () => {
         for (const stream of this.#streams) stream.cancel();
@@ -127,15 +133,15 @@ class Watches implements RunningLoad {
       this.#started * watchers - this.#delivered < putsAheadMax * watchers &&
       this.#started - this.#answered < putsAheadMax
     ) {
-      this.#put();
+      this.#put(performance.now());
     }
   }
 
-  #put(): void {
+  #put(startedMs: number): void {
     const i = this.#started % watchedKeys;
     const connection = this.#pool[this.#started % this.#pool.length] as GrpcClient;
     this.#started += 1;
-    this.#putMs[i] = performance.now();
+    this.#putMs[i] = startedMs;
     const key = watchPrefix + i;
     const request = encodePutRequest({ key, value: this.#value });
     connection.unary(methods.put, request, putOptions, (status, reply) => {
@@ -155,32 +161,12 @@ class Watches implements RunningLoad {
   #sample(message: Buffer): void {
     const nowMs = performance.now();
     const response = decodeWatchResponse(message);
-    if (response.watchId !== 0) return;
+    if (response.watchId !== 0 && this.#load.ownKeys !== true) return;
     for (const event of response.events) {
       const i = Number(event.kv?.key.slice(watchPrefix.length));
       this.#recorder.latency(nowMs - (this.#putMs[i] ?? nowMs));
     }
   }
-}
-
-/** Number of `events` (field 11) in a WatchResponse, without decoding them. */
-function countEvents(message: Buffer): number {
-  let events = 0;
-  let pos = 0;
-  while (pos < message.length) {
-    const tag = message[pos] as number;
-    pos += 1;
-    if (tag === 0x5a) events += 1;
-    let value = 0;
-    for (let shift = 0; ; shift += 7) {
-      const byte = message[pos] as number;
-      pos += 1;
-      value += (byte & 0x7f) * 2 ** shift;
-      if (byte < 0x80) break;
-    }
-    if ((tag & 7) === 2) pos += value;
-  }
-  return events;
 }
 
 /** Each of `clients` leases is kept alive again as soon as the answer is there. */

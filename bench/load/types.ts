@@ -23,6 +23,8 @@ export interface LoadSpec {
   readonly callsPerSecond: number;
   /** Write `keyCount` keys first. */
   readonly preload: boolean;
+  /** Knock until the first endpoint answers a put: the servers are being started. */
+  readonly awaitsServer?: boolean;
   readonly seed: number;
   /** By TLS, as whoever it names; undefined: without. */
   readonly identity?: Identity | undefined;
@@ -45,6 +47,13 @@ export interface LatencyMs {
   readonly max: number;
 }
 
+/** One kind of operation of a load that has several. */
+export interface RowResult {
+  readonly name: string;
+  readonly operations: number;
+  readonly latencyMs: LatencyMs;
+}
+
 /** What was measured in the window of `seconds`. */
 export interface LoadResult {
   readonly operations: number;
@@ -53,12 +62,22 @@ export interface LoadResult {
   readonly firstError: string;
   readonly seconds: number;
   readonly latencyMs: LatencyMs;
+  readonly rows: readonly RowResult[];
   /** User + system time of all threads of the servers. */
   readonly serverCpuSeconds: number;
   readonly generatorCpuSeconds: number;
   /** Everything that ran on this machine, these two included. */
   readonly machineCpuSeconds: number;
 }
+
+/** To a load process that runs. */
+export type LoadControl =
+  /** After `opens` and `closed`. */
+  | { readonly type: 'go on' }
+  /** What is done from now on is counted in a row of that name as well. */
+  | { readonly type: 'phase'; readonly name: string }
+  /** The measured time is over now. */
+  | { readonly type: 'finish' };
 
 /** From the load process to the bench. */
 export type LoadMessage =

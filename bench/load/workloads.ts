@@ -3,9 +3,13 @@
  * (docs/benchmarks.md). Used by the bench, which runs servers, and by the load process.
  */
 
-import type { GrpcClient } from '../../src/transport/index.js';
-import { type CallSource, type RunningLoad, startLoop } from './loops.js';
-import type { Recorder } from './recorder.js';
+import {
+  kubernetesConnections,
+  kubernetesRows,
+  kubernetesWriters,
+  startKubernetes,
+} from './kubernetes/load.js';
+import { scenarioLoads } from './scenario-loads.js';
 import {
   bigRangeKeys,
   fullRangeSource,
@@ -16,59 +20,17 @@ import {
   txnPutSource,
 } from './sources.js';
 import { startKeepAlive, startWatch, type WatchLoad } from './streams.js';
-import type { LoadSpec } from './types.js';
-
-/** kvorum's figure divided by the other server's must be at least or at most this. */
-export interface Budget {
-  readonly rateMin?: number;
-  readonly cpuMax?: number;
-  readonly p50Max?: number;
-  readonly p99Max?: number;
-  /** Throughput goal where three members share the machine. */
-  readonly rateMinCluster?: number;
-}
-
-export interface Workload {
-  readonly name: string;
-  /** What one operation is. */
-  readonly unit: string;
-  readonly connections: number;
-  readonly clients: number;
-  /** The store must hold `keyCount` keys; such workloads share one server run. */
-  readonly reads: boolean;
-  readonly overrides?: Partial<LoadSpec>;
-  readonly budget: Budget;
-  start(
-    pool: readonly GrpcClient[],
-    spec: LoadSpec,
-    recorder: Recorder,
-  ): RunningLoad | Promise<RunningLoad>;
-}
+import { type Budget, calls, type Workload } from './workload.js';
 
 const many = { connections: 100, clients: 1000 } as const;
 const one = { connections: 1, clients: 1 } as const;
 const few = { connections: 4, clients: 4 } as const;
-
-function calls(
-  name: string,
-  unit: string,
-  shape: Pick<Workload, 'connections' | 'clients' | 'reads' | 'overrides' | 'budget'>,
-  source: (spec: LoadSpec) => CallSource,
-): Workload {
-  return {
-    name,
-    unit,
-    ...shape,
-    start: (pool, spec, recorder) =>
-      startLoop({
-        pool,
-        recorder,
-        source: source(spec),
-        clients: spec.clients,
-        callsPerSecond: spec.callsPerSecond,
-      }),
-  };
-}
+const sixteen = { connections: 16, clients: 16 } as const;
+/** 600 MB: ten times what kvorum once kept in memory. */
+const cold = { keyCount: 200_000, valueBytes: 3072 } as const;
+/** Four times the memory that a server has in its cgroup. */
+const coldCgroup = { keyCount: 340_000, valueBytes: 3072 } as const;
+const cgroupMb = 256;
 
 function watches(name: string, connections: number, budget: Budget, load: WatchLoad): Workload {
   return {
@@ -82,7 +44,28 @@ function watches(name: string, connections: number, budget: Budget, load: WatchL
   };
 }
 
-const writeBudget: Budget = { rateMin: 2.5, cpuMax: 1 / 3, p99Max: 0.5, rateMinCluster: 2 };
+/** 3 kB values; `callsPerSecond`: of an open loop. */
+function kubernetes(name: string, callsPerSecond: number): Workload {
+  return {
+    name,
+    unit: 'write, get or page of a list',
+    connections: kubernetesConnections,
+    clients: kubernetesWriters,
+    reads: false,
+    defaults: { keyCount: 10_000, valueBytes: 3072, callsPerSecond },
+    budget: { cpuMax: 0.5, rows: { names: kubernetesRows, p50Max: 0.5, p99Max: 1 } },
+    start: startKubernetes,
+  };
+}
+
+const writeBudget: Budget = {
+  rateMin: 3,
+  cpuMax: 0.25,
+  p99Max: 0.5,
+  residentMax: 1,
+  rateMinCluster: 2.5,
+  rateMinTls: 5,
+};
 const doubled: Budget = { rateMin: 2 };
 const watched: Budget = { rateMin: 2 };
 
@@ -99,7 +82,18 @@ export const workloads: readonly Workload[] = [
     },
     putSource,
   ),
-  calls('put-one', 'put', { ...one, reads: false, budget: { p50Max: 1 } }, putSource),
+  calls(
+    'put-64',
+    'put',
+    {
+      connections: 64,
+      clients: 64,
+      reads: false,
+      budget: { rateMin: 2, rateMinCluster: 2 },
+    },
+    putSource,
+  ),
+  calls('put-one', 'put', { ...one, reads: false, budget: { p50Max: 1, p99Max: 1 } }, putSource),
   calls('txn-put', 'txn', { ...many, reads: false, budget: doubled }, txnPutSource),
   calls('txn-mixed', 'txn', { ...many, reads: false, budget: doubled }, txnMixedSource),
   calls('range', 'range', { ...many, reads: true, budget: { rateMin: 4 } }, (spec) =>
@@ -116,6 +110,30 @@ export const workloads: readonly Workload[] = [
   ),
   calls('keys-only', 'list of all keys', { ...few, reads: true, budget: doubled }, (spec) =>
     fullRangeSource(spec, { keysOnly: true }),
+  ),
+  calls(
+    'cold-range',
+    'range of one of all keys',
+    { ...sixteen, reads: true, defaults: cold, budget: { rateMin: 2, residentMax: 1 } },
+    (spec) => rangeSource(spec, false),
+  ),
+  calls(
+    'cold-range-serializable',
+    'range of one of all keys',
+    { ...sixteen, reads: true, defaults: cold, budget: { rateMin: 2, residentMax: 1 } },
+    (spec) => rangeSource(spec, true),
+  ),
+  calls(
+    'cold-range-cgroup',
+    'range of one of all keys',
+    {
+      ...sixteen,
+      reads: true,
+      memoryLimitMb: cgroupMb,
+      defaults: coldCgroup,
+      budget: { rateMin: 1 },
+    },
+    (spec) => rangeSource(spec, false),
   ),
   watches('watch-1', 100, watched, { watchers: 1, putsAheadMax: 1000, putsPerSecond: 0 }),
   watches('watch-100', 10, watched, { watchers: 100, putsAheadMax: 100, putsPerSecond: 0 }),
@@ -139,10 +157,35 @@ export const workloads: readonly Workload[] = [
     budget: doubled,
     start: startKeepAlive,
   },
+  kubernetes('kubernetes', 0),
+  kubernetes('kubernetes-100', 100),
+  kubernetes('kubernetes-1000', 1000),
+  calls(
+    'connections-10k',
+    'put',
+    {
+      connections: 10_000,
+      clients: 10_000,
+      reads: false,
+      onlyWhenNamed: true,
+      defaults: { callsPerSecond: 1000 },
+      budget: { p99Max: 1, residentMax: 1 },
+    },
+    putSource,
+  ),
+  {
+    ...watches(
+      'watchers-100k',
+      1000,
+      { p99Max: 1, residentMax: 1 },
+      { watchers: 100_000, putsAheadMax: 0, putsPerSecond: 1000, ownKeys: true },
+    ),
+    onlyWhenNamed: true,
+  },
 ];
 
 export function workloadOf(name: string): Workload {
-  const found = workloads.find((workload) => workload.name === name);
+  const found = [...workloads, ...scenarioLoads].find((workload) => workload.name === name);
   if (found === undefined) throw new Error(`no workload "${name}"`);
   return found;
 }
