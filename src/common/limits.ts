@@ -218,6 +218,18 @@ export const rateLimitKeysMax = 20_000;
 export const rateLimitDelayMsMax = 10_000;
 /** A certificate, key or revocation list: far above any that is in use. */
 export const tlsFileBytesMax = 16 * 1024 * 1024;
+/** `--io-threads`: more would be more than the one thread that they work for can use. */
+export const ioThreadsMax = 64;
+/** Each of the two rings of a thread with sockets; what one can't take holds its sockets up. */
+export const ioRingBytes = 2 * 1024 * 1024;
+/** A thread tells of bytes that have left a socket in portions of at least this. */
+export const ioSentBytesMin = 32 * 1024;
+/**
+ * What may be written to a stream of such a thread before it is full: more than the socket's own
+ * mark (256 KiB) and one portion that is not told of yet, or a wait for room might never end.
+ */
+export const ioStreamHighWaterBytes = 512 * 1024;
+
 /**
  * However many handshakes there are, the files of a port are looked at only this often: what they
  * hold counts for handshakes that begin so much later.

@@ -2,6 +2,13 @@
 
 import { type Caller, EtcdError, emptyBytes, GrpcCode } from '../../../src/common/index.js';
 import { nodeClock } from '../../../src/server/platform/index.js';
+import type { DoorbellButton } from '../../../src/server/platform/io-threads/doorbell.js';
+import {
+  type RecordSink,
+  type RingMemory,
+  RingReader,
+  RingWriter,
+} from '../../../src/server/platform/io-threads/ring.js';
 import type {
   AnswerHold,
   CallObserver,
@@ -12,7 +19,6 @@ import type {
   SendRoom,
   ServerCall,
 } from '../../../src/transport/index.js';
-import type { DoorbellButton } from './doorbell.js';
 import {
   Assembler,
   type CallHead,
@@ -23,7 +29,6 @@ import {
   noParts,
   Outbox,
 } from './records.js';
-import { type RecordSink, type RingMemory, RingReader, RingWriter } from './ring.js';
 
 /** What all calls of the core share. */
 export interface CoreShared {

@@ -40,12 +40,29 @@ const rows: Readonly<Record<string, Row>> = {
   'put-storm': { workload: 'put', tls: true, storm: 1000, callsPerSecond: 2000 },
 };
 
-const usage = `usage: main.js [--only ROWS] [--rounds 2] [--seconds 4] [--warmup 2] [--threads 0,1]
+/** Sockets in the one thread; in others, as --io-threads; in others with TLS, HTTP/2 and gRPC. */
+type Mode = 'one' | 'bytes' | 'calls';
+
+function modeOf(word: string): Mode {
+  if (word === 'one' || word === 'bytes' || word === 'calls') return word;
+  throw new Error(`no mode "${word}"`);
+}
+
+const usage = `usage: main.js [--only ROWS] [--rounds 2] [--seconds 4] [--warmup 2] [--modes one,bytes,calls]
+       [--threads 1]
        [--dir .]; rows: ${Object.keys(rows).join(', ')}
 `;
 const text = { type: 'string' } as const;
 const options = commandLine(usage, (args) => {
-  const flags = { only: text, rounds: text, seconds: text, warmup: text, threads: text, dir: text };
+  const flags = {
+    only: text,
+    rounds: text,
+    seconds: text,
+    warmup: text,
+    threads: text,
+    modes: text,
+    dir: text,
+  };
   const { values } = parseArgs({ args, options: { ...flags, help: { type: 'boolean' } } });
   if (values.help === true) return undefined;
   return {
@@ -53,7 +70,8 @@ const options = commandLine(usage, (args) => {
     rounds: numberOf('--rounds', values.rounds, 2),
     seconds: numberOf('--seconds', values.seconds, 4),
     warmupSeconds: numberOf('--warmup', values.warmup, 2),
-    threads: (values.threads ?? '0,1').split(',').map(Number),
+    modes: (values.modes ?? 'one,bytes,calls').split(',').map(modeOf),
+    threads: numberOf('--threads', values.threads, 1),
     dir: values.dir ?? '.',
   };
 });
@@ -73,13 +91,13 @@ async function main(): Promise<void> {
     if (row === undefined) throw new Error(`no row "${name}"\n${usage}`);
     const security = row.tls === true ? makeSecurity(join(dir, `tls-${name}`)) : undefined;
     for (let round = 0; round < options.rounds; round += 1) {
-      for (const threads of options.threads) await measure(name, row, threads, security);
+      for (const mode of options.modes) await measure(name, row, mode, security);
     }
   }
 }
 
-async function measure(name: string, row: Row, threads: number, security?: Security) {
-  const member = await startMember(threads, security);
+async function measure(name: string, row: Row, mode: Mode, security?: Security) {
+  const member = await startMember(mode, security);
   try {
     const { pid = 0 } = member.process;
     let before: ThreadTimes | undefined;
@@ -104,7 +122,7 @@ async function measure(name: string, row: Row, threads: number, security?: Secur
     });
     const stormMs = await storm;
     if (before === undefined || after === undefined) throw new Error('nothing was measured');
-    console.log(lineOf(name, threads, result, before, after, counts, stormMs));
+    console.log(lineOf(name, mode, result, before, after, counts, stormMs));
   } finally {
     member.process.kill('SIGKILL');
   }
@@ -119,7 +137,7 @@ function loadOptions(row: Row, security: Security | undefined) {
 
 function lineOf(
   name: string,
-  threads: number,
+  mode: Mode,
   result: LoadResult,
   before: ThreadTimes,
   after: ThreadTimes,
@@ -133,7 +151,7 @@ function lineOf(
   const busy = (kind: keyof ThreadTimes): string =>
     `${Math.round(((after[kind] - before[kind]) / seconds) * 100)} %`;
   const parts = [
-    `${name.padEnd(10)} threads ${threads}: ${Math.round(operations / seconds)}/s`,
+    `${name.padEnd(10)} ${mode.padEnd(5)}: ${Math.round(operations / seconds)}/s`,
     `core ${each('core')} (allows ${Math.round(1e6 / core)}/s, busy ${busy('core')})`,
     `sockets ${each('sockets')} (busy ${busy('sockets')}), others ${each('others')}`,
     `p50 ${latencyMs.p50.toFixed(3)} p99 ${latencyMs.p99.toFixed(3)} ms`,
@@ -166,7 +184,7 @@ interface RunningMember extends MemberReady {
   readonly process: ChildProcess;
 }
 
-async function startMember(socketThreads: number, security?: Security): Promise<RunningMember> {
+async function startMember(mode: Mode, security?: Security): Promise<RunningMember> {
   const scheme = security === undefined ? 'http' : 'https';
   const flags: Record<string, string> = {
     name: 'm0',
@@ -178,10 +196,11 @@ async function startMember(socketThreads: number, security?: Security): Promise<
     'initial-cluster': `m0=${scheme}://127.0.0.1:1`,
     'log-level': 'warn',
     ...security?.flags,
+    ...(mode === 'bytes' ? { 'io-threads': String(options.threads) } : {}),
   };
   const order: MemberOrder = {
     flags: Object.entries(flags).map(([flag, value]) => `--${flag}=${value}`),
-    socketThreads,
+    socketThreads: mode === 'calls' ? options.threads : 0,
     tls: security === undefined ? undefined : pathsOf(security),
   };
   const child = fork(fileURLToPath(new URL('./server.js', import.meta.url)));

@@ -6,7 +6,7 @@
  * finds nobody, and never another call in the same slot.
  */
 
-import type { RingWriter } from './ring.js';
+import type { RingWriter } from '../../../src/server/platform/io-threads/ring.js';
 
 /** From the thread with the sockets. `extra` of `call`: the id of its head. */
 export const fromSockets = {
@@ -84,19 +84,20 @@ export class Outbox {
     for (const part of rest) bytes += part.length;
     if (bytes > this.#pieceBytesMax) {
       this.#putLong(kind, slot, extra, Buffer.concat([first, ...rest], bytes));
-    } else if (
-      this.#waiting.length > 0 ||
-      !this.#ring.write(kind, slot, extra, bytes, first, rest)
-    ) {
-      this.#keep(kind, slot, extra, Buffer.concat([first, ...rest], bytes));
+      return;
     }
+    if (this.#waiting.length === 0) {
+      if (rest.length === 0 && this.#ring.write(kind, slot, extra, first)) return;
+      if (rest.length > 0 && this.#ring.writeParts(kind, slot, bytes, [first, ...rest])) return;
+    }
+    this.#keep(kind, slot, extra, Buffer.concat([first, ...rest], bytes));
   }
 
   /** Once there may be room again. True: something went. */
   flush(): boolean {
     let gone = 0;
     for (const { kind, slot, extra, payload } of this.#waiting) {
-      if (!this.#ring.write(kind, slot, extra, payload.length, payload, noParts)) break;
+      if (!this.#ring.write(kind, slot, extra, payload)) break;
       this.waitingBytes -= payload.length;
       gone += 1;
     }

@@ -9,12 +9,16 @@ import { silentLogger, type TlsOptions } from '../../../src/common/index.js';
 import { buildConfig, nodeClock, nodePorts, parseCommandLine } from '../../../src/server/index.js';
 import { allMethods } from '../../../src/server/member.js';
 import { Metrics } from '../../../src/server/metrics/index.js';
+import {
+  DoorbellButton,
+  makeDoorbell,
+  Sleeper,
+} from '../../../src/server/platform/io-threads/doorbell.js';
+import { makeRing } from '../../../src/server/platform/io-threads/ring.js';
 import { callObserver } from '../../../src/server/rpc/index.js';
 import { startServer } from '../../../src/server/server.js';
 import { SendRoom, transportLimitsDefault } from '../../../src/transport/index.js';
 import { type CoreShared, SocketsLink } from './core.js';
-import { DoorbellButton, makeDoorbell, Sleeper } from './doorbell.js';
-import { makeRing } from './ring.js';
 import type { SocketsOrder } from './sockets.js';
 
 /** What the process is sent to begin. */

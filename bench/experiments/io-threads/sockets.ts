@@ -12,6 +12,13 @@ import {
   type TlsOptions,
 } from '../../../src/common/index.js';
 import { nodeClock } from '../../../src/server/platform/index.js';
+import { DoorbellButton, Sleeper } from '../../../src/server/platform/io-threads/doorbell.js';
+import {
+  type RecordSink,
+  type RingMemory,
+  RingReader,
+  RingWriter,
+} from '../../../src/server/platform/io-threads/ring.js';
 import { portSharingNetwork } from '../../../src/server/platform/network-node.js';
 import {
   createGrpcServer,
@@ -19,7 +26,6 @@ import {
   type PeerOfCall,
   type ServerCall,
 } from '../../../src/transport/index.js';
-import { DoorbellButton, Sleeper } from './doorbell.js';
 import {
   Assembler,
   type CallHead,
@@ -32,7 +38,6 @@ import {
   Outbox,
   userAgentKey,
 } from './records.js';
-import { type RecordSink, type RingMemory, RingReader, RingWriter } from './ring.js';
 
 /** What a thread is started with. */
 export interface SocketsOrder {

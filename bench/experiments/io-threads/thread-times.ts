@@ -16,10 +16,22 @@ export function threadTimes(pid: number, socketThreads: readonly number[]): Thre
   const times = { core: 0, sockets: 0, others: 0 };
   for (const name of readdirSync(`/proc/${pid}/task`)) {
     const thread = Number(name);
-    const kind = thread === pid ? 'core' : socketThreads.includes(thread) ? 'sockets' : 'others';
+    const hasSockets = socketThreads.includes(thread) || nameOf(pid, name) === socketsName;
+    const kind = thread === pid ? 'core' : hasSockets ? 'sockets' : 'others';
     times[kind] += secondsOf(pid, name);
   }
   return times;
+}
+
+/** Node.js 24 and later tell Linux the names of workers. */
+const socketsName = 'sockets';
+
+function nameOf(pid: number, thread: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/task/${thread}/comm`, 'utf8').trim();
+  } catch {
+    return ''; // it has ended
+  }
 }
 
 function secondsOf(pid: number, thread: string): number {

@@ -11,6 +11,8 @@ const wantsRoomWord = 32;
 const controlBytes = 256;
 const recordHeadBytes = 16;
 const skipMark = -1;
+/** The clock is read once in so many records (a power of two, less one). */
+const lookMask = 31;
 
 export interface RingMemory {
   readonly shared: SharedArrayBuffer;
@@ -54,19 +56,38 @@ export class RingWriter {
   }
 
   /** False: no room now; the reader rings once there is some. The bytes are copied. */
-  write(
+  write(kind: number, slot: number, extra: number, payload: Uint8Array): boolean {
+    const at = this.#begin(kind, slot, extra, payload.length);
+    if (at < 0) return false;
+    if (payload.length > 0) this.#bytes.set(payload, at);
+    Atomics.store(this.#words, headWord, this.#head);
+    return true;
+  }
+
+  /** The same for a payload of `payloadBytes` in parts. */
+  writeParts(
     kind: number,
     slot: number,
-    extra: number,
     payloadBytes: number,
-    first: Uint8Array,
-    rest: readonly Uint8Array[],
+    parts: readonly Uint8Array[],
   ): boolean {
+    let at = this.#begin(kind, slot, 0, payloadBytes);
+    if (at < 0) return false;
+    for (const part of parts) {
+      this.#bytes.set(part, at);
+      at += part.length;
+    }
+    Atomics.store(this.#words, headWord, this.#head);
+    return true;
+  }
+
+  /** Writes the head of a record that nobody sees yet; where its payload goes, or -1: no room. */
+  #begin(kind: number, slot: number, extra: number, payloadBytes: number): number {
     const recordBytes = recordHeadBytes + align(payloadBytes);
     let at = this.#head & this.#mask;
     const toEnd = this.capacityBytes - at;
     const needed = recordBytes <= toEnd ? recordBytes : toEnd + recordBytes;
-    if (!this.#hasRoom(needed)) return false;
+    if (!this.#hasRoom(needed)) return -1;
     if (recordBytes > toEnd) {
       this.#words[(controlBytes + at) >> 2] = skipMark;
       this.#head = (this.#head + toEnd) | 0;
@@ -77,16 +98,8 @@ export class RingWriter {
     this.#words[word + 1] = kind;
     this.#words[word + 2] = slot;
     this.#words[word + 3] = extra;
-    let to = at + recordHeadBytes;
-    this.#bytes.set(first, to);
-    to += first.length;
-    for (const part of rest) {
-      this.#bytes.set(part, to);
-      to += part.length;
-    }
     this.#head = (this.#head + recordBytes) | 0;
-    Atomics.store(this.#words, headWord, this.#head);
-    return true;
+    return at + recordHeadBytes;
   }
 
   #hasRoom(neededBytes: number): boolean {
@@ -117,12 +130,16 @@ export class RingReader {
     return Atomics.load(this.#words, headWord) === this.#tail;
   }
 
-  /** Hands on what is there now. Returns the number of records. */
-  drain(sink: RecordSink): number {
+  /**
+   * Hands on what is there now, or less if `isLate` says that it has taken long enough. Returns the
+   * number of records.
+   */
+  drain(sink: RecordSink, isLate?: () => boolean): number {
     const head = Atomics.load(this.#words, headWord);
     const bytes = this.#bytes;
     let records = 0;
     while (this.#tail !== head) {
+      if ((records & lookMask) === lookMask && isLate?.() === true) break;
       const at = this.#tail & this.#mask;
       const word = (controlBytes + at) >> 2;
       const payloadBytes = this.#words[word] as number;
