@@ -150,13 +150,13 @@ describe('flow control between the threads', () => {
     const most = server?.backlogBytes() ?? 0;
     expect(most).toBeGreaterThan(512 * 1024);
     for (; written < pieces; written += 1) server?.write(piece);
-    server?.end();
     for (let i = 0; i < 50; i++) await turn();
     expect(drains).toBe(0);
     client.resume();
+    await real.until(() => drains > 0);
+    server?.end();
     await real.until(() => got.ended);
     expect(got).toMatchObject({ bytes: pieces * piece.length, sum: expected() });
-    await real.until(() => drains > 0);
     client.destroy();
     await listener.close();
   });
@@ -290,8 +290,8 @@ describe.skipIf(!haveOpenssl)('TLS in a thread', () => {
     now = { ...serverTls, ca: strangerCert };
     const client = await open().catch(() => undefined);
     client?.setHandler(silent);
-    await real.until(() => refused.length > 0);
-    expect(refused[0]?.kind).toBe('certificate');
+    // Those that went at once may not have ended the handshake for the server.
+    await real.until(() => refused.some(({ kind }) => kind === 'certificate'));
     client?.destroy();
     await listener.close();
   });
