@@ -33,6 +33,7 @@ const rows: Readonly<Record<string, Row>> = {
   put: { workload: 'put' },
   range: { workload: 'range' },
   'watch-100': { workload: 'watch-100' },
+  'watch-own': { workload: 'watch-100', connections: 100 },
   'put-one': { workload: 'put-one' },
   'range-one': { workload: 'range', connections: 1, clients: 1 },
   'put-tls': { workload: 'put', tls: true },

@@ -29,6 +29,15 @@ export interface PlainPresented extends Omit<TlsPresented, 'isFor'> {
   readonly der: Uint8Array;
 }
 
+/** What is said of an error of a socket; a clone of the error would lose its code. */
+export interface ListenFailure {
+  readonly message: string;
+  readonly code?: string;
+  readonly syscall?: string;
+  readonly address?: string;
+  readonly port?: number;
+}
+
 export type ToThread =
   | {
       readonly type: 'listen';
@@ -40,6 +49,8 @@ export type ToThread =
       readonly asksTls: boolean;
     }
   | { readonly type: 'close'; readonly listener: number }
+  /** What was said before in the ring is still done; then the thread ends. */
+  | { readonly type: 'stop' }
   /** `tls` undefined: unchanged. */
   | { readonly type: 'tls'; readonly listener: number; readonly tls: PlainTls | undefined }
   | {
@@ -50,7 +61,7 @@ export type ToThread =
 
 export type FromThread =
   | { readonly type: 'listens'; readonly listener: number; readonly address: NetworkAddress }
-  | { readonly type: 'failed'; readonly listener: number; readonly error: Error }
+  | { readonly type: 'failed'; readonly listener: number; readonly error: ListenFailure }
   | { readonly type: 'closed'; readonly listener: number }
   /** Before a handshake; answered by `tls`, in the order of the questions. */
   | { readonly type: 'askTls'; readonly listener: number }

@@ -12,8 +12,10 @@ import {
   type Listener,
   type Network,
   type NetworkAddress,
+  sliceMsMax,
   type TlsOptions,
 } from '../../../common/index.js';
+import { nodeClock } from '../clock-node.js';
 import { isCertificateFor } from '../tls-presented.js';
 import {
   type FromThread,
@@ -69,6 +71,7 @@ class SocketThreads implements LinkOwner {
   readonly #keeping = new Set<number>();
   #links: readonly ThreadLink[] = [];
   #groupsMade = 0;
+  #turns = 0;
   #isClosed = false;
 
   constructor(options: ThreadedNetworkOptions) {
@@ -106,7 +109,7 @@ class SocketThreads implements LinkOwner {
 
   close(): void {
     this.#isClosed = true;
-    for (const { worker } of this.#links) void worker.terminate();
+    for (const link of this.#links) link.post({ type: 'stop' });
     this.#links = [];
   }
 
@@ -162,11 +165,21 @@ class SocketThreads implements LinkOwner {
       return new ThreadLink(worker, start, this);
     });
     this.#links = links;
-    new Sleeper(coreBell, () => {
-      let hasWorked = false;
-      for (const link of links) hasWorked = link.work() || hasWorked;
-      return hasWorked && !this.#isClosed;
-    });
+    new Sleeper(coreBell, () => this.#work());
+  }
+
+  /** What all threads have brought, for one slice of time; false: nothing. */
+  #work(): boolean {
+    const links = this.#links;
+    const untilMs = nodeClock.nowMs() + sliceMsMax;
+    let hasWorked = false;
+    // Whoever comes last may find no time left: each turn that is another one.
+    this.#turns += 1;
+    for (let i = 0; i < links.length; i += 1) {
+      const link = links[(this.#turns + i) % links.length] as ThreadLink;
+      hasWorked = link.work(untilMs) || hasWorked;
+    }
+    return hasWorked;
   }
 
   /** Threads share their ports; others shall not, unknown to both, unless they are allowed to. */
@@ -200,7 +213,8 @@ class SocketThreads implements LinkOwner {
       asksTls: tls?.current !== undefined,
     });
     const answer = await this.#answerOf(group, link);
-    if (answer.type === 'failed') throw answer.error;
+    if (answer.type === 'failed')
+      throw Object.assign(new Error(answer.error.message), answer.error);
     return answer.type === 'listens' ? answer.address : address;
   }
 

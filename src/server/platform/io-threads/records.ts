@@ -27,6 +27,8 @@ export const fromCore = {
   resume: 5,
   /** Answers `closed`. */
   released: 6,
+  /** `extra`: so many more bytes of `data` have been handled. */
+  taken: 7,
 } as const;
 
 /** What does not change of a stream. */

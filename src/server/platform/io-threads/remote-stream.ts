@@ -4,6 +4,7 @@ import {
   type ByteStream,
   type ByteStreamHandler,
   ioStreamHighWaterBytes,
+  ioTellBytesMin,
   type PeerIdentity,
 } from '../../../common/index.js';
 import { type CloseFacts, fromCore, type StreamFacts } from './records.js';
@@ -11,6 +12,7 @@ import { type CloseFacts, fromCore, type StreamFacts } from './records.js';
 /** How the core speaks to the thread with the socket. */
 export interface StreamTeller {
   tell(kind: number, slot: number, payload?: Uint8Array): void;
+  tellTaken(slot: number, bytes: number): void;
   tellParts(kind: number, slot: number, parts: readonly Uint8Array[]): void;
 }
 
@@ -27,7 +29,9 @@ export class RemoteStream implements ByteStream {
   #corks = 0;
   #corked: Uint8Array[] = [];
   #isPaused = false;
-  /** What was on its way when the stream was paused; at most what a ring holds. */
+  /** Handled, and not told of yet. */
+  #takenBytes = 0;
+  /** What was on its way when the stream was paused: at most `ioStreamWindowBytes` and a chunk. */
   #held: Buffer[] = [];
   #hasEnded = false;
   #endsSaid = false;
@@ -111,7 +115,7 @@ export class RemoteStream implements ByteStream {
   received(chunk: Buffer): void {
     if (this.#isDestroyed) return;
     if (this.#isPaused || this.#held.length > 0) this.#held.push(chunk);
-    else this.#handler?.onData(chunk);
+    else this.#take(chunk);
   }
 
   ended(): void {
@@ -139,11 +143,20 @@ export class RemoteStream implements ByteStream {
     this.#handler?.onClose(this.#error ?? errorOf(facts));
   }
 
+  #take(chunk: Buffer): void {
+    this.#takenBytes += chunk.length;
+    if (this.#takenBytes >= ioTellBytesMin) {
+      this.#teller.tellTaken(this.#slot, this.#takenBytes);
+      this.#takenBytes = 0;
+    }
+    this.#handler?.onData(chunk);
+  }
+
   #release(): void {
     while (!this.#isPaused && !this.#isDestroyed) {
       const chunk = this.#held.shift();
       if (chunk === undefined) break;
-      this.#handler?.onData(chunk);
+      this.#take(chunk);
     }
     const isAll = this.#hasEnded && this.#held.length === 0;
     if (!isAll || this.#endsSaid || this.#isPaused || this.#isDestroyed) return;

@@ -12,7 +12,7 @@ const controlBytes = 256;
 const recordHeadBytes = 16;
 const skipMark = -1;
 /** The clock is read once in so many records (a power of two, less one). */
-const lookMask = 31;
+const lookMask = 3;
 
 export interface RingMemory {
   readonly shared: SharedArrayBuffer;

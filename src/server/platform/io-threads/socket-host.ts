@@ -1,6 +1,11 @@
 /** The sockets of a thread: what comes goes to the core, and what the core says is done. */
 
-import { type ByteStream, type ByteStreamHandler, ioSentBytesMin } from '../../../common/index.js';
+import {
+  type ByteStream,
+  type ByteStreamHandler,
+  ioStreamWindowBytes,
+  ioTellBytesMin,
+} from '../../../common/index.js';
 import type { DoorbellButton } from './doorbell.js';
 import { Outbox } from './outbox.js';
 import { type CloseFacts, fromCore, fromThread, type StreamFacts } from './records.js';
@@ -30,7 +35,7 @@ export class SocketHost implements RecordSink {
     const hosted = new HostedStream(stream, slot, this.#put);
     this.#streams[slot] = hosted;
     stream.setHandler(hosted);
-    if (this.#isFull) hosted.hold();
+    if (this.#isFull) hosted.stop(ringIsFull);
   }
 
   /** Does what the core said; false: it said nothing. */
@@ -39,13 +44,13 @@ export class SocketHost implements RecordSink {
     const hasGone = this.#out.flush();
     if (this.#isFull && this.#out.isEmpty) {
       this.#isFull = false;
-      for (const stream of this.#streams) stream?.release();
+      for (const stream of this.#streams) stream?.goOn(ringIsFull);
     }
     if (hasGone || (records > 0 && this.#ring.takeWish())) this.#core.press();
     return hasGone || records > 0;
   }
 
-  onRecord(kind: number, slot: number, _extra: number, from: Buffer, start: number, end: number) {
+  onRecord(kind: number, slot: number, extra: number, from: Buffer, start: number, end: number) {
     if (kind === fromCore.released) {
       this.#streams[slot] = undefined;
       this.#free.push(slot);
@@ -64,10 +69,13 @@ export class SocketHost implements RecordSink {
         stream.stream.destroy();
         break;
       case fromCore.pause:
-        stream.pause();
+        stream.stop(pausedByCore);
         break;
       case fromCore.resume:
-        stream.resume();
+        stream.goOn(pausedByCore);
+        break;
+      case fromCore.taken:
+        stream.taken(extra);
         break;
     }
   }
@@ -77,9 +85,14 @@ export class SocketHost implements RecordSink {
     this.#core.press();
     if (this.#isFull || this.#out.isEmpty) return;
     this.#isFull = true;
-    for (const stream of this.#streams) stream?.hold();
+    for (const stream of this.#streams) stream?.stop(ringIsFull);
   };
 }
+
+/** Why a socket is not read. */
+const pausedByCore = 1;
+const ringIsFull = 2;
+const windowIsFull = 4;
 
 type Put = (kind: number, slot: number, extra: number, payload: Uint8Array) => void;
 const nothing = new Uint8Array(0);
@@ -90,8 +103,10 @@ class HostedStream implements ByteStreamHandler {
   readonly #put: Put;
   #writtenBytes = 0;
   #toldBytes = 0;
-  #isPaused = false;
-  #isHeld = false;
+  /** Came, and was not handled yet as far as is known. */
+  #comingBytes = 0;
+  /** Why it is not read: any of the three. */
+  #stops = 0;
   #isClosed = false;
 
   constructor(stream: ByteStream, slot: number, put: Put) {
@@ -107,27 +122,25 @@ class HostedStream implements ByteStreamHandler {
     this.#tellSent();
   }
 
-  pause(): void {
-    this.#isPaused = true;
-    if (!this.#isHeld) this.stream.pause();
+  stop(why: number): void {
+    if (this.#stops === 0) this.stream.pause();
+    this.#stops |= why;
   }
 
-  resume(): void {
-    this.#isPaused = false;
-    if (!this.#isHeld) this.stream.resume();
+  goOn(why: number): void {
+    const before = this.#stops;
+    this.#stops &= ~why;
+    if (before !== 0 && this.#stops === 0) this.stream.resume();
   }
 
-  hold(): void {
-    this.#isHeld = true;
-    if (!this.#isPaused) this.stream.pause();
-  }
-
-  release(): void {
-    this.#isHeld = false;
-    if (!this.#isPaused) this.stream.resume();
+  taken(bytes: number): void {
+    this.#comingBytes -= bytes;
+    if (this.#comingBytes <= ioStreamWindowBytes) this.goOn(windowIsFull);
   }
 
   onData(chunk: Buffer): void {
+    this.#comingBytes += chunk.length;
+    if (this.#comingBytes > ioStreamWindowBytes) this.stop(windowIsFull);
     this.#put(fromThread.data, this.#slot, 0, chunk);
   }
 
@@ -146,7 +159,7 @@ class HostedStream implements ByteStreamHandler {
 
   #tellSent(): void {
     const left = this.#writtenBytes - this.stream.backlogBytes() - this.#toldBytes;
-    if (left < ioSentBytesMin) return;
+    if (left < ioTellBytesMin) return;
     this.#toldBytes += left;
     this.#put(fromThread.sent, this.#slot, left, nothing);
   }

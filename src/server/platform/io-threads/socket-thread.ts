@@ -6,7 +6,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Listener, NetworkAddress } from '../../../common/index.js';
 import { listenHere } from '../network-node.js';
-import type { FromThread, ThreadStart, ToThread } from './control.js';
+import type { FromThread, ListenFailure, ThreadStart, ToThread } from './control.js';
 import { DoorbellButton, Sleeper } from './doorbell.js';
 import { PendingDenials, RemoteTls } from './remote-tls.js';
 import { RingReader } from './ring.js';
@@ -33,6 +33,10 @@ parentPort?.on('message', (message: ToThread) => {
     case 'close':
       void close(message.listener);
       break;
+    case 'stop':
+      host.work();
+      process.exit();
+      break;
     case 'tls':
       tlsOf.get(message.listener)?.answered(message.tls);
       break;
@@ -57,12 +61,14 @@ async function listen(order: Extract<ToThread, { readonly type: 'listen' }>): Pr
     const address: NetworkAddress = opened.address;
     post({ type: 'listens', listener, address });
   } catch (error) {
-    post({
-      type: 'failed',
-      listener,
-      error: error instanceof Error ? error : new Error(`${error}`),
-    });
+    post({ type: 'failed', listener, error: failureOf(error) });
   }
+}
+
+function failureOf(error: unknown): ListenFailure {
+  const message = error instanceof Error ? error.message : String(error);
+  const { address, code, port, syscall } = error as Partial<ListenFailure>;
+  return JSON.parse(JSON.stringify({ address, code, message, port, syscall }));
 }
 
 async function close(listener: number): Promise<void> {

@@ -1,7 +1,7 @@
 /** The core's end of one thread with sockets: its rings, its streams, its control port. */
 
 import type { Worker } from 'node:worker_threads';
-import { emptyBytes, sliceMsMax } from '../../../common/index.js';
+import { emptyBytes } from '../../../common/index.js';
 import { nodeClock } from '../clock-node.js';
 import type { FromThread, ThreadStart, ToThread } from './control.js';
 import { DoorbellButton } from './doorbell.js';
@@ -39,9 +39,9 @@ export class ThreadLink implements RecordSink, StreamTeller {
     this.worker.postMessage(message);
   }
 
-  /** Handles what has come; false: there was nothing. */
-  work(): boolean {
-    this.#untilMs = nodeClock.nowMs() + sliceMsMax;
+  /** Handles what has come, some of it if that takes until then; false: there was nothing. */
+  work(untilMs: number): boolean {
+    this.#untilMs = untilMs;
     const records = this.#ring.drain(this, this.#isLate);
     const hasGone = this.#out.flush();
     if (hasGone || (records > 0 && this.#ring.takeWish())) this.#bell.press();
@@ -52,6 +52,11 @@ export class ThreadLink implements RecordSink, StreamTeller {
 
   tell(kind: number, slot: number, payload: Uint8Array = emptyBytes): void {
     this.#out.put(kind, slot, 0, payload);
+    this.#pressLater();
+  }
+
+  tellTaken(slot: number, bytes: number): void {
+    this.#out.put(fromCore.taken, slot, bytes);
     this.#pressLater();
   }
 
