@@ -169,6 +169,26 @@ describe('listeners in threads', () => {
     await taken.close();
   });
 
+  test('a thread that ends by itself is told of, once', async () => {
+    const broken = new URL('data:text/javascript,throw new Error("broken for the test")');
+    const lost: unknown[] = [];
+    await new Promise<void>((resolve) => {
+      const network = threadedNetwork({
+        threads: 1,
+        base: nodeNetwork,
+        sharesPorts: false,
+        entry: broken,
+        onLost(error) {
+          lost.push(error);
+          resolve();
+        },
+      });
+      void network.listen(loopback, undefined, () => {});
+    });
+    for (let i = 0; i < 50; i++) await turn();
+    expect(lost.map(String)).toEqual(['Error: broken for the test']);
+  });
+
   test.skipIf(!canShare)(`threads share a port with nobody else${why}`, async () => {
     const listener = await three.listen(loopback, undefined, () => {});
     const other = threadedNetwork({ threads: 2, base: nodeNetwork, sharesPorts: false, entry });

@@ -38,6 +38,8 @@ export interface ThreadedNetworkOptions {
   readonly sharesPorts: boolean;
   /** The program of a thread, if it is not beside this one. */
   readonly entry?: URL;
+  /** A thread ended by itself; without it that is thrown, and nobody catches it. */
+  readonly onLost?: (error: unknown) => void;
 }
 
 export interface ThreadedNetwork extends Network {
@@ -154,18 +156,24 @@ class SocketThreads implements LinkOwner {
         threadBell: makeDoorbell(),
       };
       const worker = new Worker(entry, { workerData: start, name: 'sockets' });
-      // Its streams would hang for ever: the process ends as by any other bug.
-      worker.on('error', (error) => {
-        throw error;
-      });
+      worker.on('error', (error) => this.#lost(error));
       worker.on('exit', (code) => {
-        if (!this.#isClosed) throw new Error(`a thread with sockets ended by itself (${code})`);
+        this.#lost(new Error(`a thread with sockets ended by itself, with ${code}`));
       });
       worker.unref();
       return new ThreadLink(worker, start, this);
     });
     this.#links = links;
     new Sleeper(coreBell, () => this.#work());
+  }
+
+  /** Its streams would hang for ever, so whoever has no other idea ends as by any other bug. */
+  #lost(error: unknown): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    const { onLost } = this.#options;
+    if (onLost === undefined) throw error;
+    onLost(error);
   }
 
   /** What all threads have brought, for one slice of time; false: nothing. */
