@@ -49,8 +49,8 @@ function modeOf(word: string): Mode {
   throw new Error(`no mode "${word}"`);
 }
 
-const usage = `usage: main.js [--only ROWS] [--rounds 2] [--seconds 4] [--warmup 2] [--modes one,bytes,calls]
-       [--threads 1]
+const usage = `usage: main.js [--only ROWS] [--rounds 2] [--seconds 4] [--warmup 2]
+       [--modes one,bytes,calls] [--threads 1]
        [--dir .]; rows: ${Object.keys(rows).join(', ')}
 `;
 const text = { type: 'string' } as const;

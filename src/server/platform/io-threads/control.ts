@@ -49,7 +49,7 @@ export type ToThread =
       readonly asksTls: boolean;
     }
   | { readonly type: 'close'; readonly listener: number }
-  /** What was said before in the ring is still done; then the thread ends. */
+  /** What was said before in the ring is still done; then the thread may be ended. */
   | { readonly type: 'stop' }
   /** `tls` undefined: unchanged. */
   | { readonly type: 'tls'; readonly listener: number; readonly tls: PlainTls | undefined }
@@ -63,6 +63,7 @@ export type FromThread =
   | { readonly type: 'listens'; readonly listener: number; readonly address: NetworkAddress }
   | { readonly type: 'failed'; readonly listener: number; readonly error: ListenFailure }
   | { readonly type: 'closed'; readonly listener: number }
+  | { readonly type: 'stopped' }
   /** Before a handshake; answered by `tls`, in the order of the questions. */
   | { readonly type: 'askTls'; readonly listener: number }
   | {

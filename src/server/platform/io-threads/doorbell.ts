@@ -4,6 +4,8 @@
  * by its eventfd, and costs both sides a little less (docs/adr/0013-io-threads.md).
  */
 
+import { nodeClock } from '../clock-node.js';
+
 const counterWord = 0;
 const sleepsWord = 1;
 const doorbellBytes = 64;
@@ -71,7 +73,7 @@ export class Sleeper {
   #goOn(): void {
     if (this.#isTurning) return;
     this.#isTurning = true;
-    setImmediate(this.#turn);
+    nodeClock.afterTurn(this.#turn);
   }
 
   #arm(): void {

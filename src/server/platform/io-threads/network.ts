@@ -71,6 +71,7 @@ class SocketThreads implements LinkOwner {
   readonly #options: ThreadedNetworkOptions;
   readonly #groups = new Map<number, Group>();
   readonly #keeping = new Set<number>();
+  readonly #workers: Worker[] = [];
   #links: readonly ThreadLink[] = [];
   #groupsMade = 0;
   #turns = 0;
@@ -123,7 +124,11 @@ class SocketThreads implements LinkOwner {
     else group.onStream(stream);
   }
 
-  onMessage(link: ThreadLink, message: FromThread): void {
+  #onMessage(link: ThreadLink, message: FromThread, worker: Worker): void {
+    if (message.type === 'stopped') {
+      void worker.terminate();
+      return;
+    }
     const { listener } = message;
     const group = this.#groups.get(listener);
     switch (message.type) {
@@ -161,7 +166,10 @@ class SocketThreads implements LinkOwner {
         this.#lost(new Error(`a thread with sockets ended by itself, with ${code}`));
       });
       worker.unref();
-      return new ThreadLink(worker, start, this);
+      this.#workers.push(worker);
+      const link = new ThreadLink(start, this, (message) => worker.postMessage(message));
+      worker.on('message', (message: FromThread) => this.#onMessage(link, message, worker));
+      return link;
     });
     this.#links = links;
     new Sleeper(coreBell, () => this.#work());
@@ -252,7 +260,7 @@ class SocketThreads implements LinkOwner {
   #keepAlive(id: number, keeps: boolean): void {
     if (keeps) this.#keeping.add(id);
     else this.#keeping.delete(id);
-    for (const { worker } of this.#links) {
+    for (const worker of this.#workers) {
       if (this.#keeping.size > 0) worker.ref();
       else worker.unref();
     }

@@ -1,7 +1,7 @@
 /**
  * What the core and a thread with sockets tell each other in rings. A record names its stream by a
- * slot, which the thread gives and takes back: rings keep the order, so the core's `released` is the
- * last that it says of a stream, and nothing of an old one can meet a new one in the same slot.
+ * slot, which the thread gives and takes back: rings keep the order, so the core's `released` is
+ * the last that it says of a stream, and nothing of an old one can meet a new one in its slot.
  */
 
 /** From a thread with sockets to the core. */

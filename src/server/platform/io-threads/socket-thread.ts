@@ -35,7 +35,7 @@ parentPort?.on('message', (message: ToThread) => {
       break;
     case 'stop':
       host.work();
-      process.exit();
+      post({ type: 'stopped' });
       break;
     case 'tls':
       tlsOf.get(message.listener)?.answered(message.tls);

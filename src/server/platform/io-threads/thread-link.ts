@@ -1,23 +1,22 @@
 /** The core's end of one thread with sockets: its rings, its streams, its control port. */
 
-import type { Worker } from 'node:worker_threads';
 import { emptyBytes } from '../../../common/index.js';
 import { nodeClock } from '../clock-node.js';
-import type { FromThread, ThreadStart, ToThread } from './control.js';
+import type { ThreadStart, ToThread } from './control.js';
 import { DoorbellButton } from './doorbell.js';
 import { Outbox } from './outbox.js';
 import { type CloseFacts, fromCore, fromThread, type StreamFacts } from './records.js';
 import { RemoteStream, type StreamTeller } from './remote-stream.js';
 import { type RecordSink, RingReader, RingWriter } from './ring.js';
 
-/** What is done with what a thread says. */
+/** Who gets the streams of a thread. */
 export interface LinkOwner {
   onStream(listener: number, stream: RemoteStream): void;
-  onMessage(link: ThreadLink, message: FromThread): void;
 }
 
 export class ThreadLink implements RecordSink, StreamTeller {
-  readonly worker: Worker;
+  /** To the control port of the thread. */
+  readonly post: (message: ToThread) => void;
   readonly #owner: LinkOwner;
   readonly #ring: RingReader;
   readonly #out: Outbox;
@@ -26,17 +25,12 @@ export class ThreadLink implements RecordSink, StreamTeller {
   #isAsked = false;
   #untilMs = 0;
 
-  constructor(worker: Worker, start: ThreadStart, owner: LinkOwner) {
-    this.worker = worker;
+  constructor(start: ThreadStart, owner: LinkOwner, post: (message: ToThread) => void) {
+    this.post = post;
     this.#owner = owner;
     this.#ring = new RingReader(start.toCore);
     this.#out = new Outbox(new RingWriter(start.toThread));
     this.#bell = new DoorbellButton(start.threadBell);
-    worker.on('message', (message: FromThread) => owner.onMessage(this, message));
-  }
-
-  post(message: ToThread): void {
-    this.worker.postMessage(message);
   }
 
   /** Handles what has come, some of it if that takes until then; false: there was nothing. */
