@@ -47,6 +47,20 @@ export async function bundle(root) {
     const kept = isMapped ? text : text.replace(/^\/\/# sourceMappingURL=.*$/m, '');
     writeFileSync(join(dir, file.fileName), kept);
   }
+  await bundleThread(rolldown, root, dir);
+}
+
+/** The program of a thread with sockets, alone: shared files would be two more to load at a start. */
+async function bundleThread(rolldown, root, dir) {
+  const build = await rolldown({
+    input: join(root, 'src/server/platform/io-threads/socket-thread.ts'),
+    platform: 'node',
+    resolve: { extensionAlias: { '.js': ['.ts', '.js'] } },
+    plugins: [{ name: 'native-code', resolveId: leaveOutside }],
+  });
+  const file = join(dir, 'socket-thread.js');
+  await build.write({ file, format: 'esm', codeSplitting: false });
+  await build.close();
 }
 
 /** Joins a program for developers, with all it imports, into one file `dir`/main.js. */

@@ -260,9 +260,6 @@ function runtimeImports(source: Source): string[] {
     .map((target) => target.replace(/\.js$/, '.ts'));
 }
 
-/** Where an adapter goes when there is one: of threads there is none yet. */
-const adaptersToCome: readonly string[] = ['src/server/platform/workers-node.ts'];
-
 /** Modules that only their adapter may import, and what everybody else uses. */
 const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
   [
@@ -312,7 +309,14 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
   ['node:timers', [], 'use the Clock port'],
   ['node:timers/promises', [], 'use the Clock port'],
   ['node:events', [], 'call a function'],
-  ['node:worker_threads', ['src/server/platform/workers-node.ts'], 'measure first what they gain'],
+  [
+    'node:worker_threads',
+    [
+      'src/server/platform/io-threads/network.ts',
+      'src/server/platform/io-threads/socket-thread.ts',
+    ],
+    'measure first what they gain (docs/adr/0013-io-threads.md)',
+  ],
   ['node:child_process', ['src/server/platform/systemd.ts'], 'a server starts no programs'],
   ['node:perf_hooks', ['src/server/metrics/loop-lag.ts'], 'use the Clock port'],
   ['node:os', ['src/server/platform/memory.ts'], 'pass it in'],
@@ -391,7 +395,7 @@ describe('the outside world', () => {
   it('has no adapter in these lists that is not there any more', () => {
     const paths = new Set(product.map(({ path }) => path));
     const listed = [...modules, ...globals].flatMap(([, adapters]) => adapters);
-    expectNone(listed.filter((path) => !paths.has(path) && !adaptersToCome.includes(path)));
+    expectNone(listed.filter((path) => !paths.has(path)));
   });
 
   it('does not exist for src/raft', () => {

@@ -218,6 +218,20 @@ export const rateLimitKeysMax = 20_000;
 export const rateLimitDelayMsMax = 10_000;
 /** A certificate, key or revocation list: far above any that is in use. */
 export const tlsFileBytesMax = 16 * 1024 * 1024;
+/** `--io-threads`: more would be more than the one thread that they work for can use. */
+export const ioThreadsMax = 64;
+/** Each of the two rings of a thread with sockets; what one can't take holds its sockets up. */
+export const ioRingBytes = 2 * 1024 * 1024;
+/** The two sides tell each other what has left, or was handled, in portions of at least this. */
+export const ioTellBytesMin = 32 * 1024;
+/** What may have come for a stream of such a thread and not be handled: above, it is not read. */
+export const ioStreamWindowBytes = 256 * 1024;
+/**
+ * What may be written to such a stream before it is full: more than the socket's own mark (256 KiB)
+ * and one portion that is not told of yet, or a wait for room might never end.
+ */
+export const ioStreamHighWaterBytes = 512 * 1024;
+
 /**
  * However many handshakes there are, the files of a port are looked at only this often: what they
  * hold counts for handshakes that begin so much later.

@@ -19,6 +19,10 @@ export interface RunOptions {
   readonly cwd?: string;
 }
 
+/** `KVORUM_TEST_IO_THREADS=1 npx vitest run test/e2e`: all of these tests over --io-threads. */
+const { KVORUM_TEST_IO_THREADS: threads } = process.env;
+const ioThreads = threads === undefined ? {} : { KVORUM_IO_THREADS: threads };
+
 /** Only ends what hangs. */
 const deadlineMs = 100_000;
 /** The default, 2380, may be somebody else's. */
@@ -71,7 +75,7 @@ export class Program {
   constructor(args: readonly string[], options: RunOptions) {
     const child = spawn(kvorumBin, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...cleanEnvironment(), ...options.env },
+      env: { ...cleanEnvironment(), ...ioThreads, ...options.env },
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });
     this.#child = child;

@@ -121,6 +121,8 @@ export interface ServerConfig extends Gated {
   readonly unsafeNoFsync: boolean;
   /** SO_REUSEPORT on all listeners. */
   readonly socketReusePort: boolean;
+  /** Threads for the sockets and TLS of clients; 0: none. */
+  readonly ioThreads: number;
   /** The JSON gateway is served on the client URLs. */
   readonly gatewayEnabled: boolean;
   /** gRPC reflection is served with the other services. */
@@ -185,6 +187,7 @@ export function buildConfig(flags: Flags, readFile: ReadFile): ServerConfig {
     ...buildLogging(flags),
     unsafeNoFsync: flags.bool('unsafe-no-fsync'),
     socketReusePort: flags.bool('socket-reuse-port'),
+    ioThreads: flags.number('io-threads'),
     forceNewCluster: flags.bool('force-new-cluster'),
     warnings,
   });

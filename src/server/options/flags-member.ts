@@ -1,5 +1,6 @@
 /** The rows of the flag table for the member itself and for its cluster. Facts: C-10. */
 
+import { ioThreadsMax } from '../../common/index.js';
 import { flagGroup } from './flag-spec.js';
 
 const localPeerUrl = 'http://localhost:2380';
@@ -179,6 +180,14 @@ export const memberFlags = flagGroup('member', [
     '0',
     "kvorum's own: memory for answers; 0 is a quarter of what there is, at most 1 GiB.",
     { min: 0, max: 2 ** 40 },
+  ],
+  [
+    'implemented',
+    'io-threads',
+    'int',
+    '0',
+    "kvorum's own: threads for the sockets and TLS of clients; 0: none, the one thread does it.",
+    { min: 0, max: ioThreadsMax, differs: 'more than 1 are refused by Node.js before 22.12' },
   ],
   [
     'implemented',

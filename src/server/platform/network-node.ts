@@ -20,6 +20,7 @@ import { UsageError } from '../options/index.js';
 import { nodeDisk } from './disk-node.js';
 import { byFirstByte } from './first-byte.js';
 import {
+  type AcceptorTls,
   contextOf,
   denialOf,
   TlsAcceptor,
@@ -35,7 +36,7 @@ const noIdentity: PeerIdentity = { commonName: '', certificateVerified: false };
 
 /** The network of this machine. */
 export const nodeNetwork: Network = {
-  listen: (address, tls, onStream) => listen(address, tls, onStream, {}),
+  listen: (address, tls, onStream) => listenHere(address, tls, onStream, {}),
   connect,
   resolve: resolveHost,
   resolveSrv,
@@ -47,16 +48,18 @@ export const nodeNetwork: Network = {
  * {@link UsageError} where Node can't.
  */
 export function portSharingNetwork(version = process.versions.node): Network {
-  const [major = 0, minor = 0] = version.split('.').map(Number);
-  if (major < 22 || (major === 22 && minor < 12)) {
-    throw new UsageError(
-      `--socket-reuse-port needs Node.js 22.12 or later; this is Node.js ${version}`,
-    );
-  }
+  needPortSharing('--socket-reuse-port', version);
   return {
     ...nodeNetwork,
-    listen: (address, tls, onStream) => listen(address, tls, onStream, { reusePort: true }),
+    listen: (address, tls, onStream) => listenHere(address, tls, onStream, { reusePort: true }),
   };
+}
+
+/** Throws {@link UsageError} where Node can't do what `flag` asks for. */
+export function needPortSharing(flag: string, version = process.versions.node): void {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  if (major > 22 || (major === 22 && minor >= 12)) return;
+  throw new UsageError(`${flag} needs Node.js 22.12 or later; this is Node.js ${version}`);
 }
 
 /** Options of node:net that older declarations do not have. */
@@ -64,9 +67,10 @@ interface SharedPort {
   readonly reusePort?: boolean;
 }
 
-async function listen(
+/** See {@link Network.listen}; in whatever thread it is called. */
+export async function listenHere(
   address: NetworkAddress,
-  tls: TlsOptions | undefined,
+  tls: AcceptorTls | undefined,
   onStream: (stream: ByteStream) => void,
   shared: SharedPort,
 ): Promise<Listener> {

@@ -27,8 +27,9 @@ import type { ServerConfig } from '../options/index.js';
 import { nodeClock } from './clock-node.js';
 import { nodeDisk } from './disk-node.js';
 import { createHttp1 } from './http1-node.js';
+import { type ThreadedNetwork, threadedNetwork } from './io-threads/index.js';
 import { processMemory } from './memory.js';
-import { nodeNetwork, portSharingNetwork } from './network-node.js';
+import { needPortSharing, nodeNetwork, portSharingNetwork } from './network-node.js';
 import { nodePasswords } from './passwords-node.js';
 import { processFacts } from './process-facts.js';
 import { createProfiler } from './profiler-node.js';
@@ -42,6 +43,7 @@ export interface MachinePorts {
   readonly random: Random;
   readonly disk: Disk;
   readonly network: Network;
+  readonly peerNetwork: Network;
   readonly openKvStore: OpenKvStore;
   readonly passwords: Passwords;
   readonly signedTokens: SignedTokens | undefined;
@@ -66,13 +68,17 @@ export function nodePorts(
 ): MachinePorts {
   let loopLag: ReturnType<typeof measureLoopLag> | undefined;
   const { authToken, raftTraceFile } = config;
+  const peerNetwork = config.socketReusePort ? portSharingNetwork() : nodeNetwork;
+  const threads = config.ioThreads > 0 ? openThreads(config, peerNetwork) : undefined;
+  const network = threads ?? peerNetwork;
   const profiler = config.enablePprof ? createProfiler() : undefined;
   const raftTrace = raftTraceFile === '' ? undefined : openRaftTrace(raftTraceFile, logger);
   return {
     clock: nodeClock,
     random: openNodeRandom(),
     disk: nodeDisk,
-    network: config.socketReusePort ? portSharingNetwork() : nodeNetwork,
+    network,
+    peerNetwork,
     openKvStore: (dir) => openLevelStore(dir, () => turn(nodeClock), !config.unsafeNoFsync),
     passwords: nodePasswords,
     signedTokens: authToken.kind === 'jwt' ? openSignedTokens(authToken, nodeClock) : undefined,
@@ -96,6 +102,16 @@ export function nodePorts(
       loopLag = undefined;
       raftTrace?.close();
       profiler?.close();
+      threads?.close();
     },
   };
+}
+
+/** Throws {@link UsageError} where Node can't do it. */
+function openThreads(
+  { ioThreads: threads, socketReusePort: sharesPorts }: ServerConfig,
+  base: Network,
+): ThreadedNetwork {
+  if (threads > 1) needPortSharing('--io-threads above 1');
+  return threadedNetwork({ threads, base, sharesPorts });
 }

@@ -14,20 +14,35 @@ import {
   type TLSSocket,
   type Server as TlsServer,
 } from 'node:tls';
-import type { ByteStream, NetworkAddress, TlsOptions, TlsRefusalKind } from '../../common/index.js';
+import type {
+  ByteStream,
+  NetworkAddress,
+  TlsDenial,
+  TlsOptions,
+  TlsPresented,
+  TlsRefusalKind,
+} from '../../common/index.js';
 import { namesOfAddress, peerName, resolveHost, SocketStream } from '../../transport/index.js';
 import { addressProblem, type HostNames } from './client-address.js';
 import { nodeClock } from './clock-node.js';
 import { HandshakeSlots } from './handshake-slots.js';
-import { identityOf, presentedBy } from './tls-presented.js';
+import { identityOf, type PresentedCertificate, presentedBy } from './tls-presented.js';
 
 /** For a handshake, and for the first byte of it. */
 export const tlsHandshakeTimeoutMs = 10_000;
 
+/** TLS of a listener; who is refused may have to be asked elsewhere. */
+export interface AcceptorTls extends Omit<TlsOptions, 'current' | 'denial'> {
+  readonly current?: () => AcceptorTls | Promise<AcceptorTls>;
+  readonly denial?: (
+    presented: PresentedCertificate,
+  ) => TlsDenial | undefined | Promise<TlsDenial | undefined>;
+}
+
 /** Makes streams of accepted sockets by a TLS handshake. */
 export class TlsAcceptor {
   readonly #server: TlsServer;
-  readonly #tls: TlsOptions;
+  readonly #tls: AcceptorTls;
   readonly #onStream: (stream: ByteStream) => void;
   readonly #slots = new HandshakeSlots<Socket>({
     clock: nodeClock,
@@ -35,7 +50,7 @@ export class TlsAcceptor {
     refuse: (socket, reason) => this.#refusedBelow(socket, undefined, 'crowded', reason),
   });
   /** `#tls` as it is now. */
-  #now: TlsOptions;
+  #now: AcceptorTls;
   /**
    * Of sockets that were neither admitted nor refused yet: sockets that are closed do not know it
    * any more.
@@ -43,7 +58,7 @@ export class TlsAcceptor {
   readonly #addresses = new WeakMap<Socket, string>();
 
   /** Throws if the certificate or the key is unusable. */
-  constructor(tls: TlsOptions, onStream: (stream: ByteStream) => void) {
+  constructor(tls: AcceptorTls, onStream: (stream: ByteStream) => void) {
     const verify = tls.requireClientCertificate === true;
     this.#tls = tls;
     this.#now = tls;
@@ -80,7 +95,7 @@ export class TlsAcceptor {
     });
   }
 
-  #handshake(socket: Socket, tls: TlsOptions): void {
+  #handshake(socket: Socket, tls: AcceptorTls): void {
     if (tls !== this.#now) {
       this.#now = tls;
       setContext(this.#server, tls);
@@ -93,7 +108,30 @@ export class TlsAcceptor {
     const { checkClientAddress, denial: denialBy } = this.#now;
     const isLookedAt = denialBy !== undefined || checkClientAddress === true;
     const presented = isLookedAt ? presentedBy(socket) : undefined;
+    const isHeldToIt = checkClientAddress === true;
     const denial = presented === undefined ? undefined : denialBy?.(presented);
+    if (denial instanceof Promise) void this.#decideLater(socket, presented, isHeldToIt, denial);
+    else this.#decide(socket, presented, isHeldToIt, denial);
+  }
+
+  async #decideLater(
+    socket: TLSSocket,
+    presented: TlsPresented | undefined,
+    isHeldToIt: boolean,
+    asked: Promise<TlsDenial | undefined>,
+  ): Promise<void> {
+    socket.on('error', ignore);
+    const denial = await asked;
+    if (socket.destroyed) this.#refused(socket, 'closed', 'closed during the handshake');
+    else this.#decide(socket, presented, isHeldToIt, denial);
+  }
+
+  #decide(
+    socket: TLSSocket,
+    presented: TlsPresented | undefined,
+    isHeldToIt: boolean,
+    denial: TlsDenial | undefined,
+  ): void {
     if (denial !== undefined) {
       this.#refused(socket, denial.kind, denial.reason);
       return;
@@ -102,7 +140,6 @@ export class TlsAcceptor {
     // direction.
     socket.allowHalfOpen = true;
     const { remoteAddress } = socket;
-    const isHeldToIt = checkClientAddress === true;
     if (!isHeldToIt || presented === undefined || remoteAddress === undefined) {
       this.#admit(socket);
       return;
@@ -177,7 +214,7 @@ function serverNameOf({ servername }: TLSSocket): string {
   return typeof servername === 'string' ? servername : '';
 }
 
-function setContext(server: TlsServer, tls: TlsOptions): void {
+function setContext(server: TlsServer, tls: AcceptorTls): void {
   server.setSecureContext(contextOptions(tls));
   // Node 20 to 26 make the context of a server without `allowPartialTrustChain`, and there is no
   // other way to hand in one of our own for clients that name no server. Should a later Node not
@@ -226,11 +263,14 @@ export function tlsConnectOptions(tls: TlsOptions, address: NetworkAddress): Con
   };
 }
 
+/** What a context is made of. */
+type Certificates = Omit<TlsOptions, 'current' | 'denial'>;
+
 /** Of options that were used before: members dial each other again and again. */
-const contexts = new WeakMap<TlsOptions, SecureContext>();
+const contexts = new WeakMap<Certificates, SecureContext>();
 
 /** Throws if a certificate or key is unusable. */
-export function contextOf(tls: TlsOptions): SecureContext {
+export function contextOf(tls: Certificates): SecureContext {
   let context = contexts.get(tls);
   if (context === undefined) {
     context = createSecureContext(contextOptions(tls));
@@ -239,7 +279,7 @@ export function contextOf(tls: TlsOptions): SecureContext {
   return context;
 }
 
-function contextOptions(tls: TlsOptions): SecureContextOptions {
+function contextOptions(tls: Certificates): SecureContextOptions {
   const pem = (value: Uint8Array | string): Buffer | string =>
     typeof value === 'string' ? value : Buffer.from(value);
   return {

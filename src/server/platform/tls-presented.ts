@@ -8,8 +8,13 @@ import { isIP } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { PeerIdentity, TlsPresented } from '../../common/index.js';
 
+/** With its own certificate as it came (DER). */
+export interface PresentedCertificate extends TlsPresented {
+  readonly raw: Uint8Array;
+}
+
 /** The certificates of a finished handshake; undefined if none was presented. */
-export function presentedBy(socket: TLSSocket): TlsPresented | undefined {
+export function presentedBy(socket: TLSSocket): PresentedCertificate | undefined {
   const own = certificateOf(socket);
   if (own === undefined) return undefined;
   // What was presented, as it was presented; not the chain that was made of it.
@@ -27,7 +32,8 @@ export function presentedBy(socket: TLSSocket): TlsPresented | undefined {
     commonName: commonNameOf(own),
     hostNames: names.flatMap(([kind, name]) => (kind === 'DNS' ? [name] : [])),
     addresses: names.flatMap(([kind, name]) => (kind === 'IP Address' ? [name] : [])),
-    isFor: (host) => isFor(own, host),
+    isFor: (host) => isCertificateFor(own, host),
+    raw: own.raw,
   };
 }
 
@@ -72,7 +78,8 @@ function alternativeNames(text: string): ReadonlyArray<readonly [string, string]
 
 const byNamesOnly = { subject: 'never', partialWildcards: false } as const;
 
-function isFor(certificate: X509Certificate, host: string): boolean {
+/** See {@link TlsPresented.isFor}. */
+export function isCertificateFor(certificate: X509Certificate, host: string): boolean {
   const address = plainAddress(host);
   if (address !== undefined) return certificate.checkIP(address) !== undefined;
   return certificate.checkHost(host.replace(/\.$/, ''), byNamesOnly) !== undefined;

@@ -1,0 +1,2 @@
+/** Sockets and TLS in threads of their own. */
+export { type ThreadedNetwork, type ThreadedNetworkOptions, threadedNetwork } from './network.js';
