@@ -437,6 +437,7 @@ export class Sender implements Flushable, RoomUser {
     return (
       stream.queuedBytes === 0 &&
       dataBytes <= frameBytesMax &&
+      dataBytes - messagePrefixBytes <= this.#limits.sendMessageBytesMax &&
       dataBytes <= stream.sendWindowOffset + this.initialWindow &&
       dataBytes <= this.window &&
       !this.#closed &&
