@@ -119,25 +119,24 @@ describe('segments of the output', () => {
     const clock = new SimClock();
     const pool = new SegmentPool(clock);
     const all = Array.from({ length: 100 }, () => subject(pool));
-    const random = new SimRandom(1);
+    const message = Buffer.alloc(6_300);
     const turn = (): void => {
-      for (const one of all) say(one, random, 6_300, false);
+      for (const { output } of all) output.copy(message);
       for (const { output } of all) output.flush();
     };
     const settle = (): void => {
       for (const { stream } of all) stream.take(Number.MAX_SAFE_INTEGER);
     };
-    for (let i = 0; i < 50; i += 1) {
+    for (let i = 0; i < 10; i += 1) {
       turn();
       settle();
     }
     const { madeCount, takenCount } = pool;
-    for (let i = 0; i < 500; i += 1) {
+    for (let i = 0; i < 100; i += 1) {
       turn();
       settle();
     }
-    // A busier connection may still have grown its own; 50,000 writes have made next to nothing.
-    expect(pool.madeCount - madeCount).toBeLessThan(100);
+    expect(pool.madeCount - madeCount).toBe(0);
     expect(pool.takenCount - takenCount).toBeGreaterThan(1_000);
     await clock.run(clock.nowMs() + 5_000);
     expect(pool.freeBytes).toBe(0);
@@ -189,8 +188,8 @@ describe('in a steady state', () => {
     let id = 1;
     for (; id < 20; id += 2) await round(id);
     const { madeCount } = pool;
-    for (; id < 200; id += 2) await round(id);
-    // 9000 answers; it is chance how many are under way at once.
+    for (; id < 60; id += 2) await round(id);
+    // 2000 answers; it is chance how many are under way at once.
     expect(pool.madeCount - madeCount).toBeLessThan(10);
     for (const peer of peers) expect(peer.statusOf(id - 2)[0]).toBe('0');
   });
