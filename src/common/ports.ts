@@ -162,7 +162,7 @@ export interface PeerIdentity {
 
 /** What a {@link ByteStream} tells its owner; set once, before the turn ends. */
 export interface ByteStreamHandler {
-  /** The chunk may be kept, but keeps its whole backing buffer alive. */
+  /** The chunk is borrowed until this returns: what is kept must be copied. */
   onData(chunk: Buffer): void;
   /** The other side will send no more. */
   onEnd(): void;
@@ -182,12 +182,15 @@ export interface ByteStream {
   readonly alpnProtocol: string;
   readonly identity: PeerIdentity;
   setHandler(handler: ByteStreamHandler): void;
-  /** Takes ownership of `chunk`. False: more than the high-water mark is waiting to leave. */
+  /**
+   * `chunk` must stay as it is until `backlogBytes` says that it has left. False: more than the
+   * high-water mark is waiting to leave.
+   */
   write(chunk: Uint8Array): boolean;
   /** Holds back what is written until `uncork`, which sends it in one go. */
   cork(): void;
   uncork(): void;
-  /** Bytes accepted by `write` that have not left yet. */
+  /** Bytes accepted by `write` that have not left yet; they leave in order. */
   backlogBytes(): number;
   pause(): void;
   resume(): void;

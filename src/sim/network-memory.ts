@@ -284,6 +284,9 @@ export class MemoryNetwork implements Network {
   }
 }
 
+/** What a chunk is filled with that was only borrowed, and is no more. */
+const overwritten = 0xdb;
+
 /** One end of a simulated connection. */
 class MemoryStream implements ByteStream {
   readonly remoteAddress: string;
@@ -474,6 +477,8 @@ class MemoryStream implements ByteStream {
     this.#wireBytes -= next.chunk.length;
     assert(this.#wireBytes >= 0, 'more was delivered than was written');
     peer.#handler?.onData(next.chunk);
+    // As a socket does that reads the next bytes into the same buffer.
+    next.chunk.fill(overwritten);
     if (this.#needDrain && !this.#closed && this.#wireBytes <= this.#network.highWaterBytes / 2) {
       this.#needDrain = false;
       this.#handler?.onDrain();

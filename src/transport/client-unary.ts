@@ -128,12 +128,14 @@ export class UnaryCall implements ClientCall, StreamOwner, DeadlineEntry, Messag
       from.readUInt32BE(start + 1) === length &&
       length <= this.#client.limits.receiveMessageBytesMax
     ) {
-      this.#message = from.subarray(start + messagePrefixBytes, end);
+      this.#message = Buffer.from(from.subarray(start + messagePrefixBytes, end));
     } else {
       if (this.#reader === undefined) {
         this.#reader = new MessageReader(this.#client.limits.receiveMessageBytesMax);
       }
       this.#reader.push(from, start, end, this);
+      // The trailers may come in a later chunk; what was gathered of several is ours.
+      if (this.#message?.buffer === from.buffer) this.#message = Buffer.from(this.#message);
     }
     if (endStream) {
       this.#finish(internalStatus('server closed the stream without sending trailers'));

@@ -7,7 +7,7 @@ import { assert } from '../common/index.js';
 import { ConnectionError, ErrorCode, frameHeaderBytes, readU32 } from './frames.js';
 import { frameBytesMax, streamIdMax } from './limits.js';
 
-/** Gets each frame; the payload is `from[start, end)` and may be kept (as a view). */
+/** Gets each frame; the payload is `from[start, end)`, borrowed until it returns. */
 export interface FrameSink {
   onFrame(
     type: number,

@@ -9,5 +9,5 @@ export {
   type GrpcServerOptions,
   type Http1Acceptor,
 } from './server.js';
-export { peerName, SocketStream } from './socket-stream.js';
+export { peerName, SharedReads, SocketStream } from './socket-stream.js';
 export * from './types.js';

@@ -52,8 +52,13 @@ export const headerTableBytes = 4_096;
 export const windowBytesMax = 0x7fff_ffff;
 /** The largest stream identifier. */
 export const streamIdMax = 0x7fff_ffff;
-/** Messages up to this are copied into the output, longer ones are written by reference. */
-export const copyBytesMax = 2_048;
+/** Pieces of queued messages up to this are copied into the output, longer ones are referred to. */
+export const copyBytesMax = 8_192;
+/** What a connection gathers until the end of a turn is in segments of such sizes, by its load. */
+export const segmentBytesMin = 2 * 1024;
+export const segmentBytesMax = 64 * 1024;
+/** Segments that nobody uses, of all connections; idle ones are given back within two seconds. */
+export const segmentsFreeBytesMax = 16 * 1024 * 1024;
 /** Socket backlog above which queued DATA waits for the socket. */
 export const socketBacklogHighWaterBytes = 1024 * 1024;
 /** Frames made of queued DATA in one turn: 16 MiB of full ones, a millisecond or two of short. */

@@ -35,6 +35,7 @@ import {
   windowBytesMax,
 } from './limits.js';
 import { Output } from './output.js';
+import { segmentPoolOf } from './segment-pool.js';
 import type { RoomUser, SendRoom } from './send-room.js';
 import { SendTurns } from './send-turns.js';
 import { noTurn, type Stream, type StreamEnd } from './stream.js';
@@ -59,7 +60,7 @@ export interface SenderHost {
 
 /** Sends frames on one connection. */
 export class Sender implements Flushable, RoomUser {
-  readonly output = new Output();
+  readonly output: Output;
   readonly encoder = new HpackEncoder();
   /** The connection's window, in bytes. */
   window = 65_535;
@@ -99,6 +100,7 @@ export class Sender implements Flushable, RoomUser {
     this.#limits = limits;
     this.#host = host;
     this.#flusher = turnFlusherOf(clock);
+    this.output = new Output(socket, segmentPoolOf(clock));
   }
 
   /** Bytes not handed to the network yet, queues included. */
@@ -341,7 +343,7 @@ export class Sender implements Flushable, RoomUser {
   flush(): void {
     this.#flushAsked = false;
     if (this.#closed) return;
-    this.output.flushTo(this.#socket);
+    this.output.flush();
     this.#socketBacklog = this.#socket.backlogBytes();
     if (this.#socketBacklog > socketBacklogBytesMax) {
       this.#host.onOverload('it does not read');
@@ -355,6 +357,7 @@ export class Sender implements Flushable, RoomUser {
   /** The socket has room again. */
   onSocketDrain(): void {
     if (this.#closed) return;
+    this.output.settle();
     this.#socketBacklog = this.#socket.backlogBytes();
     this.#host.onFlushed(this.#socketBacklog);
     this.#pump();
@@ -433,7 +436,8 @@ export class Sender implements Flushable, RoomUser {
   #fitsInline(stream: Stream, dataBytes: number): boolean {
     return (
       stream.queuedBytes === 0 &&
-      dataBytes <= copyBytesMax &&
+      dataBytes <= frameBytesMax &&
+      dataBytes - messagePrefixBytes <= this.#limits.sendMessageBytesMax &&
       dataBytes <= stream.sendWindowOffset + this.initialWindow &&
       dataBytes <= this.window &&
       !this.#closed &&

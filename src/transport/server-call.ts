@@ -294,6 +294,10 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
       return;
     }
     const stopped = this.#feed(from, start, end);
+    if (this.#request?.buffer === from.buffer && !endStream) {
+      // END_STREAM comes in a later chunk; what was gathered of several is ours.
+      this.#request = Buffer.from(this.#request);
+    }
     const nowHeld: HeldData | undefined = this.#held;
     if (nowHeld !== undefined) {
       nowHeld.add(from, stopped, end);

@@ -23,7 +23,7 @@ import { SendRoom } from './send-room.js';
 import { ServerConnection, type ServerShared } from './server-connection.js';
 import type { CallObserver, HttpHandler, MethodHandler, TransportLimits } from './types.js';
 
-/** Takes over a connection that does not speak HTTP/2; `head` is what was read of it already. */
+/** Takes over a connection that does not speak HTTP/2; `head`, borrowed, is what was read of it already. */
 export interface Http1Acceptor {
   accept(stream: ByteStream, head: Buffer): void;
   /** Lets requests end; resolves when all connections are closed. */
@@ -197,6 +197,7 @@ class Server implements GrpcServer {
   }
 }
 
+/** The bytes are borrowed. */
 interface FirstBytesResult {
   http2(rest: Buffer, handshakeTimer: Timer): void;
   http1(head: Buffer): void;
@@ -225,7 +226,7 @@ class FirstBytes implements ByteStreamHandler {
 
   start(): void {
     this.#stream.setHandler(this);
-    if (this.#stream.alpnProtocol === 'http/1.1') this.#toHttp1();
+    if (this.#stream.alpnProtocol === 'http/1.1') this.#toHttp1(emptyBytes);
   }
 
   destroy(): void {
@@ -235,17 +236,25 @@ class FirstBytes implements ByteStreamHandler {
 
   onData(chunk: Buffer): void {
     if (this.#done) return;
-    this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk]);
-    const bytes = this.#bytes;
+    // What is kept must be a copy; in the usual case the first chunk is enough, and nothing is kept.
+    const before = this.#bytes;
+    const bytes = before.length === 0 ? chunk : Buffer.concat([before, chunk]);
     const length = Math.min(bytes.length, clientPreface.length);
     if (bytes.compare(clientPreface, 0, length, 0, length) !== 0) {
       const isHttp1 = looksLikeHttp1(bytes);
-      if (isHttp1 === true) this.#toHttp1();
+      if (isHttp1 === true) this.#toHttp1(bytes);
       else if (isHttp1 === false) this.destroy();
+      else this.#keep(bytes, chunk);
     } else if (length === clientPreface.length) {
       this.#done = true;
       this.#result.http2(bytes.subarray(length), this.#timer);
+    } else {
+      this.#keep(bytes, chunk);
     }
+  }
+
+  #keep(bytes: Buffer, chunk: Buffer): void {
+    this.#bytes = bytes === chunk ? Buffer.from(chunk) : bytes;
   }
 
   onEnd(): void {
@@ -258,10 +267,10 @@ class FirstBytes implements ByteStreamHandler {
     this.#gone();
   }
 
-  #toHttp1(): void {
+  #toHttp1(head: Buffer): void {
     this.#done = true;
     this.#timer.cancel();
-    this.#result.http1(this.#bytes);
+    this.#result.http1(head);
   }
 
   #gone(): void {

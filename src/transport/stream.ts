@@ -11,7 +11,7 @@ import type { HeaderTemplate } from './hpack-encode.js';
 export interface StreamOwner {
   /** Client: head or trailers of the response. Server: trailers of the request. */
   onHeaders(block: HeaderBlock, endStream: boolean): void;
-  /** DATA without padding, `from[start, end)`; a view of it may be kept. */
+  /** DATA without padding, `from[start, end)`, borrowed until it returns. */
   onData(from: Buffer, start: number, end: number, endStream: boolean): void;
   /** The stream is gone before both sides ended it: reset, a violation, a lost connection. */
   onAbort(errorCode: number, reason: AbortReason): void;

@@ -199,7 +199,7 @@ export interface RpcStatus {
 
 /** A gRPC client connection of our own (members among themselves, the load generator). */
 export interface GrpcClient {
-  /** `done` is called once; `message` is undefined unless the code is OK. */
+  /** `done` is called once; `message`, which is the caller's, is undefined unless the code is OK. */
   unary(
     method: string,
     request: Uint8Array,
@@ -226,6 +226,7 @@ export interface ClientStream extends ClientCall {
   send(message: Uint8Array): boolean;
   /** Half-close. */
   end(): void;
+  /** The message is borrowed, if the network reads into a buffer that it uses again. */
   onMessage: ((message: Buffer) => void) | undefined;
   onStatus: ((status: RpcStatus) => void) | undefined;
   onDrain: (() => void) | undefined;

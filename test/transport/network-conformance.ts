@@ -43,7 +43,7 @@ class Recorder implements ByteStreamHandler {
 
   onData(chunk: Buffer): void {
     if (this.closes > 0) this.afterClose++;
-    this.chunks.push(chunk);
+    this.chunks.push(Buffer.from(chunk)); // it is only borrowed
     this.bytes += chunk.length;
     this.onChunk?.(chunk);
   }

@@ -123,7 +123,6 @@ export function encodeWatchResponse(
   events: readonly Uint8Array[],
 ): Uint8Array[] {
   const w = startMessage();
-  for (let i = events.length - 1; i >= 0; i -= 1) w.raw(events[i] as Uint8Array);
   if (fields.fragment === true) w.intField(7, 1);
   if (fields.cancelReason !== undefined) w.optionalText(6, fields.cancelReason);
   if (fields.compactRevision !== undefined) w.optionalInt(5, fields.compactRevision);
@@ -131,7 +130,10 @@ export function encodeWatchResponse(
   if (fields.created === true) w.intField(3, 1);
   w.optionalInt(2, fields.watchId);
   writeHeader(w, fields.header);
-  return w.takeParts();
+  // The events are the last field: they stand behind the head as they are.
+  const parts = w.takeParts();
+  for (let i = 0; i < events.length; i += 1) parts.push(events[i] as Uint8Array);
+  return parts;
 }
 
 /** Throws ProtoError. Values are borrowed from `bytes`. */

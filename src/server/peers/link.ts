@@ -206,8 +206,7 @@ export function unary(
   return new Promise((resolve, reject) => {
     client.unary(callPath(method), body, { timeoutMs, metadata }, (status, message) => {
       if (message === undefined) reject(errorOf(status));
-      // Not a view of the chunk that it came in.
-      else resolve(Buffer.from(message));
+      else resolve(message);
     });
   });
 }

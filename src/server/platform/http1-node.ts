@@ -51,7 +51,7 @@ export function createHttp1(
       socket.once('close', () => sockets.delete(socket));
       socket.on('error', () => {});
       server.emit('connection', socket);
-      if (head.length > 0) socket.push(head);
+      if (head.length > 0) socket.push(Buffer.from(head));
     },
     close() {
       webSockets.close();
@@ -253,7 +253,8 @@ function toSocket(stream: ByteStream): Duplex {
   stream.setHandler({
     onData(chunk) {
       idleTimer?.refresh();
-      if (!duplex.push(chunk)) stream.pause();
+      // A copy, for node:http takes it when it likes.
+      if (!duplex.push(Buffer.from(chunk))) stream.pause();
     },
     onEnd() {
       duplex.push(null);

@@ -15,8 +15,15 @@ import {
   type PeerIdentity,
   type TlsOptions,
 } from '../../common/index.js';
-import { lookupHost, resolveHost, resolveSrv, SocketStream } from '../../transport/index.js';
+import {
+  lookupHost,
+  resolveHost,
+  resolveSrv,
+  SharedReads,
+  SocketStream,
+} from '../../transport/index.js';
 import { UsageError } from '../options/index.js';
+import { acceptedStream } from './accepted-socket.js';
 import { nodeDisk } from './disk-node.js';
 import { byFirstByte } from './first-byte.js';
 import {
@@ -85,7 +92,7 @@ export async function listenHere(
   };
   const onPlain = (socket: Socket): void => onStream(new SocketStream(socket));
   const server = createServer(options, (socket) => {
-    if (acceptor === undefined) onPlain(socket);
+    if (acceptor === undefined) onStream(acceptedStream(socket, highWaterBytes));
     else if (!alsoPlain) acceptor.accept(socket);
     else {
       byFirstByte(socket, tlsHandshakeTimeoutMs, {
@@ -143,10 +150,11 @@ function connectNow(
       allowHalfOpen: true,
     };
     let socket: Socket;
+    const reads = tls === undefined ? new SharedReads() : undefined;
     try {
       socket =
         tls === undefined
-          ? netConnect(options)
+          ? netConnect({ ...options, ...reads })
           : tlsConnect({ ...options, ...tlsConnectOptions(tls, address) });
     } catch (error) {
       reject(error); // unusable certificates
@@ -182,7 +190,7 @@ function connectNow(
       socket.off('error', onError);
       socket.off('close', early);
       const identity = tls === undefined ? noIdentity : identityOf(socket as TLSSocket);
-      resolve(new SocketStream(socket, identity));
+      resolve(new SocketStream(socket, identity, reads));
     });
   });
 }
