@@ -234,7 +234,7 @@ export class Generation {
     const { index, log } = this.#state;
     const item = index.get(key);
     if (item === undefined || item.dead) return null;
-    return log.has(item.location) ? log.record(item.location) : undefined;
+    return log.has(item.location) ? log.use(item.location) : undefined;
   }
 
   history(from: Revision, revisionsMax: number, bytesMax: number): Promise<EventPage> {
