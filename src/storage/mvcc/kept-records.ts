@@ -6,14 +6,14 @@
  *  - As long as there is room, all records that are the newest of their key stay. A chunk of the
  *    log in which nearly all are is taken over as it is; from others they are copied.
  *  - Without room it is a clock (second chance): the chunk that has been here for longest goes, and
- *    what was asked for since it came is copied to the end, up to half of the chunk, so that memory
- *    is gained whatever was asked for.
+ *    what was asked for since it came is copied to the end, but of all chunks together no more than
+ *    half, so that memory is gained whatever was asked for.
  *  - A chunk of which half is past is copied together.
  *
  * Records are moved a share a turn: each costs a look into the index, about a microsecond.
  */
 
-import { assert } from '../../common/index.js';
+import { assert, valueLogChunkBytes } from '../../common/index.js';
 import type { KeyItem } from '../index/index.js';
 import { recordKey } from '../schema/index.js';
 import { type Chunk, type RecordArena, recordState } from './record-arena.js';
@@ -22,6 +22,8 @@ import { type Chunk, type RecordArena, recordState } from './record-arena.js';
 const wholeShare = 0.75;
 /** One of the kept ones with less of it in use is copied together. */
 const sparseShare = 0.5;
+/** What earlier chunks may leave of their half to later ones. */
+const carriedBytesMax = 4 * valueLogChunkBytes;
 /** Records that are passed over cost a hundredth of one that is moved. */
 const passedPerMove = 64;
 
@@ -49,6 +51,8 @@ export class KeptRecords {
   #leaving: Leaving | undefined;
   /** The last chunk that should have left stayed for a large record in it. */
   #spared = false;
+  /** Bytes that were not copied of what might have been. */
+  #carriedBytes = 0;
   #passed = 0;
 
   /** `find` is the index. Holds more than `bytesMax`, with the log, only between two turns. */
@@ -150,7 +154,8 @@ export class KeptRecords {
   }
 
   #leave(chunk: Chunk, moves: 'live' | 'used'): void {
-    const leftBytes = moves === 'live' ? chunk.bytes.length : chunk.bytes.length / 2;
+    const isClock = moves === 'used';
+    const leftBytes = isClock ? chunk.bytes.length / 2 + this.#carriedBytes : chunk.bytes.length;
     this.#leaving = { chunk, at: 0, moves, leftBytes };
   }
 
@@ -177,6 +182,7 @@ export class KeptRecords {
     }
     if (leaving.at >= chunk.usedBytes) {
       this.#leaving = undefined;
+      if (moves === 'used') this.#carriedBytes = Math.min(leaving.leftBytes, carriedBytesMax);
       arena.drop(chunk);
     }
     return left;
