@@ -78,7 +78,7 @@ interface Round {
   readonly waitsMs: number[];
 }
 
-/** Reads keys at random until `untilMs`; each turn begins a read for every client that has none. */
+/** Reads keys at random until `untilMs`; each turn begins a read for each client that has none. */
 async function readAtRandom(
   store: MvccStore,
   keys: number,
@@ -88,6 +88,8 @@ async function readAtRandom(
   const round: Round = { read: 0, fromMemory: 0, waitsMs: [] };
   let busy = 0;
   let failure: unknown;
+  // Without a free client there is nothing to do: the loop must not spin.
+  let isDone = (): void => {};
   while (performance.now() < untilMs || busy > 0) {
     const isOver = performance.now() >= untilMs;
     for (let free = isOver ? 0 : clients - busy; free > 0; free -= 1) {
@@ -105,14 +107,22 @@ async function readAtRandom(
         ({ kvs }) => {
           if (kvs.length !== 1) failure = new Error(`${key} is not there`);
           busy -= 1;
+          isDone();
           round.read += 1;
           round.waitsMs.push(performance.now() - startMs);
         },
         (error: unknown) => {
           busy -= 1;
+          isDone();
           failure = error;
         },
       );
+    }
+    if (busy === clients || isOver) {
+      await new Promise<void>((resolve) => {
+        isDone = resolve;
+        if (busy === 0) resolve();
+      });
     }
     await turn();
     if (failure !== undefined) throw failure;

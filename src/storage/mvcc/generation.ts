@@ -149,6 +149,10 @@ export class Generation {
     return this.#flusher.pendingBytes;
   }
 
+  get cachedBytes(): number {
+    return this.#state.log.allocatedBytes;
+  }
+
   get flushed(): { readonly index: LogIndex; readonly synced: boolean } {
     const { index } = this.#flusher.stored;
     return { index, synced: this.#flusher.syncedIndex === index };
