@@ -16,6 +16,7 @@ import {
   sectorCut,
 } from './disk-image.js';
 import type { SimRandom } from './random.js';
+import type { SimThreads } from './threads.js';
 
 export type { CrashOptions } from './disk-image.js';
 
@@ -54,6 +55,8 @@ export interface SimDiskOptions {
   readonly random: SimRandom;
   /** Bounds of the time that one operation takes; syncs take up to ten times as long. */
   readonly latencyMs?: { readonly min: number; readonly max: number };
+  /** The threads that work on it; without them operations do not wait for each other. */
+  readonly threads?: SimThreads;
   /** Bytes of all files above which writes fail with ENOSPC. */
   readonly capacityBytes?: number;
 }
@@ -74,6 +77,7 @@ export class SimDisk implements Disk {
   readonly #clock: Clock;
   readonly #random: SimRandom;
   readonly #latencyMs: { readonly min: number; readonly max: number };
+  readonly #threads: SimThreads | undefined;
   #capacityBytes: number;
   #root = new ImageDir(new Map());
   #faults: ArmedFault[] = [];
@@ -88,6 +92,7 @@ export class SimDisk implements Disk {
     this.#clock = options.clock;
     this.#random = options.random;
     this.#latencyMs = options.latencyMs ?? { min: 0.02, max: 0.2 };
+    this.#threads = options.threads;
     this.#capacityBytes = options.capacityBytes ?? Number.POSITIVE_INFINITY;
   }
 
@@ -315,7 +320,9 @@ export class SimDisk implements Disk {
     const { min, max } = this.#latencyMs;
     const one = (min + this.#random.float() * (max - min)) * this.#slowdown;
     const isSync = kind === 'sync' || kind === 'writeDurable' || kind === 'syncDir';
-    return isSync ? one * (1 + 9 * this.#random.float()) : one;
+    const ownMs = isSync ? one * (1 + 9 * this.#random.float()) : one;
+    const threads = this.#threads;
+    return threads === undefined ? ownMs : threads.takesMs(this.#clock.nowMs(), ownMs);
   }
 
   #takeFault(kind: DiskOperation, path: string): DiskFault | undefined {

@@ -5,3 +5,4 @@ export * from './kv-store.js';
 export * from './network-memory.js';
 export * from './passwords.js';
 export * from './random.js';
+export * from './threads.js';

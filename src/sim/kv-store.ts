@@ -23,6 +23,7 @@ import {
   type Random,
   StorageError,
 } from '../common/index.js';
+import type { SimThreads } from './threads.js';
 
 /** LevelDB merges nothing below the size of its first level. */
 const garbageBytesMin = 16 * 1024 * 1024;
@@ -34,6 +35,10 @@ export interface SimKvOptions {
   readonly random: Random;
   /** Longest time of one call; 0: the next turn. */
   readonly latencyMsMax?: number;
+  /** The threads that work on it; without them a call keeps only those waiting that come later. */
+  readonly threads?: SimThreads;
+  /** With `threads`: what each read takes; others as above. */
+  readonly readLatencyMs?: number;
   /** Also keeps nothing that was not synced when true: the worst case. */
   readonly loseAllUnsynced?: boolean;
   /** Where the directories are; without it they are only names, and none can be removed. */
@@ -380,7 +385,7 @@ class SimKvStore implements KvStore {
 
   getMany(keys: readonly Uint8Array[]): Promise<Array<Buffer | undefined>> {
     const names = keys.map(nameOf);
-    return this.#later(() => {
+    return this.#read(() => {
       const { values } = this.#directory.live;
       return names.map((name) => {
         const value = values.get(name);
@@ -416,7 +421,7 @@ class SimKvStore implements KvStore {
   }
 
   scan(range: KvScan): Promise<Array<readonly [Buffer, Buffer]>> {
-    return this.#later(() => this.#directory.live.scan(range));
+    return this.#read(() => this.#directory.live.scan(range));
   }
 
   view(): KvView {
@@ -444,6 +449,18 @@ class SimKvStore implements KvStore {
     if (this.#directory.owner === this) this.#directory.owner = undefined;
   }
 
+  /** On a thread of its own, if there are threads: writes do not wait for it. */
+  #read<T>(work: () => T): Promise<T> {
+    const { clock, readLatencyMs = 0, threads } = this.#options;
+    if (threads === undefined || this.#closed) return this.#later(work);
+    if (this.#machine.count()) return new Promise(() => {});
+    return new Promise((resolve) => {
+      clock.after(threads.takesMs(clock.nowMs(), readLatencyMs), () => {
+        if (!this.#dead && !this.#machine.halted) resolve(work());
+      });
+    });
+  }
+
   #later<T>(work: () => T, begun?: () => void): Promise<T> {
     if (this.#closed) {
       return Promise.reject(
@@ -454,7 +471,7 @@ class SimKvStore implements KvStore {
     const isHalted = this.#machine.count();
     if (!wasHalted && !this.#dead) begun?.();
     if (isHalted) return new Promise(() => {});
-    const { clock, random, latencyMsMax = 0 } = this.#options;
+    const { clock, random, latencyMsMax = 0, threads } = this.#options;
     return new Promise((resolve, reject) => {
       this.#queue.push(() => {
         try {
@@ -468,7 +485,9 @@ class SimKvStore implements KvStore {
         return;
       }
       const now = clock.nowMs();
-      this.#busyUntilMs = Math.max(this.#busyUntilMs, now + random.float() * latencyMsMax);
+      const ownMs = random.float() * latencyMsMax;
+      const takesMs = threads === undefined ? ownMs : threads.takesMs(now, ownMs);
+      this.#busyUntilMs = Math.max(this.#busyUntilMs, now + takesMs);
       clock.after(this.#busyUntilMs - now, this.#next);
     });
   }

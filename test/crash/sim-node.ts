@@ -6,6 +6,7 @@ import {
   SimClock,
   SimDisk,
   SimKvDisk,
+  type SimKvOptions,
   type SimProcessClock,
   SimRandom,
   simPasswords,
@@ -23,13 +24,17 @@ export class SimMachine {
   readonly random: SimRandom;
   #running: SimProcessClock | undefined;
 
-  constructor(seed: number, options: { readonly loseAllUnsynced?: boolean } = {}) {
+  constructor(
+    seed: number,
+    options: Pick<SimKvOptions, 'loseAllUnsynced' | 'threads' | 'readLatencyMs'> = {},
+  ) {
     this.random = new SimRandom(seed);
     this.clock = new SimClock({ random: this.random.fork() });
     this.disk = new SimDisk({
       clock: this.clock,
       random: this.random.fork(),
       latencyMs: { min: 0.1, max: 2 },
+      ...(options.threads === undefined ? {} : { threads: options.threads }),
     });
     this.kvDisk = new SimKvDisk({
       clock: this.clock,

@@ -26,6 +26,7 @@ const readings: GaugeReadings = {
   revision: 7,
   compactRevision: 5,
   keys: 4,
+  valueCacheBytes: 64,
   watchers: 2,
   watchStreams: 1,
   slowWatchers: 0,

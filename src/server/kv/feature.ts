@@ -47,6 +47,7 @@ export function kvFeature(
         revision: store.revision,
         compactRevision: store.compactRevision,
         keys: store.keyCount,
+        valueCacheBytes: store.cachedBytes,
         quotaBytes: config.quotaBytes,
       };
     },

@@ -51,12 +51,15 @@ function meteredFile(file: DiskFile, clock: Clock, metrics: Metrics): DiskFile {
   };
 }
 
-/** Measures batches. */
+/** Measures batches, and counts what is read one by one. */
 export function meteredKvStore(open: OpenKvStore, clock: Clock, metrics: Metrics): OpenKvStore {
   return async (dir) => {
     const kv = await open(dir);
     const metered: KvStore = {
-      getMany: (keys) => kv.getMany(keys),
+      getMany(keys) {
+        metrics.coldRecords += keys.length;
+        return kv.getMany(keys);
+      },
       async write(changes, options) {
         const startMs = clock.nowMs();
         await kv.write(changes, options);

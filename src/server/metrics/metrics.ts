@@ -29,6 +29,7 @@ export interface GaugeReadings {
   readonly revision: number;
   readonly compactRevision: number;
   readonly keys: number;
+  readonly valueCacheBytes: number;
   readonly watchers: number;
   readonly watchStreams: number;
   readonly slowWatchers: number;
@@ -55,6 +56,7 @@ export const gaugeNames: Readonly<Record<keyof GaugeReadings, true>> = {
   revision: true,
   compactRevision: true,
   keys: true,
+  valueCacheBytes: true,
   watchers: true,
   watchStreams: true,
   slowWatchers: true,
@@ -108,6 +110,8 @@ export class Metrics {
   clientBytesSent = 0;
   walBytesWritten = 0;
   scrapes = 0;
+  /** Records that were asked of the KvStore one by one, because they were not in memory. */
+  coldRecords = 0;
   /** Connections of clients that were closed because of what these did or did not do. */
   connectionsClosed = 0;
 

@@ -218,6 +218,8 @@ function addCounters(add: Adder, m: Metrics): void {
   const network = 'etcd_network_client_grpc';
   add.counter(`${network}_received_bytes_total`, 'From clients.', () => m.clientBytesReceived);
   add.counter(`${network}_sent_bytes_total`, 'To clients.', () => m.clientBytesSent);
+  const cold = 'kvorum_cold_records_total';
+  add.counter(cold, 'Records read that were not in memory.', () => m.coldRecords);
   const closed = 'kvorum_client_connections_closed_total';
   add.counter(closed, 'Closed for what the client did or did not do.', () => m.connectionsClosed);
 }
@@ -244,6 +246,7 @@ function addGauges(add: Adder, m: Metrics, now: () => GaugeReadings | undefined)
   gauge('debugging_mvcc_current_revision', 'Revision.', (r) => r.revision);
   gauge('debugging_mvcc_compact_revision', 'Compacted up to.', (r) => r.compactRevision);
   gauge('debugging_mvcc_keys_total', 'Live keys.', (r) => r.keys);
+  add.gauge('kvorum_value_cache_bytes', 'Of values in memory.', () => now()?.valueCacheBytes ?? 0);
   gauge('debugging_mvcc_watcher_total', 'Watchers.', (r) => r.watchers);
   gauge('debugging_mvcc_watch_stream_total', 'Watch streams.', (r) => r.watchStreams);
   gauge('debugging_mvcc_slow_watcher_total', 'Watchers behind.', (r) => r.slowWatchers);

@@ -43,8 +43,9 @@ import { ReadGate } from './read-gate.js';
 import { unsyncedDisk } from './unsynced-disk.js';
 import { WalRelease } from './wal-release.js';
 
-/** Memory for records beside those not yet flushed. */
-const cacheBytesMax = 64 * 1024 * 1024;
+/** Memory for records beside those not yet flushed: a share of what there is, and at least so much. */
+const cacheShare = 1 / 8;
+const cacheBytesMin = 64 * 1024 * 1024;
 const flushBytes = 4 * 1024 * 1024;
 /** Records waiting for LevelDB above which proposals wait: the disk is slower than the clients. */
 const unflushedBytesMax = 256 * 1024 * 1024;
@@ -84,7 +85,7 @@ export async function openNodeStorage(options: NodeOptions): Promise<OpenedStora
     founding,
     forceNewCluster: config.forceNewCluster,
     mvcc: {
-      cacheBytesMax,
+      cacheBytesMax: valueCacheBytes(config, ports),
       flushIntervalMs: config.flushIntervalMs,
       flushBytes,
       flushRecords: config.flushRecords,
@@ -96,6 +97,14 @@ export async function openNodeStorage(options: NodeOptions): Promise<OpenedStora
     onFatal: failure.tell,
     signal,
   });
+}
+
+function valueCacheBytes(
+  { valueCacheBytes: given }: Pick<ServerConfig, 'valueCacheBytes'>,
+  { memory }: Pick<NodePorts, 'memory'>,
+): number {
+  if (given > 0) return given;
+  return Math.max(cacheBytesMin, Math.floor((memory?.bytes ?? 0) * cacheShare));
 }
 
 /** Raft on what was opened, and the loop between the two. Nothing runs yet. */

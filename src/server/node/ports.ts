@@ -28,6 +28,8 @@ export interface NodePorts {
   readonly resolveSrv?: Network['resolveSrv'] | undefined;
   /** The links to other members; without them the cluster is one member and stays so. */
   readonly peers?: PeerTransport;
+  /** What the process may use; without it values get what a small machine would give. */
+  readonly memory?: { readonly bytes: number };
   /** Is told each step of Raft. */
   readonly raftTracer?: StateTracer | undefined;
   /** For simulations: see {@link NodeTuning}. */

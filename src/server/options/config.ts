@@ -73,6 +73,8 @@ export interface ServerConfig extends Gated {
   readonly keepaliveMinTimeMs: number;
   /** Of answers that are made or unsent; 0: by the memory that there is. */
   readonly answersMemoryBytes: number;
+  /** Memory for values that are not waiting to be written; 0: a share of what there is. */
+  readonly valueCacheBytes: number;
   /** Undefined: none. */
   readonly rateLimit: RateLimit | undefined;
   /** 0: never ping. */
@@ -405,6 +407,7 @@ function buildLimits(flags: Flags, warnings: string[]) {
     requestBytesMax,
     concurrentStreamsMax: flags.number('max-concurrent-streams'),
     answersMemoryBytes: answersMemory(flags),
+    valueCacheBytes: flags.number('value-cache-bytes'),
     rateLimit: parseRateLimit(flags.text('rate-limit')),
     keepaliveMinTimeMs: flags.number('grpc-keepalive-min-time'),
     keepaliveIntervalMs: flags.number('grpc-keepalive-interval'),

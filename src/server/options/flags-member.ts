@@ -191,6 +191,14 @@ export const memberFlags = flagGroup('member', [
   ],
   [
     'implemented',
+    'value-cache-bytes',
+    'int',
+    '0',
+    "kvorum's own: memory for values; 0 is an eighth of what there is, at least 64 MiB.",
+    { min: 0, max: 2 ** 40 },
+  ],
+  [
+    'implemented',
     'rate-limit',
     'text',
     '',

@@ -121,7 +121,7 @@ async function fromStore(
   let gte = start;
   for (;;) {
     const range = { gte, lt, countMax: mvccSliceKeysMax, bytesMax: scanPageBytes };
-    const page = await state.kv.scan(range);
+    const page = await state.cold.scan(range);
     for (const [key, sealed] of page) {
       const main = mainOf(key);
       if (main > through || !collector.admits(main)) {

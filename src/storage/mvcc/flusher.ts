@@ -347,7 +347,7 @@ export class Flusher {
       this.#syncedSequence = unit.sequence;
       this.#syncedIndex = mark.index;
     }
-    log.evict();
+    this.#state.evict();
     this.#wake();
     this.#onWritten();
   }

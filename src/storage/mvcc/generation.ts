@@ -149,6 +149,10 @@ export class Generation {
     return this.#flusher.pendingBytes;
   }
 
+  get cachedBytes(): number {
+    return this.#state.log.allocatedBytes;
+  }
+
   get flushed(): { readonly index: LogIndex; readonly synced: boolean } {
     const { index } = this.#flusher.stored;
     return { index, synced: this.#flusher.syncedIndex === index };
@@ -234,7 +238,7 @@ export class Generation {
     const { index, log } = this.#state;
     const item = index.get(key);
     if (item === undefined || item.dead) return null;
-    return log.has(item.location) ? log.record(item.location) : undefined;
+    return log.has(item.location) ? log.use(item.location) : undefined;
   }
 
   history(from: Revision, revisionsMax: number, bytesMax: number): Promise<EventPage> {

@@ -52,7 +52,10 @@ export function warmRecord(state: MvccState, candidate: Candidate): Buffer | und
   const { log } = state;
   if (candidate.location !== noLocation) {
     if (log.has(candidate.location)) return log.record(candidate.location);
-    return undefined;
+    // It may have moved since it was chosen.
+    const item = state.index.get(candidate.key);
+    const isIt = item?.main === candidate.main && item.sub === candidate.sub;
+    return isIt && log.has(item.location) ? log.record(item.location) : undefined;
   }
   const location = log.find(candidate.main, candidate.sub);
   return location !== noLocation && log.has(location) ? log.record(location) : undefined;
@@ -102,13 +105,28 @@ export async function loadRecords(
     cold.push(i);
     coldTotal += 1;
     if (cold.length < coldSortRecords) continue;
-    await loadCold({ state, candidates, records, keep: keepAll, room }, cold);
+    const lane = keepAll ? 'apply' : 'page';
+    await loadCold({ state, candidates, records, lane, room }, cold);
     cold = [];
   }
-  const keep = keepAll || coldTotal <= warmRecordsMax;
-  await loadCold({ state, candidates, records, keep, room }, cold);
-  state.log.evict();
+  const few = coldTotal <= warmRecordsMax ? 'record' : 'page';
+  await loadCold({ state, candidates, records, lane: keepAll ? 'apply' : few, room }, cold);
+  state.evict();
   return records;
+}
+
+/**
+ * The record of one candidate, which is not in memory. The caller holds a pin. As
+ * {@link loadRecords}, without what is only for many: most reads are for one key.
+ */
+export async function loadRecord(state: MvccState, candidate: Candidate): Promise<Buffer> {
+  const { main, sub, bytes } = candidate;
+  const key = revisionKey(main, sub, false);
+  const [sealed] = await state.cold.records([key], bytes);
+  const record = unsealOrThrow(key, sealed, state.path);
+  if (state.log.wantsKept(main, sub)) keepWarm(state, candidate, record);
+  state.evict();
+  return record;
 }
 
 /** What records are loaded for. */
@@ -116,13 +134,14 @@ interface Loading {
   readonly state: MvccState;
   readonly candidates: readonly Candidate[];
   readonly records: Uint8Array[];
-  readonly keep: boolean;
+  /** An entry that is being applied, which keeps all of them; a few, which may be kept; a scan. */
+  readonly lane: 'apply' | 'record' | 'page';
   readonly room: AnswerRoom | undefined;
 }
 
 /** Sorts `wanted` and fetches it page by page. */
 async function loadCold(
-  { state, candidates, records, keep, room }: Loading,
+  { state, candidates, records, lane, room }: Loading,
   wanted: number[],
 ): Promise<void> {
   const of = (i: number): Candidate => candidates[i] as Candidate;
@@ -138,16 +157,28 @@ async function loadCold(
     );
     const page = wanted.slice(from, next);
     const keys = page.map((i) => revisionKey(of(i).main, of(i).sub, false));
-    const found = await state.kv.getMany(keys);
+    const found = await getMany(state, keys, pageBytes, lane);
     for (const [n, i] of page.entries()) {
       const record = unsealOrThrow(keys[n] as Buffer, found[n], state.path);
       records[i] = record;
-      if (keep) keepWarm(state, of(i), record);
+      const { main, sub } = of(i);
+      const keeps = lane === 'apply' || (lane === 'record' && state.log.wantsKept(main, sub));
+      if (keeps) keepWarm(state, of(i), record);
     }
   }
 }
 
-/** Copies a record to the front of the value log if it is still the newest of its key. */
+function getMany(
+  { kv, cold }: MvccState,
+  keys: readonly Buffer[],
+  bytes: number,
+  lane: Loading['lane'],
+): Promise<ReadonlyArray<Buffer | undefined>> {
+  if (lane === 'apply') return kv.getMany(keys);
+  return lane === 'record' ? cold.records(keys, bytes) : cold.page(keys);
+}
+
+/** Keeps a copy of a record in memory if it is still the newest of its key. */
 function keepWarm(state: MvccState, candidate: Candidate, record: Uint8Array): void {
   const item = state.index.get(candidate.key);
   if (item === undefined || item.dead) return;

@@ -19,6 +19,7 @@ import { decodeRecord, recordValue } from '../schema/index.js';
 import {
   type Candidate,
   candidateOf,
+  loadRecord,
   loadRecords,
   warmRecord,
   warmRecords,
@@ -184,8 +185,7 @@ export class PointReads implements PointReader {
     const wanted = candidateOf(key, found);
     const record = warmRecord(this.#state, wanted);
     if (record !== undefined) return record;
-    const loading = loadRecords(this.#state, [wanted]);
-    return loading.then(([loaded]) => loaded as Uint8Array);
+    return loadRecord(this.#state, wanted);
   }
 }
 

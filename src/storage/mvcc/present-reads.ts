@@ -46,7 +46,7 @@ export class PresentReads implements MvccPresent {
     const item = this.#alive(key);
     if (item === undefined) return undefined;
     assert(this.#state.log.has(item.location), 'a record read in place was made warm before');
-    return this.#state.log.record(item.location);
+    return this.#state.log.use(item.location);
   }
 
   value(key: KeyString): Uint8Array | undefined {

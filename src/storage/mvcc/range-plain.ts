@@ -5,7 +5,7 @@
  * from the index; for a caller that can send them so, they are written into pages of the reply.
  */
 
-import { type KeyString, listedRecordBytes, Slice } from '../../common/index.js';
+import { type KeyString, listedRecordBytes, Slice, warmRecordsMax } from '../../common/index.js';
 import { FoundRevision, findAt, isVisible, type KeyItem } from '../index/index.js';
 import { recordSize, writeRecord } from '../schema/index.js';
 import { type Candidate, candidateOf, loadRecords } from './load-records.js';
@@ -45,6 +45,8 @@ export class PlainRange {
   readonly #limit: number;
   /** The index knows the number of keys, so the walk may end at the limit. */
   readonly #counted: boolean;
+  /** It may go through more than is in use. */
+  readonly #isScan: boolean;
   readonly #slice: Slice;
   #count = 0;
   #more = false;
@@ -72,6 +74,8 @@ export class PlainRange {
     this.#counted = isVisible(state.lastMain, state.lastSub, at.main, at.sub);
     if (this.#counted) this.#count = state.index.count(query.key, this.#end);
     this.done = this.#counted && this.#count === 0;
+    const most = this.#counted ? Math.min(this.#count, this.#limit) : this.#limit;
+    this.#isScan = most > warmRecordsMax;
     this.#slice = new Slice(state.clock);
   }
 
@@ -135,7 +139,9 @@ export class PlainRange {
     const { log } = this.#state;
     let { location } = found;
     if (location < 0) location = log.find(found.main, found.sub);
-    if (location >= 0 && log.has(location)) return log.record(location);
+    if (location >= 0 && log.has(location)) {
+      return this.#isScan ? log.record(location) : log.use(location);
+    }
     this.#gaps.push(this.#records.length);
     this.#cold.push(candidateOf(key, found));
     return noValue;

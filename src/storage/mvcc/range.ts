@@ -5,8 +5,9 @@
  * after each slice and is pinned against compaction.
  */
 
-import { EtcdError, type KeyString } from '../../common/index.js';
+import { EtcdError, type KeyString, listedRecordBytes } from '../../common/index.js';
 import { FoundRevision, findAt } from '../index/index.js';
+import { candidateOf, loadRecord } from './load-records.js';
 import { GeneralRange } from './range-general.js';
 import { isPlain, PlainRange } from './range-plain.js';
 import { pinOf } from './read-point.js';
@@ -34,10 +35,7 @@ export function rangeAt(
   if (!isHeld && pinOf(at) < state.compactRevision) {
     return Promise.reject(new EtcdError('COMPACTED'));
   }
-  if (single) {
-    const result = readOne(state, query.key, at);
-    if (result !== undefined) return result;
-  }
+  if (single) return readOne(state, query.key, at) ?? readCold(state, query.key, at, room);
   const walk = isPlain(query)
     ? new PlainRange(state, query, at)
     : new GeneralRange(state, query, at);
@@ -56,16 +54,33 @@ function readPresent(state: MvccState, key: KeyString): RangeResult | undefined 
   if (item.main > state.revision) return undefined;
   if (item.dead) return emptyResult;
   if (!state.log.has(item.location)) return undefined;
-  return { kvs: [state.log.record(item.location)], more: false, count: 1 };
+  return { kvs: [state.log.use(item.location)], more: false, count: 1 };
 }
 
-/** The same at a read point. */
+/** The same at a read point; undefined: what is in `found` is not in memory. */
 function readOne(state: MvccState, key: KeyString, at: ReadPoint): RangeResult | undefined {
   const item = state.index.get(key);
   if (item === undefined || !findAt(item, at.main, at.sub, found)) return emptyResult;
   const location = found.location >= 0 ? found.location : state.log.find(found.main, found.sub);
   if (!state.log.has(location)) return undefined;
-  return { kvs: [state.log.record(location)], more: false, count: 1 };
+  return { kvs: [state.log.use(location)], more: false, count: 1 };
+}
+
+/** What `readOne` has just found. */
+async function readCold(
+  state: MvccState,
+  key: KeyString,
+  at: ReadPoint,
+  room: AnswerRoom | undefined,
+): Promise<RangeResult> {
+  const candidate = candidateOf(key, found);
+  const pin = state.pins.pin(pinOf(at));
+  try {
+    if (room !== undefined) await room.takeRoom(candidate.bytes + listedRecordBytes);
+    return { kvs: [await loadRecord(state, candidate)], more: false, count: 1 };
+  } finally {
+    state.pins.release(pin);
+  }
 }
 
 const emptyResult: RangeResult = { kvs: [], more: false, count: 0 };

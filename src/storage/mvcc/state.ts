@@ -9,6 +9,7 @@ import {
   type Clock,
   checkpointJournalBytesMin,
   checkpointKeysMinDefault,
+  type KeyString,
   type KvStore,
   Lock,
   type Logger,
@@ -17,8 +18,9 @@ import {
   type Term,
 } from '../../common/index.js';
 import { emptyConfiguration } from '../../raft/index.js';
-import { KeyIndex } from '../index/index.js';
+import { KeyIndex, type KeyItem } from '../index/index.js';
 import { type AppliedMark, metaBytesOf, type Removal, type StoreMark } from '../schema/index.js';
+import { ColdReads } from './cold-reads.js';
 import { KeyLeases } from './key-leases.js';
 import { PinSet } from './pins.js';
 import type { MvccSetup } from './setup.js';
@@ -39,6 +41,7 @@ export class MvccState {
   readonly indexLock = new Lock();
   readonly index = new KeyIndex();
   readonly log: ValueLog;
+  readonly cold: ColdReads;
   readonly leases = new KeyLeases();
   readonly pins = new PinSet();
   readonly #meta = new Map<string, Uint8Array>();
@@ -52,6 +55,8 @@ export class MvccState {
   #lastMain: Revision = 1;
   #lastSub = 0;
   #closed = false;
+  /** Goes on in the next turn. */
+  #evicts = false;
 
   constructor(setup: MvccSetup) {
     this.kv = setup.kv;
@@ -61,7 +66,9 @@ export class MvccState {
     this.path = setup.path ?? 'the data directory';
     this.checkpointKeysMin = setup.checkpointKeysMin ?? checkpointKeysMinDefault;
     this.journalBytesMin = setup.journalBytesMin ?? checkpointJournalBytesMin;
-    this.log = new ValueLog(setup.options.cacheBytesMax);
+    const find = (key: KeyString): KeyItem | undefined => this.index.get(key);
+    this.log = new ValueLog(setup.options.cacheBytesMax, find);
+    this.cold = new ColdReads(this.kv, this.clock);
   }
 
   /** The newest revision that is committed: what readers see. */
@@ -113,6 +120,16 @@ export class MvccState {
 
   close(): void {
     this.#closed = true;
+  }
+
+  /** Has records leave memory as long as there are too many: a share now, others in later turns. */
+  evict(): void {
+    if (this.#evicts || !this.log.evict()) return;
+    this.#evicts = true;
+    this.clock.afterTurn(() => {
+      this.#evicts = false;
+      this.evict();
+    });
   }
 
   // ---------------------------------------------------------------------- the entry being applied

@@ -145,6 +145,10 @@ class Store implements MvccStore {
     return this.#generation.unflushedBytes;
   }
 
+  get cachedBytes(): number {
+    return this.#generation.cachedBytes;
+  }
+
   get applied(): AppliedMark {
     return this.#generation.applied;
   }

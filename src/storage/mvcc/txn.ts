@@ -142,6 +142,7 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
     const version = alive ? item.version + 1 : 1;
     const previous = created === main || item === undefined ? noPrevious : this.#previousOf(item);
 
+    if (alive) log.superseded(item.location, item.bytes);
     const size = recordSize(key.length, created, main, version, value.length, lease);
     const location = log.add(main, sub, false, size);
     const at = log.offset;
@@ -216,6 +217,7 @@ export class WriteTxn implements MvccWriteTxn, MvccCommit {
     const main = this.#main;
     const sub = this.#count;
     const previous = this.#previousOf(item);
+    log.superseded(item.location, item.bytes);
     const size = recordSize(key.length, 0, 0, 0, 0, 0n);
     log.add(main, sub, true, size);
     writeRecord(log.buffer, log.offset, key, 0, 0, 0, noValue, 0n);

@@ -194,7 +194,7 @@ export interface MvccWriteTxn extends MvccPresent {
 }
 
 export interface MvccStoreOptions {
-  /** Bytes of recent records kept in memory beside those not yet written to the KvStore. */
+  /** Bytes of records kept in memory beside those not yet written to the KvStore. */
   readonly cacheBytesMax: number;
   /** A flush starts after this much time, or at once above `flushBytes`. */
   readonly flushIntervalMs: number;
@@ -242,6 +242,8 @@ export interface MvccStore {
   /** As of the last restart or flush: what is in the KvStore, synced if `synced`. */
   readonly flushed: { readonly index: LogIndex; readonly synced: boolean };
   readonly unflushedBytes: number;
+  /** Bytes of memory for records, those that are not flushed included. */
+  readonly cachedBytes: number;
 
   /** Starts the changes of the entry at `index`; one at a time, ends with `commit`. */
   begin(index: LogIndex, term: Term): MvccWriteTxn;

@@ -8,6 +8,7 @@ export {
   encodeRecord,
   type KeyValueFields,
   RecordReader,
+  recordKey,
   recordSize,
   recordValue,
   writeRecord,

@@ -1,0 +1,191 @@
+/**
+ * What a read costs whose record is not in memory: the store alone, without network and Raft. Keys
+ * are loaded, the store is opened again, so that nothing is in memory, and single keys are read at
+ * random, as many at once as there are clients. Each line is one round: the first ones warm the
+ * cache, if there is room for it. The data is removed at the end, unless it is kept.
+ */
+
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
+import { type Clock, silentLogger } from '../src/common/index.js';
+import { rangeOf } from '../src/proto/index.js';
+import {
+  type MvccStore,
+  type MvccStoreOptions,
+  openLevelStore,
+  openMvccStore,
+  type RangeQuery,
+} from '../src/storage/index.js';
+import { commandLine, numberOf, wordsOf } from './arguments.js';
+
+const usage = `usage: node dist/bench/cold.js [keys] [value bytes] [cache MiB] [clients] [directory]
+       (200000 3000 64 16, a new one for temporary files; a directory that is there is read, and kept)
+`;
+
+const roundMs = 2000;
+const rounds = 5;
+
+const clock: Clock = {
+  nowMs: () => performance.now(),
+  wallMs: () => Date.now(),
+  after(delayMs, fire) {
+    const timer = setTimeout(fire, delayMs);
+    return { cancel: () => clearTimeout(timer) };
+  },
+  afterTurn: (fire) => {
+    setImmediate(fire);
+  },
+};
+
+const query: RangeQuery = rangeOf('', '');
+
+function keyOf(i: number): string {
+  const mixed = Math.imul(i, 0x9e3779b1) >>> 0;
+  return `/registry/pods/${mixed.toString().padStart(10, '0')}-${i.toString().padStart(6, '0')}`;
+}
+
+function optionsWith(cacheMiB: number): MvccStoreOptions {
+  return {
+    cacheBytesMax: cacheMiB * 1024 * 1024,
+    flushIntervalMs: 50,
+    flushBytes: 1024 * 1024,
+    flushRecords: Number.POSITIVE_INFINITY,
+    unflushedBytesMax: 64 * 1024 * 1024,
+    compactionBatch: 1000,
+    compactionSleepMs: 10,
+  };
+}
+
+async function load(store: MvccStore, keys: number, valueBytes: number): Promise<void> {
+  const value = Buffer.alloc(valueBytes);
+  for (let i = 0; i < valueBytes; i += 1) value[i] = Math.imul(i, 2654435761) >>> 13;
+  for (let i = 0; i < keys; i += 1) {
+    const txn = store.begin(store.applied.index + 1, 1);
+    value.writeUInt32LE(i);
+    txn.put(keyOf(i), value, 0n);
+    txn.commit();
+    if (i % 50 === 49) await turn();
+    if (store.unflushedBytes > 16 * 1024 * 1024) await store.flushSync();
+  }
+}
+
+/** What one round has seen. */
+interface Round {
+  read: number;
+  fromMemory: number;
+  readonly waitsMs: number[];
+}
+
+/** Reads keys at random until `untilMs`; each turn begins a read for each client that has none. */
+async function readAtRandom(
+  store: MvccStore,
+  keys: number,
+  clients: number,
+  untilMs: number,
+): Promise<Round> {
+  const round: Round = { read: 0, fromMemory: 0, waitsMs: [] };
+  let busy = 0;
+  let failure: unknown;
+  // Without a free client there is nothing to do: the loop must not spin.
+  let isDone = (): void => {};
+  while (performance.now() < untilMs || busy > 0) {
+    const isOver = performance.now() >= untilMs;
+    for (let free = isOver ? 0 : clients - busy; free > 0; free -= 1) {
+      const key = keyOf(Math.floor(Math.random() * keys));
+      const startMs = performance.now();
+      const answer = store.range({ ...query, key }, undefined);
+      if (!(answer instanceof Promise)) {
+        if (answer.kvs.length !== 1) throw new Error(`${key} is not there`);
+        round.read += 1;
+        round.fromMemory += 1;
+        continue;
+      }
+      busy += 1;
+      answer.then(
+        ({ kvs }) => {
+          if (kvs.length !== 1) failure = new Error(`${key} is not there`);
+          busy -= 1;
+          isDone();
+          round.read += 1;
+          round.waitsMs.push(performance.now() - startMs);
+        },
+        (error: unknown) => {
+          busy -= 1;
+          isDone();
+          failure = error;
+        },
+      );
+    }
+    if (busy === clients || isOver) {
+      await new Promise<void>((resolve) => {
+        isDone = resolve;
+        if (busy === 0) resolve();
+      });
+    }
+    await turn();
+    if (failure !== undefined) throw failure;
+  }
+  return round;
+}
+
+function quantile(sorted: readonly number[], share: number): string {
+  return (sorted[Math.floor(sorted.length * share)] ?? 0).toFixed(2);
+}
+
+async function measure(store: MvccStore, keys: number, clients: number): Promise<void> {
+  for (let n = 0; n < rounds; n += 1) {
+    const startMs = performance.now();
+    const cpu = process.cpuUsage();
+    const { read, fromMemory, waitsMs } = await readAtRandom(
+      store,
+      keys,
+      clients,
+      startMs + roundMs,
+    );
+    const { user, system } = process.cpuUsage(cpu);
+    const perSecond = (read * 1000) / (performance.now() - startMs);
+    waitsMs.sort((a, b) => a - b);
+    const { rss } = process.memoryUsage();
+    process.stdout.write(
+      `${perSecond.toFixed(0).padStart(9)}/s  CPU ${((user + system) / read).toFixed(1)} us, ` +
+        `${((fromMemory * 100) / read).toFixed(0)} % from memory, others p50 ` +
+        `${quantile(waitsMs, 0.5)} p99 ${quantile(waitsMs, 0.99)} max ` +
+        `${quantile(waitsMs, 0.99999)} ms, RSS ${(rss / 1e6).toFixed(0)} MB\n`,
+    );
+  }
+}
+
+async function main(): Promise<void> {
+  const args = commandLine(usage, (words) => {
+    const given = wordsOf(words, 5);
+    if (given === undefined) return undefined;
+    const [keys, valueBytes, cacheMiB, clients, dir] = given;
+    return {
+      keys: numberOf('keys', keys, 200_000),
+      valueBytes: numberOf('value bytes', valueBytes, 3000),
+      cacheMiB: numberOf('cache MiB', cacheMiB, 64),
+      clients: numberOf('clients', clients, 16),
+      dir,
+    };
+  });
+  const dir = args.dir ?? mkdtempSync(join(tmpdir(), 'kvorum-bench-'));
+  const options = optionsWith(args.cacheMiB);
+  const open = async (): Promise<MvccStore> =>
+    openMvccStore({ kv: await openLevelStore(dir), clock, options, logger: silentLogger });
+  try {
+    if (!existsSync(join(dir, 'CURRENT'))) {
+      const loaded = await open();
+      await load(loaded, args.keys, args.valueBytes);
+      await loaded.close();
+    }
+    const store = await open();
+    await measure(store, args.keys, args.clients);
+    await store.close();
+  } finally {
+    if (args.dir === undefined) rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+await main();
