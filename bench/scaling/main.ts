@@ -57,10 +57,8 @@ function optionsOf(args: string[]): Options | undefined {
 }
 
 function main({ only, large, dir }: Options): number {
-  const { cores, cpu, memoryGb, kernel, node, kvorum, fileSystem } = describeMachine(
-    dir,
-    undefined,
-  );
+  const machine = describeMachine({ dir, etcd: undefined, node: process.execPath });
+  const { cores, cpu, memoryGb, kernel, node, kvorum, fileSystem } = machine;
   say(`${cores} cores (${cpu}), ${memoryGb} GB, Linux ${kernel}, Node ${node}, kvorum ${kvorum},`);
   say(`data on ${fileSystem}, ${new Date().toISOString().slice(0, 10)}`);
   for (const [name, sizes] of Object.entries(curves)) {
