@@ -21,7 +21,7 @@ import {
 import { commandLine, numberOf, wordsOf } from './arguments.js';
 
 const usage = `usage: node dist/bench/cold.js [keys] [value bytes] [cache MiB] [clients] [directory]
-       (200000 3000 64 16, a new one for temporary files; a directory that is there is read, and kept)
+       (200000 3000 64 16, a new one for temporary files; one that is given is kept, and read again)
 `;
 
 const roundMs = 2000;

@@ -119,8 +119,8 @@ export const compactionHashesMax = 10;
 /** The value log grows by chunks of this size; a larger record gets one of its own. */
 export const valueLogChunkBytes = 1024 * 1024;
 /**
- * The recent history that stays in memory, with what was replaced and deleted: for watchers that are
- * a little behind, and for what the flush has still to write. No more than half of the cache.
+ * The recent history that stays in memory, with what was replaced and deleted: for watchers that
+ * are a little behind, and for what the flush has still to write. At most half of the cache.
  */
 export const valueLogRecentBytesMax = 32 * 1024 * 1024;
 /** Records that change places in one turn when memory is tidied up: a microsecond each. */
@@ -136,8 +136,8 @@ export const coldPageRecords = 256;
 /** And so many bytes, unless one record is larger: copying them is a millisecond of the loop. */
 export const coldPageBytes = 4 * 1024 * 1024;
 /**
- * Reads from the KvStore that are under way at once: each takes one of the four threads of Node that
- * also make the log durable and write to the KvStore, for as long as the disk takes.
+ * Reads from the KvStore that are under way at once: each takes one of the four threads of Node
+ * that also make the log durable and write to the KvStore, for as long as the disk takes.
  */
 export const coldReadsAtOnceMax = 2;
 /** What a record in a list costs beside its bytes: the buffer around them, and places in lists. */

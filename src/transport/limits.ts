@@ -57,7 +57,7 @@ export const copyBytesMax = 8_192;
 /** What a connection gathers until the end of a turn is in segments of such sizes, by its load. */
 export const segmentBytesMin = 2 * 1024;
 export const segmentBytesMax = 64 * 1024;
-/** Segments that nobody uses, of all connections; idle ones are given back within two seconds. */
+/** Segments that nobody uses, of all connections; of those that are idle half goes every two seconds. */
 export const segmentsFreeBytesMax = 16 * 1024 * 1024;
 /** Socket backlog above which queued DATA waits for the socket. */
 export const socketBacklogHighWaterBytes = 1024 * 1024;

@@ -90,13 +90,7 @@ export class Output implements SegmentUser {
   settle(): boolean {
     const { buffer } = this;
     this.#left = this.#written - this.#stream.backlogBytes();
-    let count = 0;
-    for (const { segment, end } of this.#retired) {
-      if (end > this.#left) break;
-      this.#pool.give(segment);
-      count += 1;
-    }
-    if (count > 0) this.#retired.splice(0, count);
+    if (this.#retired.length > 0) this.#giveRetired();
     if (this.#left < this.#written) return false;
     assert(this.#retired.length === 0 || this.bytes > 0, 'what has all left is held by nobody');
     if (this.bytes === 0 && buffer.length > 0) {
@@ -165,6 +159,16 @@ export class Output implements SegmentUser {
     this.#closePart();
     this.#retire(outgrown, this.#written + this.bytes);
     this.#takeSegment(this.#pool.take(Math.max(length, this.#segmentBytes)), 0);
+  }
+
+  #giveRetired(): void {
+    let count = 0;
+    for (const { segment, end } of this.#retired) {
+      if (end > this.#left) break;
+      this.#pool.give(segment);
+      count += 1;
+    }
+    if (count > 0) this.#retired.splice(0, count);
   }
 
   /** Nothing more goes into the segment; its last byte is the one before `end` of all. */

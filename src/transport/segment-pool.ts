@@ -11,8 +11,8 @@
 import { assert, type Clock } from '../common/index.js';
 import { segmentBytesMax, segmentBytesMin, segmentsFreeBytesMax } from './limits.js';
 
-/** How often segments that nobody needed meanwhile are let go. */
-const trimMs = 1_000;
+/** How often half of the segments that nobody needed meanwhile are let go. */
+const trimMs = 2_000;
 
 /** Who has given something to the network that was not taken at once. */
 export interface SegmentUser {
@@ -24,7 +24,7 @@ export interface SegmentUser {
 interface SizeClass {
   readonly bytes: number;
   readonly free: Buffer[];
-  /** Those that were free all the time since the last trim. */
+  /** As many were free all the time since the last trim. */
   idle: number;
 }
 
@@ -104,8 +104,9 @@ export class SegmentPool {
     for (const user of this.#unsettled) if (user.settle()) this.#unsettled.delete(user);
     for (const size of this.#classes) {
       assert(size.idle <= size.free.length, 'what was free all the time is free');
-      size.free.length -= size.idle;
-      this.#freeBytes -= size.idle * size.bytes;
+      const count = Math.ceil(size.idle / 2);
+      size.free.length -= count;
+      this.#freeBytes -= count * size.bytes;
       size.idle = size.free.length;
     }
     if (this.#freeBytes > 0 || this.#unsettled.size > 0) this.#trimLater();

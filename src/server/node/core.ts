@@ -43,7 +43,7 @@ import { ReadGate } from './read-gate.js';
 import { unsyncedDisk } from './unsynced-disk.js';
 import { WalRelease } from './wal-release.js';
 
-/** Memory for records beside those not yet flushed: a share of what there is, and at least so much. */
+/** Memory for records beside those not yet flushed: a share of what there is, at least so much. */
 const cacheShare = 1 / 8;
 const cacheBytesMin = 64 * 1024 * 1024;
 const flushBytes = 4 * 1024 * 1024;
