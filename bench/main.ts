@@ -57,10 +57,9 @@ async function measureTables(options: BenchOptions, machine: Machine): Promise<v
   for (const group of options.table.map(groupOf)) {
     if (interrupted) break;
     const { only, members = 1, tls = false, auth = false, sweep } = group;
-    const failedBefore = failures;
     const results = await measure({ ...options, only, members, tls, auth, sweep });
     measured.push([group, results]);
-    if (interrupted || failures > failedBefore) {
+    if (interrupted || results.entries.length === 0) {
       say(`the table "${group.id}" is left as it was`);
       continue;
     }
@@ -132,7 +131,9 @@ async function attempt(session: Session, kind: ServerKind, results: Results): Pr
   } catch (error) {
     if (interrupted) return;
     failures += 1;
-    say(`\n${names} failed on ${kind}: ${error instanceof Error ? error.message : error}`);
+    const text = `${names} failed on ${kind}: ${error instanceof Error ? error.message : error}`;
+    results.notes.push(text.split('\n')[0] ?? '');
+    say(`\n${text}`);
   }
 }
 

@@ -73,6 +73,13 @@ function loadSession(
           const problem = failed ? `${result.errors} errors, ${result.firstError}` : undefined;
           take(entries[i] as Entry, figuresOf(result, cluster.memory()), problem);
         }
+      } catch (error) {
+        const message = error instanceof Error ? error.message : String(error);
+        const gone = cluster.processes().find(({ exitCode, signalCode }) => {
+          return exitCode !== null || signalCode !== null;
+        });
+        if (gone === undefined) throw error;
+        throw new Error(`a server ended with ${gone.signalCode ?? gone.exitCode}: ${message}`);
       } finally {
         await cluster.remove();
       }

@@ -8,9 +8,12 @@ import { methods } from './sources.js';
 import type { LoadSpec } from './types.js';
 
 const putsPerTxnMax = 100;
-/** Below what a request may have, 1.5 MiB. */
-const bytesPerTxnMax = 1024 * 1024;
-const txnsInFlight = 16;
+/**
+ * Requests as large as people make them: etcd keeps its last ten thousand in memory, whatever their
+ * size, and what is looked at later is the memory of a store with so many keys.
+ */
+const bytesPerTxnMax = 4096;
+const txnsInFlight = 64;
 
 /** Puts the keys 0 to `keyCount` - 1, up to a hundred a txn. */
 export async function preload(pool: readonly GrpcClient[], spec: LoadSpec): Promise<void> {
