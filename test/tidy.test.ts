@@ -280,6 +280,7 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
   [
     'node:net',
     [
+      'src/server/platform/accepted-socket.ts',
       'src/server/platform/first-byte.ts',
       'src/server/platform/network-node.ts',
       'src/server/platform/tls-node.ts',

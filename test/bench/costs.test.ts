@@ -1,6 +1,6 @@
 /**
- * `npm run bench:costs`: what counts as more than before, and one count against a server of the real
- * code. The counts of all loads are compared in CI, by the program itself.
+ * `npm run bench:costs`: what counts as more than before, and one count against a server of the
+ * real code. The counts of all loads are compared in CI, by the program itself.
  */
 
 import { readFileSync } from 'node:fs';

@@ -1,7 +1,7 @@
 /**
- * An accepted socket that reads into the buffer of all sockets. Node lets one say so (`onread`) only
- * of sockets that one makes oneself, so this makes one around the handle of the accepted one, as
- * Node's own modules do among themselves (`handle`, Node 20 to 26). Should a later Node not have
+ * An accepted socket that reads into the buffer of all sockets. Node lets one say so (`onread`)
+ * only of sockets that one makes oneself, so this makes one around the handle of the accepted one,
+ * as Node's own modules do among themselves (`handle`, Node 20 to 26). Should a later Node not have
  * that any more, the socket reads as Node lets it.
  */
 
