@@ -19,6 +19,7 @@ import {
   kindPing,
   kindPong,
   welcomeTakesClocks,
+  welcomeTakesNotices,
 } from './link-frames.js';
 import { dial, dialTimeoutMs, labelOf, type PeerContext } from './peer-context.js';
 import { type Redial, redialMs, steadyMs } from './redial.js';
@@ -62,6 +63,7 @@ export class Lane {
   #stream: ClientStream | undefined;
   #upSinceMs: number | undefined;
   #takesClocks = false;
+  #takesNotices = false;
   /** The queue is full until the stream drains. */
   #full = false;
   #stopped = false;
@@ -100,6 +102,11 @@ export class Lane {
   /** See `encodeMessage`. */
   get takesClocks(): boolean {
     return this.#takesClocks;
+  }
+
+  /** See `encodeMessage`. */
+  get takesNotices(): boolean {
+    return this.#takesNotices;
   }
 
   /** Sends a frame; ownership passes. Only when `ready`. */
@@ -185,6 +192,7 @@ export class Lane {
     assert(this.#stream !== undefined && !this.#stopped, 'a welcome on a stream that is not open');
     const hello = decodeWelcome(frame);
     this.#takesClocks = welcomeTakesClocks(frame);
+    this.#takesNotices = welcomeTakesNotices(frame);
     const { handler, clock, logger } = this.#context;
     const { member, name } = this.#options;
     const own = this.#context.hello();
