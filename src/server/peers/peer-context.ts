@@ -16,6 +16,7 @@ import { connectGrpc, type GrpcClient } from '../../transport/index.js';
 import type { PeerMetrics } from '../metrics/index.js';
 import { type PortTls, parseUrl, type ServerUrl } from '../options/index.js';
 import { PeerError } from './handshake.js';
+import type { SharedFrame } from './shared-frame.js';
 import type { PeerHandler, PeerHello } from './types.js';
 
 export interface PeerTransportOptions {
@@ -41,6 +42,8 @@ export interface PeerContext extends PeerTransportOptions {
   readonly handler: PeerHandler;
   /** After the turn, once for each member: see `PeerHandler.unreachable`. */
   unreachable(member: MemberId): void;
+  /** What the messages of one round have in common. */
+  readonly frames: SharedFrame;
 }
 
 /** Until a dialled connection is of use: time for TLS on a busy machine, too. */

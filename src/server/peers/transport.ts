@@ -27,6 +27,7 @@ import {
   type PeerContext,
   type PeerTransportOptions,
 } from './peer-context.js';
+import { SharedFrame } from './shared-frame.js';
 import { SnapshotFeeds } from './snapshot-feeds.js';
 import { fetchSnapshot } from './snapshot-fetch.js';
 import type { PeerAddress, PeerHandler, PeerMethod, PeerTransport } from './types.js';
@@ -62,6 +63,7 @@ class Transport implements SocketPeerTransport {
   listeningUrls: readonly string[] = [];
   readonly #options: PeerTransportOptions;
   readonly #links = new LinkSet<Link>();
+  readonly #frames = new SharedFrame();
   #unreachable: UnreachableTeller | undefined;
   #running: Running | undefined;
   readonly #stopping = new AbortController();
@@ -76,7 +78,8 @@ class Transport implements SocketPeerTransport {
     const options = this.#options;
     const teller = new UnreachableTeller(options.clock, (member) => handler.unreachable(member));
     this.#unreachable = teller;
-    const context: PeerContext = { ...options, handler, unreachable: (id) => teller.add(id) };
+    const unreachable = (id: MemberId): void => teller.add(id);
+    const context: PeerContext = { ...options, handler, unreachable, frames: this.#frames };
     const inbound = new Inbound(context);
     const feeds = new SnapshotFeeds(context, inbound);
     const server = createGrpcServer({
@@ -125,6 +128,7 @@ class Transport implements SocketPeerTransport {
 
   send(messages: readonly Message[]): void {
     this.#links.send(messages);
+    this.#frames.forget();
   }
 
   hurried(work: () => void): void {
