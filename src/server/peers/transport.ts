@@ -14,7 +14,7 @@ import {
   peerMessageBytesMax,
 } from '../../common/index.js';
 import type { Message } from '../../raft/index.js';
-import { createGrpcServer, type GrpcServer } from '../../transport/index.js';
+import { createGrpcServer, type GrpcServer, turnFlusherOf } from '../../transport/index.js';
 import type { ServerUrl } from '../options/index.js';
 import { introduceNobody, PeerError } from './handshake.js';
 import { Inbound } from './inbound.js';
@@ -27,6 +27,7 @@ import {
   type PeerContext,
   type PeerTransportOptions,
 } from './peer-context.js';
+import { SharedFrame } from './shared-frame.js';
 import { SnapshotFeeds } from './snapshot-feeds.js';
 import { fetchSnapshot } from './snapshot-fetch.js';
 import type { PeerAddress, PeerHandler, PeerMethod, PeerTransport } from './types.js';
@@ -62,6 +63,7 @@ class Transport implements SocketPeerTransport {
   listeningUrls: readonly string[] = [];
   readonly #options: PeerTransportOptions;
   readonly #links = new LinkSet<Link>();
+  readonly #frames = new SharedFrame();
   #unreachable: UnreachableTeller | undefined;
   #running: Running | undefined;
   readonly #stopping = new AbortController();
@@ -79,6 +81,7 @@ class Transport implements SocketPeerTransport {
     const context: PeerContext = {
       ...options,
       handler,
+      frames: this.#frames,
       unreachable: (id) => teller.add(id),
       nobodyListens(id) {
         if (!inbound.hasLaneOf(id)) handler.gone(id);
@@ -132,6 +135,15 @@ class Transport implements SocketPeerTransport {
 
   send(messages: readonly Message[]): void {
     this.#links.send(messages);
+    this.#frames.forget();
+  }
+
+  hurried(work: () => void): void {
+    turnFlusherOf(this.#options.clock).gather(work);
+  }
+
+  flush(): void {
+    turnFlusherOf(this.#options.clock).flushFew();
   }
 
   async call(
