@@ -119,6 +119,8 @@ export interface ServerConfig extends Gated {
   /** '': none. */
   readonly raftTraceFile: string;
   readonly unsafeNoFsync: boolean;
+  /** The program exercises itself before it starts the server. */
+  readonly warmsUp: boolean;
   /** SO_REUSEPORT on all listeners. */
   readonly socketReusePort: boolean;
   /** The JSON gateway is served on the client URLs. */
@@ -184,6 +186,7 @@ export function buildConfig(flags: Flags, readFile: ReadFile): ServerConfig {
     enablePprof: flags.bool('enable-pprof'),
     ...buildLogging(flags),
     unsafeNoFsync: flags.bool('unsafe-no-fsync'),
+    warmsUp: flags.bool('warm-up'),
     socketReusePort: flags.bool('socket-reuse-port'),
     forceNewCluster: flags.bool('force-new-cluster'),
     warnings,
