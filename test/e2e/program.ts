@@ -17,6 +17,8 @@ export type LogLine = Readonly<Record<string, unknown>>;
 export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** Another one than that of the checkout. */
+  readonly program?: string;
 }
 
 /** Only ends what hangs. */
@@ -69,7 +71,7 @@ export class Program {
   readonly #watchers = new Set<() => void>();
 
   constructor(args: readonly string[], options: RunOptions) {
-    const child = spawn(kvorumBin, args, {
+    const child = spawn(options.program ?? kvorumBin, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...cleanEnvironment(), ...options.env },
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
