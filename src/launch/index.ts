@@ -1,0 +1,24 @@
+/** From `bin/kvorum` to the program in dist/bin: loads it, with what earlier starts compiled. */
+
+import { join } from 'node:path';
+import { Program } from './program.js';
+import { mapStackTraces } from './stack-traces.js';
+import { boundYoungGeneration } from './young-generation.js';
+
+/** What the program exports to whoever launches it: src/cli/kvorum.ts. */
+interface Exports {
+  run(argv: readonly string[], environment: NodeJS.ProcessEnv, onWarm: () => boolean): void;
+}
+
+/** Runs the program whose files are in `dir` (dist/bin). `argv`: what comes after its name. */
+export function launch(dir: string, argv: readonly string[], environment: NodeJS.ProcessEnv): void {
+  mapStackTraces();
+  const program = new Program(dir, join(dir, '../cache'));
+  const { run } = program.load('kvorum.cjs') as unknown as Exports;
+  run(argv, environment, () => {
+    const isKept = program.keepCode();
+    // Not before: V8 takes kept code only with the flags that it was kept with.
+    boundYoungGeneration([...process.execArgv, environment.NODE_OPTIONS ?? '']);
+    return isKept;
+  });
+}
