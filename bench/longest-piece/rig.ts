@@ -54,7 +54,7 @@ export class Rig {
     const programs = { kvorum, security, preloads: [probe] };
     const cluster = await startCluster('kvorum', members, tmpdir(), programs);
     const rig = new Rig(cluster, options);
-    for (let i = 0; i < 4; i += 1) rig.clients.push(await rig.connect());
+    for (let i = 0; i < 8; i += 1) rig.clients.push(await rig.connect());
     return rig;
   }
 
@@ -77,7 +77,7 @@ export class Rig {
     count: number,
     method: string,
     request: (i: number) => Uint8Array,
-    atOnce = 256,
+    atOnce = 1024,
   ): Promise<void> {
     let next = 0;
     const lane = async (which: number): Promise<void> => {

@@ -456,7 +456,7 @@ export class Lessor {
       if (term === undefined) return;
       const nowMs = this.#clock.nowMs();
       const done = this.#scan(term, nowMs);
-      void runSteps(this.#clearAgain(term, nowMs));
+      if (this.#clearing.size > 0) void runSteps(this.#clearAgain(term, nowMs));
       const checkpointed = !this.#options.checkpoints || this.#checkpointDue(term, nowMs);
       if (this.#term !== term) return;
       this.#armScan(done && checkpointed ? leaseScanMs : 1);

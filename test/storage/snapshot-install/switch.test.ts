@@ -188,7 +188,7 @@ describe('a state that takes over', () => {
       const all = [compacted, flushed.then(({ index }) => expect([30, 50]).toContain(index))];
       await machine.run(Promise.all(all));
       expect(store.applied.index).toBe(50);
-      expect(store.metaEntries('lost')).toEqual([]);
+      expect([...store.metaEntries('lost')]).toEqual([]);
       expect([...store.leasedKeys()].some(([key]) => key.startsWith('lost'))).toBe(false);
       expect(wordOf((await machine.run(rangeOf(store))).kvs.map(({ value }) => value))).toBe('new');
       // It works on.
