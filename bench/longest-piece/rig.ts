@@ -16,6 +16,7 @@ const probe = new URL('./probe.js', import.meta.url).href;
 /** A put so often while something is measured: what others wait meanwhile. */
 const putPauseMs = 3;
 const callTimeoutMs = 300_000;
+const triesMax = 100;
 /** etcd's --max-txn-ops. */
 export const txnOpsMax = 128;
 
@@ -84,10 +85,25 @@ export class Rig {
       while (next < count) {
         const i = next;
         next += 1;
-        await this.call(method, request(i), which);
+        await this.#until(method, request(i), which);
       }
     };
     await Promise.all(Array.from({ length: Math.min(atOnce, count) }, (_, i) => lane(i)));
+  }
+
+  /** Again and again while the member is too busy; what then is there already is done. */
+  async #until(method: string, request: Uint8Array, which: number): Promise<void> {
+    for (let tries = 0; ; tries += 1) {
+      try {
+        await this.call(method, request, which);
+        return;
+      } catch (error) {
+        const text = String(error);
+        if (tries > 0 && /already exists/.test(text)) return;
+        if (tries === triesMax || !/timed out|too many requests/.test(text)) throw error;
+        await sleep(100);
+      }
+    }
   }
 
   /** Puts keys 0 to `count`, many in a transaction. */
@@ -132,7 +148,7 @@ export class Rig {
     const request = (): Uint8Array => encodePutRequest({ key: 'probe', value: Buffer.from('1') });
     while (!isOver()) {
       const startMs = performance.now();
-      await call(client, methods.put, request(), callTimeoutMs);
+      await call(client, methods.put, request(), callTimeoutMs).catch(() => {});
       putMs.push(performance.now() - startMs);
       await sleep(putPauseMs);
     }
