@@ -91,9 +91,12 @@ export function leaseFeature(host: Host): LeaseFeature {
       metrics.leasesRenewed = renewed;
       return {};
     },
-    restore(store) {
-      lessor.restore(store);
-      keyRights.restore();
+    *restore(stored, slice) {
+      const take = yield* lessor.restore(stored, slice);
+      return () => {
+        take();
+        keyRights.restore();
+      };
     },
     lead: (term) => lessor.promote(term, config.electionMs),
     follow: () => lessor.demote(),
