@@ -192,7 +192,8 @@ describe('nobody is early', () => {
       world.wire.cut(leader.machine.name);
       await pass(world, 200);
     }
-    expect([...new Set(termsOf(world))]).toEqual([leader.node.raft.term]);
+    // An election timeout may pass without a word of the leader: links wait before they dial again.
+    expect(counts(world)).toEqual(none);
     leader.freeze();
     await pass(world, 3 * electionMs);
     expect(counts(world)).toEqual(none);
