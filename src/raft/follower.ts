@@ -74,10 +74,10 @@ export function stepFollower(state: RaftState, message: Message): void {
 
 function onAppendEntries(state: RaftState, message: AppendEntries): void {
   const { log } = state;
-  const { prevLogIndex, prevLogTerm, entries, leaderCommit } = message;
+  const { prevLogIndex, prevLogTerm, entries, leaderCommit, isNotice } = message;
   if (prevLogIndex < log.commitIndex) {
     // Old news: all up to the commit index is known to match.
-    accept(state, message, log.commitIndex);
+    if (isNotice !== true) accept(state, message, log.commitIndex);
     return;
   }
   if (log.term(prevLogIndex) !== prevLogTerm) {
@@ -87,7 +87,7 @@ function onAppendEntries(state: RaftState, message: AppendEntries): void {
   const verified = log.merge(prevLogIndex, entries);
   // Not the end of our own log: what lies beyond this message may be about to be overwritten.
   log.commitTo(Math.min(leaderCommit, verified));
-  accept(state, message, verified);
+  if (isNotice !== true) accept(state, message, verified);
 }
 
 /** Sent once it is durable: the leader will count on it. */

@@ -12,7 +12,7 @@ import { entryBytes, unknownTerm } from './log.js';
 import type { Progress } from './progress.js';
 import { quorumValue } from './quorum.js';
 import type { Leadership, RaftState } from './state.js';
-import type { Entry } from './types.js';
+import type { AppendEntries, Entry } from './types.js';
 
 const noEntries: readonly Entry[] = [];
 
@@ -68,17 +68,19 @@ function sendAppends(state: RaftState, progress: Progress): void {
     progress.probeSent = true;
     return;
   }
+  const isCheck = progress.checkDue;
   progress.checkDue = false;
-  do sendAppend(state, progress);
+  do sendAppend(state, progress, !isCheck);
   while (progress.nextIndex <= log.lastIndex && !inflight.full);
 }
 
-function sendAppend(state: RaftState, progress: Progress): void {
+/** `isUnasked`: it need not be answered for its own sake. */
+function sendAppend(state: RaftState, progress: Progress, isUnasked = false): void {
   const { log, options } = state;
   const { nextIndex, inflight } = progress;
   const hasRoom = nextIndex <= log.lastIndex && !inflight.full;
   const entries = hasRoom ? log.slice(nextIndex, log.lastIndex, options.appendBytesMax) : noEntries;
-  state.send({
+  const message: AppendEntries = {
     type: 'AppendEntries',
     from: state.id,
     to: progress.member,
@@ -87,7 +89,8 @@ function sendAppend(state: RaftState, progress: Progress): void {
     prevLogTerm: log.term(nextIndex - 1),
     entries,
     leaderCommit: log.commitIndex,
-  });
+  };
+  state.send(isUnasked && entries.length === 0 ? { ...message, isNotice: true } : message);
   progress.commitSent = log.commitIndex;
   if (progress.mode !== 'replicate' || entries.length === 0) return;
   progress.nextIndex += entries.length;

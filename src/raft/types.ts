@@ -95,6 +95,11 @@ export interface AppendEntries extends Envelope {
   readonly prevLogTerm: Term;
   readonly entries: readonly Entry[];
   readonly leaderCommit: LogIndex;
+  /**
+   * It has no entries and only brings `leaderCommit` to one that keeps up: nothing hangs on an
+   * answer, so none is sent, but that it does not match. Not from older versions.
+   */
+  readonly isNotice?: true;
 }
 export interface AppendEntriesResponse extends Envelope {
   readonly type: 'AppendEntriesResponse';

@@ -10,4 +10,5 @@ export {
   type Http1Acceptor,
 } from './server.js';
 export { peerName, SharedReads, SocketStream } from './socket-stream.js';
+export { turnFlusherOf } from './turn-flusher.js';
 export * from './types.js';

@@ -62,6 +62,8 @@ function setUp(clock: SimClock, { notes = [], timeoutMs = 1e9, overloaded }: Set
       release: async () => {},
       close: async () => {},
     },
+    hurried: (work) => work(),
+    flush: nothing,
     applier: { apply: () => undefined, afterRun: nothing },
     proposals,
     reads: new ReadGate({

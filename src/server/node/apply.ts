@@ -40,7 +40,7 @@ import type { Membership } from '../membership/index.js';
 import type { Metrics } from '../metrics/index.js';
 import { ApplyMeter } from './apply-meter.js';
 import { applyConfigChange } from './config-change.js';
-import type { EntryApplier } from './loop.js';
+import type { EntryApplier } from './loop-options.js';
 import type { Pending, Proposals } from './proposals.js';
 
 export interface ApplierOptions {

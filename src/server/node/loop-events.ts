@@ -13,7 +13,7 @@ import type { Membership } from '../membership/index.js';
 import type { PeerTransport } from '../peers/index.js';
 import type { SnapshotReceiver, SnapshotSender } from '../transfer/index.js';
 import type { Leadership } from './leadership.js';
-import type { NodeLoopOptions } from './loop.js';
+import type { NodeLoopOptions } from './loop-options.js';
 import type { MemberLinks } from './member-links.js';
 import type { RaftLogTrim } from './raft-log-trim.js';
 import { timeoutReason } from './timeout-reason.js';
@@ -46,7 +46,15 @@ export interface Links {
 /** The duties of the loop that lead out of it. */
 export type LoopDuties = Pick<
   NodeLoopOptions,
-  'install' | 'onApplied' | 'onReady' | 'onTick' | 'overloaded' | 'send' | 'timeoutReason'
+  | 'flush'
+  | 'hurried'
+  | 'install'
+  | 'onApplied'
+  | 'onReady'
+  | 'onTick'
+  | 'overloaded'
+  | 'send'
+  | 'timeoutReason'
 >;
 
 export class LoopEvents {
@@ -74,6 +82,8 @@ export class LoopEvents {
         sender.sending(messages);
         peers?.send(messages);
       },
+      flush: () => peers?.flush(),
+      hurried: peers === undefined ? (work) => work() : (work) => peers.hurried(work),
       install: (snapshot) => this.#install(snapshot),
       onTick() {
         leaderWatch.tick();

@@ -9,12 +9,9 @@
 
 import {
   assert,
-  type Clock,
   commitApplyGapMax,
   type ErrorReason,
-  type Logger,
   type LogIndex,
-  type MemberId,
   settle,
   sleep,
   sliceMsMax,
@@ -26,58 +23,20 @@ import type {
   Entry,
   InstallSnapshot,
   Message,
-  Raft,
   Ready,
   SnapshotMeta,
 } from '../../raft/index.js';
-import type { Wal } from '../../storage/index.js';
 import type { ReadWaiter, Responder } from '../feature/index.js';
-import type { Pending, Proposals } from './proposals.js';
-import type { ReadGate } from './read-gate.js';
-
-/** Applies committed entries; see apply.ts. */
-export interface EntryApplier {
-  /** Undefined: applied. A promise: something had to be read first; nothing else may be applied. */
-  apply(entry: Entry): Promise<void> | undefined;
-  /** Called after a run of entries, before the turn ends: watch events leave now. */
-  afterRun(): void;
-}
-
-export interface NodeLoopOptions {
-  readonly id: MemberId;
-  readonly raft: Raft;
-  readonly wal: Wal;
-  readonly applier: EntryApplier;
-  readonly proposals: Proposals;
-  readonly reads: ReadGate;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly tickMs: number;
-  readonly counts: { proposalsResent: number };
-  /** To other members; a cluster of one sends nothing. */
-  readonly send: (messages: readonly Message[]) => void;
-  /**
-   * Puts the state that was received in the place of the present one; see `stepSnapshot`. Nothing
-   * is applied meanwhile.
-   */
-  readonly install: (snapshot: SnapshotMeta) => Promise<void>;
-  /** The disk failed or an invariant broke: the process must end. */
-  readonly onFatal: (error: unknown) => void;
-  /** Called once a tick, and after each Ready: the leader may have changed. */
-  readonly onTick: () => void;
-  readonly onReady: () => void;
-  /** Called after entries were applied, with the newest index and the memory that all so far took. */
-  readonly onApplied: (index: LogIndex, bytesTotal: number) => void;
-  /** Why a proposal made at `startMs` may have timed out. */
-  readonly timeoutReason: (startMs: number) => ErrorReason;
-  /** True: too much is waiting to be flushed, hold proposals back. */
-  readonly overloaded: () => boolean;
-}
+import type { NodeLoopOptions } from './loop-options.js';
+import type { Pending } from './proposals.js';
 
 /** The clock is looked at after so many entries, a power of two less one. */
 const applyLookMask = 15;
 /** What an entry costs in memory beside its data, roughly. */
 const entryOverheadBytes = 100;
+
+/** So many entries are applied before messages that came with them leave. */
+const heldApplyMax = 8;
 
 /** A Ready on its way to the log. */
 interface LogWrite {
@@ -117,6 +76,8 @@ export class NodeLoop {
   /** Of entries applied since the start. */
   #appliedBytes = 0;
   readonly #writes: LogWrite[] = [];
+  /** Messages that leave when what came with them was applied. */
+  #held: readonly Message[] | undefined;
   /** The entry that something is being read for. */
   #applying: Promise<void> | undefined;
   /** The snapshot on its way into the store. */
@@ -255,6 +216,7 @@ export class NodeLoop {
     this.#snapshotTaken = undefined;
     raft.step(message);
     this.#takeReadys();
+    this.#sendHeld();
     this.schedule();
     return this.#snapshotTaken === message.snapshot.index;
   }
@@ -268,7 +230,10 @@ export class NodeLoop {
 
   readonly #run = (): void => {
     this.#scheduled = false;
-    if (this.#stopped) return;
+    if (!this.#stopped) this.#options.hurried(this.#turn);
+  };
+
+  readonly #turn = (): void => {
     try {
       this.#proposeChanges();
       this.#proposeUrgent();
@@ -276,6 +241,7 @@ export class NodeLoop {
       this.#options.reads.submit();
       this.#takeReadys();
       this.#applyCommitted();
+      this.#sendHeld();
     } catch (error) {
       this.#options.onFatal(error);
     }
@@ -392,12 +358,41 @@ export class NodeLoop {
     reads.follow(raft.leader, raft.term);
     while (raft.hasReady()) {
       const ready = raft.ready();
-      if (ready.messages.length > 0) this.#options.send(ready.messages);
+      this.#sendOrHold(ready);
       this.#persist(ready);
       for (const state of ready.readStates) reads.confirmed(state);
       for (const entry of ready.committedEntries) this.#toApply.push(entry);
       this.#options.onReady();
     }
+  }
+
+  /**
+   * What others have to write leaves before this member writes it, too: the answer waits for both.
+   * News of a commit alone are not what anybody waits for as long as here; they leave behind the
+   * answers, unless there is so much to apply that others would hear late of this member.
+   */
+  #sendOrHold({ entries, committedEntries, messages }: Ready): void {
+    this.#sendHeld();
+    if (messages.length === 0) return;
+    if (entries.length > 0) {
+      this.#options.send(messages);
+      this.#options.flush();
+    } else if (this.#isSoonApplied(committedEntries)) this.#held = messages;
+    else this.#options.send(messages);
+  }
+
+  /** A change of the members may end the very link on which others are to hear of it. */
+  #isSoonApplied(entries: readonly Entry[]): boolean {
+    const { length } = entries;
+    if (length === 0 || this.#applyGap + length > heldApplyMax) return false;
+    return entries.every(({ type }) => type !== 'configChange');
+  }
+
+  #sendHeld(): void {
+    const held = this.#held;
+    if (held === undefined) return;
+    this.#held = undefined;
+    this.#options.send(held);
   }
 
   /**
@@ -469,6 +464,7 @@ export class NodeLoop {
       if (this.#stopped) return;
       this.#takeReadys();
       this.#applyCommitted();
+      this.#sendHeld();
       // There may be a leader now, so what waited for one need not wait for the next tick.
       if (this.#queue.length > 0 || this.#urgent.length > 0) this.schedule();
     } catch (error) {

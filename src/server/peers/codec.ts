@@ -6,7 +6,8 @@
  *
  * Body, after the head of frame.ts: term u64, then by kind
  *   AppendEntries          prevLogIndex, prevLogTerm, leaderCommit u64, count u32,
- *                          count times (term u64, length u32, type u8), then the data in a row
+ *                          count times (term u64, length u32, type u8), then the data in a row;
+ *                          flag 1: isNotice
  *   AppendEntriesResponse  index, hintIndex, hintTerm u64; flag 1: success
  *   Heartbeat              commit, readSequence u64; with flag 1 clockMs u64
  *   HeartbeatResponse      readSequence u64
@@ -20,7 +21,8 @@
  *   ForwardProposal        with flag 1 clockMs u64; count u32, count times (length u32, type u8),
  *                          then the data in a row
  *
- * Versions before the clocks take no frame with one: their welcome says so (link-frames.ts).
+ * Versions before the clocks, or before notices, take no frame with one: their welcome says so
+ * (link-frames.ts). To them a notice is an AppendEntries that they answer.
  *
  * Decoding trusts nothing: what is not exactly as above is a {@link FrameError}. Entries must
  * follow each other and their terms must not fall or exceed that of the message, as in any log.
@@ -88,11 +90,14 @@ export function isBulk(message: Message): boolean {
   return message.type === 'ForwardProposal';
 }
 
-/** The frame of a message, in a new buffer; `withClocks` false: for a member that takes none. */
-export function encodeMessage(message: Message, withClocks = true): Buffer {
+/**
+ * The frame of a message, in a new buffer; `withClocks`, `withNotices` false: for a member that
+ * takes none.
+ */
+export function encodeMessage(message: Message, withClocks = true, withNotices = true): Buffer {
   switch (message.type) {
     case 'AppendEntries':
-      return encodeAppend(message);
+      return encodeAppend(message, withNotices);
     case 'AppendEntriesResponse': {
       const { success, index, hintIndex, hintTerm } = message;
       return fixed(message, kindAppendResponse, success ? 1 : 0, [index, hintIndex, hintTerm]);
@@ -252,14 +257,15 @@ function decodeVote(
 
 // ------------------------------------------------------------------------------------- entries
 
-function encodeAppend(message: AppendEntries): Buffer {
+function encodeAppend(message: AppendEntries, withNotices: boolean): Buffer {
   const { entries, prevLogIndex } = message;
+  const flags = withNotices && message.isNotice === true ? 1 : 0;
   const count = entries.length;
   let dataBytes = 0;
   for (let i = 0; i < count; i++) dataBytes += (entries[i] as Entry).data.length;
   let at = fixedAt + appendFixedBytes;
   let dataAt = at + count * appendEntryBytes;
-  const frame = newFrame(kindAppend, 0, dataAt + dataBytes);
+  const frame = newFrame(kindAppend, flags, dataAt + dataBytes);
   putNumber(frame, frameHeadBytes, message.term);
   putNumber(frame, fixedAt, prevLogIndex);
   putNumber(frame, fixedAt + 8, message.prevLogTerm);
@@ -280,7 +286,7 @@ function encodeAppend(message: AppendEntries): Buffer {
 }
 
 function decodeAppend(frame: Buffer, from: MemberId, to: MemberId, term: Term): AppendEntries {
-  flagsOf(frame, 0);
+  const isNotice = flagsOf(frame, 1) === 1;
   const headEnd = fixedAt + appendFixedBytes;
   if (frame.length < headEnd) throw new FrameError('entries without a head');
   const prevLogIndex: LogIndex = readU64(frame, fixedAt);
@@ -307,7 +313,11 @@ function decodeAppend(frame: Buffer, from: MemberId, to: MemberId, term: Term): 
   }
   if (dataAt !== data.length) throw new FrameError('bytes behind the last entry');
   const type = 'AppendEntries';
-  return { type, from, to, term, prevLogIndex, prevLogTerm, entries, leaderCommit };
+  if (isNotice && count > 0) throw new FrameError('a notice with entries');
+  if (!isNotice) {
+    return { type, from, to, term, prevLogIndex, prevLogTerm, entries, leaderCommit };
+  }
+  return { type, from, to, term, prevLogIndex, prevLogTerm, entries, leaderCommit, isNotice };
 }
 
 function encodeForward(message: ForwardProposal, withClocks: boolean): Buffer {

@@ -25,6 +25,7 @@ import {
   kindPing,
   kindPong,
   welcomeTakesClocks,
+  welcomeTakesNotices,
 } from './link-frames.js';
 import { dial, dialTimeoutMs, labelOf, type PeerContext } from './peer-context.js';
 import { type Redial, redialMs, steadyMs } from './redial.js';
@@ -74,6 +75,7 @@ export class Lane {
   /** Attempts in a row to which a machine said that nobody listens. */
   #nobodyThere = 0;
   #takesClocks = false;
+  #takesNotices = false;
   /** The queue is full until the stream drains. */
   #full = false;
   #stopped = false;
@@ -112,6 +114,11 @@ export class Lane {
   /** See `encodeMessage`. */
   get takesClocks(): boolean {
     return this.#takesClocks;
+  }
+
+  /** See `encodeMessage`. */
+  get takesNotices(): boolean {
+    return this.#takesNotices;
   }
 
   /** Sends a frame; ownership passes. Only when `ready`. */
@@ -205,6 +212,7 @@ export class Lane {
     assert(this.#stream !== undefined && !this.#stopped, 'a welcome on a stream that is not open');
     const hello = decodeWelcome(frame);
     this.#takesClocks = welcomeTakesClocks(frame);
+    this.#takesNotices = welcomeTakesNotices(frame);
     const { handler, clock, logger } = this.#context;
     const { member, name } = this.#options;
     const own = this.#context.hello();

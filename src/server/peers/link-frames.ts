@@ -3,7 +3,8 @@
  * first; pings for the round trip metric; and what a snapshot travels in.
  *
  *   welcome  clusterId, memberId, incarnation u64, then the version as text; flag 1: clocks in
- *            heartbeats and proposals are taken (versions that do not know the flag look past it)
+ *            heartbeats and proposals are taken, flag 2: notices are (versions that do not know
+ *            a flag look past it)
  *   ping     sequence u64; pong: the same
  *   open     feed u64 (0: a new one), then a position
  *   opened   feed u64
@@ -37,10 +38,12 @@ const kindEnd = 51;
 
 const bodyAt = frameHeadBytes;
 const takesClocksFlag = 1;
+const takesNoticesFlag = 2;
 
 export function encodeWelcome(hello: PeerHello): Buffer {
   const version = Buffer.from(hello.version, 'latin1');
-  const frame = newFrame(kindWelcome, takesClocksFlag, bodyAt + 24 + version.length);
+  const flags = takesClocksFlag | takesNoticesFlag;
+  const frame = newFrame(kindWelcome, flags, bodyAt + 24 + version.length);
   frame.writeBigUInt64LE(hello.clusterId, bodyAt);
   frame.writeBigUInt64LE(hello.memberId, bodyAt + 8);
   frame.writeBigUInt64LE(hello.incarnation, bodyAt + 16);
@@ -65,6 +68,11 @@ export function decodeWelcome(frame: Buffer): PeerHello {
 /** Of a frame that `decodeWelcome` took: see codec.ts. */
 export function welcomeTakesClocks(frame: Buffer): boolean {
   return ((frame[6] as number) & takesClocksFlag) !== 0;
+}
+
+/** As `welcomeTakesClocks`. */
+export function welcomeTakesNotices(frame: Buffer): boolean {
+  return ((frame[6] as number) & takesNoticesFlag) !== 0;
 }
 
 /** `kind`: ping or pong. */

@@ -81,7 +81,7 @@ export class Link implements LaneOwner, PeerLink {
       this.#failures.value += 1;
       return false;
     }
-    const frame = encodeMessage(message, lane.takesClocks);
+    const frame = encodeMessage(message, lane.takesClocks, lane.takesNotices);
     if (frame.length > peerMessageBytesMax) {
       // The other side would close the link each time that Raft tries again.
       const fields = { member: labelOf(this.member), type: message.type, bytes: frame.length };

@@ -14,7 +14,7 @@ import {
   peerMessageBytesMax,
 } from '../../common/index.js';
 import type { Message } from '../../raft/index.js';
-import { createGrpcServer, type GrpcServer } from '../../transport/index.js';
+import { createGrpcServer, type GrpcServer, turnFlusherOf } from '../../transport/index.js';
 import type { ServerUrl } from '../options/index.js';
 import { introduceNobody, PeerError } from './handshake.js';
 import { Inbound } from './inbound.js';
@@ -132,6 +132,14 @@ class Transport implements SocketPeerTransport {
 
   send(messages: readonly Message[]): void {
     this.#links.send(messages);
+  }
+
+  hurried(work: () => void): void {
+    turnFlusherOf(this.#options.clock).gather(work);
+  }
+
+  flush(): void {
+    turnFlusherOf(this.#options.clock).flushFew();
   }
 
   async call(

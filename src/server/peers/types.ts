@@ -103,6 +103,13 @@ export interface PeerTransport {
    */
   send(messages: readonly Message[]): void;
   /**
+   * Runs `work`, which may send. What leaves this member because of it, answers to clients as well,
+   * leaves with its end and not a turn later, if that is little.
+   */
+  hurried(work: () => void): void;
+  /** Within `hurried`: what is there leaves before `work` goes on, if that is little. */
+  flush(): void;
+  /**
    * Asks a member. Rejects with an EtcdError of the other side or TIMEOUT, or else with a PeerError
    * (handshake.ts): UNAVAILABLE if there is no link, a refusal, a failure that is none of etcd's.
    */

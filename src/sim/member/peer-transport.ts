@@ -147,6 +147,14 @@ export class SimPeerTransport implements PeerTransport, SimTarget {
     this.#links.send(messages);
   }
 
+  // Nothing waits for the end of a turn here.
+
+  hurried(work: () => void): void {
+    work();
+  }
+
+  flush(): void {}
+
   call(member: MemberId, method: PeerMethod, body: Uint8Array, timeoutMs: number): Promise<Buffer> {
     const link = this.#links.get(member);
     if (link === undefined) return Promise.reject(unreachable(member));

@@ -331,7 +331,8 @@ function printBody(m: Message): string {
   switch (m.type) {
     case 'AppendEntries': {
       const place = `prev=${m.prevLogIndex}/${m.prevLogTerm}`;
-      return `${place} commit=${m.leaderCommit} ${printEntries(m.entries)}`;
+      const answered = m.isNotice === true ? 'notice' : printEntries(m.entries);
+      return `${place} commit=${m.leaderCommit} ${answered}`;
     }
     case 'AppendEntriesResponse':
       return m.success

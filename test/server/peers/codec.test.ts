@@ -30,6 +30,15 @@ describe('frames of Raft messages (L-48)', () => {
     );
   });
 
+  it('of a notice are those of a message to be answered for a version before notices', () => {
+    const before = appendOf(1n, 2n, 10, 0, 0);
+    const message = { ...before, isNotice: true as const };
+    const frame = encodeMessage(message, true, false);
+    expect(frame[6]).toBe(0);
+    expect(frame.equals(encodeMessage(before))).toBe(true);
+    expect(decodeMessage(encodeMessage(message), 1n, 2n)).toEqual(message);
+  });
+
   it('have no clock in them for a member of a version before the clocks', () => {
     const data = Buffer.from('x');
     const messages = [

@@ -25,8 +25,9 @@ const append: fc.Arbitrary<AppendEntries> = fc
     terms: fc.tuple(number, number, number).map((terms) => terms.toSorted((a, b) => a - b)),
     leaderCommit: number,
     entries: fc.array(fc.record({ type: entryType, data, late: fc.boolean() }), { maxLength: 30 }),
+    quiet: fc.boolean(),
   })
-  .map(({ from, to, prevLogIndex, terms, leaderCommit, entries }) => {
+  .map(({ from, to, prevLogIndex, terms, leaderCommit, entries, quiet }) => {
     const [first = 0, second = 0, term = 0] = terms;
     let last = first;
     const log: Entry[] = entries.map(({ type, data: bytes, late }, i) => {
@@ -34,7 +35,9 @@ const append: fc.Arbitrary<AppendEntries> = fc
       return { index: prevLogIndex + 1 + i, term: last, type, data: Buffer.from(bytes) };
     });
     const type = 'AppendEntries';
-    return { type, from, to, term, prevLogIndex, prevLogTerm: first, entries: log, leaderCommit };
+    const head = { type, from, to, term, prevLogIndex, prevLogTerm: first } as const;
+    const notice = quiet && log.length === 0 ? { isNotice: true as const } : {};
+    return { ...head, entries: log, leaderCommit, ...notice };
   });
 
 const members = fc.array(member, { maxLength: 7 });
