@@ -127,6 +127,10 @@ export const valueLogRecentBytesMax = 32 * 1024 * 1024;
 export const valueLogMovesPerTurnMax = 2000;
 /** Records in one LevelDB batch: about 1.2 us each on the JavaScript thread (measured). */
 export const flushBatchRecordsMax = 1000;
+/**
+ * The same of what is flushed, where a batch is gathered over several turns: each costs an fsync.
+ */
+export const flushUnitRecordsMax = 4000;
 /** Bytes after which a batch ends too, so that large values do not make a huge one. */
 export const flushBatchBytesMax = 1024 * 1024;
 /** An entry of a bbolt file above this is damage, not a reason to allocate. */

@@ -382,10 +382,11 @@ function buildTiming(flags: Flags): Pick<ServerConfig, 'heartbeatMs' | 'election
 }
 
 /**
- * Ten times etcd's: the log already has everything, and each LevelDB batch costs an fsync that the
- * log's own writes have to queue behind.
+ * Fifty times etcd's: the log already has everything, and each LevelDB batch costs an fsync that
+ * the log's own writes have to queue behind (docs/adr/0012-write-path-tails.md). Four megabytes
+ * that wait are written at once, so this is only how often the rest is.
  */
-const flushIntervalMsDefault = 1000;
+const flushIntervalMsDefault = 5000;
 /** etcd's. */
 const slowRequestMsDefault = 300;
 const quotaBytesAdvised = 8 * 1024 * 1024 * 1024;

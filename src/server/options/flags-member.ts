@@ -117,7 +117,7 @@ export const memberFlags = flagGroup('member', [
     'backend-batch-interval',
     'duration',
     '0s',
-    'Longest time before applied data is written to LevelDB; 0 is 1s.',
+    'Longest time before applied data is written to LevelDB; 0 is 5s.',
     { max: 60_000, differs: '0 is 100ms in etcd' },
   ],
   [

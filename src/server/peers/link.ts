@@ -14,7 +14,7 @@ import {
 import type { Message } from '../../raft/index.js';
 import type { GrpcClient } from '../../transport/index.js';
 import { parseUrl, type ServerUrl } from '../options/index.js';
-import { encodeMessage, isBulk } from './codec.js';
+import { isBulk } from './codec.js';
 import { type CallMetadata, errorOf, introduce, PeerError } from './handshake.js';
 import { Lane, type LaneOwner } from './lane.js';
 import type { PeerLink } from './link-set.js';
@@ -81,7 +81,7 @@ export class Link implements LaneOwner, PeerLink {
       this.#failures.value += 1;
       return false;
     }
-    const frame = encodeMessage(message, lane.takesClocks, lane.takesNotices);
+    const frame = this.#context.frames.encode(message, lane.takesClocks, lane.takesNotices);
     if (frame.length > peerMessageBytesMax) {
       // The other side would close the link each time that Raft tries again.
       const fields = { member: labelOf(this.member), type: message.type, bytes: frame.length };

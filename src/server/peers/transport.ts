@@ -27,6 +27,7 @@ import {
   type PeerContext,
   type PeerTransportOptions,
 } from './peer-context.js';
+import { SharedFrame } from './shared-frame.js';
 import { SnapshotFeeds } from './snapshot-feeds.js';
 import { fetchSnapshot } from './snapshot-fetch.js';
 import type { PeerAddress, PeerHandler, PeerMethod, PeerTransport } from './types.js';
@@ -62,6 +63,7 @@ class Transport implements SocketPeerTransport {
   listeningUrls: readonly string[] = [];
   readonly #options: PeerTransportOptions;
   readonly #links = new LinkSet<Link>();
+  readonly #frames = new SharedFrame();
   #unreachable: UnreachableTeller | undefined;
   #running: Running | undefined;
   readonly #stopping = new AbortController();
@@ -80,6 +82,7 @@ class Transport implements SocketPeerTransport {
       ...options,
       handler,
       unreachable: (id) => teller.add(id),
+      frames: this.#frames,
       nobodyListens(id) {
         if (!inbound.hasLaneOf(id)) handler.gone(id);
       },
@@ -132,6 +135,7 @@ class Transport implements SocketPeerTransport {
 
   send(messages: readonly Message[]): void {
     this.#links.send(messages);
+    this.#frames.forget();
   }
 
   hurried(work: () => void): void {
