@@ -24,6 +24,8 @@ interface Setup {
   readonly notes?: string[];
   readonly timeoutMs?: number;
   readonly overloaded?: () => boolean;
+  /** Told what happens, in its order. */
+  readonly steps?: string[];
 }
 
 function loopWithoutLeader(clock: SimClock, setup: Setup = {}): NodeLoop {
@@ -31,7 +33,7 @@ function loopWithoutLeader(clock: SimClock, setup: Setup = {}): NodeLoop {
 }
 
 /** Member 1 of three, which hears what is stepped into it; `sent` is what it says. */
-function setUp(clock: SimClock, { notes = [], timeoutMs = 1e9, overloaded }: Setup) {
+function setUp(clock: SimClock, { notes = [], timeoutMs = 1e9, overloaded, steps }: Setup) {
   const sent: Message[] = [];
   const options = {
     id: 1n,
@@ -55,6 +57,7 @@ function setUp(clock: SimClock, { notes = [], timeoutMs = 1e9, overloaded }: Set
       sizeBytes: 0,
       append: async (hardState) => {
         notes.push(`append commit ${hardState?.commit}`);
+        steps?.push('write');
       },
       markSnapshot: async ({ index }) => {
         notes.push(`mark ${index}`);
@@ -63,8 +66,11 @@ function setUp(clock: SimClock, { notes = [], timeoutMs = 1e9, overloaded }: Set
       close: async () => {},
     },
     hurried: (work) => work(),
-    flush: nothing,
-    applier: { apply: () => undefined, afterRun: nothing },
+    flush: () => void steps?.push('flush'),
+    applier: {
+      apply: () => void steps?.push('apply'),
+      afterRun: nothing,
+    },
     proposals,
     reads: new ReadGate({
       raft,
@@ -81,6 +87,7 @@ function setUp(clock: SimClock, { notes = [], timeoutMs = 1e9, overloaded }: Set
     timeoutReason: () => 'TIMEOUT',
     send: (messages) => {
       sent.push(...messages);
+      for (const { type, to } of messages) steps?.push(`${type} to ${to}`);
     },
     install: async () => {},
     onFatal: (error) => {
@@ -102,7 +109,27 @@ function setUp(clock: SimClock, { notes = [], timeoutMs = 1e9, overloaded }: Set
         ? message.entries.map(({ data }) => entryBody(data).toString())
         : [],
     );
-  return { loop, proposals, lead, passedOn };
+  /** Says yes to whatever the newest entries are. */
+  const accept = async (member: bigint, index: number): Promise<void> => {
+    const head = { from: member, to: 1n, term: raft.term } as const;
+    const type = 'AppendEntriesResponse';
+    loop.step({ type, ...head, success: true, index, hintIndex: 0, hintTerm: 0 });
+    await clock.run(clock.nowMs() + 1);
+  };
+  /** Member 1 is elected, and both others have its first entry, with index 2. */
+  const becomeLeader = async (): Promise<void> => {
+    raft.campaign();
+    for (const preVote of [true, false]) {
+      loop.schedule();
+      await clock.run(clock.nowMs() + 1);
+      const term = preVote ? raft.term + 1 : raft.term;
+      const head = { from: 2n, to: 1n, term, commit: 1, commitTerm: 1 } as const;
+      loop.step({ type: 'RequestVoteResponse', ...head, preVote, granted: true });
+    }
+    await clock.run(clock.nowMs() + 1);
+    for (const member of [2n, 3n]) await accept(member, 2);
+  };
+  return { loop, proposals, lead, passedOn, accept, becomeLeader };
 }
 
 test('waiting for a leader costs the same however many turns there were meanwhile', async () => {
@@ -136,6 +163,21 @@ test('a snapshot is marked in the log before the commit index that comes with it
   expect(taken).toBe(true);
   await clock.run(clock.nowMs() + 1);
   expect(notes).toEqual(['mark 10', 'append commit 10']);
+});
+
+test('entries leave before they are written here, news of their commit after they are applied', async () => {
+  const clock = new SimClock();
+  const steps: string[] = [];
+  const { loop, accept, becomeLeader } = setUp(clock, { steps });
+  loop.start();
+  await becomeLeader();
+  steps.length = 0;
+  put(loop, 'x');
+  await clock.run(clock.nowMs() + 1);
+  expect(steps).toEqual(['AppendEntries to 2', 'AppendEntries to 3', 'flush', 'write']);
+  steps.length = 0;
+  await accept(3n, 3);
+  expect(steps).toEqual(['write', 'apply', 'AppendEntries to 2', 'AppendEntries to 3']);
 });
 
 /** A call, as far as the loop looks at it, and how it was answered. */

@@ -16,7 +16,7 @@ import { connectGrpc, type GrpcClient } from '../../transport/index.js';
 import type { PeerMetrics } from '../metrics/index.js';
 import { type PortTls, parseUrl, type ServerUrl } from '../options/index.js';
 import { PeerError } from './handshake.js';
-import type { SharedFrame } from './shared-frame.js';
+import type { SharedFrames } from './shared-frames.js';
 import type { PeerHandler, PeerHello } from './types.js';
 
 export interface PeerTransportOptions {
@@ -45,7 +45,7 @@ export interface PeerContext extends PeerTransportOptions {
   /** Both lanes to the member are down, and nobody listens where it was. */
   nobodyListens(member: MemberId): void;
   /** What the messages of one round have in common. */
-  readonly frames: SharedFrame;
+  readonly frames: SharedFrames;
 }
 
 /** Until a dialled connection is of use: time for TLS on a busy machine, too. */

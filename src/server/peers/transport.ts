@@ -27,7 +27,7 @@ import {
   type PeerContext,
   type PeerTransportOptions,
 } from './peer-context.js';
-import { SharedFrame } from './shared-frame.js';
+import { SharedFrames } from './shared-frames.js';
 import { SnapshotFeeds } from './snapshot-feeds.js';
 import { fetchSnapshot } from './snapshot-fetch.js';
 import type { PeerAddress, PeerHandler, PeerMethod, PeerTransport } from './types.js';
@@ -63,7 +63,7 @@ class Transport implements SocketPeerTransport {
   listeningUrls: readonly string[] = [];
   readonly #options: PeerTransportOptions;
   readonly #links = new LinkSet<Link>();
-  readonly #frames = new SharedFrame();
+  readonly #frames = new SharedFrames();
   #unreachable: UnreachableTeller | undefined;
   #running: Running | undefined;
   readonly #stopping = new AbortController();
@@ -81,8 +81,8 @@ class Transport implements SocketPeerTransport {
     const context: PeerContext = {
       ...options,
       handler,
-      frames: this.#frames,
       unreachable: (id) => teller.add(id),
+      frames: this.#frames,
       nobodyListens(id) {
         if (!inbound.hasLaneOf(id)) handler.gone(id);
       },

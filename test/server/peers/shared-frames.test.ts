@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import type { AppendEntries } from '../../../src/raft/index.js';
 import { decodeMessage, encodeMessage } from '../../../src/server/peers/codec.js';
-import { SharedFrame } from '../../../src/server/peers/shared-frame.js';
+import { SharedFrames } from '../../../src/server/peers/shared-frames.js';
 import { appendOf, heartbeat } from './messages.js';
 
 describe('a frame of entries', () => {
@@ -11,9 +11,12 @@ describe('a frame of entries', () => {
   const toOther: AppendEntries = { ...message, to: 3n, entries: [...message.entries] };
 
   it('is one for all that are sent the same', () => {
-    const frames = new SharedFrame();
+    const frames = new SharedFrames();
+    const next = appendOf(1n, 2n, 13, 2, 50);
     const first = frames.encode(message, true, true);
+    const second = frames.encode(next, true, true);
     expect(frames.encode(toOther, true, true)).toBe(first);
+    expect(frames.encode({ ...next, to: 3n }, true, true)).toBe(second);
     expect(decodeMessage(first, 1n, 3n)).toEqual(toOther);
   });
 
@@ -30,7 +33,7 @@ describe('a frame of entries', () => {
       { ...toOther, entries: [] },
     ];
     for (const other of different) {
-      const frames = new SharedFrame();
+      const frames = new SharedFrames();
       const first = frames.encode(message, true, true);
       const frame = frames.encode(other, true, true);
       expect(frame).not.toBe(first);
@@ -39,7 +42,7 @@ describe('a frame of entries', () => {
   });
 
   it('is forgotten with its round, and other messages have none', () => {
-    const frames = new SharedFrame();
+    const frames = new SharedFrames();
     const first = frames.encode(message, true, true);
     const beat = frames.encode(heartbeat(1n, 2n, 1), true, true);
     expect(frames.encode(heartbeat(1n, 2n, 1), true, true)).not.toBe(beat);
