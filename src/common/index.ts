@@ -10,6 +10,7 @@ export * from './errors.js';
 export { kvorumVersion } from './kvorum-version.js';
 export * from './limits.js';
 export * from './ports.js';
+export * from './sharded-map.js';
 export * from './shares.js';
 export * from './slice.js';
 export * from './versions.js';
