@@ -258,6 +258,8 @@ export const tlsFilesWaitMsMax = 1000;
  */
 export const tlsHandshakesMax = 1000;
 export const tlsHandshakeYieldMs = 1000;
+/** Handshakes of one listener that begin in one turn: each takes 1 to 2 ms of the one thread. */
+export const tlsHandshakesPerTurnMax = 4;
 /** Connections of one listener that wait for a handshake: a few kB each. */
 export const tlsHandshakesWaitingMax = 10_000;
 /**

@@ -11,6 +11,7 @@ import {
   type Listener,
   type TlsRefusal,
   tlsHandshakesMax,
+  tlsHandshakesPerTurnMax,
   tlsHandshakesWaitingMax,
   tlsHandshakeYieldMs,
 } from '../../src/common/index.js';
@@ -111,7 +112,17 @@ describeWithOpenssl('a flood of TLS handshakes', () => {
       slots.take(socket, () => begun.push(name));
       return socket;
     };
+    /** Whoever may begin has begun, few in a turn. */
+    const settled = async (): Promise<void> => {
+      for (let before = -1; before < begun.length; ) {
+        before = begun.length;
+        await clock.run(clock.nowMs() + 1);
+      }
+    };
     const first = Array.from({ length: tlsHandshakesMax }, (_, i) => take(`first ${i}`));
+    expect(begun).toHaveLength(tlsHandshakesPerTurnMax);
+    await settled();
+    expect(begun).toEqual(first.map(({ name }) => name));
     const queue = Array.from({ length: tlsHandshakesWaitingMax }, (_, i) => take(`queue ${i}`));
     expect([begun.length, refused]).toEqual([tlsHandshakesMax, []]);
     take('late');
@@ -125,9 +136,10 @@ describeWithOpenssl('a flood of TLS handshakes', () => {
     await clock.run(clock.nowMs() + tlsHandshakeYieldMs - 100);
     expect(refused).toHaveLength(1);
     await clock.run(clock.nowMs() + 200);
-    expect(refused.length).toBeGreaterThan(50);
+    expect(refused.length).toBeGreaterThan(2);
     expect(refused.length).toBeLessThan(300);
     expect(refused[1]).toMatch(/^first 1 the TLS handshake took its time while others waited/);
+    await settled();
     expect(begun.length - tlsHandshakesMax).toBe(refused.length);
     // Nobody waits for longer than a handshake may take.
     const waited = /^queue \d+ too many TLS handshakes at once$/;
@@ -139,6 +151,7 @@ describeWithOpenssl('a flood of TLS handshakes', () => {
     // Nobody is left, and there is room for all again.
     const before = begun.length;
     for (let i = 0; i < tlsHandshakesMax; i += 1) take(`again ${i}`);
+    await settled();
     expect(begun.length - before).toBe(tlsHandshakesMax);
   }, 30_000);
 });

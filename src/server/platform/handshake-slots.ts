@@ -1,14 +1,19 @@
 /**
  * Bounds the TLS handshakes that are under way at a listener: each holds some tens of kilobytes,
  * and whoever begins one need not go on. Above the bound a connection waits for its turn with
- * nothing read of it, which costs little; and while somebody waits, who has not come to an end
- * within a second makes room (CVE-2026-73500).
+ * nothing read of it, which costs little; and while it is full, who has not come to an end within
+ * a second makes room (CVE-2026-73500).
+ *
+ * A handshake takes 1 to 2 ms of the one thread, and what has come of a thousand of them would be
+ * handled in one turn of the event loop: so few begin in a turn, and whoever is connected already
+ * has his turn in between.
  */
 
 import {
   type Clock,
   type Timer,
   tlsHandshakesMax,
+  tlsHandshakesPerTurnMax,
   tlsHandshakesWaitingMax,
   tlsHandshakeYieldMs,
 } from '../../common/index.js';
@@ -38,6 +43,8 @@ export class HandshakeSlots<Socket extends Closing> {
   /** Since when each waits, and what it waits to do; the oldest first. */
   readonly #waiting = new Map<Socket, { readonly sinceMs: number; readonly begin: () => void }>();
   #timer: Timer | undefined;
+  /** Handshakes that have begun since the turn began. */
+  #begunInTurn = 0;
 
   constructor(options: HandshakeSlotsOptions<Socket>) {
     this.#options = options;
@@ -45,7 +52,7 @@ export class HandshakeSlots<Socket extends Closing> {
 
   /** Calls `begin` now or when it is the turn of this socket. Whatever closes, makes room. */
   take(socket: Socket, begin: () => void): void {
-    if (this.#underWay.size < tlsHandshakesMax) {
+    if (this.#waiting.size === 0 && this.#mayBegin()) {
       this.#begin(socket, begin);
     } else if (this.#waiting.size < tlsHandshakesWaitingMax) {
       const { clock } = this.#options;
@@ -61,17 +68,32 @@ export class HandshakeSlots<Socket extends Closing> {
   /** The handshake has come to its end; also if it had before. */
   release(socket: Socket): void {
     this.#waiting.delete(socket);
-    if (!this.#underWay.delete(socket)) return;
-    const [next] = this.#waiting;
-    if (next === undefined) return;
-    const [waiting, { begin }] = next;
-    this.#waiting.delete(waiting);
-    this.#begin(waiting, begin);
+    if (this.#underWay.delete(socket)) this.#beginWaiting();
+  }
+
+  #mayBegin(): boolean {
+    return this.#underWay.size < tlsHandshakesMax && this.#begunInTurn < tlsHandshakesPerTurnMax;
+  }
+
+  #beginWaiting(): void {
+    for (const [socket, { begin }] of this.#waiting) {
+      if (!this.#mayBegin()) return;
+      this.#waiting.delete(socket);
+      this.#begin(socket, begin);
+    }
   }
 
   #begin(socket: Socket, begin: () => void): void {
-    this.#underWay.set(socket, this.#options.clock.nowMs());
+    const { clock } = this.#options;
+    this.#underWay.set(socket, clock.nowMs());
+    if (this.#begunInTurn === 0) clock.afterTurn(() => this.#nextTurn());
+    this.#begunInTurn += 1;
     begin();
+  }
+
+  #nextTurn(): void {
+    this.#begunInTurn = 0;
+    this.#beginWaiting();
   }
 
   #tick(): void {
@@ -85,7 +107,8 @@ export class HandshakeSlots<Socket extends Closing> {
       refuse(socket, 'too many TLS handshakes at once');
     }
     for (const [socket, sinceMs] of this.#underWay) {
-      if (this.#waiting.size === 0 || nowMs - sinceMs < tlsHandshakeYieldMs || left === 0) break;
+      const isFull = this.#waiting.size > 0 && this.#underWay.size >= tlsHandshakesMax;
+      if (!isFull || nowMs - sinceMs < tlsHandshakeYieldMs || left === 0) break;
       left -= 1;
       refuse(socket, 'the TLS handshake took its time while others waited for theirs');
       this.release(socket);
