@@ -32,10 +32,12 @@ export {
   type MvccWriteTxn,
   openMvccStore,
   type PointReader,
+  type PrepareSwitch,
   type RangeQuery,
   type RangeResult,
   type ReadPoint,
   type RevisionHash,
+  type StoredMeta,
   sortInSlices,
   type VisitedKey,
 } from './mvcc/index.js';

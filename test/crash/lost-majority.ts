@@ -190,7 +190,7 @@ export class LostMajority {
     const { clusterId, memberId, store } = this.process(machine).node;
     const { revision } = store;
     const { hash } = await this.clock.runUntil(store.hashKv(revision));
-    const leases = store.metaEntries('lease/').length;
+    const leases = [...store.metaEntries('lease/')].length;
     return { clusterId, memberId, revision, hash, leases };
   }
 

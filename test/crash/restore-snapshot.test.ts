@@ -33,7 +33,7 @@ async function contents(machine: SimMachine, { node }: SimProcess): Promise<Cont
   const { store } = node;
   const { revision, compactRevision } = store;
   const { hash } = await machine.clock.runUntil(store.hashKv(revision));
-  const leases = store.metaEntries('lease/').map(([name]) => name);
+  const leases = [...store.metaEntries('lease/')].map(([name]) => name);
   return { revision, compactRevision, hash, leases, leasedKeys: [...store.leasedKeys()].length };
 }
 

@@ -5,6 +5,8 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import {
   type Caller,
   EtcdError,
+  grantsAtOnceMax,
+  mvccSliceKeysMax,
   nobody,
   runSteps,
   Slice,
@@ -12,6 +14,8 @@ import {
 } from '../../src/common/index.js';
 import { AuthState, MemberAccess, noTokens } from '../../src/server/access/index.js';
 import { SimClock, SimRandom } from '../../src/sim/index.js';
+import type { ServerCall } from '../../src/transport/index.js';
+import { atOnce } from '../helpers/lessor.js';
 
 class Records {
   readonly meta = new Map<string, Buffer>();
@@ -73,7 +77,7 @@ function view(of: AuthState): object {
 
 function restored(): AuthState {
   const other = new AuthState(clock);
-  other.restore(records);
+  atOnce(other.restore(records, new Slice(clock)))();
   return other;
 }
 
@@ -85,6 +89,22 @@ function enabled(): AuthState {
 }
 
 describe('users and roles', () => {
+  it('are read in slices where there are very many, while the present ones count', async () => {
+    state.addRole(records, 'r');
+    const count = 2 * mvccSliceKeysMax;
+    for (let i = 0; i < count; i++) state.grantPermission(records, 'r', read(`${i}`));
+    const other = new AuthState(clock);
+    other.addUser(new Records(), user('present'));
+    const reading = runSteps(other.restore(records, new Slice(clock)));
+    if (!(reading instanceof Promise)) throw new Error('they are read in one piece');
+    let take: (() => void) | undefined;
+    void reading.then((found) => (take = found));
+    while (take === undefined) await clock.run(clock.nowMs() + 1);
+    expect(other.userNames).toEqual(['present']);
+    take();
+    expect(view(other)).toEqual(view(state));
+  });
+
   it('begin at revision 1, and each change adds one, but for enabling', async () => {
     const revisions: number[] = [];
     const note = (change: () => unknown): void => {
@@ -293,5 +313,32 @@ describe('who may what', () => {
     void again?.then(() => (over = true));
     while (!over) await clock.run(clock.nowMs() + 1);
     expect(access().readRefusal(callerOf('u'), '0', '')).toBe('PERMISSION_DENIED');
+  });
+
+  it('is prepared in slices for a stream that goes on after a change of users', async () => {
+    enabled();
+    state.addUser(records, user('u'));
+    state.addRole(records, 'r');
+    for (let i = 0; i <= grantsAtOnceMax; i++) state.grantPermission(records, 'r', read(`${i}`));
+    state.grantRole(records, 'u', 'r');
+    const identity = { commonName: 'u', certificateVerified: true };
+    const peer = { address: '10.0.0.1:77', identity };
+    const call = { method: '/m', metadata: () => undefined, peer } as unknown as ServerCall;
+    const byCertificate = new MemberAccess({
+      ...{ state, tokens: noTokens, byCertificate: true, logger: silentLogger },
+    });
+    const again = byCertificate.identifyAgain(call, undefined);
+    expect(again).toBeInstanceOf(Promise);
+    // Once more: who has been looked through is not known any more when that is over.
+    state.changePassword(records, 'u', 'x');
+    let caller: Caller | undefined;
+    void Promise.resolve(again).then((found) => (caller = found));
+    for (let i = 0; caller === undefined; i++) {
+      expect(i).toBeLessThan(1000);
+      await clock.run(clock.nowMs() + 1);
+    }
+    expect(caller).toMatchObject({ name: 'u', authRevision: state.revision });
+    expect(state.prepare('u', 'read')).toBeUndefined();
+    expect(byCertificate.identifyAgain(call, undefined)).toEqual(caller);
   });
 });

@@ -194,7 +194,7 @@ describe('who calls', () => {
     for (const wrong of [`bearer ${token}`, `Basic ${token}`, '', 'wrong', `${token} `]) {
       const call = callWith({ authorization: wrong }, 'certified');
       expect(await refusalOf(access.identify(call))).toBe('INVALID_AUTH_TOKEN');
-      expect(access.identifyAgain(call, undefined).refusal).toBe('INVALID_AUTH_TOKEN');
+      expect(await refusalOf(access.identifyAgain(call, undefined))).toBe('INVALID_AUTH_TOKEN');
     }
   });
 

@@ -97,7 +97,10 @@ function noting(notes: string[], name: string): Feature {
   const note = (what: string) => () => void notes.push(`${name} ${what}`);
   return {
     name,
-    restore: note('restore'),
+    // biome-ignore lint/correctness/useYield: it is done at once
+    *restore() {
+      return note('restore');
+    },
     join: async () => note('join')(),
     check: async () => note('check')(),
     serve: note('serve'),

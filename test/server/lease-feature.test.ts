@@ -1,18 +1,18 @@
 import { expect, it } from 'vitest';
-import { runSteps } from '../../src/common/index.js';
+import { runSteps, Slice } from '../../src/common/index.js';
 import type { Host } from '../../src/server/feature/index.js';
 import { encodeLeaseRecord, leaseFeature, leaseMetaName } from '../../src/server/lease/index.js';
 import { Metrics } from '../../src/server/metrics/index.js';
 import { defaultConfig } from '../../src/server/options/index.js';
 import { SimClock } from '../../src/sim/index.js';
-import type { MvccStore } from '../../src/storage/index.js';
+import { atOnce } from '../helpers/lessor.js';
 
 it('a lease has the keys of the state that was installed, not of the one before', () => {
   const lease = encodeLeaseRecord({ id: 5n, ttlSeconds: 60, remainingTtlSeconds: 0 });
   /** A store of one lease; what it holds at present changes when a snapshot is installed. */
   const store = {
     present: { keysOf: () => ['before'] },
-    metaEntries: () => [[leaseMetaName(5n), lease]],
+    metaEntries: () => [[leaseMetaName(5n), lease] as const],
     leasedKeys: () => [],
   };
   const host = {
@@ -26,9 +26,14 @@ it('a lease has the keys of the state that was installed, not of the one before'
     raft: {},
   } as unknown as Host;
   const feature = leaseFeature(host);
-  feature.restore?.(store as unknown as MvccStore);
+  const restore = (): void => {
+    const steps = feature.restore?.(store, new Slice(host.clock));
+    if (steps === undefined) throw new Error('leases are stored');
+    atOnce(steps)();
+  };
+  restore();
   expect(runSteps(feature.lessor.keysOf(5n))).toEqual(['before']);
   store.present = { keysOf: () => ['installed', 'too'] };
-  feature.restore?.(store as unknown as MvccStore);
+  restore();
   expect(runSteps(feature.lessor.keysOf(5n))).toEqual(['installed', 'too']);
 });

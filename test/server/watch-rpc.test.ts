@@ -55,6 +55,40 @@ describe('the Watch rpc', () => {
     expect(bench.hub.counters).toMatchObject({ watchers: 0, streams: 0 });
   });
 
+  it('keeps what is asked for in its order while it finds out who may', async () => {
+    const bench = new WatchBench({});
+    let tell: (refusal: string | undefined) => void = () => {};
+    const handler = watchHandler({
+      hub: bench.hub,
+      leader: new FakeGate(),
+      refusal: ({ key }) => (key === 'b' ? new Promise((resolve) => (tell = resolve)) : undefined),
+    });
+    const call = new FakeCall();
+    handler(call);
+    call.onMessage?.(encodeWatchCreateRequest({ key: 'a' }));
+    expect(call.paused).toBe(false);
+    for (const refusal of [undefined, 'denied']) {
+      call.onMessage?.(encodeWatchCreateRequest({ key: 'b' }));
+      expect(call.paused).toBe(true);
+      // The client reads again: that is not what is waited for.
+      call.drain();
+      expect(call.paused).toBe(true);
+      tell(refusal);
+      await Promise.resolve();
+      expect(call.paused).toBe(false);
+    }
+    call.onMessage?.(encodeWatchCreateRequest({ key: 'b' }));
+    call.cancel();
+    tell(undefined);
+    await Promise.resolve();
+    expect(lines(call)).toEqual([
+      'id=0 rev=1 created',
+      'id=1 rev=1 created',
+      'id=-1 rev=1 created canceled reason=denied',
+    ]);
+    expect(bench.hub.counters).toMatchObject({ watchers: 0, streams: 0 });
+  });
+
   it('removes everything when the client is gone', () => {
     const { bench, leader, open } = setup();
     const call = open({ hasleader: 'true' });

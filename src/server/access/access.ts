@@ -53,10 +53,11 @@ export interface Access extends Permissions {
    */
   identify(call: ServerCall): Caller | Promise<Caller>;
   /**
-   * The same for a later message of a stream, at once: `known` is what the call was found to be
-   * from before, or undefined if auth was off then.
+   * The same for a later message of a stream: `known` is what the call was found to be from before,
+   * or undefined if auth was off then. A promise only where users have changed and this one has so
+   * many permissions that they are looked through in slices.
    */
-  identifyAgain(call: ServerCall, known: Caller | undefined): Caller;
+  identifyAgain(call: ServerCall, known: Caller | undefined): Caller | Promise<Caller>;
 }
 
 /** Whom the entries of the member itself name, that are not a client's; see newEntry. */

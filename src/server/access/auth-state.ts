@@ -12,15 +12,22 @@ import {
   type KeyString,
   type Lane,
   present,
+  ShardedMap,
   type Slice,
   type Steps,
 } from '../../common/index.js';
 import { PermissionType } from '../../proto/index.js';
-import type { MvccStore, MvccWriteTxn } from '../../storage/index.js';
+import type { MvccWriteTxn, StoredMeta } from '../../storage/index.js';
 import { hasName, insertName, removeName } from './names.js';
 import { PermissionCache } from './permission-cache.js';
-import type { Permission, UserRecord } from './records.js';
 import * as records from './records.js';
+import {
+  comparePermissions,
+  type Permission,
+  type PermittedRange,
+  type UserRecord,
+} from './records.js';
+import { readStoredAuth, type StoredAuth, type User } from './stored-auth.js';
 
 /** What changes are written with. */
 export type AuthTxn = Pick<MvccWriteTxn, 'setMeta'>;
@@ -28,11 +35,6 @@ export type AuthTxn = Pick<MvccWriteTxn, 'setMeta'>;
 /** A user; `roles` sorted. */
 export interface AuthUser extends UserRecord {
   readonly roles: readonly string[];
-}
-
-interface User extends AuthUser {
-  hash: KeyString;
-  readonly roles: string[];
 }
 
 /** Has every right while auth is on, and can't be deleted or lose its role then. */
@@ -53,9 +55,9 @@ export interface AuthListener {
 }
 
 export class AuthState {
-  readonly #users = new Map<string, User>();
+  #users = new ShardedMap<string, User>();
   /** Permissions of each role, by key and end. */
-  readonly #roles = new Map<string, Permission[]>();
+  #roles = new ShardedMap<string, Permission[]>();
   /** Sorted. */
   #userNames: string[] = [];
   #roleNames: string[] = [];
@@ -75,39 +77,24 @@ export class AuthState {
     this.#listeners.push(listener);
   }
 
-  /** Reads what is stored, in the place of what was known. Throws StorageError. */
-  restore(store: Pick<MvccStore, 'metaEntries'>): void {
-    this.#users.clear();
-    this.#roles.clear();
-    this.#isEnabled = store.metaEntries(records.enabledName).length > 0;
-    const [revision] = store.metaEntries(records.authRevisionName);
-    this.#revision = revision === undefined ? 1 : records.decodeAuthRevision(revision[1]);
-    for (const [name, value] of store.metaEntries(records.userPrefix)) {
-      const user = records.decodeUser(name, value);
-      this.#users.set(user.name, { ...user, roles: [] });
-    }
-    for (const [name] of store.metaEntries(records.userRolePrefix)) {
-      const [user, role] = records.decodeUserRole(name);
-      // In the order of the names: each one is the last.
-      present(this.#users.get(user), 'the user of a grant').roles.push(role);
-    }
-    for (const [name] of store.metaEntries(records.rolePrefix)) {
-      this.#roles.set(records.decodeRole(name), []);
-    }
-    for (const [name, value] of store.metaEntries(records.permissionPrefix)) {
-      const [role, permission] = records.decodePermission(name, value);
-      present(this.#roles.get(role), 'the role of a permission').push(permission);
-    }
-    for (const permissions of this.#roles.values()) permissions.sort(byRange);
-    this.#userNames = [...this.#users.keys()];
-    this.#roleNames = [...this.#roles.keys()];
+  /**
+   * Reads what is stored; what it returns puts that in the place of what was known, at once. Throws
+   * StorageError.
+   */
+  *restore(stored: StoredMeta, slice: Slice): Steps<() => void> {
+    const read = yield* readStoredAuth(stored, slice);
+    return () => this.#take(read);
+  }
+
+  #take(stored: StoredAuth): void {
+    this.#users = stored.users;
+    this.#roles = stored.roles;
+    this.#userNames = stored.userNames;
+    this.#roleNames = stored.roleNames;
+    this.#isEnabled = stored.isEnabled;
+    this.#revision = stored.revision;
+    this.#sum = stored.sum;
     this.#isRemoving = false;
-    this.#sum = 0;
-    for (const prefix of records.summedPrefixes) {
-      for (const [name, value] of store.metaEntries(prefix)) {
-        this.#sum = (this.#sum + records.sumOf(name, value)) >>> 0;
-      }
-    }
     this.#cache.forget();
     for (const listener of this.#listeners) listener.reset();
   }
@@ -397,33 +384,26 @@ export class AuthState {
   }
 }
 
-type Range = Pick<Permission, 'key' | 'rangeEnd'>;
-
 /** A key, a range that is not empty, or all from a key on. */
-function isValidRange({ key, rangeEnd }: Range): boolean {
+function isValidRange({ key, rangeEnd }: PermittedRange): boolean {
   return key !== '' && (rangeEnd === '' || rangeEnd === '\0' || key < rangeEnd);
 }
 
-function byRange(a: Range, b: Range): number {
-  if (a.key !== b.key) return a.key < b.key ? -1 : 1;
-  return a.rangeEnd < b.rangeEnd ? -1 : a.rangeEnd > b.rangeEnd ? 1 : 0;
-}
-
 /** The number of permissions before it. */
-function placeOfRange(permissions: readonly Permission[], range: Range): number {
+function placeOfRange(permissions: readonly Permission[], range: PermittedRange): number {
   let low = 0;
   let high = permissions.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if (byRange(permissions[middle] as Permission, range) < 0) low = middle + 1;
+    if (comparePermissions(permissions[middle] as Permission, range) < 0) low = middle + 1;
     else high = middle;
   }
   return low;
 }
 
-function isAt(permissions: readonly Permission[], place: number, range: Range): boolean {
+function isAt(permissions: readonly Permission[], place: number, range: PermittedRange): boolean {
   const found = permissions[place];
-  return found !== undefined && byRange(found, range) === 0;
+  return found !== undefined && comparePermissions(found, range) === 0;
 }
 
 function checkLength(name: string): void {

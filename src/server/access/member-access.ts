@@ -120,10 +120,17 @@ export class MemberAccess implements Access {
     return this.#state.prepare(caller.name, 'read')?.then(() => caller) ?? caller;
   }
 
-  identifyAgain(call: ServerCall, known: Caller | undefined): Caller {
+  identifyAgain(call: ServerCall, known: Caller | undefined): Caller | Promise<Caller> {
     const token = tokenOf(call);
-    if (token === undefined) return this.#certified(call);
-    return this.#tell(call, this.#tokens.identifyAgain(token, known));
+    const caller =
+      token === undefined
+        ? this.#certified(call)
+        : this.#tell(call, this.#tokens.identifyAgain(token, known));
+    // Users may have changed once more by then.
+    return (
+      this.#state.prepare(caller.name, 'read')?.then(() => this.identifyAgain(call, known)) ??
+      caller
+    );
   }
 
   #tell(call: ServerCall, caller: Caller): Caller {

@@ -12,6 +12,7 @@ import {
   type KeyString,
   type Lane,
   runSteps,
+  ShardedMap,
   Slice,
   type Steps,
 } from '../../common/index.js';
@@ -31,7 +32,7 @@ export type PermissionsOf = (user: string) => ReadonlyArray<readonly Permission[
 export class PermissionCache {
   readonly #permissionsOf: PermissionsOf;
   readonly #clock: Clock;
-  readonly #byUser = new Map<string, Grants>();
+  readonly #byUser = new ShardedMap<string, Grants>();
   /** Under way, by lane and user. */
   readonly #preparing = new Map<string, Promise<void>>();
   /** How often all was thrown away. */

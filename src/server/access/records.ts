@@ -22,7 +22,7 @@ export const userRolePrefix = `${authMetaPrefix}user-role/`;
 export const rolePrefix = `${authMetaPrefix}role/`;
 export const permissionPrefix = `${authMetaPrefix}permission/`;
 
-/** All records that a sum is of. */
+/** All records that a sum is of; users before who has roles, roles before what they permit. */
 export const summedPrefixes = [userPrefix, userRolePrefix, rolePrefix, permissionPrefix];
 
 /** What records hold whose name says all. */
@@ -42,6 +42,15 @@ export interface Permission {
   readonly type: number;
   readonly key: KeyString;
   readonly rangeEnd: KeyString;
+}
+
+/** As in requests. */
+export type PermittedRange = Pick<Permission, 'key' | 'rangeEnd'>;
+
+/** The order of the permissions of a role, and of their records: by key, then by end. */
+export function comparePermissions(a: PermittedRange, b: PermittedRange): number {
+  if (a.key !== b.key) return a.key < b.key ? -1 : 1;
+  return a.rangeEnd < b.rangeEnd ? -1 : a.rangeEnd > b.rangeEnd ? 1 : 0;
 }
 
 /** A record's part in the sum of all; undefined: there is none. */

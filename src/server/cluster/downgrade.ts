@@ -11,7 +11,7 @@
 
 import { Packr } from 'msgpackr';
 import { assertNever, EtcdError } from '../../common/index.js';
-import type { MvccStore, MvccWriteTxn } from '../../storage/index.js';
+import type { MvccWriteTxn, StoredMeta } from '../../storage/index.js';
 
 /** A step of a downgrade, as the log has it. */
 export interface DowngradeStep {
@@ -62,7 +62,7 @@ export class Downgrade {
   }
 
   /** Reads what is stored, in the place of what was known. */
-  restore(store: Pick<MvccStore, 'metaEntries'>): void {
+  restore(store: StoredMeta): void {
     this.#state = {};
     for (const [name, value] of store.metaEntries(downgradeMetaName)) {
       if (name === downgradeMetaName) this.#state = decodeDowngradeState(value);

@@ -92,7 +92,9 @@ export function clusterFeature(host: Host): ClusterFeature {
       isLearner: membership.get(self)?.isLearner ?? false,
       clusterVersion: withoutPatch(version.version),
     }),
-    restore: (store) => downgrade.restore(store),
+    *restore(stored) {
+      return () => downgrade.restore(stored);
+    },
     join: () => publishSelf(host, entries.attributes),
     serve: () => version.start(),
     lead: () => watch.start(),

@@ -17,7 +17,7 @@
  */
 
 import type { MemberId, Slice, Steps, Term } from '../../common/index.js';
-import type { MvccCommit, MvccStore } from '../../storage/index.js';
+import type { MvccCommit, StoredMeta } from '../../storage/index.js';
 import type { MethodHandler } from '../../transport/index.js';
 import type { EntryType } from '../entry/index.js';
 import type { GaugeReadings } from '../metrics/index.js';
@@ -50,8 +50,11 @@ export interface Feature {
   /** Its part of what a scrape reads; may bring totals of Metrics up to date as well. */
   readonly gauges?: () => Partial<GaugeReadings>;
   // ------------------------------------------------------------------------- its life
-  /** Reads its state from the store, in the place of what it knew. */
-  restore?(store: MvccStore): void;
+  /**
+   * Reads its state from what is stored, in steps, and changes nothing yet: the present state may
+   * be served meanwhile. What it returns puts the new one in its place, at once.
+   */
+  restore?(stored: StoredMeta, slice: Slice): Steps<() => void>;
   /** Resolves once the cluster knows what it must; the start goes on without it after a while. */
   join?(): Promise<void>;
   /** Rejects if the member must not serve. */

@@ -5,7 +5,7 @@
 
 import type { MemberId } from '../../common/index.js';
 import { AlarmType } from '../../proto/index.js';
-import type { MvccStore, MvccWriteTxn } from '../../storage/index.js';
+import type { MvccWriteTxn, StoredMeta } from '../../storage/index.js';
 
 export interface Alarm {
   readonly memberId: MemberId;
@@ -20,7 +20,7 @@ export class Alarms {
   readonly #alarms = new Map<string, Alarm>();
 
   /** Reads what is stored, in the place of what was known. */
-  restore(store: Pick<MvccStore, 'metaEntries'>): void {
+  restore(store: StoredMeta): void {
     this.#alarms.clear();
     for (const [name] of store.metaEntries(metaPrefix)) {
       const alarm = parseAlarmName(name);

@@ -103,6 +103,8 @@ export class LeaseKeyRights {
   attached(id: LeaseId, key: KeyString): void {
     this.#attachedTotal += 1;
     if (this.#verdicts.size === 0) return;
+    // Whose permissions have changed would be looked through here, in one piece.
+    this.#forgetOld();
     const verdicts = this.#verdicts.get(id);
     if (verdicts === undefined) return;
     const { permissions } = this.#o;

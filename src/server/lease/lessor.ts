@@ -29,6 +29,7 @@ import {
   mvccSliceKeysMax,
   present,
   runSteps,
+  ShardedMap,
   Slice,
   type Steps,
   type Term,
@@ -38,8 +39,8 @@ import type { LeaseCheckpoint } from '../../proto/index.js';
 import {
   type AnswerRoom,
   type MvccPresent,
-  type MvccStore,
   type MvccWriteTxn,
+  type StoredMeta,
   sortInSlices,
 } from '../../storage/index.js';
 import { LeaseHeap } from './expiry-heap.js';
@@ -100,10 +101,6 @@ interface Lease {
   expiryMs: number;
   wakeMs: number;
   heapIndex: number;
-  /** When it was last proposed to take the checkpoint back; 0: not, or that is done. */
-  clearingMs: number;
-  /** Renewals that wait: for the revoke, or until the checkpoint is taken back. */
-  waiters: RenewWaiter[] | undefined;
 }
 
 /** A place in the queue of leases to checkpoint. */
@@ -112,24 +109,24 @@ interface CheckpointTurn {
   readonly dueMs: number;
 }
 
-/** All leases of a member. */
 /** Of an item in a list that is sorted: its places in the list, and in what the sort makes. */
 const listedItemBytes = 32;
 
+/** All leases of a member. */
 export class Lessor {
   /** Totals for the metrics. */
   readonly counters = { granted: 0, revoked: 0, renewed: 0 };
   readonly #options: LessorOptions;
   readonly #clock: Clock;
-  readonly #leases = new Map<LeaseId, Lease>();
+  #leases = new ShardedMap<LeaseId, Lease>();
   #expiries = new LeaseHeap<Lease>();
   /** In order of time, for all wait for the same interval. */
   #checkpointQueue: CheckpointTurn[] = [];
   #checkpointNext = 0;
-  /** Leases whose checkpoint is being taken back. */
-  readonly #clearing = new Set<Lease>();
-  /** Leases that renewals wait for. */
-  #awaited = new Set<Lease>();
+  /** Leases whose checkpoint is being taken back, and when that was last proposed. */
+  #clearing = new ShardedMap<LeaseId, number>();
+  /** Renewals that wait: for the revoke of a lease, or until its checkpoint is taken back. */
+  #awaited = new ShardedMap<LeaseId, RenewWaiter[]>();
   /** Undefined: not the primary. */
   #term: Term | undefined;
   /** When this member became the primary, and how much longer a lease lives then. */
@@ -155,7 +152,7 @@ export class Lessor {
     return this.#leases.has(id);
   }
 
-  /** In no order; live, as of a Map. */
+  /** In no order; live, see ShardedMap. */
   ids(): Iterable<LeaseId> {
     return this.#leases.keys();
   }
@@ -163,19 +160,20 @@ export class Lessor {
   // ------------------------------------------------------------------------ replicated half
 
   /**
-   * Takes over what is stored, after a restart or an installed snapshot. Returns the number of keys
-   * whose lease does not exist; a sound store has none.
+   * Reads what is stored, after a restart or for a snapshot that is to be installed. What it
+   * returns puts that in the place of what was known, at once. Throws StorageError.
    */
-  restore(store: Pick<MvccStore, 'metaEntries' | 'leasedKeys'>): number {
-    this.demote();
-    this.#leases.clear();
-    for (const [name, bytes] of store.metaEntries(leaseMetaPrefix)) {
+  *restore(stored: StoredMeta, slice: Slice): Steps<() => void> {
+    const leases = new ShardedMap<LeaseId, Lease>();
+    for (const [name, bytes] of stored.metaEntries(leaseMetaPrefix)) {
+      if (!slice.next()) yield slice.rest();
       const { id, ttlSeconds, remainingTtlSeconds } = decodeLeaseRecord(name, bytes);
-      this.#leases.set(id, newLease(id, ttlSeconds, remainingTtlSeconds));
+      leases.set(id, newLease(id, ttlSeconds, remainingTtlSeconds));
     }
-    let orphans = 0;
-    for (const [, id] of store.leasedKeys()) if (!this.#leases.has(id)) orphans += 1;
-    return orphans;
+    return () => {
+      this.demote();
+      this.#leases = leases;
+    };
   }
 
   /** Returns the granted TTL. Throws LEASE_TTL_TOO_LARGE or LEASE_EXISTS, changing nothing. */
@@ -209,7 +207,7 @@ export class Lessor {
     const lease = present(this.#leases.get(id), 'the lease to revoke');
     this.#leases.delete(id);
     if (lease.term === this.#term) this.#expiries.remove(lease);
-    this.#clearing.delete(lease);
+    this.#clearing.delete(id);
     txn.setMeta(leaseMetaName(id), undefined);
     this.counters.revoked += 1;
     const keys = yield* this.#sorted(txn.keysOf(id), byKey, slice, 'apply');
@@ -218,7 +216,7 @@ export class Lessor {
       const deleted = txn.deleteRange(key, '');
       assert(deleted === 1, 'a key that has a lease lives');
     }
-    for (const waiter of this.#takeWaiters(lease)) {
+    for (const waiter of this.#takeWaiters(id)) {
       if (!slice.next()) yield slice.rest();
       waiter.renewed(undefined, 0);
     }
@@ -232,9 +230,8 @@ export class Lessor {
       const remaining = Math.max(0, checkpoint.remainingTtlSeconds);
       lease.remainingTtlSeconds = Math.min(remaining, lease.ttlSeconds);
       txn.setMeta(leaseMetaName(lease.id), encodeLeaseRecord(lease));
-      if (lease.remainingTtlSeconds > 0 || !this.#clearing.delete(lease)) continue;
-      lease.clearingMs = 0;
-      for (const waiter of this.#takeWaiters(lease)) this.renew(lease.id, waiter);
+      if (lease.remainingTtlSeconds > 0 || !this.#clearing.delete(lease.id)) continue;
+      for (const waiter of this.#takeWaiters(lease.id)) this.renew(lease.id, waiter);
     }
   }
 
@@ -343,19 +340,16 @@ export class Lessor {
     this.#expiries = new LeaseHeap();
     this.#checkpointQueue = [];
     this.#checkpointNext = 0;
-    for (const lease of this.#clearing) lease.clearingMs = 0;
     this.#clearing.clear();
     const awaited = this.#awaited;
-    this.#awaited = new Set();
-    void runSteps(this.#refuseWaiters(awaited));
+    // Who comes later waits for a later primary.
+    this.#awaited = new ShardedMap();
+    void runSteps(this.#refuseWaiters(awaited.values()));
   }
 
-  *#refuseWaiters(awaited: Iterable<Lease>): Steps<void> {
+  *#refuseWaiters(awaited: Iterable<readonly RenewWaiter[]>): Steps<void> {
     const slice = new Slice(this.#clock);
-    const all: Array<readonly RenewWaiter[]> = [];
-    // Taken first: who comes later waits for a later primary.
-    for (const lease of awaited) all.push(this.#takeWaiters(lease));
-    for (const waiters of all) {
+    for (const waiters of awaited) {
       for (const waiter of waiters) {
         if (!slice.next()) yield slice.rest();
         waiter.renewed(new EtcdError('NOT_LEADER'), 0);
@@ -363,11 +357,10 @@ export class Lessor {
     }
   }
 
-  #takeWaiters(lease: Lease): readonly RenewWaiter[] {
-    const { waiters } = lease;
+  #takeWaiters(id: LeaseId): readonly RenewWaiter[] {
+    const waiters = this.#awaited.get(id);
     if (waiters === undefined) return [];
-    lease.waiters = undefined;
-    this.#awaited.delete(lease);
+    this.#awaited.delete(id);
     return waiters;
   }
 
@@ -416,10 +409,10 @@ export class Lessor {
     const nowMs = this.#clock.nowMs();
     const expiryMs = this.#expiryOf(lease);
     if (expiryMs <= nowMs || lease.remainingTtlSeconds > 0) {
-      lease.waiters ??= [];
-      lease.waiters.push(waiter);
-      this.#awaited.add(lease);
-      if (expiryMs > nowMs) this.#clearCheckpoint(lease, term, nowMs);
+      const waiters = this.#awaited.get(id);
+      if (waiters === undefined) this.#awaited.set(id, [waiter]);
+      else waiters.push(waiter);
+      if (expiryMs > nowMs) this.#clearCheckpoint(id, term, nowMs);
       return;
     }
     this.#expireAt(lease, nowMs + lease.ttlSeconds * 1000);
@@ -427,11 +420,21 @@ export class Lessor {
     waiter.renewed(undefined, lease.ttlSeconds);
   }
 
-  #clearCheckpoint(lease: Lease, term: Term, nowMs: number): void {
-    if (this.#clearing.has(lease) && nowMs - lease.clearingMs < leaseRevokeRetryMs) return;
-    this.#clearing.add(lease);
-    lease.clearingMs = nowMs;
-    this.#options.proposeCheckpoints([{ id: lease.id, remainingTtlSeconds: 0 }], term);
+  #clearCheckpoint(id: LeaseId, term: Term, nowMs: number): void {
+    const askedMs = this.#clearing.get(id);
+    if (askedMs !== undefined && nowMs - askedMs < leaseRevokeRetryMs) return;
+    this.#clearing.set(id, nowMs);
+    this.#options.proposeCheckpoints([{ id, remainingTtlSeconds: 0 }], term);
+  }
+
+  /** What was asked for and has not come. */
+  *#clearAgain(term: Term, nowMs: number): Steps<void> {
+    const slice = new Slice(this.#clock);
+    for (const id of this.#clearing.keys()) {
+      if (!slice.next()) yield slice.rest();
+      if (this.#term !== term) return;
+      this.#clearCheckpoint(id, term, nowMs);
+    }
   }
 
   /** Undefined: no such lease, or expired. Throws NOT_LEADER if this is not the primary. */
@@ -453,7 +456,7 @@ export class Lessor {
       if (term === undefined) return;
       const nowMs = this.#clock.nowMs();
       const done = this.#scan(term, nowMs);
-      for (const lease of this.#clearing) this.#clearCheckpoint(lease, term, nowMs);
+      if (this.#clearing.size > 0) void runSteps(this.#clearAgain(term, nowMs));
       const checkpointed = !this.#options.checkpoints || this.#checkpointDue(term, nowMs);
       if (this.#term !== term) return;
       this.#armScan(done && checkpointed ? leaseScanMs : 1);
@@ -527,8 +530,6 @@ function newLease(id: LeaseId, ttlSeconds: number, remainingTtlSeconds: number):
     expiryMs: Number.POSITIVE_INFINITY,
     wakeMs: 0,
     heapIndex: -1,
-    clearingMs: 0,
-    waiters: undefined,
   };
 }
 

@@ -51,15 +51,16 @@ export class LeaseListing {
 
   *#make(): Steps<Uint8Array[]> {
     const header = this.#header();
-    let ids: readonly LeaseId[] = yield* this.#lessor.leases();
-    // Some may have gone while they were sorted.
-    if (ids.length > pieceMax) ids = ids.filter((id) => this.#lessor.has(id));
-    const parts = encodeLeaseLeasesResponse(header, ids.slice(0, pieceMax));
+    const ids = yield* this.#lessor.leases();
+    // Some may have gone while very many were sorted.
+    const piece = (at: number): LeaseId[] =>
+      ids.slice(at, at + pieceMax).filter((id) => this.#lessor.has(id));
+    const parts = encodeLeaseLeasesResponse(header, piece(0));
     const slice = new Slice(this.#clock);
     for (let at = pieceMax; at < ids.length; at += pieceMax) {
       if (spent(slice)) yield slice.rest();
       // Repeated fields of a message may follow each other in any number of pieces.
-      parts.push(...encodeLeaseLeasesResponse(undefined, ids.slice(at, at + pieceMax)));
+      parts.push(...encodeLeaseLeasesResponse(undefined, piece(at)));
     }
     return parts;
   }

@@ -292,12 +292,18 @@ class KeepAliveSession {
 
   /** While auth is on only for who may write all keys of the lease. */
   #renew(request: KeepAlive): void {
-    const { access, keyRights, leaderLessor } = this.#service;
+    const { access, leaderLessor } = this.#service;
     if (!access.isEnabled) {
       leaderLessor.renew(request.id, request);
       return;
     }
-    const caller = access.identifyAgain(this.#call, this.#call.caller);
+    const who = access.identifyAgain(this.#call, this.#call.caller);
+    if (who instanceof Promise) void who.then((caller) => this.#renewFor(caller, request));
+    else this.#renewFor(who, request);
+  }
+
+  #renewFor(caller: Caller, request: KeepAlive): void {
+    const { access, keyRights } = this.#service;
     const refusal =
       caller.refusal ?? access.userRefusal(caller) ?? keyRights.askWrite(caller, request.id);
     if (refusal instanceof Promise) void refusal.then((found) => this.#renewUnless(found, request));

@@ -19,7 +19,7 @@ import {
   type MemberId,
   present,
 } from '../../common/index.js';
-import type { MvccStore, MvccWriteTxn } from '../../storage/index.js';
+import type { MvccWriteTxn, StoredMeta } from '../../storage/index.js';
 import {
   decodeMember,
   encodeMember,
@@ -45,8 +45,8 @@ export class Membership {
    * nothing is stored: the founders, until the first entry has been applied, or whom a joining
    * member has been told of, until its first snapshot.
    */
-  restore(store: Pick<MvccStore, 'metaEntries'>, initial: readonly Member[]): void {
-    const stored = store.metaEntries(memberMetaPrefix);
+  restore(store: StoredMeta, initial: readonly Member[]): void {
+    const stored = [...store.metaEntries(memberMetaPrefix)];
     this.#members.clear();
     this.#removed.clear();
     if (stored.length === 0) {

@@ -162,7 +162,6 @@ export class NodeCore {
       logger,
     });
     this.authState.listen(this.tokens);
-    this.authState.restore(store);
     this.admission = admissionOf(config, ports, storage);
     this.proposals = new Proposals({ clock, origin: random.u32(), timeoutMs });
     const contextOrigin = random.u32();
@@ -176,6 +175,7 @@ export class NodeCore {
     this.events = new LoopEvents({
       self,
       electionMs,
+      clock,
       store,
       membership,
       alarms: this.alarms,

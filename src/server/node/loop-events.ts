@@ -3,9 +3,9 @@
  * the state machine.
  */
 
-import { assert, type MemberId } from '../../common/index.js';
+import { assert, type Clock, type MemberId, runSteps, Slice } from '../../common/index.js';
 import type { SnapshotMeta } from '../../raft/index.js';
-import type { MvccStore } from '../../storage/index.js';
+import type { MvccStore, StoredMeta } from '../../storage/index.js';
 import type { AuthState, Tokens } from '../access/index.js';
 import type { Feature } from '../feature/index.js';
 import type { Alarms } from '../guard/index.js';
@@ -22,6 +22,7 @@ import type { WalRelease } from './wal-release.js';
 export interface LoopEventsOptions {
   readonly self: MemberId;
   readonly electionMs: number;
+  readonly clock: Clock;
   readonly store: MvccStore;
   readonly membership: Membership;
   readonly alarms: Alarms;
@@ -96,12 +97,31 @@ export class LoopEvents {
   /** The state of another member takes the place of ours: everybody reads it anew. */
   #install(snapshot: SnapshotMeta): Promise<void> {
     assert(this.#links !== undefined, 'a snapshot comes from another member');
-    return this.#links.receiver.install(snapshot, () => {
-      const { alarms, authState, membership, store } = this.#o;
-      membership.restore(store, []);
-      alarms.restore(store);
-      authState.restore(store);
-      for (const feature of this.#features) feature.restore?.(store);
+    return this.#links.receiver.install(snapshot, async (next) => {
+      const { alarms, authState, clock, membership } = this.#o;
+      const takes = await restoreSteps([authState, ...this.#features], next, clock);
+      return () => {
+        membership.restore(next, []);
+        alarms.restore(next);
+        for (const take of takes) take();
+      };
     });
   }
+}
+
+/**
+ * Reads anew what each of them has in memory of what is stored, in slices; nothing else is applied
+ * meanwhile. What it resolves with puts all that in its place, one after the other.
+ */
+export async function restoreSteps(
+  each: ReadonlyArray<Pick<Feature, 'restore'>>,
+  stored: StoredMeta,
+  clock: Clock,
+): Promise<ReadonlyArray<() => void>> {
+  const slice = new Slice(clock, 'apply');
+  const takes: Array<() => void> = [];
+  for (const one of each) {
+    if (one.restore !== undefined) takes.push(await runSteps(one.restore(stored, slice)));
+  }
+  return takes;
 }

@@ -27,7 +27,7 @@ import { nodeHost } from './host.js';
 import type { Leadership } from './leadership.js';
 import { advanceFirstElection, applyUpTo, campaignWhenConnected, handOver } from './lifecycle.js';
 import type { NodeLoop } from './loop.js';
-import type { Links } from './loop-events.js';
+import { type Links, restoreSteps } from './loop-events.js';
 import { helloOf, MemberLinks, MemberRemovedError } from './member-links.js';
 import { PeerQuestions } from './peer-questions.js';
 import type { NodePorts } from './ports.js';
@@ -104,7 +104,10 @@ export async function openNode<Made extends MadeFeatures>(
   core.leadership.tell(features);
   const links = linksOf(core, features);
   core.events.attach(features, links);
-  for (const feature of features) feature.restore?.(storage.store);
+  const { authState } = core;
+  const { clock } = options.ports;
+  const takes = await restoreSteps([authState, ...features], storage.store, clock);
+  for (const take of takes) take();
   return { node: nodeOf(core, host, features, links), made };
 }
 

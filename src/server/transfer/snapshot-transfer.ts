@@ -16,7 +16,7 @@ import {
   present,
 } from '../../common/index.js';
 import type { InstallSnapshot, Message, Raft, SnapshotMeta } from '../../raft/index.js';
-import type { MvccStore, StagedSnapshot } from '../../storage/index.js';
+import type { MvccStore, PrepareSwitch, StagedSnapshot } from '../../storage/index.js';
 import type { PeerTransport, SnapshotFeed } from '../peers/index.js';
 
 export interface SnapshotReceiverOptions {
@@ -65,11 +65,11 @@ export class SnapshotReceiver {
     }
   }
 
-  /** Step 4 of the loop: changes over to what was received; `onSwitch` in the very turn. */
-  async install(snapshot: SnapshotMeta, onSwitch: () => void): Promise<void> {
+  /** Step 4 of the loop: changes over to what was received; `prepare`: see MvccStore. */
+  async install(snapshot: SnapshotMeta, prepare: PrepareSwitch): Promise<void> {
     const taken = present(this.#taken, 'the data of the snapshot that Raft took');
     assert(taken.mark.index === snapshot.index, 'what is installed is what Raft took');
-    await this.#o.store.install(taken, onSwitch);
+    await this.#o.store.install(taken, prepare);
     this.#taken = undefined;
     this.#o.logger.info('installed a snapshot', { index: snapshot.index, term: snapshot.term });
   }

@@ -1,6 +1,7 @@
 /** Watches: who is told of each committed revision. */
 
-import { EtcdError, GrpcCode, grpcOverheadBytes } from '../../common/index.js';
+import { type Caller, EtcdError, GrpcCode, grpcOverheadBytes } from '../../common/index.js';
+import type { WatchCreateRequest } from '../../proto/index.js';
 import type { Access } from '../access/index.js';
 import type { Feature, Host } from '../feature/index.js';
 import { WatchHub } from './hub.js';
@@ -20,14 +21,18 @@ const goCodeNames: Readonly<Record<number, string>> = {
 
 /** Why a watch is refused, in the words of Go's status: clients look for them in cancel_reason. */
 function watchRefusal(access: Access): WatchRpcOptions['refusal'] {
-  return ({ key, rangeEnd }, call) => {
-    if (!access.isEnabled) return undefined;
-    const caller = access.identifyAgain(call, call.caller);
+  const refusalOf = (caller: Caller, { key, rangeEnd }: WatchCreateRequest): string | undefined => {
     // Of an empty key all keys are watched, as etcd does.
     const reason = caller.refusal ?? access.readRefusal(caller, key === '' ? '\0' : key, rangeEnd);
     if (reason === undefined) return undefined;
     const { code, message } = new EtcdError(reason);
     return `rpc error: code = ${goCodeNames[code]} desc = ${message}`;
+  };
+  return (request, call) => {
+    if (!access.isEnabled) return undefined;
+    const who = access.identifyAgain(call, call.caller);
+    if (who instanceof Promise) return who.then((caller) => refusalOf(caller, request));
+    return refusalOf(who, request);
   };
 }
 
@@ -62,7 +67,9 @@ export function watchFeature(host: Host): WatchFeature {
         pendingEvents: counters.pendingEvents,
       };
     },
-    restore: () => hub.syncAfterRestore(),
+    *restore() {
+      return () => hub.syncAfterRestore();
+    },
     // Before the store: catching up reads from it.
     close: () => hub.close(),
   };

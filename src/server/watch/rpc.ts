@@ -23,7 +23,10 @@ export interface WatchRpcOptions {
    * Whether the caller may read the range, asked once for each create request: undefined if so,
    * else the full status text (`rpc error: code = ... desc = ...`) for cancel_reason.
    */
-  readonly refusal: (request: WatchCreateRequest, call: ServerCall) => string | undefined;
+  readonly refusal: (
+    request: WatchCreateRequest,
+    call: ServerCall,
+  ) => string | undefined | Promise<string | undefined>;
 }
 
 /** Handles `/etcdserverpb.Watch/Watch`. */
@@ -39,6 +42,10 @@ class WatchSession {
   readonly #options: WatchRpcOptions;
   readonly #call: ServerCall;
   #stream: WatchStream | undefined;
+  /** Whether the caller may watch what it asked for last is being found out. */
+  #isAsking = false;
+  /** Its client does not read the replies. */
+  #isFull = false;
   #releaseGate: (() => void) | undefined;
 
   constructor(options: WatchRpcOptions, call: ServerCall) {
@@ -73,7 +80,7 @@ class WatchSession {
     }
     switch (request.type) {
       case 'create':
-        stream.create(request, this.#options.refusal(request, this.#call));
+        this.#create(stream, request);
         break;
       case 'cancel':
         stream.cancel(request.watchId);
@@ -86,11 +93,41 @@ class WatchSession {
         break;
     }
     // Replies to requests are bounded as well: who does not read is not read from.
-    if (stream.stop()) this.#call.pause();
+    this.#pauseIfFull(stream);
+  }
+
+  #pauseIfFull(stream: WatchStream): void {
+    if (!stream.stop()) return;
+    this.#isFull = true;
+    this.#call.pause();
+  }
+
+  #create(stream: WatchStream, request: WatchCreateRequest): void {
+    const refusal = this.#options.refusal(request, this.#call);
+    if (!(refusal instanceof Promise)) {
+      stream.create(request, refusal);
+      return;
+    }
+    // What the client says after it waits for it.
+    this.#isAsking = true;
+    this.#call.pause();
+    void refusal.then((found) => {
+      this.#isAsking = false;
+      if (this.#stream === undefined) return;
+      stream.create(request, found);
+      this.#pauseIfFull(stream);
+      this.#readOn();
+    });
   }
 
   #drained(): void {
-    if (this.#stream?.drained() === true) this.#call.resume();
+    if (this.#stream?.drained() !== true) return;
+    this.#isFull = false;
+    this.#readOn();
+  }
+
+  #readOn(): void {
+    if (!this.#isAsking && !this.#isFull) this.#call.resume();
   }
 
   #finish(): void {

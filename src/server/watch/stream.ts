@@ -11,6 +11,7 @@ import {
   type KeyString,
   type Random,
   type Revision,
+  ShardedMap,
   type Timer,
 } from '../../common/index.js';
 import { type WatchCreateRequest, WatchFilter } from '../../proto/index.js';
@@ -58,7 +59,7 @@ export interface StreamOptions {
 
 /** The watchers of one RPC. Made by `WatchHub.open`; `close` ends it. */
 export class WatchStream {
-  readonly watchers = new Map<number, Watcher>();
+  readonly watchers = new ShardedMap<number, Watcher>();
   /** Watchers that were ahead of the store when it was last asked for progress. */
   readonly #ahead = new Set<Watcher>();
   readonly #hub: StreamHub;

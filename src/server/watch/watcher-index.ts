@@ -4,13 +4,13 @@
  * costs no object beside itself.
  */
 
-import { assert, type KeyString, type Random } from '../../common/index.js';
+import { assert, type KeyString, type Random, ShardedMap } from '../../common/index.js';
 import { IntervalTree } from './interval-tree.js';
 import type { Watcher } from './watcher.js';
 
 /** A set of watchers. A watcher is in one index at a time. */
 export class WatcherIndex {
-  readonly #heads = new Map<KeyString, Watcher>();
+  readonly #heads = new ShardedMap<KeyString, Watcher>();
   readonly #ranges: IntervalTree<Watcher>;
   readonly #found: Watcher[] = [];
   #size = 0;

@@ -249,7 +249,7 @@ export class Generation {
     return this.#state.meta(name);
   }
 
-  metaEntries(prefix: string): ReadonlyArray<readonly [string, Uint8Array]> {
+  metaEntries(prefix: string): Iterable<readonly [string, Uint8Array]> {
     return this.#state.metaEntries(prefix);
   }
 

@@ -15,8 +15,10 @@ export type {
   MvccStoreOptions,
   MvccWriteTxn,
   PointReader,
+  PrepareSwitch,
   RangeQuery,
   RangeResult,
   ReadPoint,
+  StoredMeta,
   VisitedKey,
 } from './types.js';

@@ -4,13 +4,16 @@
  * for the keys of a lease. Used like a map from key to lease.
  */
 
-import { assert, type KeyString, type LeaseId } from '../../common/index.js';
+import { assert, type KeyString, type LeaseId, ShardedMap } from '../../common/index.js';
+
+/** A lease may have very many keys: used as a set of them. */
+type KeysOfLease = ShardedMap<KeyString, true>;
 
 /** The leases of all living keys that have one. */
 export class KeyLeases {
-  readonly #leaseOf = new Map<KeyString, LeaseId>();
-  /** Most leases have one key: then it stands here by itself, for a set of one takes 200 bytes. */
-  readonly #keysOf = new Map<LeaseId, KeyString | Set<KeyString>>();
+  readonly #leaseOf = new ShardedMap<KeyString, LeaseId>();
+  /** Most leases have one key: then it stands here by itself, for a map of one takes 300 bytes. */
+  readonly #keysOf = new ShardedMap<LeaseId, KeyString | KeysOfLease>();
 
   /** Number of keys that have a lease. */
   get size(): number {
@@ -24,8 +27,8 @@ export class KeyLeases {
 
   /** In no order. Whoever goes through them while they change may miss those that are added. */
   keysOf(id: LeaseId): Iterable<KeyString> {
-    const keys = this.#keysOf.get(id) ?? [];
-    return typeof keys === 'string' ? [keys] : keys;
+    const keys = this.#keysOf.get(id);
+    return keys === undefined ? [] : typeof keys === 'string' ? [keys] : keys.keys();
   }
 
   /** Gives the key a lease, instead of the one it has. */
@@ -37,8 +40,9 @@ export class KeyLeases {
     this.#leaseOf.set(key, id);
     const keys = this.#keysOf.get(id);
     if (keys === undefined) this.#keysOf.set(id, key);
-    else if (typeof keys === 'string') this.#keysOf.set(id, new Set([keys, key]));
-    else keys.add(key);
+    else if (typeof keys === 'string') {
+      this.#keysOf.set(id, new ShardedMap<KeyString, true>().set(keys, true).set(key, true));
+    } else keys.set(key, true);
   }
 
   /** False: it had none. */
@@ -57,7 +61,7 @@ export class KeyLeases {
 
   /** Keys and their leases. */
   [Symbol.iterator](): Iterator<readonly [KeyString, LeaseId]> {
-    return this.#leaseOf.entries();
+    return this.#leaseOf[Symbol.iterator]();
   }
 
   #takeFrom(id: LeaseId, key: KeyString): void {

@@ -15,6 +15,7 @@ import {
   type Logger,
   type LogIndex,
   type Revision,
+  ShardedMap,
   type Term,
 } from '../../common/index.js';
 import { emptyConfiguration } from '../../raft/index.js';
@@ -44,7 +45,7 @@ export class MvccState {
   readonly cold: ColdReads;
   readonly leases = new KeyLeases();
   readonly pins = new PinSet();
-  readonly #meta = new Map<string, Uint8Array>();
+  readonly #meta = new ShardedMap<string, Uint8Array>();
   #metaBytes = 0;
   #revision: Revision = 1;
   #compactRevision: Revision = -1;
@@ -178,10 +179,12 @@ export class MvccState {
     return this.#meta.get(name);
   }
 
-  /** Those whose name begins so, by name. */
-  metaEntries(prefix: string): ReadonlyArray<readonly [string, Uint8Array]> {
-    const entries = [...this.#meta].filter(([name]) => name.startsWith(prefix));
-    return entries.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+  /** Those whose name begins so, by name; see StoredMeta. */
+  *metaEntries(prefix: string): Generator<readonly [string, Uint8Array], void> {
+    for (const entry of this.#meta.from(prefix)) {
+      if (!entry[0].startsWith(prefix)) return;
+      yield entry;
+    }
   }
 
   /** Keeps `value`, which is not to be changed any more; undefined: removes it. */

@@ -44,6 +44,7 @@ import type {
   MvccStore,
   MvccWriteTxn,
   PointReader,
+  PrepareSwitch,
   RangeQuery,
   RangeResult,
   ReadPoint,
@@ -232,7 +233,7 @@ class Store implements MvccStore {
     return this.#generation.meta(name);
   }
 
-  metaEntries(prefix: string): ReadonlyArray<readonly [string, Uint8Array]> {
+  metaEntries(prefix: string): Iterable<readonly [string, Uint8Array]> {
     return this.#generation.metaEntries(prefix);
   }
 
@@ -253,9 +254,9 @@ class Store implements MvccStore {
     return openGenerationSink(this.#directories(), clock, (staged) => this.#discard(staged));
   }
 
-  install(staged: StagedSnapshot, onSwitch?: () => void): Promise<void> {
+  install(staged: StagedSnapshot, prepare?: PrepareSwitch): Promise<void> {
     assert(staged instanceof StagedState, 'what is installed was staged here');
-    const run = this.#installing.then(() => this.#installNow(staged, onSwitch));
+    const run = this.#installing.then(() => this.#installNow(staged, prepare));
     this.#installing = run.catch(() => {});
     return run;
   }
@@ -281,7 +282,7 @@ class Store implements MvccStore {
   }
 
   /** Builds the staged state beside the present one, then changes over within a turn. */
-  async #installNow(staged: StagedState, onSwitch?: () => void): Promise<void> {
+  async #installNow(staged: StagedState, prepare?: PrepareSwitch): Promise<void> {
     const setup = this.#setup;
     const { place } = this.#directories();
     assert(!staged.isUsed, 'a staged state is installed once');
@@ -298,6 +299,7 @@ class Store implements MvccStore {
           staged.path,
         );
       }
+      const onSwitch = await prepare?.(next);
       // While it was being built, the log may have caught up.
       await this.#refuseObsolete(staged);
       if (next.revision < this.#generation.revision) {

@@ -214,11 +214,23 @@ export interface EventPage {
   readonly throughRevision: Revision;
 }
 
+/** What is stored beside the keys: leases, alarms, members, users. */
+export interface StoredMeta {
+  /**
+   * Records whose name begins so, in the order of their names. Made as they are asked for: whoever
+   * goes through very many gives way to the event loop in between. What changes meanwhile may come.
+   */
+  metaEntries(prefix: string): Iterable<readonly [string, Uint8Array]>;
+}
+
+/** Reads what it wants of a state that is about to take over; what it returns does so, at once. */
+export type PrepareSwitch = (next: StoredMeta) => Promise<() => void>;
+
 /**
  * All keys and their history. Changes are applied synchronously to memory and written to the
  * KvStore in the background, each batch atomic with the applied mark.
  */
-export interface MvccStore {
+export interface MvccStore extends StoredMeta {
   readonly revision: Revision;
   /** -1 before the first compaction. */
   readonly compactRevision: Revision;
@@ -315,16 +327,16 @@ export interface MvccStore {
   /**
    * Replaces everything by what was staged. The caller has marked the log with `staged.mark`
    * before, durably, and applies nothing until this resolves. The present state is served until the
-   * new one is ready, then it changes at once; `onSwitch` is called in that same turn. Whatever
+   * new one is ready and `prepare`, if given, has read from it what it wants; then it changes at
+   * once, and what `prepare` resolved with is called in that same turn. Whatever
    * reads then ends on the old state, or rejects with an EtcdError that says to try again; what was
    * not flushed is dropped. Rejects with ObsoleteSnapshotError, having discarded it, if it is not
    * newer than the present state; with STOPPED if the store is closed meanwhile. Any other error
    * is final: the staged state stays, and the next start goes on with it.
    */
-  install(staged: StagedSnapshot, onSwitch?: () => void): Promise<void>;
+  install(staged: StagedSnapshot, prepare?: PrepareSwitch): Promise<void>;
 
   meta(name: string): Uint8Array | undefined;
-  metaEntries(prefix: string): ReadonlyArray<readonly [string, Uint8Array]>;
 
   /** Every live key with a lease. */
   leasedKeys(): Iterable<readonly [KeyString, LeaseId]>;

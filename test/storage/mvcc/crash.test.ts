@@ -169,7 +169,7 @@ describe('a crash at any batch', () => {
       const { index, configuration } = sim.store.applied;
       if (index === 0) continue;
       expect(sim.store.meta('n')?.toString()).toBe(String(index));
-      expect(sim.store.metaEntries('only/').map(([name]) => name)).toEqual([`only/${index}`]);
+      expect([...sim.store.metaEntries('only/')].map(([name]) => name)).toEqual([`only/${index}`]);
       expect(configuration.voters).toEqual([BigInt(index)]);
       expect(await sim.run(dump(sim.store))).toEqual([`k=${index}`]);
     }

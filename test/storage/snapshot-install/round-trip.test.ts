@@ -15,7 +15,7 @@ import { at, inTempDir, query, rangeOf, realClock, testOptions } from '../mvcc/h
 import { applyEntry, goOn, Machine, memberDir, piecesOf, stage } from './machine.js';
 
 function metaOf(store: MvccStore): unknown {
-  return store.metaEntries('').map(([name, value]) => [name, Buffer.from(value).toString()]);
+  return [...store.metaEntries('')].map(([name, value]) => [name, Buffer.from(value).toString()]);
 }
 
 /** Everything that can be asked of a store. */
@@ -68,8 +68,9 @@ describe('a state that is installed', () => {
     await machine.run(wal.markSnapshot(staged.mark));
     let switched = 0;
     await machine.run(
-      store.install(staged, () => {
+      store.install(staged, async (next) => () => {
         switched += 1;
+        expect([...next.metaEntries('')]).toEqual([...store.metaEntries('')]);
         expect(store.applied).toEqual(mark);
         expect(metaOf(store)).toEqual(metaOf(from.store));
         expect(new Map(store.leasedKeys())).toEqual(new Map(from.store.leasedKeys()));

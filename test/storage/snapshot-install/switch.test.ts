@@ -123,7 +123,7 @@ describe('a state that takes over', () => {
       hashed.push(store.hashKv(0).then(({ hash }) => hash));
     };
     readAll();
-    const installing = store.install(staged, () => {
+    const installing = store.install(staged, async () => () => {
       isSwitched = true;
       expect(Buffer.from(store.meta('word') ?? []).toString()).toBe('new');
       expect(store.present.state('key30')?.modRevision).toBe(30);
@@ -188,7 +188,7 @@ describe('a state that takes over', () => {
       const all = [compacted, flushed.then(({ index }) => expect([30, 50]).toContain(index))];
       await machine.run(Promise.all(all));
       expect(store.applied.index).toBe(50);
-      expect(store.metaEntries('lost')).toEqual([]);
+      expect([...store.metaEntries('lost')]).toEqual([]);
       expect([...store.leasedKeys()].some(([key]) => key.startsWith('lost'))).toBe(false);
       expect(wordOf((await machine.run(rangeOf(store))).kvs.map(({ value }) => value))).toBe('new');
       // It works on.
@@ -210,7 +210,7 @@ describe('a state that takes over', () => {
     await machine.run(wal.markSnapshot(staged.mark));
     const waiting: Array<Promise<unknown>> = [];
     let isSwitched = false;
-    const installing = store.install(staged, () => {
+    const installing = store.install(staged, async () => () => {
       isSwitched = true;
     });
     for (let index = 11; !isSwitched; ) {
@@ -242,7 +242,10 @@ describe('a state that takes over', () => {
     txn.put('lost', Buffer.from('lost'), 0n);
     txn.commit();
     await machine.run(
-      store.install(staged, () => machine.kvDisk.failWrites('/data/member/kv', new Error('EIO'))),
+      store.install(
+        staged,
+        async () => () => machine.kvDisk.failWrites('/data/member/kv', new Error('EIO')),
+      ),
     );
     await machine.run(store.flushSync());
     await machine.clock.run(machine.clock.nowMs() + 10_000);
