@@ -34,6 +34,7 @@ const commands = {
   'bench:client': (args) => runHere(at('dist/bench/client.js'), args),
   'bench:costs': (args) => runHere(at('dist/bench/costs/main.js'), args),
   'bench:scaling': (args) => runHere(at('dist/bench/scaling/main.js'), args),
+  'bench:pieces': (args) => runHere(at('dist/bench/longest-piece/main.js'), args),
   'bench:failover': (args) => compareWith(at('dist/bench/failover.js'), 'vs', args),
   'bench:generator': compareGenerators,
   flame: (args) => runHere(at('dist/bench/flame/main.js'), args),

@@ -43,7 +43,8 @@ export class Rig {
   readonly clients: GrpcClient[] = [];
   readonly #tell: (row: Row) => void;
 
-  private constructor(cluster: Cluster, { security, tell }: RigOptions) {
+  /** Made by `open`. */
+  constructor(cluster: Cluster, { security, tell }: RigOptions) {
     this.cluster = cluster;
     this.identity = security?.root;
     this.worker = security?.worker;

@@ -164,9 +164,7 @@ export const nastinesses: Readonly<Record<string, Nastiness>> = {
     tls: true,
     async run(rig) {
       await rig.measure('1,000 clients connect by mutual TLS at once', async () => {
-        const asked = await Promise.allSettled(
-          Array.from({ length: 1_000 }, () => rig.connect()),
-        );
+        const asked = await Promise.allSettled(Array.from({ length: 1_000 }, () => rig.connect()));
         const clients = asked.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
         for (const client of clients) client.destroy();
         if (clients.length < 1_000) process.stdout.write(`${clients.length} of them did\n`);

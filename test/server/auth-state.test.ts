@@ -6,6 +6,7 @@ import {
   type Caller,
   EtcdError,
   grantsAtOnceMax,
+  mvccSliceKeysMax,
   nobody,
   runSteps,
   Slice,
@@ -88,6 +89,22 @@ function enabled(): AuthState {
 }
 
 describe('users and roles', () => {
+  it('are read in slices where there are very many, while the present ones count', async () => {
+    state.addRole(records, 'r');
+    const count = 2 * mvccSliceKeysMax;
+    for (let i = 0; i < count; i++) state.grantPermission(records, 'r', read(`${i}`));
+    const other = new AuthState(clock);
+    other.addUser(new Records(), user('present'));
+    const reading = runSteps(other.restore(records, new Slice(clock)));
+    if (!(reading instanceof Promise)) throw new Error('they are read in one piece');
+    let take: (() => void) | undefined;
+    void reading.then((found) => (take = found));
+    while (take === undefined) await clock.run(clock.nowMs() + 1);
+    expect(other.userNames).toEqual(['present']);
+    take();
+    expect(view(other)).toEqual(view(state));
+  });
+
   it('begin at revision 1, and each change adds one, but for enabling', async () => {
     const revisions: number[] = [];
     const note = (change: () => unknown): void => {

@@ -51,8 +51,8 @@ export interface Feature {
   readonly gauges?: () => Partial<GaugeReadings>;
   // ------------------------------------------------------------------------- its life
   /**
-   * Reads its state from what is stored, in steps, and changes nothing yet: the present state may be
-   * served meanwhile. What it returns puts the new one in its place, at once.
+   * Reads its state from what is stored, in steps, and changes nothing yet: the present state may
+   * be served meanwhile. What it returns puts the new one in its place, at once.
    */
   restore?(stored: StoredMeta, slice: Slice): Steps<() => void>;
   /** Resolves once the cluster knows what it must; the start goes on without it after a while. */

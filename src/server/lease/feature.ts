@@ -1,6 +1,6 @@
 /** Leases: granted, revoked and checkpointed by the log, renewed and expired by the leader. */
 
-import { EtcdError, type LeaseId, type Term } from '../../common/index.js';
+import { EtcdError, type LeaseId, type Slice, type Steps, type Term } from '../../common/index.js';
 import {
   decodeLeaseCheckpoints,
   decodeLeaseGrantRequest,
@@ -11,6 +11,7 @@ import {
   type LeaseGrantRequest,
   type LeaseRevokeRequest,
 } from '../../proto/index.js';
+import type { StoredMeta } from '../../storage/index.js';
 import { memberCaller } from '../access/index.js';
 import {
   anyUser,
@@ -91,16 +92,23 @@ export function leaseFeature(host: Host): LeaseFeature {
       metrics.leasesRenewed = renewed;
       return {};
     },
-    *restore(stored, slice) {
-      const take = yield* lessor.restore(stored, slice);
-      return () => {
-        take();
-        keyRights.restore();
-      };
-    },
+    restore: (stored, slice) => restoreSteps(lessor, keyRights, stored, slice),
     lead: (term) => lessor.promote(term, config.electionMs),
     follow: () => lessor.demote(),
     close: () => lessor.demote(),
+  };
+}
+
+function* restoreSteps(
+  lessor: Lessor,
+  keyRights: LeaseKeyRights,
+  stored: StoredMeta,
+  slice: Slice,
+): Steps<() => void> {
+  const take = yield* lessor.restore(stored, slice);
+  return () => {
+    take();
+    keyRights.restore();
   };
 }
 

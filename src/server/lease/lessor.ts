@@ -160,8 +160,8 @@ export class Lessor {
   // ------------------------------------------------------------------------ replicated half
 
   /**
-   * Reads what is stored, after a restart or for a snapshot that is to be installed. What it returns
-   * puts that in the place of what was known, at once. Throws StorageError.
+   * Reads what is stored, after a restart or for a snapshot that is to be installed. What it
+   * returns puts that in the place of what was known, at once. Throws StorageError.
    */
   *restore(stored: StoredMeta, slice: Slice): Steps<() => void> {
     const leases = new ShardedMap<LeaseId, Lease>();

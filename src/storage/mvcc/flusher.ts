@@ -15,6 +15,7 @@ import {
   type KvChange,
   type LogIndex,
   type Revision,
+  ShardedMap,
   type Timer,
   turn,
 } from '../../common/index.js';
@@ -41,7 +42,7 @@ interface FlushUnit {
   readonly sequence: number;
   /** Position in the value log after its last record. */
   readonly end: number;
-  readonly meta: ReadonlyMap<string, Uint8Array | undefined> | undefined;
+  readonly meta: ShardedMap<string, Uint8Array | undefined> | undefined;
   readonly applied: AppliedMark;
   readonly revision: Revision;
   readonly compactRevision: Revision;
@@ -85,7 +86,7 @@ export class Flusher {
   /** Of the unit that is being filled. */
   #openStart = 0;
   #openBytes = 0;
-  #openMeta: Map<string, Uint8Array | undefined> | undefined;
+  #openMeta: ShardedMap<string, Uint8Array | undefined> | undefined;
   #openDirty = false;
   #openSizeBytes = 0;
   #openRecords = 0;
@@ -155,7 +156,7 @@ export class Flusher {
   /** A meta record changes from `old`; undefined: there is none. */
   addMeta(name: string, value: Uint8Array | undefined, old: Uint8Array | undefined): void {
     this.#openMetaSum += metaSumOf(name, value) - metaSumOf(name, old);
-    this.#openMeta ??= new Map();
+    this.#openMeta ??= new ShardedMap();
     this.#openMeta.set(name, value);
     const bytes = name.length + (value?.length ?? 0);
     this.#openBytes += bytes;
@@ -311,6 +312,8 @@ export class Flusher {
       for (const [name, value] of unit.meta) {
         const key = metaKey(name);
         changes.push(value === undefined ? { key } : { key, value: seal(key, value) });
+        // Only after a role with very many permissions has gone.
+        if (changes.length % recordsPerTurn === 0) await turn(clock);
       }
     }
     const mark: StoreMark = {
