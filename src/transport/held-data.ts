@@ -1,8 +1,7 @@
 /**
- * DATA that a paused call has received and not taken. Copied, because a view of it would keep the
- * socket's whole chunk alive; bounded by the stream's window, which is not renewed meanwhile. It is
- * gathered in pieces that grow, for a million frames of one byte each must not cost a million
- * buffers.
+ * DATA that a paused call has received and not taken. Copied, because what is received is borrowed;
+ * bounded by the stream's window, which is not renewed meanwhile. It is gathered in pieces that
+ * grow, for a million frames of one byte each must not cost a million buffers.
  */
 
 import { assert, emptyBytes } from '../common/index.js';
