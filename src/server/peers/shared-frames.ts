@@ -1,7 +1,7 @@
 /**
  * One frame for all followers that are sent the same entries: who sends and who receives is not in
- * it (codec.ts), so those that keep up get the very same bytes. It is encoded once, and once is what
- * it takes of memory; nobody changes a frame that was sent.
+ * it (codec.ts), so those that keep up get the very same bytes. It is encoded once, and once is
+ * what it takes of memory; nobody changes a frame that was sent.
  */
 
 import type { LogIndex } from '../../common/index.js';
