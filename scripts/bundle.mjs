@@ -15,10 +15,32 @@ const unmapped = 'library';
 
 /** Writes dist/bin of the checkout in `root`. */
 export async function bundle(root) {
+  const dir = join(root, 'dist/bin');
+  // Scripts: of modules V8 gives no compiled code out once they have run (src/launch).
+  const program = await joined(root, 'src/cli/kvorum.ts', 'cjs');
+  const launch = await joined(root, 'src/launch/index.ts', 'esm');
+  rmSync(dir, { recursive: true, force: true });
+  rmSync(join(root, 'dist/cache'), { recursive: true, force: true });
+  mkdirSync(dir, { recursive: true });
+  for (const file of program) {
+    if (file.fileName === `${unmapped}.cjs.map`) continue;
+    const text = file.type === 'asset' ? file.source : file.code;
+    const isMapped = file.fileName !== `${unmapped}.cjs`;
+    const kept = isMapped ? text : text.replace(/^\/\/# sourceMappingURL=.*$/m, '');
+    writeFileSync(join(dir, file.fileName), file.type === 'asset' ? kept : inAscii(kept));
+  }
+  for (const file of launch) {
+    if (file.type === 'chunk') writeFileSync(join(dir, 'launch.js'), file.code);
+  }
+  await bundleThread(root, dir);
+}
+
+/** The files that `input` and all that it imports become. */
+async function joined(root, input, format) {
   // Imported late: run.mjs starts before anything is installed.
   const { rolldown } = await import('rolldown');
   const build = await rolldown({
-    input: join(root, 'src/cli/kvorum.ts'),
+    input: join(root, input),
     platform: 'node',
     resolve: { extensionAlias: { '.js': ['.ts', '.js'] } },
     plugins: [{ name: 'native-code', resolveId: leaveOutside }],
@@ -26,32 +48,24 @@ export async function bundle(root) {
       if (level === 'warn') throw new Error(log.message);
     },
   });
-  const dir = join(root, 'dist/bin');
+  const extension = format === 'cjs' ? 'cjs' : 'js';
   const { output } = await build.generate({
-    dir, // maps name their sources relative to it
-    format: 'esm',
-    entryFileNames: '[name].js',
-    chunkFileNames: '[name].js',
-    sourcemap: true,
+    dir: join(root, 'dist/bin'), // maps name their sources relative to it
+    format,
+    entryFileNames: `[name].${extension}`,
+    chunkFileNames: `[name].${extension}`,
+    sourcemap: format === 'cjs',
     // The TypeScript is not shipped twice: maps name it, for those who have it.
     sourcemapExcludeSources: true,
     codeSplitting: { groups: [{ name: unmapped, test: isLibrary }] },
   });
   await build.close();
-  rmSync(dir, { recursive: true, force: true });
-  mkdirSync(dir, { recursive: true });
-  for (const file of output) {
-    if (file.fileName === `${unmapped}.js.map`) continue;
-    const text = file.type === 'asset' ? file.source : file.code;
-    const isMapped = file.fileName !== `${unmapped}.js`;
-    const kept = isMapped ? text : text.replace(/^\/\/# sourceMappingURL=.*$/m, '');
-    writeFileSync(join(dir, file.fileName), file.type === 'asset' ? kept : inAscii(kept));
-  }
-  await bundleThread(rolldown, root, dir);
+  return output;
 }
 
 /** The program of a thread with sockets, alone: shared files would be two more to load at a start. */
-async function bundleThread(rolldown, root, dir) {
+async function bundleThread(root, dir) {
+  const { rolldown } = await import('rolldown');
   const build = await rolldown({
     input: join(root, 'src/server/platform/io-threads/socket-thread.ts'),
     platform: 'node',

@@ -1,19 +1,35 @@
 /**
  * The program `kvorum`: gives the command its process, and ends that when the command has ended:
- * whatever is still open by then is of use to nobody. `bin/kvorum` imports this to run it.
+ * whatever is still open by then is of use to nobody. `bin/kvorum` loads this (src/launch) to run it.
  */
 
 import { resolve } from 'node:path';
+import { type Logger, warmUpMs } from '../common/index.js';
 import { nodeClock, nodePorts, notifySystemd, startServer } from '../server/index.js';
 import type { CommandIo, ExitStatus } from './command-io.js';
 import { openAppend, readFile } from './files.js';
 import { runRestoreCommand } from './restore/index.js';
 import { runServerCommand, type StartNode } from './server/index.js';
+import { warmUp } from './warm-up/index.js';
 
-/** Does what `argv` and `env` say, by default running a server; resolves with how to end. */
-export async function main(
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Does what `argv` and `env` say, and ends the process. `keepCode`: see {@link main}. */
+export function run(argv: readonly string[], env: Environment, keepCode: () => void): void {
+  void main(argv, env, keepCode).then(async (status) => {
+    await written();
+    end(status);
+  });
+}
+
+/**
+ * Does what `argv` and `env` say, by default running a server; resolves with how to end. `keepCode`
+ * is called once what a server needs has been compiled, and before it serves: it may take a while.
+ */
+async function main(
   argv: readonly string[],
-  env: Readonly<Record<string, string | undefined>>,
+  env: Environment,
+  keepCode: () => void,
 ): Promise<ExitStatus> {
   // No timer of the server keeps the process alive, and before it listens nothing else does.
   const alive = setInterval(() => {}, aliveMs);
@@ -21,7 +37,7 @@ export async function main(
     const io = processIo(env);
     const [command, ...rest] = argv;
     if (command === 'restore') return await runRestoreCommand(rest, io, nodePorts);
-    return await runServerCommand(argv, env, io, startHere(argv));
+    return await runServerCommand(argv, env, io, startHere(argv, keepCode));
   } finally {
     clearInterval(alive);
   }
@@ -29,12 +45,26 @@ export async function main(
 
 const aliveMs = 24 * 3_600_000;
 
-function startHere(argv: readonly string[]): StartNode {
-  return async (config, logger, signal) =>
-    startServer(config, nodePorts(config, logger, argv), { signal });
+/** Warm, and kept for the next start, before it serves: clients see neither. */
+function startHere(argv: readonly string[], keepCode: () => void): StartNode {
+  return async (config, logger, signal) => {
+    if (config.warmsUp) await warmedUp(logger, signal);
+    keepCode();
+    return startServer(config, nodePorts(config, logger, argv), { signal });
+  };
 }
 
-function processIo(env: Readonly<Record<string, string | undefined>>): CommandIo {
+/** What goes wrong with a scratch member is no reason not to start. */
+async function warmedUp(logger: Logger, signal: AbortSignal): Promise<void> {
+  try {
+    const report = await warmUp({ clock: nodeClock, budgetMs: warmUpMs, signal });
+    logger.debug('warmed up', { ...report });
+  } catch (error) {
+    logger.warn('warming up failed', { error });
+  }
+}
+
+function processIo(env: Environment): CommandIo {
   // A reader that went away (`kvorum | head`) must not take the server with it.
   process.stdout.on('error', () => {});
   process.stderr.on('error', () => {});
@@ -89,6 +119,3 @@ async function written(): Promise<void> {
 
 const writtenMsMax = 5_000;
 
-const status = await main(process.argv.slice(2), process.env);
-await written();
-end(status);

@@ -310,3 +310,8 @@ export const gatewayStreamBacklogBytes = 256 * 1024;
 export const gatewayStalledMs = 30_000;
 /** Permissions of a user that are looked through at once; more of them in slices. */
 export const grantsAtOnceMax = 2000;
+/**
+ * Exercising a scratch member before a server serves: long enough that all hot code has run, short
+ * beside the start itself.
+ */
+export const warmUpMs = 80;

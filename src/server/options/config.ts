@@ -121,6 +121,8 @@ export interface ServerConfig extends Gated {
   /** '': none. */
   readonly raftTraceFile: string;
   readonly unsafeNoFsync: boolean;
+  /** The program exercises itself before it starts the server. */
+  readonly warmsUp: boolean;
   /** SO_REUSEPORT on all listeners. */
   readonly socketReusePort: boolean;
   /** Threads for the sockets and TLS of clients; 0: none. */
@@ -188,6 +190,7 @@ export function buildConfig(flags: Flags, readFile: ReadFile): ServerConfig {
     enablePprof: flags.bool('enable-pprof'),
     ...buildLogging(flags),
     unsafeNoFsync: flags.bool('unsafe-no-fsync'),
+    warmsUp: flags.bool('warm-up'),
     socketReusePort: flags.bool('socket-reuse-port'),
     ioThreads: flags.number('io-threads'),
     forceNewCluster: flags.bool('force-new-cluster'),

@@ -206,6 +206,13 @@ export const memberFlags = flagGroup('member', [
   ],
   [
     'implemented',
+    'warm-up',
+    'bool',
+    'true',
+    "kvorum's own: exercise a scratch member in memory before serving, at most 100 ms.",
+  ],
+  [
+    'implemented',
     'socket-reuse-port',
     'bool',
     'false',
