@@ -47,7 +47,7 @@ const probes = {
   // Only looks whether it was built: a build that does not start must fail tests, not skip them.
   kvorum: async () => {
     const program = process.env.KVORUM_TEST_BIN ?? join(root, 'bin/kvorum');
-    const isBuilt = existsSync(program) && existsSync(join(program, '../../dist/bin/kvorum.js'));
+    const isBuilt = existsSync(program) && existsSync(join(program, '../../dist/bin/kvorum.cjs'));
     return isBuilt ? { path: program } : { why: 'kvorum is not built' };
   },
   etcd34: () => onPath('etcd', ['--version'], /etcd Version: 3\.4\./, 'etcd 3.4'),

@@ -1,6 +1,6 @@
 /**
  * The program `kvorum`: gives the command its process, and ends that when the command has ended:
- * whatever is still open by then is of use to nobody. `bin/kvorum` loads this (src/launch) to run it.
+ * whatever is still open by then is of use to nobody. `bin/kvorum` loads and runs it (src/launch).
  */
 
 import { resolve } from 'node:path';
@@ -14,30 +14,32 @@ import { warmUp } from './warm-up/index.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Does what `argv` and `env` say, and ends the process. `keepCode`: see {@link main}. */
-export function run(argv: readonly string[], env: Environment, keepCode: () => void): void {
-  void main(argv, env, keepCode).then(async (status) => {
+/** Does what `argv` and `env` say, and ends the process. `onWarm`: see {@link main}. */
+export function run(argv: readonly string[], env: Environment, onWarm: () => boolean): void {
+  void main(argv, env, onWarm).then(async (status) => {
     await written();
     end(status);
   });
 }
 
 /**
- * Does what `argv` and `env` say, by default running a server; resolves with how to end. `keepCode`
+ * Does what `argv` and `env` say, by default running a server; resolves with how to end. `onWarm`
  * is called once what a server needs has been compiled, and before it serves: it may take a while.
+ * False: the compiled code can't be kept.
  */
 async function main(
   argv: readonly string[],
   env: Environment,
-  keepCode: () => void,
+  onWarm: () => boolean,
 ): Promise<ExitStatus> {
   // No timer of the server keeps the process alive, and before it listens nothing else does.
   const alive = setInterval(() => {}, aliveMs);
   try {
     const io = processIo(env);
     const [command, ...rest] = argv;
+    if (command === 'compile') return await compile(rest, io, onWarm);
     if (command === 'restore') return await runRestoreCommand(rest, io, nodePorts);
-    return await runServerCommand(argv, env, io, startHere(argv, keepCode));
+    return await runServerCommand(argv, env, io, startHere(argv, onWarm));
   } finally {
     clearInterval(alive);
   }
@@ -45,14 +47,33 @@ async function main(
 
 const aliveMs = 24 * 3_600_000;
 
-/** Warm, and kept for the next start, before it serves: clients see neither. */
-function startHere(argv: readonly string[], keepCode: () => void): StartNode {
+/** What takes a while comes before it serves: clients do not see it. */
+function startHere(argv: readonly string[], onWarm: () => boolean): StartNode {
   return async (config, logger, signal) => {
     if (config.warmsUp) await warmedUp(logger, signal);
-    keepCode();
+    onWarm();
     return startServer(config, nodePorts(config, logger, argv), { signal });
   };
 }
+
+/** `kvorum compile`: for those who may write beside the program, before others run it. */
+async function compile(
+  rest: readonly string[],
+  io: CommandIo,
+  onWarm: () => boolean,
+): Promise<ExitStatus> {
+  if (rest.length > 0) {
+    io.stderr('kvorum: compile takes no arguments\n');
+    return 2;
+  }
+  await warmUp({ clock: nodeClock, budgetMs: compileMs });
+  if (onWarm()) return 0;
+  io.stderr('kvorum: this user may not write beside the program\n');
+  return 1;
+}
+
+/** Nobody waits for a server then. */
+const compileMs = 1_000;
 
 /** What goes wrong with a scratch member is no reason not to start. */
 async function warmedUp(logger: Logger, signal: AbortSignal): Promise<void> {
@@ -118,4 +139,3 @@ async function written(): Promise<void> {
 }
 
 const writtenMsMax = 5_000;
-

@@ -3,16 +3,22 @@
 import { join } from 'node:path';
 import { Program } from './program.js';
 import { mapStackTraces } from './stack-traces.js';
+import { boundYoungGeneration } from './young-generation.js';
 
 /** What the program exports to whoever launches it: src/cli/kvorum.ts. */
 interface Exports {
-  run(argv: readonly string[], environment: NodeJS.ProcessEnv, keepCode: () => void): void;
+  run(argv: readonly string[], environment: NodeJS.ProcessEnv, onWarm: () => boolean): void;
 }
 
-/** Runs the program whose files are in `dir` (dist/bin) with this process's arguments. */
-export function launch(dir: string): void {
+/** Runs the program whose files are in `dir` (dist/bin). `argv`: what comes after its name. */
+export function launch(dir: string, argv: readonly string[], environment: NodeJS.ProcessEnv): void {
   mapStackTraces();
   const program = new Program(dir, join(dir, '../cache'));
   const { run } = program.load('kvorum.cjs') as unknown as Exports;
-  run(process.argv.slice(2), process.env, () => void program.keepCode());
+  run(argv, environment, () => {
+    const isKept = program.keepCode();
+    // Not before: V8 takes kept code only with the flags that it was kept with.
+    boundYoungGeneration([...process.execArgv, environment.NODE_OPTIONS ?? '']);
+    return isKept;
+  });
 }

@@ -50,11 +50,14 @@ export class Program {
     // ASCII, so that each character is a byte in memory, too.
     const text = readFileSync(path, 'latin1');
     const kept = readCode(this.#cachePath(name), text);
-    const script = new Script(`(function (exports, require, module, __filename, __dirname) {${text}\n})`, {
-      filename: pathToFileURL(path).href,
-      cachedData: kept,
-      importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
-    });
+    const script = new Script(
+      `(function (exports, require, module, __filename, __dirname) {${text}\n})`,
+      {
+        filename: pathToFileURL(path).href,
+        cachedData: kept,
+        importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
+      },
+    );
     const isKept = kept !== undefined && script.cachedDataRejected !== true;
     const module = { exports: {} };
     const part: Part = { path, text, script, isKept, exports: module.exports };

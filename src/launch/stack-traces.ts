@@ -20,10 +20,7 @@ export function mapStackTraces(): void {
   };
 }
 
-function described(
-  site: NodeJS.CallSite,
-  mapOf: (url: string) => SourceMap | undefined,
-): string {
+function described(site: NodeJS.CallSite, mapOf: (url: string) => SourceMap | undefined): string {
   const plain = String(site);
   const url = site.getFileName();
   const [line, column] = [site.getLineNumber(), site.getColumnNumber()];

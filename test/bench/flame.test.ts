@@ -127,7 +127,7 @@ describeWith(['kvorum'], 'a run of a second', () => {
     const tables = said.split(/^(?=put, |range, )/m).slice(1);
     expect(tables).toHaveLength(4);
     for (const table of tables) expect(table).toMatch(/ {2}\w+ {2}src\/[\w/-]+\.ts:\d+$/m);
-    expect(said).not.toContain('dist/bin/kvorum.js');
+    expect(said).not.toContain('dist/bin/kvorum.cjs');
     expect(said).not.toContain('(idle)');
     const files = ['put.cpuprofile', 'put.heapprofile', 'range.cpuprofile', 'range.heapprofile'];
     expect(readdirSync(out).sort()).toEqual(files.flatMap((file) => [file, `${file}.html`]).sort());

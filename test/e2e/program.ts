@@ -17,6 +17,8 @@ export type LogLine = Readonly<Record<string, unknown>>;
 export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** Another one than that of the checkout. */
+  readonly program?: string;
 }
 
 /** `KVORUM_TEST_IO_THREADS=1 npx vitest run test/e2e`: all of these tests over --io-threads. */
@@ -73,7 +75,7 @@ export class Program {
   readonly #watchers = new Set<() => void>();
 
   constructor(args: readonly string[], options: RunOptions) {
-    const child = spawn(kvorumBin, args, {
+    const child = spawn(options.program ?? kvorumBin, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...cleanEnvironment(), ...ioThreads, ...options.env },
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),

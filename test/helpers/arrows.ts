@@ -12,8 +12,11 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   transport: ['common'],
   server: ['common', 'proto', 'raft', 'storage', 'transport'],
   client: ['common', 'proto', 'transport'],
-  cli: ['common', 'proto', 'client', 'server'],
-  // Whole members without a machine. Nothing of the product knows of it.
+  // Warms up on a member that needs no machine.
+  cli: ['common', 'proto', 'transport', 'client', 'server', 'sim'],
+  // Runs before all of the others, and loads them.
+  launch: [],
+  // Whole members without a machine.
   sim: ['common', 'raft', 'server', 'storage'],
   testing: ['common', 'server', 'sim'],
   // The package's entrance.
@@ -33,7 +36,15 @@ export const mayImportInside: Readonly<
     'files.ts': [],
     server: ['command-io.ts', 'failure.ts'],
     restore: ['command-io.ts', 'failure.ts'],
-    'kvorum.ts': ['command-io.ts', 'files.ts', 'restore', 'server'],
+    'warm-up': [],
+    'kvorum.ts': ['command-io.ts', 'files.ts', 'restore', 'server', 'warm-up'],
+  },
+  'src/launch': {
+    'code-cache.ts': [],
+    'program.ts': ['code-cache.ts'],
+    'stack-traces.ts': [],
+    'young-generation.ts': [],
+    'index.ts': ['program.ts', 'stack-traces.ts', 'young-generation.ts'],
   },
   'src/client': {
     'errors.ts': [],

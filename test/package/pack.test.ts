@@ -78,7 +78,7 @@ describe('npm pack in a fresh clone', () => {
     ].map((path) => path.replace(/^\.\//, ''));
     expect(promised.length).toBe(9);
     for (const path of promised) expect(paths()).toContain(path);
-    expect(paths()).toContain('dist/bin/kvorum.js');
+    expect(paths()).toContain('dist/bin/kvorum.cjs');
     expect(paths()).toContain('dist/src/proto/generated/etcd.js');
     expect(paths()).toContain('proto/rpc.proto');
     for (const path of paths()) {

@@ -160,7 +160,7 @@ describeWith(['git'], 'npm run release', () => {
     expect(readdirSync(out)).toEqual(['kvorum-0.2.0-rc.1.tgz']);
     // What was packed is that version.
     const tarball = join(out, 'kvorum-0.2.0-rc.1.tgz');
-    const file = await exec('tar', ['-xzOf', tarball, 'package/dist/bin/kvorum.js']);
+    const file = await exec('tar', ['-xzOf', tarball, 'package/dist/bin/kvorum.cjs']);
     expect(file.stdout.toString('utf8')).toMatch(/kvorumVersion = "0\.2\.0-rc\.1"/);
   });
 });

@@ -33,7 +33,9 @@ type Request = readonly [string, Buffer];
 /** Resolves with the number of answers once all callers have stopped; rejects as a call fails. */
 export async function exercise(client: GrpcClient, continues: Continues): Promise<number> {
   const grant = encodeLeaseGrantRequest({ ttlSeconds: 600, id: 0n });
-  const { id } = decodeLeaseGrantResponse(await call(client, '/etcdserverpb.Lease/LeaseGrant', grant));
+  const { id } = decodeLeaseGrantResponse(
+    await call(client, '/etcdserverpb.Lease/LeaseGrant', grant),
+  );
   const watch = client.stream('/etcdserverpb.Watch/Watch', {});
   const renewals = client.stream('/etcdserverpb.Lease/LeaseKeepAlive', {});
   try {
