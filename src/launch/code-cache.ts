@@ -4,7 +4,7 @@
  * again, which is most of the work of a start.
  *
  * The bytes lie beside the program, where only those may write who may change the program itself:
- * V8 runs them as they are. What does not belong to exactly this text, was written half, or comes
+ * V8 runs them as they are. What does not belong to exactly this file, was written half, or comes
  * from another V8 is not taken. Nothing here ever fails a start.
  */
 
@@ -12,11 +12,11 @@ import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
 
-/** Checksum of the text, checksum of what follows. */
+/** Checksum of the program's file, checksum of what follows. */
 const headBytes = 8;
 
-/** What was kept of the script with this text; undefined: nothing that can be trusted. */
-export function readCode(path: string, text: string): Buffer | undefined {
+/** What was kept of the file with this CRC-32; undefined: nothing that can be trusted. */
+export function readCode(path: string, sum: number): Buffer | undefined {
   let bytes: Buffer;
   try {
     bytes = readFileSync(path);
@@ -25,14 +25,14 @@ export function readCode(path: string, text: string): Buffer | undefined {
   }
   if (bytes.length <= headBytes) return undefined;
   const code = bytes.subarray(headBytes);
-  if (bytes.readUInt32LE(0) !== crc32(text)) return undefined;
+  if (bytes.readUInt32LE(0) !== sum) return undefined;
   return bytes.readUInt32LE(4) === crc32(code) ? code : undefined;
 }
 
-/** Keeps `code` for the script with this text. False: it can't be written there. */
-export function writeCode(path: string, text: string, code: Buffer): boolean {
+/** Keeps `code` for the file with this CRC-32. False: it can't be written there. */
+export function writeCode(path: string, sum: number, code: Buffer): boolean {
   const head = Buffer.alloc(headBytes);
-  head.writeUInt32LE(crc32(text), 0);
+  head.writeUInt32LE(sum, 0);
   head.writeUInt32LE(crc32(code), 4);
   const temporary = `${path}.${process.pid}`;
   try {

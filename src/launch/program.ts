@@ -8,12 +8,13 @@ import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { constants, Script } from 'node:vm';
+import { crc32 } from 'node:zlib';
 import { readCode, writeCode } from './code-cache.js';
 
 /** A part of the program that was loaded. */
 interface Part {
-  readonly path: string;
-  readonly text: string;
+  /** Checksum of its file. */
+  readonly sum: number;
   readonly script: Script;
   /** It runs on code that was kept. */
   readonly isKept: boolean;
@@ -47,9 +48,11 @@ export class Program {
     const found = this.#parts.get(name);
     if (found !== undefined) return found.exports;
     const path = join(this.#dir, name);
+    const bytes = readFileSync(path);
+    const sum = crc32(bytes);
+    const kept = readCode(this.#cachePath(name), sum);
     // ASCII, so that each character is a byte in memory, too.
-    const text = readFileSync(path, 'latin1');
-    const kept = readCode(this.#cachePath(name), text);
+    const text = bytes.toString('latin1');
     const script = new Script(
       `(function (exports, require, module, __filename, __dirname) {${text}\n})`,
       {
@@ -60,7 +63,7 @@ export class Program {
     );
     const isKept = kept !== undefined && script.cachedDataRejected !== true;
     const module = { exports: {} };
-    const part: Part = { path, text, script, isKept, exports: module.exports };
+    const part: Part = { sum, script, isKept, exports: module.exports };
     this.#parts.set(name, part);
     const run = script.runInThisContext() as Wrapped;
     run(module.exports, (wanted) => this.#wanted(wanted), module, path, dirname(path));
@@ -73,9 +76,9 @@ export class Program {
    */
   keepCode(): boolean {
     let isWritten = true;
-    for (const [name, { isKept, script, text }] of this.#parts) {
+    for (const [name, { isKept, script, sum }] of this.#parts) {
       if (isKept) continue;
-      isWritten = writeCode(this.#cachePath(name), text, script.createCachedData()) && isWritten;
+      isWritten = writeCode(this.#cachePath(name), sum, script.createCachedData()) && isWritten;
     }
     return isWritten;
   }

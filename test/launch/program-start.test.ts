@@ -60,9 +60,10 @@ describe('compiled code', () => {
 
 describe("V8's young generation", () => {
   /** Allocates as a busy server does; prints whether it was bounded, and the most that it had. */
+  const module = `${repoRoot}dist/src/launch/young-generation.js`;
   const script = `
     import { getHeapSpaceStatistics } from 'node:v8';
-    import { boundYoungGeneration, semiSpaceBytesMax } from '${repoRoot}dist/src/launch/young-generation.js';
+    import { boundYoungGeneration, semiSpaceBytesMax } from '${module}';
     const bounded = boundYoungGeneration(process.execArgv);
     const isYoung = ({ space_name: name }) => name === 'new_space';
     let bytes = 0;
