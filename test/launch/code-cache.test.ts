@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -63,7 +63,14 @@ describe('the program', () => {
     expect(first.program.load('part.cjs')).toMatchObject({ count: expect.any(Function) });
     expect((first.program.load('part.cjs') as { count(): number }).count()).toBe(2);
     expect(first.program.keepCode()).toBe(true);
-    expect(load().said).toBe(1);
+    const files = readdirSync(join(dir, 'cache')).map((name) => join(dir, 'cache', name));
+    const written = files.map((file) => statSync(file).ino);
+    expect(written).toHaveLength(2);
+    const second = load();
+    expect(second.said).toBe(1);
+    // It runs on what was kept, so that is not written again.
+    expect(second.program.keepCode()).toBe(true);
+    expect(files.map((file) => statSync(file).ino)).toEqual(written);
   });
 
   it('does not run on the code of another version of it', () => {

@@ -1,6 +1,14 @@
 /** bin/kvorum as it is installed: where it may keep compiled code, and where it may not. */
 
-import { cpSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { anyPeerPort, endProgramsAfterEach, serve, temporaryDirectory } from '../e2e/program.js';
@@ -31,6 +39,10 @@ describe('compiled code', () => {
     const { bin, cache } = installed();
     expect(await exec(bin, ['compile'])).toMatchObject({ code: 0, stderr: '' });
     const kept = readdirSync(cache);
+    const inodes = () => kept.map((name) => statSync(join(cache, name)).ino);
+    const written = inodes();
+    await serve(flags(), { program: bin });
+    expect(inodes(), 'the server ran on what was kept').toEqual(written);
     expect(kept.length).toBeGreaterThan(1);
     expect(kept.every((name) => name.endsWith(`${process.version}-${process.arch}`))).toBe(true);
     const other = installed();
