@@ -63,16 +63,6 @@ async function joined(root, input, format) {
   return output;
 }
 
-/**
- * The same program with every other character escaped. V8 keeps the text of a program in memory,
- * with two bytes for each character as soon as one of them needs two: 3 MB instead of 6.
- */
-function inAscii(code) {
-  return code.replace(/[\u0080-\uffff]/g, (character) => {
-    return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
-  });
-}
-
 /** The program of a thread with sockets, alone: shared files would be two more to load at a start. */
 async function bundleThread(root, dir) {
   const { rolldown } = await import('rolldown');
@@ -85,6 +75,16 @@ async function bundleThread(root, dir) {
   const file = join(dir, 'socket-thread.js');
   await build.write({ file, format: 'esm', codeSplitting: false });
   await build.close();
+}
+
+/**
+ * The same program with every other character escaped. V8 keeps the text of a program in memory,
+ * with two bytes for each character as soon as one of them needs two: 3 MB instead of 6.
+ */
+function inAscii(code) {
+  return code.replace(/[\u0080-\uffff]/g, (character) => {
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  });
 }
 
 /** Joins a program for developers, with all it imports, into one file `dir`/main.js. */

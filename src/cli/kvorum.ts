@@ -14,32 +14,36 @@ import { warmUp } from './warm-up/index.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Does what `argv` and `env` say, and ends the process. `onWarm`: see {@link main}. */
-export function run(argv: readonly string[], env: Environment, onWarm: () => boolean): void {
-  void main(argv, env, onWarm).then(async (status) => {
+/** What V8 has compiled of this program. */
+interface CompiledCode {
+  /** It was there when the program started. */
+  readonly isKept: boolean;
+  /** Called once, when what a server needs has run, and before it serves. False: it can't be. */
+  keep(): boolean;
+}
+
+/** Does what `argv` and `env` say, and ends the process. */
+export function run(argv: readonly string[], env: Environment, code: CompiledCode): void {
+  void main(argv, env, code).then(async (status) => {
     await written();
     end(status);
   });
 }
 
-/**
- * Does what `argv` and `env` say, by default running a server; resolves with how to end. `onWarm`
- * is called once what a server needs has been compiled, and before it serves: it may take a while.
- * False: the compiled code can't be kept.
- */
+/** Does what `argv` and `env` say, by default running a server; resolves with how to end. */
 async function main(
   argv: readonly string[],
   env: Environment,
-  onWarm: () => boolean,
+  code: CompiledCode,
 ): Promise<ExitStatus> {
   // No timer of the server keeps the process alive, and before it listens nothing else does.
   const alive = setInterval(() => {}, aliveMs);
   try {
     const io = processIo(env);
     const [command, ...rest] = argv;
-    if (command === 'compile') return await compile(rest, io, onWarm);
+    if (command === 'compile') return await compile(rest, io, code);
     if (command === 'restore') return await runRestoreCommand(rest, io, nodePorts);
-    return await runServerCommand(argv, env, io, startHere(argv, onWarm));
+    return await runServerCommand(argv, env, io, startHere(argv, code));
   } finally {
     clearInterval(alive);
   }
@@ -48,10 +52,11 @@ async function main(
 const aliveMs = 24 * 3_600_000;
 
 /** What takes a while comes before it serves: clients do not see it. */
-function startHere(argv: readonly string[], onWarm: () => boolean): StartNode {
+function startHere(argv: readonly string[], code: CompiledCode): StartNode {
   return async (config, logger, signal) => {
-    if (config.warmsUp) await warmedUp(logger, signal);
-    onWarm();
+    // With kept code it would cost more than it saves.
+    if (config.warmsUp && !code.isKept) await warmedUp(logger, signal);
+    code.keep();
     return startServer(config, nodePorts(config, logger, argv), { signal });
   };
 }
@@ -60,14 +65,14 @@ function startHere(argv: readonly string[], onWarm: () => boolean): StartNode {
 async function compile(
   rest: readonly string[],
   io: CommandIo,
-  onWarm: () => boolean,
+  code: CompiledCode,
 ): Promise<ExitStatus> {
   if (rest.length > 0) {
     io.stderr('kvorum: compile takes no arguments\n');
     return 2;
   }
   await warmUp({ clock: nodeClock, budgetMs: compileMs });
-  if (onWarm()) return 0;
+  if (code.keep()) return 0;
   io.stderr('kvorum: this user may not write beside the program\n');
   return 1;
 }

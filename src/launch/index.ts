@@ -7,18 +7,32 @@ import { boundYoungGeneration } from './young-generation.js';
 
 /** What the program exports to whoever launches it: src/cli/kvorum.ts. */
 interface Exports {
-  run(argv: readonly string[], environment: NodeJS.ProcessEnv, onWarm: () => boolean): void;
+  run(argv: readonly string[], environment: NodeJS.ProcessEnv, code: CompiledCode): void;
+}
+
+/** As src/cli/kvorum.ts has it. */
+interface CompiledCode {
+  readonly isKept: boolean;
+  keep(): boolean;
 }
 
 /** Runs the program whose files are in `dir` (dist/bin). `argv`: what comes after its name. */
-export function launch(dir: string, argv: readonly string[], environment: NodeJS.ProcessEnv): void {
+export function launch(
+  dir: string,
+  argv: readonly string[],
+  environment: NodeJS.ProcessEnv,
+): void {
   mapStackTraces();
   const program = new Program(dir, join(dir, '../cache'));
   const { run } = program.load('kvorum.cjs') as unknown as Exports;
-  run(argv, environment, () => {
-    const isKept = program.keepCode();
-    // Not before: V8 takes kept code only with the flags that it was kept with.
-    boundYoungGeneration([...process.execArgv, environment.NODE_OPTIONS ?? '']);
-    return isKept;
+  const { isKept } = program;
+  run(argv, environment, {
+    isKept,
+    keep() {
+      const isWritten = program.keepCode();
+      // Not before: V8 takes kept code only with the flags that it was kept with.
+      boundYoungGeneration([...process.execArgv, environment.NODE_OPTIONS ?? '']);
+      return isWritten;
+    },
   });
 }

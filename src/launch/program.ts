@@ -70,6 +70,11 @@ export class Program {
     return module.exports;
   }
 
+  /** All that is loaded runs on code that an earlier start has kept. */
+  get isKept(): boolean {
+    return [...this.#parts.values()].every((part) => part.isKept);
+  }
+
   /**
    * Keeps the code of all that is loaded for the next start, unless it came from there. Takes some
    * 20 ms if it does something. False: it can't be written.

@@ -41,8 +41,9 @@ describe('compiled code', () => {
     const kept = readdirSync(cache);
     const inodes = () => kept.map((name) => statSync(join(cache, name)).ino);
     const written = inodes();
-    await serve(flags(), { program: bin });
+    const started = await serve(flags('--log-level=debug'), { program: bin });
     expect(inodes(), 'the server ran on what was kept').toEqual(written);
+    expect(started.log.some(({ msg }) => msg === 'warmed up'), 'it had no need to').toBe(false);
     expect(kept.length).toBeGreaterThan(1);
     expect(kept.every((name) => name.endsWith(`${process.version}-${process.arch}`))).toBe(true);
     const other = installed();

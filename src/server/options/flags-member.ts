@@ -209,7 +209,7 @@ export const memberFlags = flagGroup('member', [
     'warm-up',
     'bool',
     'true',
-    "kvorum's own: exercise a scratch member in memory before serving, at most 100 ms.",
+    "kvorum's own: runs a scratch member in memory first, if no compiled code is kept.",
   ],
   [
     'implemented',
