@@ -102,7 +102,7 @@ export class CostConnection {
   sendMore(messages: readonly Buffer[]): void {
     let at = 0;
     for (const message of messages) at = writeMessage(space, at, message, false, this.#stream - 2);
-    this.#handler?.onData(Buffer.from(space.subarray(0, at)));
+    this.#handler?.onData(space.subarray(0, at));
   }
 
   /** Sends all `requests` in one chunk, each on a stream of its own. */
@@ -116,8 +116,7 @@ export class CostConnection {
       at = writeMessage(into, at, message, endStream, this.#stream);
       this.#stream += 2;
     }
-    // A copy, for the server may keep what it is given.
-    this.#handler?.onData(Buffer.from(into.subarray(0, at)));
+    this.#handler?.onData(into.subarray(0, at));
     if (this.#received < renewBytes) return;
     this.#handler?.onData(windowUpdate(0, this.#received));
     this.#received = 0;

@@ -23,7 +23,7 @@ export type Costs = Readonly<Record<string, number>>;
 const warmUpMs = 1500;
 const warmUpOperations = 20_000;
 /** Bytes that a window may allocate without a collection. */
-const windowBytes = 24 * 1024 * 1024;
+const windowBytes = 8 * 1024 * 1024;
 const windows = 7;
 const operationsMin = 64;
 

@@ -17,11 +17,7 @@ interface CompiledCode {
 }
 
 /** Runs the program whose files are in `dir` (dist/bin). `argv`: what comes after its name. */
-export function launch(
-  dir: string,
-  argv: readonly string[],
-  environment: NodeJS.ProcessEnv,
-): void {
+export function launch(dir: string, argv: readonly string[], environment: NodeJS.ProcessEnv): void {
   mapStackTraces();
   const program = new Program(dir, join(dir, '../cache'));
   const { run } = program.load('kvorum.cjs') as unknown as Exports;

@@ -43,7 +43,10 @@ describe('compiled code', () => {
     const written = inodes();
     const started = await serve(flags('--log-level=debug'), { program: bin });
     expect(inodes(), 'the server ran on what was kept').toEqual(written);
-    expect(started.log.some(({ msg }) => msg === 'warmed up'), 'it had no need to').toBe(false);
+    expect(
+      started.log.some(({ msg }) => msg === 'warmed up'),
+      'it had no need to',
+    ).toBe(false);
     expect(kept.length).toBeGreaterThan(1);
     expect(kept.every((name) => name.endsWith(`${process.version}-${process.arch}`))).toBe(true);
     const other = installed();

@@ -186,7 +186,7 @@ export const memberFlags = flagGroup('member', [
     'io-threads',
     'int',
     '0',
-    "kvorum's own: threads for the sockets and TLS of clients; 0: none, the one thread does it.",
+    "kvorum's own: threads for sockets and TLS of clients; 0: the one thread does it.",
     { min: 0, max: ioThreadsMax, differs: 'more than 1 are refused by Node.js before 22.12' },
   ],
   [

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { flushUnitRecordsMax } from '../../../src/common/index.js';
 import { openLevelStore } from '../../../src/storage/index.js';
 import { revisionKey } from '../../../src/storage/schema/keys.js';
 import { at, compact, del, dump, inTempDir, openStore, put, rangeOf } from './helpers.js';
