@@ -27,8 +27,7 @@ export async function bundle(root) {
     const text = file.type === 'asset' ? file.source : file.code;
     const isMapped = file.fileName !== `${unmapped}.cjs`;
     const kept = isMapped ? text : text.replace(/^\/\/# sourceMappingURL=.*$/m, '');
-    const isCode = file.type !== 'asset';
-    writeFileSync(join(dir, file.fileName), isCode ? inAscii(required(kept)) : kept);
+    writeFileSync(join(dir, file.fileName), file.type === 'asset' ? kept : inAscii(kept));
   }
   for (const file of launch) {
     if (file.type === 'chunk') writeFileSync(join(dir, 'launch.js'), file.code);
@@ -53,6 +52,8 @@ async function joined(root, input, format) {
   const { output } = await build.generate({
     dir: join(root, 'dist/bin'), // maps name their sources relative to it
     format,
+    // V8 gives functions that come from kept code no `import()` (src/launch).
+    dynamicImportInCjs: false,
     entryFileNames: `[name].${extension}`,
     chunkFileNames: `[name].${extension}`,
     sourcemap: format === 'cjs',
@@ -76,16 +77,6 @@ async function bundleThread(root, dir) {
   const file = join(dir, 'socket-thread.js');
   await build.write({ file, format: 'esm', codeSplitting: false });
   await build.close();
-}
-
-/**
- * The same program with `require` in the place of `import()`, which V8 does not let functions have
- * that come from kept code. What is still asked for by it is native code, and modules of Node.
- */
-function required(code) {
-  return code.replace(/\bimport\(("[^"]+")\)/g, (_, name) => {
-    return `Promise.resolve(require(${name})).then((all) => ({ ...all, default: all }))`;
-  });
 }
 
 /**

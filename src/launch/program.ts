@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { constants, Script } from 'node:vm';
+import { Script } from 'node:vm';
 import { crc32 } from 'node:zlib';
 import { readCode, writeCode } from './code-cache.js';
 
@@ -58,7 +58,6 @@ export class Program {
       {
         filename: pathToFileURL(path).href,
         cachedData: kept,
-        importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
       },
     );
     const isKept = kept !== undefined && script.cachedDataRejected !== true;
