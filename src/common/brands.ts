@@ -14,6 +14,11 @@ export type LogIndex = Brand<number, 'LogIndex'>;
 export type Revision = Brand<number, 'Revision'>;
 /** Unsigned 64-bit member id; 0n means "no member". */
 export type MemberId = Brand<bigint, 'MemberId'>;
+/** Ascending, for `sort`. */
+export function compareMemberIds(a: MemberId, b: MemberId): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
 /** Signed 64-bit lease id; 0n means "no lease". */
 export type LeaseId = Brand<bigint, 'LeaseId'>;
 

@@ -6,7 +6,7 @@
  * restore.ts for what follows from it after a restart.
  */
 
-import type { MemberId } from '../common/index.js';
+import { compareMemberIds, type MemberId } from '../common/index.js';
 import type { ConfigChange, ConfigChangeStep, Configuration } from './types.js';
 
 /** The configuration of a member that knows nothing yet. */
@@ -113,5 +113,5 @@ function applySteps(
 }
 
 function sorted(members: ReadonlySet<MemberId>): MemberId[] {
-  return [...members].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+  return [...members].sort(compareMemberIds);
 }

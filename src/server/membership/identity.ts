@@ -4,7 +4,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import type { MemberId } from '../../common/index.js';
+import { compareMemberIds, type MemberId } from '../../common/index.js';
 
 /** A member of a cluster that is being founded, or joined. */
 export interface FoundingMember {
@@ -32,7 +32,7 @@ export function foundingIdentity(
     peerUrls,
     isLearner: false,
   }));
-  members.sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
+  members.sort((a, b) => compareMemberIds(a.id, b.id));
   return { clusterId: clusterIdOf(members.map((member) => member.id)), members };
 }
 
@@ -48,7 +48,7 @@ export function addedMemberIdOf(peerUrls: readonly string[], unixSeconds: number
 
 /** SHA-1 over the ascending 8-byte big-endian member ids. */
 export function clusterIdOf(memberIds: readonly MemberId[]): bigint {
-  const sorted = [...memberIds].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+  const sorted = [...memberIds].sort(compareMemberIds);
   const bytes = Buffer.alloc(8 * sorted.length);
   sorted.forEach((id, i) => {
     bytes.writeBigUInt64BE(id, 8 * i);

@@ -14,6 +14,7 @@
 import {
   assert,
   assertNever,
+  compareMemberIds,
   type ErrorReason,
   EtcdError,
   type MemberId,
@@ -183,5 +184,5 @@ export class Membership {
 }
 
 function byId(a: Member, b: Member): number {
-  return a.id < b.id ? -1 : a.id > b.id ? 1 : 0;
+  return compareMemberIds(a.id, b.id);
 }

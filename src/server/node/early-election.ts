@@ -15,6 +15,7 @@
 import {
   assert,
   type Clock,
+  compareMemberIds,
   idToHex,
   type Logger,
   type MemberId,
@@ -53,7 +54,7 @@ export class EarlyElection {
     if (loop.isStopped || !raft.reportGone(member)) return;
     counts.leadersGone += 1;
     const others = votersOf(raft.status().configuration).filter((id) => id !== member);
-    const place = others.toSorted(byId).indexOf(self);
+    const place = others.toSorted(compareMemberIds).indexOf(self);
     const fields = { leader: idToHex(member), campaigns: place >= 0 };
     logger.warn("the leader's process has ended: not waiting for the election timeout", fields);
     // What waits for a leader is no longer sent to this one.
@@ -83,8 +84,4 @@ export class EarlyElection {
       this.#turnAfter(pauseMs, 2 * pauseMs, untilMs);
     });
   }
-}
-
-function byId(a: MemberId, b: MemberId): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -8,7 +8,7 @@ import type { MethodHandler, ServerCall } from '../../transport/index.js';
 import { decodeMessage } from './codec.js';
 import { FrameError } from './frame.js';
 import { failCall, onlyMembers, readIntroduction, refuse } from './handshake.js';
-import { type LaneName, lanePath } from './lane.js';
+import { type LaneName, laneNames, lanePath } from './lane.js';
 import { callPath } from './link.js';
 import { decodePing, encodePing, encodeWelcome, kindPing, kindPong } from './link-frames.js';
 import { labelOf, type PeerContext } from './peer-context.js';
@@ -21,8 +21,6 @@ const methods = [
   'leaseTimeToLive',
   'hashKv',
 ] as const satisfies readonly PeerMethod[];
-
-const lanes = ['entries', 'control'] as const satisfies readonly LaneName[];
 
 /** A pinger that does not read gets no more answers above this. */
 const pongBacklogBytesMax = 64 * 1024;
@@ -57,12 +55,12 @@ export class Inbound {
       callPath(method),
       { kind: 'unary', handle: (request, served) => this.#answer(method, request, served) },
     ];
-    return [lane('entries'), lane('control'), ...methods.map(call)];
+    return [...laneNames.map(lane), ...methods.map(call)];
   }
 
   /** The member has a lane to us that is open. */
   hasLaneOf(member: MemberId): boolean {
-    return lanes.some((name) => this.#lanes.has(laneKey(member, name)));
+    return laneNames.some((name) => this.#lanes.has(laneKey(member, name)));
   }
 
   /** The members changed: those that are no longer admitted learn of it at once. */

@@ -30,7 +30,8 @@ import {
 import { dial, dialTimeoutMs, labelOf, type PeerContext } from './peer-context.js';
 import { type Redial, redialMs, steadyMs } from './redial.js';
 
-export type LaneName = 'entries' | 'control';
+export const laneNames = ['entries', 'control'] as const;
+export type LaneName = (typeof laneNames)[number];
 
 export function lanePath(name: LaneName): string {
   return name === 'entries' ? '/kvorum.Peer/Entries' : '/kvorum.Peer/Control';
