@@ -100,7 +100,7 @@ export class ThreadLink implements RecordSink, StreamTeller {
   };
 }
 
-/** Whoever gets a chunk may keep it; the ring is written again. */
+/** A stream that is paused keeps what comes, and the ring is written again. */
 function ownOf(from: Buffer, start: number, end: number): Buffer {
   const own = Buffer.allocUnsafe(end - start);
   from.copy(own, 0, start, end);
