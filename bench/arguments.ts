@@ -12,6 +12,12 @@ export function numberOf(name: string, value: string | undefined, fallback: numb
   return parsed;
 }
 
+/** Whether `--vs`, which is given or not, asks for etcd beside kvorum. Throws Error with a text. */
+export function versusEtcd(vs: string | undefined): boolean {
+  if (vs !== undefined && vs !== 'etcd') throw new Error('--vs knows only etcd');
+  return vs === 'etcd';
+}
+
 const text = { type: 'string' } as const;
 
 /** For parseArgs: what any load can be told; see {@link loadOptionsOf}. */

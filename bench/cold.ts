@@ -9,16 +9,10 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
-import { type Clock, silentLogger } from '../src/common/index.js';
 import { rangeOf } from '../src/proto/index.js';
-import {
-  type MvccStore,
-  type MvccStoreOptions,
-  openLevelStore,
-  openMvccStore,
-  type RangeQuery,
-} from '../src/storage/index.js';
+import type { MvccStore, RangeQuery } from '../src/storage/index.js';
 import { commandLine, numberOf, wordsOf } from './arguments.js';
+import { openStoreAlone, storeKeyOf, storeOptions, storeValue } from './store.js';
 
 const usage = `usage: node dist/bench/cold.js [keys] [value bytes] [cache MiB] [clients] [directory]
        (200000 3000 64 16, a new one for temporary files; one that is given is kept, and read again)
@@ -27,44 +21,14 @@ const usage = `usage: node dist/bench/cold.js [keys] [value bytes] [cache MiB] [
 const roundMs = 2000;
 const rounds = 5;
 
-const clock: Clock = {
-  nowMs: () => performance.now(),
-  wallMs: () => Date.now(),
-  after(delayMs, fire) {
-    const timer = setTimeout(fire, delayMs);
-    return { cancel: () => clearTimeout(timer) };
-  },
-  afterTurn: (fire) => {
-    setImmediate(fire);
-  },
-};
-
 const query: RangeQuery = rangeOf('', '');
 
-function keyOf(i: number): string {
-  const mixed = Math.imul(i, 0x9e3779b1) >>> 0;
-  return `/registry/pods/${mixed.toString().padStart(10, '0')}-${i.toString().padStart(6, '0')}`;
-}
-
-function optionsWith(cacheMiB: number): MvccStoreOptions {
-  return {
-    cacheBytesMax: cacheMiB * 1024 * 1024,
-    flushIntervalMs: 50,
-    flushBytes: 1024 * 1024,
-    flushRecords: Number.POSITIVE_INFINITY,
-    unflushedBytesMax: 64 * 1024 * 1024,
-    compactionBatch: 1000,
-    compactionSleepMs: 10,
-  };
-}
-
 async function load(store: MvccStore, keys: number, valueBytes: number): Promise<void> {
-  const value = Buffer.alloc(valueBytes);
-  for (let i = 0; i < valueBytes; i += 1) value[i] = Math.imul(i, 2654435761) >>> 13;
+  const value = storeValue(valueBytes);
   for (let i = 0; i < keys; i += 1) {
     const txn = store.begin(store.applied.index + 1, 1);
     value.writeUInt32LE(i);
-    txn.put(keyOf(i), value, 0n);
+    txn.put(storeKeyOf(i), value, 0n);
     txn.commit();
     if (i % 50 === 49) await turn();
     if (store.unflushedBytes > 16 * 1024 * 1024) await store.flushSync();
@@ -93,7 +57,7 @@ async function readAtRandom(
   while (performance.now() < untilMs || busy > 0) {
     const isOver = performance.now() >= untilMs;
     for (let free = isOver ? 0 : clients - busy; free > 0; free -= 1) {
-      const key = keyOf(Math.floor(Math.random() * keys));
+      const key = storeKeyOf(Math.floor(Math.random() * keys));
       const startMs = performance.now();
       const answer = store.range({ ...query, key }, undefined);
       if (!(answer instanceof Promise)) {
@@ -171,9 +135,8 @@ async function main(): Promise<void> {
     };
   });
   const dir = args.dir ?? mkdtempSync(join(tmpdir(), 'kvorum-bench-'));
-  const options = optionsWith(args.cacheMiB);
-  const open = async (): Promise<MvccStore> =>
-    openMvccStore({ kv: await openLevelStore(dir), clock, options, logger: silentLogger });
+  const options = storeOptions(args.cacheMiB * 1024 * 1024);
+  const open = (): Promise<MvccStore> => openStoreAlone(dir, options);
   try {
     if (!existsSync(join(dir, 'CURRENT'))) {
       const loaded = await open();

@@ -13,7 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { encodePutRequest } from '../src/proto/index.js';
 import type { GrpcClient } from '../src/transport/index.js';
-import { commandLine, numberOf } from './arguments.js';
+import { commandLine, numberOf, versusEtcd } from './arguments.js';
 import { call, connect } from './load/pool.js';
 import { methods } from './load/sources.js';
 import { etcdVersion } from './machine.js';
@@ -53,9 +53,8 @@ function parse(args: string[]): Options | undefined {
     },
   });
   if (values.help === true) return undefined;
-  if (values.vs !== undefined && values.vs !== 'etcd') throw new Error('--vs knows only etcd');
   return {
-    kinds: values.vs === 'etcd' ? ['kvorum', 'etcd'] : ['kvorum'],
+    kinds: versusEtcd(values.vs) ? ['kvorum', 'etcd'] : ['kvorum'],
     etcd: values.etcd ?? 'etcd',
     kills: aboveZero('--kills', values.kills, 20),
     rate: aboveZero('--rate', values.rate, 500),

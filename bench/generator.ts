@@ -6,7 +6,7 @@
 import { spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
-import { commandLine, numberOf } from './arguments.js';
+import { commandLine, numberOf, versusEtcd } from './arguments.js';
 import { reportOf } from './generator-report.js';
 import { keyOf } from './load/keys.js';
 import { describeMachine } from './machine.js';
@@ -49,9 +49,8 @@ function parse(args: string[]): Options | undefined {
     options: { vs: text, ...paths, seconds: text, rounds: text, table: flag, help: flag },
   });
   if (values.help === true) return undefined;
-  if (values.vs !== undefined && values.vs !== 'etcd') throw new Error('--vs knows only etcd');
   return {
-    kinds: values.vs === 'etcd' ? ['kvorum', 'etcd'] : ['kvorum'],
+    kinds: versusEtcd(values.vs) ? ['kvorum', 'etcd'] : ['kvorum'],
     etcd: values.etcd ?? 'etcd',
     node: values.node ?? process.execPath,
     benchmark: values.benchmark ?? 'benchmark',

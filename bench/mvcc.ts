@@ -7,51 +7,18 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
-import { type Clock, silentLogger } from '../src/common/index.js';
 import { rangeOf } from '../src/proto/index.js';
-import {
-  type MvccStore,
-  type MvccStoreOptions,
-  openLevelStore,
-  openMvccStore,
-  type RangeQuery,
-} from '../src/storage/index.js';
+import type { MvccStore, RangeQuery } from '../src/storage/index.js';
 import { commandLine, numberOf, wordsOf } from './arguments.js';
+import { openStoreAlone, storeKeyOf, storeOptions, storeValue } from './store.js';
 
 const usage = `usage: node dist/bench/mvcc.js [keys] [directory] [keep | reopen]
        (1000000, a new one for temporary files)
 `;
 
-const options: MvccStoreOptions = {
-  cacheBytesMax: 64 * 1024 * 1024,
-  flushIntervalMs: 50,
-  flushBytes: 1024 * 1024,
-  flushRecords: Number.POSITIVE_INFINITY,
-  unflushedBytesMax: 64 * 1024 * 1024,
-  compactionBatch: 1000,
-  compactionSleepMs: 10,
-};
-
-const clock: Clock = {
-  nowMs: () => performance.now(),
-  wallMs: () => Date.now(),
-  after(delayMs, fire) {
-    const timer = setTimeout(fire, delayMs);
-    return { cancel: () => clearTimeout(timer) };
-  },
-  afterTurn: (fire) => {
-    setImmediate(fire);
-  },
-};
+const options = storeOptions(64 * 1024 * 1024);
 
 const everything: RangeQuery = rangeOf('\0', '\0');
-
-/** Keys of 32 bytes in an order without pattern. */
-function keyOf(i: number): string {
-  const mixed = Math.imul(i, 0x9e3779b1) >>> 0;
-  const name = mixed.toString().padStart(10, '0');
-  return `/registry/pods/${name}-${(i % 1e6).toString().padStart(6, '0')}`;
-}
 
 function report(what: string, value: number, unit: string): void {
   process.stdout.write(`${what.padEnd(44)} ${value.toFixed(2).padStart(12)} ${unit}\n`);
@@ -78,8 +45,7 @@ function watchStalls(): () => number {
 
 /** Puts `count` keys, 50 a turn of the event loop, waiting while too much is unflushed. */
 async function load(store: MvccStore, count: number): Promise<void> {
-  const value = Buffer.alloc(256);
-  for (let i = 0; i < 256; i += 1) value[i] = Math.imul(i, 2654435761) >>> 13;
+  const value = storeValue(256);
   let applyMs = 0;
   const start = performance.now();
   const cpu = process.cpuUsage();
@@ -88,7 +54,7 @@ async function load(store: MvccStore, count: number): Promise<void> {
     for (const end = Math.min(i + 50, count); i < end; i += 1) {
       const txn = store.begin(store.applied.index + 1, 1);
       value.writeUInt32LE(i);
-      txn.put(keyOf(i), value, 0n);
+      txn.put(storeKeyOf(i), value, 0n);
       txn.commit();
     }
     applyMs += performance.now() - from;
@@ -113,7 +79,10 @@ async function ranges(store: MvccStore, count: number): Promise<void> {
   const point = { main: store.revision, sub: Number.POSITIVE_INFINITY };
   const start = performance.now();
   for (let i = 0; i < 100_000; i += 1) {
-    store.range({ ...everything, key: keyOf(count - 1 - (i % 1000)), rangeEnd: '' }, undefined);
+    store.range(
+      { ...everything, key: storeKeyOf(count - 1 - (i % 1000)), rangeEnd: '' },
+      undefined,
+    );
   }
   report('range of one warm key', ((performance.now() - start) * 1000) / 100_000, 'us');
   await time('count of all keys', 1000, () =>
@@ -138,7 +107,7 @@ async function compaction(store: MvccStore): Promise<void> {
   const updates = Math.min(100_000, store.keyCount);
   for (let i = 0; i < updates; i += 1) {
     const txn = store.begin(store.applied.index + 1, 1);
-    txn.put(keyOf(i), value, 0n);
+    txn.put(storeKeyOf(i), value, 0n);
     txn.commit();
     if (i % 50 === 0) await turn();
   }
@@ -161,8 +130,7 @@ async function main(): Promise<void> {
     }
     return [numberOf('keys', keys, 1_000_000), at, how] as const;
   });
-  const open = async (): Promise<MvccStore> =>
-    openMvccStore({ kv: await openLevelStore(dir), clock, options, logger: silentLogger });
+  const open = (): Promise<MvccStore> => openStoreAlone(dir, options);
   try {
     if (step !== 'reopen') {
       report('RSS before', rssMb(), 'MB');

@@ -2,7 +2,7 @@
 
 import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
-import { loadFlags, loadOptionsOf, numberOf } from './arguments.js';
+import { loadFlags, loadOptionsOf, numberOf, versusEtcd } from './arguments.js';
 import { workloads } from './load/workloads.js';
 import { scenarios } from './scenarios/index.js';
 import type { Security } from './security.js';
@@ -115,7 +115,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | undefined 
     },
   });
   if (values.help === true) return undefined;
-  if (values.vs !== undefined && values.vs !== 'etcd') throw new Error('--vs knows only etcd');
+  const isVersusEtcd = versusEtcd(values.vs);
   if (values.auth === true && values.tls !== true) throw new Error('--auth needs --tls');
   if (values.tls === true && values.endpoints !== undefined) {
     throw new Error('--tls is for servers that the bench starts itself, not for --endpoints');
@@ -127,7 +127,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | undefined 
   const told = { ...quickly, ...values };
   const date = new Date().toISOString().replace(/[:.]/g, '-');
   return {
-    etcd: values.vs === 'etcd' ? (values.etcd ?? 'etcd') : undefined,
+    etcd: isVersusEtcd ? (values.etcd ?? 'etcd') : undefined,
     node: values.node ?? process.execPath,
     endpoints: list(values.endpoints),
     only: named('workload', list(values.only), [...usual, ...big], usual),

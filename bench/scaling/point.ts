@@ -42,8 +42,7 @@ async function keys(count: number, dir: string): Promise<Point> {
   const all = await startMembers(1, dir);
   const calls = connect(all, 8);
   const loadedCpu = await cpuOf(() => load(calls, count));
-  const put = await costOf(calls, () => putOf(random(count)));
-  const range = await costOf(calls, () => rangeOf(random(count)));
+  const { put, range } = await costsOfKeys(calls, count);
   const residentMb = resident();
   const restartMs = await all.restart();
   await all.stop();
@@ -91,8 +90,7 @@ async function connections(count: number, dir: string): Promise<Point> {
   // Each says something once: what is only made when it is needed is there.
   for (const one of calls) await new Rounds([one], [rangeOf(0)], false).run(1);
   const each = ((resident() - before) * 1e6) / count;
-  const put = await costOf(calls, () => putOf(random(keysUsual)));
-  const range = await costOf(calls, () => rangeOf(random(keysUsual)));
+  const { put, range } = await costsOfKeys(calls, keysUsual);
   await all.stop();
   return { 'bytes of a connection': each, 'put, us': put, 'range, us': range };
 }
@@ -101,8 +99,7 @@ async function members(count: number, dir: string): Promise<Point> {
   const all = await startMembers(count, dir);
   const calls = connect(all, 8);
   await load(calls, keysUsual);
-  const put = await costOf(calls, () => putOf(random(keysUsual)));
-  const range = await costOf(calls, () => rangeOf(random(keysUsual)));
+  const { put, range } = await costsOfKeys(calls, keysUsual);
   await all.stop();
   return { 'put, us of all': put, 'put, us of each': put / count, 'range, us of all': range };
 }
@@ -137,6 +134,16 @@ async function watch(
     if (more.length > 0) connection.sendMore(more);
     while (connection.answers < creates.length) await turn();
   }
+}
+
+/** Of a put and of a range, of one of so many keys at random; see {@link costOf}. */
+async function costsOfKeys(
+  calls: readonly CostConnection[],
+  count: number,
+): Promise<{ readonly put: number; readonly range: number }> {
+  const put = await costOf(calls, () => putOf(random(count)));
+  const range = await costOf(calls, () => rangeOf(random(count)));
+  return { put, range };
 }
 
 /** Microseconds of CPU for a call, `many` of them in one turn, spread over some connections. */
