@@ -6,29 +6,26 @@ import * as grpc from '@grpc/grpc-js';
 import { beforeAll, expect, it } from 'vitest';
 import { asFailure, bytes, RawClient } from '../helpers/grpc.js';
 import { freePort } from '../helpers/server.js';
-import { Authority, type CertificateFiles, describeWithOpenssl, pem } from './certificates.js';
+import {
+  type CertificateFiles,
+  type Certificates,
+  describeWithOpenssl,
+  makeCertificates,
+  pem,
+} from './certificates.js';
 import { anyPeerPort, endProgramsAfterEach, serve, temporaryDirectory } from './program.js';
 
 endProgramsAfterEach();
 
 describeWithOpenssl('a member with --io-threads', () => {
-  let ca: string;
-  let crl: string;
-  let server: CertificateFiles;
-  let good: CertificateFiles;
-  let revoked: CertificateFiles;
+  let certificates: Certificates;
 
   beforeAll(() => {
-    const authority = new Authority(join(temporaryDirectory(), 'ca'), 'authority');
-    ca = authority.cert;
-    server = authority.issue('server', 'bothAuth');
-    good = authority.issue('good', 'clientAuth');
-    revoked = authority.issue('revoked', 'clientAuth');
-    authority.revoke(revoked.cert);
-    crl = authority.crl();
+    certificates = makeCertificates(temporaryDirectory());
   }, 60_000);
 
   it('serves gRPC and HTTP/1.1, refuses who is revoked, and ends in order', async () => {
+    const { ca, client: good, crl, revoked, server } = certificates;
     const port = await freePort();
     const url = `https://127.0.0.1:${port}`;
     const program = await serve([
@@ -62,7 +59,9 @@ describeWithOpenssl('a member with --io-threads', () => {
   });
 
   function health(port: number): Promise<string> {
-    const tls = { ca: pem(ca), cert: pem(good.cert), key: pem(good.key), agent: false as const };
+    const { ca, client } = certificates;
+    const { cert, key } = client;
+    const tls = { ca: pem(ca), cert: pem(cert), key: pem(key), agent: false as const };
     return new Promise((resolve, reject) => {
       const request = httpsRequest(
         { ...tls, host: '127.0.0.1', port, path: '/health' },
