@@ -15,7 +15,7 @@
 
 import { assert, valueLogChunkBytes } from '../../common/index.js';
 import type { KeyItem } from '../index/index.js';
-import { recordKey } from '../schema/index.js';
+import { RecordReader } from '../schema/index.js';
 import { type Chunk, type RecordArena, recordState } from './record-arena.js';
 
 /** A chunk of the log with so much of it in use is taken over as it is. */
@@ -43,6 +43,7 @@ export class KeptRecords {
   readonly #arena: RecordArena;
   readonly #bytesMax: number;
   readonly #find: (key: string) => KeyItem | undefined;
+  readonly #reader = new RecordReader();
   /** The one that has been here for longest first. */
   readonly #queue: Chunk[] = [];
   readonly #sparse = new Set<Chunk>();
@@ -190,11 +191,13 @@ export class KeptRecords {
 
   #move(chunk: Chunk, at: number): void {
     const arena = this.#arena;
-    const key = recordKey(chunk.bytes, arena.recordAt(at));
-    const item = this.#find(key);
+    const start = arena.recordAt(at);
+    const recordBytes = arena.recordBytesAt(chunk, at);
+    this.#reader.read(chunk.bytes, start, start + recordBytes);
+    const item = this.#find(this.#reader.key);
     const isThere = item !== undefined && item.location === arena.locationAt(chunk, at);
     assert(isThere, 'the index leads to each record that is not past');
-    item.location = arena.copy(chunk, at, this.room(arena.recordBytesAt(chunk, at)));
+    item.location = arena.copy(chunk, at, this.room(recordBytes));
   }
 
   #takeOut(chunk: Chunk): void {

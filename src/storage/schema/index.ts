@@ -8,7 +8,6 @@ export {
   encodeRecord,
   type KeyValueFields,
   RecordReader,
-  recordKey,
   recordSize,
   recordValue,
   writeRecord,

@@ -132,22 +132,6 @@ export function recordValue(record: Uint8Array): Uint8Array {
   return record.subarray(0, 0);
 }
 
-/** The key of the KeyValue that begins at `start`. */
-export function recordKey(bytes: Buffer, start: number): KeyString {
-  assert(bytes[start] === tagKey, 'a stored KeyValue begins with its key');
-  let at = start;
-  let n = 0;
-  let scale = 1;
-  let byte: number;
-  do {
-    at += 1;
-    byte = bytes[at] ?? 0;
-    n += (byte & 0x7f) * scale;
-    scale *= 128;
-  } while (byte >= 0x80);
-  return bytes.toString('latin1', at + 1, at + 1 + n);
-}
-
 /**
  * Reads records without garbage: one instance, fields overwritten by each `read`. Used where a
  * million records go by (restore), and for single look-ups.
