@@ -3,16 +3,25 @@
 const tickMs = 1;
 
 /**
- * Calls `start` `callsPerSecond` times a second with the moment at which the call was due, of
- * performance.now(): latencies count from then. Returns what ends it.
+ * Calls `start` `callsPerSecond` times a second, the first time at once, with the moment of
+ * performance.now() from which its latency counts. That is when the call was due, or the tick of the
+ * clock that comes next: that the clock is coarse is no server's fault. A tick that comes late does
+ * not move it. Returns what ends it.
  */
 export function startPacer(callsPerSecond: number, start: (dueMs: number) => void): () => void {
   const beganMs = performance.now();
   const intervalMs = 1000 / callsPerSecond;
   let started = 0;
-  const timer = setInterval(() => {
-    const dueCount = Math.floor((performance.now() - beganMs) / intervalMs);
-    for (; started < dueCount; started += 1) start(beganMs + started * intervalMs);
-  }, tickMs);
+  let nextTickMs = beganMs;
+  const tick = (): void => {
+    const nowMs = performance.now();
+    const onTimeMs = Math.min(nextTickMs, nowMs);
+    for (; beganMs + started * intervalMs <= nowMs; started += 1) {
+      start(Math.max(beganMs + started * intervalMs, onTimeMs));
+    }
+    nextTickMs = nowMs + tickMs;
+  };
+  const timer = setInterval(tick, tickMs);
+  tick();
   return () => clearInterval(timer);
 }
