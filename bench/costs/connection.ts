@@ -50,6 +50,7 @@ export class CostConnection {
   answers = 0;
   #handler: ByteStreamHandler | undefined;
   #stream = 1;
+  /** Bytes of DATA since the window was renewed. */
   #received = 0;
   /** Of the frame whose header has been seen: bytes that are still to come. */
   #rest = 0;
@@ -70,7 +71,6 @@ export class CostConnection {
 
   /** The server's writes go here. */
   readonly onWritten = (chunk: Uint8Array): void => {
-    this.#received += chunk.length;
     let at = 0;
     while (at < chunk.length) {
       if (this.#rest > 0) {
@@ -168,6 +168,8 @@ export class CostConnection {
     const type = header[3];
     const ends = type === frameHeaders && ((header[4] as number) & flagEndStream) !== 0;
     this.#inData = this.#countsMessages && type === frameData;
+    // No more than that may be granted again: a window above its maximum ends the connection.
+    if (type === frameData) this.#received += this.#rest;
     if (ends && !this.#countsMessages) this.answers += 1;
   }
 }

@@ -22,6 +22,8 @@ export interface CostLoad {
   readonly operationsPerRound: number;
   /** An operation is an event, not a call. */
   readonly countsEvents: boolean;
+  /** Sent once before it begins. */
+  readonly before?: readonly CostRequest[];
 }
 
 const keyBytes = 32;
@@ -75,6 +77,16 @@ function calls(count: number, connections: number, request: (i: number) => CostR
   return { requests, connections, watchers: 0, operationsPerRound: count, countsEvents: false };
 }
 
+/** A page of a list, as Kubernetes' API server asks for it, of objects with large values. */
+function list(objects: number): CostLoad {
+  const request = call(
+    methods.range,
+    encodeRangeRequest({ key: keyOf(0, keyBytes), rangeEnd: '0', limit: objects }),
+  );
+  const before = Array.from({ length: objects }, (_, i) => put(i, values.large));
+  return { ...calls(1, 1, () => request), before };
+}
+
 function events(puts: number, watchers: number, value: Buffer): CostLoad {
   const load = calls(puts, 1, (i) => put(i, value));
   return { ...load, watchers, operationsPerRound: puts * watchers, countsEvents: true };
@@ -88,6 +100,7 @@ export const costLoads: Readonly<Record<string, CostLoad>> = {
   'txn-update-3k-16': calls(16, 4, update),
   'range-1': calls(1, 1, range),
   'range-64': calls(64, 8, range),
+  'list-3k-500': list(500),
   'lease-grant-64': calls(64, 8, () => grant),
   /** An operation is an event to one of a hundred watchers, each on a connection of its own. */
   'event-3k-1': events(1, 100, values.large),

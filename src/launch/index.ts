@@ -1,6 +1,7 @@
 /** From `bin/kvorum` to the program in dist/bin: loads it, with what earlier starts compiled. */
 
 import { join } from 'node:path';
+import { widenOldGeneration } from './old-generation.js';
 import { Program } from './program.js';
 import { mapStackTraces } from './stack-traces.js';
 import { boundYoungGeneration } from './young-generation.js';
@@ -27,7 +28,9 @@ export function launch(dir: string, argv: readonly string[], environment: NodeJS
     keep() {
       const isWritten = program.keepCode();
       // Not before: V8 takes kept code only with the flags that it was kept with.
-      boundYoungGeneration([...process.execArgv, environment.NODE_OPTIONS ?? '']);
+      const options = [...process.execArgv, environment.NODE_OPTIONS ?? ''];
+      boundYoungGeneration(options);
+      widenOldGeneration(options);
       return isWritten;
     },
   });

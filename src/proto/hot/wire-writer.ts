@@ -12,8 +12,12 @@
 
 import { assert, type KeyString } from '../../common/index.js';
 
-/** Below this a copy is cheaper than one more element in a vectored write. */
-export const referenceBytesMin = 8 * 1024;
+/**
+ * Below this a copy costs less than one more piece. Above it the copy needs memory of its own, whose
+ * collection is dearer than the piece; the transport copies once more into buffers that it reuses
+ * (docs/adr/0016-collections.md).
+ */
+export const referenceBytesMin = 1024;
 
 /** The shared scratch covers nearly every message; what outgrows it gets chunks of its own. */
 const scratchBytes = 32 * 1024;
