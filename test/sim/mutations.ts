@@ -25,6 +25,11 @@ export interface Mutation {
   /** Faults that show it soonest. */
   readonly frequent?: readonly FaultKind[];
   readonly knobs?: Partial<Knobs>;
+  /**
+   * Where the search begins, if few seeds show it: shortly before one that did. After a change of the
+   * program that may be another, which is found all the same, only later.
+   */
+  readonly firstSeed?: number;
 }
 
 /** Who was deposed goes on believing that it leads, for as long as it can. */
@@ -99,6 +104,7 @@ export const mutations: readonly Mutation[] = [
     size: 3,
     frequent: figure8,
     knobs: figure8Knobs,
+    firstSeed: 29,
   },
   {
     name: 'skip the consistent index',
@@ -199,7 +205,7 @@ export async function runMutations(options: SimOptions, script: string): Promise
   let found = 0;
   for (const mutation of chosen) {
     const startedMs = performance.now();
-    const outcome = await huntOne(options, script, mutation, first);
+    const outcome = await huntOne(options, script, mutation, first + (mutation.firstSeed ?? 1) - 1);
     const tookMs = performance.now() - startedMs;
     const took = `${(tookMs / 1000).toFixed(1)} s`;
     if (typeof outcome === 'string') {

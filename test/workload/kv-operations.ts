@@ -120,7 +120,10 @@ export class KvOperations {
         return getRequest(key, { end, serializable: random.chance(0.3) });
       }
       case 'past': {
-        const revision = this.#before(keys.pastMax(random));
+        // The oldest revision that is left is where a compaction goes wrong by one.
+        const { compactedMax: oldest } = workload;
+        const atOldest = oldest > 0 && random.chance(0.25);
+        const revision = atOldest ? oldest : this.#before(keys.pastMax(random));
         const { key, end } = keys.glance(at);
         return getRequest(key, { end, revision });
       }
