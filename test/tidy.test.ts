@@ -326,7 +326,11 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
   ['node:child_process', ['src/server/platform/systemd.ts'], 'a server starts no programs'],
   [
     'node:perf_hooks',
-    ['src/server/metrics/loop-lag.ts', 'src/launch/young-generation.ts'],
+    [
+      'src/server/metrics/loop-lag.ts',
+      'src/launch/young-generation.ts',
+      'src/launch/old-generation.ts',
+    ],
     'use the Clock port',
   ],
   ['node:os', ['src/server/platform/memory.ts'], 'pass it in'],

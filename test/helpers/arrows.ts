@@ -44,7 +44,8 @@ export const mayImportInside: Readonly<
     'program.ts': ['code-cache.ts'],
     'stack-traces.ts': [],
     'young-generation.ts': [],
-    'index.ts': ['program.ts', 'stack-traces.ts', 'young-generation.ts'],
+    'old-generation.ts': [],
+    'index.ts': ['old-generation.ts', 'program.ts', 'stack-traces.ts', 'young-generation.ts'],
   },
   'src/client': {
     'errors.ts': [],
