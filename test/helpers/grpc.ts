@@ -157,8 +157,8 @@ export class RawClient {
 }
 
 /**
- * By itself grpc-js (1.14) asks for a certificate of an address by TLS' server name, which may not be
- * one (RFC 6066): Node 26 refuses that. Certificates of tests are for localhost as well.
+ * By itself grpc-js (1.14) asks for a certificate of an address by TLS' server name, which may not
+ * be one (RFC 6066): Node 26 refuses that. Certificates of tests are for localhost as well.
  */
 function needsName(endpoint: string, credentials: grpc.ChannelCredentials): boolean {
   return isIP(endpoint.replace(/:\d+$/, '').replace(/^\[|\]$/g, '')) > 0 && credentials._isSecure();
