@@ -41,6 +41,7 @@ const commands = {
   cluster,
   docs,
   api,
+  packages,
   release,
   'pre-commit': preCommit,
   sim,
@@ -305,6 +306,11 @@ async function api() {
 async function preCommit(args) {
   const { preCommit: run } = await import('./pre-commit.mjs');
   return run(root, args, say);
+}
+
+async function packages(args) {
+  const { packages: assemble } = await import('./packages/index.mjs');
+  return assemble(root, args, { npm: npmCommand, say });
 }
 
 async function release(args) {
