@@ -3,8 +3,15 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Whoever compiles for an older library has no `AsyncDisposable` otherwise. */
-const libraries = '/// <reference lib="esnext.disposable" />\n';
+/**
+ * What the declarations take for granted, whatever "types" and "lib" the program that imports them
+ * has: `Buffer` and `AbortSignal` are of @types/node, `AsyncDisposable` of a newer library.
+ */
+const libraries = [
+  '/// <reference types="node" />',
+  '/// <reference lib="esnext.disposable" />',
+  '',
+].join('\n');
 
 /** Writes `entries` (name -> source without its ending) as .d.ts and .d.cts into `dir`. */
 export async function writeDeclarations(root, dir, entries) {

@@ -1,4 +1,7 @@
-/** Joins entries of our own code, and what they import, into a few files of JavaScript. */
+/**
+ * Joins entries of our own code, and what they import, into a few files of JavaScript: from what
+ * the compiler wrote, which is what every Node that we name reads.
+ */
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
@@ -15,7 +18,7 @@ const wireCode = /[\\/]proto[\\/]generated[\\/]etcd\.js$/;
  */
 export async function writeLibrary(root, dir, { entries, format, isClient = false }) {
   const input = Object.fromEntries(
-    Object.entries(entries).map(([name, source]) => [name, join(root, `${source}.ts`)]),
+    Object.entries(entries).map(([name, source]) => [name, join(root, 'dist', `${source}.js`)]),
   );
   const treeshake = treeshakeFor(root, isClient);
   const bundle = (plugins, external, as = format) =>
@@ -46,7 +49,6 @@ async function joined({ input, dir, format, plugins, external, treeshake }) {
     external,
     treeshake,
     plugins,
-    resolve: { extensionAlias: { '.js': ['.ts', '.js'] } },
     // What takes long is no fault of the result.
     checks: { pluginTimings: false, bundlerTimings: false },
     onLog(level, log) {
@@ -84,7 +86,7 @@ function isEntry(chunk) {
 function packagesOf(chunk) {
   const { code, imports, dynamicImports } = chunk;
   const required = [...code.matchAll(/\brequire\(["']([^"']+)["']\)/g)];
-  const ours = modulesOf(chunk).filter((id) => id.endsWith('.ts'));
+  const ours = modulesOf(chunk).filter((id) => /[\\/]dist[\\/]src[\\/]/.test(id));
   const late = ours.flatMap((id) => [
     ...readFileSync(id, 'utf8').matchAll(/createRequire\(import\.meta\.url\)\('([^']+)'\)/g),
   ]);

@@ -19,12 +19,13 @@ export function writeManifest(root, dir, folder, imports) {
   const dependencies = Object.fromEntries(
     Object.keys(ours).map((name) => [name, isOurs(name) ? version : ours[name]]),
   );
-  const peerDependencies = { ...peers };
+  const peerDependencies = Object.fromEntries(
+    Object.entries(peers).map(([name, range]) => [name, checkout.dependencies[name] ?? range]),
+  );
   for (const name of imports) {
     // Others are what libraries would like to have, and do without: `ws` asks for bufferutil.
     if (checkout.dependencies[name] === undefined) continue;
-    if (name in peerDependencies) peerDependencies[name] = checkout.dependencies[name];
-    else dependencies[name] ??= rangeOf(name);
+    if (!(name in peerDependencies)) dependencies[name] ??= rangeOf(name);
   }
   function rangeOf(name) {
     const range = checkout.dependencies[name];
