@@ -48,11 +48,16 @@ export async function packages(root, args, { npm, say }) {
   return 0;
 }
 
-/** Makes the folders of all packages below `out`. */
+/**
+ * Makes the folders of all packages below `out`; returns by folder the modules that they have code
+ * of, as paths from `root`.
+ */
 export async function assemblePackages(root, out) {
-  await assembleClient(root, join(out, 'client'));
-  await assembleKvorum(root, join(out, 'kvorum'));
-  await assembleTesting(root, join(out, 'testing'));
+  const modules = new Map();
+  modules.set('client', await assembleClient(root, join(out, 'client')));
+  modules.set('kvorum', await assembleKvorum(root, join(out, 'kvorum')));
+  modules.set('testing', await assembleTesting(root, join(out, 'testing')));
+  return modules;
 }
 
 /** Packs the folders below `out`; returns the tarballs, in the order to publish them. */
@@ -83,8 +88,10 @@ async function assembleClient(root, dir) {
   const esm = await writeLibrary(root, lib, { entries, format: 'esm', isClient: true });
   const cjs = await writeLibrary(root, lib, { entries, format: 'cjs', isClient: true });
   await writeDeclarations(root, lib, entries);
-  writeNotices(root, dir, [...esm.modules, ...cjs.modules]);
+  const modules = [...new Set([...esm.modules, ...cjs.modules])].sort();
+  writeNotices(root, dir, modules);
   finish(root, dir, 'client', new Set([...esm.imports, ...cjs.imports]));
+  return modules;
 }
 
 async function assembleKvorum(root, dir) {
@@ -106,6 +113,7 @@ async function assembleKvorum(root, dir) {
   writeNotices(root, dir, modules);
   // What the command asks for is what the library asks for: both are the server.
   finish(root, dir, 'kvorum', imports);
+  return modules;
 }
 
 async function assembleTesting(root, dir) {
@@ -113,6 +121,7 @@ async function assembleTesting(root, dir) {
   mkdirSync(lib, { recursive: true });
   writeForwards(lib, { index: 'kvorum/testing' });
   finish(root, dir, 'testing', new Set());
+  return [];
 }
 
 /** What all packages have, and what is written by hand for each. */

@@ -5,7 +5,7 @@
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { leaveOutside } from '../bundle.mjs';
 import { wireCodeOf } from './wire-code.mjs';
 
@@ -36,7 +36,9 @@ export async function writeLibrary(root, dir, { entries, format, isClient = fals
   return {
     exported: new Map(chunks.filter(isEntry).map(({ name, exports }) => [name, exports.sort()])),
     imports: new Set(chunks.flatMap((chunk) => packagesOf(chunk))),
-    modules: [...new Set(chunks.flatMap((chunk) => modulesOf(chunk)))].sort(),
+    modules: [...new Set(chunks.flatMap((chunk) => modulesOf(chunk)))]
+      .map((id) => relative(root, id).replaceAll('\\', '/'))
+      .sort(),
   };
 }
 
@@ -95,9 +97,9 @@ function packagesOf(chunk) {
     .map((name) => /^(?:@[^/]+\/)?[^/]+/.exec(name)[0]);
 }
 
-/** Files of which something has been left. */
+/** Files of which something has been left; the bundler's own helpers are none. */
 function modulesOf({ modules }) {
   return Object.entries(modules)
-    .filter(([, { renderedLength }]) => renderedLength > 0)
+    .filter(([id, { renderedLength }]) => renderedLength > 0 && !id.startsWith('\0'))
     .map(([id]) => id);
 }

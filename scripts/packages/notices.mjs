@@ -1,17 +1,16 @@
 /** What the licences of others ask for: their text goes where their code goes. */
 
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 const head = `This package contains code of other packages, joined with its own by a bundler.
 Their licences follow.
 `;
 
-/** Writes THIRD-PARTY-NOTICES.txt for the packages that `modules` (paths) come from. */
+/** Writes THIRD-PARTY-NOTICES.txt for the packages that `modules` (paths from `root`) come from. */
 export function writeNotices(root, dir, modules) {
   const folders = new Set();
-  for (const id of modules) {
-    const path = relative(root, id.replace(/^\0/, '').replace(/\?.*$/, '')).replaceAll('\\', '/');
+  for (const path of modules) {
     const found = /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(path);
     if (found !== null) folders.add(found[1]);
   }
@@ -26,6 +25,6 @@ function noticeOf(folder) {
   const { name, version, license } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
   const files = readdirSync(folder).filter((file) => /^(licen[cs]e|copying|notice)/i.test(file));
   const texts = files.sort().map((file) => readFileSync(join(folder, file), 'utf8').trim());
-  if (!existsSync(folder) || license === undefined) throw new Error(`${name} has no licence`);
+  if (license === undefined) throw new Error(`${name} has no licence`);
   return `${name} ${version} (${license})\n\n${texts.join('\n\n')}\n`;
 }
