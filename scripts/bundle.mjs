@@ -66,7 +66,7 @@ async function joined(root, input, format) {
 }
 
 /** The program of a thread with sockets, alone: shared files would be two more to load at a start. */
-async function bundleThread(root, dir) {
+export async function bundleThread(root, dir) {
   const { rolldown } = await import('rolldown');
   const build = await rolldown({
     input: join(root, 'src/server/platform/io-threads/socket-thread.ts'),
@@ -105,7 +105,7 @@ export async function bundleTool(root, input, dir) {
 }
 
 /** Native code is loaded from where it was installed. */
-function leaveOutside(source, importer) {
+export function leaveOutside(source, importer) {
   if (source === 'bcrypt') return { id: 'bcrypt', external: true };
   if (source !== './binding' || !importer?.includes('classic-level')) return undefined;
   return { id: 'classic-level/binding.js', external: true };

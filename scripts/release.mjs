@@ -1,21 +1,25 @@
 /**
- * `npm run release -- VERSION`: everything that makes a version of what is on the branch, up to the
- * point where others see it. Numbers and CHANGELOG.md are changed, the package is built and packed,
- * and the result is committed and tagged. If anything fails, the files are as they were. Nothing is
- * pushed or published: the last lines say how.
+ * `npm run release`: everything that makes a version of what is on the branch, up to the point
+ * where others see it. Changes that wait in files of their own go to CHANGELOG.md, numbers are
+ * changed, the packages are built and packed, and the result is committed and tagged. If anything
+ * fails, the files are as they were. Nothing is pushed or published: the last lines say how.
  */
 
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { pendingChanges, withSentences } from './packages/changesets.mjs';
+import { packageFolders } from './packages/index.mjs';
 
-const usage = `usage: npm run release -- major|minor|patch|X.Y.Z[-pre.N] [options]
+const usage = `usage: npm run release -- [major|minor|patch|X.Y.Z[-pre.N]] [options]
+
+Without a version it is the one that the files in packages/.changeset ask for.
 
   --dry-run          checks everything and says what would be done
   --date DATE        of the version (today, UTC)
-  --out DIR          where the tarball goes (dist/release)
+  --out DIR          where the tarballs go (dist/release)
 `;
 
 const changelog = 'CHANGELOG.md';
@@ -30,14 +34,14 @@ class ReleaseError extends Error {}
  * Makes the release; returns the exit code. `npm` is how to run npm (file, args), `say` prints a
  * line.
  */
-export function release(root, args, { npm, say }) {
+export async function release(root, args, { npm, say }) {
   try {
     const options = parse(args);
     if (options === undefined) {
       process.stdout.write(usage);
       return 0;
     }
-    const plan = planOf(root, options);
+    const plan = planOf(root, { ...options, changes: await pendingChanges(root, npm) });
     say(`version ${plan.from} -> ${plan.to}, tag ${plan.tag}, with this text:`);
     process.stdout.write(`${plan.message}\n`);
     if (options.dryRun) say('dry run: nothing was changed.');
@@ -64,29 +68,40 @@ function parse(args) {
   });
   if (values.help) return undefined;
   const [version, ...rest] = positionals;
-  if (version === undefined || rest.length > 0) throw new ReleaseError(usage.trimEnd());
+  if (rest.length > 0) throw new ReleaseError(usage.trimEnd());
   if (!/^\d{4}-\d\d-\d\d$/.test(values.date)) throw new ReleaseError('--date is YYYY-MM-DD');
   return { version, dryRun: values['dry-run'], date: values.date, out: values.out };
 }
 
 /** Checks what can be checked before anything is touched. */
-function planOf(root, { version, date, out }) {
+function planOf(root, { version, date, out, changes }) {
   const read = (path) => readFileSync(join(root, path), 'utf8');
   const from = JSON.parse(read('package.json')).version;
-  const to = nextVersion(from, version);
+  const asked = version ?? changes.size;
+  if (asked === undefined) throw new ReleaseError(`no change asks for a version\n${usage}`);
+  const to = nextVersion(from, asked);
   const tag = `v${to}`;
   const changed = git(root, ['status', '--porcelain']);
   if (changed !== '') throw new ReleaseError(`commit or remove these first:\n${changed}`);
   if (git(root, ['tag', '--list', tag]) !== '')
     throw new ReleaseError(`tag ${tag} is there already`);
-  const notes = notesOf(read(changelog));
+  const { before, section, after } = partsOf(read(changelog));
+  const notes = changes.sentences.size > 0 ? withSentences(section, changes.sentences) : section;
+  if (!/^[-*] /m.test(notes)) throw new ReleaseError(`${changelog}: nothing is ${unreleased}`);
   const edits = new Map([
-    [changelog, read(changelog).replace(unreleased, `${unreleased}\n\n## ${to} - ${date}`)],
+    [changelog, `${before}${unreleased}\n\n## ${to} - ${date}\n${notes}${after}`],
     ['package.json', replaced(root, 'package.json', `"version": "${from}"`, `"version": "${to}"`)],
     ['package-lock.json', lockOf(read('package-lock.json'), to)],
     [versionSource, replaced(root, versionSource, `'${from}'`, `'${to}'`)],
+    ...packageFolders.map((folder) => {
+      const path = `packages/${folder}/package.json`;
+      // Their own version, and those of each other that they depend on.
+      return [path, read(path).replaceAll(`"${from}"`, `"${to}"`)];
+    }),
+    // What they say stands in CHANGELOG.md then.
+    ...changes.files.map((path) => [path, undefined]),
   ]);
-  return { from, to, tag, edits, message: `kvorum ${to}\n\n${notes}`, out: join(root, out) };
+  return { from, to, tag, edits, message: `kvorum ${to}\n\n${notes.trim()}`, out: join(root, out) };
 }
 
 /** The version that `asked` means after `from`; it has to be a later one. */
@@ -129,13 +144,14 @@ function comparePre(left, right) {
   return 0;
 }
 
-/** What stands below Unreleased. */
-function notesOf(text) {
+/** CHANGELOG.md before, in and after the part that is not released. */
+function partsOf(text) {
   const start = text.indexOf(`${unreleased}\n`);
   if (start < 0) throw new ReleaseError(`${changelog} has no ${unreleased}`);
-  const [section] = text.slice(start + unreleased.length).split(/^## /m);
-  if (!/^[-*] /m.test(section)) throw new ReleaseError(`${changelog}: nothing is ${unreleased}`);
-  return section.trim();
+  const from = start + unreleased.length + 1;
+  const length = text.slice(from).search(/^## /m);
+  const end = length < 0 ? text.length : from + length;
+  return { before: text.slice(0, start), section: text.slice(from, end), after: text.slice(end) };
 }
 
 function replaced(root, path, before, after) {
@@ -155,10 +171,12 @@ function lockOf(text, version) {
 function carryOut(root, { to, tag, edits, message, out }, npm, say) {
   const before = new Map([...edits.keys()].map((path) => [path, readFileSync(join(root, path))]));
   try {
-    for (const [path, text] of edits) writeFileSync(join(root, path), text);
-    const tarball = pack(root, out, npm);
-    say(`packed ${tarball.path}, ${tarball.files} files, sha256 ${tarball.sha256}`);
-    git(root, ['add', ...edits.keys()]);
+    for (const [path, text] of edits) {
+      if (text === undefined) rmSync(join(root, path));
+      else writeFileSync(join(root, path), text);
+    }
+    for (const { path, sha256 } of pack(root, out, npm)) say(`packed ${path}, sha256 ${sha256}`);
+    git(root, ['add', '--all', ...edits.keys()]);
     git(root, ['commit', '--quiet', '--message', `Release ${to}`]);
   } catch (error) {
     for (const [path, bytes] of before) writeFileSync(join(root, path), bytes);
@@ -167,20 +185,20 @@ function carryOut(root, { to, tag, edits, message, out }, npm, say) {
   }
   git(root, ['tag', '--annotate', tag, '--cleanup=verbatim', '--message', message]);
   say(`committed and tagged ${tag}. If .ci/run passes on it, others may have it:`);
-  say(`  git push --follow-tags && npm publish ${join(out, `kvorum-${to}.tgz`)}`);
+  say('  git push --follow-tags');
+  say('.github/workflows/release.yml builds the packages of the tag, and publishes them.');
 }
 
-/** The tarball as npm would publish it; `prepack` builds it. */
+/** The tarballs as they would be published. */
 function pack(root, out, npm) {
-  mkdirSync(out, { recursive: true });
-  const { file, args } = npm(['pack', '--json', '--pack-destination', out]);
-  const stdio = ['ignore', 'pipe', 'inherit'];
-  const run = spawnSync(file, args, { cwd: root, stdio, encoding: 'utf8' });
-  if (run.status !== 0) throw new ReleaseError('npm pack failed; see above. Nothing was changed.');
-  const [{ filename, files }] = JSON.parse(run.stdout);
-  const path = join(out, filename);
-  const sha256 = createHash('sha256').update(readFileSync(path)).digest('hex');
-  return { path, files: files.length, sha256 };
+  const { file, args } = npm(['run', '--silent', 'packages', '--', '--out', out]);
+  const run = spawnSync(file, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+  if (run.status !== 0) throw new ReleaseError('packing failed; see above. Nothing was changed.');
+  const tarballs = readdirSync(out).filter((name) => name.endsWith('.tgz'));
+  return tarballs.map((name) => {
+    const path = join(out, name);
+    return { path, sha256: createHash('sha256').update(readFileSync(path)).digest('hex') };
+  });
 }
 
 function git(root, args) {

@@ -41,6 +41,8 @@ const commands = {
   cluster,
   docs,
   api,
+  packages,
+  changeset,
   release,
   'pre-commit': preCommit,
   sim,
@@ -53,8 +55,9 @@ const commands = {
 
 /** How many of the steps below come before a command, where not all do. */
 const stepsNeeded = {
-  /** npm runs the build when it packs. */
+  /** It runs the build when it packs, and asks only questions before. */
   release: 0,
+  changeset: 0,
   /** Compiling would change dist below whatever runs from it. */
   'pre-commit': 2,
 };
@@ -307,6 +310,17 @@ async function preCommit(args) {
   return run(root, args, say);
 }
 
+async function packages(args) {
+  const { packages: assemble } = await import('./packages/index.mjs');
+  return assemble(root, args, { npm: npmCommand, say });
+}
+
+async function changeset(args) {
+  const { changesetProgram } = await import('./packages/changesets.mjs');
+  const { script, cwd } = changesetProgram(root, npmCommand);
+  return runChild(script, args, cwd);
+}
+
 async function release(args) {
   const { release: make } = await import('./release.mjs');
   return make(root, args, { npm: npmCommand, say });
@@ -341,9 +355,9 @@ async function check(args) {
 }
 
 /** Runs a script with our terminal; resolves to its exit code. */
-function runChild(script, args) {
+function runChild(script, args, cwd = root) {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [script, ...args], { cwd: root, stdio: 'inherit' });
+    const child = spawn(process.execPath, [script, ...args], { cwd, stdio: 'inherit' });
     // A terminal sends SIGINT to the child as well; anything else comes to us alone.
     process.on('SIGINT', () => {
       if (!process.stdin.isTTY) child.kill('SIGINT');

@@ -13,6 +13,8 @@ import { pythonWith } from './python-programs.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const probeMs = 60_000;
+/** How long a registry may take to show that it answers at all. */
+const reachableMs = 20_000;
 /** The python that Debian's python3-etcd3 is installed for; a python of pyenv would not see it. */
 const systemPython = '/usr/bin/python3';
 
@@ -40,6 +42,7 @@ export const purposes = {
   openssl: 'TLS',
   python3: 'systemd notification through Python',
   ipv6: 'addresses of IPv6',
+  'npm-registry': 'our packages as npm, npx, Bun and Deno install them',
 };
 
 /** How the others are looked for: the path, or why there is none. */
@@ -104,6 +107,10 @@ export async function findTools(wanted, say) {
       tools[name] = await probe();
     }),
   );
+  // Asked only where it is of use: where there is none, the answer takes its time.
+  tools['npm-registry'] = wanted.has('npm-registry')
+    ? await npmRegistry()
+    : { why: 'this run has no use for it' };
   if (wanted.has('patroni')) {
     // Of no use without; it takes a minute to install.
     tools.patroni =
@@ -121,6 +128,23 @@ export async function findTools(wanted, say) {
     }
   }
   return tools;
+}
+
+/** The address of the registry that npm is set up with, if it answers. */
+async function npmRegistry() {
+  const npm = process.env.npm_execpath;
+  const [program, first] = npm?.endsWith('.js') ? [process.execPath, [npm]] : ['npm', []];
+  const said = await output(program, [...first, 'config', 'get', 'registry']);
+  const path = process.env.npm_config_registry ?? said?.trim();
+  try {
+    const { ok } = await fetch(new URL('rolldown/latest', path), {
+      signal: AbortSignal.timeout(reachableMs),
+    });
+    if (ok) return { path };
+  } catch {
+    // Said below.
+  }
+  return { why: 'no package registry answers' };
 }
 
 /** A program that somebody named is never passed over in silence. */

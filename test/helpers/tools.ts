@@ -28,6 +28,7 @@ export type Tool =
   | 'h2spec'
   | 'ipv6'
   | 'kvorum'
+  | 'npm-registry'
   | 'openssl'
   | 'patroni'
   | 'postgresql'

@@ -11,9 +11,10 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { withSentences } from '../../scripts/packages/changesets.mjs';
 import { nextVersion } from '../../scripts/release.mjs';
 import { exec } from '../helpers/exec.js';
-import { describeWith } from '../helpers/tools.js';
+import { describeWith, itWith } from '../helpers/tools.js';
 import { makeClone, npmOffline } from './clone.js';
 
 describe('the next version', () => {
@@ -42,6 +43,19 @@ describe('the next version', () => {
     ['0.1.0', '0.2', /is not major/],
   ])('after %s is not %s', (from, asked, why) => {
     expect(() => nextVersion(from, asked)).toThrow(why);
+  });
+});
+
+describe('sentences of changes', () => {
+  it('go below their headings, which are made if need be', () => {
+    const sentences = new Map([
+      ['### Added', ['- two']],
+      ['### Fixed', ['- bug']],
+    ]);
+    const section = '\n### Added\n- one\n\n### Changed\n- other\n\n';
+    expect(withSentences(section, sentences)).toBe(
+      '\n### Added\n- one\n- two\n\n### Changed\n- other\n\n### Fixed\n- bug\n\n',
+    );
   });
 });
 
@@ -116,6 +130,37 @@ describeWith(['git'], 'npm run release', () => {
     await nothingChanged();
   });
 
+  it('needs a version if no change asks for one', async () => {
+    const run = await release();
+    expect(run.code).toBe(1);
+    expect(run.stderr).toContain('no change asks for a version');
+    await nothingChanged();
+  });
+
+  itWith(
+    ['npm-registry'],
+    'takes version and sentences from the files of changes',
+    { timeout: timeoutMs },
+    async () => {
+      const change = (name: string, text: string) => {
+        writeFileSync(join(clone, 'packages/.changeset', `${name}.md`), text);
+      };
+      change('one', "---\n'@kvorum/client': minor\n---\n\nA thing for\nclients.\n");
+      change('two', '---\nkvorum: patch\n---\n\nA bug.\n');
+      await git('add', '.');
+      await git('commit', '--quiet', '--message', 'Changes');
+      const online = { npm_config_offline: 'false' };
+      const args = ['run', '--silent', 'release', '--', '--dry-run'];
+      const npm = { cwd: clone, cache: join(dir, 'cache'), timeoutMs, env: { ...env, ...online } };
+      const run = await npmOffline(args, npm);
+      expect(run.code, run.stderr).toBe(0);
+      expect(run.stderr).toContain('version 0.1.0 -> 0.2.0, tag v0.2.0');
+      expect(run.stdout.toString('utf8')).toBe(
+        'kvorum 0.2.0\n\n### Added\n- A thing.\n- A thing for\n  clients.\n\n### Fixed\n- A bug.\n',
+      );
+    },
+  );
+
   it('does not begin if nothing has changed for users', async () => {
     writeFileSync(
       join(clone, 'CHANGELOG.md'),
@@ -135,7 +180,7 @@ describeWith(['git'], 'npm run release', () => {
     const broken = await git('rev-parse', 'HEAD');
     const run = await release('patch');
     expect(run.code).toBe(1);
-    expect(run.stderr).toContain('npm pack failed');
+    expect(run.stderr).toContain('packing failed');
     expect(await git('status', '--porcelain')).toBe('');
     expect(await git('rev-parse', 'HEAD')).toBe(broken);
     expect(await git('tag', '--list')).toBe('');
@@ -157,7 +202,12 @@ describeWith(['git'], 'npm run release', () => {
     expect(read('CHANGELOG.md')).toBe(
       before.replace('## Unreleased\n', '## Unreleased\n\n## 0.2.0-rc.1 - 2026-03-04\n'),
     );
-    expect(readdirSync(out)).toEqual(['kvorum-0.2.0-rc.1.tgz']);
+    const names = ['kvorum', 'kvorum-client', 'kvorum-testing'];
+    const tarballs = readdirSync(out).filter((name) => name.endsWith('.tgz'));
+    expect(tarballs.sort()).toEqual(names.map((name) => `${name}-0.2.0-rc.1.tgz`).sort());
+    for (const folder of ['client', 'kvorum', 'testing']) {
+      expect(read(`packages/${folder}/package.json`)).not.toContain('"0.1.0"');
+    }
     // What was packed is that version.
     const tarball = join(out, 'kvorum-0.2.0-rc.1.tgz');
     const file = await exec('tar', ['-xzOf', tarball, 'package/dist/bin/kvorum.cjs']);
