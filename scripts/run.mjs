@@ -24,6 +24,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { npmCommand } from './npm-command.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const at = (...parts) => join(root, ...parts);
@@ -41,6 +42,7 @@ const commands = {
   cluster,
   docs,
   api,
+  binary,
   release,
   'pre-commit': preCommit,
   sim,
@@ -168,13 +170,6 @@ function install() {
     delete env[`npm_config_${option}`];
   }
   must(spawnSync(npm.file, npm.args, { cwd: root, stdio, env }), 'npm ci');
-}
-
-/** The npm that runs us, or the one on the PATH. */
-function npmCommand(args) {
-  const script = process.env.npm_execpath;
-  if (script?.endsWith('.js')) return { file: process.execPath, args: [script, ...args] };
-  return { file: process.platform === 'win32' ? 'npm.cmd' : 'npm', args };
 }
 
 async function generateCode() {
@@ -310,6 +305,17 @@ async function preCommit(args) {
 async function release(args) {
   const { release: make } = await import('./release.mjs');
   return make(root, args, { npm: npmCommand, say });
+}
+
+/** kvorum as one file, in dist/binary. */
+async function binary() {
+  const { BinaryError, buildBinary } = await import('./binary.mjs');
+  try {
+    await buildBinary(root, say);
+  } catch (error) {
+    if (!(error instanceof BinaryError)) throw error;
+    stop(error.message, 1);
+  }
 }
 
 async function cluster(args) {

@@ -8,6 +8,7 @@ import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { BinaryError, buildBinary } from './binary.mjs';
 import { buildGoPrograms, goPrograms } from './go-programs.mjs';
 import { pythonWith } from './python-programs.mjs';
 
@@ -19,6 +20,7 @@ const systemPython = '/usr/bin/python3';
 /** What each is for, in the words of the list of what is left out. */
 export const purposes = {
   kvorum: 'everything that runs bin/kvorum',
+  'single-executable': 'kvorum as a single executable',
   etcd: 'side by side with etcd',
   etcdctl: "etcd's own command line against kvorum",
   etcd37: 'side by side with etcd 3.7.3',
@@ -99,6 +101,7 @@ export async function findTools(wanted, say) {
   const tools = await buildGoPrograms([...programs], say);
   for (const name of Object.keys(goPrograms)) tools[name] ??= { why: 'this run has no use for it' };
   tools.patroni = { why: 'this run has no use for it' };
+  tools['single-executable'] = { why: 'this run has no use for it' };
   await Promise.all(
     Object.entries(probes).map(async ([name, probe]) => {
       tools[name] = await probe();
@@ -110,6 +113,10 @@ export async function findTools(wanted, say) {
       tools.postgresql.path === undefined
         ? tools.postgresql
         : await pythonWith('test/interop/python/patroni.txt', 'Patroni', say);
+  }
+  if (wanted.has('single-executable')) {
+    tools['single-executable'] =
+      tools.kvorum.path === undefined ? tools.kvorum : await singleExecutable(say);
   }
   for (const [name, { byHand, built, version }] of Object.entries(newest)) {
     const given = process.env[byHand];
@@ -127,6 +134,16 @@ export async function findTools(wanted, say) {
 async function givenTool(path, args, variable) {
   const text = await output(path, args);
   return text === undefined ? { error: `${variable}: ${path} does not run` } : { path };
+}
+
+/** kvorum as one file (`npm run binary`). */
+async function singleExecutable(say) {
+  try {
+    return { path: await buildBinary(root, say) };
+  } catch (error) {
+    const isMissing = error instanceof BinaryError && error.isMissing;
+    return isMissing ? { why: error.message } : { error: String(error) };
+  }
 }
 
 /** The first line of what a tool says of its version. */

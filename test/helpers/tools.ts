@@ -35,7 +35,8 @@ export type Tool =
   | 'promtool'
   | 'python3'
   | 'python3-etcd3'
-  | 'python3-etcd3gw';
+  | 'python3-etcd3gw'
+  | 'single-executable';
 
 /** Where a tool is, why it cannot be had here, or what went wrong when it was made. */
 export interface ToolState {
