@@ -4,9 +4,9 @@ const tickMs = 1;
 
 /**
  * Calls `start` `callsPerSecond` times a second, the first time at once, with the moment of
- * performance.now() from which its latency counts. That is when the call was due, or the tick of the
- * clock that comes next: that the clock is coarse is no server's fault. A tick that comes late does
- * not move it. Returns what ends it.
+ * performance.now() from which its latency counts. That is when the call was due, or the tick of
+ * the clock that comes next: that the clock is coarse is no server's fault. A tick that comes late
+ * does not move it. Returns what ends it.
  */
 export function startPacer(callsPerSecond: number, start: (dueMs: number) => void): () => void {
   const beganMs = performance.now();

@@ -1,9 +1,9 @@
 /**
  * Lets V8's old generation grow by tens of megabytes between two full collections. By itself V8
- * gives a small heap that seems to grow slowly as little as a tenth of its size: a member with 25 MB
- * in use was collected every second, some 50 ms each, and whoever called meanwhile waited
- * (docs/adr/0016-collections.md). A large heap is left to V8: what it may grow by is its
- * own matter, and has to be in proportion.
+ * gives a small heap that grows slowly as little as a tenth of its size: a member with 25 MB in use
+ * was collected every second, some 50 ms each, and whoever called meanwhile waited
+ * (docs/adr/0016-collections.md). A large heap is left to V8: what it may grow by is V8's own
+ * matter, and has to be in proportion.
  */
 
 import { constants, PerformanceObserver } from 'node:perf_hooks';

@@ -26,8 +26,8 @@ export interface Mutation {
   readonly frequent?: readonly FaultKind[];
   readonly knobs?: Partial<Knobs>;
   /**
-   * Where the search begins, if few seeds show it: shortly before one that did. After a change of the
-   * program that may be another, which is found all the same, only later.
+   * Where the search begins, if few seeds show it: shortly before one that did. After a change of
+   * the program that may be another, which is found all the same, only later.
    */
   readonly firstSeed?: number;
 }

@@ -13,9 +13,9 @@
 import { assert, type KeyString } from '../../common/index.js';
 
 /**
- * Below this a copy costs less than one more piece. Above it the copy needs memory of its own, whose
- * collection is dearer than the piece; the transport copies once more into buffers that it reuses
- * (docs/adr/0016-collections.md).
+ * Below this a copy costs less than one more piece. Above it the copy needs memory of its own, and
+ * to collect that is dearer than the piece; the transport copies once more into buffers that it
+ * reuses (docs/adr/0016-collections.md).
  */
 export const referenceBytesMin = 1024;
 
