@@ -43,6 +43,7 @@ const commands = {
   docs,
   api,
   binary,
+  deb,
   release,
   'pre-commit': preCommit,
   sim,
@@ -309,9 +310,21 @@ async function release(args) {
 
 /** kvorum as one file, in dist/binary. */
 async function binary() {
-  const { BinaryError, buildBinary } = await import('./binary.mjs');
+  const { buildBinary } = await import('./binary.mjs');
+  await built(() => buildBinary(root, say));
+}
+
+/** A Debian package of it, in dist/deb. */
+async function deb() {
+  const { buildDeb } = await import('./deb.mjs');
+  await built(() => buildDeb(root, say));
+}
+
+/** Whoever asked for it by name gets an error where it cannot be made. */
+async function built(make) {
+  const { BinaryError } = await import('./binary.mjs');
   try {
-    await buildBinary(root, say);
+    await make();
   } catch (error) {
     if (!(error instanceof BinaryError)) throw error;
     stop(error.message, 1);

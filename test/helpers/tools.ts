@@ -14,6 +14,7 @@ import { describe, inject, it, type TestOptions } from 'vitest';
  * with a number they are of that version, 37 built from Go modules (scripts/go-programs.mjs).
  */
 export type Tool =
+  | 'debian-package'
   | 'etcd'
   | 'etcd34'
   | 'etcd37'
