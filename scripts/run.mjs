@@ -44,6 +44,8 @@ const commands = {
   api,
   binary,
   deb,
+  'docker:context': dockerContext,
+  'lint:files': lintFiles,
   release,
   'pre-commit': preCommit,
   sim,
@@ -318,6 +320,18 @@ async function binary() {
 async function deb() {
   const { buildDeb } = await import('./deb.mjs');
   await built(() => buildDeb(root, say));
+}
+
+/** What the image is built from, in dist/docker. */
+async function dockerContext() {
+  const { makeDockerContext } = await import('./docker-context.mjs');
+  say(`made ${makeDockerContext(root)}`);
+}
+
+/** What is not TypeScript: shell, YAML, Dockerfile, charts, units. */
+async function lintFiles() {
+  const { lint } = await import('./lint-files.mjs');
+  return lint(root, say);
 }
 
 /** Whoever asked for it by name gets an error where it cannot be made. */

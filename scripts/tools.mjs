@@ -33,6 +33,8 @@ export const purposes = {
   etcdctl34: 'etcdctl 3.4 against kvorum',
   'go-client': "etcd's Go client against kvorum",
   'go-recipes': "etcd's Go locks, elections and queues beside ours",
+  helm: 'the Helm chart, rendered and checked by Helm',
+  kubeconform: 'manifests of Kubernetes against its schemas',
   grpcurl: 'gRPC reflection in the tool that people use it with',
   h2spec: 'the conformance suite of HTTP/2',
   pprof: 'profiles in the tool that reads them',
