@@ -34,7 +34,8 @@ export const purposes = {
   'go-client': "etcd's Go client against kvorum",
   'go-recipes': "etcd's Go locks, elections and queues beside ours",
   helm: 'the Helm chart, rendered and checked by Helm',
-  kubeconform: 'manifests of Kubernetes against its schemas',
+  linters: 'shell, YAML, Dockerfile and manifests of Kubernetes, checked',
+  'systemd-analyze': 'the unit in the eyes of systemd',
   grpcurl: 'gRPC reflection in the tool that people use it with',
   h2spec: 'the conformance suite of HTTP/2',
   pprof: 'profiles in the tool that reads them',
@@ -75,6 +76,7 @@ const probes = {
     // It tells its version on standard error.
     return onPath('grpcurl', ['-version'], /^/, 'grpcurl');
   },
+  'systemd-analyze': () => onPath('systemd-analyze', ['--version'], /^systemd/, 'systemd-analyze'),
   git: () => onPath('git', ['--version'], /./, 'git'),
   openssl: () => onPath('openssl', ['version'], /./, 'openssl'),
   python3: () => onPath('python3', ['--version'], /./, 'python3'),
@@ -139,6 +141,9 @@ export async function findTools(wanted, say) {
         ? tools.postgresql
         : await pythonWith('test/interop/python/patroni.txt', 'Patroni', say);
   }
+  tools.linters = wanted.has('linters')
+    ? await pythonWith('test/deploy/python/linters.txt', 'linters', say)
+    : { why: 'this run has no use for it' };
   for (const [name, make] of Object.entries(made)) {
     if (!wanted.has(name)) continue;
     tools[name] = tools.kvorum.path === undefined ? tools.kvorum : await makeOf(make, say);

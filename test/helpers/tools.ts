@@ -29,8 +29,8 @@ export type Tool =
   | 'h2spec'
   | 'helm'
   | 'ipv6'
-  | 'kubeconform'
   | 'kvorum'
+  | 'linters'
   | 'openssl'
   | 'patroni'
   | 'postgresql'
@@ -39,7 +39,8 @@ export type Tool =
   | 'python3'
   | 'python3-etcd3'
   | 'python3-etcd3gw'
-  | 'single-executable';
+  | 'single-executable'
+  | 'systemd-analyze';
 
 /** Where a tool is, why it cannot be had here, or what went wrong when it was made. */
 export interface ToolState {
