@@ -17,33 +17,42 @@ const unmapped = 'library';
 export async function bundle(root) {
   const dir = join(root, 'dist/bin');
   // Scripts: of modules V8 gives no compiled code out once they have run (src/launch).
-  const program = await joined(root, 'src/cli/kvorum.ts', 'cjs');
-  const launch = await joined(root, 'src/launch/index.ts', 'esm');
+  const program = await joined(root, './src/cli/kvorum.ts', 'cjs');
+  const launch = await joined(root, './src/launch/index.ts', 'esm');
   rmSync(dir, { recursive: true, force: true });
   rmSync(join(root, 'dist/cache'), { recursive: true, force: true });
   mkdirSync(dir, { recursive: true });
-  for (const file of program) {
-    if (file.fileName === `${unmapped}.cjs.map`) continue;
-    const text = file.type === 'asset' ? file.source : file.code;
-    const isMapped = file.fileName !== `${unmapped}.cjs`;
-    const kept = isMapped ? text : text.replace(/^\/\/# sourceMappingURL=.*$/m, '');
-    writeFileSync(join(dir, file.fileName), file.type === 'asset' ? kept : inAscii(kept));
-  }
+  writeScripts(program, dir);
   for (const file of launch) {
     if (file.type === 'chunk') writeFileSync(join(dir, 'launch.js'), file.code);
   }
   await bundleThread(root, dir);
 }
 
-/** The files that `input` and all that it imports become. */
-async function joined(root, input, format) {
+/** Writes what `joined` made; the packages' own code gets no map. */
+export function writeScripts(files, dir) {
+  for (const file of files) {
+    if (file.fileName === `${unmapped}.cjs.map`) continue;
+    const text = file.type === 'asset' ? file.source : file.code;
+    const isMapped = file.fileName !== `${unmapped}.cjs`;
+    const kept = isMapped ? text : text.replace(/^\/\/# sourceMappingURL=.*$/m, '');
+    writeFileSync(join(dir, file.fileName), file.type === 'asset' ? kept : inAscii(kept));
+  }
+}
+
+/**
+ * The files that `input` and all that it imports become. The plugin, of Rolldown, says what is left
+ * outside; with `isOneFile` they are one.
+ */
+export async function joined(root, input, format, plugin = { resolveId: leaveOutside }) {
   // Imported late: run.mjs starts before anything is installed.
   const { rolldown } = await import('rolldown');
   const build = await rolldown({
-    input: join(root, input),
+    cwd: root,
+    input,
     platform: 'node',
     resolve: { extensionAlias: { '.js': ['.ts', '.js'] } },
-    plugins: [{ name: 'native-code', resolveId: leaveOutside }],
+    plugins: [{ name: 'native-code', ...plugin }],
     onLog(level, log) {
       if (level === 'warn') throw new Error(log.message);
     },
@@ -59,7 +68,7 @@ async function joined(root, input, format) {
     sourcemap: format === 'cjs',
     // The TypeScript is not shipped twice: maps name it, for those who have it.
     sourcemapExcludeSources: true,
-    codeSplitting: { groups: [{ name: unmapped, test: isLibrary }] },
+    codeSplitting: plugin.isOneFile ? false : { groups: [{ name: unmapped, test: isLibrary }] },
   });
   await build.close();
   return output;

@@ -50,6 +50,7 @@ export const goPrograms = {
   },
   'go-client': { dir: 'test/interop/go', package: '.', title: "a program on etcd's Go client" },
   'go-recipes': { dir: 'test/client/go', package: '.', title: "a program on etcd's Go recipes" },
+  helm: { dir: 'test/deploy/go', package: 'helm.sh/helm/v3/cmd/helm', title: 'Helm' },
   pprof: { dir: 'test/interop/go', package: 'cmd/pprof', title: 'pprof' },
   h2spec: {
     dir: 'test/interop/h2spec',

@@ -24,6 +24,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { npmCommand } from './npm-command.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const at = (...parts) => join(root, ...parts);
@@ -43,6 +44,10 @@ const commands = {
   api,
   packages,
   changeset,
+  binary,
+  deb,
+  'docker:context': dockerContext,
+  'lint:files': lintFiles,
   release,
   'pre-commit': preCommit,
   sim,
@@ -171,13 +176,6 @@ function install() {
     delete env[`npm_config_${option}`];
   }
   must(spawnSync(npm.file, npm.args, { cwd: root, stdio, env }), 'npm ci');
-}
-
-/** The npm that runs us, or the one on the PATH. */
-function npmCommand(args) {
-  const script = process.env.npm_execpath;
-  if (script?.endsWith('.js')) return { file: process.execPath, args: [script, ...args] };
-  return { file: process.platform === 'win32' ? 'npm.cmd' : 'npm', args };
 }
 
 async function generateCode() {
@@ -324,6 +322,41 @@ async function changeset(args) {
 async function release(args) {
   const { release: make } = await import('./release.mjs');
   return make(root, args, { npm: npmCommand, say });
+}
+
+/** kvorum as one file, in dist/binary. */
+async function binary() {
+  const { buildBinary } = await import('./binary.mjs');
+  await built(() => buildBinary(root, say));
+}
+
+/** A Debian package of it, in dist/deb. */
+async function deb() {
+  const { buildDeb } = await import('./deb.mjs');
+  await built(() => buildDeb(root, say));
+}
+
+/** What the image is built from, in dist/docker. */
+async function dockerContext() {
+  const { makeDockerContext } = await import('./docker-context.mjs');
+  say(`made ${makeDockerContext(root)}`);
+}
+
+/** What is not TypeScript: shell, YAML, Dockerfile, charts, units. */
+async function lintFiles() {
+  const { lint } = await import('./lint-files.mjs');
+  return lint(root, say);
+}
+
+/** Whoever asked for it by name gets an error where it cannot be made. */
+async function built(make) {
+  const { BinaryError } = await import('./binary.mjs');
+  try {
+    await make();
+  } catch (error) {
+    if (!(error instanceof BinaryError)) throw error;
+    stop(error.message, 1);
+  }
 }
 
 async function cluster(args) {

@@ -4,10 +4,13 @@
  */
 
 import { spawn } from 'node:child_process';
-import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { BinaryError, buildBinary } from './binary.mjs';
+import { buildDeb } from './deb.mjs';
 import { buildGoPrograms, goPrograms } from './go-programs.mjs';
 import { pythonWith } from './python-programs.mjs';
 
@@ -21,6 +24,8 @@ const systemPython = '/usr/bin/python3';
 /** What each is for, in the words of the list of what is left out. */
 export const purposes = {
   kvorum: 'everything that runs bin/kvorum',
+  'single-executable': 'kvorum as a single executable',
+  'debian-package': 'kvorum as a Debian package, installed and removed',
   etcd: 'side by side with etcd',
   etcdctl: "etcd's own command line against kvorum",
   etcd37: 'side by side with etcd 3.7.3',
@@ -30,6 +35,9 @@ export const purposes = {
   etcdctl34: 'etcdctl 3.4 against kvorum',
   'go-client': "etcd's Go client against kvorum",
   'go-recipes': "etcd's Go locks, elections and queues beside ours",
+  helm: 'the Helm chart, rendered and checked by Helm',
+  linters: 'shell, YAML, Dockerfile and manifests of Kubernetes, checked',
+  'systemd-analyze': 'the unit in the eyes of systemd',
   grpcurl: 'gRPC reflection in the tool that people use it with',
   h2spec: 'the conformance suite of HTTP/2',
   pprof: 'profiles in the tool that reads them',
@@ -71,6 +79,7 @@ const probes = {
     // It tells its version on standard error.
     return onPath('grpcurl', ['-version'], /^/, 'grpcurl');
   },
+  'systemd-analyze': () => onPath('systemd-analyze', ['--version'], /^systemd/, 'systemd-analyze'),
   git: () => onPath('git', ['--version'], /./, 'git'),
   openssl: () => onPath('openssl', ['version'], /./, 'openssl'),
   python3: () => onPath('python3', ['--version'], /./, 'python3'),
@@ -81,6 +90,26 @@ const probes = {
       server.listen(0, '::1', () => server.close(() => resolve({ path: '::1' })));
     }),
 };
+
+/** What is made of kvorum itself: `npm run binary`, `npm run deb`. */
+const made = {
+  'single-executable': buildBinary,
+  'debian-package': async (...args) => {
+    if (process.getuid?.() !== 0) throw new BinaryError('only root may install packages', true);
+    if (!(await mayOverlay())) throw new BinaryError('no overlay may be mounted here', true);
+    return buildDeb(...args);
+  },
+};
+
+/** True if a process may see the machine's files under changes of its own. */
+async function mayOverlay() {
+  const dir = mkdtempSync(join(tmpdir(), 'kvorum-overlay-'));
+  const mount = 'mount -t overlay overlay -o lowerdir=/,upperdir="$1/u",workdir="$1/w" "$1/m"';
+  const script = `mount -t tmpfs tmpfs "$1" && mkdir "$1/u" "$1/w" "$1/m" && ${mount}`;
+  const text = await output('unshare', ['--mount', 'sh', '-ec', script, 'sh', dir]);
+  rmSync(dir, { recursive: true, force: true });
+  return text !== undefined;
+}
 
 /** The newest etcd and etcdctl that there are: named by hand, built by us, or on the PATH. */
 const newest = {
@@ -102,6 +131,7 @@ export async function findTools(wanted, say) {
   const tools = await buildGoPrograms([...programs], say);
   for (const name of Object.keys(goPrograms)) tools[name] ??= { why: 'this run has no use for it' };
   tools.patroni = { why: 'this run has no use for it' };
+  for (const name of Object.keys(made)) tools[name] = { why: 'this run has no use for it' };
   await Promise.all(
     Object.entries(probes).map(async ([name, probe]) => {
       tools[name] = await probe();
@@ -117,6 +147,13 @@ export async function findTools(wanted, say) {
       tools.postgresql.path === undefined
         ? tools.postgresql
         : await pythonWith('test/interop/python/patroni.txt', 'Patroni', say);
+  }
+  tools.linters = wanted.has('linters')
+    ? await pythonWith('test/deploy/python/linters.txt', 'linters', say)
+    : { why: 'this run has no use for it' };
+  for (const [name, make] of Object.entries(made)) {
+    if (!wanted.has(name)) continue;
+    tools[name] = tools.kvorum.path === undefined ? tools.kvorum : await makeOf(make, say);
   }
   for (const [name, { byHand, built, version }] of Object.entries(newest)) {
     const given = process.env[byHand];
@@ -151,6 +188,16 @@ async function npmRegistry() {
 async function givenTool(path, args, variable) {
   const text = await output(path, args);
   return text === undefined ? { error: `${variable}: ${path} does not run` } : { path };
+}
+
+/** What is made of a kvorum that is built. */
+async function makeOf(make, say) {
+  try {
+    return { path: await make(root, say) };
+  } catch (error) {
+    const isMissing = error instanceof BinaryError && error.isMissing;
+    return isMissing ? { why: error.message } : { error: String(error) };
+  }
 }
 
 /** The first line of what a tool says of its version. */

@@ -271,8 +271,9 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
       'src/cli/files.ts',
       // Before there are ports.
       'src/launch/code-cache.ts',
-      'src/launch/program.ts',
-      'src/launch/stack-traces.ts',
+      'src/launch/folder-place.ts',
+      'src/launch/native-code.ts',
+      'src/launch/single.ts',
     ],
     'use the Disk port',
   ],
@@ -328,12 +329,16 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
     'node:perf_hooks',
     [
       'src/server/metrics/loop-lag.ts',
-      'src/launch/young-generation.ts',
       'src/launch/old-generation.ts',
+      'src/launch/young-generation.ts',
     ],
     'use the Clock port',
   ],
-  ['node:os', ['src/server/platform/memory.ts'], 'pass it in'],
+  [
+    'node:os',
+    ['src/server/platform/memory.ts', 'src/launch/native-code.ts', 'src/launch/single.ts'],
+    'pass it in',
+  ],
   ['classic-level', ['src/storage/level/kv-level.ts'], 'use the KvStore port'],
   ['prom-client', ['src/server/metrics/registry.ts'], 'add a number to Metrics'],
   [
@@ -379,7 +384,7 @@ const globals: ReadonlyArray<readonly [RegExp, readonly string[], string]> = [
   ],
   [
     /\bprocess\.(env|argv|exit|exitCode|stdout|stderr|stdin|on|once|kill|cwd|chdir)\b/,
-    ['src/cli/kvorum.ts'],
+    ['src/cli/kvorum.ts', 'src/launch/single.ts'],
     'the command passes it in',
   ],
   [/\bfetch\(/, [], 'use the Network port'],

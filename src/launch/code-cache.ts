@@ -23,6 +23,11 @@ export function readCode(path: string, sum: number): Buffer | undefined {
   } catch {
     return undefined;
   }
+  return codeIn(bytes, sum);
+}
+
+/** The code in what was kept, if it belongs to the file with this CRC-32 and is whole. */
+export function codeIn(bytes: Buffer, sum: number): Buffer | undefined {
   if (bytes.length <= headBytes) return undefined;
   const code = bytes.subarray(headBytes);
   if (bytes.readUInt32LE(0) !== sum) return undefined;

@@ -3,13 +3,11 @@
  * those V8 gives out compiled code after they have run, with all functions that were used.
  */
 
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Script } from 'node:vm';
 import { crc32 } from 'node:zlib';
-import { readCode, writeCode } from './code-cache.js';
+import type { Place } from './place.js';
 
 /** A part of the program that was loaded. */
 interface Part {
@@ -18,7 +16,7 @@ interface Part {
   readonly script: Script;
   /** It runs on code that was kept. */
   readonly isKept: boolean;
-  readonly exports: Record<string, unknown>;
+  readonly module: { readonly exports: Record<string, unknown> };
 }
 
 type Wrapped = (
@@ -31,26 +29,21 @@ type Wrapped = (
 
 /** The parts of a program, each loaded when it is first asked for. */
 export class Program {
-  readonly #dir: string;
-  readonly #cacheDir: string;
-  readonly #require: NodeJS.Require;
+  readonly #place: Place;
   readonly #parts = new Map<string, Part>();
 
-  /** Its files are in `dir`; compiled code is kept in `cacheDir`, if that can be written. */
-  constructor(dir: string, cacheDir: string) {
-    this.#dir = dir;
-    this.#cacheDir = cacheDir;
-    this.#require = createRequire(join(dir, 'program.cjs'));
+  constructor(place: Place) {
+    this.#place = place;
   }
 
   /** What the file exports. Throws what it throws. */
   load(name: string): Record<string, unknown> {
     const found = this.#parts.get(name);
-    if (found !== undefined) return found.exports;
-    const path = join(this.#dir, name);
-    const bytes = readFileSync(path);
+    if (found !== undefined) return found.module.exports;
+    const path = this.#place.pathOf(name);
+    const bytes = this.#place.read(name);
     const sum = crc32(bytes);
-    const kept = readCode(this.#cachePath(name), sum);
+    const kept = this.#place.readCode(name, sum);
     // ASCII, so that each character is a byte in memory, too.
     const text = bytes.toString('latin1');
     const script = new Script(
@@ -62,7 +55,7 @@ export class Program {
     );
     const isKept = kept !== undefined && script.cachedDataRejected !== true;
     const module = { exports: {} };
-    const part: Part = { sum, script, isKept, exports: module.exports };
+    const part: Part = { sum, script, isKept, module };
     this.#parts.set(name, part);
     const run = script.runInThisContext() as Wrapped;
     run(module.exports, (wanted) => this.#wanted(wanted), module, path, dirname(path));
@@ -82,18 +75,12 @@ export class Program {
     let isWritten = true;
     for (const [name, { isKept, script, sum }] of this.#parts) {
       if (isKept) continue;
-      isWritten = writeCode(this.#cachePath(name), sum, script.createCachedData()) && isWritten;
+      isWritten = this.#place.writeCode(name, sum, script.createCachedData()) && isWritten;
     }
     return isWritten;
   }
 
   #wanted(name: string): unknown {
-    return name.startsWith('./') ? this.load(basename(name)) : this.#require(name);
-  }
-
-  /** Other versions of Node may use the same program, in turn. */
-  #cachePath(name: string): string {
-    const { arch, version } = process;
-    return join(this.#cacheDir, `${name}.${version}-${arch}`);
+    return name.startsWith('./') ? this.load(basename(name)) : this.#place.require(name);
   }
 }

@@ -3,15 +3,14 @@
  * source maps at each start and keeps them: here a map is read when a trace first needs it.
  */
 
-import { readFileSync } from 'node:fs';
 import { SourceMap } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
-/** From now on for all errors whose stack is looked at. */
-export function mapStackTraces(): void {
+/** From now on for all errors whose stack is looked at. `read`: the text of a file, by its path. */
+export function mapStackTraces(read: (path: string) => string): void {
   const maps = new Map<string, SourceMap | undefined>();
   const mapOf = (url: string): SourceMap | undefined => {
-    if (!maps.has(url)) maps.set(url, readMap(url));
+    if (!maps.has(url)) maps.set(url, readMap(url, read));
     return maps.get(url);
   };
   Error.prepareStackTrace = (error, sites) => {
@@ -40,9 +39,9 @@ function headOf(error: Error): string {
   }
 }
 
-function readMap(url: string): SourceMap | undefined {
+function readMap(url: string, read: (path: string) => string): SourceMap | undefined {
   try {
-    return new SourceMap(JSON.parse(readFileSync(`${fileURLToPath(url)}.map`, 'utf8')));
+    return new SourceMap(JSON.parse(read(`${fileURLToPath(url)}.map`)));
   } catch {
     return undefined;
   }

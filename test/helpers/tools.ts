@@ -14,6 +14,7 @@ import { describe, inject, it, type TestOptions } from 'vitest';
  * with a number they are of that version, 37 built from Go modules (scripts/go-programs.mjs).
  */
 export type Tool =
+  | 'debian-package'
   | 'etcd'
   | 'etcd34'
   | 'etcd37'
@@ -26,9 +27,11 @@ export type Tool =
   | 'go-recipes'
   | 'grpcurl'
   | 'h2spec'
+  | 'helm'
   | 'ipv6'
   | 'kvorum'
   | 'npm-registry'
+  | 'linters'
   | 'openssl'
   | 'patroni'
   | 'postgresql'
@@ -36,7 +39,9 @@ export type Tool =
   | 'promtool'
   | 'python3'
   | 'python3-etcd3'
-  | 'python3-etcd3gw';
+  | 'python3-etcd3gw'
+  | 'single-executable'
+  | 'systemd-analyze';
 
 /** Where a tool is, why it cannot be had here, or what went wrong when it was made. */
 export interface ToolState {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readCode, writeCode } from '../../src/launch/code-cache.js';
+import { folderPlace } from '../../src/launch/folder-place.js';
 import { Program } from '../../src/launch/program.js';
 
 let dir = '';
@@ -50,7 +51,7 @@ describe('the program', () => {
   const write = (name: string, text: string) => writeFileSync(join(dir, name), text);
 
   function load(): { readonly program: Program; readonly said: unknown } {
-    const program = new Program(dir, join(dir, 'cache'));
+    const program = new Program(folderPlace(dir, join(dir, 'cache')));
     const { say } = program.load('main.cjs') as { say: () => unknown };
     return { program, said: say() };
   }

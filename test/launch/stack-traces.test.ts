@@ -1,7 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { folderPlace } from '../../src/launch/folder-place.js';
 import { Program } from '../../src/launch/program.js';
 import { mapStackTraces } from '../../src/launch/stack-traces.js';
 
@@ -10,7 +11,7 @@ const before = Error.prepareStackTrace;
 
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'kvorum-launch-'));
-  mapStackTraces();
+  mapStackTraces((path) => readFileSync(path, 'utf8'));
 });
 afterEach(() => {
   Error.prepareStackTrace = before;
@@ -21,7 +22,7 @@ afterEach(() => {
 function stackOf(map: string | undefined, error = "new TypeError('wrong')"): string {
   writeFileSync(join(dir, 'main.cjs'), `exports.make = function made() {\n  return ${error};\n};`);
   if (map !== undefined) writeFileSync(join(dir, 'main.cjs.map'), map);
-  const program = new Program(dir, join(dir, 'cache'));
+  const program = new Program(folderPlace(dir, join(dir, 'cache')));
   const { make } = program.load('main.cjs') as { make: () => Error };
   return make().stack ?? '';
 }

@@ -1,0 +1,3 @@
+/** Type of docker-context.mjs, for its test. */
+
+export declare function makeDockerContext(root: string): string;
