@@ -1,0 +1,72 @@
+/**
+ * How VitePress makes the site. The text is in docs/ and nowhere else, in Markdown that GitHub
+ * shows as well: what only a site has (the head of the start page, where the reference is) is here.
+ */
+
+import { fileURLToPath } from 'node:url';
+import { slugOf } from '../slug.mjs';
+import { sidebar } from './sidebar.mjs';
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+const base = process.env.KVORUM_SITE_BASE ?? '/';
+
+/** A link to a report of the public surface leads to the reference that shows the same. */
+const reports = /^(?:\.{0,2}\/)*api\/kvorum[\w.-]*\.api\.md$/;
+const referencePath = 'reference/index.html';
+
+/** The head of the start page. */
+const hero = {
+  name: 'kvorum',
+  text: 'etcd v3, in one Node process',
+  tagline: 'Configuration, discovery, locks and elections for a cluster. Every etcd client works.',
+  actions: [
+    { theme: 'brand', text: 'Five minutes', link: '/start' },
+    { theme: 'alt', text: 'Operations', link: '/operations' },
+    { theme: 'alt', text: 'SDK', link: '/client/' },
+    { theme: 'alt', text: 'API reference', link: `/${referencePath}`, target: '_self' },
+  ],
+};
+
+function linkReference(md) {
+  md.core.ruler.push('reference', (state) => {
+    for (const { children } of state.tokens) {
+      for (const token of children ?? []) {
+        if (token.type !== 'link_open' || !reports.test(token.attrGet('href') ?? '')) continue;
+        token.attrSet('href', `${base}${referencePath}`);
+        // The reference is no page of VitePress: the browser has to load it.
+        token.attrSet('target', '_self');
+      }
+    }
+  });
+}
+
+export default {
+  title: 'kvorum',
+  description: 'A distributed key-value store that speaks the etcd v3 protocol',
+  base,
+  srcDir: here('../dist/pages'), // a copy of docs/, see build.mjs
+  outDir: here('../../../dist/site'),
+  cacheDir: here('../dist/cache'),
+  rewrites: { 'README.md': 'index.md', 'client/README.md': 'client/index.md' },
+  ignoreDeadLinks: [/\/?reference\/index/],
+  markdown: {
+    anchor: { slugify: slugOf },
+    config: linkReference,
+    // `<as printed>` is text in our pages.
+    html: false,
+  },
+  transformPageData(page) {
+    if (page.relativePath === 'index.md') Object.assign(page.frontmatter, { layout: 'home', hero });
+  },
+  themeConfig: {
+    search: { provider: 'local' },
+    outline: [2, 3],
+    nav: [
+      { text: 'Start', link: '/start' },
+      { text: 'Operations', link: '/operations' },
+      { text: 'SDK', link: '/client/' },
+      { text: 'Reference', link: `/${referencePath}`, target: '_self' },
+    ],
+    sidebar,
+  },
+};
