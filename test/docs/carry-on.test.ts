@@ -62,7 +62,7 @@ describe('docs/how-to.md', () => {
         .split('\n')
         .map((line) => line.trim()),
     );
-    const blocks = [...read('docs/how-to.md').matchAll(/```ts\n([\s\S]*?)```/g)];
+    const blocks = [...read('docs/how-to.md').matchAll(/```ts[^\n]*\n([\s\S]*?)```/g)];
     const lines = blocks.flatMap(([, block = '']) => block.split('\n'));
     const shown = lines.map((line) => line.replace(/ \/\/ .*/, '').trim());
     expect(shown.length).toBeGreaterThan(30);
@@ -87,7 +87,7 @@ describe('docs/debugging.md', () => {
     // What is searched for finds something; what has rows only once it happened, by its name.
     const lines = [...shown].flatMap((name) => [name, `${name}_sum`, `${name}_count`]);
     lines.push(...text.body.split('\n'));
-    for (const pattern of named(page, /^ +metrics \S+ \| grep(?: -E)? '([^']+)'$/gm)) {
+    for (const pattern of named(page, /^ *metrics \S+ \| grep(?: -E)? '([^']+)'$/gm)) {
       const found = lines.some((line) => new RegExp(pattern).test(line));
       expect(found, pattern).toBe(true);
     }

@@ -91,7 +91,13 @@ describe('what these tests know of Markdown', () => {
 
   it('finds blocks, with what is said of them', () => {
     expect(blocksOf('x.md', text)).toEqual([
-      { page: 'x.md', line: 12, language: 'sh', info: 'no-run: a reason', text: 'ls\n\n    inside\n' },
+      {
+        page: 'x.md',
+        line: 12,
+        language: 'sh',
+        info: 'no-run: a reason',
+        text: 'ls\n\n    inside\n',
+      },
       { page: 'x.md', line: 17, language: 'text', info: '', text: '```sh\n' },
     ]);
   });

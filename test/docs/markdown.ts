@@ -41,7 +41,9 @@ export const pages: readonly string[] = [
 const fence = /^( *)(`{3,})([^\s`]*) *(.*)$/;
 
 /** The lines of a page, each with the fenced block that it is in. */
-function* linesOf(text: string): Generator<{ line: string; number: number; open?: RegExpExecArray }> {
+function* linesOf(
+  text: string,
+): Generator<{ line: string; number: number; open?: RegExpExecArray }> {
   let open: RegExpExecArray | undefined;
   for (const [index, line] of text.split('\n').entries()) {
     const found = fence.exec(line);
