@@ -128,7 +128,7 @@ export class PageShell {
     const lines = [
       'set -eu -o pipefail',
       `if [ -e ${state} ]; then . ${state}; fi`,
-      ...(serves ? serverSettings(this.#dir) : []),
+      ...(serves ? serverSettings(this.#dir, text) : []),
       // npm's commands are those of the checkout.
       ...(/^npm /m.test(text) ? [`cd ${repoRoot}`] : []),
       this.fill(text),
@@ -158,13 +158,19 @@ function namesOf(kind: keyof Addresses, ports: readonly number[]): Array<[string
   });
 }
 
-/** By etcd's variables: for what a command's flags leave out. */
-function serverSettings(dir: string): string[] {
+/** By etcd's variables: what a command has no flags for, since it must not be said twice. */
+function serverSettings(dir: string, text: string): string[] {
   const client = '$KVORUM_DOCS_CLIENT_URL';
   const peer = '$KVORUM_DOCS_PEER_URL';
-  return [
-    `export ETCD_LISTEN_CLIENT_URLS=${client} ETCD_ADVERTISE_CLIENT_URLS=${client}`,
-    `export ETCD_LISTEN_PEER_URLS=${peer} ETCD_INITIAL_ADVERTISE_PEER_URLS=${peer}`,
-    `export ETCD_INITIAL_CLUSTER=default=${peer} ETCD_DATA_DIR=${dir}/default.etcd`,
-  ];
+  const settings = {
+    'listen-client-urls': client,
+    'advertise-client-urls': client,
+    'listen-peer-urls': peer,
+    'initial-advertise-peer-urls': peer,
+    'initial-cluster': `default=${peer}`,
+    'data-dir': `${dir}/default.etcd`,
+  };
+  return Object.entries(settings)
+    .filter(([flag]) => !text.includes(`--${flag} `))
+    .map(([flag, value]) => `export ETCD_${flag.toUpperCase().replaceAll('-', '_')}=${value}`);
 }

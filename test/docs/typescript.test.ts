@@ -6,7 +6,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type TestNode, startNode } from '../../src/testing/index.js';
+import { startNode, type TestNode } from '../../src/testing/index.js';
 import { exec } from '../helpers/exec.js';
 import { describeWith, repoRoot } from '../helpers/tools.js';
 import { markedPages, runningBlocks } from './blocks.js';
