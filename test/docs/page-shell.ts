@@ -10,12 +10,12 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { exec, type Finished } from '../helpers/exec.js';
 import { cleanEnvironment, freePort, type ServerProcess, startCluster } from '../helpers/server.js';
-import { kvorumBin, repoRoot, toolPath } from '../helpers/tools.js';
+import { have, kvorumBin, repoRoot, toolPath } from '../helpers/tools.js';
 import type { Block } from './markdown.js';
 
 /** True for a block that goes on and is a server, which the page does without otherwise. */
 export function startsServer({ info, text }: Pick<Block, 'info' | 'text'>): boolean {
-  return info === 'serve' && /^(kvorum|npm start|npm run cluster)\b/m.test(text);
+  return info === 'serve' && /^(etcd|kvorum|npm start) ?/m.test(text);
 }
 
 /** Ports as the pages write them: those of `npm run cluster`, and one base per page. */
@@ -47,6 +47,7 @@ export class PageShell {
     this.#program('etcdctl', toolPath('etcdctl'), `ETCDCTL_ENDPOINTS=${this.endpoint}`);
     this.#program('etcdutl', toolPath('etcdutl37'));
     this.#program('kvorum', kvorumBin);
+    if (have('etcd')) this.#program('etcd', toolPath('etcd'));
     const url = `http://${this.endpoint}`;
     this.#env = {
       PATH: `${join(dir, 'bin')}${delimiter}${process.env.PATH}`,
@@ -133,8 +134,7 @@ export class PageShell {
       ...(/^npm /m.test(text) ? [`cd ${repoRoot}`] : []),
       this.fill(text),
     ];
-    if (!serves)
-      lines.push(`{ declare -p ENDPOINTS e rev 2>/dev/null; declare -f; } > ${state} || :`);
+    if (!serves) lines.push(`{ declare -p ENDPOINTS e 2>/dev/null; declare -f; } > ${state} || :`);
     return lines.join('\n');
   }
 
