@@ -15,7 +15,7 @@ import type { Block } from './markdown.js';
 
 /** True for a block that goes on and is a server, which the page does without otherwise. */
 export function startsServer({ info, text }: Pick<Block, 'info' | 'text'>): boolean {
-  return info === 'serve' && /^(etcd|kvorum|npm start) ?/m.test(text);
+  return info === 'serve' && /^(etcd|kvorum|npm start)\s/m.test(text);
 }
 
 /** Ports as the pages write them: those of `npm run cluster`, and one base per page. */
