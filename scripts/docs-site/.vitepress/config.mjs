@@ -27,14 +27,20 @@ const hero = {
   ],
 };
 
-function linkReference(md) {
-  md.core.ruler.push('reference', (state) => {
-    for (const { children } of state.tokens) {
-      for (const token of children ?? []) {
-        if (token.type !== 'link_open' || !reports.test(token.attrGet('href') ?? '')) continue;
-        token.attrSet('href', `${base}${referencePath}`);
+/** Links that are right on GitHub, made right for the site. */
+function adaptLinks(md) {
+  md.core.ruler.push('adapt-links', (state) => {
+    const links = state.tokens
+      .flatMap(({ children }) => children ?? [])
+      .filter(({ type }) => type === 'link_open');
+    for (const link of links) {
+      const href = link.attrGet('href') ?? '';
+      if (reports.test(href)) {
+        link.attrSet('href', `${base}${referencePath}`);
         // The reference is no page of VitePress: the browser has to load it.
-        token.attrSet('target', '_self');
+        link.attrSet('target', '_self');
+      } else if (!/^[a-z]+:/i.test(href)) {
+        link.attrSet('href', href.replace(/(^|\/)README\.md(?=$|#)/, '$1index.md'));
       }
     }
   });
@@ -51,7 +57,7 @@ export default {
   ignoreDeadLinks: [/\/?reference\/index/],
   markdown: {
     anchor: { slugify: slugOf },
-    config: linkReference,
+    config: adaptLinks,
     // `<as printed>` is text in our pages.
     html: false,
   },
