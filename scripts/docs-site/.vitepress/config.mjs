@@ -3,6 +3,8 @@
  * shows as well: what only a site has (the head of the start page, where the reference is) is here.
  */
 
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { slugOf } from '../slug.mjs';
 import { sidebar } from './sidebar.mjs';
@@ -27,14 +29,23 @@ const hero = {
   ],
 };
 
+/** What a page is called: a link whose text is the name of its file says that instead. */
+function titleOf(path, from) {
+  const file = join(dirname(from), path);
+  return /^# (.*)$/m.exec(readFileSync(file, 'utf8'))?.[1].replaceAll('`', '') ?? path;
+}
+
 /** Links that are right on GitHub, made right for the site. */
 function adaptLinks(md) {
-  md.core.ruler.push('adapt-links', (state) => {
-    const links = state.tokens
-      .flatMap(({ children }) => children ?? [])
-      .filter(({ type }) => type === 'link_open');
-    for (const link of links) {
+  md.core.ruler.push('adapt-links', ({ tokens: blocks, env }) => {
+    const tokens = blocks.flatMap(({ children }) => children ?? []);
+    for (const [i, link] of tokens.entries()) {
+      if (link.type !== 'link_open') continue;
       const href = link.attrGet('href') ?? '';
+      const shown = tokens[i + 1];
+      if (shown?.type === 'text' && /^[\w./-]+\.md$/.test(shown.content) && env.path) {
+        shown.content = titleOf(href.replace(/#.*/, ''), env.path);
+      }
       if (reports.test(href)) {
         link.attrSet('href', `${base}${referencePath}`);
         // The reference is no page of VitePress: the browser has to load it.

@@ -1,5 +1,13 @@
 /** The pages beside the text, in the order in which somebody may need them. */
 
+import { existsSync } from 'node:fs';
+
+/** Pages that come and go with what they are about. */
+function ifThere(item) {
+  const file = new URL(`../../../docs${item.link}.md`, import.meta.url);
+  return existsSync(file) ? [item] : [];
+}
+
 const page = (text, link) => ({ text, link });
 
 export const sidebar = [
@@ -15,6 +23,7 @@ export const sidebar = [
   {
     text: 'Operate',
     items: [
+      ...ifThere(page('Install', '/install')),
       page('Operations', '/operations'),
       page('When it is slow', '/slow'),
       page('From etcd, and back', '/migration'),
@@ -44,6 +53,8 @@ export const sidebar = [
       page('Who a client is', '/client/auth'),
       page('Maintenance', '/client/maintenance'),
       page('Beside etcd3', '/client/etcd3'),
+      ...ifThere(page('Mistakes that are refused', '/client/mistakes')),
+      ...ifThere(page('Migration notes', '/client/migration')),
     ],
   },
   {
