@@ -41,6 +41,7 @@ const commands = {
   flame: (args) => runHere(at('dist/bench/flame/main.js'), args),
   cluster,
   docs,
+  'docs:site': docsSite,
   api,
   packages,
   changeset,
@@ -63,6 +64,8 @@ const stepsNeeded = {
   /** It runs the build when it packs, and asks only questions before. */
   release: 0,
   changeset: 0,
+  /** TypeDoc reads the sources, and what is generated among them. */
+  'docs:site': 2,
   /** Compiling would change dist below whatever runs from it. */
   'pre-commit': 2,
 };
@@ -280,20 +283,18 @@ async function compareGenerators(args) {
 
 /** The API as HTML, in dist/api. */
 async function docs(args) {
+  const { installIn } = await import('./docs-site/build.mjs');
   const dir = at('scripts/api-docs');
+  if (installIn(dir, npmCommand, say) !== 0) stop('npm ci failed; see above.', 1);
   const typedoc = join(dir, 'node_modules/typedoc/bin/typedoc');
-  if (!existsSync(typedoc)) {
-    const npm = npmCommand([
-      'ci',
-      '--ignore-scripts',
-      '--no-fund',
-      '--no-audit',
-      '--loglevel=error',
-    ]);
-    must(spawnSync(npm.file, npm.args, { cwd: dir, stdio: 'inherit' }), 'npm ci');
-  }
   const options = ['--options', join(dir, 'typedoc.json')];
   return runChild(typedoc, [...options, ...args]);
+}
+
+/** The pages of docs/ and the API as a site, in dist/site. */
+async function docsSite() {
+  const { buildSite } = await import('./docs-site/build.mjs');
+  return buildSite(root, { npm: npmCommand, say });
 }
 
 /** The public surface as text, in docs/api. */

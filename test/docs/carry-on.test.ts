@@ -21,6 +21,7 @@ const pages = [
   'docs/glossary.md',
   'docs/how-to.md',
   'docs/releasing.md',
+  'docs/slow.md',
 ];
 
 /** What `pattern` captures in a page, each once. */
@@ -62,7 +63,7 @@ describe('docs/how-to.md', () => {
         .split('\n')
         .map((line) => line.trim()),
     );
-    const blocks = [...read('docs/how-to.md').matchAll(/```ts\n([\s\S]*?)```/g)];
+    const blocks = [...read('docs/how-to.md').matchAll(/```ts[^\n]*\n([\s\S]*?)```/g)];
     const lines = blocks.flatMap(([, block = '']) => block.split('\n'));
     const shown = lines.map((line) => line.replace(/ \/\/ .*/, '').trim());
     expect(shown.length).toBeGreaterThan(30);
@@ -70,9 +71,10 @@ describe('docs/how-to.md', () => {
   });
 });
 
-describe('docs/debugging.md', () => {
-  const page = 'docs/debugging.md';
+/** What is searched for in `/metrics`, in the words of either page. */
+const searched = /^(?: *metrics \S+ \| grep(?: -E)?|each) '([^']+)'$/gm;
 
+describe.each(['docs/debugging.md', 'docs/slow.md'])('%s', (page) => {
   it('names metrics that are shown', async () => {
     const text = await createMetricsText(new Metrics(), {
       extensive: true,
@@ -87,11 +89,15 @@ describe('docs/debugging.md', () => {
     // What is searched for finds something; what has rows only once it happened, by its name.
     const lines = [...shown].flatMap((name) => [name, `${name}_sum`, `${name}_count`]);
     lines.push(...text.body.split('\n'));
-    for (const pattern of named(page, /^ +metrics \S+ \| grep(?: -E)? '([^']+)'$/gm)) {
+    for (const pattern of named(page, searched)) {
       const found = lines.some((line) => new RegExp(pattern).test(line));
       expect(found, pattern).toBe(true);
     }
   });
+});
+
+describe('docs/debugging.md', () => {
+  const page = 'docs/debugging.md';
 
   it('names flags that are there', () => {
     const other = new Set(['command-timeout', 'endpoints', 'help']);

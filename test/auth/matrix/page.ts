@@ -144,7 +144,9 @@ What each call comes to when authentication is on: every rpc, in the forms that 
 who may ask. \`test/auth/matrix.test.ts\` makes each of these calls of kvorum and of ${version}, and
 holds both to this page; it is written by
 
-    UPDATE_DOCS=1 npx vitest run test/auth/matrix.test.ts
+\`\`\`sh no-run: writes this page anew
+UPDATE_DOCS=1 npx vitest run test/auth/matrix.test.ts
+\`\`\`
 
 Who asks:
 
