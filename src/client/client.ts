@@ -51,6 +51,11 @@ export interface EtcdOptions {
   readonly onEvent?: (event: ConnectionEvent) => void;
   /** What the HTTP/2 is done by. Default `native`. */
   readonly transport?: TransportName;
+  /**
+   * Remembers where each transaction was begun, and warns of those that are never committed.
+   * Default: unless NODE_ENV is `production`.
+   */
+  readonly developmentChecks?: boolean;
   /** Clock and randomness; for tests. */
   readonly runtime?: Partial<Runtime>;
 }

@@ -14,27 +14,24 @@ import {
   type Maintenance,
   maintenanceOf,
 } from './admin/index.js';
-import {
-  Caller,
-  type CallOptions,
-  callWithCodecs,
-  checkCredentials,
-  checkMetadata,
-  method,
-} from './call/index.js';
+import { Caller, type CallOptions, callWithCodecs, method } from './call/index.js';
 import type { EtcdClient, EtcdOptions } from './client.js';
 import {
   backgroundClock,
   closedError,
   dialOf,
+  isProduction,
   nodeRuntime,
+  onExit,
   Pool,
   parseEndpoints,
   type Runtime,
+  warn,
 } from './connection/index.js';
-import { EtcdClientError, invalidOption, isEtcdError } from './errors.js';
+import { EtcdClientError, isEtcdError } from './errors.js';
+import { etcdOptionsOf } from './etcd-options.js';
 import { type Bytes, bytes } from './keyspace/index.js';
-import { type Kv, KvView } from './kv/index.js';
+import { Forgotten, type Kv, KvView } from './kv/index.js';
 import { LeaseClient, type Leases } from './lease/index.js';
 import {
   callTimeoutMsDefault,
@@ -61,12 +58,16 @@ export class Etcd implements EtcdClient {
   readonly #caller: Caller;
   readonly #watches: WatchMux;
   readonly #leases: LeaseClient;
+  readonly #forgotten: Forgotten;
   readonly #closing = new AbortController();
   #syncTimer: Timer | undefined;
 
+  /** Of the default endpoint, 127.0.0.1:2379. */
+  constructor();
   /** Endpoints alone, or all options. Throws INVALID_OPTION. */
-  constructor(given: string | readonly string[] | EtcdOptions = {}) {
-    const options = optionsOf(given);
+  constructor(given: string | readonly string[] | EtcdOptions);
+  constructor(...given: [(string | readonly string[] | EtcdOptions)?]) {
+    const options = given.length === 0 ? {} : etcdOptionsOf(given[0]);
     this.#options = options;
     this.signal = this.#closing.signal;
     this.runtime = { ...nodeRuntime, ...options.runtime };
@@ -75,7 +76,12 @@ export class Etcd implements EtcdClient {
     this.#watches = new WatchMux(this.#caller);
     this.#leases = new LeaseClient(this.#caller);
     this.leases = this.#leases;
-    this.kv = new KvView({ caller: this.#caller, watches: this.#watches }, '', bytes);
+    this.#forgotten = new Forgotten(forgottenOptions(options));
+    this.kv = new KvView(
+      { caller: this.#caller, watches: this.#watches, forgotten: this.#forgotten },
+      '',
+      bytes,
+    );
     this.cluster = clusterOf(this.#caller);
     this.maintenance = maintenanceOf(this.#caller);
     this.auth = authOf(this.#caller);
@@ -104,6 +110,7 @@ export class Etcd implements EtcdClient {
   close(): Promise<void> {
     if (this.#closing.signal.aborted) return Promise.resolve();
     this.#syncTimer?.cancel();
+    this.#forgotten.tellAll();
     this.#closing.abort(closedError());
     this.#watches.close();
     this.#leases.close();
@@ -119,7 +126,6 @@ export class Etcd implements EtcdClient {
   #armSync(): void {
     const { syncIntervalMs } = this.#options;
     if (syncIntervalMs === undefined || this.signal.aborted) return;
-    if (!(syncIntervalMs > 0)) throw invalidOption('syncIntervalMs must be above 0');
     // Nobody waits for it, so it must not keep the process alive.
     const clock = this.#options.runtime?.clock ?? backgroundClock;
     this.#syncTimer = clock.after(syncIntervalMs, () => {
@@ -131,13 +137,16 @@ export class Etcd implements EtcdClient {
   }
 }
 
-function optionsOf(given: string | readonly string[] | EtcdOptions): EtcdOptions {
-  if (typeof given === 'string') return { endpoints: given };
-  return isList(given) ? { endpoints: given } : given;
-}
-
-function isList(given: readonly string[] | EtcdOptions): given is readonly string[] {
-  return Array.isArray(given);
+/** Transactions that are never committed: told on stderr, and as an event. */
+function forgottenOptions({ developmentChecks, onEvent }: EtcdOptions) {
+  if (!(developmentChecks ?? !isProduction)) return undefined;
+  return {
+    onExit,
+    tell: (stack: string) => {
+      warn('KVORUM_FORGOTTEN_COMMIT', 'a transaction was never committed: it did nothing', stack);
+      onEvent?.({ type: 'forgottenCommit', stack });
+    },
+  };
 }
 
 function makePool(options: EtcdOptions, runtime: Runtime): Pool {
@@ -147,11 +156,7 @@ function makePool(options: EtcdOptions, runtime: Runtime): Pool {
     dial: dialOf(options.transport ?? 'native'),
     tls,
     dialOptions: {
-      connectTimeoutMs: positive(
-        'connectTimeoutMs',
-        options.connectTimeoutMs,
-        connectTimeoutMsDefault,
-      ),
+      connectTimeoutMs: options.connectTimeoutMs ?? connectTimeoutMsDefault,
       keepalive:
         keepalive === false
           ? undefined
@@ -173,17 +178,15 @@ function makeCaller(
   signal: AbortSignal,
 ): Caller {
   const { retry, onEvent = () => undefined } = options;
-  checkCredentials(options.credentials);
-  if (options.metadata !== undefined) checkMetadata(options.metadata);
   return new Caller({
     pool,
     clock: runtime.clock,
     random: runtime.random,
-    timeoutMs: positive('timeoutMs', options.timeoutMs, callTimeoutMsDefault),
+    timeoutMs: options.timeoutMs ?? callTimeoutMsDefault,
     retry: {
-      attemptsMax: positive('retry.attemptsMax', retry?.attemptsMax, retryAttemptsDefault),
-      delayMinMs: positive('retry.delayMinMs', retry?.delayMinMs, retryDelayMinMsDefault),
-      delayMaxMs: positive('retry.delayMaxMs', retry?.delayMaxMs, retryDelayMaxMsDefault),
+      attemptsMax: retry?.attemptsMax ?? retryAttemptsDefault,
+      delayMinMs: retry?.delayMinMs ?? retryDelayMinMsDefault,
+      delayMaxMs: retry?.delayMaxMs ?? retryDelayMaxMsDefault,
     },
     metadata: options.metadata ?? {},
     requireLeader: options.requireLeader ?? true,
@@ -219,10 +222,4 @@ function noAuthService(error: EtcdClientError): EtcdClientError {
     ...{ code, reason, outcome, method, endpoint, attempts, message },
     cause: error,
   });
-}
-
-function positive(name: string, given: number | undefined, otherwise: number): number {
-  if (given === undefined) return otherwise;
-  if (given > 0) return given;
-  throw invalidOption(`${name} must be above 0, not ${given}`);
 }

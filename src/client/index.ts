@@ -136,6 +136,7 @@ export {
 export {
   type CasOptions,
   type CasResult,
+  type CommitIsMissing,
   type Comparer,
   type Condition,
   type DeleteOptions,
@@ -160,6 +161,7 @@ export {
   type Stm,
   type StmOptions,
   type Txn,
+  type TxnComplete,
   type TxnIf,
   type TxnResult,
   type TxnStart,

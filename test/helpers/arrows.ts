@@ -49,25 +49,33 @@ export const mayImportInside: Readonly<
   'src/client': {
     'errors.ts': [],
     'limits.ts': [],
-    connection: ['errors.ts', 'limits.ts'],
-    call: ['connection', 'errors.ts', 'limits.ts'],
+    // What is refused at the call.
+    strict: ['errors.ts'],
+    connection: ['errors.ts', 'limits.ts', 'strict'],
+    call: ['connection', 'errors.ts', 'limits.ts', 'strict'],
     // What kv and watch have in common: neither could be below the other.
-    keyspace: ['call', 'errors.ts', 'limits.ts'],
-    watch: ['call', 'connection', 'errors.ts', 'keyspace', 'limits.ts'],
-    kv: ['call', 'errors.ts', 'keyspace', 'limits.ts', 'watch'],
-    lease: ['call', 'connection', 'errors.ts', 'limits.ts'],
-    admin: ['call', 'errors.ts', 'keyspace'],
+    keyspace: ['call', 'errors.ts', 'limits.ts', 'strict'],
+    watch: ['call', 'connection', 'errors.ts', 'keyspace', 'limits.ts', 'strict'],
+    kv: ['call', 'errors.ts', 'keyspace', 'limits.ts', 'strict', 'watch'],
+    lease: ['call', 'connection', 'errors.ts', 'limits.ts', 'strict'],
+    admin: ['call', 'errors.ts', 'keyspace', 'strict'],
     // What is built on a client knows this interface, not what makes one.
     'client.ts': ['admin', 'call', 'connection', 'keyspace', 'kv', 'lease'],
+    'etcd-options.ts': ['call', 'client.ts', 'connection', 'errors.ts', 'strict'],
     'etcd.ts': [
-      ...['admin', 'call', 'client.ts', 'connection', 'errors.ts'],
-      ...['keyspace', 'kv', 'lease', 'limits.ts', 'watch'],
+      ...['admin', 'call', 'client.ts', 'connection', 'errors.ts', 'etcd-options.ts'],
+      ...['keyspace', 'kv', 'lease', 'limits.ts', 'strict', 'watch'],
     ],
-    coordination: ['call', 'client.ts', 'errors.ts', 'keyspace', 'kv', 'lease', 'limits.ts'],
-    discovery: ['call', 'client.ts', 'coordination', 'errors.ts', 'keyspace', 'kv', 'limits.ts'],
+    coordination: [
+      ...['call', 'client.ts', 'errors.ts', 'keyspace', 'kv', 'lease', 'limits.ts', 'strict'],
+    ],
+    discovery: [
+      ...['call', 'client.ts', 'coordination', 'errors.ts'],
+      ...['keyspace', 'kv', 'limits.ts', 'strict'],
+    ],
     config: [
       ...['call', 'client.ts', 'coordination', 'errors.ts'],
-      ...['keyspace', 'kv', 'limits.ts', 'watch'],
+      ...['keyspace', 'kv', 'limits.ts', 'strict', 'watch'],
     ],
     'index.ts': [
       ...['admin', 'call', 'client.ts', 'config', 'connection', 'coordination', 'discovery'],

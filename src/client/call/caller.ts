@@ -24,7 +24,7 @@ import {
   type Slot,
   type Until,
 } from '../connection/index.js';
-import { EtcdClientError, type Reason, reasonOf } from '../errors.js';
+import { atCaller, EtcdClientError, type Reason, reasonOf } from '../errors.js';
 import { type TokenEvent, TokenSource } from './auth-token.js';
 import {
   abortedError,
@@ -95,20 +95,35 @@ export class Caller {
     });
   }
 
-  /** One unary call; resolves with the encoded reply. */
-  call(
+  /** One unary call; resolves with the encoded reply. `key`: what errors say it is about. */
+  async call(
     method: string,
     kind: CallKind,
     request: Uint8Array,
     options: EndpointOptions = noOptions,
+    key?: string,
+  ): Promise<Buffer> {
+    try {
+      // Nobody beside the client and the server needs to see the password.
+      const direct = this.options.interceptors.length === 0 || method === authenticateMethod;
+      return direct
+        ? await this.#run(method, kind, request, options, key)
+        : await this.#intercepted(method, kind, request, options, key);
+    } catch (error) {
+      throw atCaller(error);
+    }
+  }
+
+  #intercepted(
+    method: string,
+    kind: CallKind,
+    request: Uint8Array,
+    options: EndpointOptions,
+    key: string | undefined,
   ): Promise<Buffer> {
     const { interceptors } = this.options;
-    // Nobody beside the client and the server needs to see the password.
-    if (interceptors.length === 0 || method === authenticateMethod) {
-      return this.#run(method, kind, request, options);
-    }
     const last = (call: Parameters<Interceptor>[0]): Promise<Buffer> =>
-      this.#run(call.method, kind, call.request, { ...options, metadata: call.metadata });
+      this.#run(call.method, kind, call.request, { ...options, metadata: call.metadata }, key);
     const chain = interceptors.reduceRight<typeof last>(
       (next, interceptor) => (call) => interceptor(call, next),
       last,
@@ -220,13 +235,23 @@ export class Caller {
     kind: CallKind,
     request: Uint8Array,
     options: EndpointOptions,
+    key: string | undefined,
   ): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       if (options.metadata !== undefined) checkMetadata(options.metadata);
-      const run = new CallRun(this, method, kind, request, options, resolve, reject, this.#running);
-      run.start();
+      const asked = { method, kind, request, options, key };
+      new CallRun(this, asked, resolve, reject, this.#running).start();
     });
   }
+}
+
+/** What is asked for. */
+interface Asked {
+  readonly method: string;
+  readonly kind: CallKind;
+  readonly request: Uint8Array;
+  readonly options: EndpointOptions;
+  readonly key: string | undefined;
 }
 
 /** One unary call over all its attempts. */
@@ -236,6 +261,7 @@ class CallRun {
   readonly #kind: CallKind;
   readonly #request: Uint8Array;
   readonly #options: EndpointOptions;
+  readonly #key: string | undefined;
   readonly #resolve: (reply: Buffer) => void;
   readonly #reject: (error: Error) => void;
   readonly #running: Set<CallRun>;
@@ -255,10 +281,7 @@ class CallRun {
 
   constructor(
     caller: Caller,
-    method: string,
-    kind: CallKind,
-    request: Uint8Array,
-    options: EndpointOptions,
+    { method, kind, request, options, key }: Asked,
     resolve: (reply: Buffer) => void,
     reject: (error: Error) => void,
     running: Set<CallRun>,
@@ -268,6 +291,7 @@ class CallRun {
     this.#kind = kind;
     this.#request = request;
     this.#options = options;
+    this.#key = key;
     this.#resolve = resolve;
     this.#reject = reject;
     this.#running = running;
@@ -278,7 +302,7 @@ class CallRun {
   start(): void {
     assert(this.#attempts === 0 && !this.#over, 'a call starts once');
     if (this.#caller.options.signal.aborted) {
-      this.#reject(closedError());
+      this.#reject(this.#withContext(closedError()));
       return;
     }
     this.#running.add(this);
@@ -297,6 +321,7 @@ class CallRun {
         outcome: sent && this.#kind === 'write' ? 'unknown' : 'failed',
         message: 'the client was closed',
         method: this.#method,
+        key: this.#key,
         attempts: this.#attempts,
       }),
     );
@@ -435,6 +460,7 @@ class CallRun {
     return {
       kind: this.#kind,
       method: this.#method,
+      key: this.#key,
       endpoint: this.#pick?.slot.endpoint.address ?? this.#options.endpoint,
       attempts: this.#attempts,
     };
@@ -450,6 +476,7 @@ class CallRun {
       message: error.message,
       cause: error.cause,
       method: this.#method,
+      key: this.#key,
       endpoint: error.endpoint ?? this.#options.endpoint,
       attempts: this.#attempts,
     });

@@ -80,6 +80,8 @@ export function refusesToken(reason: Reason, hadToken: boolean): boolean {
 export interface CallContext {
   readonly kind: CallKind;
   readonly method: string;
+  /** What it is about, as users see it. */
+  readonly key?: string | undefined;
   readonly endpoint: string | undefined;
   readonly attempts: number;
 }
@@ -95,6 +97,7 @@ export function callError(status: RpcStatus, context: CallContext): EtcdClientEr
     outcome: outcomeOf(context.kind, status, reason),
     message: timedOut ? 'the deadline of the call passed' : status.message,
     method: context.method,
+    key: context.key,
     endpoint: context.endpoint,
     attempts: context.attempts,
   });
@@ -115,6 +118,7 @@ export function abortedError(signal: AbortSignal, sent: boolean, context: CallCo
     message: 'the call was aborted',
     cause: signal.reason,
     method: context.method,
+    key: context.key,
     endpoint: context.endpoint,
     attempts: context.attempts,
   });

@@ -13,6 +13,7 @@ export {
 export { type Header, headerOf, safe } from './header.js';
 export { checkMetadata } from './metadata.js';
 export { method } from './method-names.js';
+export { callOptionsOf, callShape, endpointShape } from './option-shapes.js';
 export { serverStream } from './server-stream.js';
 export type {
   CallOptions,

@@ -46,5 +46,7 @@ export type ConnectionEvent =
   | { readonly type: 'authenticated' }
   /** The server has auth switched off; calls go without a token. */
   | { readonly type: 'authNotEnabled' }
+  /** A transaction was begun at `stack`, and never committed: it did nothing. */
+  | { readonly type: 'forgottenCommit'; readonly stack: string }
   /** No token could be had. */
   | { readonly type: 'authFailed'; readonly error: Error };

@@ -1,6 +1,7 @@
 /** Keys, ranges, values and entries, and reading them. */
 
 export { fullKey, keyString, keyText, rangeOf, type Span, spanOf } from './key-span.js';
+export { rangeShape, readShape, scanShape } from './option-shapes.js';
 export {
   countRequest,
   rangeRequest,
