@@ -95,12 +95,18 @@ export function callError(status: RpcStatus, context: CallContext): EtcdClientEr
     code: statusName(status.code),
     reason,
     outcome: outcomeOf(context.kind, status, reason),
-    message: timedOut ? 'the deadline of the call passed' : status.message,
+    message: timedOut ? 'the deadline of the call passed' : messageOf(status, context),
     method: context.method,
     key: context.key,
     endpoint: context.endpoint,
     attempts: context.attempts,
   });
+}
+
+/** Who knows no KV service is no port for clients: kvorum's port for peers speaks gRPC, too. */
+function messageOf({ code, message }: RpcStatus, { endpoint }: CallContext): string {
+  if (code !== c.UNIMPLEMENTED || !/unknown service etcdserverpb\.KV/.test(message)) return message;
+  return `${message}: ${endpoint} is a port for peers, or no server of etcd's kind`;
 }
 
 function transportReason(status: RpcStatus, reason: Reason): Reason {

@@ -39,7 +39,13 @@ export interface Runtime {
 export type ConnectionEvent =
   | { readonly type: 'connecting'; readonly endpoint: string }
   | { readonly type: 'connected'; readonly endpoint: string }
-  | { readonly type: 'connectFailed'; readonly endpoint: string; readonly error: Error }
+  | {
+      readonly type: 'connectFailed';
+      readonly endpoint: string;
+      readonly error: Error;
+      /** Trying again will not help: a certificate that is refused, a server of another kind. */
+      readonly permanent: boolean;
+    }
   | { readonly type: 'disconnected'; readonly endpoint: string }
   | { readonly type: 'endpoints'; readonly endpoints: readonly string[] }
   /** There is a new token. */
