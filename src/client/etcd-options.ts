@@ -3,7 +3,7 @@
  * go on to talk to the default endpoint.
  */
 
-import { callShape, checkCredentials, checkMetadata } from './call/index.js';
+import { callShape, checkCredentials, checkMetadata, type Hooks } from './call/index.js';
 import type { EtcdOptions } from './client.js';
 import { checkTls } from './connection/index.js';
 import { invalidOption } from './errors.js';
@@ -47,6 +47,8 @@ const shape: Shape<EtcdOptions> = {
   syncIntervalMs: positive,
   requireLeader: flag,
   interceptors: aList,
+  streamInterceptors: aList,
+  hooks: aList,
   onEvent: aFunction,
   transport: oneOf('native', 'grpc-js'),
   developmentChecks: flag,
@@ -62,6 +64,12 @@ const retryShape: Shape<NonNullable<EtcdOptions['retry']>> = {
 const keepaliveShape: Shape<Exclude<EtcdOptions['keepalive'], false | undefined>> = {
   intervalMs: positive,
   timeoutMs: positive,
+};
+
+const hooksShape: Shape<Hooks> = {
+  interceptor: aFunction,
+  streamInterceptor: aFunction,
+  onEvent: aFunction,
 };
 
 const runtimeShape = { clock: anything, random: anything } as const;
@@ -98,7 +106,8 @@ function checked(options: EtcdOptions): EtcdOptions {
   if (typeof tls === 'object') checkTls(tls);
   checkCredentials(credentials);
   if (metadata !== undefined) checkMetadata(metadata);
-  for (const interceptor of interceptors ?? []) {
+  for (const hook of options.hooks ?? []) checkOptions('new Etcd: a hook', hook, hooksShape);
+  for (const interceptor of [...(interceptors ?? []), ...(options.streamInterceptors ?? [])]) {
     if (typeof interceptor !== 'function') {
       throw invalidOption(`new Etcd: an interceptor is a function, not ${described(interceptor)}`);
     }

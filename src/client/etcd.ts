@@ -14,7 +14,13 @@ import {
   type Maintenance,
   maintenanceOf,
 } from './admin/index.js';
-import { Caller, type CallOptions, callWithCodecs, method } from './call/index.js';
+import {
+  Caller,
+  type CallOptions,
+  type ClientEvent,
+  callWithCodecs,
+  method,
+} from './call/index.js';
 import type { EtcdClient, EtcdOptions } from './client.js';
 import {
   backgroundClock,
@@ -137,14 +143,32 @@ export class Etcd implements EtcdClient {
   }
 }
 
+type Listener = (event: ClientEvent) => void;
+
+function listenersOf({ onEvent, hooks = [] }: EtcdOptions): readonly Listener[] {
+  return present([onEvent, ...hooks.map((hook) => hook.onEvent)]);
+}
+
+function tellAll(listeners: readonly Listener[]): Listener {
+  return (event) => {
+    for (const listener of listeners) listener(event);
+  };
+}
+
+function present<T>(list: ReadonlyArray<T | undefined>): readonly T[] {
+  return list.filter((each) => each !== undefined);
+}
+
 /** Transactions that are never committed: told on stderr, and as an event. */
-function forgottenOptions({ developmentChecks, onEvent }: EtcdOptions) {
+function forgottenOptions(options: EtcdOptions) {
+  const { developmentChecks } = options;
+  const onEvent = tellAll(listenersOf(options));
   if (!(developmentChecks ?? !isProduction)) return undefined;
   return {
     onExit,
     tell: (stack: string) => {
       warn('KVORUM_FORGOTTEN_COMMIT', 'a transaction was never committed: it did nothing', stack);
-      onEvent?.({ type: 'forgottenCommit', stack });
+      onEvent({ type: 'forgottenCommit', stack });
     },
   };
 }
@@ -167,7 +191,7 @@ function makePool(options: EtcdOptions, runtime: Runtime): Pool {
     },
     clock: runtime.clock,
     random: runtime.random,
-    onEvent: options.onEvent ?? (() => undefined),
+    onEvent: tellAll(listenersOf(options)),
   });
 }
 
@@ -177,7 +201,9 @@ function makeCaller(
   pool: Pool,
   signal: AbortSignal,
 ): Caller {
-  const { retry, onEvent = () => undefined } = options;
+  const { retry, hooks = [] } = options;
+  const listeners = listenersOf(options);
+  const onEvent = tellAll(listeners);
   return new Caller({
     pool,
     clock: runtime.clock,
@@ -191,7 +217,12 @@ function makeCaller(
     metadata: options.metadata ?? {},
     requireLeader: options.requireLeader ?? true,
     credentials: options.credentials,
-    interceptors: options.interceptors ?? [],
+    interceptors: [...(options.interceptors ?? []), ...present(hooks.map((h) => h.interceptor))],
+    streamInterceptors: [
+      ...(options.streamInterceptors ?? []),
+      ...present(hooks.map((h) => h.streamInterceptor)),
+    ],
+    tellsCalls: listeners.length > 0,
     authenticate,
     onEvent,
     signal,

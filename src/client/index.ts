@@ -16,14 +16,22 @@ export type {
   SnapshotOptions,
 } from './admin/index.js';
 export type {
+  CallEvent,
   CallOptions,
+  ClientEvent,
   Credentials,
   EndpointOptions,
   Header,
+  Hooks,
   Interceptor,
+  LeaseEvent,
   Metadata,
   OutgoingCall,
+  OutgoingStream,
   RetryOptions,
+  StreamEvent,
+  StreamInterceptor,
+  WatchStateEvent,
 } from './call/index.js';
 export type { EtcdClient, EtcdOptions } from './client.js';
 export {

@@ -2,7 +2,7 @@
 
 import { beforeAll, expect, it } from 'vitest';
 import {
-  type ConnectionEvent,
+  type ClientEvent,
   Etcd,
   type EtcdOptions,
   election,
@@ -347,7 +347,7 @@ for (const kind of authKinds) {
 /** What is told of tokens. */
 function eventsOf() {
   const events: string[] = [];
-  const onEvent = ({ type }: ConnectionEvent): void => {
+  const onEvent = ({ type }: ClientEvent): void => {
     if (type.startsWith('auth')) events.push(type);
   };
   return { events, onEvent };

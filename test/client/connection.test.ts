@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { type ConnectionEvent, Etcd, EtcdClientError, text } from '../../src/client/index.js';
+import { type ClientEvent, Etcd, EtcdClientError, text } from '../../src/client/index.js';
 import { eventually } from '../helpers/eventually.js';
 import { startProxy } from './proxy.js';
 import { describeTargets } from './target.js';
@@ -111,7 +111,7 @@ describeTargets('connection', { bothTransports: true }, (target) => {
   const only = () => target.server().endpoints[0] ?? '';
 
   it('connects when it is asked to, or when it is first needed, once', async () => {
-    const events: ConnectionEvent[] = [];
+    const events: ClientEvent[] = [];
     const client = target.client({ endpoints: only(), onEvent: (event) => events.push(event) });
     expect(events).toEqual([]);
     await Promise.all([client.kv.get('a'), client.kv.get('b'), client.connect()]);

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { createServer as createTls } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
-  type ConnectionEvent,
+  type ClientEvent,
   Etcd,
   type EtcdOptions,
   type TransportName,
@@ -62,8 +62,8 @@ describe('a server of another kind', () => {
     const endpoints = `127.0.0.1:${port}`;
     const error = hopeless(/is an HTTP\/1 server/);
     expect(await refusal({ endpoints, transport })).toMatchObject(error);
-    const events: ConnectionEvent[] = [];
-    const onEvent = (event: ConnectionEvent) => void events.push(event);
+    const events: ClientEvent[] = [];
+    const onEvent = (event: ClientEvent) => void events.push(event);
     await using client = new Etcd({ ...patience, endpoints, transport, onEvent });
     await expect(client.kv.watch({ key: 'a' }).next()).rejects.toMatchObject(error);
     await expect(client.connect()).rejects.toMatchObject(error);

@@ -4,6 +4,13 @@ export type { TokenEvent } from './auth-token.js';
 export { asError, Caller, type OpenedStream } from './caller.js';
 export { callWithCodecs } from './codec-call.js';
 export { checkCredentials } from './credentials.js';
+export type {
+  CallEvent,
+  ClientEvent,
+  LeaseEvent,
+  StreamEvent,
+  WatchStateEvent,
+} from './events.js';
 export {
   abortedError,
   type CallKind,
@@ -19,8 +26,11 @@ export type {
   CallOptions,
   Credentials,
   EndpointOptions,
+  Hooks,
   Interceptor,
   Metadata,
   OutgoingCall,
+  OutgoingStream,
   RetryOptions,
+  StreamInterceptor,
 } from './types.js';

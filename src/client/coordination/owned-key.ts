@@ -11,7 +11,7 @@
  */
 
 import { assert, type Revision, sleep } from '../../common/index.js';
-import { EtcdClientError, invalidOption, isEtcdError } from '../errors.js';
+import { atCaller, EtcdClientError, invalidOption, isEtcdError } from '../errors.js';
 import type { Bytes, KeyInfo, KeyRange, KeyValue } from '../keyspace/index.js';
 import type { Kv } from '../kv/index.js';
 import { lateRequestMsMax } from '../limits.js';
@@ -51,6 +51,8 @@ export async function acquire(
       if (!(await ticket.create(scope))) await ticket.wait(scope);
       return ticket.grant(scope);
     });
+  } catch (error) {
+    throw atCaller(error);
   } finally {
     scope.end();
   }
@@ -73,6 +75,8 @@ export async function tryAcquire(
       await unlessAborted(ticket.withdraw(), scope.signal);
       return undefined;
     });
+  } catch (error) {
+    throw atCaller(error);
   } finally {
     scope.end();
   }

@@ -115,6 +115,7 @@ function codecError(
     code: 'INVALID_ARGUMENT',
     reason,
     outcome: 'failed',
+    key,
     message: `the value of ${JSON.stringify(key)} can't be ${verb}: ${what}`,
     cause,
   });

@@ -22,6 +22,7 @@ import {
 import {
   asError,
   type Caller,
+  type ClientEvent,
   callError,
   method,
   type OpenedStream,
@@ -138,6 +139,11 @@ export class WatchMux {
     // While it is being created its id is not known; it is cancelled when the reply comes.
     this.#closeIfUnused();
     return gone;
+  }
+
+  /** Tells whoever listens to the client. */
+  tell(event: ClientEvent): void {
+    this.#caller.options.onEvent(event);
   }
 
   /** Asks for a progress mark of the whole stream, if the server's marks can be believed. */
@@ -302,6 +308,7 @@ export class WatchMux {
   }
 
   #onStatus(opened: OpenedStream, status: RpcStatus): void {
+    this.#caller.streamEnded(opened, method.watch, status);
     this.#avoid = opened.slot;
     const reason = reasonOf(status.message);
     this.#forgetStream();
@@ -372,6 +379,7 @@ export class WatchMux {
   #dropStream(): void {
     const opened = this.#opened;
     this.#forgetStream();
+    if (opened !== undefined) this.#caller.streamEnded(opened, method.watch, undefined);
     opened?.stream.end();
     opened?.stream.cancel();
   }
