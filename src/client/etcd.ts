@@ -84,7 +84,10 @@ export class Etcd implements EtcdClient {
     this.leases = this.#leases;
     this.#forgotten = new Forgotten(forgottenOptions(options));
     this.kv = new KvView(
-      { caller: this.#caller, watches: this.#watches, forgotten: this.#forgotten },
+      {
+        ...{ caller: this.#caller, watches: this.#watches, forgotten: this.#forgotten },
+        client: { runtime: this.runtime, signal: this.signal },
+      },
       '',
       bytes,
     );

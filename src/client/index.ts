@@ -63,6 +63,7 @@ export {
   type Barrier,
   barrier,
   type DoubleBarrier,
+  type DoubleBarrierOptions,
   doubleBarrier,
   type Election,
   type Entered,
@@ -83,6 +84,7 @@ export {
   type ReadWriteLock,
   readWriteLock,
   type Semaphore,
+  type SemaphoreOptions,
   type Session,
   type SessionOptions,
   type SessionState,
@@ -144,6 +146,7 @@ export {
 export {
   type CasOptions,
   type CasResult,
+  type ClientOfView,
   type CommitIsMissing,
   type Comparer,
   type Condition,

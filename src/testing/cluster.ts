@@ -31,10 +31,15 @@ export interface TestCluster extends AsyncDisposable {
   /** Mends all wires. */
   heal(): void;
   stop(): Promise<void>;
+  /** The same: stops all members for good, and frees their ports. A process may end then. */
+  close(): Promise<void>;
 }
 
 /** A cluster of one. */
-export interface TestNode extends TestMember, AsyncDisposable {}
+export interface TestNode extends TestMember, AsyncDisposable {
+  /** Stops it for good, and frees its port; `stop` keeps the port for another start. */
+  close(): Promise<void>;
+}
 
 const leaderWaitMs = 10_000;
 const leaderLookMs = 2;
@@ -93,6 +98,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
     },
     heal: () => wires.heal(),
     stop,
+    close: stop,
     [Symbol.asyncDispose]: stop,
   };
 }
@@ -101,7 +107,8 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
 export async function startNode(options: Omit<ClusterOptions, 'size'> = {}): Promise<TestNode> {
   const cluster = await startCluster({ ...options, size: 1 });
   const member = cluster.members[0] as TestMember;
-  return Object.assign(member, { [Symbol.asyncDispose]: () => cluster.stop() });
+  const close = (): Promise<void> => cluster.stop();
+  return Object.assign(member, { close, [Symbol.asyncDispose]: close });
 }
 
 async function waitForLeader(members: readonly TestMember[]): Promise<TestMember> {

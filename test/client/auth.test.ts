@@ -126,7 +126,7 @@ describeTargets('auth', { targets: authTargets, bothTransports: true }, (target)
     await using session = await openSession(client, { ttlSeconds: 10 });
     const locks = mutex(kv, 'app/lock');
     await using held = await locks.acquire(session);
-    await using term = await election(client, kv, 'app/office').campaign(session, 'alice');
+    await using term = await election(kv, 'app/office').campaign(session, 'alice');
     await endTokensOfAlice(target);
     const other = asAlice();
     await using waiter = await openSession(other, { ttlSeconds: 10 });

@@ -117,7 +117,7 @@ describeTargets('secrets', { targets: authTargets, bothTransports: true }, (targ
     const built = [
       ...[client, client.kv, client.kv.namespace('a'), client.leases, client.auth],
       ...[client.cluster, client.maintenance, session, held, watcher, lease],
-      ...[election(client, client.kv, 'e'), registry(client)],
+      ...[election(client.kv, 'e'), registry(client)],
     ];
     const wrong = target.client({ credentials: { user: 'sue', password: `${secret}!` } });
     const errors = [

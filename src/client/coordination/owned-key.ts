@@ -15,6 +15,7 @@ import { atCaller, EtcdClientError, invalidOption, isEtcdError } from '../errors
 import type { Bytes, KeyInfo, KeyRange, KeyValue } from '../keyspace/index.js';
 import type { Kv } from '../kv/index.js';
 import { lateRequestMsMax } from '../limits.js';
+import { checkOptions, described, wholeNumber } from '../strict/index.js';
 import { HeldKey, notOwnerError } from './held-key.js';
 import { persist, type Scope, scopeOf, unlessAborted } from './scope.js';
 import type { AcquireOptions, Session } from './types.js';
@@ -80,6 +81,31 @@ export async function tryAcquire(
   } finally {
     scope.end();
   }
+}
+
+/**
+ * Everything is made of a view and a name, and then options; from JavaScript it may be something
+ * else. Throws INVALID_OPTION.
+ */
+export function checkPlace(what: string, view: unknown, name: unknown): void {
+  const form = `${what}(kv, name)`;
+  const as: unknown = typeof view === 'object' && view !== null && (view as { as?: unknown }).as;
+  if (typeof as !== 'function') {
+    const client = typeof view === 'object' && view !== null && 'kv' in view;
+    const hint = client ? '; its client is known by the view' : '';
+    throw invalidOption(`${form}: kv must be a view of the store, not ${described(view)}${hint}`);
+  }
+  if (typeof name !== 'string') {
+    throw invalidOption(`${form}: the name must be text, not ${described(name)}`);
+  }
+}
+
+/** The options, which have a whole number of this name that is at least 1. */
+export function needed<O extends object>(what: string, options: O, name: keyof O & string): O {
+  checkOptions<object>(what, options, { [name]: wholeNumber(1) });
+  const given: O | undefined = options;
+  if (given?.[name] !== undefined) return options;
+  throw invalidOption(`${what}(kv, name, { ${name} }): ${name} is missing`);
 }
 
 /** Checks what names are made of; `name/` is before all keys of a lock. */

@@ -1,7 +1,7 @@
 /** The key-value store: reads, writes, transactions and what is built on them. */
 
 export { Forgotten } from './forgotten.js';
-export type { Isolation, Kv, Stm, StmOptions } from './kv-types.js';
+export type { ClientOfView, Isolation, Kv, Stm, StmOptions } from './kv-types.js';
 export { KvView } from './kv-view.js';
 export { type MirrorOptions, mirror } from './mirror.js';
 export type {

@@ -57,7 +57,7 @@ import {
   watchState,
 } from '../watch/index.js';
 import type { Forgotten } from './forgotten.js';
-import type { Kv, Stm, StmOptions } from './kv-types.js';
+import type { ClientOfView, Kv, Stm, StmOptions } from './kv-types.js';
 import {
   casShape,
   deleteIfShape,
@@ -96,6 +96,7 @@ import type {
 export interface KvContext {
   readonly caller: Caller;
   readonly watches: WatchMux;
+  readonly client: ClientOfView;
   /** Transactions that were begun. */
   readonly forgotten: Forgotten;
 }
@@ -111,6 +112,10 @@ export class KvView<V, In> implements Kv<V, In> {
     this.#context = context;
     this.#view = { prefix, codec };
     this.ops = opsOf(this.#view);
+  }
+
+  get client(): ClientOfView {
+    return this.#context.client;
   }
 
   get prefix(): Buffer {
