@@ -42,13 +42,18 @@ export function onExit(call: () => void): () => void {
 
 const exitCalls = new Set<() => void>();
 
+let exiting = false;
+
 function callAll(): void {
+  exiting = true;
   for (const call of [...exitCalls]) call();
 }
 
 /** Tells the developer, on stderr unless the process does otherwise with its warnings. */
 export function warn(code: string, message: string, detail: string): void {
-  process.emitWarning(message, { type: 'KvorumWarning', code, detail });
+  // Warnings are emitted in a later turn, and there is none.
+  if (exiting) process.stderr.write(`[${code}] KvorumWarning: ${message}\n${detail}\n`);
+  else process.emitWarning(message, { type: 'KvorumWarning', code, detail });
 }
 
 /** A point in time as grpc-js wants its deadlines. */

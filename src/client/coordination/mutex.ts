@@ -42,8 +42,8 @@ export function mutex<V, In>(view: Kv<V, In>, name: string): Mutex {
   });
   return {
     name,
-    acquire: (session, options) => acquire(session, claimOf(session), options),
-    tryAcquire: (session, options) => tryAcquire(session, claimOf(session), options),
+    acquire: async (session, options) => acquire(session, claimOf(session), options),
+    tryAcquire: async (session, options) => tryAcquire(session, claimOf(session), options),
     holder: async (options) => (await oldest(view, prefix, 1, options))[0],
   };
 }

@@ -11,12 +11,14 @@
  */
 
 import { assert, type Revision, sleep } from '../../common/index.js';
+import { callShape } from '../call/index.js';
 import { atCaller, EtcdClientError, invalidOption, isEtcdError } from '../errors.js';
 import type { Bytes, KeyInfo, KeyRange, KeyValue } from '../keyspace/index.js';
 import type { Kv } from '../kv/index.js';
 import { lateRequestMsMax } from '../limits.js';
 import { checkOptions, described, wholeNumber } from '../strict/index.js';
 import { HeldKey, notOwnerError } from './held-key.js';
+import { checkSession } from './option-shapes.js';
 import { persist, type Scope, scopeOf, unlessAborted } from './scope.js';
 import type { AcquireOptions, Session } from './types.js';
 
@@ -41,6 +43,7 @@ export async function acquire(
   claim: Claim,
   options: AcquireOptions = {},
 ): Promise<HeldKey> {
+  checkOptions('acquire', options, callShape);
   const scope = scopeOf(session.client.runtime.clock, options, session.signal);
   try {
     alive(session, scope);
@@ -65,6 +68,7 @@ export async function tryAcquire(
   claim: Claim,
   options: AcquireOptions = {},
 ): Promise<HeldKey | undefined> {
+  checkOptions('tryAcquire', options, callShape);
   const scope = scopeOf(session.client.runtime.clock, options, session.signal);
   try {
     alive(session, scope);
@@ -116,11 +120,13 @@ export function prefixOf(name: string): string {
 
 /** The session's key below a prefix: the lease in hexadecimal, as etcd's tools have it. */
 export function sessionKey(prefix: string, session: Session): string {
+  checkSession('acquire', session);
   return `${prefix}${session.id.toString(16)}`;
 }
 
 /** A key of the session that is used once. */
 export function uniqueKey(prefix: string, session: Session): string {
+  checkSession('acquire', session);
   const { random } = session.client.runtime;
   return `${sessionKey(prefix, session)}-${random.u64().toString(16)}`;
 }

@@ -34,9 +34,9 @@ export function readWriteLock<V, In>(view: Kv<V, In>, name: string): ReadWriteLo
   });
   return {
     name,
-    read: (session, options) => acquire(session, claimOf(session, 'read'), options),
-    write: (session, options) => acquire(session, claimOf(session, 'write'), options),
-    tryRead: (session, options) => tryAcquire(session, claimOf(session, 'read'), options),
-    tryWrite: (session, options) => tryAcquire(session, claimOf(session, 'write'), options),
+    read: async (session, options) => acquire(session, claimOf(session, 'read'), options),
+    write: async (session, options) => acquire(session, claimOf(session, 'write'), options),
+    tryRead: async (session, options) => tryAcquire(session, claimOf(session, 'read'), options),
+    tryWrite: async (session, options) => tryAcquire(session, claimOf(session, 'write'), options),
   };
 }

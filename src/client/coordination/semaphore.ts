@@ -64,8 +64,8 @@ export function semaphore<V, In>(
   return {
     name,
     permits,
-    acquire: (session, options) => acquire(session, claimOf(session), options),
-    tryAcquire: (session, options) => tryAcquire(session, claimOf(session), options),
+    acquire: async (session, options) => acquire(session, claimOf(session), options),
+    tryAcquire: async (session, options) => tryAcquire(session, claimOf(session), options),
     holders: (options) => oldest(view, prefix, permits, options),
   };
 }

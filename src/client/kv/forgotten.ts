@@ -31,9 +31,10 @@ class Trace {
   readonly #open: Set<Trace>;
   readonly #tell: OnForgotten;
 
-  constructor(open: Set<Trace>, tell: OnForgotten) {
+  /** `above`: the function that people call; the stack begins with who called it. */
+  constructor(open: Set<Trace>, tell: OnForgotten, above: () => unknown) {
     this.#at = new Error('a transaction was begun here');
-    Error.captureStackTrace(this.#at, Forgotten.prototype.begin);
+    Error.captureStackTrace(this.#at, above);
     this.#open = open;
     this.#tell = tell;
     open.add(this);
@@ -69,11 +70,11 @@ export class Forgotten {
     this.#options = options;
   }
 
-  begin(): Begun {
+  begin(above: () => unknown): Begun {
     if (this.#options === undefined) return nobodyAsks;
     const { tell, onExit } = this.#options;
     this.#exit ??= onExit(() => this.tellAll());
-    const trace = new Trace(this.#open, tell);
+    const trace = new Trace(this.#open, tell, above);
     const begun = new Begun(trace);
     collected.register(begun, trace);
     return begun;

@@ -287,7 +287,8 @@ export class KvView<V, In> implements Kv<V, In> {
   }
 
   txn(): TxnStart {
-    return startTxn(this.#context.caller, this.#context.forgotten);
+    const { caller, forgotten } = this.#context;
+    return startTxn(caller, forgotten.begin(KvView.prototype.txn));
   }
 
   when(key: Key): Comparer<In> {

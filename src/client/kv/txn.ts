@@ -40,7 +40,7 @@ import {
   type View,
 } from '../keyspace/index.js';
 import { checkOneOf, checkOptions, described, isThenable, wholeNumber } from '../strict/index.js';
-import type { Begun, Forgotten } from './forgotten.js';
+import type { Begun } from './forgotten.js';
 import {
   deleteOpShape,
   getOpShape,
@@ -228,10 +228,10 @@ export function comparerOfRange<V, In>(view: View<V, In>, range: KeyRange): Comp
 }
 
 /** `kv.txn()`. */
-export function startTxn(caller: Caller, forgotten: Forgotten): TxnStart {
+export function startTxn(caller: Caller, begun: Begun): TxnStart {
   return new Stage({
     caller,
-    begun: forgotten.begin(),
+    begun,
     conditions: none,
     thenOps: none,
     elseOps: none,
