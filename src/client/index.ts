@@ -62,6 +62,7 @@ export {
   type AcquireOptions,
   type Barrier,
   barrier,
+  coordination,
   type DoubleBarrier,
   type DoubleBarrierOptions,
   doubleBarrier,
@@ -93,6 +94,7 @@ export {
 } from './coordination/index.js';
 export {
   atRandom,
+  discovery,
   type Instance,
   type InvalidInstance,
   type LiveService,
@@ -126,6 +128,7 @@ export {
   type Bytes,
   bytes,
   type Codec,
+  codecs,
   type EntryOf,
   json,
   type Key,
@@ -187,6 +190,16 @@ export type {
   Leases,
   LeaseTimeToLive,
 } from './lease/index.js';
+export {
+  type LoggerLike,
+  loggerHook,
+  type MeterLike,
+  metricsHook,
+  type SpanLike,
+  type TracerLike,
+  type TracingOptions,
+  tracingHook,
+} from './observe/index.js';
 export type {
   DeleteEvent,
   InvalidEvent,

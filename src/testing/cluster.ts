@@ -41,6 +41,14 @@ export interface TestNode extends TestMember, AsyncDisposable {
   close(): Promise<void>;
 }
 
+/** From JavaScript, `nodes: 3` must not be three by chance. */
+function checkClusterOptions(options: ClusterOptions): void {
+  const known = ['size', 'storage', 'flags', 'logger'];
+  const wrong = Object.keys(options).find((name) => !known.includes(name));
+  if (wrong === undefined) return;
+  throw new RangeError(`unknown option ${JSON.stringify(wrong)}; there are ${known.join(', ')}`);
+}
+
 const leaderWaitMs = 10_000;
 const leaderLookMs = 2;
 /** Fast enough for tests, slow enough for a machine that is busy with them. */
@@ -48,6 +56,7 @@ const timing = ['--heartbeat-interval=20', '--election-timeout=200'];
 
 /** Starts a cluster; resolves once every member serves. */
 export async function startCluster(options: ClusterOptions = {}): Promise<TestCluster> {
+  checkClusterOptions(options);
   const { size = 3, storage = 'memory', flags = [], logger = silentLogger } = options;
   if (!Number.isInteger(size) || size < 1) throw new RangeError(`a cluster of ${size} members`);
   const names = Array.from({ length: size }, (_, i) => `m${i + 1}`);

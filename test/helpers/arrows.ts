@@ -79,9 +79,10 @@ export const mayImportInside: Readonly<
       ...['call', 'client.ts', 'coordination', 'errors.ts'],
       ...['keyspace', 'kv', 'limits.ts', 'strict', 'watch'],
     ],
+    observe: ['call'],
     'index.ts': [
       ...['admin', 'call', 'client.ts', 'config', 'connection', 'coordination', 'discovery'],
-      ...['errors.ts', 'etcd.ts', 'keyspace', 'kv', 'lease', 'watch'],
+      ...['errors.ts', 'etcd.ts', 'keyspace', 'kv', 'lease', 'observe', 'watch'],
     ],
   },
   'src/proto': {

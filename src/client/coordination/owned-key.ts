@@ -166,14 +166,16 @@ class Ticket {
     const { kv, key, value, contenders, permits } = this.#claim;
     const view = { sort: { by: 'createRevision', order: 'ascending' }, limit: permits } as const;
     const first = kv.ops.range(contenders, view);
-    const txn = kv
-      .txn()
-      .if(kv.when(key).missing())
-      .then(kv.ops.put(key, value, { lease: this.#session.id }), first)
-      .else(kv.ops.get(key), first);
+    // Made anew each time: one that is never committed would be told of.
+    const txn = () =>
+      kv
+        .txn()
+        .if(kv.when(key).missing())
+        .then(kv.ops.put(key, value, { lease: this.#session.id }), first)
+        .else(kv.ops.get(key), first);
     const done = await persist(this.#session.client.runtime, scope.signal, async () => {
       try {
-        return await txn.commit({ signal: scope.signal });
+        return await txn().commit({ signal: scope.signal });
       } catch (error) {
         if (!isEtcdError(error) || error.outcome === 'unknown') {
           this.#touched = true;
@@ -201,22 +203,23 @@ class Ticket {
   async wait(scope: Scope): Promise<void> {
     assert(this.#touched, 'who waits has a key');
     const { kv, contenders, permits } = this.#claim;
-    const look = kv
-      .txn()
-      .if(this.#guard())
-      .then(
-        kv.ops.range(contenders, {
-          keysOnly: true,
-          createRevisionMax: this.#revision - 1,
-          sort: { by: 'createRevision', order: 'descending' },
-          // Only the next in the queue has to be known, unless several may own.
-          ...(permits === 1 ? { limit: 1 } : {}),
-        }),
-      );
+    const look = () =>
+      kv
+        .txn()
+        .if(this.#guard())
+        .then(
+          kv.ops.range(contenders, {
+            keysOnly: true,
+            createRevisionMax: this.#revision - 1,
+            sort: { by: 'createRevision', order: 'descending' },
+            // Only the next in the queue has to be known, unless several may own.
+            ...(permits === 1 ? { limit: 1 } : {}),
+          }),
+        );
     const { runtime } = this.#session.client;
     for (;;) {
       const seen = await persist(runtime, scope.signal, () =>
-        look.commit({ signal: scope.signal }),
+        look().commit({ signal: scope.signal }),
       );
       if (!seen.ok) throw notOwnerError(this.#claim.key);
       const { kvs } = seen.results[0];
@@ -255,8 +258,9 @@ class Ticket {
   #drop(): Promise<void> {
     const { kv, key } = this.#claim;
     const mine = kv.when(key).lease('=', this.#session.id);
-    const txn = kv.txn().if(mine).then(kv.ops.delete(key));
-    return this.#session.work.insist((signal) => txn.commit({ signal }));
+    return this.#session.work.insist((signal) =>
+      kv.txn().if(mine).then(kv.ops.delete(key)).commit({ signal }),
+    );
   }
 
   /** When a request that was on its way has arrived, or never will. */

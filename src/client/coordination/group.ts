@@ -1,0 +1,15 @@
+/** All of coordination under one name, so that an editor lists it. */
+
+import { barrier, doubleBarrier } from './barrier.js';
+import { election } from './election.js';
+import { mutex } from './mutex.js';
+import { priorityQueue, queue } from './queue.js';
+import { readWriteLock } from './rw-lock.js';
+import { semaphore } from './semaphore.js';
+import { openSession } from './session.js';
+
+/** What is made of a view and a name, and sessions: `coordination.mutex(kv, 'name')`. */
+export const coordination = {
+  ...{ openSession, mutex, readWriteLock, semaphore, election },
+  ...{ barrier, doubleBarrier, queue, priorityQueue },
+} as const;
