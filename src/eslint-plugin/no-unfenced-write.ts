@@ -43,7 +43,9 @@ export const noUnfencedWrite: Rule = {
         if (owned === undefined) return;
         const text = context.sourceCode.getText(node);
         if ((isTxn || name === 'stm') && /\bguards?\b/.test(text)) return;
-        const message = `This ${name}() happens even if ${owned} was lost: write with ${owned}.txn(), or with ${owned}.guard as a condition.`;
+        const message =
+          `This ${name}() happens even if ${owned} was lost: ` +
+          `write with ${owned}.txn(), or with ${owned}.guard as a condition.`;
         context.report({ node, message });
       },
     };

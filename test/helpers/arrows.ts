@@ -66,7 +66,7 @@ export const mayImportInside: Readonly<
     'etcd-options.ts': ['call', 'client.ts', 'connection', 'errors.ts', 'strict'],
     'etcd.ts': [
       ...['admin', 'call', 'client.ts', 'connection', 'errors.ts', 'etcd-options.ts'],
-      ...['keyspace', 'kv', 'lease', 'limits.ts', 'strict', 'watch'],
+      ...['keyspace', 'kv', 'lease', 'limits.ts', 'watch'],
     ],
     coordination: [
       ...['call', 'client.ts', 'errors.ts', 'keyspace', 'kv', 'lease', 'limits.ts', 'strict'],

@@ -500,6 +500,7 @@ class CallRun {
   }
 
   #tellEnd(error: Error | undefined): void {
+    assert(this.#over, 'what is told of as ended has ended');
     const { clock, onEvent } = this.#caller.options;
     const { method, key, endpoint, attempts } = this.#context();
     const durationMs = clock.nowMs() - this.#startMs;

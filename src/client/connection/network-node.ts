@@ -12,7 +12,13 @@ import {
   type SecureContextOptions,
   connect as tlsConnect,
 } from 'node:tls';
-import { type Network, type NetworkAddress, onAbort, type TlsOptions } from '../../common/index.js';
+import {
+  assert,
+  type Network,
+  type NetworkAddress,
+  onAbort,
+  type TlsOptions,
+} from '../../common/index.js';
 import { lookupHost, resolveHost, SocketStream } from '../../transport/index.js';
 import { nodeClock } from './runtime-node.js';
 import type { ClientTls } from './types.js';
@@ -86,6 +92,7 @@ export function probe(
     readonly enough: (answer: Buffer) => boolean;
   },
 ): Promise<Probed> {
+  assert(bytes.length > 0 && options.timeoutMs > 0, 'who is asked is asked something');
   return new Promise((resolve) => {
     let answer: Buffer = Buffer.alloc(0);
     let secured = false;

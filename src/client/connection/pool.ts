@@ -128,6 +128,7 @@ export class Pool {
 
   /** No endpoint can be connected to, and none is being tried. */
   #hopeless(): boolean {
+    assert(this.#slots.length > 0, 'a client keeps an endpoint');
     return this.#slots.every(
       ({ permanent, connecting, link }) => permanent && connecting === undefined && !link,
     );

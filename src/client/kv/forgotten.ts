@@ -5,7 +5,8 @@
  * process exits, whatever comes first. None of these is ever said of a builder that is committed
  * later, however long it is kept.
  *
- * Taking the stack costs microseconds, so production does without (`developmentChecks` of EtcdOptions).
+ * Taking the stack costs microseconds, so production does without (`developmentChecks` of
+ * EtcdOptions).
  */
 
 /** Told of a transaction that was forgotten: the stack of where it was begun. */

@@ -1,6 +1,6 @@
 /**
- * Options looked at when they are given. TypeScript refuses a name that nobody knows where it sees a
- * literal; JavaScript, spreads and variables get the same here, at the call, instead of an option
+ * Options looked at when they are given. TypeScript refuses a name that nobody knows where it sees
+ * a literal; JavaScript, spreads and variables get the same here, at the call, instead of an option
  * that has no effect.
  *
  * A shape names every option of a type with what its value must be; the compiler holds it to the
@@ -101,10 +101,11 @@ export const positive: Check = (value) =>
 /** A safe integer of at least `min`. */
 export const wholeNumber =
   (min: number): Check =>
-  (value) =>
-    Number.isSafeInteger(value) && Number(value) >= min
-      ? undefined
-      : `a whole number of at least ${min}${typeof value === 'bigint' ? ' (a number, no bigint)' : ''}`;
+  (value) => {
+    if (Number.isSafeInteger(value) && Number(value) >= min) return undefined;
+    const hint = typeof value === 'bigint' ? ' (a number, no bigint)' : '';
+    return `a whole number of at least ${min}${hint}`;
+  };
 
 /** One of these words. */
 export const oneOf =
