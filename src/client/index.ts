@@ -62,6 +62,7 @@ export {
   type AcquireOptions,
   type Barrier,
   barrier,
+  type Coordination,
   coordination,
   type DoubleBarrier,
   type DoubleBarrierOptions,
@@ -94,6 +95,7 @@ export {
 } from './coordination/index.js';
 export {
   atRandom,
+  type Discovery,
   discovery,
   type Instance,
   type InvalidInstance,
@@ -128,6 +130,7 @@ export {
   type Bytes,
   bytes,
   type Codec,
+  type Codecs,
   codecs,
   type EntryOf,
   json,

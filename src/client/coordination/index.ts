@@ -9,7 +9,7 @@ export {
   type Entered,
 } from './barrier.js';
 export { type Election, election, type Leader, type Leadership } from './election.js';
-export { coordination } from './group.js';
+export { type Coordination, coordination } from './group.js';
 export { followRange } from './live-range.js';
 export { LiveValue } from './live-value.js';
 export { type LockHolder, type Mutex, mutex } from './mutex.js';

@@ -1,6 +1,6 @@
 /** Services: registered, looked up, and one instance picked. */
 
-export { discovery } from './group.js';
+export { type Discovery, discovery } from './group.js';
 export {
   atRandom,
   leastLoaded,

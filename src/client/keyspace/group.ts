@@ -2,5 +2,13 @@
 
 import { bytes, json, text, typed } from './value-codec.js';
 
+/** What `codecs` has. */
+export interface Codecs {
+  readonly bytes: typeof bytes;
+  readonly text: typeof text;
+  readonly json: typeof json;
+  readonly typed: typeof typed;
+}
+
 /** Kinds of values, for `kv.as(...)`: `codecs.json<Node>()`. */
-export const codecs = { bytes, text, json, typed } as const;
+export const codecs: Codecs = { bytes, text, json, typed };
