@@ -21,7 +21,10 @@ export const rules = {
 } as const satisfies Readonly<Record<string, Rule>>;
 
 /** The plugin, as ESLint wants it. */
-export const plugin = { meta: { name: 'kvorum' }, rules };
+export const plugin = { meta: { name: 'kvorum' }, rules } as const;
+
+// biome-ignore lint/style/noDefaultExport: what oxlint's jsPlugins and older configurations load
+export { plugin as default };
 
 /** All rules as errors; an entry of a flat configuration. */
 export const recommended = {
