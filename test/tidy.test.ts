@@ -384,7 +384,7 @@ const globals: ReadonlyArray<readonly [RegExp, readonly string[], string]> = [
   ],
   [
     /\bprocess\.(env|argv|exit|exitCode|stdout|stderr|stdin|on|once|kill|cwd|chdir)\b/,
-    ['src/cli/kvorum.ts', 'src/launch/single.ts'],
+    ['src/cli/kvorum.ts', 'src/launch/single.ts', 'src/client/connection/runtime-node.ts'],
     'the command passes it in',
   ],
   [/\bfetch\(/, [], 'use the Network port'],

@@ -31,7 +31,7 @@ export const coordinationExample: Example = async (endpoint, print) => {
   await former.release();
 
   // An election: campaign waits until this is the leader.
-  const vote = election(client, kv, 'leader');
+  const vote = election(kv, 'leader');
   await using term = await vote.campaign(session, '10.0.0.1:80');
   await term.proclaim('10.0.0.1:8080');
   for await (const leader of vote.observe()) {
@@ -40,7 +40,7 @@ export const coordinationExample: Example = async (endpoint, print) => {
   }
 
   // A queue: each entry is handed out once.
-  const jobs = queue(client, kv.as(json<{ readonly job: string }>()), 'jobs');
+  const jobs = queue(kv.as(json<{ readonly job: string }>()), 'jobs');
   await jobs.put({ job: 'first' });
   await jobs.put({ job: 'second' });
   for (let i = 0; i < 2; i += 1) print((await jobs.take()).value.job);

@@ -9,18 +9,15 @@
 import type { AuthAdmin, Cluster, Maintenance } from './admin/index.js';
 import type {
   CallOptions,
+  ClientEvent,
   Credentials,
+  Hooks,
   Interceptor,
   Metadata,
   RetryOptions,
+  StreamInterceptor,
 } from './call/index.js';
-import type {
-  ConnectionEvent,
-  PingOptions,
-  Runtime,
-  TlsSource,
-  TransportName,
-} from './connection/index.js';
+import type { PingOptions, Runtime, TlsSource, TransportName } from './connection/index.js';
 import type { Bytes } from './keyspace/index.js';
 import type { Kv } from './kv/index.js';
 import type { Leases } from './lease/index.js';
@@ -47,10 +44,22 @@ export interface EtcdOptions {
   readonly requireLeader?: boolean;
   /** Outermost first. */
   readonly interceptors?: readonly Interceptor[];
-  /** Told what happens to connections; must not throw. */
-  readonly onEvent?: (event: ConnectionEvent) => void;
+  /** Wrap the opening of streams, of watches and kept leases too; outermost first. */
+  readonly streamInterceptors?: readonly StreamInterceptor[];
+  /**
+   * Told what happens to connections, calls, streams, watches and leases; must not throw. See
+   * `hooks` for several listeners.
+   */
+  readonly onEvent?: (event: ClientEvent) => void;
+  /** Loggers, metrics, traces: each sees everything. Their interceptors are inside the others. */
+  readonly hooks?: readonly Hooks[];
   /** What the HTTP/2 is done by. Default `native`. */
   readonly transport?: TransportName;
+  /**
+   * Remembers where each transaction was begun, and warns of those that are never committed.
+   * Default: unless NODE_ENV is `production`.
+   */
+  readonly developmentChecks?: boolean;
   /** Clock and randomness; for tests. */
   readonly runtime?: Partial<Runtime>;
 }

@@ -74,6 +74,7 @@ export interface ErrorDetails {
   readonly message: string;
   readonly cause?: unknown;
   readonly method?: string | undefined;
+  readonly key?: string | undefined;
   readonly endpoint?: string | undefined;
   readonly attempts?: number | undefined;
   readonly compactRevision?: number | undefined;
@@ -87,6 +88,8 @@ export class EtcdClientError extends Error {
   readonly outcome: Outcome;
   /** Full gRPC method, if the error belongs to a call. */
   readonly method: string | undefined;
+  /** The key that it is about, or where the range begins: whole, not relative to a namespace. */
+  readonly key: string | undefined;
   /** `host:port` of the server that was asked, if one was. */
   readonly endpoint: string | undefined;
   /** How often the request was sent; 0: never. */
@@ -100,10 +103,41 @@ export class EtcdClientError extends Error {
     this.reason = details.reason;
     this.outcome = details.outcome;
     this.method = details.method;
+    this.key = details.key;
     this.endpoint = details.endpoint;
     this.attempts = details.attempts ?? 0;
     this.compactRevision = details.compactRevision;
   }
+
+  /** With the message, which JSON leaves out of errors; without stack and cause. */
+  toJSON(): Readonly<Record<string, unknown>> {
+    const { name, message, code, reason, outcome, method, key, endpoint, attempts } = this;
+    const { compactRevision } = this;
+    return {
+      ...{ name, message, code, reason, outcome, method, key, endpoint, attempts },
+      compactRevision,
+    };
+  }
+}
+
+/**
+ * The error, with the stack of here: called where an async function has caught it, so that the
+ * stack goes on through the `await`s of the caller. It was made in a callback of a socket, whose
+ * stack tells nobody anything. Costs nothing while all goes well.
+ */
+export function atCaller(error: unknown): unknown {
+  if (error instanceof EtcdClientError) Error.captureStackTrace(error, atCaller);
+  return error;
+}
+
+/** A copy that says which key it is about, if it did not say. */
+export function aboutKey(error: Error, key: string): Error {
+  if (!(error instanceof EtcdClientError) || error.key !== undefined) return error;
+  const { message, cause, code, reason, outcome, method, endpoint, attempts } = error;
+  const { compactRevision } = error;
+  return new EtcdClientError({
+    ...{ message, cause, code, reason, outcome, method, endpoint, attempts, compactRevision, key },
+  });
 }
 
 /** True for the client's error, and for one with this reason if it is given. */

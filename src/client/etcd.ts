@@ -17,9 +17,8 @@ import {
 import {
   Caller,
   type CallOptions,
+  type ClientEvent,
   callWithCodecs,
-  checkCredentials,
-  checkMetadata,
   method,
 } from './call/index.js';
 import type { EtcdClient, EtcdOptions } from './client.js';
@@ -27,14 +26,18 @@ import {
   backgroundClock,
   closedError,
   dialOf,
+  isProduction,
   nodeRuntime,
+  onExit,
   Pool,
   parseEndpoints,
   type Runtime,
+  warn,
 } from './connection/index.js';
-import { EtcdClientError, invalidOption, isEtcdError } from './errors.js';
+import { EtcdClientError, isEtcdError } from './errors.js';
+import { etcdOptionsOf } from './etcd-options.js';
 import { type Bytes, bytes } from './keyspace/index.js';
-import { type Kv, KvView } from './kv/index.js';
+import { Forgotten, type Kv, KvView } from './kv/index.js';
 import { LeaseClient, type Leases } from './lease/index.js';
 import {
   callTimeoutMsDefault,
@@ -61,12 +64,16 @@ export class Etcd implements EtcdClient {
   readonly #caller: Caller;
   readonly #watches: WatchMux;
   readonly #leases: LeaseClient;
+  readonly #forgotten: Forgotten;
   readonly #closing = new AbortController();
   #syncTimer: Timer | undefined;
 
+  /** Of the default endpoint, 127.0.0.1:2379. */
+  constructor();
   /** Endpoints alone, or all options. Throws INVALID_OPTION. */
-  constructor(given: string | readonly string[] | EtcdOptions = {}) {
-    const options = optionsOf(given);
+  constructor(given: string | readonly string[] | EtcdOptions);
+  constructor(...given: [(string | readonly string[] | EtcdOptions)?]) {
+    const options = given.length === 0 ? {} : etcdOptionsOf(given[0]);
     this.#options = options;
     this.signal = this.#closing.signal;
     this.runtime = { ...nodeRuntime, ...options.runtime };
@@ -75,7 +82,15 @@ export class Etcd implements EtcdClient {
     this.#watches = new WatchMux(this.#caller);
     this.#leases = new LeaseClient(this.#caller);
     this.leases = this.#leases;
-    this.kv = new KvView({ caller: this.#caller, watches: this.#watches }, '', bytes);
+    this.#forgotten = new Forgotten(forgottenOptions(options));
+    this.kv = new KvView(
+      {
+        ...{ caller: this.#caller, watches: this.#watches, forgotten: this.#forgotten },
+        client: { runtime: this.runtime, signal: this.signal },
+      },
+      '',
+      bytes,
+    );
     this.cluster = clusterOf(this.#caller);
     this.maintenance = maintenanceOf(this.#caller);
     this.auth = authOf(this.#caller);
@@ -104,6 +119,7 @@ export class Etcd implements EtcdClient {
   close(): Promise<void> {
     if (this.#closing.signal.aborted) return Promise.resolve();
     this.#syncTimer?.cancel();
+    this.#forgotten.tellAll();
     this.#closing.abort(closedError());
     this.#watches.close();
     this.#leases.close();
@@ -119,7 +135,6 @@ export class Etcd implements EtcdClient {
   #armSync(): void {
     const { syncIntervalMs } = this.#options;
     if (syncIntervalMs === undefined || this.signal.aborted) return;
-    if (!(syncIntervalMs > 0)) throw invalidOption('syncIntervalMs must be above 0');
     // Nobody waits for it, so it must not keep the process alive.
     const clock = this.#options.runtime?.clock ?? backgroundClock;
     this.#syncTimer = clock.after(syncIntervalMs, () => {
@@ -131,13 +146,34 @@ export class Etcd implements EtcdClient {
   }
 }
 
-function optionsOf(given: string | readonly string[] | EtcdOptions): EtcdOptions {
-  if (typeof given === 'string') return { endpoints: given };
-  return isList(given) ? { endpoints: given } : given;
+type Listener = (event: ClientEvent) => void;
+
+function listenersOf({ onEvent, hooks = [] }: EtcdOptions): readonly Listener[] {
+  return present([onEvent, ...hooks.map((hook) => hook.onEvent)]);
 }
 
-function isList(given: readonly string[] | EtcdOptions): given is readonly string[] {
-  return Array.isArray(given);
+function tellAll(listeners: readonly Listener[]): Listener {
+  return (event) => {
+    for (const listener of listeners) listener(event);
+  };
+}
+
+function present<T>(list: ReadonlyArray<T | undefined>): readonly T[] {
+  return list.filter((each) => each !== undefined);
+}
+
+/** Transactions that are never committed: told on stderr, and as an event. */
+function forgottenOptions(options: EtcdOptions) {
+  const { developmentChecks } = options;
+  const onEvent = tellAll(listenersOf(options));
+  if (!(developmentChecks ?? !isProduction)) return undefined;
+  return {
+    onExit,
+    tell: (stack: string) => {
+      warn('KVORUM_FORGOTTEN_COMMIT', 'a transaction was never committed: it did nothing', stack);
+      onEvent({ type: 'forgottenCommit', stack });
+    },
+  };
 }
 
 function makePool(options: EtcdOptions, runtime: Runtime): Pool {
@@ -147,11 +183,7 @@ function makePool(options: EtcdOptions, runtime: Runtime): Pool {
     dial: dialOf(options.transport ?? 'native'),
     tls,
     dialOptions: {
-      connectTimeoutMs: positive(
-        'connectTimeoutMs',
-        options.connectTimeoutMs,
-        connectTimeoutMsDefault,
-      ),
+      connectTimeoutMs: options.connectTimeoutMs ?? connectTimeoutMsDefault,
       keepalive:
         keepalive === false
           ? undefined
@@ -162,7 +194,7 @@ function makePool(options: EtcdOptions, runtime: Runtime): Pool {
     },
     clock: runtime.clock,
     random: runtime.random,
-    onEvent: options.onEvent ?? (() => undefined),
+    onEvent: tellAll(listenersOf(options)),
   });
 }
 
@@ -172,23 +204,28 @@ function makeCaller(
   pool: Pool,
   signal: AbortSignal,
 ): Caller {
-  const { retry, onEvent = () => undefined } = options;
-  checkCredentials(options.credentials);
-  if (options.metadata !== undefined) checkMetadata(options.metadata);
+  const { retry, hooks = [] } = options;
+  const listeners = listenersOf(options);
+  const onEvent = tellAll(listeners);
   return new Caller({
     pool,
     clock: runtime.clock,
     random: runtime.random,
-    timeoutMs: positive('timeoutMs', options.timeoutMs, callTimeoutMsDefault),
+    timeoutMs: options.timeoutMs ?? callTimeoutMsDefault,
     retry: {
-      attemptsMax: positive('retry.attemptsMax', retry?.attemptsMax, retryAttemptsDefault),
-      delayMinMs: positive('retry.delayMinMs', retry?.delayMinMs, retryDelayMinMsDefault),
-      delayMaxMs: positive('retry.delayMaxMs', retry?.delayMaxMs, retryDelayMaxMsDefault),
+      attemptsMax: retry?.attemptsMax ?? retryAttemptsDefault,
+      delayMinMs: retry?.delayMinMs ?? retryDelayMinMsDefault,
+      delayMaxMs: retry?.delayMaxMs ?? retryDelayMaxMsDefault,
     },
     metadata: options.metadata ?? {},
     requireLeader: options.requireLeader ?? true,
     credentials: options.credentials,
-    interceptors: options.interceptors ?? [],
+    interceptors: [...(options.interceptors ?? []), ...present(hooks.map((h) => h.interceptor))],
+    streamInterceptors: [
+      ...(options.streamInterceptors ?? []),
+      ...present(hooks.map((h) => h.streamInterceptor)),
+    ],
+    tellsCalls: listeners.length > 0,
     authenticate,
     onEvent,
     signal,
@@ -219,10 +256,4 @@ function noAuthService(error: EtcdClientError): EtcdClientError {
     ...{ code, reason, outcome, method, endpoint, attempts, message },
     cause: error,
   });
-}
-
-function positive(name: string, given: number | undefined, otherwise: number): number {
-  if (given === undefined) return otherwise;
-  if (given > 0) return given;
-  throw invalidOption(`${name} must be above 0, not ${given}`);
 }

@@ -16,14 +16,22 @@ export type {
   SnapshotOptions,
 } from './admin/index.js';
 export type {
+  CallEvent,
   CallOptions,
+  ClientEvent,
   Credentials,
   EndpointOptions,
   Header,
+  Hooks,
   Interceptor,
+  LeaseEvent,
   Metadata,
   OutgoingCall,
+  OutgoingStream,
   RetryOptions,
+  StreamEvent,
+  StreamInterceptor,
+  WatchStateEvent,
 } from './call/index.js';
 export type { EtcdClient, EtcdOptions } from './client.js';
 export {
@@ -54,7 +62,10 @@ export {
   type AcquireOptions,
   type Barrier,
   barrier,
+  type Coordination,
+  coordination,
   type DoubleBarrier,
+  type DoubleBarrierOptions,
   doubleBarrier,
   type Election,
   type Entered,
@@ -75,6 +86,7 @@ export {
   type ReadWriteLock,
   readWriteLock,
   type Semaphore,
+  type SemaphoreOptions,
   type Session,
   type SessionOptions,
   type SessionState,
@@ -83,6 +95,8 @@ export {
 } from './coordination/index.js';
 export {
   atRandom,
+  type Discovery,
+  discovery,
   type Instance,
   type InvalidInstance,
   type LiveService,
@@ -116,6 +130,8 @@ export {
   type Bytes,
   bytes,
   type Codec,
+  type Codecs,
+  codecs,
   type EntryOf,
   json,
   type Key,
@@ -136,6 +152,8 @@ export {
 export {
   type CasOptions,
   type CasResult,
+  type ClientOfView,
+  type CommitIsMissing,
   type Comparer,
   type Condition,
   type DeleteOptions,
@@ -160,6 +178,7 @@ export {
   type Stm,
   type StmOptions,
   type Txn,
+  type TxnComplete,
   type TxnIf,
   type TxnResult,
   type TxnStart,
@@ -174,6 +193,16 @@ export type {
   Leases,
   LeaseTimeToLive,
 } from './lease/index.js';
+export {
+  type LoggerLike,
+  loggerHook,
+  type MeterLike,
+  metricsHook,
+  type SpanLike,
+  type TracerLike,
+  type TracingOptions,
+  tracingHook,
+} from './observe/index.js';
 export type {
   DeleteEvent,
   InvalidEvent,

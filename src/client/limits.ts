@@ -4,6 +4,8 @@
 export const callTimeoutMsDefault = 10_000;
 /** One connect attempt: a SYN is repeated after 1 s, so two packets may be lost. */
 export const connectTimeoutMsDefault = 3_000;
+/** What an endpoint speaks that could not be connected to: it says so at once, or not at all. */
+export const probeTimeoutMs = 1_000;
 /** Pause before an endpoint that failed is tried again; doubles up to the maximum. */
 export const reconnectDelayMinMs = 50;
 export const reconnectDelayMaxMs = 2_000;

@@ -31,10 +31,23 @@ export interface TestCluster extends AsyncDisposable {
   /** Mends all wires. */
   heal(): void;
   stop(): Promise<void>;
+  /** The same: stops all members for good, and frees their ports. A process may end then. */
+  close(): Promise<void>;
 }
 
 /** A cluster of one. */
-export interface TestNode extends TestMember, AsyncDisposable {}
+export interface TestNode extends TestMember, AsyncDisposable {
+  /** Stops it for good, and frees its port; `stop` keeps the port for another start. */
+  close(): Promise<void>;
+}
+
+/** From JavaScript, `nodes: 3` must not be three by chance. */
+function checkClusterOptions(options: ClusterOptions): void {
+  const known = ['size', 'storage', 'flags', 'logger'];
+  const wrong = Object.keys(options).find((name) => !known.includes(name));
+  if (wrong === undefined) return;
+  throw new RangeError(`unknown option ${JSON.stringify(wrong)}; there are ${known.join(', ')}`);
+}
 
 const leaderWaitMs = 10_000;
 const leaderLookMs = 2;
@@ -43,6 +56,7 @@ const timing = ['--heartbeat-interval=20', '--election-timeout=200'];
 
 /** Starts a cluster; resolves once every member serves. */
 export async function startCluster(options: ClusterOptions = {}): Promise<TestCluster> {
+  checkClusterOptions(options);
   const { size = 3, storage = 'memory', flags = [], logger = silentLogger } = options;
   if (!Number.isInteger(size) || size < 1) throw new RangeError(`a cluster of ${size} members`);
   const names = Array.from({ length: size }, (_, i) => `m${i + 1}`);
@@ -93,6 +107,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
     },
     heal: () => wires.heal(),
     stop,
+    close: stop,
     [Symbol.asyncDispose]: stop,
   };
 }
@@ -101,7 +116,8 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
 export async function startNode(options: Omit<ClusterOptions, 'size'> = {}): Promise<TestNode> {
   const cluster = await startCluster({ ...options, size: 1 });
   const member = cluster.members[0] as TestMember;
-  return Object.assign(member, { [Symbol.asyncDispose]: () => cluster.stop() });
+  const close = (): Promise<void> => cluster.stop();
+  return Object.assign(member, { close, [Symbol.asyncDispose]: close });
 }
 
 async function waitForLeader(members: readonly TestMember[]): Promise<TestMember> {

@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type ConnectionEvent, Etcd, type EtcdOptions } from '../../src/client/index.js';
+import { type ClientEvent, Etcd, type EtcdOptions } from '../../src/client/index.js';
 import { exec } from '../helpers/exec.js';
 import { type ServerProcess, startEtcd, startKvorum } from '../helpers/server.js';
 import { describeWith, toolPath } from '../helpers/tools.js';
@@ -55,7 +55,7 @@ for (const kind of jwtKinds) {
 
     it('the token of a password is renewed when it is over, or old', async () => {
       const events: string[] = [];
-      const onEvent = ({ type }: ConnectionEvent): void => {
+      const onEvent = ({ type }: ClientEvent): void => {
         if (type.startsWith('auth')) events.push(type);
       };
       const client = clientOf({ credentials: alice, onEvent });

@@ -2,7 +2,7 @@
 
 import { beforeAll, expect, it } from 'vitest';
 import {
-  type ConnectionEvent,
+  type ClientEvent,
   Etcd,
   type EtcdOptions,
   election,
@@ -126,7 +126,7 @@ describeTargets('auth', { targets: authTargets, bothTransports: true }, (target)
     await using session = await openSession(client, { ttlSeconds: 10 });
     const locks = mutex(kv, 'app/lock');
     await using held = await locks.acquire(session);
-    await using term = await election(client, kv, 'app/office').campaign(session, 'alice');
+    await using term = await election(kv, 'app/office').campaign(session, 'alice');
     await endTokensOfAlice(target);
     const other = asAlice();
     await using waiter = await openSession(other, { ttlSeconds: 10 });
@@ -347,7 +347,7 @@ for (const kind of authKinds) {
 /** What is told of tokens. */
 function eventsOf() {
   const events: string[] = [];
-  const onEvent = ({ type }: ConnectionEvent): void => {
+  const onEvent = ({ type }: ClientEvent): void => {
     if (type.startsWith('auth')) events.push(type);
   };
   return { events, onEvent };

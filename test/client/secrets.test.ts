@@ -4,7 +4,7 @@ import { inspect } from 'node:util';
 import * as grpc from '@grpc/grpc-js';
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
-  type ConnectionEvent,
+  type ClientEvent,
   Etcd,
   type EtcdOptions,
   election,
@@ -97,7 +97,7 @@ describeTargets('secrets', { targets: authTargets, bothTransports: true }, (targ
   });
 
   it('are in nothing that can be looked at, in no event and no error', async () => {
-    const events: ConnectionEvent[] = [];
+    const events: ClientEvent[] = [];
     const sent: string[] = [];
     const client = target.client({
       credentials: { user: 'sue', password: secret },
@@ -117,7 +117,7 @@ describeTargets('secrets', { targets: authTargets, bothTransports: true }, (targ
     const built = [
       ...[client, client.kv, client.kv.namespace('a'), client.leases, client.auth],
       ...[client.cluster, client.maintenance, session, held, watcher, lease],
-      ...[election(client, client.kv, 'e'), registry(client)],
+      ...[election(client.kv, 'e'), registry(client)],
     ];
     const wrong = target.client({ credentials: { user: 'sue', password: `${secret}!` } });
     const errors = [

@@ -6,10 +6,12 @@ import {
   type Caller,
   type CallKind,
   type CallOptions,
+  callShape,
   callWithCodecs,
   method,
 } from '../call/index.js';
 import { type KeyRange, rangeOf, spanOf } from '../keyspace/index.js';
+import { checkOneOf, checkOptions } from '../strict/index.js';
 import type { AuthAdmin, GrantedPermission, Permission, PermissionKind } from './types.js';
 
 const permissionTypes = {
@@ -20,13 +22,16 @@ const permissionTypes = {
 
 /** `db.auth`. */
 export function authOf(caller: Caller): AuthAdmin {
-  const call = <Request, Response>(
+  const call = async <Request, Response>(
     name: string,
     kind: CallKind,
     codecs: readonly [proto.Codec<Request>, proto.Codec<Response>],
     request: Partial<Request>,
     options: CallOptions | undefined,
-  ): Promise<Response> => callWithCodecs(caller, name, kind, codecs, request, options);
+  ): Promise<Response> => {
+    checkOptions('auth', options, callShape);
+    return callWithCodecs(caller, name, kind, codecs, request, options);
+  };
   const write = async <Request, Response>(
     name: string,
     codecs: readonly [proto.Codec<Request>, proto.Codec<Response>],
@@ -132,21 +137,22 @@ function rolesOf(call: Call, write: Write): RoleAdmin {
       const codecs = [proto.authRoleDeleteRequest, proto.authRoleDeleteResponse] as const;
       return write(method.roleDelete, codecs, { role: name }, options);
     },
-    grantPermission(role: string, permission: Permission, options?: CallOptions) {
+    async grantPermission(role: string, permission: Permission, options?: CallOptions) {
+      checkOneOf('the kind of a permission', permission.kind, Object.keys(permissionTypes));
       const codecs = [
         proto.authRoleGrantPermissionRequest,
         proto.authRoleGrantPermissionResponse,
       ] as const;
       const perm = { type: permissionTypes[permission.kind], ...spanOf('', permission.range) };
-      return write(method.roleGrantPermission, codecs, { name: role, perm }, options);
+      await write(method.roleGrantPermission, codecs, { name: role, perm }, options);
     },
-    revokePermission(role: string, range: KeyRange, options?: CallOptions) {
+    async revokePermission(role: string, range: KeyRange, options?: CallOptions) {
       const codecs = [
         proto.authRoleRevokePermissionRequest,
         proto.authRoleRevokePermissionResponse,
       ] as const;
       const request = { role, ...spanOf('', range) };
-      return write(method.roleRevokePermission, codecs, request, options);
+      await write(method.roleRevokePermission, codecs, request, options);
     },
   };
 }

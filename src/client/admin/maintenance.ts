@@ -26,14 +26,17 @@ import {
 import {
   type Caller,
   type CallOptions,
+  callShape,
   callWithCodecs,
   type EndpointOptions,
+  endpointShape,
   headerOf,
   method,
   serverStream,
 } from '../call/index.js';
 import { EtcdClientError } from '../errors.js';
 import { revisionOption } from '../keyspace/index.js';
+import { aFunction, checkOneOf, checkOptions, flag, wholeNumber } from '../strict/index.js';
 import type { Alarm, AlarmName, Maintenance, MemberStatus, SnapshotOptions } from './types.js';
 
 const alarmCodecs = [alarmRequest, alarmResponse] as const;
@@ -51,6 +54,7 @@ export function maintenanceOf(caller: Caller): Maintenance {
     alarms,
     status: (options) => memberStatus(caller, options),
     async compact(revision, options = {}) {
+      checkOptions('maintenance.compact', options, { ...callShape, physical: flag });
       const request = encodeCompactionRequest({
         revision: revisionOption(revision),
         physical: options.physical ?? false,
@@ -59,11 +63,13 @@ export function maintenanceOf(caller: Caller): Maintenance {
       return { header: headerOf(decodeOnlyHeader(reply)) };
     },
     async defragment(options?: EndpointOptions) {
+      checkOptions('maintenance.defragment', options, endpointShape);
       const codecs = [defragmentRequest, defragmentResponse] as const;
       // Doing it twice is harmless, but blocks the member twice.
       await callWithCodecs(caller, method.defragment, 'write', codecs, {}, options);
     },
     async hashKv(options = {}) {
+      checkOptions('maintenance.hashKv', options, { ...endpointShape, revision: wholeNumber(1) });
       const codecs = [hashKvRequest, hashKvResponse] as const;
       const request = { revision: revisionOption(options.revision) };
       const reply = await callWithCodecs(caller, method.hashKv, 'local', codecs, request, options);
@@ -88,12 +94,18 @@ export function maintenanceOf(caller: Caller): Maintenance {
       }
       return cleared;
     },
-    snapshot: (options = {}) => snapshotOf(caller, options),
+    snapshot(options = {}) {
+      checkOptions('maintenance.snapshot', options, { ...endpointShape, onProgress: aFunction });
+      return snapshotOf(caller, options);
+    },
     async moveLeader(to: MemberId, options?: EndpointOptions) {
+      checkOptions('maintenance.moveLeader', options, endpointShape);
       const codecs = [moveLeaderRequest, moveLeaderResponse] as const;
       await callWithCodecs(caller, method.moveLeader, 'write', codecs, { targetId: to }, options);
     },
     async downgrade(action, version, options) {
+      checkOneOf('the action of downgrade', action, Object.keys(downgradeActions));
+      checkOptions('maintenance.downgrade', options, callShape);
       const codecs = [downgradeRequest, downgradeResponse] as const;
       const kind = action === 'validate' ? 'read' : 'write';
       const request = { action: downgradeActions[action], version };
@@ -110,6 +122,7 @@ const downgradeActions = {
 } as const;
 
 async function memberStatus(caller: Caller, options?: EndpointOptions): Promise<MemberStatus> {
+  checkOptions('maintenance.status', options, endpointShape);
   const codecs = [statusRequest, statusResponse] as const;
   const reply = await callWithCodecs(caller, method.status, 'local', codecs, {}, options);
   const { header, downgradeInfo: _, ...status } = reply;

@@ -24,8 +24,9 @@ import {
   type Slot,
   type Until,
 } from '../connection/index.js';
-import { EtcdClientError, type Reason, reasonOf } from '../errors.js';
-import { type TokenEvent, TokenSource } from './auth-token.js';
+import { atCaller, EtcdClientError, type Reason, reasonOf } from '../errors.js';
+import { TokenSource } from './auth-token.js';
+import type { ClientEvent } from './events.js';
 import {
   abortedError,
   blamesServer,
@@ -41,7 +42,9 @@ import type {
   EndpointOptions,
   Interceptor,
   Metadata,
+  OutgoingStream,
   RetryOptions,
+  StreamInterceptor,
 } from './types.js';
 
 export interface CallerOptions {
@@ -60,7 +63,10 @@ export interface CallerOptions {
     user: string,
     password: string,
   ) => Promise<string | undefined>;
-  readonly onEvent: (event: TokenEvent) => void;
+  /** Somebody listens: calls that succeed are only told of then. */
+  readonly tellsCalls: boolean;
+  readonly streamInterceptors: readonly StreamInterceptor[];
+  readonly onEvent: (event: ClientEvent) => void;
   /** Aborted when the client is closed. */
   readonly signal: AbortSignal;
 }
@@ -95,20 +101,35 @@ export class Caller {
     });
   }
 
-  /** One unary call; resolves with the encoded reply. */
-  call(
+  /** One unary call; resolves with the encoded reply. `key`: what errors say it is about. */
+  async call(
     method: string,
     kind: CallKind,
     request: Uint8Array,
     options: EndpointOptions = noOptions,
+    key?: string,
+  ): Promise<Buffer> {
+    try {
+      // Nobody beside the client and the server needs to see the password.
+      const direct = this.options.interceptors.length === 0 || method === authenticateMethod;
+      return direct
+        ? await this.#run(method, kind, request, options, key)
+        : await this.#intercepted(method, kind, request, options, key);
+    } catch (error) {
+      throw atCaller(error);
+    }
+  }
+
+  #intercepted(
+    method: string,
+    kind: CallKind,
+    request: Uint8Array,
+    options: EndpointOptions,
+    key: string | undefined,
   ): Promise<Buffer> {
     const { interceptors } = this.options;
-    // Nobody beside the client and the server needs to see the password.
-    if (interceptors.length === 0 || method === authenticateMethod) {
-      return this.#run(method, kind, request, options);
-    }
     const last = (call: Parameters<Interceptor>[0]): Promise<Buffer> =>
-      this.#run(call.method, kind, call.request, { ...options, metadata: call.metadata });
+      this.#run(call.method, kind, call.request, { ...options, metadata: call.metadata }, key);
     const chain = interceptors.reduceRight<typeof last>(
       (next, interceptor) => (call) => interceptor(call, next),
       last,
@@ -118,6 +139,45 @@ export class Caller {
 
   /** Opens a stream on a connection as soon as there is one. */
   async open(
+    method: string,
+    kind: CallKind,
+    options: EndpointOptions,
+    avoid?: Slot,
+  ): Promise<OpenedStream> {
+    const { streamInterceptors, onEvent } = this.options;
+    let opened: OpenedStream | undefined;
+    const last = async ({ metadata }: OutgoingStream) => {
+      assert(opened === undefined, 'an interceptor goes on once');
+      const given = options.metadata === undefined && Object.keys(metadata).length === 0;
+      opened = await this.#open(method, kind, given ? options : { ...options, metadata }, avoid);
+      return { endpoint: opened.slot.endpoint.address };
+    };
+    const chain = streamInterceptors.reduceRight<typeof last>(
+      (next, interceptor) => (stream) => interceptor(stream, next),
+      last,
+    );
+    try {
+      const { endpoint } = await chain({ method, metadata: options.metadata ?? {} });
+      if (opened === undefined) throw new TypeError('a stream interceptor did not go on');
+      onEvent({ type: 'streamOpened', method, endpoint });
+      return opened;
+    } catch (error) {
+      // What an interceptor did afterwards must not leave a stream behind.
+      (opened as OpenedStream | undefined)?.stream.cancel();
+      throw error;
+    }
+  }
+
+  /** Tells of the end of a stream that `open` gave. */
+  streamEnded(opened: OpenedStream, method: string, status: RpcStatus | undefined): void {
+    const endpoint = opened.slot.endpoint.address;
+    const bad = status !== undefined && status.code !== GrpcCode.OK;
+    const context = { kind: 'read', method, endpoint, attempts: 1 } as const;
+    const error = bad ? callError(status, context) : undefined;
+    this.options.onEvent({ type: 'streamEnded', method, endpoint, error });
+  }
+
+  async #open(
     method: string,
     kind: CallKind,
     options: EndpointOptions,
@@ -220,13 +280,23 @@ export class Caller {
     kind: CallKind,
     request: Uint8Array,
     options: EndpointOptions,
+    key: string | undefined,
   ): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       if (options.metadata !== undefined) checkMetadata(options.metadata);
-      const run = new CallRun(this, method, kind, request, options, resolve, reject, this.#running);
-      run.start();
+      const asked = { method, kind, request, options, key };
+      new CallRun(this, asked, resolve, reject, this.#running).start();
     });
   }
+}
+
+/** What is asked for. */
+interface Asked {
+  readonly method: string;
+  readonly kind: CallKind;
+  readonly request: Uint8Array;
+  readonly options: EndpointOptions;
+  readonly key: string | undefined;
 }
 
 /** One unary call over all its attempts. */
@@ -236,10 +306,12 @@ class CallRun {
   readonly #kind: CallKind;
   readonly #request: Uint8Array;
   readonly #options: EndpointOptions;
+  readonly #key: string | undefined;
   readonly #resolve: (reply: Buffer) => void;
   readonly #reject: (error: Error) => void;
   readonly #running: Set<CallRun>;
   readonly #deadlineMs: number;
+  readonly #startMs: number;
   #attempts = 0;
   #repeats = 0;
   #tokenRefusals = 0;
@@ -255,10 +327,7 @@ class CallRun {
 
   constructor(
     caller: Caller,
-    method: string,
-    kind: CallKind,
-    request: Uint8Array,
-    options: EndpointOptions,
+    { method, kind, request, options, key }: Asked,
     resolve: (reply: Buffer) => void,
     reject: (error: Error) => void,
     running: Set<CallRun>,
@@ -268,17 +337,19 @@ class CallRun {
     this.#kind = kind;
     this.#request = request;
     this.#options = options;
+    this.#key = key;
     this.#resolve = resolve;
     this.#reject = reject;
     this.#running = running;
     const timeoutMs = options.timeoutMs ?? caller.options.timeoutMs;
-    this.#deadlineMs = caller.options.clock.nowMs() + timeoutMs;
+    this.#startMs = caller.options.clock.nowMs();
+    this.#deadlineMs = this.#startMs + timeoutMs;
   }
 
   start(): void {
     assert(this.#attempts === 0 && !this.#over, 'a call starts once');
     if (this.#caller.options.signal.aborted) {
-      this.#reject(closedError());
+      this.#reject(this.#withContext(closedError()));
       return;
     }
     this.#running.add(this);
@@ -297,6 +368,7 @@ class CallRun {
         outcome: sent && this.#kind === 'write' ? 'unknown' : 'failed',
         message: 'the client was closed',
         method: this.#method,
+        key: this.#key,
         attempts: this.#attempts,
       }),
     );
@@ -366,6 +438,7 @@ class CallRun {
     if (this.#over) return;
     if (message !== undefined) {
       this.#finish();
+      if (this.#caller.options.tellsCalls) this.#tellEnd(undefined);
       this.#resolve(message);
       return;
     }
@@ -386,7 +459,7 @@ class CallRun {
     const refusals = this.#tokenRefusals;
     if (tokens.refused(reason, this.#hadToken, this.#tokenGeneration, refusals)) {
       this.#tokenRefusals += 1;
-      return this.#pauseAndBegin(refusals);
+      return this.#pauseAndBegin(refusals, status);
     }
     const learner = reason === 'LEARNER_UNSUPPORTED' && pool.size > 1;
     if (learner && slot !== undefined) pool.suspect(slot);
@@ -395,16 +468,17 @@ class CallRun {
     if (!mayRepeat || this.#repeats + 1 >= retry.attemptsMax) return false;
     this.#avoid = slot;
     this.#repeats += 1;
-    return this.#pauseAndBegin(this.#repeats);
+    return this.#pauseAndBegin(this.#repeats, status);
   }
 
   /**
    * At once before the first repeat for a token, `repeat` 0. Full jitter: a herd of clients that
    * failed together does not come back together.
    */
-  #pauseAndBegin(repeat: number): boolean {
+  #pauseAndBegin(repeat: number, status: RpcStatus): boolean {
     assert(this.#call === undefined, 'no attempt runs while the next one waits');
     if (repeat === 0) {
+      this.#tellRetry(0, status);
       this.#begin();
       return true;
     }
@@ -412,14 +486,32 @@ class CallRun {
     const fullMs = Math.min(retry.delayMaxMs, retry.delayMinMs * 2 ** (repeat - 1));
     const delayMs = fullMs * random.float();
     if (clock.nowMs() + delayMs >= this.#deadlineMs) return false;
+    this.#tellRetry(delayMs, status);
     this.#pause = clock.after(delayMs, () => this.#begin());
     return true;
+  }
+
+  #tellRetry(delayMs: number, status: RpcStatus): void {
+    const { kind: _, attempts: attempt, method, key, endpoint } = this.#context();
+    const error = callError(status, this.#context());
+    this.#caller.options.onEvent({
+      ...{ type: 'retry', method, key, endpoint, attempt, delayMs, error },
+    });
+  }
+
+  #tellEnd(error: Error | undefined): void {
+    assert(this.#over, 'what is told of as ended has ended');
+    const { clock, onEvent } = this.#caller.options;
+    const { method, key, endpoint, attempts } = this.#context();
+    const durationMs = clock.nowMs() - this.#startMs;
+    onEvent({ type: 'callEnded', method, key, endpoint, attempts, durationMs, error });
   }
 
   #fail(error: Error): void {
     if (this.#over) return;
     this.#finish();
     this.#call?.cancel();
+    this.#tellEnd(error);
     this.#reject(error);
   }
 
@@ -435,6 +527,7 @@ class CallRun {
     return {
       kind: this.#kind,
       method: this.#method,
+      key: this.#key,
       endpoint: this.#pick?.slot.endpoint.address ?? this.#options.endpoint,
       attempts: this.#attempts,
     };
@@ -450,6 +543,7 @@ class CallRun {
       message: error.message,
       cause: error.cause,
       method: this.#method,
+      key: this.#key,
       endpoint: error.endpoint ?? this.#options.endpoint,
       attempts: this.#attempts,
     });

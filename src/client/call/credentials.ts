@@ -1,16 +1,26 @@
 /** Who a client is, looked at before anything is sent. No error quotes a secret. */
 
 import { invalidOption } from '../errors.js';
+import { anything, checkOptions, oneOf, type Shape } from '../strict/index.js';
 import { isHeaderText } from './metadata.js';
 import type { Credentials } from './types.js';
 
 /** A password or a token, or what gives it. */
 export type Secret = string | (() => string | Promise<string>);
 
+/** Only the names: values may be secrets. */
+const shape: Shape<Credentials> = {
+  user: anything,
+  password: anything,
+  token: anything,
+  ifAuthOff: oneOf('proceed', 'fail'),
+};
+
 /** Throws INVALID_OPTION. */
 export function checkCredentials(credentials: Credentials | undefined): void {
   if (credentials === undefined) return;
-  const { user, password, token, ifAuthOff } = credentials;
+  checkOptions('credentials', credentials, shape);
+  const { user, password, token } = credentials;
   if (token !== undefined) {
     if (user !== undefined || password !== undefined) {
       throw invalidOption('credentials are a user and a password, or a token, not both');
@@ -25,8 +35,5 @@ export function checkCredentials(credentials: Credentials | undefined): void {
   }
   if (typeof password !== 'string' && typeof password !== 'function') {
     throw invalidOption('credentials.password must be text or a function');
-  }
-  if (ifAuthOff !== undefined && ifAuthOff !== 'proceed' && ifAuthOff !== 'fail') {
-    throw invalidOption("credentials.ifAuthOff must be 'proceed' or 'fail'");
   }
 }

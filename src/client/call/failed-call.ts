@@ -80,6 +80,8 @@ export function refusesToken(reason: Reason, hadToken: boolean): boolean {
 export interface CallContext {
   readonly kind: CallKind;
   readonly method: string;
+  /** What it is about, as users see it. */
+  readonly key?: string | undefined;
   readonly endpoint: string | undefined;
   readonly attempts: number;
 }
@@ -93,11 +95,18 @@ export function callError(status: RpcStatus, context: CallContext): EtcdClientEr
     code: statusName(status.code),
     reason,
     outcome: outcomeOf(context.kind, status, reason),
-    message: timedOut ? 'the deadline of the call passed' : status.message,
+    message: timedOut ? 'the deadline of the call passed' : messageOf(status, context),
     method: context.method,
+    key: context.key,
     endpoint: context.endpoint,
     attempts: context.attempts,
   });
+}
+
+/** Who knows no KV service is no port for clients: kvorum's port for peers speaks gRPC, too. */
+function messageOf({ code, message }: RpcStatus, { endpoint }: CallContext): string {
+  if (code !== c.UNIMPLEMENTED || !/unknown service etcdserverpb\.KV/.test(message)) return message;
+  return `${message}: ${endpoint} is a port for peers, or no server of etcd's kind`;
 }
 
 function transportReason(status: RpcStatus, reason: Reason): Reason {
@@ -115,6 +124,7 @@ export function abortedError(signal: AbortSignal, sent: boolean, context: CallCo
     message: 'the call was aborted',
     cause: signal.reason,
     method: context.method,
+    key: context.key,
     endpoint: context.endpoint,
     attempts: context.attempts,
   });

@@ -14,13 +14,38 @@ export interface Header {
   readonly raftTerm: number;
 }
 
-const noHeader: Header = { clusterId: 0n, memberId: 0n, revision: 0, raftTerm: 0 };
+/** A class only for `toJSON`: JSON has no bigint. */
+class ReplyHeader implements Header {
+  readonly clusterId: bigint;
+  readonly memberId: bigint;
+  readonly revision: Revision;
+  readonly raftTerm: number;
+
+  constructor({ clusterId, memberId, revision, raftTerm }: Header) {
+    this.clusterId = clusterId;
+    this.memberId = memberId;
+    this.revision = safe(revision);
+    this.raftTerm = raftTerm;
+  }
+
+  /** 64-bit ids as decimal text, as protobuf's JSON has them. */
+  toJSON(): Readonly<Record<string, unknown>> {
+    const { clusterId, memberId, revision, raftTerm } = this;
+    return { clusterId: String(clusterId), memberId: String(memberId), revision, raftTerm };
+  }
+}
+
+const noHeader: Header = new ReplyHeader({
+  clusterId: 0n,
+  memberId: 0n,
+  revision: 0,
+  raftTerm: 0,
+});
 
 /** Checks that numbers are exact: the decoder saturates, so the largest one may be another. */
 export function headerOf(wire: ResponseHeader | undefined): Header {
   if (wire === undefined) return noHeader;
-  safe(wire.revision);
-  return wire;
+  return new ReplyHeader(wire);
 }
 
 /** The number, if it is exact. */

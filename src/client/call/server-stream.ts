@@ -49,6 +49,7 @@ export async function* serverStream(
     } finally {
       for (const takeBack of takeBacks) takeBack();
       inbox.close();
+      caller.streamEnded(opened, method, inbox.status);
     }
     if (attempt > 1) await pause(caller, attempt - 2, options.signal);
   }

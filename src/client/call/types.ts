@@ -1,5 +1,7 @@
 /** What calls are described by: who calls, options, retries and interceptors. */
 
+import type { ClientEvent } from './events.js';
+
 /**
  * Who the client is: a password that is exchanged for tokens, or a token made elsewhere (JWT).
  * Without credentials a server may know the client by its certificate. They are in no error, no
@@ -52,6 +54,30 @@ export type Interceptor = (
   call: OutgoingCall,
   next: (call: OutgoingCall) => Promise<Buffer>,
 ) => Promise<Buffer>;
+
+/** A stream that is about to be opened, as a {@link StreamInterceptor} sees it. */
+export interface OutgoingStream {
+  /** Full method, `/etcdserverpb.Watch/Watch`. */
+  readonly method: string;
+  readonly metadata: Metadata;
+}
+
+/**
+ * Wraps the opening of every stream: the one of all watches, the one of all kept leases, and those
+ * of large answers; again when a stream broke and is opened anew. May change the metadata.
+ */
+export type StreamInterceptor = (
+  stream: OutgoingStream,
+  next: (stream: OutgoingStream) => Promise<{ readonly endpoint: string }>,
+) => Promise<{ readonly endpoint: string }>;
+
+/** What sees everything that a client does: for logs, metrics and traces. */
+export interface Hooks {
+  readonly interceptor?: Interceptor;
+  readonly streamInterceptor?: StreamInterceptor;
+  /** Must not throw. */
+  readonly onEvent?: (event: ClientEvent) => void;
+}
 
 /** What every call takes. */
 export interface CallOptions {

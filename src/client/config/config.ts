@@ -7,6 +7,7 @@
  */
 
 import type { Revision } from '../../common/index.js';
+import { callShape } from '../call/index.js';
 import type { EtcdClient } from '../client.js';
 import {
   followRange,
@@ -18,6 +19,15 @@ import {
 import { EtcdClientError } from '../errors.js';
 import { bytes } from '../keyspace/index.js';
 import { callTimeoutMsDefault } from '../limits.js';
+import {
+  aFunction,
+  anObject,
+  anything,
+  aText,
+  checkOptions,
+  oneOf,
+  type Shape,
+} from '../strict/index.js';
 import { history } from './history.js';
 import {
   assemble,
@@ -42,11 +52,25 @@ import type {
 } from './types.js';
 import { callOptionsOf, type Edits, readAll, type WriteContext, write } from './write.js';
 
+const shape: Shape<ConfigOptions<object, unknown>> = {
+  signal: callShape.signal,
+  timeoutMs: callShape.timeoutMs,
+  prefix: aText,
+  schema: anything,
+  defaults: anObject,
+  group: aText,
+  node: aText,
+  view: anObject,
+  invalidStart: oneOf('throw', 'defaults'),
+  onProblem: aFunction,
+};
+
 /** Resolves with the first valid state; see `invalidStart`. */
 export async function config<In extends object, Out>(
   client: EtcdClient,
   options: ConfigOptions<In, Out>,
 ): Promise<Config<Out, In>> {
+  checkOptions('config', options, shape);
   const { signal, timeoutMs = callTimeoutMsDefault } = options;
   const bounds = signal === undefined ? { timeoutMs } : { signal, timeoutMs };
   const scope = scopeOf(client.runtime.clock, bounds, client.signal);

@@ -12,7 +12,13 @@ import {
   type SecureContextOptions,
   connect as tlsConnect,
 } from 'node:tls';
-import { type Network, type NetworkAddress, onAbort, type TlsOptions } from '../../common/index.js';
+import {
+  assert,
+  type Network,
+  type NetworkAddress,
+  onAbort,
+  type TlsOptions,
+} from '../../common/index.js';
 import { lookupHost, resolveHost, SocketStream } from '../../transport/index.js';
 import { nodeClock } from './runtime-node.js';
 import type { ClientTls } from './types.js';
@@ -62,6 +68,54 @@ function open(address: NetworkAddress, tls: TlsOptions | undefined): Socket {
   return tls === undefined
     ? netConnect(options)
     : tlsConnect({ ...options, ...tlsOptions(tls, address) });
+}
+
+/** What came back on a socket of its own, from whatever listens there. */
+export interface Probed {
+  /** The first bytes; empty if there were none. */
+  readonly bytes: Buffer;
+  /** TLS was agreed on. */
+  readonly secured: boolean;
+}
+
+/**
+ * Sends `bytes` and waits for an answer, or until `enough` of it is there; never rejects. With
+ * `tls` anybody's certificate will do: nothing but public texts is sent.
+ */
+export function probe(
+  address: NetworkAddress,
+  tls: boolean,
+  bytes: Buffer,
+  options: {
+    readonly timeoutMs: number;
+    readonly signal: AbortSignal;
+    readonly enough: (answer: Buffer) => boolean;
+  },
+): Promise<Probed> {
+  assert(bytes.length > 0 && options.timeoutMs > 0, 'who is asked is asked something');
+  return new Promise((resolve) => {
+    let answer: Buffer = Buffer.alloc(0);
+    let secured = false;
+    const socket = open(address, tls ? { insecureSkipVerify: true } : undefined);
+    const end = (): void => {
+      timer.cancel();
+      takeBack();
+      socket.destroy();
+      resolve({ bytes: answer, secured });
+    };
+    const timer = nodeClock.after(options.timeoutMs, end);
+    const takeBack = onAbort(options.signal, end);
+    socket.on('error', end);
+    socket.on('close', end);
+    socket.once(tls ? 'secureConnect' : 'connect', () => {
+      secured = tls;
+      socket.write(bytes);
+    });
+    socket.on('data', (data) => {
+      answer = Buffer.concat([answer, data]);
+      if (options.enough(answer)) end();
+    });
+  });
 }
 
 function connected(socket: Socket, secure: boolean, timeoutMs: number): Promise<void> {

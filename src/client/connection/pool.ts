@@ -16,6 +16,7 @@ import {
   suspectMs,
 } from '../limits.js';
 import { ask } from './ask.js';
+import { diagnose } from './diagnosis.js';
 import type { Endpoint } from './endpoint.js';
 import type { Dial, DialOptions, Link } from './link.js';
 import type { ClientTls, ConnectionEvent, TlsSource } from './types.js';
@@ -51,6 +52,9 @@ export class Slot {
   /** No longer one of the endpoints: its connection is closed when it comes. */
   removed = false;
   lastError: Error | undefined = undefined;
+  /** Trying again will not help, as far as anybody can tell. */
+  permanent = false;
+  wasConnected = false;
 
   constructor(endpoint: Endpoint) {
     this.endpoint = endpoint;
@@ -116,9 +120,18 @@ export class Pool {
       if (this.#closed) throw closedError();
       const pick = this.pick(avoid);
       if (pick !== undefined) return pick;
+      if (this.#hopeless()) throw this.#gaveUp('failed');
       const reason = await this.#wait(until, this.#nextDueMs());
       if (reason !== undefined) throw this.#gaveUp(reason);
     }
+  }
+
+  /** No endpoint can be connected to, and none is being tried. */
+  #hopeless(): boolean {
+    assert(this.#slots.length > 0, 'a client keeps an endpoint');
+    return this.#slots.every(
+      ({ permanent, connecting, link }) => permanent && connecting === undefined && !link,
+    );
   }
 
   /** One round over all endpoints: resolves with the first connection, rejects if all fail. */
@@ -239,12 +252,21 @@ export class Pool {
     const endpoint = slot.endpoint.address;
     onEvent({ type: 'connecting', endpoint });
     let link: Link;
+    let tls: ClientTls | undefined;
     try {
-      link = await dial(slot.endpoint, { ...dialOptions, tls: await this.#tls(), signal });
+      tls = await this.#tls();
+      link = await dial(slot.endpoint, { ...dialOptions, tls, signal });
     } catch (error) {
-      slot.lastError = error instanceof Error ? error : new Error(String(error));
+      const failed = error instanceof Error ? error : new Error(String(error));
+      const fault = await diagnose(failed, slot.endpoint, {
+        ...dialOptions,
+        ...{ tls, signal, wasConnected: slot.wasConnected },
+      });
+      slot.lastError = fault.error;
+      slot.permanent = fault.permanent;
       this.#backOff(slot);
-      onEvent({ type: 'connectFailed', endpoint, error: slot.lastError });
+      assert(slot.retryAtMs > 0, 'what failed is not tried again at once');
+      onEvent({ type: 'connectFailed', endpoint, error: fault.error, permanent: fault.permanent });
       return;
     }
     if (this.#closed || slot.removed) {
@@ -256,6 +278,8 @@ export class Pool {
     slot.failures = 0;
     slot.suspectUntilMs = 0;
     slot.lastError = undefined;
+    slot.permanent = false;
+    slot.wasConnected = true;
     link.onClose = () => {
       if (slot.link !== link) return;
       slot.link = undefined;
@@ -332,8 +356,10 @@ export class Pool {
         cause,
       });
     }
+    const permanent = slots.every((each) => each.permanent);
+    const passing = why === 'timeout' ? 'DEADLINE_EXCEEDED' : 'UNAVAILABLE';
     return new EtcdClientError({
-      code: why === 'timeout' ? 'DEADLINE_EXCEEDED' : 'UNAVAILABLE',
+      code: permanent ? 'FAILED_PRECONDITION' : passing,
       reason: 'CONNECT_FAILED',
       outcome: 'failed',
       message: `could not connect to ${where}${detail}`,

@@ -26,6 +26,36 @@ export const nodeRuntime: Runtime = {
   },
 };
 
+/** Whether this process says that it is not one of development. */
+export const isProduction = process.env.NODE_ENV === 'production';
+
+/** Calls once when the process exits; what is returned takes that back. */
+export function onExit(call: () => void): () => void {
+  // One listener for all: Node warns of more than ten.
+  if (exitCalls.size === 0) process.once('exit', callAll);
+  exitCalls.add(call);
+  return () => {
+    exitCalls.delete(call);
+    if (exitCalls.size === 0) process.off('exit', callAll);
+  };
+}
+
+const exitCalls = new Set<() => void>();
+
+let exiting = false;
+
+function callAll(): void {
+  exiting = true;
+  for (const call of [...exitCalls]) call();
+}
+
+/** Tells the developer, on stderr unless the process does otherwise with its warnings. */
+export function warn(code: string, message: string, detail: string): void {
+  // Warnings are emitted in a later turn, and there is none.
+  if (exiting) process.stderr.write(`[${code}] KvorumWarning: ${message}\n${detail}\n`);
+  else process.emitWarning(message, { type: 'KvorumWarning', code, detail });
+}
+
 /** A point in time as grpc-js wants its deadlines. */
 export function systemTimeAfter(delayMs: number): number {
   return Date.now() + delayMs;

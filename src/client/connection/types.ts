@@ -39,12 +39,20 @@ export interface Runtime {
 export type ConnectionEvent =
   | { readonly type: 'connecting'; readonly endpoint: string }
   | { readonly type: 'connected'; readonly endpoint: string }
-  | { readonly type: 'connectFailed'; readonly endpoint: string; readonly error: Error }
+  | {
+      readonly type: 'connectFailed';
+      readonly endpoint: string;
+      readonly error: Error;
+      /** Trying again will not help: a certificate that is refused, a server of another kind. */
+      readonly permanent: boolean;
+    }
   | { readonly type: 'disconnected'; readonly endpoint: string }
   | { readonly type: 'endpoints'; readonly endpoints: readonly string[] }
   /** There is a new token. */
   | { readonly type: 'authenticated' }
   /** The server has auth switched off; calls go without a token. */
   | { readonly type: 'authNotEnabled' }
+  /** A transaction was begun at `stack`, and never committed: it did nothing. */
+  | { readonly type: 'forgottenCommit'; readonly stack: string }
   /** No token could be had. */
   | { readonly type: 'authFailed'; readonly error: Error };

@@ -4,17 +4,16 @@
  */
 
 import type { Revision } from '../../common/index.js';
-import type { EtcdClient } from '../client.js';
 import { EtcdClientError, invalidOption } from '../errors.js';
 import { bytes, type KeyValue } from '../keyspace/index.js';
-import type { Kv, LeaseRef } from '../kv/index.js';
+import type { ClientOfView, Kv, LeaseRef } from '../kv/index.js';
 import { notOwnerError } from './held-key.js';
 import { followRange, type LiveState } from './live-range.js';
-import { acquire, type Claim, prefixOf, uniqueKey } from './owned-key.js';
+import { acquire, type Claim, checkPlace, needed, prefixOf, uniqueKey } from './owned-key.js';
 import { persist, scopeOf } from './scope.js';
 import type { AcquireOptions, Ownership, Session } from './types.js';
 
-type Client = Pick<EtcdClient, 'runtime' | 'signal'>;
+type Client = ClientOfView;
 
 export interface Barrier {
   readonly key: string;
@@ -29,7 +28,9 @@ export interface Barrier {
 }
 
 /** The barrier that is this key of a view. */
-export function barrier<V, In>(client: Client, view: Kv<V, In>, key: string): Barrier {
+export function barrier<V, In>(view: Kv<V, In>, key: string): Barrier {
+  checkPlace('barrier', view, key);
+  const { client } = view;
   const kv = view.as(bytes);
   if (key === '') throw invalidOption('the key must not be empty');
   return {
@@ -72,11 +73,19 @@ export interface DoubleBarrier {
   enter(session: Session, options?: AcquireOptions): Promise<Entered>;
 }
 
+export interface DoubleBarrierOptions {
+  /** How many sessions begin and end together. */
+  readonly count: number;
+}
+
 /** The double barrier of this name in a view. */
-export function doubleBarrier<V, In>(view: Kv<V, In>, name: string, count: number): DoubleBarrier {
-  if (!(Number.isSafeInteger(count) && count >= 1)) {
-    throw invalidOption('count must be a whole number of at least 1');
-  }
+export function doubleBarrier<V, In>(
+  view: Kv<V, In>,
+  name: string,
+  options: DoubleBarrierOptions,
+): DoubleBarrier {
+  checkPlace('doubleBarrier', view, name);
+  const { count } = needed('doubleBarrier', options, 'count');
   const kv = view.as(bytes);
   const prefix = prefixOf(name);
   const place: Place = { kv, name, prefix, waiters: `${prefix}waiters/`, ready: `${prefix}ready` };

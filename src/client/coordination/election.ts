@@ -8,12 +8,11 @@
 
 import type { LeaseId, Revision } from '../../common/index.js';
 import type { CallOptions } from '../call/index.js';
-import type { EtcdClient } from '../client.js';
 import { bytes, decodeWith, encodeWith, type KeyValue } from '../keyspace/index.js';
-import type { Kv } from '../kv/index.js';
+import type { ClientOfView, Kv } from '../kv/index.js';
 import { type HeldKey, notOwnerError } from './held-key.js';
 import { followRange } from './live-range.js';
-import { acquire, type Claim, prefixOf, sessionKey } from './owned-key.js';
+import { acquire, type Claim, checkPlace, prefixOf, sessionKey } from './owned-key.js';
 import { scopeOf } from './scope.js';
 import type { AcquireOptions, Ownership, Session } from './types.js';
 import { ValueWriter } from './value-writer.js';
@@ -52,11 +51,9 @@ export interface Election<V, In> {
 }
 
 /** The election of this name in a view; values are of the view's kind. */
-export function election<V, In>(
-  client: Pick<EtcdClient, 'runtime' | 'signal'>,
-  view: Kv<V, In>,
-  name: string,
-): Election<V, In> {
+export function election<V, In>(view: Kv<V, In>, name: string): Election<V, In> {
+  checkPlace('election', view, name);
+  const { client } = view;
   const kv = view.as(bytes);
   const prefix = prefixOf(name);
   return {
@@ -158,7 +155,7 @@ class Term<V, In> implements Leadership<In> {
 }
 
 async function* observe<V, In>(
-  client: Pick<EtcdClient, 'runtime' | 'signal'>,
+  client: ClientOfView,
   view: Kv<V, In>,
   prefix: string,
   options: { readonly signal?: AbortSignal },

@@ -7,7 +7,7 @@ import type { Revision } from '../../common/index.js';
 import type { CallOptions } from '../call/index.js';
 import { bytes, type Key } from '../keyspace/index.js';
 import type { Kv } from '../kv/index.js';
-import { acquire, type Claim, prefixOf, sessionKey, tryAcquire } from './owned-key.js';
+import { acquire, type Claim, checkPlace, prefixOf, sessionKey, tryAcquire } from './owned-key.js';
 import type { AcquireOptions, LockHeld, Session } from './types.js';
 
 /** Who holds a lock: its key and its fencing revision. */
@@ -29,6 +29,7 @@ export interface Mutex {
 
 /** The lock of this name in a view. */
 export function mutex<V, In>(view: Kv<V, In>, name: string): Mutex {
+  checkPlace('mutex', view, name);
   const kv = view.as(bytes);
   const prefix = prefixOf(name);
   const claimOf = (session: Session): Claim => ({
@@ -41,8 +42,8 @@ export function mutex<V, In>(view: Kv<V, In>, name: string): Mutex {
   });
   return {
     name,
-    acquire: (session, options) => acquire(session, claimOf(session), options),
-    tryAcquire: (session, options) => tryAcquire(session, claimOf(session), options),
+    acquire: async (session, options) => acquire(session, claimOf(session), options),
+    tryAcquire: async (session, options) => tryAcquire(session, claimOf(session), options),
     holder: async (options) => (await oldest(view, prefix, 1, options))[0],
   };
 }

@@ -11,11 +11,14 @@
  */
 
 import { assert, type Revision, sleep } from '../../common/index.js';
-import { EtcdClientError, invalidOption, isEtcdError } from '../errors.js';
+import { callShape } from '../call/index.js';
+import { atCaller, EtcdClientError, invalidOption, isEtcdError } from '../errors.js';
 import type { Bytes, KeyInfo, KeyRange, KeyValue } from '../keyspace/index.js';
 import type { Kv } from '../kv/index.js';
 import { lateRequestMsMax } from '../limits.js';
+import { checkOptions, described, wholeNumber } from '../strict/index.js';
 import { HeldKey, notOwnerError } from './held-key.js';
+import { checkSession } from './option-shapes.js';
 import { persist, type Scope, scopeOf, unlessAborted } from './scope.js';
 import type { AcquireOptions, Session } from './types.js';
 
@@ -40,6 +43,7 @@ export async function acquire(
   claim: Claim,
   options: AcquireOptions = {},
 ): Promise<HeldKey> {
+  checkOptions('acquire', options, callShape);
   const scope = scopeOf(session.client.runtime.clock, options, session.signal);
   try {
     alive(session, scope);
@@ -51,6 +55,8 @@ export async function acquire(
       if (!(await ticket.create(scope))) await ticket.wait(scope);
       return ticket.grant(scope);
     });
+  } catch (error) {
+    throw atCaller(error);
   } finally {
     scope.end();
   }
@@ -62,6 +68,7 @@ export async function tryAcquire(
   claim: Claim,
   options: AcquireOptions = {},
 ): Promise<HeldKey | undefined> {
+  checkOptions('tryAcquire', options, callShape);
   const scope = scopeOf(session.client.runtime.clock, options, session.signal);
   try {
     alive(session, scope);
@@ -73,9 +80,36 @@ export async function tryAcquire(
       await unlessAborted(ticket.withdraw(), scope.signal);
       return undefined;
     });
+  } catch (error) {
+    throw atCaller(error);
   } finally {
     scope.end();
   }
+}
+
+/**
+ * Everything is made of a view and a name, and then options; from JavaScript it may be something
+ * else. Throws INVALID_OPTION.
+ */
+export function checkPlace(what: string, view: unknown, name: unknown): void {
+  const form = `${what}(kv, name)`;
+  const as: unknown = typeof view === 'object' && view !== null && (view as { as?: unknown }).as;
+  if (typeof as !== 'function') {
+    const client = typeof view === 'object' && view !== null && 'kv' in view;
+    const hint = client ? '; its client is known by the view' : '';
+    throw invalidOption(`${form}: kv must be a view of the store, not ${described(view)}${hint}`);
+  }
+  if (typeof name !== 'string') {
+    throw invalidOption(`${form}: the name must be text, not ${described(name)}`);
+  }
+}
+
+/** The options, which have a whole number of this name that is at least 1. */
+export function needed<O extends object>(what: string, options: O, name: keyof O & string): O {
+  checkOptions<object>(what, options, { [name]: wholeNumber(1) });
+  const given: O | undefined = options;
+  if (given?.[name] !== undefined) return options;
+  throw invalidOption(`${what}(kv, name, { ${name} }): ${name} is missing`);
 }
 
 /** Checks what names are made of; `name/` is before all keys of a lock. */
@@ -86,11 +120,13 @@ export function prefixOf(name: string): string {
 
 /** The session's key below a prefix: the lease in hexadecimal, as etcd's tools have it. */
 export function sessionKey(prefix: string, session: Session): string {
+  checkSession('acquire', session);
   return `${prefix}${session.id.toString(16)}`;
 }
 
 /** A key of the session that is used once. */
 export function uniqueKey(prefix: string, session: Session): string {
+  checkSession('acquire', session);
   const { random } = session.client.runtime;
   return `${sessionKey(prefix, session)}-${random.u64().toString(16)}`;
 }
@@ -130,14 +166,16 @@ class Ticket {
     const { kv, key, value, contenders, permits } = this.#claim;
     const view = { sort: { by: 'createRevision', order: 'ascending' }, limit: permits } as const;
     const first = kv.ops.range(contenders, view);
-    const txn = kv
-      .txn()
-      .if(kv.when(key).missing())
-      .then(kv.ops.put(key, value, { lease: this.#session.id }), first)
-      .else(kv.ops.get(key), first);
+    // Made anew each time: one that is never committed would be told of.
+    const txn = () =>
+      kv
+        .txn()
+        .if(kv.when(key).missing())
+        .then(kv.ops.put(key, value, { lease: this.#session.id }), first)
+        .else(kv.ops.get(key), first);
     const done = await persist(this.#session.client.runtime, scope.signal, async () => {
       try {
-        return await txn.commit({ signal: scope.signal });
+        return await txn().commit({ signal: scope.signal });
       } catch (error) {
         if (!isEtcdError(error) || error.outcome === 'unknown') {
           this.#touched = true;
@@ -165,22 +203,23 @@ class Ticket {
   async wait(scope: Scope): Promise<void> {
     assert(this.#touched, 'who waits has a key');
     const { kv, contenders, permits } = this.#claim;
-    const look = kv
-      .txn()
-      .if(this.#guard())
-      .then(
-        kv.ops.range(contenders, {
-          keysOnly: true,
-          createRevisionMax: this.#revision - 1,
-          sort: { by: 'createRevision', order: 'descending' },
-          // Only the next in the queue has to be known, unless several may own.
-          ...(permits === 1 ? { limit: 1 } : {}),
-        }),
-      );
+    const look = () =>
+      kv
+        .txn()
+        .if(this.#guard())
+        .then(
+          kv.ops.range(contenders, {
+            keysOnly: true,
+            createRevisionMax: this.#revision - 1,
+            sort: { by: 'createRevision', order: 'descending' },
+            // Only the next in the queue has to be known, unless several may own.
+            ...(permits === 1 ? { limit: 1 } : {}),
+          }),
+        );
     const { runtime } = this.#session.client;
     for (;;) {
       const seen = await persist(runtime, scope.signal, () =>
-        look.commit({ signal: scope.signal }),
+        look().commit({ signal: scope.signal }),
       );
       if (!seen.ok) throw notOwnerError(this.#claim.key);
       const { kvs } = seen.results[0];
@@ -219,8 +258,9 @@ class Ticket {
   #drop(): Promise<void> {
     const { kv, key } = this.#claim;
     const mine = kv.when(key).lease('=', this.#session.id);
-    const txn = kv.txn().if(mine).then(kv.ops.delete(key));
-    return this.#session.work.insist((signal) => txn.commit({ signal }));
+    return this.#session.work.insist((signal) =>
+      kv.txn().if(mine).then(kv.ops.delete(key)).commit({ signal }),
+    );
   }
 
   /** When a request that was on its way has arrived, or never will. */

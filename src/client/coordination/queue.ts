@@ -9,16 +9,15 @@
 
 import { type Revision, sleep } from '../../common/index.js';
 import type { CallOptions } from '../call/index.js';
-import type { EtcdClient } from '../client.js';
 import { invalidOption, isEtcdError } from '../errors.js';
 import type { KeyRange, KeyValue, RangeResult, Sort } from '../keyspace/index.js';
-import type { Kv } from '../kv/index.js';
+import type { ClientOfView, Kv } from '../kv/index.js';
 import { queueLookKeys } from '../limits.js';
-import { prefixOf } from './owned-key.js';
+import { checkPlace, prefixOf } from './owned-key.js';
 import { persist, type Scope, scopeOf } from './scope.js';
 import type { AcquireOptions } from './types.js';
 
-type Client = Pick<EtcdClient, 'runtime' | 'signal'>;
+type Client = ClientOfView;
 
 /** An entry that was put, or taken. */
 export interface QueueEntry<V> {
@@ -59,7 +58,9 @@ export interface PriorityQueue<V, In> extends Taker<V> {
 }
 
 /** The queue of this name in a view; values are of the view's kind. */
-export function queue<V, In>(client: Client, view: Kv<V, In>, name: string): Queue<V, In> {
+export function queue<V, In>(view: Kv<V, In>, name: string): Queue<V, In> {
+  checkPlace('queue', view, name);
+  const { client } = view;
   const prefix = prefixOf(name);
   const sort: Sort = { by: 'modRevision', order: 'ascending' };
   return {
@@ -78,11 +79,9 @@ export function queue<V, In>(client: Client, view: Kv<V, In>, name: string): Que
 }
 
 /** The priority queue of this name in a view; values are of the view's kind. */
-export function priorityQueue<V, In>(
-  client: Client,
-  view: Kv<V, In>,
-  name: string,
-): PriorityQueue<V, In> {
+export function priorityQueue<V, In>(view: Kv<V, In>, name: string): PriorityQueue<V, In> {
+  checkPlace('priorityQueue', view, name);
+  const { client } = view;
   const prefix = prefixOf(name);
   return {
     name,

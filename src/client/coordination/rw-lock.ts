@@ -6,7 +6,7 @@
 
 import { bytes } from '../keyspace/index.js';
 import type { Kv } from '../kv/index.js';
-import { acquire, type Claim, prefixOf, tryAcquire, uniqueKey } from './owned-key.js';
+import { acquire, type Claim, checkPlace, prefixOf, tryAcquire, uniqueKey } from './owned-key.js';
 import type { AcquireOptions, LockHeld, Session } from './types.js';
 
 export interface ReadWriteLock {
@@ -20,6 +20,7 @@ export interface ReadWriteLock {
 
 /** The read-write lock of this name in a view. A reader can't become a writer: release first. */
 export function readWriteLock<V, In>(view: Kv<V, In>, name: string): ReadWriteLock {
+  checkPlace('readWriteLock', view, name);
   const kv = view.as(bytes);
   const prefix = prefixOf(name);
   const claimOf = (session: Session, kind: 'read' | 'write'): Claim => ({
@@ -33,9 +34,9 @@ export function readWriteLock<V, In>(view: Kv<V, In>, name: string): ReadWriteLo
   });
   return {
     name,
-    read: (session, options) => acquire(session, claimOf(session, 'read'), options),
-    write: (session, options) => acquire(session, claimOf(session, 'write'), options),
-    tryRead: (session, options) => tryAcquire(session, claimOf(session, 'read'), options),
-    tryWrite: (session, options) => tryAcquire(session, claimOf(session, 'write'), options),
+    read: async (session, options) => acquire(session, claimOf(session, 'read'), options),
+    write: async (session, options) => acquire(session, claimOf(session, 'write'), options),
+    tryRead: async (session, options) => tryAcquire(session, claimOf(session, 'read'), options),
+    tryWrite: async (session, options) => tryAcquire(session, claimOf(session, 'write'), options),
   };
 }

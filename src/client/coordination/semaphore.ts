@@ -5,11 +5,19 @@
  */
 
 import type { CallOptions } from '../call/index.js';
-import { EtcdClientError, invalidOption } from '../errors.js';
+import { EtcdClientError } from '../errors.js';
 import { bytes } from '../keyspace/index.js';
 import type { Kv } from '../kv/index.js';
 import { type LockHolder, oldest } from './mutex.js';
-import { acquire, type Claim, prefixOf, tryAcquire, uniqueKey } from './owned-key.js';
+import {
+  acquire,
+  type Claim,
+  checkPlace,
+  needed,
+  prefixOf,
+  tryAcquire,
+  uniqueKey,
+} from './owned-key.js';
 import type { AcquireOptions, LockHeld, Session } from './types.js';
 
 export interface Semaphore {
@@ -22,11 +30,19 @@ export interface Semaphore {
   holders(options?: CallOptions): Promise<readonly LockHolder[]>;
 }
 
+export interface SemaphoreOptions {
+  /** How many may hold it at a time. */
+  readonly permits: number;
+}
+
 /** The semaphore of this name in a view. */
-export function semaphore<V, In>(view: Kv<V, In>, name: string, permits: number): Semaphore {
-  if (!(Number.isSafeInteger(permits) && permits >= 1)) {
-    throw invalidOption('permits must be a whole number of at least 1');
-  }
+export function semaphore<V, In>(
+  view: Kv<V, In>,
+  name: string,
+  options: SemaphoreOptions,
+): Semaphore {
+  checkPlace('semaphore', view, name);
+  const { permits } = needed('semaphore', options, 'permits');
   const kv = view.as(bytes);
   const prefix = prefixOf(name);
   const value = String(permits);
@@ -48,8 +64,8 @@ export function semaphore<V, In>(view: Kv<V, In>, name: string, permits: number)
   return {
     name,
     permits,
-    acquire: (session, options) => acquire(session, claimOf(session), options),
-    tryAcquire: (session, options) => tryAcquire(session, claimOf(session), options),
+    acquire: async (session, options) => acquire(session, claimOf(session), options),
+    tryAcquire: async (session, options) => tryAcquire(session, claimOf(session), options),
     holders: (options) => oldest(view, prefix, permits, options),
   };
 }

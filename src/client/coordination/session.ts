@@ -12,6 +12,8 @@ import type { EtcdClient } from '../client.js';
 import { EtcdClientError } from '../errors.js';
 import type { LeaseHandle } from '../lease/index.js';
 import { sessionTtlSecondsDefault } from '../limits.js';
+import { checkOptions } from '../strict/index.js';
+import { sessionShape } from './option-shapes.js';
 import { persist, scopeOf } from './scope.js';
 import type { Session, SessionOptions, SessionState, SessionWork } from './types.js';
 
@@ -20,6 +22,7 @@ export async function openSession(
   client: EtcdClient,
   options: SessionOptions = {},
 ): Promise<Session> {
+  checkOptions('openSession', options, sessionShape);
   const { signal, timeoutMs, metadata, ttlSeconds, onLost, ...keepAlive } = options;
   // The caller's signal is for the grant only, and must not stop the lease later.
   const scope = scopeOf(client.runtime.clock, signal === undefined ? {} : { signal });

@@ -1,5 +1,6 @@
 /** Services: registered, looked up, and one instance picked. */
 
+export { type Discovery, discovery } from './group.js';
 export {
   atRandom,
   leastLoaded,

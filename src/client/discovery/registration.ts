@@ -212,10 +212,11 @@ export class RegistrationRun<In> implements Registration<In> {
       return;
     }
     const mine = this.#kv.when(this.#key).lease('=', session);
-    const remove = this.#kv.txn().if(mine).then(this.#kv.ops.delete(this.#key));
     const scope = scopeOf(this.#client.runtime.clock, options);
     try {
-      const removed = session.work.insist((signal) => remove.commit({ signal }));
+      const removed = session.work.insist((signal) =>
+        this.#kv.txn().if(mine).then(this.#kv.ops.delete(this.#key)).commit({ signal }),
+      );
       await unlessAborted(removed, scope.signal);
     } finally {
       scope.end();

@@ -5,6 +5,8 @@
 
 import { type KeyString, keyFromBytes, keyToBytes } from '../../common/index.js';
 import { invalidOption } from '../errors.js';
+import { described } from '../strict/index.js';
+import { checkRange } from './option-shapes.js';
 import type { Key, KeyRange } from './types.js';
 
 /** Beyond the last key: `rangeEnd` of a range without end. */
@@ -15,7 +17,10 @@ const ascii = /^[\x00-\x7f]*$/;
 
 /** A key as it is sent. */
 export function keyString(key: Key): KeyString {
-  if (typeof key !== 'string') return keyFromBytes(key);
+  if (typeof key !== 'string') {
+    if (key instanceof Uint8Array) return keyFromBytes(key);
+    throw invalidOption(`a key is text or bytes, not ${described(key)}`);
+  }
   // ASCII is the same in both; most keys are.
   return ascii.test(key) ? key : Buffer.from(key, 'utf8').toString('latin1');
 }
@@ -45,6 +50,7 @@ const nothing: Span = { key: '\0\0', rangeEnd: '\0\0' };
 
 /** The range below `prefix` (the namespace) that is sent. Throws INVALID_OPTION. */
 export function spanOf(prefix: KeyString, range: KeyRange): Span {
+  checkRange(range);
   if (range.key !== undefined)
     return { key: nonEmpty(prefix + keyString(range.key)), rangeEnd: '' };
   if (range.prefix !== undefined) return prefixSpan(prefix + keyString(range.prefix));

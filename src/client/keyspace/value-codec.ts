@@ -1,17 +1,27 @@
 /** Codecs for values: bytes, text, JSON, and JSON held to a schema. */
 
 import { EtcdClientError } from '../errors.js';
+import { described, isThenable } from '../strict/index.js';
 import type { Bytes, Codec, SchemaIssue, StandardSchema } from './types.js';
 
 /** Values as they are; text is accepted, too, and stored as UTF-8. */
 export const bytes: Codec<Buffer, Bytes> = {
-  encode: (value) => (typeof value === 'string' ? Buffer.from(value, 'utf8') : value),
+  encode(value) {
+    if (typeof value === 'string') return Buffer.from(value, 'utf8');
+    if (value instanceof Uint8Array) return value;
+    throw new TypeError(
+      `a value is text or bytes, not ${described(value)}; other kinds have codecs`,
+    );
+  },
   decode: (value) => value,
 };
 
 /** UTF-8; bytes that are not are refused when read. */
 export const text: Codec<string> = {
-  encode: (value) => Buffer.from(value, 'utf8'),
+  encode(value) {
+    if (typeof value === 'string') return Buffer.from(value, 'utf8');
+    throw new TypeError(`a value of this view is text, not ${described(value)}`);
+  },
   decode(value) {
     const decoded = value.toString('utf8');
     // What was replaced in decoding does not encode to the same length or bytes.
@@ -26,6 +36,8 @@ export const text: Codec<string> = {
 export function json<T>(): Codec<T> {
   return {
     encode(value) {
+      // JSON has `{}` for it, and that would be what is stored.
+      if (isThenable(value)) throw new TypeError(`a value is no JSON: ${described(value)}`);
       const encoded: string | undefined = JSON.stringify(value);
       if (encoded === undefined) throw new TypeError(`${typeof value} is not a JSON value`);
       return Buffer.from(encoded, 'utf8');
@@ -72,6 +84,10 @@ export function encodeWith<Out, In>(codec: Codec<Out, In>, key: string, value: I
   let encoded: Uint8Array;
   try {
     encoded = codec.encode(value);
+    const unknown: unknown = encoded;
+    if (!(unknown instanceof Uint8Array)) {
+      throw new TypeError(`the codec gave ${described(unknown)} instead of bytes`);
+    }
   } catch (cause) {
     throw codecError('ENCODE_FAILED', key, cause);
   }
@@ -99,6 +115,7 @@ function codecError(
     code: 'INVALID_ARGUMENT',
     reason,
     outcome: 'failed',
+    key,
     message: `the value of ${JSON.stringify(key)} can't be ${verb}: ${what}`,
     cause,
   });

@@ -1,9 +1,11 @@
 /** The key-value store: reads, writes, transactions and what is built on them. */
 
-export type { Isolation, Kv, Stm, StmOptions } from './kv-types.js';
+export { Forgotten } from './forgotten.js';
+export type { ClientOfView, Isolation, Kv, Stm, StmOptions } from './kv-types.js';
 export { KvView } from './kv-view.js';
 export { type MirrorOptions, mirror } from './mirror.js';
 export type {
+  CommitIsMissing,
   Comparer,
   Condition,
   KvOps,
@@ -12,6 +14,7 @@ export type {
   ResultOf,
   ResultsOf,
   Txn,
+  TxnComplete,
   TxnIf,
   TxnResult,
   TxnStart,

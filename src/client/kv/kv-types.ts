@@ -6,6 +6,7 @@
 
 import type { Revision } from '../../common/index.js';
 import type { CallOptions } from '../call/index.js';
+import type { Runtime } from '../connection/index.js';
 import type {
   Codec,
   EntryOf,
@@ -33,12 +34,21 @@ import type {
   PutResult,
 } from './write-types.js';
 
+/** What is built on a view needs of its client. */
+export interface ClientOfView {
+  readonly runtime: Runtime;
+  /** Aborted when the client is closed. */
+  readonly signal: AbortSignal;
+}
+
 /** A view of the key space: below a prefix, values of one kind. */
 export interface Kv<V, In = V> {
   /** The bytes before every key of this view. */
   readonly prefix: Buffer;
   readonly codec: Codec<V, In>;
   /** For what is built on this view. */
+  readonly client: ClientOfView;
+  /** Operations for transactions. */
   readonly ops: KvOps<V, In>;
 
   /** The key, or undefined if it is not there. */

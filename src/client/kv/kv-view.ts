@@ -14,7 +14,8 @@ import {
   type RangeRequest,
   type RangeResponse,
 } from '../../proto/index.js';
-import { type Caller, type CallOptions, method } from '../call/index.js';
+import { type Caller, type CallOptions, callOptionsOf, method } from '../call/index.js';
+import { invalidOption } from '../errors.js';
 import {
   type Codec,
   countRequest,
@@ -25,20 +26,25 @@ import {
   type KeyRange,
   type KeyValue,
   keyString,
+  keyText,
   type RangeOptions,
   type RangeResult,
   type ReadOptions,
   rangeRequest,
   rangeResult,
+  rangeShape,
+  readShape,
   type ScanOptions,
   type StandardSchema,
   scanPages,
+  scanShape,
   spanOf,
   streamChunks,
   typed,
   type View,
 } from '../keyspace/index.js';
 import { modifyAttemptsDefault } from '../limits.js';
+import { checkOptions, described, isThenable } from '../strict/index.js';
 import {
   type StateWatcher,
   startWatch,
@@ -46,9 +52,22 @@ import {
   type WatchFromOptions,
   type WatchMux,
   type WatchOptions,
+  watchFromShape,
+  watchShape,
   watchState,
 } from '../watch/index.js';
-import type { Kv, Stm, StmOptions } from './kv-types.js';
+import type { Forgotten } from './forgotten.js';
+import type { ClientOfView, Kv, Stm, StmOptions } from './kv-types.js';
+import {
+  casShape,
+  deleteIfShape,
+  deleteShape,
+  modifyShape,
+  putShape,
+  replaceShape,
+  stmShape,
+  touchShape,
+} from './option-shapes.js';
 import { runStm } from './stm.js';
 import { comparerOfKey, comparerOfRange, conflictError, opsOf, startTxn } from './txn.js';
 import type { Comparer, Condition, KvOps, Op, TxnStart } from './txn-types.js';
@@ -77,6 +96,9 @@ import type {
 export interface KvContext {
   readonly caller: Caller;
   readonly watches: WatchMux;
+  readonly client: ClientOfView;
+  /** Transactions that were begun. */
+  readonly forgotten: Forgotten;
 }
 
 export class KvView<V, In> implements Kv<V, In> {
@@ -92,11 +114,16 @@ export class KvView<V, In> implements Kv<V, In> {
     this.ops = opsOf(this.#view);
   }
 
+  get client(): ClientOfView {
+    return this.#context.client;
+  }
+
   get prefix(): Buffer {
     return keyToBytes(this.#view.prefix);
   }
 
   async get(key: Key, options?: ReadOptions): Promise<KeyValue<V> | undefined> {
+    checkOptions('get', options, readShape);
     const { prefix, codec } = this.#view;
     const span = { key: fullKey(prefix, key), rangeEnd: '' };
     const response = await this.#range(rangeRequest(span, options ?? {}), options);
@@ -105,6 +132,7 @@ export class KvView<V, In> implements Kv<V, In> {
   }
 
   async exists(key: Key, options?: ReadOptions): Promise<boolean> {
+    checkOptions('exists', options, readShape);
     return (await this.count({ key }, options)) > 0;
   }
 
@@ -112,6 +140,7 @@ export class KvView<V, In> implements Kv<V, In> {
     range: KeyRange,
     options?: O,
   ): Promise<RangeResult<EntryOf<V, O>>> {
+    checkOptions('range', options, rangeShape);
     const request = rangeRequest(spanOf(this.#view.prefix, range), options ?? {});
     const response = await this.#range(request, options);
     const result = rangeResult(this.#view, response, request.keysOnly);
@@ -120,6 +149,7 @@ export class KvView<V, In> implements Kv<V, In> {
   }
 
   async count(range: KeyRange, options?: ReadOptions): Promise<number> {
+    checkOptions('count', options, readShape);
     const request = countRequest(spanOf(this.#view.prefix, range), options ?? {});
     return (await this.#range(request, options)).count;
   }
@@ -135,6 +165,7 @@ export class KvView<V, In> implements Kv<V, In> {
     range: KeyRange,
     options?: O,
   ): AsyncGenerator<RangeResult<EntryOf<V, O>>, undefined, void> {
+    checkOptions('pages', options, scanShape);
     const pages = scanPages(this.#context.caller, this.#view, range, options ?? {});
     return pages as unknown as AsyncGenerator<RangeResult<EntryOf<V, O>>, undefined, void>;
   }
@@ -143,6 +174,7 @@ export class KvView<V, In> implements Kv<V, In> {
     range: KeyRange,
     options?: O,
   ): AsyncGenerator<readonly EntryOf<V, O>[], undefined, void> {
+    checkOptions('stream', options, scanShape);
     const chunks = streamChunks(this.#context.caller, this.#view, range, options ?? {});
     return chunks as unknown as AsyncGenerator<readonly EntryOf<V, O>[], undefined, void>;
   }
@@ -152,10 +184,12 @@ export class KvView<V, In> implements Kv<V, In> {
     value: In,
     options?: O,
   ): Promise<PutResult<V, O>> {
+    checkOptions('put', options, putShape);
     const query: PutQuery = options ?? {};
     const request = putRequest(this.#view, key, value, query);
     const bytes = encodePutRequest(request);
-    const reply = await this.#context.caller.call(method.put, 'write', bytes, options);
+    const of = keyText(request.key);
+    const reply = await this.#context.caller.call(method.put, 'write', bytes, options, of);
     const result = putResult(this.#view, decodePutResponse(reply), request.prevKv);
     return result as unknown as PutResult<V, O>;
   }
@@ -164,9 +198,11 @@ export class KvView<V, In> implements Kv<V, In> {
     key: Key,
     options?: O,
   ): Promise<PutResult<V, O>> {
+    checkOptions('touch', options, touchShape);
     const request = touchRequest(this.#view.prefix, key, options ?? {});
     const bytes = encodePutRequest(request);
-    const reply = await this.#context.caller.call(method.put, 'write', bytes, options);
+    const of = keyText(request.key);
+    const reply = await this.#context.caller.call(method.put, 'write', bytes, options, of);
     const result = putResult(this.#view, decodePutResponse(reply), request.prevKv);
     return result as unknown as PutResult<V, O>;
   }
@@ -179,31 +215,44 @@ export class KvView<V, In> implements Kv<V, In> {
     range: KeyRange,
     options?: O,
   ): Promise<DeleteResult<V, O>> {
+    checkOptions('delete', options, deleteShape);
     const request = deleteRequest(this.#view.prefix, range, options ?? {});
     const bytes = encodeDeleteRangeRequest(request);
-    const reply = await this.#context.caller.call(method.deleteRange, 'write', bytes, options);
+    const from = keyText(request.key);
+    const reply = await this.#context.caller.call(
+      method.deleteRange,
+      'write',
+      bytes,
+      options,
+      from,
+    );
     const result = deleteResult(this.#view, decodeDeleteRangeResponse(reply), request.prevKv);
     return result as unknown as DeleteResult<V, O>;
   }
 
-  create(key: Key, value: In, options?: CasOptions): Promise<CasResult<V>> {
+  async create(key: Key, value: In, options?: CasOptions): Promise<CasResult<V>> {
+    checkOptions('create', options, casShape);
     const put = this.ops.put(key, value, leaseChoice(options));
     return this.#swap(key, this.when(key).missing(), put, options);
   }
 
-  replace(
+  async replace(
     key: Key,
     value: In,
     options: CasOptions & { readonly modRevision: number },
   ): Promise<CasResult<V>> {
+    checkOptions('replace', options, replaceShape);
+    needsRevision('replace', options);
     const put = this.ops.put(key, value, leaseChoice(options));
     return this.#swap(key, this.when(key).modRevision('=', options.modRevision), put, options);
   }
 
-  deleteIf(
+  async deleteIf(
     key: Key,
     options: CallOptions & { readonly modRevision: number },
   ): Promise<CasResult<V>> {
+    checkOptions('deleteIf', options, deleteIfShape);
+    needsRevision('deleteIf', options);
     const condition = this.when(key).modRevision('=', options.modRevision);
     return this.#swap(key, condition, this.ops.delete(key), options);
   }
@@ -213,6 +262,7 @@ export class KvView<V, In> implements Kv<V, In> {
     change: (current: V | undefined, kv: KeyValue<V> | undefined) => In | undefined,
     options: ModifyOptions = {},
   ): Promise<ModifyResult<V>> {
+    checkOptions('modify', options, modifyShape);
     const attemptsMax = options.attemptsMax ?? modifyAttemptsDefault;
     const callOptions = this.#context.caller.sharedDeadline(options);
     const first = await this.range({ key }, callOptions());
@@ -220,6 +270,11 @@ export class KvView<V, In> implements Kv<V, In> {
     let { header } = first;
     for (let attempt = 1; attempt <= attemptsMax; attempt += 1) {
       const next = change(before?.value, before);
+      if (isThenable(next)) {
+        throw invalidOption(
+          `modify: the function must give the value itself, not ${described(next)}`,
+        );
+      }
       if (next === undefined) return { header, revision: header.revision, before, written: false };
       const put = this.ops.put(key, next, leaseChoice(options));
       const condition = this.when(key).modRevision('=', before?.modRevision ?? 0);
@@ -232,7 +287,8 @@ export class KvView<V, In> implements Kv<V, In> {
   }
 
   txn(): TxnStart {
-    return startTxn(this.#context.caller);
+    const { caller, forgotten } = this.#context;
+    return startTxn(caller, forgotten.begin(KvView.prototype.txn));
   }
 
   when(key: Key): Comparer<In> {
@@ -244,14 +300,17 @@ export class KvView<V, In> implements Kv<V, In> {
   }
 
   stm<R>(work: (tx: Stm<V, In>) => Promise<R> | R, options?: StmOptions): Promise<R> {
+    checkOptions('stm', options, stmShape);
     return runStm(this.#context.caller, this.#view, work, options);
   }
 
   watch<const O extends WatchOptions>(range: KeyRange, options?: O): Watcher<V, O> {
+    checkOptions('watch', options, watchShape);
     return startWatch(this.#context.watches, this.#view, range, options);
   }
 
   watchFrom<const O extends WatchFromOptions>(range: KeyRange, options?: O): StateWatcher<V, O> {
+    checkOptions('watchFrom', options, watchFromShape);
     return watchState(this.#context, this.#view, range, options);
   }
 
@@ -270,7 +329,9 @@ export class KvView<V, In> implements Kv<V, In> {
   async #range(request: RangeRequest, options: ReadOptions | undefined): Promise<RangeResponse> {
     const kind = request.serializable ? 'local' : 'read';
     const bytes = encodeRangeRequest(request);
-    return decodeRangeResponse(await this.#context.caller.call(method.range, kind, bytes, options));
+    const from = keyText(request.key);
+    const { caller } = this.#context;
+    return decodeRangeResponse(await caller.call(method.range, kind, bytes, options, from));
   }
 
   /** Does `op` if the condition holds, or says what is there. */
@@ -280,11 +341,19 @@ export class KvView<V, In> implements Kv<V, In> {
     op: Op<unknown>,
     options: CallOptions | undefined,
   ): Promise<CasResult<V>> {
-    const result = await this.txn().if(condition).then(op).else(this.ops.get(key)).commit(options);
+    const callOptions = options === undefined ? undefined : callOptionsOf(options);
+    const get = this.ops.get(key);
+    const result = await this.txn().if(condition).then(op).else(get).commit(callOptions);
     const { header, revision } = result;
     if (result.ok) return { ok: true, header, revision };
     return { ok: false, header, revision, current: result.results[0] };
   }
+}
+
+/** From JavaScript it may be missing, and would mean: if there is no such key. */
+function needsRevision(what: string, options: { readonly modRevision: number } | undefined): void {
+  if (options?.modRevision !== undefined) return;
+  throw invalidOption(`${what}: modRevision must be that of the entry that was read`);
 }
 
 /** The lease part of the options. */

@@ -8,9 +8,18 @@
  */
 
 import type { Revision } from '../../common/index.js';
-import { invalidOption, isEtcdError } from '../errors.js';
+import { isEtcdError } from '../errors.js';
 import { type Bytes, bytes, type KeyRange } from '../keyspace/index.js';
 import { mirrorTxnOpsDefault } from '../limits.js';
+import {
+  aFunction,
+  anObject,
+  aSignal,
+  checkOptions,
+  flag,
+  type Shape,
+  wholeNumber,
+} from '../strict/index.js';
 import type { Kv } from './kv-types.js';
 import type { Op } from './txn-types.js';
 
@@ -37,12 +46,22 @@ export interface MirrorOptions {
 const pageKeys = 1000;
 const attemptsMax = 10;
 
+const shape: Shape<MirrorOptions> = {
+  range: anObject,
+  fromRevision: wholeNumber(1),
+  prune: flag,
+  txnOpsMax: wholeNumber(1),
+  signal: aSignal,
+  onProgress: aFunction,
+};
+
 /** Runs until `signal` aborts (then it resolves) or something fails that will not pass. */
 export async function mirror<V, In, V2, In2>(
   source: Kv<V, In>,
   destination: Kv<V2, In2>,
   options: MirrorOptions = {},
 ): Promise<void> {
+  checkOptions('mirror', options, shape);
   const run = new MirrorRun(source.as(bytes), destination.as(bytes), options);
   let { fromRevision } = options;
   const ended = (): boolean => options.signal?.aborted === true;
@@ -75,7 +94,6 @@ class MirrorRun {
     this.#options = options;
     this.#opsMax = options.txnOpsMax ?? mirrorTxnOpsDefault;
     this.prune = options.prune ?? false;
-    if (!(this.#opsMax >= 1)) throw invalidOption('txnOpsMax must be >= 1');
   }
 
   /** Returns the revision of the source that the destination then is. */

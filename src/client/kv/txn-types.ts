@@ -93,22 +93,42 @@ export type TxnResult<Then extends readonly Op<unknown>[], Else extends readonly
       readonly results: ResultsOf<Else>;
     };
 
-/** A transaction that can be sent, or be an operation of another one. Immutable. */
+/** Nobody has one: what `then` of a complete transaction would want. */
+declare const commitIsMissing: unique symbol;
+export interface CommitIsMissing {
+  readonly [commitIsMissing]: true;
+}
+
+/**
+ * A transaction that can be sent, or be an operation of another one. Immutable. Nothing happens
+ * before `commit()`: so it must not be awaited, nor returned from an async function, as if it were
+ * what `commit()` returns. TypeScript says so (TS1320, TS1058), because `then` is not that of a
+ * promise; at run time `await` throws INVALID_OPTION.
+ */
 export interface Txn<Then extends readonly Op<unknown>[], Else extends readonly Op<unknown>[]> {
   commit(options?: CallOptions): Promise<TxnResult<Then, Else>>;
   /** This transaction as one operation of another (etcd >= 3.3). */
   asOp(): Op<TxnResult<Then, Else>>;
 }
 
-/** After `then`: only `else` may follow. Not thenable, so it can be returned and awaited. */
-export interface TxnThen<Then extends readonly Op<unknown>[]> extends Txn<Then, readonly []> {
-  else<const Else extends readonly Op<unknown>[]>(...ops: Else): Txn<Then, Else>;
+/** A {@link Txn} to which nothing can be added. */
+export interface TxnComplete<
+  Then extends readonly Op<unknown>[],
+  Else extends readonly Op<unknown>[],
+> extends Txn<Then, Else> {
+  readonly then: (forgotten: CommitIsMissing) => never;
 }
 
-/** After `if`. Has a method `then`, so it must not be awaited; TypeScript says so. */
+/** After `then`: only `else` may follow. */
+export interface TxnThen<Then extends readonly Op<unknown>[]>
+  extends TxnComplete<Then, readonly []> {
+  else<const Else extends readonly Op<unknown>[]>(...ops: Else): TxnComplete<Then, Else>;
+}
+
+/** After `if`. */
 export interface TxnIf extends Txn<readonly [], readonly []> {
   then<const Then extends readonly Op<unknown>[]>(...ops: Then): TxnThen<Then>;
-  else<const Else extends readonly Op<unknown>[]>(...ops: Else): Txn<readonly [], Else>;
+  else<const Else extends readonly Op<unknown>[]>(...ops: Else): TxnComplete<readonly [], Else>;
 }
 
 /** `kv.txn()`. */

@@ -16,7 +16,14 @@ import {
   type TxnRequest,
   type TxnResponse,
 } from '../../proto/index.js';
-import { type Caller, type CallOptions, type Header, headerOf, method } from '../call/index.js';
+import {
+  type Caller,
+  type CallOptions,
+  callShape,
+  type Header,
+  headerOf,
+  method,
+} from '../call/index.js';
 import { EtcdClientError, invalidOption } from '../errors.js';
 import {
   countRequest,
@@ -32,13 +39,22 @@ import {
   spanOf,
   type View,
 } from '../keyspace/index.js';
+import { checkOneOf, checkOptions, described, isThenable, wholeNumber } from '../strict/index.js';
+import type { Begun } from './forgotten.js';
+import {
+  deleteOpShape,
+  getOpShape,
+  putOpShape,
+  rangeOpShape,
+  touchOpShape,
+} from './option-shapes.js';
 import type {
   Comparer,
   Condition,
   KvOps,
   Op,
   Relation,
-  Txn,
+  TxnComplete,
   TxnResult,
   TxnStart,
   TxnThen,
@@ -60,6 +76,7 @@ export function opsOf<V, In>(view: View<V, In>): KvOps<V, In> {
   const { prefix } = view;
   const ops: KvOps<V, In> = {
     get(key, options) {
+      checkOptions('ops.get', options, getOpShape);
       const span = { key: fullKey(prefix, key), rangeEnd: '' };
       return rangeOp(rangeRequest(span, options ?? {}), (response) => {
         const kv = response.kvs[0];
@@ -67,6 +84,7 @@ export function opsOf<V, In>(view: View<V, In>): KvOps<V, In> {
       });
     },
     range(range, options) {
+      checkOptions('ops.range', options, rangeOpShape);
       const request = rangeRequest(spanOf(prefix, range), options ?? {});
       // What the entries are follows from keysOnly, which the compiler does not connect.
       return rangeOp(request, (response, header) =>
@@ -74,10 +92,22 @@ export function opsOf<V, In>(view: View<V, In>): KvOps<V, In> {
       ) as ReturnType<typeof ops.range<never>>;
     },
     count: (range) => rangeOp(countRequest(spanOf(prefix, range), {}), ({ count }) => count),
-    put: (key, value, options) => putOp(view, putRequest(view, key, value, options ?? {})),
-    touch: (key, options) => putOp(view, touchRequest(prefix, key, options ?? {})),
-    delete: (key, options) => deleteOp(view, deleteRequest(prefix, { key }, options ?? {})),
-    deleteRange: (range, options) => deleteOp(view, deleteRequest(prefix, range, options ?? {})),
+    put(key, value, options) {
+      checkOptions('ops.put', options, putOpShape);
+      return putOp(view, putRequest(view, key, value, options ?? {}));
+    },
+    touch(key, options) {
+      checkOptions('ops.touch', options, touchOpShape);
+      return putOp(view, touchRequest(prefix, key, options ?? {}));
+    },
+    delete(key, options) {
+      checkOptions('ops.delete', options, deleteOpShape);
+      return deleteOp(view, deleteRequest(prefix, { key }, options ?? {}));
+    },
+    deleteRange(range, options) {
+      checkOptions('ops.deleteRange', options, deleteOpShape);
+      return deleteOp(view, deleteRequest(prefix, range, options ?? {}));
+    },
   };
   return ops;
 }
@@ -131,25 +161,36 @@ const results = {
 
 /** Conditions on the keys of `span`. */
 export function comparerOf<V, In>(view: View<V, In>, span: Span): Comparer<In> {
-  const compare = (is: Relation, fields: Partial<Compare>): Condition => ({
-    compare: compareOf({
-      key: span.key,
-      rangeEnd: span.rangeEnd,
-      result: results[is],
-      ...fields,
-    }),
-  });
+  const compare = (is: Relation, fields: Partial<Compare>): Condition => {
+    checkOneOf('the relation of a condition', is, Object.keys(results));
+    return {
+      compare: compareOf({
+        key: span.key,
+        rangeEnd: span.rangeEnd,
+        result: results[is],
+        ...fields,
+      }),
+    };
+  };
   const comparer: Comparer<In> = {
     version: (is, version) =>
-      compare(is, { target: CompareTarget.VERSION, targetUnion: 'version', version }),
-    createRevision: (is, createRevision) =>
+      compare(is, {
+        target: CompareTarget.VERSION,
+        targetUnion: 'version',
+        version: exact('version', version),
+      }),
+    createRevision: (is, revision) =>
       compare(is, {
         target: CompareTarget.CREATE,
         targetUnion: 'createRevision',
-        createRevision,
+        createRevision: exact('createRevision', revision),
       }),
-    modRevision: (is, modRevision) =>
-      compare(is, { target: CompareTarget.MOD, targetUnion: 'modRevision', modRevision }),
+    modRevision: (is, revision) =>
+      compare(is, {
+        target: CompareTarget.MOD,
+        targetUnion: 'modRevision',
+        modRevision: exact('modRevision', revision),
+      }),
     lease: (is, lease) =>
       compare(is, {
         target: CompareTarget.LEASE,
@@ -168,6 +209,15 @@ export function comparerOf<V, In>(view: View<V, In>, span: Span): Comparer<In> {
   return comparer;
 }
 
+const wholeFromZero = wholeNumber(0);
+
+/** A number that can be compared: the protocol would cut off fractions. */
+function exact(what: string, given: number): number {
+  const expected = wholeFromZero(given);
+  if (expected === undefined) return given;
+  throw invalidOption(`a condition on ${what} needs ${expected}, not ${described(given)}`);
+}
+
 /** Conditions on one key below `prefix`. */
 export function comparerOfKey<V, In>(view: View<V, In>, key: Key): Comparer<In> {
   return comparerOf(view, { key: fullKey(view.prefix, key), rangeEnd: '' });
@@ -178,107 +228,134 @@ export function comparerOfRange<V, In>(view: View<V, In>, range: KeyRange): Comp
 }
 
 /** `kv.txn()`. */
-export function startTxn(caller: Caller): TxnStart {
-  return new Stage(caller, none, none, none);
+export function startTxn(caller: Caller, begun: Begun): TxnStart {
+  return new Stage({
+    caller,
+    begun,
+    conditions: none,
+    thenOps: none,
+    elseOps: none,
+  });
+}
+
+/** A transaction as far as it has been said. */
+interface Draft<Then extends Ops, Else extends Ops> {
+  readonly caller: Caller;
+  readonly begun: Begun;
+  readonly conditions: readonly Condition[];
+  readonly thenOps: Then;
+  readonly elseOps: Else;
 }
 
 /**
- * One stage of the builder. The same object at every stage: the interfaces say which methods are
- * meant. `then` is only reachable where its type is not thenable for TypeScript; if somebody
- * awaits such a stage all the same, what is called is `then(resolve, reject)`, and it rejects.
+ * The stages of the builder: the interfaces say which methods are meant at each. All have a `then`,
+ * which is not that of a promise, so that TypeScript refuses to await them; if somebody awaits one
+ * all the same, what is called is `then(resolve, reject)`, and it rejects.
  */
 class Stage implements TxnStart {
-  readonly #caller: Caller;
-  readonly #conditions: readonly Condition[];
-  readonly #then: Ops;
-  readonly #else: Ops;
+  readonly #draft: Draft<readonly [], readonly []>;
 
-  constructor(caller: Caller, conditions: readonly Condition[], thenOps: Ops, elseOps: Ops) {
-    this.#caller = caller;
-    this.#conditions = conditions;
-    this.#then = thenOps;
-    this.#else = elseOps;
+  constructor(draft: Draft<readonly [], readonly []>) {
+    this.#draft = draft;
   }
 
   if(...conditions: (Condition | readonly Condition[])[]): Stage {
-    const all = [...this.#conditions, ...conditions.flat()];
-    return new Stage(this.#caller, all, this.#then, this.#else);
+    const added = conditions.flat();
+    for (const condition of added) checkCondition(condition);
+    return new Stage({ ...this.#draft, conditions: [...this.#draft.conditions, ...added] });
   }
 
   // biome-ignore lint/suspicious/noThenProperty: etcd's word
   then<const Then extends Ops>(...ops: Then): TxnThen<Then> {
-    const [first, second]: readonly unknown[] = ops;
-    if (typeof first === 'function') {
-      if (typeof second === 'function') second(invalidOption('a transaction must be committed'));
-      return new ThenStage(this.#caller, this.#conditions, ops);
-    }
-    return new ThenStage(this.#caller, this.#conditions, ops);
+    const complete = { ...this.#draft, thenOps: ops };
+    if (!rejectAwait(ops)) checkOperations('then', ops);
+    return new ThenStage(complete);
   }
 
-  else<const Else extends Ops>(...ops: Else): Txn<readonly [], Else> {
-    return new Ready(this.#caller, this.#conditions, none, ops);
+  else<const Else extends Ops>(...ops: Else): TxnComplete<readonly [], Else> {
+    checkOperations('else', ops);
+    return new Complete({ ...this.#draft, elseOps: ops });
   }
 
   commit(options?: CallOptions): Promise<TxnResult<readonly [], readonly []>> {
-    return new Ready(this.#caller, this.#conditions, none, none).commit(options);
+    return new Complete(this.#draft).commit(options);
   }
 
   asOp(): Op<TxnResult<readonly [], readonly []>> {
-    return new Ready(this.#caller, this.#conditions, none, none).asOp();
+    return new Complete(this.#draft).asOp();
   }
 }
 
-class ThenStage<Then extends Ops> implements TxnThen<Then> {
-  readonly #caller: Caller;
-  readonly #conditions: readonly Condition[];
-  readonly #then: Then;
-
-  constructor(caller: Caller, conditions: readonly Condition[], thenOps: Then) {
-    this.#caller = caller;
-    this.#conditions = conditions;
-    this.#then = thenOps;
+/** True, and told, if it was `await` that called, with what settles a promise. */
+function rejectAwait(given: readonly unknown[]): boolean {
+  const [resolve, reject] = given;
+  if (typeof resolve !== 'function') return false;
+  if (typeof reject === 'function') {
+    reject(invalidOption('a transaction was awaited that was not committed: .commit() is missing'));
   }
+  return true;
+}
 
-  else<const Else extends Ops>(...ops: Else): Txn<Then, Else> {
-    return new Ready(this.#caller, this.#conditions, this.#then, ops);
-  }
+/** The `then` of what is complete: only `await` calls it, which looks at what it was told. */
+function refuseThen(given: readonly unknown[]): never {
+  if (!rejectAwait(given)) throw invalidOption('then() was said already');
+  return undefined as never;
+}
 
-  commit(options?: CallOptions): Promise<TxnResult<Then, readonly []>> {
-    return this.else().commit(options);
-  }
+function checkCondition(given: unknown): void {
+  const compare =
+    typeof given === 'object' && given !== null && (given as Partial<Condition>).compare;
+  if (typeof compare === 'object') return;
+  throw invalidOption(
+    `if() takes conditions, made with kv.when(key) or kv.whenAll(range), not ${described(given)}`,
+  );
+}
 
-  asOp(): Op<TxnResult<Then, readonly []>> {
-    return this.else().asOp();
+/** The classic mistake is a call that has been made already, `kv.put(...)`. */
+function checkOperations(where: string, ops: readonly unknown[]): void {
+  for (const op of ops) {
+    const { request, read } = (op ?? {}) as Partial<Op<unknown>>;
+    if (typeof request === 'object' && typeof read === 'function') continue;
+    const hint = isThenable(op) ? '; kv.put(...) is a call that has been made already' : '';
+    throw invalidOption(
+      `${where}() takes operations, made with kv.ops, not ${described(op)}${hint}`,
+    );
   }
 }
 
 /** A complete transaction. */
-class Ready<Then extends Ops, Else extends Ops> implements Txn<Then, Else> {
-  readonly #caller: Caller;
+class Complete<Then extends Ops, Else extends Ops> implements TxnComplete<Then, Else> {
+  readonly #draft: Draft<Then, Else>;
   readonly #request: TxnRequest;
-  readonly #then: Then;
-  readonly #else: Else;
 
-  constructor(caller: Caller, conditions: readonly Condition[], thenOps: Then, elseOps: Else) {
-    this.#caller = caller;
+  constructor(draft: Draft<Then, Else>) {
+    this.#draft = draft;
     this.#request = {
-      compare: conditions.map(({ compare }) => compare),
-      success: thenOps.map(({ request }) => request),
-      failure: elseOps.map(({ request }) => request),
+      compare: draft.conditions.map(({ compare }) => compare),
+      success: draft.thenOps.map(({ request }) => request),
+      failure: draft.elseOps.map(({ request }) => request),
     };
-    this.#then = thenOps;
-    this.#else = elseOps;
+  }
+
+  // biome-ignore lint/suspicious/noThenProperty: so that awaiting it is refused
+  then(...given: readonly unknown[]): never {
+    return refuseThen(given);
   }
 
   async commit(options?: CallOptions): Promise<TxnResult<Then, Else>> {
+    const { caller, begun } = this.#draft;
+    begun.used();
+    checkOptions('commit', options, callShape);
     const kind = onlyReads(this.#request) ? 'read' : 'write';
     const request = encodeTxnRequest(linearizable(this.#request));
-    const reply = await this.#caller.call(method.txn, kind, request, options);
+    const key = keyOfTxn(this.#request);
+    const reply = await caller.call(method.txn, kind, request, options, key);
     const response = decodeTxnResponse(reply);
     return this.#result(response, headerOf(response.header));
   }
 
   asOp(): Op<TxnResult<Then, Else>> {
+    this.#draft.begun.used();
     return {
       request: { type: 'txn', request: this.#request },
       read: (reply, header) => this.#result(expected(reply, 'txn').response, header),
@@ -287,7 +364,7 @@ class Ready<Then extends Ops, Else extends Ops> implements Txn<Then, Else> {
 
   /** The tuples of results have the types that the operations promise. */
   #result(response: TxnResponse, header: Header): TxnResult<Then, Else> {
-    const ops = response.succeeded ? this.#then : this.#else;
+    const ops = response.succeeded ? this.#draft.thenOps : this.#draft.elseOps;
     if (response.responses.length < ops.length) {
       throw new EtcdClientError({
         code: 'INTERNAL',
@@ -304,6 +381,43 @@ class Ready<Then extends Ops, Else extends Ops> implements Txn<Then, Else> {
       results: read,
     } as unknown as TxnResult<Then, Else>;
   }
+}
+
+/** A complete transaction to which `else` may be added. */
+class ThenStage<Then extends Ops> implements TxnThen<Then> {
+  readonly #draft: Draft<Then, readonly []>;
+
+  constructor(draft: Draft<Then, readonly []>) {
+    this.#draft = draft;
+  }
+
+  else<const Else extends Ops>(...ops: Else): TxnComplete<Then, Else> {
+    checkOperations('else', ops);
+    return new Complete({ ...this.#draft, elseOps: ops });
+  }
+
+  // biome-ignore lint/suspicious/noThenProperty: so that awaiting it is refused
+  then(...given: readonly unknown[]): never {
+    return refuseThen(given);
+  }
+
+  commit(options?: CallOptions): Promise<TxnResult<Then, readonly []>> {
+    return new Complete(this.#draft).commit(options);
+  }
+
+  asOp(): Op<TxnResult<Then, readonly []>> {
+    return new Complete(this.#draft).asOp();
+  }
+}
+
+/** The first key that a transaction names, for errors. */
+function keyOfTxn({ compare, success, failure }: TxnRequest): string | undefined {
+  const [condition] = compare;
+  if (condition !== undefined) return keyText(condition.key);
+  const [op] = [...success, ...failure];
+  if (op === undefined) return undefined;
+  if (op.type === 'none') return undefined;
+  return op.type === 'txn' ? keyOfTxn(op.request) : keyText(op.request.key);
 }
 
 /**

@@ -8,6 +8,7 @@ import type {
   PutResponse,
 } from '../../proto/index.js';
 import { type Header, headerOf } from '../call/index.js';
+import { invalidOption } from '../errors.js';
 import {
   encodeWith,
   entryOf,
@@ -18,11 +19,17 @@ import {
   spanOf,
   type View,
 } from '../keyspace/index.js';
+import { described } from '../strict/index.js';
+import { aLease } from './option-shapes.js';
 import type { DeleteResult, LeaseChoice, LeaseRef, PutResult } from './write-types.js';
 
 /** 0n for none. */
 export function leaseIdOf(lease: LeaseRef | undefined): LeaseId {
   if (lease === undefined) return 0n;
+  const expected = aLease(lease);
+  if (expected !== undefined) {
+    throw invalidOption(`lease must be ${expected}, not ${described(lease)}`);
+  }
   return typeof lease === 'bigint' ? lease : lease.id;
 }
 

@@ -8,7 +8,7 @@
  */
 
 import { assert, type LeaseId, onAbort, type Timer } from '../../common/index.js';
-import { abortedError, type Caller, type CallOptions } from '../call/index.js';
+import { abortedError, type Caller, type CallOptions, type ClientEvent } from '../call/index.js';
 import { EtcdClientError, invalidOption } from '../errors.js';
 import {
   keepAliveFraction,
@@ -128,6 +128,7 @@ export class KeptLease implements LeaseHandle, RenewalTarget {
   stop(): void {
     if (this.#state === 'lost' || this.#state === 'stopped') return;
     this.#state = 'stopped';
+    this.#tell({ type: 'leaseStopped', id: this.id });
     this.#leave(stoppedError());
   }
 
@@ -147,6 +148,11 @@ export class KeptLease implements LeaseHandle, RenewalTarget {
     return this.revoke();
   }
 
+  /** The id as decimal text: JSON has no bigint. */
+  toJSON(): Readonly<Record<string, unknown>> {
+    return { id: String(this.id), ttlSeconds: this.ttlSeconds, state: this.state };
+  }
+
   // ------------------------------------------------------------------------------ for the mux
 
   onRenewed(sentMs: number, ttlSeconds: number): void {
@@ -161,10 +167,13 @@ export class KeptLease implements LeaseHandle, RenewalTarget {
     this.#ttlSeconds = ttlSeconds;
     const warned = this.#state === 'warning';
     this.#state = 'alive';
+    this.#tell({ type: 'leaseRenewed', id: this.id, ttlSeconds });
     this.#armDeadlines();
     this.#armRenewal(this.#intervalMs - (this.#nowMs() - sentMs));
     for (const waiter of [...this.#waiters]) waiter.resolve();
-    if (warned) this.#options.onRecovered?.();
+    if (!warned) return;
+    this.#tell({ type: 'leaseRecovered', id: this.id });
+    this.#options.onRecovered?.();
   }
 
   onRefused(error: Error): void {
@@ -172,6 +181,10 @@ export class KeptLease implements LeaseHandle, RenewalTarget {
   }
 
   // ------------------------------------------------------------------------------------ inside
+
+  #tell(event: ClientEvent): void {
+    this.#caller.options.onEvent(event);
+  }
 
   #nowMs(): number {
     return this.#caller.options.clock.nowMs();
@@ -208,6 +221,7 @@ export class KeptLease implements LeaseHandle, RenewalTarget {
     this.#checkTime();
     if (this.#state !== 'alive') return;
     this.#state = 'warning';
+    this.#tell({ type: 'leaseWarning', id: this.id, remainingMs: this.remainingMs() });
     this.#options.onWarning?.(this.remainingMs());
   }
 
@@ -228,6 +242,7 @@ export class KeptLease implements LeaseHandle, RenewalTarget {
       cause,
     });
     this.#leave(error);
+    this.#tell({ type: 'leaseLost', id: this.id, error });
     this.#lost.abort(error);
     this.#options.onLost?.(error);
   }

@@ -15,13 +15,24 @@ import {
 import {
   type Caller,
   type CallOptions,
+  callOptionsOf,
+  callShape,
   type Header,
   headerOf,
   method,
   serverStream,
 } from '../call/index.js';
-import { EtcdClientError, invalidOption, isEtcdError } from '../errors.js';
+import { EtcdClientError, isEtcdError } from '../errors.js';
+import { checkOptions } from '../strict/index.js';
 import { KeptLease } from './kept-lease.js';
+import {
+  checkLeaseId,
+  checkTtl,
+  createShape,
+  grantShape,
+  keepAliveShape,
+  timeToLiveShape,
+} from './option-shapes.js';
 import { LeaseMux } from './renewal-mux.js';
 import type {
   KeepAliveOptions,
@@ -47,7 +58,8 @@ export class LeaseClient implements Leases {
     ttlSeconds: number,
     options: CallOptions & { readonly id?: LeaseId } = {},
   ): Promise<LeaseGrant> {
-    if (!(ttlSeconds > 0)) throw invalidOption('a TTL must be above 0 seconds');
+    checkTtl(ttlSeconds);
+    checkOptions('leases.grant', options, grantShape);
     const request = encodeLeaseGrantRequest({
       ttlSeconds: Math.ceil(ttlSeconds),
       id: options.id ?? 0n,
@@ -67,10 +79,12 @@ export class LeaseClient implements Leases {
     ttlSeconds: number,
     options: CallOptions & KeepAliveOptions = {},
   ): Promise<LeaseHandle> {
+    checkTtl(ttlSeconds);
+    checkOptions('leases.create', options, createShape);
     // An id of our own, so that a grant of unknown outcome can be taken back.
     const id = this.#caller.options.random.u64() >> 1n || 1n;
     try {
-      return this.keepAlive(await this.grant(ttlSeconds, { ...options, id }), options);
+      return this.#keep(await this.grant(ttlSeconds, { ...callOptionsOf(options), id }), options);
     } catch (error) {
       if (isEtcdError(error) && error.outcome === 'unknown') {
         void this.#takeBack(id);
@@ -82,6 +96,15 @@ export class LeaseClient implements Leases {
   keepAlive(
     lease: Pick<LeaseGrant, 'id' | 'ttlSeconds'> & Partial<Pick<LeaseGrant, 'sentMs'>>,
     options: KeepAliveOptions = {},
+  ): LeaseHandle {
+    checkOptions('leases.keepAlive', options, keepAliveShape);
+    checkLeaseId(lease.id);
+    return this.#keep(lease, options);
+  }
+
+  #keep(
+    lease: Pick<LeaseGrant, 'id' | 'ttlSeconds'> & Partial<Pick<LeaseGrant, 'sentMs'>>,
+    options: KeepAliveOptions,
   ): LeaseHandle {
     const { id, ttlSeconds } = lease;
     const sentMs = lease.sentMs ?? this.#caller.options.clock.nowMs();
@@ -101,6 +124,8 @@ export class LeaseClient implements Leases {
     id: LeaseId,
     options: CallOptions = {},
   ): Promise<{ readonly ttlSeconds: number }> {
+    checkLeaseId(id);
+    checkOptions('leases.keepAliveOnce', options, callShape);
     const request = encodeLeaseKeepAliveRequest({ id });
     const timed = { timeoutMs: this.#caller.options.timeoutMs, ...options };
     const replies = serverStream(this.#caller, method.leaseKeepAlive, 'read', request, timed);
@@ -119,6 +144,8 @@ export class LeaseClient implements Leases {
   }
 
   async revoke(id: LeaseId, options?: CallOptions): Promise<{ readonly header: Header }> {
+    checkLeaseId(id);
+    checkOptions('leases.revoke', options, callShape);
     const request = encodeLeaseRevokeRequest({ id });
     const reply = await this.#caller.call(method.leaseRevoke, 'write', request, options);
     return { header: headerOf(decodeOnlyHeader(reply)) };
@@ -128,6 +155,8 @@ export class LeaseClient implements Leases {
     id: LeaseId,
     options: CallOptions & { readonly keys?: boolean } = {},
   ): Promise<LeaseTimeToLive> {
+    checkLeaseId(id);
+    checkOptions('leases.timeToLive', options, timeToLiveShape);
     const request = encodeLeaseTimeToLiveRequest({ id, keys: options.keys ?? false });
     const reply = await this.#caller.call(method.leaseTimeToLive, 'read', request, options);
     const response = decodeLeaseTimeToLiveResponse(reply);
@@ -141,6 +170,7 @@ export class LeaseClient implements Leases {
   }
 
   async list(options?: CallOptions): Promise<readonly LeaseId[]> {
+    checkOptions('leases.list', options, callShape);
     const reply = await this.#caller.call(method.leaseLeases, 'read', empty, options);
     return decodeLeaseLeasesResponse(reply).leases;
   }

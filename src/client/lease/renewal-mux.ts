@@ -161,6 +161,7 @@ export class LeaseMux {
   }
 
   #onStatus(opened: OpenedStream, status: RpcStatus): void {
+    this.#caller.streamEnded(opened, method.leaseKeepAlive, status);
     const reason = reasonOf(status.message);
     this.#avoid = opened.slot;
     const again = this.#caller.refused(opened, reason, this.#refusals);
@@ -222,6 +223,7 @@ export class LeaseMux {
   #drop(): void {
     const opened = this.#opened;
     this.#forget();
+    if (opened !== undefined) this.#caller.streamEnded(opened, method.leaseKeepAlive, undefined);
     opened?.stream.end();
     opened?.stream.cancel();
   }

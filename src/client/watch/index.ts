@@ -1,5 +1,6 @@
 /** Watches: changes as they come, over one stream of all watches of a client. */
 
+export { watchFromShape, watchShape } from './option-shapes.js';
 export { watchState } from './state-watcher.js';
 export type {
   DeleteEvent,

@@ -22,6 +22,7 @@ import {
 import {
   asError,
   type Caller,
+  type ClientEvent,
   callError,
   method,
   type OpenedStream,
@@ -76,6 +77,8 @@ export class WatchMux {
   #opened: OpenedStream | undefined;
   #opening = false;
   #closed = false;
+  /** There has been a stream: then what is wrong now may be mended, and watches wait for it. */
+  #wasOpen = false;
   #failures = 0;
   /** One after the other, for the token. */
   #refusals = 0;
@@ -138,6 +141,11 @@ export class WatchMux {
     return gone;
   }
 
+  /** Tells whoever listens to the client. */
+  tell(event: ClientEvent): void {
+    this.#caller.options.onEvent(event);
+  }
+
   /** Asks for a progress mark of the whole stream, if the server's marks can be believed. */
   requestProgress(): void {
     const opened = this.#opened;
@@ -185,6 +193,7 @@ export class WatchMux {
     assert(this.#opened === undefined, 'there is one stream at a time');
     assert(this.#creates.length === 0 && this.#byId.size === 0, 'a new stream has no watches');
     this.#opened = opened;
+    this.#wasOpen = true;
     const { stream } = opened;
     stream.onMessage = (message) => {
       if (this.#opened === opened) this.#onMessage(message);
@@ -299,6 +308,7 @@ export class WatchMux {
   }
 
   #onStatus(opened: OpenedStream, status: RpcStatus): void {
+    this.#caller.streamEnded(opened, method.watch, status);
     this.#avoid = opened.slot;
     const reason = reasonOf(status.message);
     this.#forgetStream();
@@ -329,7 +339,9 @@ export class WatchMux {
 
   /** No stream could be opened. */
   #broken(error: Error): void {
-    if (isEtcdError(error, 'CONNECT_FAILED')) this.#reopenLater();
+    const hopeless = !this.#wasOpen && isEtcdError(error, 'CONNECT_FAILED') && isPermanent(error);
+    if (hopeless) this.#failAll(error);
+    else if (isEtcdError(error, 'CONNECT_FAILED')) this.#reopenLater();
     else if (isTransient(error)) this.#reopenLater();
     else this.#failAll(error);
   }
@@ -367,6 +379,7 @@ export class WatchMux {
   #dropStream(): void {
     const opened = this.#opened;
     this.#forgetStream();
+    if (opened !== undefined) this.#caller.streamEnded(opened, method.watch, undefined);
     opened?.stream.end();
     opened?.stream.cancel();
   }
@@ -407,6 +420,11 @@ function marksHold(link: Link, caller: Caller): Promise<boolean> {
       resolve(major > 3 || (major === 3 && minor >= 4 && patch >= fixedIn));
     });
   });
+}
+
+/** There is no connection, and trying again will not help. */
+function isPermanent(error: EtcdClientError): boolean {
+  return error.code === 'FAILED_PRECONDITION';
 }
 
 function isTransient(error: Error): boolean {

@@ -11,15 +11,24 @@
 
 import { assert, GrpcCode, onAbort } from '../../common/index.js';
 import { type Event, WatchFilter, type WatchResponse } from '../../proto/index.js';
-import { type Header, headerOf } from '../call/index.js';
+import { type Header, headerOf, method } from '../call/index.js';
 import {
+  aboutKey,
+  atCaller,
   EtcdClientError,
   invalidOption,
   reasonOf,
   type StatusName,
   statusName,
 } from '../errors.js';
-import { type KeyRange, revisionOption, type Span, spanOf, type View } from '../keyspace/index.js';
+import {
+  type KeyRange,
+  keyText,
+  revisionOption,
+  type Span,
+  spanOf,
+  type View,
+} from '../keyspace/index.js';
 import { watchBufferEventsDefault } from '../limits.js';
 import { refusalCode, refusalText } from './refusal.js';
 import type { WatchBatch, WatchEvent, Watcher, WatchOptions } from './types.js';
@@ -60,6 +69,7 @@ class WatchRun<V, In, O> implements Watcher<V, O>, WatchTarget {
   /** Events of the revision that the last fragment may have cut. */
   #partial: Event[] = [];
   #parked = false;
+  #wasCreated = false;
   #ended = false;
   #error: Error | undefined;
   #closing: Promise<void> = Promise.resolve();
@@ -147,6 +157,11 @@ class WatchRun<V, In, O> implements Watcher<V, O>, WatchTarget {
 
   // ------------------------------------------------------------------------------ for the mux
 
+  /** Where its range begins. */
+  get key(): string {
+    return keyText(this.#span.key);
+  }
+
   createRequest() {
     const { only, prev } = this.#options;
     this.#partial = [];
@@ -170,6 +185,11 @@ class WatchRun<V, In, O> implements Watcher<V, O>, WatchTarget {
       this.revision = header.revision;
     }
     this.#resolveReady(header);
+    const { key } = this;
+    this.#mux.tell({
+      ...{ type: 'watchCreated', key, fromRevision: this.#next, resumed: this.#wasCreated },
+    });
+    this.#wasCreated = true;
   }
 
   onResponse(response: WatchResponse): void {
@@ -197,21 +217,25 @@ class WatchRun<V, In, O> implements Watcher<V, O>, WatchTarget {
 
   onCanceled(response: WatchResponse): void {
     if (response.compactRevision > 0) {
-      this.#end(compactedError(this.#next, response.compactRevision));
+      this.#endAs(compactedError(this.#next, response.compactRevision));
       return;
     }
     this.#causelessCancels += 1;
     const again = !response.created && response.cancelReason === '';
     if (again && this.#causelessCancels <= causelessCancelsMax) this.#mux.add(this);
-    else this.#end(refusedError(response));
+    else this.#endAs(refusedError(response));
   }
 
   onError(error: Error): void {
-    this.#end(error);
+    this.#end(aboutKey(error, this.key));
   }
 
   onClosed(): void {
     this.#end(undefined);
+  }
+
+  #endAs(error: EtcdClientError): void {
+    this.#end(aboutKey(error, this.key));
   }
 
   /** All events of the revision at `start`; returns where the next revision begins. */
@@ -246,6 +270,9 @@ class WatchRun<V, In, O> implements Watcher<V, O>, WatchTarget {
   #park(): void {
     assert(!this.#parked && this.#buffer.length > 0, 'who has nothing to read is not parked');
     this.#parked = true;
+    this.#mux.tell({
+      ...{ type: 'watchPaused', key: this.key, bufferedEvents: this.#bufferedEvents },
+    });
     this.#partial = [];
     void this.#mux.remove(this);
   }
@@ -265,7 +292,7 @@ class WatchRun<V, In, O> implements Watcher<V, O>, WatchTarget {
       if (this.#ended) {
         const error = this.#error;
         this.#error = undefined; // said once; then it is just over
-        if (error !== undefined) throw error;
+        if (error !== undefined) throw atCaller(error);
         return undefined;
       }
       await new Promise<void>((resolve) => this.#wake.push(resolve));
@@ -301,6 +328,7 @@ class WatchRun<V, In, O> implements Watcher<V, O>, WatchTarget {
     this.#error = error;
     this.#takeBack?.();
     this.#closing = this.#mux.remove(this);
+    this.#mux.tell({ type: 'watchEnded', key: this.key, error });
     this.#rejectReady(error ?? endedError());
     if (error === undefined) this.#discard();
     this.#wakeAll();
@@ -325,6 +353,7 @@ function compactedError(next: number, compactRevision: number): EtcdClientError 
     code: 'OUT_OF_RANGE',
     reason: 'COMPACTED',
     outcome: 'failed',
+    method: method.watch,
     message: `revision ${next} has been compacted; ${compactRevision} is the oldest to watch from`,
     compactRevision,
   });
@@ -338,6 +367,7 @@ function refusedError(response: WatchResponse): EtcdClientError {
     code: isStatusName(code) ? code : 'FAILED_PRECONDITION',
     reason: reason === 'OTHER' ? 'WATCH_REFUSED' : reason,
     outcome: 'failed',
+    method: method.watch,
     message: text === '' ? 'the server cancelled the watch' : text,
   });
 }

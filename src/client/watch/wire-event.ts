@@ -13,6 +13,25 @@ export type AnyEvent<V> =
   | (DeleteEvent & { readonly prev?: KeyValue<V> | undefined })
   | InvalidEvent;
 
+/** A class only for `toJSON`: the bytes of the key in base64, as entries have them. */
+class Deletion implements DeleteEvent {
+  readonly type = 'delete';
+  readonly key: string;
+  readonly keyBytes: Buffer;
+  readonly revision: number;
+
+  constructor(key: string, keyBytes: Buffer, revision: number) {
+    this.key = key;
+    this.keyBytes = keyBytes;
+    this.revision = revision;
+  }
+
+  toJSON(): Readonly<Record<string, unknown>> {
+    const { keyBytes, ...rest } = this;
+    return { ...rest, keyBytes: keyBytes.toString('base64') };
+  }
+}
+
 /** The revision at which the event happened. */
 export function revisionOf(event: Event): number {
   return safe(event.kv?.modRevision ?? 0);
@@ -34,7 +53,7 @@ export function eventOf<V, In>(
   const before = options.prev ? { prev: prevOf(event.prevKv, view) } : {};
   if (event.type === EventType.DELETE) {
     const raw = kv.key.slice(prefixLength);
-    return { type: 'delete', key: keyText(raw), keyBytes: keyToBytes(raw), revision, ...before };
+    return Object.assign(new Deletion(keyText(raw), keyToBytes(raw), revision), before);
   }
   let entry: KeyValue<V>;
   try {

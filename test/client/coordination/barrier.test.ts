@@ -8,7 +8,7 @@ describeTargets('barrier', {}, (target) => {
   it('holds who waits until it is taken down', async () => {
     const client = target.client();
     const kv = client.kv.namespace(target.prefix());
-    const gate = barrier(client, kv, 'gate');
+    const gate = barrier(kv, 'gate');
     await gate.wait(); // not up
     const up = await gate.hold();
     expect((await kv.get('gate'))?.createRevision).toBe(up.fencingRevision);
@@ -29,7 +29,7 @@ describeTargets('barrier', {}, (target) => {
   it('with a lease, does not outlive it', async () => {
     const client = target.client();
     const kv = client.kv.namespace(target.prefix());
-    const gate = barrier(client, kv, 'gate');
+    const gate = barrier(kv, 'gate');
     const session = await openSession(client);
     await gate.hold({ lease: session });
     const waiting = gate.wait();
@@ -42,7 +42,7 @@ describeTargets('double barrier', {}, (target) => {
   it('lets all begin together and end together, round after round', async () => {
     const client = target.client();
     const kv = client.kv.namespace(target.prefix());
-    const place = doubleBarrier(kv, 'place', 3);
+    const place = doubleBarrier(kv, 'place', { count: 3 });
     const sessions = await Promise.all([1, 2, 3].map(() => openSession(client)));
     const log: string[] = [];
     for (const round of ['a', 'b']) {
@@ -76,7 +76,7 @@ describeTargets('double barrier', {}, (target) => {
   it('goes on when somebody inside dies, and begins anew after all have died', async () => {
     const client = target.client();
     const kv = client.kv.namespace(target.prefix());
-    const place = doubleBarrier(kv, 'place', 2);
+    const place = doubleBarrier(kv, 'place', { count: 2 });
     await using one = await openSession(client);
     const two = await openSession(client);
     const entering = [place.enter(one), place.enter(two)] as const;
@@ -97,7 +97,7 @@ describeTargets('double barrier', {}, (target) => {
   it('leaves nothing behind when others leave at the same time', async () => {
     const client = target.client();
     const kv = client.kv.namespace(target.prefix());
-    const place = doubleBarrier(kv, 'place', 2);
+    const place = doubleBarrier(kv, 'place', { count: 2 });
     await using session = await openSession(client);
     const entering = place.enter(session);
     const mine = async () => (await kv.count({ prefix: 'place/waiters/' })) === 1 || undefined;
@@ -118,7 +118,7 @@ describeTargets('double barrier', {}, (target) => {
   it('is left by one that can not wait', async () => {
     const client = target.client();
     const kv = client.kv.namespace(target.prefix());
-    const place = doubleBarrier(kv, 'place', 2);
+    const place = doubleBarrier(kv, 'place', { count: 2 });
     await using one = await openSession(client);
     await using two = await openSession(client);
     const [first, second] = await Promise.all([place.enter(one), place.enter(two)]);

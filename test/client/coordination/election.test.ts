@@ -7,7 +7,7 @@ describeTargets('election', { targets: everywhere }, (target) => {
   it('has one leader at a time, in the order of campaigning', async () => {
     const client = target.client();
     const kv = client.kv.namespace(target.prefix()).as(text);
-    const vote = election(client, kv, 'leader');
+    const vote = election(kv, 'leader');
     await using one = await openSession(client);
     await using two = await openSession(client);
     expect(await vote.leader()).toBeUndefined();
@@ -42,7 +42,7 @@ describeTargets('election', { targets: everywhere }, (target) => {
   it('proclaims values, of any kind', async () => {
     const client = target.client();
     const kv = client.kv.namespace(target.prefix()).as(json<{ url: string }>());
-    const vote = election(client, kv, 'leader');
+    const vote = election(kv, 'leader');
     await using session = await openSession(client);
     await using term = await vote.campaign(session, { url: 'a' });
     await Promise.all([term.proclaim({ url: 'b' }), term.proclaim({ url: 'c' })]);
@@ -58,7 +58,7 @@ describeTargets('election', { targets: everywhere }, (target) => {
   it('is observed: each leader, each proclamation, and when there is none', async () => {
     const client = target.client();
     const kv = client.kv.namespace(target.prefix()).as(text);
-    const vote = election(client, kv, 'leader');
+    const vote = election(kv, 'leader');
     const seen: (string | undefined)[] = [];
     const end = new AbortController();
     const observing = (async () => {
@@ -91,7 +91,7 @@ describeTargets('election', { targets: everywhere }, (target) => {
   it('observing ends when its reader leaves, and when the client closes', async () => {
     const client = target.client();
     const kv = client.kv.namespace(target.prefix()).as(text);
-    const vote = election(client, kv, 'leader');
+    const vote = election(kv, 'leader');
     const leaders: (Leader<string> | undefined)[] = [];
     for await (const leader of vote.observe()) {
       leaders.push(leader);
@@ -109,7 +109,7 @@ describeTargets('election', { targets: everywhere }, (target) => {
   it('"zombie candidate": a campaign ends with its session', async () => {
     const client = target.client();
     const kv = client.kv.namespace(target.prefix()).as(text);
-    const vote = election(client, kv, 'leader');
+    const vote = election(kv, 'leader');
     await using one = await openSession(client);
     await using two = await openSession(client, { intervalMs: 50 });
     const first = await vote.campaign(one, 'one');

@@ -60,7 +60,7 @@ describeWith(['etcdctl'], 'with etcdctl', () => {
       const theirs = etcdctl(target, 'lock', '--', name, 'sh', '-c', until);
       await theirs.line(/inside/);
       expect(await mutex(client.kv, name).tryAcquire(session)).toBeUndefined();
-      expect(await semaphore(client.kv, name, 1).tryAcquire(session)).toBeUndefined();
+      expect(await semaphore(client.kv, name, { permits: 1 }).tryAcquire(session)).toBeUndefined();
       expect(await readWriteLock(client.kv, name).tryWrite(session)).toBeUndefined();
       writeFileSync(join(folder, 'go'), '');
       await using held = await mutex(client.kv, name).acquire(session);
@@ -74,7 +74,7 @@ describeWith(['etcdctl'], 'with etcdctl', () => {
     it('sees one leader: first ours, then etcdctl, then ours again', async () => {
       const client = target.client();
       const name = `${target.prefix()}leader`;
-      const vote = election(client, client.kv.as(text), name);
+      const vote = election(client.kv.as(text), name);
       await using session = await openSession(client);
       const observer = etcdctl(target, 'elect', '-l', name);
       const first = await vote.campaign(session, 'ours');

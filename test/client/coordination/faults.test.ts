@@ -115,7 +115,7 @@ describeTargets('faults', {}, (target) => {
     let refused = 0;
     let sessionsLost = 0;
     const candidate = async (client: Etcd, by: number): Promise<void> => {
-      const vote = election(client, client.kv.as(text), `${prefix}leader`);
+      const vote = election(client.kv.as(text), `${prefix}leader`);
       const state = client.kv.as(json<Write>());
       while (!end.signal.aborted) {
         try {
@@ -190,7 +190,7 @@ describeTargets('faults', {}, (target) => {
     const prefix = target.prefix();
     const proxy = await startProxy(target.server().endpoints[0] ?? '');
     const [stalled, other] = [target.client({ endpoints: proxy.endpoint }), target.client()];
-    const vote = (client: Etcd) => election(client, client.kv.as(text), `${prefix}leader`);
+    const vote = (client: Etcd) => election(client.kv.as(text), `${prefix}leader`);
     const a = await openSession(stalled, { ttlSeconds: 2 });
     const b = await openSession(other, { ttlSeconds: 30 });
     const first = await vote(stalled).campaign(a, 'a');
@@ -288,7 +288,7 @@ describeTargets('restart', { targets: everywhere }, (target) => {
   it('"two leaders after a restart" (etcd3#158, #176): one, the same as before', async () => {
     const prefix = target.prefix();
     const [one, two] = [target.client(), target.client()];
-    const vote = (client: Etcd) => election(client, client.kv.as(text), `${prefix}leader`);
+    const vote = (client: Etcd) => election(client.kv.as(text), `${prefix}leader`);
     const a = await openSession(one, { ttlSeconds: 30 });
     const b = await openSession(two, { ttlSeconds: 30 });
     const first = await vote(one).campaign(a, 'one');

@@ -46,7 +46,7 @@ describeWith(['go-recipes'], 'with Go', () => {
     it('an election has one leader of either kind', async () => {
       const client = target.client();
       const name = `${target.prefix()}leader`;
-      const vote = election(client, client.kv.as(text), name);
+      const vote = election(client.kv.as(text), name);
       await using session = await openSession(client);
       const observer = go('observe', name);
       const first = await vote.campaign(session, 'ours');
@@ -99,7 +99,7 @@ describeWith(['go-recipes'], 'with Go', () => {
     it('barriers', async () => {
       const client = target.client();
       const prefix = target.prefix();
-      const gate = barrier(client, client.kv, `${prefix}gate`);
+      const gate = barrier(client.kv, `${prefix}gate`);
       await gate.hold();
       const waiting = go('wait', `${prefix}gate`);
       await waiting.line(/^asking/);
@@ -107,7 +107,7 @@ describeWith(['go-recipes'], 'with Go', () => {
       await waiting.line(/^through/);
 
       await using session = await openSession(client);
-      const place = doubleBarrier(client.kv, `${prefix}place`, 3);
+      const place = doubleBarrier(client.kv, `${prefix}place`, { count: 3 });
       const theirs = [go('enter', `${prefix}place`, '3'), go('enter', `${prefix}place`, '3')];
       await Promise.all(theirs.map((child) => child.line(/^asking/)));
       const entered = await place.enter(session);
@@ -122,13 +122,13 @@ describeWith(['go-recipes'], 'with Go', () => {
     it('queues', async () => {
       const client = target.client();
       const prefix = target.prefix();
-      const jobs = queue(client, client.kv.as(text), `${prefix}jobs`);
+      const jobs = queue(client.kv.as(text), `${prefix}jobs`);
       await jobs.put('ours');
       await go('put', `${prefix}jobs`, 'theirs').line(/^put/);
       expect(await go('take', `${prefix}jobs`).line(/^took/)).toBe('took ours');
       expect((await jobs.take()).value).toBe('theirs');
 
-      const urgent = priorityQueue(client, client.kv.as(text), `${prefix}urgent`);
+      const urgent = priorityQueue(client.kv.as(text), `${prefix}urgent`);
       await urgent.put('ours later', { priority: 5 });
       await go('put', `${prefix}urgent`, 'theirs later', '5').line(/^put/);
       await go('put', `${prefix}urgent`, 'theirs now', '1').line(/^put/);

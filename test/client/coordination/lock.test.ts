@@ -288,7 +288,7 @@ describeTargets('semaphore', {}, (target) => {
   it('lets so many in and no more', async () => {
     const client = target.client();
     const kv = client.kv.namespace(target.prefix());
-    const gate = semaphore(kv, 'gate', 3);
+    const gate = semaphore(kv, 'gate', { permits: 3 });
     const sessions = await Promise.all([1, 2].map(() => openSession(client)));
     let inside = 0;
     const [first, second] = sessions as [Session, Session];
@@ -315,7 +315,7 @@ describeTargets('semaphore', {}, (target) => {
     const client = target.client();
     const kv = client.kv.namespace(target.prefix());
     await using session = await openSession(client);
-    const gate = semaphore(kv, 'gate', 2);
+    const gate = semaphore(kv, 'gate', { permits: 2 });
     await using one = await gate.acquire(session);
     await using two = await gate.acquire(session);
     expect((await gate.holders()).map((holder) => holder.fencingRevision)).toEqual([
@@ -323,9 +323,9 @@ describeTargets('semaphore', {}, (target) => {
       two.fencingRevision,
     ]);
     expect(await gate.tryAcquire(session)).toBeUndefined();
-    const other = semaphore(kv, 'gate', 5);
+    const other = semaphore(kv, 'gate', { permits: 5 });
     await expect(other.acquire(session)).rejects.toMatchObject({ reason: 'CONFLICT' });
     await expect(mutex(kv, 'gate').tryAcquire(session)).resolves.toBeUndefined();
-    expect(() => semaphore(kv, 'gate', 0)).toThrow('permits');
+    expect(() => semaphore(kv, 'gate', { permits: 0 })).toThrow('permits');
   });
 });

@@ -25,13 +25,13 @@ describeWith(['kvorum'], 'a process', () => {
         const ends = [];
         const ended = (promise) => ends.push(promise.then(() => 'done', (error) => error.reason));
         ended(mutex(kv, 'lock').acquire(two));
-        const vote = election(client, kv, 'leader');
+        const vote = election(kv, 'leader');
         await vote.campaign(one, 'one');
         ended(vote.campaign(two, 'two'));
         ended((async () => { for await (const _ of vote.observe()); })());
-        await barrier(client, kv, 'gate').hold();
-        ended(barrier(client, kv, 'gate').wait());
-        ended(queue(client, kv, 'queue').take());
+        await barrier(kv, 'gate').hold();
+        ended(barrier(kv, 'gate').wait());
+        ended(queue(kv, 'queue').take());
         const services = registry(client, { view: client.kv.namespace(kv.prefix) });
         await services.register({ service: 'pay', id: 'a', address: 'h:1' });
         const live = services.watch('pay');

@@ -6,7 +6,7 @@ describeTargets('queue', {}, (target) => {
   it('hands out each entry once, first in, first out', async () => {
     const client = target.client();
     const kv = client.kv.namespace(target.prefix()).as(json<number>());
-    const jobs = queue(client, kv, 'jobs');
+    const jobs = queue(kv, 'jobs');
     expect(await jobs.tryTake()).toBeUndefined();
     for (let i = 0; i < 5; i += 1) await jobs.put(i);
     expect(await jobs.size()).toBe(5);
@@ -19,7 +19,7 @@ describeTargets('queue', {}, (target) => {
   it('many take what many put, none twice', async () => {
     const client = target.client();
     const kv = client.kv.namespace(target.prefix()).as(json<number>());
-    const jobs = queue(client, kv, 'jobs');
+    const jobs = queue(kv, 'jobs');
     const end = new AbortController();
     const taken: number[] = [];
     const takers = Array.from({ length: 4 }, async () => {
@@ -39,7 +39,7 @@ describeTargets('queue', {}, (target) => {
 
   it('waits for an entry, as long as it is told to', async () => {
     const client = target.client();
-    const jobs = queue(client, client.kv.namespace(target.prefix()).as(text), 'jobs');
+    const jobs = queue(client.kv.namespace(target.prefix()).as(text), 'jobs');
     await expect(jobs.take({ timeoutMs: 30 })).rejects.toMatchObject({ reason: 'CALL_TIMEOUT' });
     const waiting = jobs.take();
     const { key, revision } = await jobs.put('late');
@@ -55,7 +55,7 @@ describeTargets('priority queue', {}, (target) => {
   it('hands out lower numbers first, and equals in the order they came', async () => {
     const client = target.client();
     const kv = client.kv.namespace(target.prefix()).as(text);
-    const jobs = priorityQueue(client, kv, 'jobs');
+    const jobs = priorityQueue(kv, 'jobs');
     await jobs.put('later', { priority: 500 });
     await jobs.put('soon', { priority: 2 });
     await jobs.put('soon too', { priority: 2 });
@@ -72,7 +72,7 @@ describeTargets('priority queue', {}, (target) => {
   it('keeps all entries of many who put at once', async () => {
     const client = target.client();
     const kv = client.kv.namespace(target.prefix()).as(text);
-    const jobs = priorityQueue(client, kv, 'jobs');
+    const jobs = priorityQueue(kv, 'jobs');
     await Promise.all(
       Array.from({ length: 20 }, (_, i) => jobs.put(`job ${i}`, { priority: i % 2 })),
     );

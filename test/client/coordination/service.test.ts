@@ -123,7 +123,7 @@ const candidates: Readonly<Record<string, Contend>> = {
   async sdk(target, name) {
     const client = target.client();
     const session = await openSession(client);
-    const vote = election(client, client.kv.as(text), name);
+    const vote = election(client.kv.as(text), name);
     const term = vote.campaign(session, 'sdk');
     return { owned: term.then(({ key }) => key), release: async () => (await term).resign() };
   },

@@ -1,0 +1,69 @@
+/**
+ * Spans of a client through a tracer of OpenTelemetry (@opentelemetry/api), of which only these
+ * methods are used: the package does not depend on it. A span for each call, retries included,
+ * and one for each opening of a stream: watches and kept leases, also when they go on after
+ * a disconnection.
+ */
+
+import type { Hooks } from '../call/index.js';
+import { grpcOf } from './method-parts.js';
+
+type Attributes = Readonly<Record<string, string | number | boolean>>;
+
+/** What is needed of a span. */
+export interface SpanLike {
+  setAttributes(attributes: Attributes): unknown;
+  setStatus(status: { readonly code: number; readonly message?: string }): unknown;
+  recordException(error: Error): unknown;
+  end(): void;
+}
+
+/** What is needed of a tracer. */
+export interface TracerLike {
+  startSpan(
+    name: string,
+    options?: { readonly kind?: number; readonly attributes?: Attributes },
+  ): SpanLike;
+}
+
+export interface TracingOptions {
+  /** Adds to the metadata what carries the trace on: `propagation.inject` of OpenTelemetry. */
+  readonly inject?: (span: SpanLike, carrier: Record<string, string>) => void;
+}
+
+/** SpanKind.CLIENT and SpanStatusCode.ERROR. */
+const clientKind = 2;
+const errorStatus = 2;
+
+/** For `hooks`. */
+export function tracingHook(tracer: TracerLike, options: TracingOptions = {}): Hooks {
+  const within = async <Sent extends { readonly method: string; readonly metadata: object }, R>(
+    sent: Sent,
+    next: (sent: Sent) => Promise<R>,
+    told: (span: SpanLike, result: R) => void,
+  ): Promise<R> => {
+    const attributes = grpcOf(sent.method);
+    const span = tracer.startSpan(sent.method.slice(1), { kind: clientKind, attributes });
+    const carrier: Record<string, string> = {};
+    options.inject?.(span, carrier);
+    try {
+      const result = await next({ ...sent, metadata: { ...sent.metadata, ...carrier } });
+      told(span, result);
+      return result;
+    } catch (error) {
+      const failed = error instanceof Error ? error : new Error(String(error));
+      span.recordException(failed);
+      span.setStatus({ code: errorStatus, message: failed.message });
+      throw error;
+    } finally {
+      span.end();
+    }
+  };
+  return {
+    interceptor: (call, next) => within(call, next, () => undefined),
+    streamInterceptor: (stream, next) =>
+      within(stream, next, (span, { endpoint }) =>
+        span.setAttributes({ 'server.address': endpoint }),
+      ),
+  };
+}
