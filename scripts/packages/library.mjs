@@ -20,12 +20,13 @@ export async function writeLibrary(root, dir, { entries, format, isClient = fals
   const input = Object.fromEntries(
     Object.entries(entries).map(([name, source]) => [name, join(root, 'dist', `${source}.js`)]),
   );
-  const treeshake = treeshakeFor(root, isClient);
+  const treeshake = isClient ? clientTreeshake : true;
   const bundle = (plugins, external, as = format) =>
     joined({ input, dir, format: as, plugins, external, treeshake });
   const plugins = [{ name: 'native-code', resolveId: leaveOutside }];
   const external = isClient ? ['@grpc/grpc-js'] : [];
   if (isClient) {
+    plugins.push(pureTables(root));
     const draft = await bundle(plugins, [...external, wireCode], 'esm');
     const code = await wireCodeOf(root, draft.map((chunk) => chunk.code).join('\n'));
     plugins.push({ name: 'wire-code', load: (id) => (wireCode.test(id) ? code : undefined) });
@@ -69,16 +70,30 @@ async function joined({ input, dir, format, plugins, external, treeshake }) {
   return output.filter(({ type }) => type === 'chunk');
 }
 
+/** Where tables of messages are, and what makes their rows. */
+const tables = /[\\/]dist[\\/]src[\\/]proto[\\/]table[\\/](?!codec\.js$)/;
+
 /**
- * The tables of messages are made by calls, which a bundler takes for effects: without a word all
- * of them, and the code they are made of, would be in every client.
+ * Tables of messages are made by calls, which a bundler takes for effects: without a word all of
+ * them, and the code they are made of, would be in every client. So each call gets the mark that
+ * says it has none. (A list of names for the bundler would do harm: it takes `message.push()` for a
+ * call of `message`.)
  */
-function treeshakeFor(root, isClient) {
-  if (!isClient) return true;
+function pureTables(root) {
   const codec = readFileSync(join(root, 'src/proto/table/codec.ts'), 'utf8');
   const makers = [...codec.matchAll(/^export function (\w+)/gm)].map(([, name]) => name);
-  return { moduleSideEffects: false, manualPureFunctions: makers };
+  const calls = new RegExp(`(?<![.\\w]|function )(?:${makers.join('|')})\\(`, 'g');
+  return {
+    name: 'pure-tables',
+    transform(code, id) {
+      if (tables.test(id)) return code.replace(calls, (call) => `/*#__PURE__*/ ${call}`);
+      return undefined;
+    },
+  };
 }
+
+/** Our own modules do nothing by being imported; of others nobody knows. */
+const clientTreeshake = { moduleSideEffects: (id) => !/[\\/]dist[\\/]src[\\/]/.test(id) };
 
 function isEntry(chunk) {
   return chunk.isEntry;

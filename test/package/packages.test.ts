@@ -3,7 +3,15 @@
  * empty folders. No registry is asked; installed.test.ts does that.
  */
 
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { builtinModules } from 'node:module';
 import { dirname, join } from 'node:path';
 import { publint } from 'publint';
@@ -19,6 +27,7 @@ import { npmOffline } from './clone.js';
 import {
   clientProgram,
   commonJsOf,
+  lateProgram,
   nodeTest,
   serverProgram,
   typed,
@@ -31,6 +40,9 @@ const timeoutMs = 300_000;
 /** What a user gives for the client: the whole of node_modules, and packages in it. */
 const clientBytesMax = 5_000_000;
 const clientPackagesMax = 10;
+
+/** For a run of vitest inside of one. */
+const quiet = { NO_COLOR: '1', FORCE_COLOR: '0', VITEST: '', VITEST_WORKER_ID: '' };
 
 let all: Assembled;
 
@@ -209,6 +221,13 @@ describeWith(['kvorum'], 'the packages', () => {
       expect(all.manifest('client').sideEffects).toBe(false);
     });
 
+    it('reads and writes messages as the server does: nothing is shaken out of them', () => {
+      const ours = codecsIn(readFileSync(join(all.unpacked.client, 'dist/index.js'), 'utf8'));
+      const full = codecsIn(readFileSync(join(repoRoot, 'src/proto/generated/etcd.js'), 'utf8'));
+      expect(ours.size).toBeGreaterThan(80);
+      for (const [name, code] of ours) expect(code, name).toBe(full.get(name));
+    });
+
     it(`takes less than ${clientBytesMax / 1e6} MB and ${clientPackagesMax} packages`, async () => {
       const app = all.app('size');
       const npm = { cwd: app, cache: join(all.dir, 'cache'), timeoutMs };
@@ -274,6 +293,14 @@ describeWith(['kvorum'], 'the packages', () => {
       }
     });
 
+    it('find what is loaded only when it is asked for', async () => {
+      const program = lateProgram('kvorum');
+      const app = appWith('late', { 'main.mjs': program, 'main.cjs': commonJsOf(program) });
+      expect(await node(app, 'main.mjs')).toBe("[ 'one' ] true\n");
+      rmSync(join(app, 'data'), { recursive: true });
+      expect(await node(app, 'main.cjs')).toBe("[ 'one' ] true\n");
+    });
+
     it('have the command', async () => {
       const app = appWith('command');
       const bin = join(app, 'node_modules/kvorum/bin/kvorum');
@@ -291,9 +318,8 @@ describeWith(['kvorum'], 'the packages', () => {
       const app = appWith('vitest', { 'one.test.mjs': vitestTest });
       lend(app, { vitest: undefined });
       const vitest = join(repoRoot, 'node_modules/vitest/vitest.mjs');
-      const env = { NO_COLOR: '1', FORCE_COLOR: '0', VITEST: '', VITEST_WORKER_ID: '' };
       const args = [vitest, 'run', '--root', app];
-      const run = await exec(process.execPath, args, { cwd: app, env, timeoutMs });
+      const run = await exec(process.execPath, args, { cwd: app, env: quiet, timeoutMs });
       expect(must(run)).toMatch(/Tests +1 passed/);
     });
   });
@@ -312,6 +338,22 @@ describeWith(['kvorum'], 'the packages', () => {
     },
   );
 });
+
+/** Code without what a formatter may change; a bundler drops the one variable that is of no use. */
+function bare(code: string): string {
+  const plain = code.replace(/[\s{}();]|\/\*.*?\*\//g, '').replaceAll("'", '"');
+  return plain.replace('message,value', 'message');
+}
+
+/** The functions that write and read each message. */
+function codecsIn(code: string): Map<string, string> {
+  const functions = /\b([A-Z]\w+)\.(encode|decode) = function[\s\S]*?return (?:writer|message);/g;
+  return new Map(
+    [...code.matchAll(functions)].map(([all = '', name, verb]) => {
+      return [`${name}.${verb}`, bare(all)];
+    }),
+  );
+}
 
 /** What libraries in the bundle would like to have, and do without. */
 const optional = new Set(['bufferutil', 'utf-8-validate', 'pino-pretty', 'msgpackr-extract']);

@@ -113,3 +113,44 @@ export function typedProject(resolution: 'nodenext' | 'bundler'): Record<string,
     ...(resolution === 'nodenext' && { 'src/main.cts': typed }),
   };
 }
+
+/**
+ * Starts a server with what is loaded only when it is asked for: YAML, hashes of passwords, a
+ * certificate of its own, threads for sockets, metrics.
+ */
+export const lateProgram = (from: string): string => `
+import { readFileSync, writeFileSync, openSync } from 'node:fs';
+import { Etcd } from '@kvorum/client';
+import { buildConfig, createLogger, nodeClock, nodePorts, parseCommandLine, startServer } from '${from}';
+
+async function main() {
+  writeFileSync('kvorum.yaml', [
+    'data-dir: ./data',
+    'listen-client-urls: http://127.0.0.1:0',
+    'advertise-client-urls: http://127.0.0.1:0',
+    'listen-peer-urls: https://127.0.0.1:0',
+    'initial-advertise-peer-urls: https://127.0.0.1:2380',
+    'initial-cluster: default=https://127.0.0.1:2380',
+    'peer-transport-security: { auto-tls: true }',
+  ].join('\\n'));
+  const read = (path) => readFileSync(path);
+  const { flags } = parseCommandLine(['--config-file=kvorum.yaml', '--io-threads=1'], {}, read);
+  const config = buildConfig(flags, read);
+  const logger = createLogger({
+    level: 'error',
+    format: 'json',
+    outputs: ['stderr'],
+    clock: nodeClock,
+    openFile: (path) => openSync(path, 'a'),
+  });
+  const server = await startServer(config, nodePorts(config, logger));
+  const [url] = server.clientUrls;
+  const client = new Etcd(url);
+  await client.auth.addUser('one', 'secret');
+  const metrics = await (await fetch(url + '/metrics')).text();
+  console.log(await client.auth.users(), /^kvorum_build_info/m.test(metrics));
+  await client.close();
+  await server.stop();
+}
+main();
+`;
