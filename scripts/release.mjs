@@ -20,6 +20,12 @@ const usage = `usage: npm run release -- major|minor|patch|X.Y.Z[-pre.N] [option
 
 const changelog = 'CHANGELOG.md';
 const versionSource = 'src/common/kvorum-version.ts';
+/** Files of deploy/ that name the version, and how. */
+const deployed = [
+  ['deploy/docker/compose.yaml', (version) => `image: kvorum:${version}\n`],
+  ['deploy/kubernetes/statefulset.yaml', (version) => `image: kvorum:${version}\n`],
+  ['deploy/helm/kvorum/Chart.yaml', (version) => `version: ${version}\nappVersion: ${version}\n`],
+];
 const unreleased = '## Unreleased';
 const semver = /^(\d+)\.(\d+)\.(\d+)(?:-([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?$/;
 
@@ -85,6 +91,7 @@ function planOf(root, { version, date, out }) {
     ['package.json', replaced(root, 'package.json', `"version": "${from}"`, `"version": "${to}"`)],
     ['package-lock.json', lockOf(read('package-lock.json'), to)],
     [versionSource, replaced(root, versionSource, `'${from}'`, `'${to}'`)],
+    ...deployed.map(([path, textOf]) => [path, replaced(root, path, textOf(from), textOf(to))]),
   ]);
   return { from, to, tag, edits, message: `kvorum ${to}\n\n${notes}`, out: join(root, out) };
 }
