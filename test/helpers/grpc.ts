@@ -7,6 +7,7 @@
  */
 
 import { existsSync, readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { join } from 'node:path';
 import * as grpc from '@grpc/grpc-js';
 import { loadSync, type PackageDefinition } from '@grpc/proto-loader';
@@ -45,6 +46,7 @@ export class RawClient {
       // A restarted server is looked for again at once, not after a growing pause.
       'grpc.initial_reconnect_backoff_ms': 50,
       'grpc.max_reconnect_backoff_ms': 200,
+      ...(needsName(endpoint, credentials) ? { 'grpc.ssl_target_name_override': 'localhost' } : {}),
       ...options,
     });
   }
@@ -152,6 +154,14 @@ export class RawClient {
   close(): void {
     this.channel.close();
   }
+}
+
+/**
+ * By itself grpc-js (1.14) asks for a certificate of an address by TLS' server name, which may not
+ * be one (RFC 6066): Node 26 refuses that. Certificates of tests are for localhost as well.
+ */
+function needsName(endpoint: string, credentials: grpc.ChannelCredentials): boolean {
+  return isIP(endpoint.replace(/:\d+$/, '').replace(/^\[|\]$/g, '')) > 0 && credentials._isSecure();
 }
 
 /** What the server asks of its clients, if it is one of ours. */

@@ -103,8 +103,8 @@ describe("V8's young generation", () => {
   it('grows as far as the bound', async () => {
     const ours = (await printed(script)) as { readonly halves: number };
     expect(ours).toMatchObject({ bounded: true });
-    // Node 24 counts pages that are on their way out as well; unbounded, it has eight halves.
-    expect(ours.halves).toBeGreaterThanOrEqual(2);
+    // Nodes count differently which pages are there; unbounded, Node 24 has eight halves.
+    expect(ours.halves).toBeGreaterThan(1);
     expect(ours.halves).toBeLessThan(4);
   });
 

@@ -34,6 +34,7 @@ function etcdctlLine(url: string, config: ServerConfig): string {
   const endpoint = url.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:');
   const ca = config.clientAutoTls?.certPath ?? (config.clientTls && 'CA.pem');
   const tls = ca === undefined ? '' : ` --cacert=${ca}`;
-  const isDefault = endpoint === 'http://127.0.0.1:2379';
+  // What etcdctl asks by itself.
+  const isDefault = /^http:\/\/(?:127\.0\.0\.1|localhost):2379$/.test(endpoint);
   return `etcdctl${isDefault ? '' : ` --endpoints=${endpoint}`}${tls} put hello world`;
 }
