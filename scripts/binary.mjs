@@ -68,13 +68,9 @@ async function nodeToBuildOn(root, say) {
   const installed = textOf(join(home, 'package.json'));
   if (installed === undefined || JSON.parse(installed).version !== version) {
     say(`fetching Node ${version} (once) ...`);
-    const { file, args } = npmCommand([
-      'ci',
-      '--ignore-scripts',
-      '--no-fund',
-      '--no-audit',
-      '--silent',
-    ]);
+    const quick = ['--fetch-retries=1', '--fetch-retry-maxtimeout=10000'];
+    const quiet = ['--ignore-scripts', '--no-fund', '--no-audit', '--silent'];
+    const { file, args } = npmCommand(['ci', ...quiet, ...quick]);
     spawnSync(file, args, { cwd: dir, stdio: 'ignore', timeout: stepMs });
   }
   const node = join(home, 'bin/node');

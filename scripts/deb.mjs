@@ -4,9 +4,11 @@
  */
 
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import {
   chmodSync,
   copyFileSync,
+  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -28,9 +30,13 @@ export async function buildDeb(root, say) {
     throw new BinaryError('dpkg-deb is not installed', true);
   }
   const binary = await buildBinary(root, say);
+  const state = stateOf(root);
   const { description, version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const architecture = architectures[process.arch];
   const out = join(root, 'dist/deb');
+  const deb = join(out, `kvorum_${version}_${architecture}.deb`);
+  const stamp = join(out, '.stamp');
+  if (existsSync(deb) && existsSync(stamp) && readFileSync(stamp, 'utf8') === state) return deb;
   const tree = join(out, 'tree');
   const add = (from, to, mode) => {
     mkdirSync(dirname(join(tree, to)), { recursive: true });
@@ -57,15 +63,29 @@ export async function buildDeb(root, say) {
     kib: Math.ceil(statSync(binary).size / 1024),
   });
   add(Buffer.from(control), 'DEBIAN/control', 0o644);
-  const deb = join(out, `kvorum_${version}_${architecture}.deb`);
   say('packing the Debian package ...');
   // Not xz, which takes minutes for the few megabytes that it saves.
   const args = ['--root-owner-group', '-Zzstd', '-z9', '--build', tree, deb];
   const run = spawnSync('dpkg-deb', args, { encoding: 'utf8' });
   if (run.status !== 0) throw new BinaryError(`dpkg-deb: ${run.error ?? run.stderr}`);
   rmSync(tree, { recursive: true, force: true });
+  writeFileSync(stamp, state);
   say(`built ${deb}, ${Math.round(statSync(deb).size / 1024 / 1024)} MiB`);
   return deb;
+}
+
+/** What the package is made of: unchanged, there is nothing to do. */
+function stateOf(root) {
+  const files = ['systemd', 'debian'].flatMap((name) => {
+    const dir = join(root, 'deploy', name);
+    return readdirSync(dir).map((file) => join(dir, file));
+  });
+  for (const file of ['CHANGELOG.md', 'LICENSE', 'package.json', 'scripts/deb.mjs']) {
+    files.push(join(root, file));
+  }
+  const hash = createHash('sha256').update(readFileSync(join(root, 'dist/binary/.stamp')));
+  for (const file of files) hash.update(readFileSync(file));
+  return hash.digest('hex');
 }
 
 function controlFile({ version, architecture, description, kib }) {

@@ -24,6 +24,12 @@ Without a version it is the one that the files in packages/.changeset ask for.
 
 const changelog = 'CHANGELOG.md';
 const versionSource = 'src/common/kvorum-version.ts';
+/** Files of deploy/ that name the version, and how. */
+const deployed = [
+  ['deploy/docker/compose.yaml', (version) => `image: kvorum:${version}\n`],
+  ['deploy/kubernetes/statefulset.yaml', (version) => `image: kvorum:${version}\n`],
+  ['deploy/helm/kvorum/Chart.yaml', (version) => `version: ${version}\nappVersion: ${version}\n`],
+];
 const unreleased = '## Unreleased';
 const semver = /^(\d+)\.(\d+)\.(\d+)(?:-([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?$/;
 
@@ -100,6 +106,7 @@ function planOf(root, { version, date, out, changes }) {
     }),
     // What they say stands in CHANGELOG.md then.
     ...changes.files.map((path) => [path, undefined]),
+    ...deployed.map(([path, textOf]) => [path, replaced(root, path, textOf(from), textOf(to))]),
   ]);
   return { from, to, tag, edits, message: `kvorum ${to}\n\n${notes.trim()}`, out: join(root, out) };
 }

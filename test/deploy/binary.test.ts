@@ -1,6 +1,7 @@
 /** kvorum as a single executable (`npm run binary`), on a machine path without Node. */
 
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { get } from 'node:https';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadNative } from '../../src/launch/native-code.js';
@@ -30,6 +31,17 @@ const anyPorts: readonly string[] = [
   ...['--advertise-client-urls', 'http://127.0.0.1:2379'],
 ];
 
+/** Of a server whose certificate nobody knows. */
+function statusOf(url: string): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    const asked = get(url, { rejectUnauthorized: false }, (answer) => {
+      answer.resume();
+      resolve(answer.statusCode);
+    });
+    asked.once('error', reject);
+  });
+}
+
 async function putAndGet(endpoint: string): Promise<string | undefined> {
   const client = new RawClient(endpoint);
   try {
@@ -50,6 +62,12 @@ describeWith(['single-executable'], 'the single executable', () => {
     expect(outcome.stdout.toString()).toMatch(
       /^etcd Version: 3\.7\.\d+\n(.*\n)*kvorum Version: \d/,
     );
+  });
+
+  it('has nothing left to compile', async () => {
+    const { cwd, env } = nowhere();
+    expect(await exec(program(), ['compile'], { cwd, env })).toMatchObject({ code: 0, stderr: '' });
+    expect(readdirSync(join(cwd, 'tmp'))).toEqual([]);
   });
 
   it('serves, and stops when it is told to', async () => {
@@ -85,6 +103,7 @@ describeWith(['single-executable'], 'the single executable', () => {
     const args = ['--config-file', 'kvorum.yml'];
     const server = await serve(args, { program: program(), cwd, env });
     expect(server.clientUrls[0]).toMatch(/^https:/);
+    expect(await statusOf(`${server.clientUrls[0]}/health`), 'by way of its thread').toBe(200);
     await server.stop();
     expect(readdirSync(join(cwd, 'from-file.etcd', 'fixtures', 'client')).sort()).toEqual([
       'cert.pem',

@@ -23,7 +23,8 @@ const pages = [
 ];
 
 /** A path below one of our folders, maybe with `*` in it; of ADRs, also those of before. */
-const named = /(?<![\w./-])((?:src|test|docs|bench|scripts|examples|bin|proto)\/[\w*./-]*[\w*/])/g;
+const folders = 'src|test|docs|bench|scripts|examples|bin|proto|deploy';
+const named = new RegExp(`(?<![\\w./-])((?:${folders})/[\\w*./-]*[\\w*/])`, 'g');
 
 /** What stands in history, or is made by a build. */
 const isExcused = (page: string, path: string): boolean =>

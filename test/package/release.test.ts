@@ -197,6 +197,9 @@ describeWith(['git'], 'npm run release', () => {
     const tagText = await git('tag', '--list', '--format=%(contents)', 'v0.2.0-rc.1');
     expect(tagText).toBe('kvorum 0.2.0-rc.1\n\n### Added\n- A thing.');
     expect(version()).toBe('0.2.0-rc.1');
+    expect(read('deploy/kubernetes/statefulset.yaml')).toContain('image: kvorum:0.2.0-rc.1\n');
+    expect(read('deploy/docker/compose.yaml')).toContain('image: kvorum:0.2.0-rc.1\n');
+    expect(read('deploy/helm/kvorum/Chart.yaml')).toMatch(/^appVersion: 0\.2\.0-rc\.1$/m);
     const lock = JSON.parse(read('package-lock.json'));
     expect([lock.version, lock.packages[''].version]).toEqual(['0.2.0-rc.1', '0.2.0-rc.1']);
     expect(read('CHANGELOG.md')).toBe(
