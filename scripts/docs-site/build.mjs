@@ -28,6 +28,8 @@ export function buildSite(root, { npm, say }) {
   const typedoc = join(reference, 'node_modules/typedoc/bin/typedoc');
   const out = join(root, siteDir, 'reference');
   const options = ['--options', join(reference, 'typedoc.json'), '--out', out];
+  // The pages have what is in the readme already; the title leads back to them.
+  options.push('--readme', 'none', '--titleLink', process.env.KVORUM_SITE_BASE ?? '/');
   const code = run(typedoc, [...options, '--logLevel', 'Warn'], root);
   if (code === 0) say(`the site is in ${siteDir}`);
   return code;

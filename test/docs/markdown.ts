@@ -1,6 +1,6 @@
 /**
- * What the tests of the pages need to know of Markdown: fenced blocks with what is said behind their
- * language, code that is only indented, headings and links. Not more than our pages use.
+ * What the tests of the pages need to know of Markdown: fenced blocks with what is said behind
+ * their language, code that is only indented, headings and links. Not more than our pages use.
  */
 
 import { readdirSync, readFileSync } from 'node:fs';

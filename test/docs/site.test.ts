@@ -172,8 +172,9 @@ describe.skipIf(!isInstalled)(`the site${notInstalled}`, () => {
       await page.goto(`${base}/`);
       await page.click('.VPHero a[href$="/reference/index.html"]');
       await page.waitForURL(/reference/);
-      await page.click('a:has-text("client") >> nth=0');
-      expect(await page.textContent('body')).toContain('Etcd');
+      await page.click('a[href="modules/client.html"] >> nth=0');
+      await page.waitForURL(/modules\/client/);
+      expect(await page.textContent('h1')).toContain('client');
       await page.screenshot({ path: join(shots, 'reference.png') });
     });
   });
