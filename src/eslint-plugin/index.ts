@@ -10,18 +10,29 @@ import { noFloatingCall } from './no-floating-call.js';
 import { noForgottenCommit } from './no-forgotten-commit.js';
 import { noIgnoredResult } from './no-ignored-result.js';
 import { noUnfencedWrite } from './no-unfenced-write.js';
-import type { Rule } from './syntax.js';
+import type { Node, Rule } from './syntax.js';
+
+/** A rule as ESLint's types want it, of any version: who runs it brings the context. */
+export interface ShippedRule {
+  readonly meta: Rule['meta'];
+  create(context: never): Record<string, (node: Node) => void>;
+}
 
 /** All rules, by name. */
-export const rules = {
+export const rules: {
+  readonly 'no-forgotten-commit': ShippedRule;
+  readonly 'no-floating-call': ShippedRule;
+  readonly 'no-ignored-result': ShippedRule;
+  readonly 'no-unfenced-write': ShippedRule;
+} = {
   'no-forgotten-commit': noForgottenCommit,
   'no-floating-call': noFloatingCall,
   'no-ignored-result': noIgnoredResult,
   'no-unfenced-write': noUnfencedWrite,
-} as const satisfies Readonly<Record<string, Rule>>;
+};
 
 /** The plugin, as ESLint wants it. */
-export const plugin = { meta: { name: 'kvorum' }, rules } as const;
+export const plugin = { meta: { name: 'kvorum' }, rules };
 
 // biome-ignore lint/style/noDefaultExport: what oxlint's jsPlugins and older configurations load
 export { plugin as default };
@@ -35,5 +46,5 @@ export const recommended = {
     'kvorum/no-floating-call': 'error',
     'kvorum/no-ignored-result': 'error',
     'kvorum/no-unfenced-write': 'error',
-  },
-} as const;
+  } as const,
+};

@@ -48,9 +48,9 @@ export interface Rule {
   readonly meta: {
     readonly type: 'problem';
     readonly docs: { readonly description: string };
-    readonly schema: readonly [];
+    readonly schema: [];
   };
-  create(context: RuleContext): Readonly<Record<string, (node: Node) => void>>;
+  create(context: RuleContext): Record<string, (node: Node) => void>;
 }
 
 /** The name of the method that is called; undefined: it is no call of one. */

@@ -164,7 +164,7 @@ export class Caller {
     } catch (error) {
       // What an interceptor did afterwards must not leave a stream behind.
       (opened as OpenedStream | undefined)?.stream.cancel();
-      throw error;
+      throw atCaller(error);
     }
   }
 

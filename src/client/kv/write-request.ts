@@ -93,6 +93,12 @@ export function deleteRequest(
   query: { readonly prev?: boolean },
 ): DeleteRangeRequest {
   const span = spanOf(prefix, range);
+  // What was meant to be a part of a name, and is empty, must not mean everything.
+  if (range.prefix !== undefined && range.prefix.length === 0) {
+    throw invalidOption(
+      'an empty prefix would delete all keys: if that is meant, say { all: true }',
+    );
+  }
   return { key: span.key, rangeEnd: span.rangeEnd, prevKv: query.prev ?? false };
 }
 

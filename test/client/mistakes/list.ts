@@ -187,6 +187,11 @@ export const callMistakes: readonly CallMistake[] = [
     message: 'a range needs one of key, prefix, from, or all; prefix is undefined',
   },
   {
+    title: 'a prefix that is empty, for a deletion',
+    code: "await kv.deleteRange({ prefix: userInput ?? '' });",
+    message: 'an empty prefix would delete all keys: if that is meant, say { all: true }',
+  },
+  {
     title: 'a range with a slip of the keys',
     code: "await kv.deleteRange({ prefx: 'a/' });",
     message: 'it has no "prefx"; did you mean "prefix"?',

@@ -127,7 +127,7 @@ describe('a rule refuses', () => {
     linter
       .verify(code, [
         { languageOptions: { ecmaVersion: 'latest', sourceType: 'module' } },
-        recommended as unknown as Linter.Config,
+        recommended,
       ])
       .map(({ ruleId, message }) => ruleId ?? message);
 
