@@ -3,10 +3,14 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Writes each of `forwards` (entry -> where it leads) for both kinds of modules. */
-export function writeForwards(dir, forwards) {
+/**
+ * Writes each of `forwards` (entry -> where it leads) for both kinds of modules. Those of
+ * `withDefault` have a default export, too, which is not part of all.
+ */
+export function writeForwards(dir, forwards, withDefault = []) {
   for (const [entry, to] of Object.entries(forwards)) {
-    const all = `export * from '${to}';\n`;
+    const named = `export * from '${to}';\n`;
+    const all = withDefault.includes(entry) ? `${named}export { default } from '${to}';\n` : named;
     for (const extension of ['js', 'd.ts', 'd.cts']) {
       writeFileSync(join(dir, `${entry}.${extension}`), all);
     }

@@ -83,6 +83,7 @@ async function assembleClient(root, dir) {
   const entries = {
     index: 'src/client/index',
     'grpc-js': 'src/client/discovery/grpc-js-resolver',
+    eslint: 'src/eslint-plugin/index',
   };
   const lib = join(dir, 'dist');
   const esm = await writeLibrary(root, lib, { entries, format: 'esm', isClient: true });
@@ -106,7 +107,12 @@ async function assembleKvorum(root, dir) {
   }
   await bundleThread(root, lib);
   await writeDeclarations(root, lib, entries);
-  writeForwards(lib, { client: '@kvorum/client', 'client-grpc-js': '@kvorum/client/grpc-js' });
+  const forwards = {
+    client: '@kvorum/client',
+    'client-grpc-js': '@kvorum/client/grpc-js',
+    'client-eslint': '@kvorum/client/eslint',
+  };
+  writeForwards(lib, forwards, ['client-eslint']);
   for (const part of ['bin', 'dist/bin', 'proto']) {
     cpSync(join(root, part), join(dir, part), { recursive: true });
   }

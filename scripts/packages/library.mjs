@@ -62,6 +62,7 @@ async function joined({ input, dir, format, plugins, external, treeshake }) {
   const { output } = await build.generate({
     dir,
     format,
+    exports: 'named',
     dynamicImportInCjs: false,
     entryFileNames: `[name].${extension}`,
     chunkFileNames: `[name].${extension}`,
