@@ -121,7 +121,8 @@ export function typedProject(resolution: 'nodenext' | 'bundler'): Record<string,
 export const lateProgram = (from: string): string => `
 import { readFileSync, writeFileSync, openSync } from 'node:fs';
 import { Etcd } from '@kvorum/client';
-import { buildConfig, createLogger, nodeClock, nodePorts, parseCommandLine, startServer } from '${from}';
+import { buildConfig, createLogger, nodeClock, nodePorts } from '${from}';
+import { parseCommandLine, startServer } from '${from}';
 
 async function main() {
   writeFileSync('kvorum.yaml', [
