@@ -12,7 +12,7 @@ import type { Block } from './markdown.js';
 import { blocksOf, pages } from './markdown.js';
 
 /** Languages of what is only shown. */
-const shown = new Set(['text', 'json', 'yaml', 'ini', 'ts', 'sh']);
+const shown = new Set(['text', 'json', 'yaml', 'ini', 'js', 'ts', 'sh']);
 
 /** Pages that need no marks, and why. */
 const unmarked: ReadonlyArray<readonly [RegExp, string]> = [

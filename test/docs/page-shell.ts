@@ -5,7 +5,15 @@
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { exec, type Finished } from '../helpers/exec.js';
@@ -13,8 +21,13 @@ import { cleanEnvironment, freePort, type ServerProcess, startCluster } from '..
 import { have, kvorumBin, repoRoot, toolPath } from '../helpers/tools.js';
 import type { Block } from './markdown.js';
 
-/** True for a block that goes on and is a server, which the page does without otherwise. */
+/** True for a block with a server of the page's own. */
 export function startsServer({ info, text }: Pick<Block, 'info' | 'text'>): boolean {
+  return isServer({ info, text }) || /^ +kvorum --name /m.test(text);
+}
+
+/** True for a block that is a server: it is waited for. */
+function isServer({ info, text }: Pick<Block, 'info' | 'text'>): boolean {
   return info === 'serve' && /^(etcd|kvorum|npm start)\s/m.test(text);
 }
 
@@ -62,7 +75,7 @@ export class PageShell {
   static async open(withCluster: boolean): Promise<PageShell> {
     const members = withCluster ? await startCluster('kvorum', 3) : [];
     const ports = { client: [] as number[], peer: [] as number[] };
-    for (let i = 0; i < 3; i++) {
+    for (let i = 0; i < 4; i++) {
       const port = (url?: string) =>
         url === undefined ? freePort() : Number(url.split(':').pop());
       ports.client.push(await port(members[i]?.clientUrl));
@@ -94,7 +107,7 @@ export class PageShell {
       detached: true,
     });
     this.#serving.push(child);
-    if (!startsServer({ info: 'serve', text })) return;
+    if (!isServer({ info: 'serve', text })) return;
     await new Promise<void>((resolve, reject) => {
       let log = '';
       const look = (chunk: Buffer) => {
@@ -119,6 +132,7 @@ export class PageShell {
       process.kill(-child.pid, 'SIGKILL');
       await ended;
     }
+    for (const pid of backgroundPids(this.#dir)) endNow(pid);
     await Promise.all(this.#members.map((member) => member.dispose()));
     rmSync(this.#dir, { recursive: true, force: true });
   }
@@ -134,7 +148,8 @@ export class PageShell {
       ...(/^npm /m.test(text) ? [`cd ${repoRoot}`] : []),
       this.fill(text),
     ];
-    if (!serves) lines.push(`{ declare -p ENDPOINTS e 2>/dev/null; declare -f; } > ${state} || :`);
+    if (!serves)
+      lines.push(`{ declare -p ENDPOINTS CLUSTER e 2>/dev/null; declare -f; } > ${state} || :`);
     return lines.join('\n');
   }
 
@@ -156,6 +171,21 @@ function namesOf(kind: keyof Addresses, ports: readonly number[]): Array<[string
     if (kind === 'client') written.push(`127.0.0.1:258${i}0`);
     return written.map((name): [string, string] => [name, here]);
   });
+}
+
+/** What blocks have left running, by the files that they wrote. */
+function backgroundPids(dir: string): number[] {
+  return readdirSync(dir)
+    .filter((name) => name.endsWith('.pid'))
+    .map((name) => Number(readFileSync(join(dir, name), 'utf8')));
+}
+
+function endNow(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended.
+  }
 }
 
 /** By etcd's variables: what a command has no flags for, since it must not be said twice. */
