@@ -35,7 +35,7 @@ function filesOf(ending: string): string[] {
     .filter((path) => path.endsWith(ending));
 }
 
-/** The links of a page, as paths on the site with their anchors; those that leave it are left out. */
+/** The links of a page, as paths on the site with anchors; those that leave it are left out. */
 function linksOf(path: string): string[] {
   const html = readFileSync(join(site, path), 'utf8');
   return [...html.matchAll(/<a\s[^>]*?href="([^"]+)"/g)]
