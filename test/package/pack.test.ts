@@ -76,7 +76,7 @@ describe('npm pack in a fresh clone', () => {
       ...Object.values(manifest.bin),
       ...Object.values(manifest.exports).flatMap((each) => Object.values(each)),
     ].map((path) => path.replace(/^\.\//, ''));
-    expect(promised.length).toBe(9);
+    expect(promised.length).toBe(11);
     for (const path of promised) expect(paths()).toContain(path);
     expect(paths()).toContain('dist/bin/kvorum.cjs');
     expect(paths()).toContain('dist/src/proto/generated/etcd.js');

@@ -17,6 +17,8 @@ import { type Probed, probe } from './network-node.js';
 export interface Fault {
   readonly error: Error;
   readonly permanent: boolean;
+  /** It is about certificates: other ones, of ours or of theirs, may do. */
+  readonly ofCertificates?: boolean;
 }
 
 /** Nobody is there now: what all servers look like that are down or far away. */
@@ -53,7 +55,10 @@ export async function diagnose(
   const { address } = endpoint;
   if (certificate !== undefined) {
     const why = shortOf(failed.message);
-    return fault(failed, `the certificate of ${address} is refused: ${why}; ${certificate[1]}`);
+    return certificateFault(
+      failed,
+      `the certificate of ${address} is refused: ${why}; ${certificate[1]}`,
+    );
   }
   if (refusedOurs.test(text)) {
     const { cert } = options.tls ?? {};
@@ -61,7 +66,7 @@ export async function diagnose(
       cert === undefined
         ? 'a client certificate (tls.cert, tls.key)'
         : 'another client certificate';
-    return fault(failed, `${address} wants ${what}: ${shortOf(failed.message)}`);
+    return certificateFault(failed, `${address} wants ${what}: ${shortOf(failed.message)}`);
   }
   if (options.wasConnected || away.test(text) || options.signal.aborted) {
     return { error: failed, permanent: false };
@@ -135,9 +140,15 @@ function fault(cause: Error, message: string): Fault {
   return { error: new Error(message, { cause }), permanent: true };
 }
 
-/** Without what grpc-js writes around it. */
+function certificateFault(cause: Error, message: string): Fault {
+  return { ...fault(cause, message), ofCertificates: true };
+}
+
+/** Without what grpc-js and OpenSSL write around it. */
 function shortOf(message: string): string {
   return message
     .replace(/^No connection established\. Last error: (Error: )?/, '')
-    .replace(/\.? ?Resolution note:.*$/, '');
+    .replace(/\s*\(\d{4}-[\dT:.-]+Z\)\.? ?Resolution note:.*$/s, '')
+    .replace(/^[0-9A-F]+:error:[^:]*:[^:]*:[^:]*:([^:]*):.*$/s, '$1')
+    .trim();
 }

@@ -263,10 +263,12 @@ export class Pool {
         ...{ tls, signal, wasConnected: slot.wasConnected },
       });
       slot.lastError = fault.error;
-      slot.permanent = fault.permanent;
+      // A function may give other certificates when it is asked again.
+      const mayChange = fault.ofCertificates === true && typeof this.#options.tls === 'function';
+      slot.permanent = fault.permanent && !mayChange;
       this.#backOff(slot);
       assert(slot.retryAtMs > 0, 'what failed is not tried again at once');
-      onEvent({ type: 'connectFailed', endpoint, error: fault.error, permanent: fault.permanent });
+      onEvent({ type: 'connectFailed', endpoint, error: fault.error, permanent: slot.permanent });
       return;
     }
     if (this.#closed || slot.removed) {

@@ -27,18 +27,21 @@ export class Begun {
 }
 
 class Trace {
-  /** An Error for its stack, which is only made into text if it is needed. */
-  readonly #at: Error;
+  /** Has a stack, which is only made into text if it is needed. */
+  readonly #at: { stack?: string } = {};
   readonly #open: Set<Trace>;
   readonly #tell: OnForgotten;
 
   /** `above`: the function that people call; the stack begins with who called it. */
   constructor(open: Set<Trace>, tell: OnForgotten, above: () => unknown) {
-    this.#at = new Error('a transaction was begun here');
     Error.captureStackTrace(this.#at, above);
     this.#open = open;
     this.#tell = tell;
     open.add(this);
+  }
+
+  get isOpen(): boolean {
+    return this.#open.has(this);
   }
 
   forget(): void {
@@ -47,7 +50,9 @@ class Trace {
 
   /** Once. */
   tell(): void {
-    if (this.#open.delete(this)) this.#tell(this.#at.stack ?? '');
+    if (!this.#open.delete(this)) return;
+    // The first line would be that of an error.
+    this.#tell((this.#at.stack ?? '').replace(/^.*\n/, 'begun here:\n'));
   }
 }
 
@@ -64,6 +69,8 @@ export interface ForgottenOptions {
 export class Forgotten {
   readonly #open = new Set<Trace>();
   readonly #options: ForgottenOptions | undefined;
+  /** Begun in this turn. */
+  readonly #fresh: Array<readonly [Begun, Trace]> = [];
   #exit: (() => void) | undefined;
 
   /** Undefined: nobody wants to know, and nothing is remembered. */
@@ -77,8 +84,23 @@ export class Forgotten {
     this.#exit ??= onExit(() => this.tellAll());
     const trace = new Trace(this.#open, tell, above);
     const begun = new Begun(trace);
-    collected.register(begun, trace);
+    this.#remember(begun, trace);
     return begun;
+  }
+
+  /**
+   * Nearly all are committed before the turn is over, and need not be looked after by the collector
+   * of garbage, which costs ten times as much as the rest.
+   */
+  #remember(begun: Begun, trace: Trace): void {
+    if (this.#fresh.length === 0) queueMicrotask(() => this.#register());
+    this.#fresh.push([begun, trace]);
+  }
+
+  #register(): void {
+    for (const [begun, trace] of this.#fresh.splice(0)) {
+      if (trace.isOpen) collected.register(begun, trace);
+    }
   }
 
   /** The client is closed, or the process exits. */
@@ -89,4 +111,5 @@ export class Forgotten {
   }
 }
 
-const nobodyAsks = new Begun(undefined);
+/** For what is certainly committed. */
+export const nobodyAsks = new Begun(undefined);

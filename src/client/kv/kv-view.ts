@@ -56,7 +56,7 @@ import {
   watchShape,
   watchState,
 } from '../watch/index.js';
-import type { Forgotten } from './forgotten.js';
+import { type Forgotten, nobodyAsks } from './forgotten.js';
 import type { ClientOfView, Kv, Stm, StmOptions } from './kv-types.js';
 import {
   casShape,
@@ -343,7 +343,8 @@ export class KvView<V, In> implements Kv<V, In> {
   ): Promise<CasResult<V>> {
     const callOptions = options === undefined ? undefined : callOptionsOf(options);
     const get = this.ops.get(key);
-    const result = await this.txn().if(condition).then(op).else(get).commit(callOptions);
+    const txn = startTxn(this.#context.caller, nobodyAsks);
+    const result = await txn.if(condition).then(op).else(get).commit(callOptions);
     const { header, revision } = result;
     if (result.ok) return { ok: true, header, revision };
     return { ok: false, header, revision, current: result.results[0] };
