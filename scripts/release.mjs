@@ -47,7 +47,10 @@ export async function release(root, args, { npm, say }) {
       process.stdout.write(usage);
       return 0;
     }
-    const plan = planOf(root, { ...options, changes: await pendingChanges(root, npm) });
+    const changes = await pendingChanges(root, npm).catch((cause) => {
+      throw new ReleaseError(`packages/.changeset: ${cause.message}`, { cause });
+    });
+    const plan = planOf(root, { ...options, changes });
     say(`version ${plan.from} -> ${plan.to}, tag ${plan.tag}, with this text:`);
     process.stdout.write(`${plan.message}\n`);
     if (options.dryRun) say('dry run: nothing was changed.');

@@ -137,6 +137,17 @@ describeWith(['git'], 'npm run release', () => {
     await nothingChanged();
   });
 
+  it('needs the tool that reads changes only where there are some', async () => {
+    const change = join(clone, 'packages/.changeset/one.md');
+    writeFileSync(change, '---\nkvorum: patch\n---\n\nA bug.\n');
+    await git('add', '.');
+    await git('commit', '--quiet', '--message', 'A change');
+    // No registry is asked here.
+    const run = await release('--dry-run');
+    expect(run.code).toBe(1);
+    expect(run.stderr).toContain('packages/.changeset: the tools of scripts/package-tools');
+  });
+
   itWith(
     ['npm-registry'],
     'takes version and sentences from the files of changes',
