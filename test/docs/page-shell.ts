@@ -55,9 +55,16 @@ export class PageShell {
       ...namesOf('client', client),
       ...namesOf('peer', peer),
       ['/var/lib', `${dir}/lib`],
+      // Nothing fails here because the machine is busy.
+      ['curl -s -m 3 ', 'curl -s -m 60 '],
+      ['--command-timeout=3s ', '--command-timeout=60s '],
     ];
-    // etcdctl refuses to be told endpoints twice, so only where the command names none.
-    this.#program('etcdctl', toolPath('etcdctl'), `ETCDCTL_ENDPOINTS=${this.endpoint}`);
+    // etcdctl refuses to be told anything twice, so only where the command does not say it.
+    this.#program('etcdctl', toolPath('etcdctl'), {
+      '--endpoints': `ETCDCTL_ENDPOINTS=${this.endpoint}`,
+      '--command-timeout': 'ETCDCTL_COMMAND_TIMEOUT=60s',
+      '--dial-timeout': 'ETCDCTL_DIAL_TIMEOUT=20s',
+    });
     this.#program('etcdutl', toolPath('etcdutl37'));
     this.#program('kvorum', kvorumBin);
     if (have('etcd')) this.#program('etcd', toolPath('etcd'));
@@ -153,10 +160,12 @@ export class PageShell {
     return lines.join('\n');
   }
 
-  #program(name: string, path: string, setting = ''): void {
+  /** A program on the PATH, with settings of the environment where a flag is not given. */
+  #program(name: string, path: string, unless: Readonly<Record<string, string>> = {}): void {
     const file = join(this.#dir, 'bin', name);
-    const settings =
-      setting === '' ? '' : `case " $* " in *" --endpoints"*) ;; *) export ${setting} ;; esac\n`;
+    const settings = Object.entries(unless)
+      .map(([flag, setting]) => `case " $* " in *" ${flag}"*) ;; *) export ${setting} ;; esac\n`)
+      .join('');
     writeFileSync(file, `#!/bin/sh\n${settings}exec '${path}' "$@"\n`);
     chmodSync(file, 0o755);
   }
