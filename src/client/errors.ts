@@ -140,9 +140,17 @@ export function aboutKey(error: Error, key: string): Error {
   });
 }
 
+/**
+ * A program may have the client twice: as an ES module, and as what one of its packages requires.
+ * Each has a class of its own, and errors of both have this.
+ */
+const brand = Symbol.for('kvorum.EtcdClientError');
+Object.defineProperty(EtcdClientError.prototype, brand, { value: true });
+
 /** True for the client's error, and for one with this reason if it is given. */
 export function isEtcdError(error: unknown, reason?: Reason): error is EtcdClientError {
-  return error instanceof EtcdClientError && (reason === undefined || error.reason === reason);
+  if (!(error instanceof Error && brand in error)) return false;
+  return reason === undefined || ('reason' in error && error.reason === reason);
 }
 
 const reasons: ReadonlyMap<string, ServerReason> = new Map([

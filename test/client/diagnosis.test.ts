@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServer as createTls } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { diagnose } from '../../src/client/connection/diagnosis.js';
 import {
   type ClientEvent,
   Etcd,
@@ -150,5 +151,21 @@ describeWithOpenssl('certificates', () => {
     const tls = { ca: read(files.ca), serverName: 'etcd.example' };
     const endpoints = `https://127.0.0.1:${port}`;
     expect(await refusal({ endpoints, transport, tls })).toMatchObject(hopeless(/serverName/));
+  });
+});
+
+it('a package that is not installed is named at once', async () => {
+  const missing = Object.assign(new Error("Cannot find package '@grpc/grpc-js'"), {
+    code: 'ERR_MODULE_NOT_FOUND',
+  });
+  const endpoint = { address: '127.0.0.1:1', host: '127.0.0.1', port: 1, secure: false };
+  const options = {
+    tls: undefined,
+    signal: new AbortController().signal,
+    wasConnected: false,
+  } as Parameters<typeof diagnose>[2];
+  expect(await diagnose(missing, endpoint as Parameters<typeof diagnose>[1], options)).toEqual({
+    error: new Error("transport 'grpc-js' needs a package: npm install @grpc/grpc-js"),
+    permanent: true,
   });
 });

@@ -50,7 +50,11 @@ export async function diagnose(
   endpoint: Endpoint,
   options: DialOptions & { readonly wasConnected: boolean },
 ): Promise<Fault> {
-  const text = `${(failed as { readonly code?: unknown }).code ?? ''} ${failed.message}`;
+  const { code } = failed as { readonly code?: unknown };
+  if (code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND') {
+    return fault(failed, "transport 'grpc-js' needs a package: npm install @grpc/grpc-js");
+  }
+  const text = `${code ?? ''} ${failed.message}`;
   const certificate = certificates.find(([words]) => words.test(text));
   const { address } = endpoint;
   if (certificate !== undefined) {
