@@ -19,7 +19,6 @@ const unmarked: ReadonlyArray<readonly [RegExp, string]> = [
   [/^docs\/adr\//, 'tells of what was done on a day'],
   [/^docs\/api\//, 'is written by `npm run api`'],
   [/^docs\/benchmarks\.md$/, 'is written by `npm run bench`, which takes hours'],
-  [/^README\.md$/, 'is what tests without docs are about: test/package, test/interop, examples'],
 ];
 
 /** The pages whose blocks have to run or say why not. */
