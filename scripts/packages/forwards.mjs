@@ -10,10 +10,13 @@ import { join } from 'node:path';
 export function writeForwards(dir, forwards, withDefault = []) {
   for (const [entry, to] of Object.entries(forwards)) {
     const named = `export * from '${to}';\n`;
-    const all = withDefault.includes(entry) ? `${named}export { default } from '${to}';\n` : named;
+    const hasDefault = withDefault.includes(entry);
+    const all = hasDefault ? `${named}export { default } from '${to}';\n` : named;
     for (const extension of ['js', 'd.ts', 'd.cts']) {
       writeFileSync(join(dir, `${entry}.${extension}`), all);
     }
-    writeFileSync(join(dir, `${entry}.cjs`), `module.exports = require('${to}');\n`);
+    // The second line changes nothing; by it tools see the default without running this.
+    const seen = hasDefault ? 'module.exports.default = module.exports.default;\n' : '';
+    writeFileSync(join(dir, `${entry}.cjs`), `module.exports = require('${to}');\n${seen}`);
   }
 }
