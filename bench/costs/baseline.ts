@@ -30,7 +30,8 @@ const tolerance: Readonly<Record<string, { readonly share: number; readonly leas
   diskBytes: { share: 0.1, least: 16 },
   kvWrites: { share: 0.25, least: 0.02 },
   kvBytes: { share: 0.25, least: 64 },
-  timers: { share: 0.25, least: 0.05 },
+  // Some come by the clock: of those a long operation on a slow machine has more.
+  timers: { share: 0.25, least: 0.25 },
 };
 
 /** Where `counted` is above the baseline of this version of Node, by more than is let pass. */
