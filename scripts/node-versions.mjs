@@ -12,6 +12,7 @@ import { existsSync, lstatSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { npmCommand } from './npm-command.mjs';
 
 /** How long fetching may take: it only ends what hangs. */
 const fetchMs = 300_000;
@@ -25,8 +26,9 @@ export function nodeOfVersion(major) {
   if (!existsSync(path)) {
     // Under a name of its own, so that no other run ever starts half of it.
     const partial = mkdtempSync(`${folder}.`);
-    const args = ['install', '--silent', '--no-save', '--ignore-scripts', '--prefix', partial];
-    const result = spawnSync('npm', [...args, `${name}@${major}`], { timeout: fetchMs });
+    const options = ['--silent', '--no-save', '--ignore-scripts', '--prefix', partial];
+    const { file, args } = npmCommand(['install', ...options, `${name}@${major}`]);
+    const result = spawnSync(file, args, { timeout: fetchMs });
     if (result.status === 0 && !existsSync(folder)) renameSync(partial, folder);
     else rmSync(partial, { recursive: true, force: true });
   }

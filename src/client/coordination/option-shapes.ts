@@ -2,18 +2,14 @@
 
 import { callShape } from '../call/index.js';
 import { invalidOption } from '../errors.js';
-import { aFunction, atLeast, described, positive, type Shape } from '../strict/index.js';
+import { keepAliveShape } from '../lease/index.js';
+import { described, positive, type Shape } from '../strict/index.js';
 import type { SessionOptions } from './types.js';
 
 export const sessionShape: Shape<SessionOptions> = {
   ...callShape,
+  ...keepAliveShape,
   ttlSeconds: positive,
-  intervalMs: positive,
-  warnAfter: positive,
-  marginMs: atLeast(0),
-  onWarning: aFunction,
-  onRecovered: aFunction,
-  onLost: aFunction,
 };
 
 /** From JavaScript it may be the client. Throws INVALID_OPTION. */
