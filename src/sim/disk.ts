@@ -98,73 +98,42 @@ export class SimDisk implements Disk {
 
   // ---- the port
 
+  /**
+   * The disk as one process sees it: dead from the next {@link crash} or {@link kill} on, as its
+   * open files are. A process that was just told of the end of an operation would go on otherwise.
+   */
+  process(): Disk {
+    return this.#portOf(this.#generation);
+  }
+
+  // The disk itself is the port of whichever process is there at the time of the call.
+
   open(path: string, mode: OpenMode): Promise<DiskFile> {
-    return this.#run('open', path, this.#generation, () => {
-      const file = mode === 'create' ? this.#create(path) : this.#file(path, 'open');
-      return () => new SimDiskFile(this.#openFile(file, path, mode));
-    });
+    return this.process().open(path, mode);
   }
 
   list(dir: string): Promise<string[]> {
-    return this.#run('list', dir, this.#generation, () => () => {
-      const node = this.#find(dir);
-      if (node === undefined) return [];
-      if (node.type !== 'directory') throw diskError('ENOTDIR', 'list', dir);
-      return [...node.entries.keys()].sort();
-    });
+    return this.process().list(dir);
   }
 
   mkdir(dir: string): Promise<void> {
-    return this.#run('mkdir', dir, this.#generation, () => {
-      this.#makeDir(dir);
-      return done;
-    });
+    return this.process().mkdir(dir);
   }
 
-  /** Nobody else is here. */
-  async mode(_dir: string): Promise<number> {
-    return 0o700;
+  mode(dir: string): Promise<number> {
+    return this.process().mode(dir);
   }
 
   rename(from: string, to: string): Promise<void> {
-    return this.#run('rename', from, this.#generation, () => {
-      const [fromDir, fromName] = this.#parent(from, 'rename');
-      const [toDir, toName] = this.#parent(to, 'rename');
-      const node = fromDir.entries.get(fromName);
-      if (node === undefined) throw diskError('ENOENT', 'rename', from);
-      if (fromDir === toDir) {
-        if (fromName !== toName) {
-          fromDir.change([
-            [fromName, undefined],
-            [toName, node],
-          ]);
-        }
-      } else {
-        toDir.change([[toName, node]]);
-        fromDir.change([[fromName, undefined]]);
-      }
-      return done;
-    });
+    return this.process().rename(from, to);
   }
 
   remove(path: string): Promise<void> {
-    return this.#run('remove', path, this.#generation, () => {
-      const parts = split(path);
-      const dir = this.#find(parts.slice(0, -1).join('/'));
-      const name = parts.at(-1) ?? '';
-      if (dir?.type === 'directory' && dir.entries.has(name)) dir.change([[name, undefined]]);
-      return done;
-    });
+    return this.process().remove(path);
   }
 
   syncDir(dir: string): Promise<void> {
-    return this.#run('syncDir', dir, this.#generation, () => {
-      const node = this.#find(dir);
-      if (node === undefined) throw diskError('ENOENT', 'syncDir', dir);
-      if (node.type !== 'directory') throw diskError('ENOTDIR', 'syncDir', dir);
-      const changes = node.unsynced();
-      return () => node.settle(changes);
-    });
+    return this.process().syncDir(dir);
   }
 
   // ---- what tests do to it
@@ -281,6 +250,69 @@ export class SimDisk implements Disk {
   }
 
   // ---- inside
+
+  #portOf(generation: number): Disk {
+    return {
+      open: (path, mode) =>
+        this.#run('open', path, generation, () => {
+          const file = mode === 'create' ? this.#create(path) : this.#file(path, 'open');
+          return () => new SimDiskFile(this.#openFile(file, path, mode));
+        }),
+      list: (dir) =>
+        this.#run('list', dir, generation, () => () => {
+          const node = this.#find(dir);
+          if (node === undefined) return [];
+          if (node.type !== 'directory') throw diskError('ENOTDIR', 'list', dir);
+          return [...node.entries.keys()].sort();
+        }),
+      mkdir: (dir) =>
+        this.#run('mkdir', dir, generation, () => {
+          this.#makeDir(dir);
+          return done;
+        }),
+      // Nobody else is here.
+      mode: () => Promise.resolve(0o700),
+      rename: (from, to) =>
+        this.#run('rename', from, generation, () => {
+          this.#rename(from, to);
+          return done;
+        }),
+      remove: (path) =>
+        this.#run('remove', path, generation, () => {
+          const parts = split(path);
+          const dir = this.#find(parts.slice(0, -1).join('/'));
+          const name = parts.at(-1) ?? '';
+          if (dir?.type === 'directory' && dir.entries.has(name)) dir.change([[name, undefined]]);
+          return done;
+        }),
+      syncDir: (dir) =>
+        this.#run('syncDir', dir, generation, () => {
+          const node = this.#find(dir);
+          if (node === undefined) throw diskError('ENOENT', 'syncDir', dir);
+          if (node.type !== 'directory') throw diskError('ENOTDIR', 'syncDir', dir);
+          const changes = node.unsynced();
+          return () => node.settle(changes);
+        }),
+    };
+  }
+
+  #rename(from: string, to: string): void {
+    const [fromDir, fromName] = this.#parent(from, 'rename');
+    const [toDir, toName] = this.#parent(to, 'rename');
+    const node = fromDir.entries.get(fromName);
+    if (node === undefined) throw diskError('ENOENT', 'rename', from);
+    if (fromDir === toDir) {
+      if (fromName !== toName) {
+        fromDir.change([
+          [fromName, undefined],
+          [toName, node],
+        ]);
+      }
+      return;
+    }
+    toDir.change([[toName, node]]);
+    fromDir.change([[fromName, undefined]]);
+  }
 
   /**
    * `begin` takes effect at once and returns what completion does; both may throw. The effect of a

@@ -49,12 +49,12 @@ function checkClusterOptions(options: ClusterOptions): void {
   throw new RangeError(`unknown option ${JSON.stringify(wrong)}; there are ${known.join(', ')}`);
 }
 
-const leaderWaitMs = 10_000;
-const leaderLookMs = 2;
+const waitMs = 10_000;
+const lookAgainMs = 2;
 /** Fast enough for tests, slow enough for a machine that is busy with them. */
 const timing = ['--heartbeat-interval=20', '--election-timeout=200'];
 
-/** Starts a cluster; resolves once every member serves. */
+/** Starts a cluster; resolves once every member serves, and knows where the others do. */
 export async function startCluster(options: ClusterOptions = {}): Promise<TestCluster> {
   checkClusterOptions(options);
   const { size = 3, storage = 'memory', flags = [], logger = silentLogger } = options;
@@ -86,6 +86,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
   };
   try {
     await Promise.all(members.map((member) => member.start()));
+    await haveMet(members);
   } catch (error) {
     await stop().catch(() => {});
     throw error;
@@ -120,12 +121,27 @@ export async function startNode(options: Omit<ClusterOptions, 'size'> = {}): Pro
   return Object.assign(member, { close, [Symbol.asyncDispose]: close });
 }
 
-async function waitForLeader(members: readonly TestMember[]): Promise<TestMember> {
-  const untilMs = nodeClock.nowMs() + leaderWaitMs;
+function waitForLeader(members: readonly TestMember[]): Promise<TestMember> {
+  const find = () => members.find(({ isLeader }) => isLeader);
+  return found(find, 'the cluster has no leader');
+}
+
+/**
+ * A member serves when the leader has its URLs; the other followers hear of them a heartbeat later,
+ * and a client that asks one of them for all endpoints would miss some.
+ */
+async function haveMet(members: readonly LocalMember[]): Promise<void> {
+  const meet = () => members.every((one) => one.knownClientUrls.length >= members.length);
+  await found(() => meet() || undefined, 'the members of the cluster do not know each other');
+}
+
+/** What `find` finds, looked for again and again; throws with `complaint` after ten seconds. */
+async function found<T>(find: () => T | undefined, complaint: string): Promise<T> {
+  const untilMs = nodeClock.nowMs() + waitMs;
   for (;;) {
-    const leader = members.find(({ isLeader }) => isLeader);
-    if (leader !== undefined) return leader;
-    if (nodeClock.nowMs() > untilMs) throw new Error('the cluster has no leader');
-    await sleep(nodeClock, leaderLookMs);
+    const result = find();
+    if (result !== undefined) return result;
+    if (nodeClock.nowMs() > untilMs) throw new Error(complaint);
+    await sleep(nodeClock, lookAgainMs);
   }
 }

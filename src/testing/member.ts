@@ -89,6 +89,12 @@ export class LocalMember implements TestMember {
     return this.#server?.node.leaderWatch.isLeader ?? false;
   }
 
+  /** The URLs for clients that it has been told of, its own among them. */
+  get knownClientUrls(): readonly string[] {
+    const members = this.#server?.node.membership.list() ?? [];
+    return members.flatMap(({ clientUrls }) => clientUrls);
+  }
+
   async start(): Promise<void> {
     if (this.#server !== undefined) return;
     if (this.#starting !== undefined) return this.#starting.ended;

@@ -73,7 +73,7 @@ export class SimMachine {
     const ports = {
       clock,
       random: this.random.fork(),
-      disk: this.disk,
+      disk: this.disk.process(),
       openKvStore: this.kvDisk.open,
       passwords: simPasswords(clock),
       logger: silentLogger,

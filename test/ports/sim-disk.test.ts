@@ -110,6 +110,29 @@ describe('a crash', () => {
     expect(disk.crashClone(loseAll).tree()).toEqual([['/a/b/f', 0]]);
   });
 
+  test('what a process goes on to do once it is gone does nothing (it was told just before)', async () => {
+    await durableFile('/d/f', '....');
+    await durableFile('/d/g', '....');
+    for (const end of [() => disk.crash(loseAll), () => disk.kill()]) {
+      const process = disk.process();
+      let settled = 0;
+      const count = (): void => {
+        settled += 1;
+      };
+      const told = Promise.resolve().then(() => {
+        void process.rename('/d/f', '/d/moved').then(count, count);
+        void process.remove('/d/g').then(count, count);
+        void process.open('/d/new', 'create').then(count, count);
+      });
+      end();
+      await told;
+      await clock.runAll();
+      expect(settled).toBe(0);
+      expect(disk.tree('/d').map(([path]) => path)).toEqual(['/d/f', '/d/g']);
+      await run(disk.process().rename('/d/f', '/d/f'));
+    }
+  });
+
   test('ends the process: nothing of it completes or takes effect any more', async () => {
     const file = await durableFile('/d/f', '....');
     let completed = 0;

@@ -144,7 +144,7 @@ export class SimMachine {
     const ports = {
       clock: own,
       random: random.fork(),
-      disk: this.disk,
+      disk: this.disk.process(),
       openKvStore: this.kvDisk.open,
       passwords: simPasswords(own),
       logger: process.logger,

@@ -91,7 +91,7 @@ describe('a log with gaps', () => {
       const { random, segmentBytes } = world;
       const progress: Progress = { mark: 0, last: 0, released: false };
       world.disk.haltAt(at);
-      const life = openWal(world.disk, dir, { random, segmentBytes, metadataIfNew }).then(
+      const life = openWal(world.disk.process(), dir, { random, segmentBytes, metadataIfNew }).then(
         ({ wal }) => live(wal, progress),
       );
       let failure: unknown;

@@ -86,7 +86,7 @@ export class Machine {
 
   open(): Promise<OpenedStorage> {
     return openStorage({
-      disk: this.disk,
+      disk: this.disk.process(),
       clock: this.clock,
       random: this.random.fork(),
       logger: silentLogger,

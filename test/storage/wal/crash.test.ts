@@ -63,7 +63,7 @@ async function liveUntilHalt(world: World, seed: number): Promise<Run | undefine
 async function openPlain(world: World) {
   const { openWal } = await import('../../../src/storage/wal/wal.js');
   const { segmentBytes, random } = world;
-  return openWal(world.disk, dir, { random, segmentBytes, metadataIfNew });
+  return openWal(world.disk.process(), dir, { random, segmentBytes, metadataIfNew });
 }
 
 async function checkSurvives(world: World, run: Run | undefined, at: string): Promise<void> {

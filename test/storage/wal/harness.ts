@@ -28,7 +28,7 @@ export type Opened = Awaited<ReturnType<typeof openWal>>;
 
 export function open(world: World): Promise<Opened> {
   const { segmentBytes, random } = world;
-  const opening = openWal(world.disk, dir, { random, segmentBytes, metadataIfNew });
+  const opening = openWal(world.disk.process(), dir, { random, segmentBytes, metadataIfNew });
   return world.clock.runUntil(opening);
 }
 

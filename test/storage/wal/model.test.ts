@@ -19,6 +19,8 @@ const step = fc.oneof(
   },
 );
 
+type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
+
 const some = (count: number): { do: 'some'; count: number } => ({ do: 'some', count });
 /**
  * A mark with which the log does not agree, in a segment whose predecessor, with the entry that
@@ -30,11 +32,25 @@ const forgottenConflict: [number, number, ReturnType<typeof some>[]] = [
   [4, 6, 1, 4, 6, 3].map(some),
 ];
 
+/** A release is asked for, and the power fails before it has begun. */
+const releaseAtTheCrash: [number, number, Step[]] = [
+  -1458504364,
+  512,
+  [
+    some(4),
+    { do: 'reopen' },
+    ...[2, 5, 6].map(some),
+    { do: 'reopen' },
+    { do: 'crash', count: 1, afterEvents: 3, unsyncedPercent: 80, tornWrites: false },
+    { do: 'crash', count: 2, afterEvents: 0, unsyncedPercent: 20, tornWrites: true },
+  ],
+];
+
 test('any run of appends, overwrites, marks, releases, restarts and crashes', async () => {
   const life = async (
     seed: number,
     segmentBytes: number,
-    steps: ReadonlyArray<typeof step extends fc.Arbitrary<infer T> ? T : never>,
+    steps: readonly Step[],
   ): Promise<void> => {
     const world = newWorld(seed, segmentBytes);
     const script = new SimRandom(seed);
@@ -75,6 +91,6 @@ test('any run of appends, overwrites, marks, releases, restarts and crashes', as
       fc.array(step, { maxLength: 40 }),
       life,
     ),
-    { numRuns: 300, examples: [forgottenConflict] },
+    { numRuns: 300, examples: [forgottenConflict, releaseAtTheCrash] },
   );
 });
