@@ -225,7 +225,7 @@ function wrongInside(
  * loads what they do not use. A simulated link to other members is made of the real one's pieces.
  */
 function isSubIndex(source: Source, target: string): boolean {
-  if (/^src\/(sim\/member|common\/node)\/index\.js$/.test(target)) return true;
+  if (/^src\/(sim\/member|common\/node|client\/raw)\/index\.js$/.test(target)) return true;
   const isSimulated = source.path.startsWith('src/sim/member/');
   return isSimulated && /^src\/server\/(peers|metrics)\/index\.js$/.test(target);
 }
@@ -268,6 +268,7 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
       'src/server/platform/disk-node.ts',
       'src/server/platform/process-facts.ts',
       'src/server/platform/rotating-log.ts',
+      'src/cli/ctl-io.ts',
       'src/cli/files.ts',
       // Before there are ports.
       'src/launch/code-cache.ts',
@@ -279,7 +280,7 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
   ],
   [
     'node:fs/promises',
-    ['src/server/platform/rotating-log.ts', 'src/storage/level/kv-level.ts'],
+    ['src/cli/ctl-io.ts', 'src/server/platform/rotating-log.ts', 'src/storage/level/kv-level.ts'],
     'use the Disk port',
   ],
   [
@@ -384,7 +385,12 @@ const globals: ReadonlyArray<readonly [RegExp, readonly string[], string]> = [
   ],
   [
     /\bprocess\.(env|argv|exit|exitCode|stdout|stderr|stdin|on|once|kill|cwd|chdir)\b/,
-    ['src/cli/kvorum.ts', 'src/launch/single.ts', 'src/client/connection/runtime-node.ts'],
+    [
+      'src/cli/ctl-io.ts',
+      'src/cli/kvorum.ts',
+      'src/launch/single.ts',
+      'src/client/connection/runtime-node.ts',
+    ],
     'the command passes it in',
   ],
   [/\bfetch\(/, [], 'use the Network port'],

@@ -5,8 +5,10 @@
 
 import { resolve } from 'node:path';
 import { type Logger, warmUpMs } from '../common/index.js';
+import { isCommand, runCtl } from '../ctl/index.js';
 import { nodeClock, nodePorts, notifySystemd, startServer } from '../server/index.js';
 import type { CommandIo, ExitStatus } from './command-io.js';
+import { ctlIo } from './ctl-io.js';
 import { openAppend, readFile } from './files.js';
 import { runRestoreCommand } from './restore/index.js';
 import { runServerCommand, type StartNode } from './server/index.js';
@@ -43,6 +45,12 @@ async function main(
     const [command, ...rest] = argv;
     if (command === 'compile') return await compile(rest, io, code);
     if (command === 'restore') return await runRestoreCommand(rest, io, nodePorts);
+    if (command === 'server') {
+      return await runServerCommand(rest, env, io, startHere(rest, code));
+    }
+    if (command !== undefined && isCommand(command)) {
+      return await runCtl(argv, ctlIo(env, nodeClock), 'kvorum');
+    }
     return await runServerCommand(argv, env, io, startHere(argv, code));
   } finally {
     clearInterval(alive);

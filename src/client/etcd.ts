@@ -5,7 +5,6 @@
  */
 
 import type { Timer } from '../common/index.js';
-import { authenticateRequest, authenticateResponse } from '../proto/index.js';
 import {
   type AuthAdmin,
   authOf,
@@ -14,40 +13,25 @@ import {
   type Maintenance,
   maintenanceOf,
 } from './admin/index.js';
-import {
-  Caller,
-  type CallOptions,
-  type ClientEvent,
-  callWithCodecs,
-  method,
-} from './call/index.js';
+import type { Caller, CallOptions } from './call/index.js';
 import type { EtcdClient, EtcdOptions } from './client.js';
 import {
   backgroundClock,
   closedError,
-  dialOf,
   isProduction,
   nodeRuntime,
   onExit,
-  Pool,
+  type Pool,
   parseEndpoints,
   type Runtime,
   warn,
 } from './connection/index.js';
-import { EtcdClientError, isEtcdError } from './errors.js';
 import { etcdOptionsOf } from './etcd-options.js';
 import { type Bytes, bytes } from './keyspace/index.js';
 import { Forgotten, type Kv, KvView } from './kv/index.js';
 import { LeaseClient, type Leases } from './lease/index.js';
-import {
-  callTimeoutMsDefault,
-  connectTimeoutMsDefault,
-  keepaliveIntervalMsDefault,
-  keepaliveTimeoutMsDefault,
-  retryAttemptsDefault,
-  retryDelayMaxMsDefault,
-  retryDelayMinMsDefault,
-} from './limits.js';
+import { callTimeoutMsDefault } from './limits.js';
+import { listenersOf, makeCaller, makePool, tellAll } from './parts.js';
 import { WatchMux } from './watch/index.js';
 
 /** A client of one etcd or kvorum cluster. */
@@ -146,22 +130,6 @@ export class Etcd implements EtcdClient {
   }
 }
 
-type Listener = (event: ClientEvent) => void;
-
-function listenersOf({ onEvent, hooks = [] }: EtcdOptions): readonly Listener[] {
-  return present([onEvent, ...hooks.map((hook) => hook.onEvent)]);
-}
-
-function tellAll(listeners: readonly Listener[]): Listener {
-  return (event) => {
-    for (const listener of listeners) listener(event);
-  };
-}
-
-function present<T>(list: ReadonlyArray<T | undefined>): readonly T[] {
-  return list.filter((each) => each !== undefined);
-}
-
 /** Transactions that are never committed: told on stderr, and as an event. */
 function forgottenOptions(options: EtcdOptions) {
   const { developmentChecks } = options;
@@ -174,86 +142,4 @@ function forgottenOptions(options: EtcdOptions) {
       onEvent({ type: 'forgottenCommit', stack });
     },
   };
-}
-
-function makePool(options: EtcdOptions, runtime: Runtime): Pool {
-  const { keepalive, tls } = options;
-  return new Pool({
-    endpoints: parseEndpoints(options.endpoints ?? '127.0.0.1:2379'),
-    dial: dialOf(options.transport ?? 'native'),
-    tls,
-    dialOptions: {
-      connectTimeoutMs: options.connectTimeoutMs ?? connectTimeoutMsDefault,
-      keepalive:
-        keepalive === false
-          ? undefined
-          : {
-              intervalMs: keepalive?.intervalMs ?? keepaliveIntervalMsDefault,
-              timeoutMs: keepalive?.timeoutMs ?? keepaliveTimeoutMsDefault,
-            },
-    },
-    clock: runtime.clock,
-    random: runtime.random,
-    onEvent: tellAll(listenersOf(options)),
-  });
-}
-
-function makeCaller(
-  options: EtcdOptions,
-  runtime: Runtime,
-  pool: Pool,
-  signal: AbortSignal,
-): Caller {
-  const { retry, hooks = [] } = options;
-  const listeners = listenersOf(options);
-  const onEvent = tellAll(listeners);
-  return new Caller({
-    pool,
-    clock: runtime.clock,
-    random: runtime.random,
-    timeoutMs: options.timeoutMs ?? callTimeoutMsDefault,
-    retry: {
-      attemptsMax: retry?.attemptsMax ?? retryAttemptsDefault,
-      delayMinMs: retry?.delayMinMs ?? retryDelayMinMsDefault,
-      delayMaxMs: retry?.delayMaxMs ?? retryDelayMaxMsDefault,
-    },
-    metadata: options.metadata ?? {},
-    requireLeader: options.requireLeader ?? true,
-    credentials: options.credentials,
-    interceptors: [...(options.interceptors ?? []), ...present(hooks.map((h) => h.interceptor))],
-    streamInterceptors: [
-      ...(options.streamInterceptors ?? []),
-      ...present(hooks.map((h) => h.streamInterceptor)),
-    ],
-    tellsCalls: listeners.length > 0,
-    authenticate,
-    onEvent,
-    signal,
-  });
-}
-
-/** Undefined if the server has auth switched off: then no token is needed. */
-async function authenticate(
-  caller: Caller,
-  name: string,
-  password: string,
-): Promise<string | undefined> {
-  const codecs = [authenticateRequest, authenticateResponse] as const;
-  try {
-    const request = { name, password };
-    return (await callWithCodecs(caller, method.authenticate, 'read', codecs, request, {})).token;
-  } catch (error) {
-    if (isEtcdError(error, 'AUTH_NOT_ENABLED')) return undefined;
-    if (isEtcdError(error, 'UNIMPLEMENTED')) throw noAuthService(error);
-    throw error;
-  }
-}
-
-function noAuthService(error: EtcdClientError): EtcdClientError {
-  const { code, reason, outcome, method, endpoint, attempts } = error;
-  const message = 'a user and a password were given, but the server has no Auth service';
-  return new EtcdClientError({
-    ...{ code, reason, outcome, method, endpoint, attempts, message },
-    cause: error,
-  });
 }

@@ -14,8 +14,10 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   client: ['common', 'proto', 'transport'],
   // Looks at code that uses the client; imports nothing of it.
   'eslint-plugin': [],
+  // Commands that talk to a cluster.
+  ctl: ['common', 'proto', 'client'],
   // Warms up on a member that needs no machine.
-  cli: ['common', 'proto', 'transport', 'client', 'server', 'sim'],
+  cli: ['common', 'proto', 'transport', 'client', 'ctl', 'server', 'sim'],
   // Runs before all of the others, and loads them.
   launch: [],
   // Whole members without a machine.
@@ -39,7 +41,17 @@ export const mayImportInside: Readonly<
     server: ['command-io.ts', 'failure.ts'],
     restore: ['command-io.ts', 'failure.ts'],
     'warm-up': [],
-    'kvorum.ts': ['command-io.ts', 'files.ts', 'restore', 'server', 'warm-up'],
+    'ctl-io.ts': [],
+    'kvorum.ts': ['command-io.ts', 'ctl-io.ts', 'files.ts', 'restore', 'server', 'warm-up'],
+  },
+  'src/ctl': {
+    command: [],
+    connect: ['command'],
+    // Groups of commands: none knows another.
+    version: ['command'],
+    'commands.ts': ['command', 'version'],
+    'run.ts': ['command', 'commands.ts', 'connect'],
+    'index.ts': ['command', 'run.ts'],
   },
   'src/launch': {
     'code-cache.ts': [],
@@ -76,9 +88,11 @@ export const mayImportInside: Readonly<
     // What is built on a client knows this interface, not what makes one.
     'client.ts': ['admin', 'call', 'connection', 'keyspace', 'kv', 'lease'],
     'etcd-options.ts': ['call', 'client.ts', 'connection', 'errors.ts', 'strict'],
+    'parts.ts': ['call', 'client.ts', 'connection', 'errors.ts', 'limits.ts'],
+    raw: ['call', 'client.ts', 'connection', 'errors.ts', 'etcd-options.ts', 'parts.ts'],
     'etcd.ts': [
-      ...['admin', 'call', 'client.ts', 'connection', 'errors.ts', 'etcd-options.ts'],
-      ...['keyspace', 'kv', 'lease', 'limits.ts', 'watch'],
+      ...['admin', 'call', 'client.ts', 'connection', 'etcd-options.ts'],
+      ...['keyspace', 'kv', 'lease', 'limits.ts', 'parts.ts', 'watch'],
     ],
     coordination: [
       ...['call', 'client.ts', 'errors.ts', 'keyspace', 'kv', 'lease', 'limits.ts', 'strict'],

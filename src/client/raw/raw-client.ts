@@ -1,0 +1,108 @@
+/**
+ * A client below the typed one, for tools that show what was said: encoded messages in, encoded
+ * messages out, with the same connections, credentials, deadlines and repeats.
+ */
+
+import { type Clock, GrpcCode } from '../../common/index.js';
+import {
+  type Caller,
+  type CallKind,
+  type CallOptions,
+  callError,
+  type EndpointOptions,
+  serverStream,
+} from '../call/index.js';
+import type { EtcdOptions } from '../client.js';
+import { closedError, nodeRuntime, type Pool } from '../connection/index.js';
+import type { EtcdClientError } from '../errors.js';
+import { etcdOptionsOf } from '../etcd-options.js';
+import { makeCaller, makePool } from '../parts.js';
+
+/** A stream in both directions. */
+export interface RawStream {
+  send(message: Uint8Array): void;
+  /** No more is sent. */
+  end(): void;
+  cancel(): void;
+}
+
+/** What a {@link RawStream} tells. */
+export interface RawStreamEvents {
+  message(message: Buffer): void;
+  /** Undefined: it ended well. Nothing follows. */
+  ended(error: EtcdClientError | undefined): void;
+}
+
+/** See the head of this file. Methods are full names: `/etcdserverpb.KV/Range`. */
+export class RawClient {
+  readonly clock: Clock;
+  readonly #pool: Pool;
+  readonly #caller: Caller;
+  readonly #closing = new AbortController();
+
+  constructor(options: EtcdOptions) {
+    const checked = etcdOptionsOf(options);
+    const runtime = { ...nodeRuntime, ...checked.runtime };
+    this.clock = runtime.clock;
+    this.#pool = makePool(checked, runtime);
+    this.#caller = makeCaller(checked, runtime, this.#pool, this.#closing.signal);
+  }
+
+  /** `host:port` of each. */
+  get endpoints(): readonly string[] {
+    return this.#pool.endpoints.map(({ address }) => address);
+  }
+
+  /**
+   * One unary call, of any endpoint or of `options.endpoint` alone. `kind` says whether it may be
+   * sent twice. Rejects with EtcdClientError.
+   */
+  call(
+    method: string,
+    kind: CallKind,
+    request: Uint8Array,
+    options?: EndpointOptions,
+  ): Promise<Buffer> {
+    return this.#caller.call(method, kind, request, options);
+  }
+
+  /** The answers to one request, with back-pressure. Throws EtcdClientError. */
+  serverStream(
+    method: string,
+    kind: CallKind,
+    request: Uint8Array,
+    options: EndpointOptions = {},
+  ): AsyncGenerator<Buffer, undefined, void> {
+    return serverStream(this.#caller, method, kind, request, options);
+  }
+
+  /** Opens a stream in both directions. Not opened again when it ends: whoever reads decides. */
+  async stream(
+    method: string,
+    kind: CallKind,
+    events: RawStreamEvents,
+    options: EndpointOptions = {},
+  ): Promise<RawStream> {
+    const { stream, slot } = await this.#caller.open(method, kind, options);
+    const context = { kind, method, endpoint: slot.endpoint.address, attempts: 1 };
+    stream.onMessage = (message) => events.message(message);
+    stream.onStatus = (status) => {
+      if (this.#closing.signal.aborted) return events.ended(closedError());
+      events.ended(status.code === GrpcCode.OK ? undefined : callError(status, context));
+    };
+    return stream;
+  }
+
+  /** Fetches a token if there are credentials; else does nothing. */
+  async signIn(options: CallOptions = {}): Promise<void> {
+    await this.#caller.tokenReady(this.#caller.until(options, this.#caller.options.timeoutMs));
+  }
+
+  /** Ends all calls and closes the connections. */
+  close(): Promise<void> {
+    this.#closing.abort(closedError());
+    this.#caller.close();
+    this.#pool.close();
+    return Promise.resolve();
+  }
+}

@@ -1,0 +1,77 @@
+/** The client of a command, made of the global flags. */
+
+import { type Credentials, RawClient } from '../../client/raw/index.js';
+import { CommandError, type CtlIo, exit, type GlobalValues } from '../command/index.js';
+
+/**
+ * A client of what the flags say; connects at its first call. Rejects with CommandError for files
+ * that can't be read and flags that contradict each other.
+ */
+export async function clientOf(
+  global: GlobalValues,
+  isSet: ReadonlySet<string>,
+  io: CtlIo,
+): Promise<RawClient> {
+  const endpoints = global.endpoints.map((one) => one.trim());
+  const tls = await tlsOf(global, isSet, io);
+  const credentials = await credentialsOf(global, io);
+  return new RawClient({
+    endpoints: endpoints.map((one) => withScheme(one, global, tls !== undefined)),
+    ...(tls === undefined ? {} : { tls }),
+    ...(credentials === undefined ? {} : { credentials }),
+    connectTimeoutMs: global['dial-timeout'],
+    timeoutMs: global['command-timeout'],
+    keepalive: {
+      intervalMs: global['keepalive-time'],
+      timeoutMs: global['keepalive-timeout'],
+    },
+    requireLeader: false,
+    developmentChecks: false,
+  });
+}
+
+/** An endpoint says by its scheme whether it has TLS; without one the flags do. */
+function withScheme(endpoint: string, global: GlobalValues, hasFiles: boolean): string {
+  if (endpoint.includes('://')) return endpoint;
+  const secure = hasFiles || !global['insecure-transport'];
+  return `${secure ? 'https' : 'http'}://${endpoint}`;
+}
+
+async function tlsOf(global: GlobalValues, isSet: ReadonlySet<string>, io: CtlIo) {
+  for (const name of ['cert', 'key', 'cacert'] as const) {
+    if (!isSet.has(name) || global[name] !== '') continue;
+    throw new CommandError(`empty string is passed to --${name} option`, exit.badArguments);
+  }
+  const { cert, key, cacert } = global;
+  const insecureSkipVerify = global['insecure-skip-tls-verify'];
+  const needed = cert !== '' || key !== '' || cacert !== '' || insecureSkipVerify;
+  if (!needed && global['insecure-transport']) return undefined;
+  const read = (path: string) => readPem(path, io);
+  return {
+    ...(cacert === '' ? {} : { ca: await read(cacert) }),
+    ...(cert === '' ? {} : { cert: await read(cert) }),
+    ...(key === '' ? {} : { key: await read(key) }),
+    ...(insecureSkipVerify ? { insecureSkipVerify } : {}),
+  };
+}
+
+async function readPem(path: string, io: CtlIo): Promise<Uint8Array> {
+  try {
+    return await io.readFile(path);
+  } catch (error) {
+    const code = (error as { code?: unknown }).code;
+    const reason = code === 'ENOENT' ? 'no such file or directory' : String(error);
+    throw new CommandError(`open ${path}: ${reason}`, exit.badArguments);
+  }
+}
+
+async function credentialsOf(global: GlobalValues, io: CtlIo): Promise<Credentials | undefined> {
+  const { user, password } = global;
+  const token = global['auth-jwt-token'];
+  if (token !== '') return { token };
+  if (user === '') return undefined;
+  if (password !== '') return { user, password };
+  const at = user.indexOf(':');
+  if (at >= 0) return { user: user.slice(0, at), password: user.slice(at + 1) };
+  return { user, password: await io.askSecret('Password: ') };
+}
