@@ -32,12 +32,12 @@ export function headerFields(header: MessageValue | undefined, hex: boolean): st
 }
 
 /** A message as plain data, for the lines of its fields. */
-export function valueOf(bytes: Uint8Array, type: string): MessageValue {
+export function messageFields(bytes: Uint8Array, type: string): MessageValue {
   const source = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return messageValue(source, jsonMessage(type));
 }
 
 /** The header of a message that has one. */
 export function headerOf(bytes: Uint8Array, type: string): MessageValue | undefined {
-  return valueOf(bytes, type).header as MessageValue | undefined;
+  return messageFields(bytes, type).header as MessageValue | undefined;
 }
