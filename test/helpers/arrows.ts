@@ -49,9 +49,11 @@ export const mayImportInside: Readonly<
     connect: ['command'],
     // Answers in the formats of etcdctl.
     print: ['command'],
+    answers: ['print'],
     // Groups of commands: none knows another.
+    kv: ['answers', 'command', 'print'],
     version: ['command'],
-    'commands.ts': ['command', 'version'],
+    'commands.ts': ['command', 'kv', 'version'],
     'run.ts': ['command', 'commands.ts', 'connect', 'print'],
     'index.ts': ['command', 'run.ts'],
   },
@@ -91,7 +93,10 @@ export const mayImportInside: Readonly<
     'client.ts': ['admin', 'call', 'connection', 'keyspace', 'kv', 'lease'],
     'etcd-options.ts': ['call', 'client.ts', 'connection', 'errors.ts', 'strict'],
     'parts.ts': ['call', 'client.ts', 'connection', 'errors.ts', 'limits.ts'],
-    raw: ['call', 'client.ts', 'connection', 'errors.ts', 'etcd-options.ts', 'parts.ts'],
+    raw: [
+      ...['call', 'client.ts', 'connection', 'errors.ts', 'etcd-options.ts', 'keyspace'],
+      'parts.ts',
+    ],
     'etcd.ts': [
       ...['admin', 'call', 'client.ts', 'connection', 'etcd-options.ts'],
       ...['keyspace', 'kv', 'lease', 'limits.ts', 'parts.ts', 'watch'],
