@@ -13,7 +13,7 @@ import { kubernetesObject } from './kubernetes.js';
 const shownBytesMax = 64;
 
 /** Characters that would do something to a terminal; line ends and tabs may. */
-const controls = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/;
+const controls = /[^\P{Cc}\t\n]/u;
 
 /** A key and its value on lines of their own. */
 export function prettyKeyValue(kv: KeyAndValue, paint: Paint): string {

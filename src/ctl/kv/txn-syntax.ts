@@ -156,7 +156,7 @@ function parsedOrWrong(
   } catch (error) {
     if (!(error instanceof LineError)) throw error;
   }
-  io.stderr(usageText(found, found.name));
+  io.stderr(`${usageText(found, ` ${found.name}`)}\n`);
   throw invalid;
 }
 

@@ -31,7 +31,7 @@ const simple: Readonly<Record<string, string>> = {
   '"': '"',
 };
 
-const escape =
+const escapeSequence =
   /\\(?:x([0-9a-fA-F]{2})|([0-7]{3})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([^xuU0-7]))/y;
 
 /** A text in double quotes, by the escapes of Go. Throws QuoteError. */
@@ -46,8 +46,8 @@ export function unquoted(quoted: KeyString): KeyString {
       at += 1;
       continue;
     }
-    escape.lastIndex = at;
-    const match = escape.exec(inner);
+    escapeSequence.lastIndex = at;
+    const match = escapeSequence.exec(inner);
     if (match === null) throw new QuoteError('invalid syntax');
     text += meaning(match);
     at += match[0].length;
