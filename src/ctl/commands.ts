@@ -2,6 +2,13 @@
 
 import type { Command } from './command/index.js';
 import { kvCommands } from './kv/index.js';
+import { leaseCommands } from './lease/index.js';
 import { versionCommands } from './version/index.js';
+import { watchCommands } from './watch/index.js';
 
-export const commands: readonly Command[] = [...kvCommands, ...versionCommands];
+export const commands: readonly Command[] = [
+  ...kvCommands,
+  ...watchCommands,
+  ...leaseCommands,
+  ...versionCommands,
+];
