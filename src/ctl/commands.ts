@@ -3,6 +3,7 @@
 import type { Command } from './command/index.js';
 import { kvCommands } from './kv/index.js';
 import { leaseCommands } from './lease/index.js';
+import { utilityCommands } from './utility/index.js';
 import { versionCommands } from './version/index.js';
 import { watchCommands } from './watch/index.js';
 
@@ -11,4 +12,5 @@ export const commands: readonly Command[] = [
   ...watchCommands,
   ...leaseCommands,
   ...versionCommands,
+  ...utilityCommands,
 ];

@@ -49,11 +49,24 @@ export const mayImportInside: Readonly<
     connect: ['command'],
     // Answers in the formats of etcdctl.
     print: ['command'],
+    // What several groups of commands stand on.
+    text: [],
     answers: ['print'],
+    watching: [],
+    session: ['watching'],
     // Groups of commands: none knows another.
-    kv: ['answers', 'command', 'print'],
+    kv: ['answers', 'command', 'print', 'text'],
+    watch: ['answers', 'command', 'print', 'text', 'watching'],
+    lease: ['command', 'print', 'session'],
+    concurrency: ['answers', 'command', 'print', 'session', 'watching'],
+    mirror: ['command', 'connect', 'watching'],
+    check: ['command', 'connect'],
+    utility: ['command'],
     version: ['command'],
-    'commands.ts': ['command', 'kv', 'version'],
+    'commands.ts': [
+      ...['check', 'command', 'concurrency', 'kv', 'lease', 'mirror', 'utility', 'version'],
+      'watch',
+    ],
     'run.ts': ['command', 'commands.ts', 'connect', 'print'],
     'index.ts': ['command', 'run.ts'],
   },

@@ -74,6 +74,8 @@ export interface CommandContext {
   readonly isSet: ReadonlySet<string>;
   /** `etcdctl` if called so: then nothing is printed that etcdctl does not print. */
   readonly program: string;
+  /** The program itself, with all its commands. */
+  readonly root: Command;
   /**
    * Output for people: on a terminal, with the format `simple`, and not called `etcdctl`. Else the
    * output is etcdctl's, byte by byte.

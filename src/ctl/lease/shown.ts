@@ -7,6 +7,7 @@ import {
   type MessageValue,
   messageBytes,
 } from '../../proto/index.js';
+import { CommandError, exit } from '../command/index.js';
 import {
   fieldLine,
   headerFields,
@@ -92,10 +93,15 @@ export function grantShown(bytes: Buffer, hex: boolean): Shown {
 /** Of `lease revoke`. */
 export function revokeShown(bytes: Buffer, id: bigint, hex: boolean): Shown {
   const answer = new Answer(bytes, 'etcdserverpb.LeaseRevokeResponse', hex);
-  const { protobuf: _header, ...shown } = answer.shown({
+  return answer.shown({
     simple: () => `lease ${idText(id)} revoked\n`,
+    json: () => messageJson(bytes, answer.type),
+    protobuf: () => {
+      // etcdctl can't encode just this one, and shows Go's struct of it after these words.
+      const what = 'marshal unsupported for type *clientv3.LeaseRevokeResponse';
+      throw new CommandError(what, exit.badFeature);
+    },
   });
-  return shown;
 }
 
 /** Of `lease keep-alive`: one of its answers. */
