@@ -1,6 +1,7 @@
 /** All commands, in the order of the help. A group of them is a folder; see command/command.ts. */
 
 import type { Command } from './command/index.js';
+import { concurrencyCommands } from './concurrency/index.js';
 import { kvCommands } from './kv/index.js';
 import { leaseCommands } from './lease/index.js';
 import { utilityCommands } from './utility/index.js';
@@ -11,6 +12,7 @@ export const commands: readonly Command[] = [
   ...kvCommands,
   ...watchCommands,
   ...leaseCommands,
+  ...concurrencyCommands,
   ...versionCommands,
   ...utilityCommands,
 ];
