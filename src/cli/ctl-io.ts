@@ -30,12 +30,19 @@ export function ctlIo(env: CtlIo['env'], clock: Clock): CtlIo {
     stdin,
     askSecret,
     readFile: (path) => readFile(path),
+    fetchText,
     execute: (words, added) => execute(words, { ...env, ...added }),
     get interrupted() {
       interrupted ??= listening();
       return interrupted.signal;
     },
   };
+}
+
+async function fetchText(url: string): Promise<string> {
+  const answer = await fetch(url);
+  if (!answer.ok) throw new Error(`${url} answers ${answer.status}`);
+  return await answer.text();
 }
 
 /** Runs a program to its end. */

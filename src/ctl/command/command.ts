@@ -56,6 +56,8 @@ export interface CtlIo {
   /** Reads a line from the terminal without showing it. */
   askSecret(prompt: string): Promise<string>;
   readFile(path: string): Promise<Uint8Array>;
+  /** What a web server answers to a GET. Rejects with an Error that says why there is nothing. */
+  fetchText(url: string): Promise<string>;
   /** Runs a program with our stdout and stderr, without stdin; `env` is added to ours. */
   execute(words: readonly string[], env: CtlIo['env']): Promise<ProgramEnd>;
   /**
