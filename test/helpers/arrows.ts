@@ -71,6 +71,7 @@ export const mayImportInside: Readonly<
     'index.ts': ['command', 'run.ts'],
   },
   'src/launch': {
+    'called.ts': [],
     'code-cache.ts': [],
     'place.ts': [],
     'folder-place.ts': ['code-cache.ts', 'place.ts'],
@@ -86,8 +87,8 @@ export const mayImportInside: Readonly<
       'stack-traces.ts',
       'young-generation.ts',
     ],
-    'single.ts': ['code-cache.ts', 'native-code.ts', 'place.ts', 'start.ts'],
-    'index.ts': ['folder-place.ts', 'start.ts'],
+    'single.ts': ['called.ts', 'code-cache.ts', 'native-code.ts', 'place.ts', 'start.ts'],
+    'index.ts': ['called.ts', 'folder-place.ts', 'start.ts'],
   },
   'src/client': {
     'errors.ts': [],

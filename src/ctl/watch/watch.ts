@@ -11,7 +11,7 @@ import {
   parseLine,
   type ValuesOf,
 } from '../command/index.js';
-import { Lines, wordsOf } from '../text/index.js';
+import { Lines, QuoteError, wordsOf } from '../text/index.js';
 import { Watch } from '../watching/index.js';
 import {
   type EnvironmentKeys,
@@ -93,7 +93,7 @@ async function readAll(lines: Lines, running: Running): Promise<never> {
 /** One line of `watch -i`. Throws CommandError for one that ends the command. */
 function readLine(line: string, running: Running): void {
   const { io } = running.context;
-  const words = wordsOf(Buffer.from(line).toString('latin1')).map(textOf);
+  const words = wordsOrWrong(line);
   const [name] = words;
   if (name === undefined) {
     io.stderr(`Invalid command: ${line} (watch and progress supported)\n`);
@@ -104,6 +104,15 @@ function readLine(line: string, running: Running): void {
   } else if (words.length < 2 && running.environment.key === '') {
     io.stderr(`Invalid command ${line} (command type or key is not provided)\n`);
   } else startWatch(words.slice(1), line, running);
+}
+
+function wordsOrWrong(line: string): string[] {
+  try {
+    return wordsOf(Buffer.from(line).toString('latin1')).map(textOf);
+  } catch (error) {
+    if (!(error instanceof QuoteError)) throw error;
+    throw new CommandError(error.message, exit.invalidInput);
+  }
 }
 
 function startWatch(words: readonly string[], line: string, running: Running): void {
