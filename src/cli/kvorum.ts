@@ -5,7 +5,7 @@
 
 import { resolve } from 'node:path';
 import { type Logger, warmUpMs } from '../common/index.js';
-import { isCommand, runCtl } from '../ctl/index.js';
+import { isCommandLine, runCtl } from '../ctl/index.js';
 import { nodeClock, nodePorts, notifySystemd, startServer } from '../server/index.js';
 import type { CommandIo, ExitStatus } from './command-io.js';
 import { ctlIo } from './ctl-io.js';
@@ -50,7 +50,7 @@ async function main(
     }
     // Called `etcdctl`, this is it.
     if (command === 'ctl') return await runCtl(rest, ctlIo(env, nodeClock), 'etcdctl');
-    if (command !== undefined && !ofServer.has(command) && isCommand(command)) {
+    if (command !== undefined && !ofServer.has(command) && isCommandLine(argv)) {
       return await runCtl(argv, ctlIo(env, nodeClock), 'kvorum');
     }
     return await runServerCommand(argv, env, io, startHere(argv, code));

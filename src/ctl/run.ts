@@ -23,9 +23,17 @@ import { commands } from './commands.js';
 import { clientOf } from './connect/index.js';
 import { formatOf, goErrorText } from './print/index.js';
 
-/** True if `word` is a command of these: then the line is not one of the server. */
-export function isCommand(word: string): boolean {
-  return commands.some(({ name, aliases }) => name === word || aliases.includes(word));
+/** True if `words` begin with a command of these, or with a flag of theirs before one. */
+export function isCommandLine(words: readonly string[]): boolean {
+  const [first = ''] = words;
+  if (!first.startsWith('-')) {
+    return commands.some(({ name, aliases }) => name === first || aliases.includes(first));
+  }
+  const [name = ''] = first.replace(/^--?/, '').split('=');
+  const known = Object.entries<Flag>(globalFlags).some(([flag, { short }]) => {
+    return first.startsWith('--') ? flag === name : short === name.charAt(0);
+  });
+  return known && findCommand(words, commands, 'kvorum').command !== undefined;
 }
 
 /** Runs what `words` say; `program`: what it was called. Resolves with the exit status. */

@@ -7,6 +7,9 @@ import { type CtlIo, runCtl } from '../../src/ctl/index.js';
 import { nodeClock } from '../../src/server/index.js';
 import { type ExecOptions, exec, type Finished } from './exec.js';
 
+/** Ours ends so where SIGINT ends etcdctl: a shell says 130 of both. */
+const interruptedStatus = 130;
+
 /** What the process would be to the command. */
 class FakeProcess {
   readonly out: Buffer[] = [];
@@ -99,7 +102,8 @@ export async function runInProcess(
     }, timeoutMs);
   });
   try {
-    const code = await Promise.race([runCtl(args, fake.io, program), late]);
+    const status = await Promise.race([runCtl(args, fake.io, program), late]);
+    const code = status === interruptedStatus ? -1 : status;
     return { code, stdout: Buffer.concat(fake.out), stderr: fake.err };
   } finally {
     clearTimeout(timer);

@@ -13,12 +13,6 @@ export function goErrorText({ code, reason, message }: EtcdClientError): string 
   return `rpc error: code = ${goNames[code] ?? inGo(code)} desc = ${message}`;
 }
 
-/** What a server says of a watch that it ends. */
-export function goCancelText(reason: string): string {
-  if (reason.startsWith('etcdserver: ')) return reason;
-  return `rpc error: code = FailedPrecondition desc = ${reason}`;
-}
-
 /** `FAILED_PRECONDITION` is `FailedPrecondition`. */
 function inGo(code: string): string {
   return code

@@ -4,7 +4,7 @@ import { isEtcdError } from '../../client/index.js';
 import { keyToBytes } from '../../common/index.js';
 import type { WatchResponse } from '../../proto/index.js';
 import { type CommandContext, type ExitCode, exit, goQuoted } from '../command/index.js';
-import { goCancelText, goErrorText, goQuotedBytes, print } from '../print/index.js';
+import { goErrorText, goQuotedBytes, print } from '../print/index.js';
 import type { Watch } from '../watching/index.js';
 import { eventName, isProgress, progressLine, watchShown } from './shown.js';
 
@@ -43,7 +43,7 @@ async function showOne(
 
 function cancelText({ compactRevision, cancelReason }: WatchResponse): string {
   if (compactRevision !== 0) return 'etcdserver: mvcc: required revision has been compacted';
-  if (cancelReason !== '') return goCancelText(cancelReason);
+  if (cancelReason !== '') return cancelReason;
   return 'etcdserver: mvcc: required revision is a future revision';
 }
 

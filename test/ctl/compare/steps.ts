@@ -3,6 +3,7 @@
  * (test/interop/etcdctl): all commands here in all five formats, and what lines can have wrong.
  */
 
+import { goJson, messageJson } from '../../../src/ctl/print/index.js';
 import type { EtcdctlStep } from '../../helpers/etcdctl.js';
 import { step } from '../../interop/etcdctl/step.js';
 import { script } from '../../interop/etcdctl/steps.js';
@@ -26,8 +27,13 @@ const fromServers: readonly Chapter[] = script
   }))
   .filter(({ steps }) => steps.length > 0);
 
-/** Binary output as text; ids of servers are in it, so both have the same length only. */
+/** Keys and values that are no text. */
 const asHex = (out: Buffer): string => out.toString('hex');
+
+/** What `-w protobuf` printed, as text in which ids can be masked. */
+function asMessage(type: string): (out: Buffer) => string {
+  return (out) => goJson(messageJson(out, `etcdserverpb.${type}`));
+}
 
 const formats = ['simple', 'json', 'fields', 'table'] as const;
 
@@ -59,6 +65,18 @@ const formatSteps: readonly EtcdctlStep[] = [
     step(`del f/x --prev-kv -w ${format}`),
     step(`del f/x --prev-kv -w ${format} --hex`),
   ]),
+  step('put f/a 1 --prev-kv -w protobuf', { decode: asMessage('PutResponse') }),
+  step('get f/ --prefix -w protobuf', { decode: asMessage('RangeResponse') }),
+  step('get f/ --prefix --stream -w protobuf', { decode: asMessage('RangeResponse') }),
+  {
+    args: ['txn', '-w', 'protobuf'],
+    stdin: '\nput f/b 1 --prev-kv\nget f/ --prefix\ndel f/b --prev-kv\n\n\n',
+    decode: asMessage('TxnResponse'),
+  },
+  step('put f/x 1'),
+  step('del f/x --prev-kv -w protobuf', { decode: asMessage('DeleteRangeResponse') }),
+  // Not among the other leases: nobody gets to know its id.
+  step('lease grant 5000 -w protobuf', { decode: asMessage('ResponseHeader') }),
   step('put f/json {"a":"<&>"}'),
   step('get f/json -w json'),
   step('put a<b>&c v -w json'),
@@ -77,6 +95,12 @@ const leaseFormats: readonly EtcdctlStep[] = [
     step(`get lf/a -w ${format}`),
     step(`get lf/a -w ${format} --hex`),
   ]),
+  // etcdctl takes these answers for their headers.
+  ...['list', 'keep-alive --once <f1>', 'timetolive <f1>'].map((line) =>
+    step(`lease ${line} -w protobuf`, { decode: asMessage('ResponseHeader') }),
+  ),
+  step('lease grant 5000', { capture: { name: 'f6', from: leaseHex } }),
+  step('lease revoke <f6> -w protobuf'),
   step('lease grant 5000 -w json', { capture: { name: 'f2', from: /"ID":(\d+)/ } }),
   step('lease grant 5000', { capture: { name: 'f3', from: leaseHex } }),
   step('lease revoke <f3> -w json'),
@@ -193,6 +217,11 @@ const watchLines: readonly EtcdctlStep[] = [
   },
   step('watch wl/a --rev=<wl3> -- no-such-program x'),
   step('watch wl/a --rev=<wl3> -w table'),
+  step('watch wl/a --rev=<wl3> --hex -w fields', { until: /"Lease" : .*\n/ }),
+  step('watch wl/a --rev=<wl3> -w protobuf', {
+    until: /wl\/a/,
+    decode: asMessage('WatchResponse'),
+  }),
   step('watch wl/a --'),
   step('watch a b --prefix'),
   step('watch a --rev x'),
@@ -209,9 +238,10 @@ const watchLines: readonly EtcdctlStep[] = [
 ];
 
 export const chapters: readonly Chapter[] = [
+  // First: leases whose time is over go when they like, and would be on the list until then.
+  { title: 'formats of leases', steps: leaseFormats },
   ...fromServers,
   { title: 'formats', steps: formatSteps },
-  { title: 'formats of leases', steps: leaseFormats },
   { title: 'keys and values of any bytes', steps: bytesSteps },
   { title: 'the syntax of txn', steps: txnSyntax },
   { title: 'lines that are wrong', steps: wrongLines },

@@ -9,13 +9,19 @@ const flagLine = /^(\s+(?:-\w, )?--[\w-]+(?: (?:string|strings|int|uint|duration
 
 /** The comparable part of a transcript. */
 export function comparable(transcript: string): string {
-  return transcript
-    .split('\n')
-    .filter((line) => !/^log (warn|fatal|info): /.test(line))
-    .map((line) =>
-      line.replace(flagLine, (_all, flag: string, text: string) => {
-        return flag + (/ \(default .*\)$/.exec(text)?.[0] ?? '');
-      }),
-    )
-    .join('\n');
+  return (
+    transcript
+      .split('\n')
+      .filter((line) => !/^log (warn|fatal|info): /.test(line))
+      .map((line) =>
+        line.replace(flagLine, (_all, flag: string, text: string) => {
+          return flag + (/ \(default .*\)$/.exec(text)?.[0] ?? '');
+        }),
+      )
+      // What follows is Go's struct, with an address in it.
+      .map((line) => line.replace(/(marshal unsupported for type \S+).*/, '$1'))
+      // Ids are numbers of any length.
+      .map((line) => line.replace(/\(\d+ vs\. /, '(<bytes> vs. '))
+      .join('\n')
+  );
 }
