@@ -9,6 +9,7 @@ import {
   type CtlIo,
   type ExitCode,
   exit,
+  type Flag,
   findCommand,
   type GlobalValues,
   globalFlags,
