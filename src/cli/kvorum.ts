@@ -5,7 +5,7 @@
 
 import { resolve } from 'node:path';
 import { type Logger, warmUpMs } from '../common/index.js';
-import { isCommand, runCtl } from '../ctl/index.js';
+import { isCommandLine, runCtl } from '../ctl/index.js';
 import { nodeClock, nodePorts, notifySystemd, startServer } from '../server/index.js';
 import type { CommandIo, ExitStatus } from './command-io.js';
 import { ctlIo } from './ctl-io.js';
@@ -48,7 +48,9 @@ async function main(
     if (command === 'server') {
       return await runServerCommand(rest, env, io, startHere(rest, code));
     }
-    if (command !== undefined && isCommand(command)) {
+    // Called `etcdctl`, this is it.
+    if (command === 'ctl') return await runCtl(rest, ctlIo(env, nodeClock), 'etcdctl');
+    if (command !== undefined && !ofServer.has(command) && isCommandLine(argv)) {
       return await runCtl(argv, ctlIo(env, nodeClock), 'kvorum');
     }
     return await runServerCommand(argv, env, io, startHere(argv, code));
@@ -56,6 +58,9 @@ async function main(
     clearInterval(alive);
   }
 }
+
+/** What is a command of the server's, though the others have one of that name, too. */
+const ofServer: ReadonlySet<string> = new Set(['help', 'version']);
 
 const aliveMs = 24 * 3_600_000;
 

@@ -47,13 +47,31 @@ export const mayImportInside: Readonly<
   'src/ctl': {
     command: [],
     connect: ['command'],
+    // Answers in the formats of etcdctl.
+    print: ['command'],
+    // What several groups of commands stand on.
+    text: [],
+    answers: ['print'],
+    watching: [],
+    session: ['watching'],
     // Groups of commands: none knows another.
+    kv: ['answers', 'command', 'print', 'text'],
+    watch: ['answers', 'command', 'print', 'text', 'watching'],
+    lease: ['command', 'print', 'session'],
+    concurrency: ['answers', 'command', 'print', 'session', 'watching'],
+    mirror: ['command', 'connect', 'watching'],
+    check: ['command', 'connect'],
+    utility: ['command'],
     version: ['command'],
-    'commands.ts': ['command', 'version'],
-    'run.ts': ['command', 'commands.ts', 'connect'],
+    'commands.ts': [
+      ...['check', 'command', 'concurrency', 'kv', 'lease', 'mirror', 'utility', 'version'],
+      'watch',
+    ],
+    'run.ts': ['command', 'commands.ts', 'connect', 'print'],
     'index.ts': ['command', 'run.ts'],
   },
   'src/launch': {
+    'called.ts': [],
     'code-cache.ts': [],
     'place.ts': [],
     'folder-place.ts': ['code-cache.ts', 'place.ts'],
@@ -69,8 +87,8 @@ export const mayImportInside: Readonly<
       'stack-traces.ts',
       'young-generation.ts',
     ],
-    'single.ts': ['code-cache.ts', 'native-code.ts', 'place.ts', 'start.ts'],
-    'index.ts': ['folder-place.ts', 'start.ts'],
+    'single.ts': ['called.ts', 'code-cache.ts', 'native-code.ts', 'place.ts', 'start.ts'],
+    'index.ts': ['called.ts', 'folder-place.ts', 'start.ts'],
   },
   'src/client': {
     'errors.ts': [],
@@ -89,7 +107,10 @@ export const mayImportInside: Readonly<
     'client.ts': ['admin', 'call', 'connection', 'keyspace', 'kv', 'lease'],
     'etcd-options.ts': ['call', 'client.ts', 'connection', 'errors.ts', 'strict'],
     'parts.ts': ['call', 'client.ts', 'connection', 'errors.ts', 'limits.ts'],
-    raw: ['call', 'client.ts', 'connection', 'errors.ts', 'etcd-options.ts', 'parts.ts'],
+    raw: [
+      ...['call', 'client.ts', 'connection', 'errors.ts', 'etcd-options.ts', 'keyspace'],
+      'parts.ts',
+    ],
     'etcd.ts': [
       ...['admin', 'call', 'client.ts', 'connection', 'etcd-options.ts'],
       ...['keyspace', 'kv', 'lease', 'limits.ts', 'parts.ts', 'watch'],
