@@ -50,6 +50,8 @@ export const mayImportInside: Readonly<
     // Answers in the formats of etcdctl.
     print: ['command'],
     answers: ['print'],
+    confirm: ['command'],
+    progress: ['command'],
     // Groups of commands: none knows another.
     kv: ['answers', 'command', 'print'],
     version: ['command'],
