@@ -9,7 +9,7 @@ export {
   type ExitCode,
   exit,
 } from './command.js';
-export { durationText, parseDurationMs } from './duration.js';
+export { durationText, nanosecondText, parseDurationMs } from './duration.js';
 export { type Flag, type FlagKind, type Flags, flag, type ValuesOf } from './flags.js';
 export { type GlobalValues, globalFlags, ownGlobalFlags, withEnvironment } from './global.js';
 export { countOf, parseGoInt } from './go-number.js';

@@ -12,11 +12,10 @@ export async function clientOf(
   isSet: ReadonlySet<string>,
   io: CtlIo,
 ): Promise<RawClient> {
-  const endpoints = global.endpoints.map((one) => one.trim());
   const tls = await tlsOf(global, isSet, io);
   const credentials = await credentialsOf(global, io);
   return new RawClient({
-    endpoints: endpoints.map((one) => withScheme(one, global, tls !== undefined)),
+    endpoints: global.endpoints.map((one) => urlOf(one, global)),
     ...(tls === undefined ? {} : { tls }),
     ...(credentials === undefined ? {} : { credentials }),
     connectTimeoutMs: global['dial-timeout'],
@@ -31,10 +30,16 @@ export async function clientOf(
 }
 
 /** An endpoint says by its scheme whether it has TLS; without one the flags do. */
-function withScheme(endpoint: string, global: GlobalValues, hasFiles: boolean): string {
-  if (endpoint.includes('://')) return endpoint;
-  const secure = hasFiles || !global['insecure-transport'];
-  return `${secure ? 'https' : 'http'}://${endpoint}`;
+export function urlOf(endpoint: string, global: GlobalValues): string {
+  const trimmed = endpoint.trim();
+  if (trimmed.includes('://')) return trimmed;
+  return `${wantsTls(global) ? 'https' : 'http'}://${trimmed}`;
+}
+
+function wantsTls(global: GlobalValues): boolean {
+  const { cert, key, cacert } = global;
+  const hasFiles = cert !== '' || key !== '' || cacert !== '';
+  return hasFiles || global['insecure-skip-tls-verify'] || !global['insecure-transport'];
 }
 
 async function tlsOf(global: GlobalValues, isSet: ReadonlySet<string>, io: CtlIo) {
@@ -44,8 +49,7 @@ async function tlsOf(global: GlobalValues, isSet: ReadonlySet<string>, io: CtlIo
   }
   const { cert, key, cacert } = global;
   const insecureSkipVerify = global['insecure-skip-tls-verify'];
-  const needed = cert !== '' || key !== '' || cacert !== '' || insecureSkipVerify;
-  if (!needed && global['insecure-transport']) return undefined;
+  if (!wantsTls(global)) return undefined;
   const read = (path: string) => readPem(path, io);
   return {
     ...(cacert === '' ? {} : { ca: await read(cacert) }),

@@ -11,7 +11,7 @@ export interface ProgressOptions {
   readonly title: string;
   /** How much there is to do; it may be known only later. */
   readonly total?: number;
-  /** What is counted: `keys`. `bytes` are shown as kB, MB, ... */
+  /** What is counted: `keys`. `bytes` are shown as kB, MB, ...; with '' only the title is there. */
   readonly unit: string;
 }
 
@@ -85,6 +85,7 @@ function lineOf(
   total: number | undefined,
   elapsedMs: number,
 ): string {
+  if (unit === '') return title;
   const perMs = elapsedMs < rateFromMs ? 0 : done / elapsedMs;
   const rate = perMs > 0 ? `  ${amountText(perMs * 1_000, unit)}/s` : '';
   if (total === undefined || total <= 0) {
