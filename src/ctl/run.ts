@@ -18,6 +18,7 @@ import {
 } from './command/index.js';
 import { commands } from './commands.js';
 import { clientOf } from './connect/index.js';
+import { failureText, hintOf, isForPeople } from './failure/index.js';
 import { formatOf } from './print/index.js';
 
 /** True if `word` is a command of these: then the line is not one of the server. */
@@ -55,6 +56,7 @@ async function runCommand(
   program: string,
 ): Promise<ExitCode> {
   let client: RawClient | undefined;
+  let hasUser = false;
   try {
     const line = parseLine(words, { ...globalFlags, ...found.flags }, found);
     if (line.help || found.commands.length > 0) {
@@ -63,6 +65,7 @@ async function runCommand(
       return exit.ok;
     }
     const global = withEnvironment(line.flags as unknown as GlobalValues, line.isSet, io.env);
+    hasUser = global.values.user !== '' || global.values['auth-jwt-token'] !== '';
     const context: CommandContext = {
       ...{ io, program, global: global.values, isSet: global.isSet },
       pretty: io.terminal.out && global.values['write-out'] === 'simple' && program !== 'etcdctl',
@@ -75,13 +78,22 @@ async function runCommand(
     };
     return await found.run(context, line.args, line.flags, line.isSet);
   } catch (error) {
-    return report(error, found, path, io);
+    return report(error, { found, path, io, program, hasUser });
   } finally {
     await client?.close();
   }
 }
 
-function report(error: unknown, found: Command, path: string, io: CtlIo): ExitCode {
+interface Failed {
+  readonly found: Command;
+  readonly path: string;
+  readonly io: CtlIo;
+  readonly program: string;
+  readonly hasUser: boolean;
+}
+
+function report(error: unknown, failed: Failed): ExitCode {
+  const { found, path, io } = failed;
   if (error instanceof LineError) {
     io.stderr(`Error: ${error.message}\n`);
     io.stderr(usageText(found, path));
@@ -89,13 +101,20 @@ function report(error: unknown, found: Command, path: string, io: CtlIo): ExitCo
   }
   if (error instanceof CommandError) {
     io.stderr(`Error: ${error.message}\n`);
+    tellHint(error.cause, failed);
     return error.exitCode;
   }
   if (isEtcdError(error)) {
-    io.stderr(`Error: ${error.message}\n`);
+    io.stderr(`Error: ${failureText(error, failed)}\n`);
+    tellHint(error, failed);
     return exit.error;
   }
   throw error;
+}
+
+function tellHint(error: unknown, failed: Failed): void {
+  const hint = isForPeople(failed) ? hintOf(error, failed) : undefined;
+  if (hint !== undefined) failed.io.stderr(`${hint}\n`);
 }
 
 /** The command that `words` begin with, and what follows it. */

@@ -52,11 +52,15 @@ export const mayImportInside: Readonly<
     answers: ['print'],
     confirm: ['command'],
     progress: ['command'],
+    // What a failed call is to who reads it.
+    failure: ['command'],
     // Groups of commands: none knows another.
+    auth: ['command', 'connect', 'print'],
+    cluster: ['command', 'connect', 'failure', 'print', 'progress'],
     kv: ['answers', 'command', 'print'],
     version: ['command'],
-    'commands.ts': ['command', 'kv', 'version'],
-    'run.ts': ['command', 'commands.ts', 'connect', 'print'],
+    'commands.ts': ['auth', 'cluster', 'command', 'kv', 'version'],
+    'run.ts': ['command', 'commands.ts', 'connect', 'failure', 'print'],
     'index.ts': ['command', 'run.ts'],
   },
   'src/launch': {

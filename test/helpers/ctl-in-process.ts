@@ -4,7 +4,7 @@
  */
 
 import { readFile } from 'node:fs/promises';
-import { nodeClock } from '../../src/common/node/index.js';
+import { makeNodeClock } from '../../src/common/node/index.js';
 import type { CtlIo } from '../../src/ctl/command/index.js';
 import { runCtl } from '../../src/ctl/index.js';
 import type { Finished } from './exec.js';
@@ -38,7 +38,7 @@ export function collectingIo(options: CtlRunOptions = {}): Collected {
   const secrets = [...(options.secrets ?? [])];
   const { onTerminal = false } = options;
   const io: CtlIo = {
-    clock: nodeClock,
+    clock: makeNodeClock({ keepsAlive: true }),
     env: options.env ?? {},
     terminal: { out: onTerminal, err: onTerminal, in: onTerminal, columns: 80 },
     stdout: (data) => void out.push(Buffer.from(data)),

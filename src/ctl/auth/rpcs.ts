@@ -61,11 +61,7 @@ export const rpc = {
     authUserChangePasswordRequest,
     authUserChangePasswordResponse,
   ),
-  userGrantRole: write(
-    method.userGrantRole,
-    authUserGrantRoleRequest,
-    authUserGrantRoleResponse,
-  ),
+  userGrantRole: write(method.userGrantRole, authUserGrantRoleRequest, authUserGrantRoleResponse),
   userRevokeRole: write(
     method.userRevokeRole,
     authUserRevokeRoleRequest,

@@ -3,7 +3,7 @@
 import { AlarmAction, AlarmType, alarmResponse, type ProtoAlarm } from '../../proto/index.js';
 import { type CommandContext, CommandError, command, exit } from '../command/index.js';
 import { ask } from '../connect/index.js';
-import { fieldLine, headerFields, headerOf, idLine, print } from '../print/index.js';
+import { headerFields, headerOf, idLine, print } from '../print/index.js';
 import { alarm } from './rpcs.js';
 
 const listed = { ...alarm, kind: 'read' } as const;
@@ -50,8 +50,7 @@ async function show(
   const { hex } = context.global;
   await print(context, {
     ...{ type, bytes },
-    simple: () =>
-      alarms.map((one) => `memberID:${one.memberId} alarm:${nameOf(one)}\n`).join(''),
+    simple: () => alarms.map((one) => `memberID:${one.memberId} alarm:${nameOf(one)}\n`).join(''),
     fields: () =>
       headerFields(headerOf(bytes, type), hex) +
       alarms

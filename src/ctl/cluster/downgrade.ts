@@ -1,8 +1,8 @@
 /** `downgrade`: one minor version back. */
 
 import { DowngradeAction } from '../../proto/index.js';
-import { CommandError, command, exit } from '../command/index.js';
 import type { CommandContext } from '../command/index.js';
+import { CommandError, command, exit } from '../command/index.js';
 import { ask } from '../connect/index.js';
 import { print } from '../print/index.js';
 import { downgrade } from './rpcs.js';

@@ -52,7 +52,9 @@ export const endpointHash = command({
             .join(''),
       }),
     );
-    if (failure !== undefined) throw new CommandError(failureText(failure, context));
+    if (failure !== undefined) {
+      throw new CommandError(failureText(failure, context), exit.error, { cause: failure });
+    }
     return exit.ok;
   },
 });

@@ -56,7 +56,9 @@ async function healthOf(context: CommandContext, endpoint: string): Promise<Heal
   try {
     const asked = { ...alarm, kind: 'read' } as const;
     const { message } = await ask(client, asked, {}, { ...at, timeoutMs: leftMs() });
-    const names = message.alarms.map(({ alarm: number }) => `${alarmNames.get(number) ?? 'UNKNOWN'} `);
+    const names = message.alarms.map(
+      ({ alarm: number }) => `${alarmNames.get(number) ?? 'UNKNOWN'} `,
+    );
     if (names.length > 0) error = `Active Alarm(s): ${names.join('')}`;
   } catch (failed) {
     if (!isEtcdError(failed)) throw failed;

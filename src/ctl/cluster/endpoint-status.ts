@@ -10,10 +10,10 @@ import {
   print,
   type Shown,
 } from '../print/index.js';
+import { listShown } from './list-shown.js';
 import { hexId } from './member-id.js';
 import { status } from './rpcs.js';
 import { askEach, clusterFlag, type Said, targetsOf } from './targets.js';
-import { listShown } from './list-shown.js';
 
 const type = 'etcdserverpb.StatusResponse';
 

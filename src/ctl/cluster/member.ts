@@ -136,11 +136,7 @@ const list = command({
     }
     const linearizable = consistency === 'l';
     const kind = linearizable ? ('read' as const) : ('local' as const);
-    const answer = await ask(
-      await context.client(),
-      { ...rpc.memberList, kind },
-      { linearizable },
-    );
+    const answer = await ask(await context.client(), { ...rpc.memberList, kind }, { linearizable });
     const rows = answer.message.members.map(rowOf);
     await print(context, {
       ...shownMembers('MemberList', answer, context.global.hex),
@@ -216,7 +212,9 @@ function hexMember(member: JsonMember): unknown {
   return { ID: hexId(ID ?? 0n), name, peerURLs, clientURLs, isLearner };
 }
 
-function clusterOf(answer: Answer<{ readonly header?: { readonly clusterId: bigint } | undefined }>) {
+function clusterOf(
+  answer: Answer<{ readonly header?: { readonly clusterId: bigint } | undefined }>,
+) {
   return wideId(answer.message.header?.clusterId ?? 0n);
 }
 

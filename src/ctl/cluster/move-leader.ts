@@ -19,7 +19,12 @@ export const moveLeaderCommand = command({
     const endMs = clock.nowMs() + context.global['command-timeout'];
     const leftMs = (): number => Math.max(0, endMs - clock.nowMs());
     const { endpoint, leader } = await leaderOf(context, client, leftMs);
-    const { bytes } = await ask(client, moveLeader, { targetId }, { endpoint, timeoutMs: leftMs() });
+    const { bytes } = await ask(
+      client,
+      moveLeader,
+      { targetId },
+      { endpoint, timeoutMs: leftMs() },
+    );
     await print(context, {
       type: 'etcdserverpb.MoveLeaderResponse',
       bytes,

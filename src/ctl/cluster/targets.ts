@@ -1,7 +1,7 @@
 /** The members that a command asks one by one, and how they are asked. */
 
 import { isEtcdError } from '../../client/index.js';
-import { type CommandContext, CommandError, flag } from '../command/index.js';
+import { type CommandContext, CommandError, exit, flag } from '../command/index.js';
 import { type Answer, ask, type Rpc, urlOf } from '../connect/index.js';
 import { failureText } from '../failure/index.js';
 import { memberList } from './rpcs.js';
@@ -22,7 +22,8 @@ export async function targetsOf(
   } catch (error) {
     if (!isEtcdError(error)) throw error;
     const what = 'failed to fetch endpoints from etcd cluster member list';
-    throw new CommandError(`${what}: ${failureText(error, context)}`);
+    const message = `${what}: ${failureText(error, context)}`;
+    throw new CommandError(message, exit.error, { cause: error });
   }
 }
 
