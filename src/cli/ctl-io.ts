@@ -1,10 +1,10 @@
 /** The process, as the commands that talk to a cluster see it. */
 
-import { readFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
 import type { Clock } from '../common/index.js';
-import type { CtlIo } from '../ctl/index.js';
+import type { CtlFiles, CtlIo } from '../ctl/index.js';
 
 /**
  * Listens to signals once a command asks for them: then the first aborts, and the second ends the
@@ -30,6 +30,7 @@ export function ctlIo(env: CtlIo['env'], clock: Clock): CtlIo {
     stdin,
     askSecret,
     readFile: (path) => readFile(path),
+    files: nodeFiles,
     get interrupted() {
       interrupted ??= listening();
       return interrupted.signal;
@@ -61,3 +62,21 @@ async function askSecret(prompt: string): Promise<string> {
     process.stderr.write('\n');
   }
 }
+
+/** The user's files. */
+export const nodeFiles: CtlFiles = {
+  async create(path) {
+    const file = await open(path, 'w', 0o600);
+    return {
+      // Not `write`, which may write less.
+      write: async (bytes) => file.writeFile(bytes),
+      sync: () => file.sync(),
+      close: () => file.close(),
+    };
+  },
+  rename,
+  remove: (path) => rm(path, { force: true }),
+  async makeFolder(path) {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+  },
+};

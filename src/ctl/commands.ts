@@ -3,6 +3,7 @@
 import { authCommands } from './auth/index.js';
 import { clusterCommands } from './cluster/index.js';
 import type { Command } from './command/index.js';
+import { contextCommand } from './context/index.js';
 import { kvCommands } from './kv/index.js';
 import { versionCommands } from './version/index.js';
 
@@ -10,5 +11,6 @@ export const commands: readonly Command[] = [
   ...kvCommands,
   ...clusterCommands,
   ...authCommands,
+  contextCommand,
   ...versionCommands,
 ];

@@ -17,7 +17,8 @@ import {
   withEnvironment,
 } from './command/index.js';
 import { commands } from './commands.js';
-import { clientOf } from './connect/index.js';
+import { clientOf, signedIn } from './connect/index.js';
+import { withContext } from './context/index.js';
 import { failureText, hintOf, isForPeople } from './failure/index.js';
 import { formatOf } from './print/index.js';
 
@@ -55,7 +56,7 @@ async function runCommand(
   io: CtlIo,
   program: string,
 ): Promise<ExitCode> {
-  let client: RawClient | undefined;
+  let client: Promise<RawClient> | undefined;
   let hasUser = false;
   try {
     const line = parseLine(words, { ...globalFlags, ...found.flags }, found);
@@ -64,7 +65,10 @@ async function runCommand(
       await io.stdout(`${head}\n\n${usageText(found, path)}`);
       return exit.ok;
     }
-    const global = withEnvironment(line.flags as unknown as GlobalValues, line.isSet, io.env);
+    const values = line.flags as unknown as GlobalValues;
+    const given = withEnvironment(values, line.isSet, io.env);
+    const hasContext = program !== 'etcdctl' && !found.offline;
+    const global = hasContext ? await withContext(given, io) : given;
     hasUser = global.values.user !== '' || global.values['auth-jwt-token'] !== '';
     const context: CommandContext = {
       ...{ io, program, global: global.values, isSet: global.isSet },
@@ -72,16 +76,28 @@ async function runCommand(
       client: async () => {
         // As etcdctl: what can't be printed is not asked for, but arguments are looked at first.
         formatOf(global.values);
-        client ??= await clientOf(global.values, global.isSet, io);
-        return client;
+        client ??= connected(global, io, program);
+        return await client;
       },
     };
     return await found.run(context, line.args, line.flags, line.isSet);
   } catch (error) {
     return report(error, { found, path, io, program, hasUser });
   } finally {
-    await client?.close();
+    await client?.then(
+      (made) => made.close(),
+      () => undefined,
+    );
   }
+}
+
+/** The client of the flags, with a token if they have a user. */
+async function connected(
+  { values, isSet }: ReturnType<typeof withEnvironment>,
+  io: CtlIo,
+  program: string,
+): Promise<RawClient> {
+  return signedIn(await clientOf(values, isSet, io), values, { io, program });
 }
 
 interface Failed {
@@ -159,7 +175,7 @@ function takesNext(word: string): boolean {
 function rootOf(known: readonly Command[], program: string): Command {
   return {
     ...{ name: program, aliases: [], usage: '', short: '', long: '', group: '', flags: {} },
-    ...{ commands: known, beyondEtcdctl: false, flagsFirst: false },
+    ...{ commands: known, beyondEtcdctl: false, flagsFirst: false, offline: true },
     run: () => Promise.resolve(exit.ok),
   };
 }

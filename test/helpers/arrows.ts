@@ -46,7 +46,7 @@ export const mayImportInside: Readonly<
   },
   'src/ctl': {
     command: [],
-    connect: ['command'],
+    connect: ['command', 'failure'],
     // Answers in the formats of etcdctl.
     print: ['command'],
     answers: ['print'],
@@ -56,11 +56,12 @@ export const mayImportInside: Readonly<
     failure: ['command'],
     // Groups of commands: none knows another.
     auth: ['command', 'connect', 'print'],
+    context: ['command', 'print'],
     cluster: ['command', 'connect', 'failure', 'print', 'progress'],
     kv: ['answers', 'command', 'print'],
     version: ['command'],
-    'commands.ts': ['auth', 'cluster', 'command', 'kv', 'version'],
-    'run.ts': ['command', 'commands.ts', 'connect', 'failure', 'print'],
+    'commands.ts': ['auth', 'cluster', 'command', 'context', 'kv', 'version'],
+    'run.ts': ['command', 'commands.ts', 'connect', 'context', 'failure', 'print'],
     'index.ts': ['command', 'run.ts'],
   },
   'src/launch': {

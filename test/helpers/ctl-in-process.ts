@@ -4,10 +4,12 @@
  */
 
 import { readFile } from 'node:fs/promises';
+import { nodeFiles } from '../../src/cli/ctl-io.js';
 import { makeNodeClock } from '../../src/common/node/index.js';
 import type { CtlIo } from '../../src/ctl/command/index.js';
-import { runCtl } from '../../src/ctl/index.js';
-import type { Finished } from './exec.js';
+import { isCommand, runCtl } from '../../src/ctl/index.js';
+import type { EtcdctlRunner } from './etcdctl.js';
+import { exec, type Finished } from './exec.js';
 
 /** What is given to a run; everything has a default. */
 export interface CtlRunOptions {
@@ -53,6 +55,7 @@ export function collectingIo(options: CtlRunOptions = {}): Collected {
       return Promise.resolve(secret);
     },
     readFile: (path) => readFile(path),
+    files: nodeFiles,
     interrupted: options.interrupted ?? new AbortController().signal,
     ...options.io,
   };
@@ -71,4 +74,92 @@ export async function runCtlHere(
   const { io, stdout, stderr } = collectingIo(options);
   const code = await runCtl(words, io, options.program ?? 'etcdctl');
   return { code, stdout: stdout(), stderr: stderr() };
+}
+
+/**
+ * As {@link inProcess}; what is no command of ours is run by `etcdctl`, so that a script may have
+ * steps between those that are looked at.
+ */
+export function inProcessOr(etcdctl: string): EtcdctlRunner {
+  const here = inProcess();
+  return (words, options) => {
+    const [word] = words.filter(
+      (one, at) => !one.startsWith('-') && words[at - 1] !== '--endpoints',
+    );
+    return word === undefined || isCommand(word)
+      ? here(words, options)
+      : exec(etcdctl, words, options);
+  };
+}
+
+/** For a session (etcdctl.ts): what is called `program` is run here, as a process would be. */
+export function inProcess(program = 'etcdctl'): EtcdctlRunner {
+  return async (words, { stdin, holdStdin, stdinAfter, until, endWhen, onOutput, env }) => {
+    const stop = new AbortController();
+    const input = new Input(stdin ?? '', holdStdin !== true);
+    const { io, stdout, stderr } = collectingIo({
+      ...(env === undefined ? {} : { env }),
+      interrupted: stop.signal,
+      io: { stdin: input },
+    });
+    let more = stdinAfter;
+    const check = (): void => {
+      const out = stdout().toString('utf8');
+      if (more?.pattern.test(out) === true) {
+        input.add(more.text);
+        more = undefined;
+      }
+      onOutput?.(out);
+      if (until?.(out, stderr()) === true) stop.abort();
+    };
+    endWhen?.then(
+      () => stop.abort(),
+      () => stop.abort(),
+    );
+    const watched: CtlIo = {
+      ...io,
+      stdout: async (data) => {
+        await io.stdout(data);
+        check();
+      },
+      stderr: (text) => {
+        io.stderr(text);
+        check();
+      },
+    };
+    const code = await runCtl(words, watched, program);
+    return { code, stdout: stdout(), stderr: stderr() };
+  };
+}
+
+/** A stdin to which more may come. */
+class Input implements AsyncIterable<Uint8Array> {
+  #waiting: string;
+  readonly #ends: boolean;
+  #wake: (() => void) | undefined;
+
+  constructor(text: string, ends: boolean) {
+    this.#waiting = text;
+    this.#ends = ends;
+  }
+
+  add(text: string): void {
+    this.#waiting += text;
+    this.#wake?.();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    for (;;) {
+      if (this.#waiting !== '') {
+        const text = this.#waiting;
+        this.#waiting = '';
+        yield Buffer.from(text);
+      } else if (this.#ends) return;
+      else {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+      }
+    }
+  }
 }

@@ -11,6 +11,9 @@ import { toolPath } from './tools.js';
 /** Nothing is answered otherwise because the machine is busy: etcdctl waits 2 and 5 s by itself. */
 const patience = ['--dial-timeout=20s', '--command-timeout=60s'];
 
+/** Runs etcdctl, or what is to be like it, with these arguments. */
+export type EtcdctlRunner = (args: readonly string[], options: ExecOptions) => Promise<Finished>;
+
 /** One etcdctl command of a script. */
 export interface EtcdctlStep {
   /** Arguments; `<name>` stands for a value captured earlier. */
@@ -32,11 +35,11 @@ export interface EtcdctlStep {
 export class EtcdctlSession {
   readonly server: ServerProcess;
   /** The etcdctl that is used. */
-  readonly program: string;
+  readonly program: string | EtcdctlRunner;
   readonly known: KnownValues = new Map();
   readonly #captured = new Map<string, string>();
 
-  private constructor(server: ServerProcess, program: string) {
+  private constructor(server: ServerProcess, program: string | EtcdctlRunner) {
     this.server = server;
     this.program = program;
     this.known.set(server.endpoint, '<endpoint>');
@@ -44,7 +47,10 @@ export class EtcdctlSession {
   }
 
   /** Asks the server for its ids, so that they can be masked. */
-  static async open(server: ServerProcess, program = toolPath('etcdctl')): Promise<EtcdctlSession> {
+  static async open(
+    server: ServerProcess,
+    program: string | EtcdctlRunner = toolPath('etcdctl'),
+  ): Promise<EtcdctlSession> {
     const session = new EtcdctlSession(server, program);
     const status = await session.exec(['endpoint', 'status', '-w', 'json']);
     // Read as text: the ids do not fit into a number of JavaScript.
@@ -75,7 +81,9 @@ export class EtcdctlSession {
   /** Runs one command as it is, against the session's server unless it names others. */
   exec(args: readonly string[], options: ExecOptions = {}): Promise<Finished> {
     const at = args.includes('--endpoints') ? [] : ['--endpoints', this.server.endpoint];
-    return exec(this.program, [...patience, ...at, ...this.#tls(), ...args], options);
+    const line = [...patience, ...at, ...this.#tls(), ...args];
+    const { program } = this;
+    return typeof program === 'string' ? exec(program, line, options) : program(line, options);
   }
 
   /** Runs one step and returns its masked transcript. */

@@ -4,6 +4,7 @@ import { prefixEnd } from '../../client/raw/index.js';
 import { type KeyString, keyFromBytes } from '../../common/index.js';
 import { PermissionType } from '../../proto/index.js';
 import { command, flag } from '../command/index.js';
+import { goQuotedBytes, headerFields, headerOf } from '../print/index.js';
 import { openEnd, roleLines } from './role-lines.js';
 import { rpc } from './rpcs.js';
 import { asked, badArguments, show } from './words.js';
@@ -52,6 +53,11 @@ const list = command({
     const { bytes, message } = await asked(context, rpc.roleList, {});
     await show(context, 'RoleList', bytes, {
       simple: () => message.roles.map((name) => `${name}\n`).join(''),
+      fields: () => {
+        const roles = message.roles.map((name) => ` ${goQuotedBytes(Buffer.from(name))}`);
+        const header = headerOf(bytes, 'etcdserverpb.AuthRoleListResponse');
+        return `${headerFields(header, context.global.hex)}"Roles" :${roles.join('')}\n`;
+      },
     });
     return undefined;
   },

@@ -38,6 +38,26 @@ export class CommandError extends Error {
   }
 }
 
+/** A file that is being written. */
+export interface CtlFile {
+  write(bytes: Uint8Array): Promise<void>;
+  /** What was written is on the disk. */
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** What is changed among the user's files. */
+export interface CtlFiles {
+  /** A file that only this user may read; empty, if it was there. */
+  create(path: string): Promise<CtlFile>;
+  /** Takes the place of what was there. */
+  rename(from: string, to: string): Promise<void>;
+  /** Does nothing if it is not there. */
+  remove(path: string): Promise<void>;
+  /** And those above it; only this user may look into what is made. */
+  makeFolder(path: string): Promise<void>;
+}
+
 /** What the process is to a command. */
 export interface CtlIo {
   readonly clock: Clock;
@@ -57,6 +77,7 @@ export interface CtlIo {
   /** Reads a line from the terminal without showing it. */
   askSecret(prompt: string): Promise<string>;
   readFile(path: string): Promise<Uint8Array>;
+  readonly files: CtlFiles;
   /**
    * Aborted by SIGINT or SIGTERM: what runs ends in order. A second signal ends the process, and so
    * does the first if no command has asked for this.
@@ -99,6 +120,8 @@ export interface Command {
   readonly commands: readonly Command[];
   /** What etcdctl does not have: unknown when called `etcdctl`. */
   readonly beyondEtcdctl: boolean;
+  /** Asks no cluster: which one is the current (`context`) does not matter. */
+  readonly offline: boolean;
   /** Flags stop at the first argument (`lock NAME COMMAND --flag-of-command`). */
   readonly flagsFirst: boolean;
   run(
@@ -119,6 +142,7 @@ interface Declaration<Declared extends Flags> {
   readonly flags?: Declared;
   readonly commands?: readonly Command[];
   readonly beyondEtcdctl?: boolean;
+  readonly offline?: boolean;
   readonly flagsFirst?: boolean;
   /** Resolves with how to end; nothing: well. `isSet`: the flags that the line has. */
   readonly run?: (
@@ -134,9 +158,10 @@ export function command<Declared extends Flags = Record<never, never>>(
   declared: Declaration<Declared>,
 ): Command {
   const { run, usage = '', long = '', group = '', aliases = [], commands = [] } = declared;
-  const { name, short, beyondEtcdctl = false, flagsFirst = false } = declared;
+  const { name, short, beyondEtcdctl = false, flagsFirst = false, offline = false } = declared;
   return {
     ...{ name, aliases, usage, short, long, group, commands, beyondEtcdctl, flagsFirst },
+    offline,
     flags: declared.flags ?? {},
     async run(context, args, flags, isSet) {
       return (await run?.(context, args, flags as ValuesOf<Declared>, isSet)) ?? exit.ok;

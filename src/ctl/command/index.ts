@@ -4,6 +4,8 @@ export {
   type Command,
   type CommandContext,
   CommandError,
+  type CtlFile,
+  type CtlFiles,
   type CtlIo,
   command,
   type ExitCode,

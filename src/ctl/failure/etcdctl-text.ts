@@ -3,7 +3,7 @@
  * says them as they are; the end of the time is Go's, and all else is gRPC's.
  */
 
-import { type EtcdClientError, isEtcdError } from '../../client/index.js';
+import { type EtcdClientError, isEtcdError, type Reason } from '../../client/index.js';
 import { errorTable } from '../../common/index.js';
 
 const timedOut = 'context deadline exceeded';
@@ -14,12 +14,28 @@ export function etcdctlText(error: unknown): string {
   const { reason } = error;
   if (reason === 'CALL_TIMEOUT' || reason === 'CONNECT_FAILED') return timedOut;
   if (reason === 'ABORTED' || reason === 'CLOSED') return 'context canceled';
-  return isServers(error) ? error.message : grpcText(error);
+  return isKnown(error) ? error.message : grpcText(error);
 }
 
-/** One that the server said in etcd's words, which need no frame. */
-function isServers({ reason, message }: EtcdClientError): boolean {
-  return Object.hasOwn(errorTable, reason) || message.startsWith('etcdserver: ');
+/** Texts that etcdctl's client does not know, so that it says them in gRPC's frame. */
+const framed: ReadonlySet<Reason> = new Set<Reason>([
+  ...(['INVALID_CLIENT_API_VERSION', 'UNKNOWN_METHOD', 'PERMISSION_NOT_GIVEN'] as const),
+  ...(['NO_PASSWORD_USER', 'PASSWORD_TOO_LONG', 'TOKEN_VERIFY_ONLY'] as const),
+  ...(['TIMEOUT_APPLY', 'TIMEOUT_LEADER_TRANSFER', 'DEADLINE_EXCEEDED'] as const),
+  ...(['WATCH_CANCELED', 'REQUEST_CANCELED'] as const),
+  ...(['STREAM_SORT_UNSUPPORTED', 'STREAM_FILTER_UNSUPPORTED'] as const),
+  // Of kvorum alone.
+  ...(['RATE_LIMITED', 'ANSWER_TOO_LARGE', 'SNAPSHOT_NOT_TAKEN'] as const),
+]);
+
+/** Texts that it knows, and kvorum's server does not have. */
+const others: ReadonlySet<Reason> = new Set<Reason>([
+  ...(['CLUSTER_ID_MISMATCH', 'NO_DOWNGRADE_JOB', 'CLUSTER_VERSION_UNAVAILABLE'] as const),
+]);
+
+/** One that the server said in words that etcdctl's client knows. */
+function isKnown({ reason }: EtcdClientError): boolean {
+  return others.has(reason) || (Object.hasOwn(errorTable, reason) && !framed.has(reason));
 }
 
 function grpcText({ code, message }: EtcdClientError): string {
