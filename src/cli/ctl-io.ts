@@ -4,13 +4,13 @@ import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
 import type { Clock } from '../common/index.js';
-import type { CtlFiles, CtlIo } from '../ctl/index.js';
+import type { CtlFiles, CtlIo, CtlSnapshots } from '../ctl/index.js';
 
 /**
  * Listens to signals once a command asks for them: then the first aborts, and the second ends the
  * process. Until then the first does.
  */
-export function ctlIo(env: CtlIo['env'], clock: Clock): CtlIo {
+export function ctlIo(env: CtlIo['env'], clock: Clock, snapshots: CtlSnapshots): CtlIo {
   const { stdin, stdout, stderr } = process;
   let interrupted: AbortController | undefined;
   return {
@@ -31,6 +31,7 @@ export function ctlIo(env: CtlIo['env'], clock: Clock): CtlIo {
     askSecret,
     readFile: (path) => readFile(path),
     files: nodeFiles,
+    snapshots,
     get interrupted() {
       interrupted ??= listening();
       return interrupted.signal;

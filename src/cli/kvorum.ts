@@ -12,6 +12,7 @@ import { ctlIo } from './ctl-io.js';
 import { openAppend, readFile } from './files.js';
 import { runRestoreCommand } from './restore/index.js';
 import { runServerCommand, type StartNode } from './server/index.js';
+import { snapshotsOf } from './snapshots.js';
 import { warmUp } from './warm-up/index.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -49,7 +50,7 @@ async function main(
       return await runServerCommand(rest, env, io, startHere(rest, code));
     }
     if (command !== undefined && isCommand(command)) {
-      return await runCtl(argv, ctlIo(env, nodeClock), 'kvorum');
+      return await runCtl(argv, ctlIo(env, nodeClock, snapshotsOf(io)), 'kvorum');
     }
     return await runServerCommand(argv, env, io, startHere(argv, code));
   } finally {

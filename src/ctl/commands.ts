@@ -5,11 +5,13 @@ import { clusterCommands } from './cluster/index.js';
 import type { Command } from './command/index.js';
 import { contextCommand } from './context/index.js';
 import { kvCommands } from './kv/index.js';
+import { snapshotCommand } from './snapshot/index.js';
 import { versionCommands } from './version/index.js';
 
 export const commands: readonly Command[] = [
   ...kvCommands,
   ...clusterCommands,
+  snapshotCommand,
   ...authCommands,
   contextCommand,
   ...versionCommands,

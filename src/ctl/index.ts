@@ -1,3 +1,9 @@
 /** The commands that talk to a cluster: etcdctl's, and what it lacks. */
-export type { CtlFiles, CtlIo, ExitCode } from './command/index.js';
+export {
+  CommandError,
+  type CtlFiles,
+  type CtlIo,
+  type CtlSnapshots,
+  type ExitCode,
+} from './command/index.js';
 export { isCommand, runCtl } from './run.js';

@@ -33,7 +33,7 @@ export async function runCtl(
   io: CtlIo,
   program: string,
 ): Promise<ExitCode> {
-  const known = commands.filter(({ beyondEtcdctl }) => program !== 'etcdctl' || !beyondEtcdctl);
+  const known = program === 'etcdctl' ? ofEtcdctl(commands) : commands;
   const { found, path, rest } = find(words, known, program);
   if (found === undefined) {
     const [word] = rest;
@@ -47,6 +47,13 @@ export async function runCtl(
     return exit.error;
   }
   return await runCommand(found, path.join(' '), rest, io, program);
+}
+
+/** Those that etcdctl has, too. */
+function ofEtcdctl(list: readonly Command[]): readonly Command[] {
+  return list
+    .filter(({ beyondEtcdctl }) => !beyondEtcdctl)
+    .map((one) => ({ ...one, commands: ofEtcdctl(one.commands) }));
 }
 
 async function runCommand(

@@ -42,7 +42,10 @@ export const mayImportInside: Readonly<
     restore: ['command-io.ts', 'failure.ts'],
     'warm-up': [],
     'ctl-io.ts': [],
-    'kvorum.ts': ['command-io.ts', 'ctl-io.ts', 'files.ts', 'restore', 'server', 'warm-up'],
+    'snapshots.ts': ['restore'],
+    'kvorum.ts': [
+      ...['command-io.ts', 'ctl-io.ts', 'files.ts', 'restore', 'server', 'snapshots.ts', 'warm-up'],
+    ],
   },
   'src/ctl': {
     command: [],
@@ -56,11 +59,12 @@ export const mayImportInside: Readonly<
     failure: ['command'],
     // Groups of commands: none knows another.
     auth: ['command', 'connect', 'print'],
-    context: ['command', 'print'],
+    context: ['command', 'failure', 'print'],
     cluster: ['command', 'connect', 'failure', 'print', 'progress'],
     kv: ['answers', 'command', 'print'],
+    snapshot: ['command', 'failure', 'print', 'progress'],
     version: ['command'],
-    'commands.ts': ['auth', 'cluster', 'command', 'context', 'kv', 'version'],
+    'commands.ts': ['auth', 'cluster', 'command', 'context', 'kv', 'snapshot', 'version'],
     'run.ts': ['command', 'commands.ts', 'connect', 'context', 'failure', 'print'],
     'index.ts': ['command', 'run.ts'],
   },

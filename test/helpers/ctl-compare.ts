@@ -23,6 +23,6 @@ export async function compareRuns(
 function comparable(transcript: string): string {
   return transcript
     .replace(/^log warn: retrying of unary invoker failed.*\n/gm, '')
-    .replace(/^Error: unknown flag[^]*?(?=\n--- exit)/m, (text) => text.split('\n')[0] ?? '')
-    .replace(/^(\$ [^\n]*\n)[^]*?\nUsage:\n[^]*?(?=\n--- stderr)/m, '$1<help>');
+    .replace(/^Error: unknown flag[\s\S]*?(?=\n--- exit)/m, (text) => text.split('\n')[0] ?? '')
+    .replace(/^(\$ [^\n]*\n)[\s\S]*?\nUsage:\n[\s\S]*?(?=\n--- stderr)/m, '$1<help>');
 }

@@ -3,8 +3,11 @@
  * would have written is collected. A run costs a millisecond where a process costs two hundred.
  */
 
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { nodeFiles } from '../../src/cli/ctl-io.js';
+import { snapshotsOf } from '../../src/cli/snapshots.js';
 import { makeNodeClock } from '../../src/common/node/index.js';
 import type { CtlIo } from '../../src/ctl/command/index.js';
 import { isCommand, runCtl } from '../../src/ctl/index.js';
@@ -56,6 +59,16 @@ export function collectingIo(options: CtlRunOptions = {}): Collected {
     },
     readFile: (path) => readFile(path),
     files: nodeFiles,
+    snapshots: snapshotsOf({
+      clock: makeNodeClock({ keepsAlive: true }),
+      stdout: (text) => void out.push(Buffer.from(text)),
+      stderr: (text) => {
+        err += text;
+      },
+      readFile: (path) => readFileSync(path),
+      openAppend: () => 2,
+      absolute: (path) => resolve(path),
+    }),
     interrupted: options.interrupted ?? new AbortController().signal,
     ...options.io,
   };

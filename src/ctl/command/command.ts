@@ -58,6 +58,20 @@ export interface CtlFiles {
   makeFolder(path: string): Promise<void>;
 }
 
+/** What is done with snapshots beside saving them: the server's part knows how. */
+export interface CtlSnapshots {
+  /** What is in the file. Rejects with CommandError if it can't be read. */
+  status(path: string): Promise<{
+    readonly hash: number;
+    readonly revision: number;
+    readonly totalKey: number;
+    readonly totalSize: number;
+    readonly version: string;
+  }>;
+  /** `kvorum restore` with these words. */
+  restore(words: readonly string[]): Promise<ExitCode>;
+}
+
 /** What the process is to a command. */
 export interface CtlIo {
   readonly clock: Clock;
@@ -78,6 +92,8 @@ export interface CtlIo {
   askSecret(prompt: string): Promise<string>;
   readFile(path: string): Promise<Uint8Array>;
   readonly files: CtlFiles;
+  /** Left out where there is no server's part. */
+  readonly snapshots?: CtlSnapshots;
   /**
    * Aborted by SIGINT or SIGTERM: what runs ends in order. A second signal ends the process, and so
    * does the first if no command has asked for this.

@@ -2,7 +2,7 @@
 
 import { type Credentials, RawClient } from '../../client/raw/index.js';
 import { CommandError, type CtlIo, exit, type GlobalValues } from '../command/index.js';
-import { failureText, type Reader } from '../failure/index.js';
+import { failureText, fileReason, type Reader } from '../failure/index.js';
 
 /**
  * A client of what the flags say; connects at its first call. Rejects with CommandError for files
@@ -64,8 +64,7 @@ async function readPem(path: string, io: CtlIo): Promise<Uint8Array> {
   try {
     return await io.readFile(path);
   } catch (error) {
-    const code = (error as { code?: unknown }).code;
-    const reason = code === 'ENOENT' ? 'no such file or directory' : String(error);
+    const reason = fileReason(error);
     throw new CommandError(`open ${path}: ${reason}`, exit.badArguments);
   }
 }

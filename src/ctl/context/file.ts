@@ -1,7 +1,8 @@
 /** The file of the named clusters, in the user's configuration folder. */
 
-import { dirname, join } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 import { CommandError, type CtlIo } from '../command/index.js';
+import { fileReason } from '../failure/index.js';
 import { type Contexts, contextsOf } from './contexts.js';
 
 type Environment = CtlIo['env'];
@@ -12,7 +13,7 @@ const none: Contexts = { contexts: {} };
 export function contextsPath(env: Environment): string | undefined {
   const { XDG_CONFIG_HOME: config, HOME: home, APPDATA: appData } = env;
   // The specification has a relative path ignored.
-  const given = config !== undefined && config.startsWith('/') ? config : undefined;
+  const given = config !== undefined && isAbsolute(config) ? config : undefined;
   const folder = given ?? (home ? join(home, '.config') : appData);
   return folder === undefined || folder === '' ? undefined : join(folder, 'kvorum', fileName);
 }
@@ -39,7 +40,7 @@ export async function readContexts(io: Pick<CtlIo, 'env' | 'readFile'>): Promise
 }
 
 function bad(path: string, error: unknown): CommandError {
-  const why = error instanceof Error ? error.message : String(error);
+  const why = fileReason(error);
   return new CommandError(`${path} can't be used: ${why}. Mend it, or remove it`);
 }
 
@@ -66,7 +67,7 @@ export async function writeContexts(
     }
     await io.files.rename(part, path);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = fileReason(error);
     throw new CommandError(`contexts could not be kept: ${why}`);
   }
 }

@@ -1,6 +1,7 @@
 /** The flags of the named cluster, where neither the line nor the environment has them. */
 
 import { CommandError, type CtlIo, type GlobalValues } from '../command/index.js';
+import { fileReason } from '../failure/index.js';
 import { type Context, contextFlags, contextNamed } from './contexts.js';
 import { readContexts } from './file.js';
 
@@ -57,7 +58,7 @@ async function passwordOf(
     const text = Buffer.from(await io.readFile(passwordFile)).toString('utf8');
     return text.split(/\r?\n/)[0] ?? '';
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = `open ${passwordFile}: ${fileReason(error)}`;
     throw new CommandError(`the password of ${user} can't be read: ${why}`);
   }
 }
