@@ -12,6 +12,12 @@ import type { CtlFiles, CtlIo, CtlSnapshots } from '../ctl/index.js';
  */
 export function ctlIo(env: CtlIo['env'], clock: Clock, snapshots: CtlSnapshots): CtlIo {
   const { stdin, stdout, stderr } = process;
+  const lines = linesOf(stdin);
+  const askLine = async (prompt: string): Promise<string> => {
+    stderr.write(prompt);
+    const { value } = await lines.next();
+    return value ?? '';
+  };
   let interrupted: AbortController | undefined;
   return {
     clock,
@@ -28,7 +34,7 @@ export function ctlIo(env: CtlIo['env'], clock: Clock, snapshots: CtlSnapshots):
     },
     stderr: (text) => void stderr.write(text),
     stdin,
-    askSecret,
+    askSecret: stdin.isTTY === true ? askHidden : askLine,
     readFile: (path) => readFile(path),
     files: nodeFiles,
     snapshots,
@@ -47,12 +53,25 @@ function listening(): AbortController {
   return interrupted;
 }
 
-/** A line from stdin; what is typed on a terminal is not shown. */
-async function askSecret(prompt: string): Promise<string> {
+/** What comes from where nobody types: the lines of all questions, one after the other. */
+async function* linesOf(stdin: AsyncIterable<Uint8Array>): AsyncGenerator<string, undefined, void> {
+  let text = '';
+  for await (const chunk of stdin) {
+    text += Buffer.from(chunk).toString('utf8');
+    for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n')) {
+      yield text.slice(0, end);
+      text = text.slice(end + 1);
+    }
+  }
+  if (text !== '') yield text;
+  return undefined;
+}
+
+/** A line from the terminal; what is typed is not shown. */
+async function askHidden(prompt: string): Promise<string> {
   process.stderr.write(prompt);
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
-  const terminal = process.stdin.isTTY === true;
-  const lines = createInterface({ input: process.stdin, output: nowhere, terminal });
+  const lines = createInterface({ input: process.stdin, output: nowhere, terminal: true });
   try {
     return await new Promise<string>((resolve) => {
       lines.once('line', resolve);

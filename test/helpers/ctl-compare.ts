@@ -20,9 +20,9 @@ export async function compareRuns(
  * Without what is no output: the notes of etcdctl's own client on what it sends again; and without
  * help, whose words are our own.
  */
-function comparable(transcript: string): string {
+export function comparable(transcript: string): string {
   return transcript
     .replace(/^log warn: retrying of unary invoker failed.*\n/gm, '')
-    .replace(/^Error: unknown flag[\s\S]*?(?=\n--- exit)/m, (text) => text.split('\n')[0] ?? '')
+    .replace(/^(Error: [^\n]*\n)Usage:[\s\S]*?(?=\n--- exit)/m, '$1<help>')
     .replace(/^(\$ [^\n]*\n)[\s\S]*?\nUsage:\n[\s\S]*?(?=\n--- stderr)/m, '$1<help>');
 }

@@ -1,6 +1,5 @@
 /** What the commands of users and roles have in common. */
 
-import type { EndpointOptions } from '../../client/raw/index.js';
 import { type CommandContext, CommandError, exit } from '../command/index.js';
 import { type Answer, ask, type Rpc } from '../connect/index.js';
 import { print, type Shown } from '../print/index.js';
@@ -10,16 +9,17 @@ export function badArguments(message: string): CommandError {
   return new CommandError(message, exit.badArguments);
 }
 
-/** etcdctl's commands of users and roles have no --command-timeout. */
-const patient: EndpointOptions = { timeoutMs: Number.POSITIVE_INFINITY };
-
-/** Asks without an end of the time. */
+/**
+ * Asks; as `etcdctl` without an end of the time: its commands of users and roles have no
+ * --command-timeout. Ours have.
+ */
 export async function asked<Request, Response>(
-  { client }: CommandContext,
+  { client, program }: CommandContext,
   rpc: Rpc<Request, Response>,
   request: Partial<Request>,
 ): Promise<Answer<Response>> {
-  return ask(await client(), rpc, request, patient);
+  const patient = { timeoutMs: Number.POSITIVE_INFINITY };
+  return ask(await client(), rpc, request, program === 'etcdctl' ? patient : {});
 }
 
 /** `UserAdd` for AuthUserAddResponse; the formats beside `simple` show the message. */

@@ -14,6 +14,7 @@ import {
   type Shown,
 } from '../print/index.js';
 import { hexId, memberIdOf, wideId } from './member-id.js';
+import { checkPeerUrls } from './peer-urls.js';
 import * as rpc from './rpcs.js';
 
 const peerUrls = flag.string('', 'where the others reach the member; separated by commas');
@@ -36,8 +37,10 @@ const add = command({
     }
     const urls = flags['peer-urls'];
     if (urls === '') throw badArguments('member peer urls not provided');
+    const client = await context.client();
     const request = { peerUrls: urls.split(','), isLearner: flags.learner };
-    const answer = await ask(await context.client(), rpc.memberAdd, request);
+    checkPeerUrls(request.peerUrls);
+    const answer = await ask(client, rpc.memberAdd, request);
     const { member, header } = answer.message;
     const as = member?.isLearner === true ? ' as learner ' : ' ';
     const cluster = wideId(header?.clusterId ?? 0n);
@@ -94,8 +97,10 @@ const update = command({
     const id = memberIdOf(args);
     const urls = flags['peer-urls'];
     if (urls === '') throw badArguments('member peer urls not provided');
+    const client = await context.client();
     const request = { id, peerUrls: urls.split(',') };
-    const answer = await ask(await context.client(), rpc.memberUpdate, request);
+    checkPeerUrls(request.peerUrls);
+    const answer = await ask(client, rpc.memberUpdate, request);
     await print(context, {
       ...shownMembers('MemberUpdate', answer, context.global.hex),
       simple: () => `Member ${wideId(id)} updated in cluster ${clusterOf(answer)}\n`,
