@@ -1,26 +1,33 @@
 /** The process, as the commands that talk to a cluster see it. */
 
 import { spawn } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
 import type { Clock } from '../common/index.js';
-import type { CtlIo, ProgramEnd } from '../ctl/index.js';
+import type { CtlFiles, CtlIo, CtlSnapshots, ProgramEnd } from '../ctl/index.js';
 
 /**
  * Listens to signals once a command asks for them: then the first aborts, and the second ends the
  * process. Until then the first does.
  */
-export function ctlIo(env: CtlIo['env'], clock: Clock): CtlIo {
+export function ctlIo(env: CtlIo['env'], clock: Clock, snapshots: CtlSnapshots): CtlIo {
   const { stdin, stdout, stderr } = process;
+  const lines = linesOf(stdin);
+  const askLine = async (prompt: string): Promise<string> => {
+    stderr.write(prompt);
+    const { value } = await lines.next();
+    return value ?? '';
+  };
   let interrupted: AbortController | undefined;
   return {
     clock,
     env,
     terminal: {
       out: stdout.isTTY === true,
+      err: stderr.isTTY === true,
       in: stdin.isTTY === true,
-      columns: stdout.columns ?? 80,
+      columns: stdout.columns ?? stderr.columns ?? 80,
     },
     stdout: (data) => {
       if (stdout.write(data)) return;
@@ -28,10 +35,12 @@ export function ctlIo(env: CtlIo['env'], clock: Clock): CtlIo {
     },
     stderr: (text) => void stderr.write(text),
     stdin,
-    askSecret,
+    askSecret: stdin.isTTY === true ? askHidden : askLine,
     readFile: (path) => readFile(path),
     fetchText,
     execute: (words, added) => execute(words, { ...env, ...added }),
+    files: nodeFiles,
+    snapshots,
     get interrupted() {
       interrupted ??= listening();
       return interrupted.signal;
@@ -79,12 +88,25 @@ function listening(): AbortController {
   return interrupted;
 }
 
-/** A line from stdin; what is typed on a terminal is not shown. */
-async function askSecret(prompt: string): Promise<string> {
+/** What comes from where nobody types: the lines of all questions, one after the other. */
+async function* linesOf(stdin: AsyncIterable<Uint8Array>): AsyncGenerator<string, undefined, void> {
+  let text = '';
+  for await (const chunk of stdin) {
+    text += Buffer.from(chunk).toString('utf8');
+    for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n')) {
+      yield text.slice(0, end);
+      text = text.slice(end + 1);
+    }
+  }
+  if (text !== '') yield text;
+  return undefined;
+}
+
+/** A line from the terminal; what is typed is not shown. */
+async function askHidden(prompt: string): Promise<string> {
   process.stderr.write(prompt);
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
-  const terminal = process.stdin.isTTY === true;
-  const lines = createInterface({ input: process.stdin, output: nowhere, terminal });
+  const lines = createInterface({ input: process.stdin, output: nowhere, terminal: true });
   try {
     return await new Promise<string>((resolve) => {
       lines.once('line', resolve);
@@ -95,3 +117,21 @@ async function askSecret(prompt: string): Promise<string> {
     process.stderr.write('\n');
   }
 }
+
+/** The user's files. */
+export const nodeFiles: CtlFiles = {
+  async create(path) {
+    const file = await open(path, 'w', 0o600);
+    return {
+      // Not `write`, which may write less.
+      write: async (bytes) => file.writeFile(bytes),
+      sync: () => file.sync(),
+      close: () => file.close(),
+    };
+  },
+  rename,
+  remove: (path) => rm(path, { force: true }),
+  async makeFolder(path) {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+  },
+};

@@ -5,13 +5,14 @@
 
 import { resolve } from 'node:path';
 import { type Logger, warmUpMs } from '../common/index.js';
-import { isCommandLine, runCtl } from '../ctl/index.js';
+import { type CtlIo, isCommandLine, runCtl } from '../ctl/index.js';
 import { nodeClock, nodePorts, notifySystemd, startServer } from '../server/index.js';
 import type { CommandIo, ExitStatus } from './command-io.js';
 import { ctlIo } from './ctl-io.js';
 import { openAppend, readFile } from './files.js';
 import { runRestoreCommand } from './restore/index.js';
 import { runServerCommand, type StartNode } from './server/index.js';
+import { snapshotsOf } from './snapshots.js';
 import { warmUp } from './warm-up/index.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -49,9 +50,10 @@ async function main(
       return await runServerCommand(rest, env, io, startHere(rest, code));
     }
     // Called `etcdctl`, this is it.
-    if (command === 'ctl') return await runCtl(rest, ctlIo(env, nodeClock), 'etcdctl');
+    const ctl = (): CtlIo => ctlIo(env, nodeClock, snapshotsOf(io));
+    if (command === 'ctl') return await runCtl(rest, ctl(), 'etcdctl');
     if (command !== undefined && !ofServer.has(command) && isCommandLine(argv)) {
-      return await runCtl(argv, ctlIo(env, nodeClock), 'kvorum');
+      return await runCtl(argv, ctl(), 'kvorum');
     }
     return await runServerCommand(argv, env, io, startHere(argv, code));
   } finally {

@@ -1,11 +1,15 @@
 /** All commands, in the order of the help. A group of them is a folder; see command/command.ts. */
 
+import { authCommands } from './auth/index.js';
 import { checkCommands } from './check/index.js';
+import { clusterCommands } from './cluster/index.js';
 import type { Command } from './command/index.js';
 import { concurrencyCommands } from './concurrency/index.js';
+import { contextCommand } from './context/index.js';
 import { kvCommands } from './kv/index.js';
 import { leaseCommands } from './lease/index.js';
 import { mirrorCommands } from './mirror/index.js';
+import { snapshotCommand } from './snapshot/index.js';
 import { utilityCommands } from './utility/index.js';
 import { versionCommands } from './version/index.js';
 import { watchCommands } from './watch/index.js';
@@ -15,8 +19,12 @@ export const commands: readonly Command[] = [
   ...watchCommands,
   ...leaseCommands,
   ...mirrorCommands,
+  ...clusterCommands,
+  snapshotCommand,
   ...concurrencyCommands,
+  ...authCommands,
   ...checkCommands,
+  contextCommand,
   ...versionCommands,
   ...utilityCommands,
 ];

@@ -1,3 +1,10 @@
 /** The commands that talk to a cluster: etcdctl's, and what it lacks. */
-export type { CtlIo, ExitCode, ProgramEnd } from './command/index.js';
+export {
+  CommandError,
+  type CtlFiles,
+  type CtlIo,
+  type CtlSnapshots,
+  type ExitCode,
+  type ProgramEnd,
+} from './command/index.js';
 export { isCommandLine, runCtl } from './run.js';

@@ -5,6 +5,8 @@ export {
   type RestoredSnapshot,
   type RestoreOptions,
   restoreSnapshot,
+  type SnapshotStatus,
+  snapshotStatus,
 } from './backup/index.js';
 export type { Metrics } from './metrics/index.js';
 export { measureLoopLag } from './metrics/index.js';

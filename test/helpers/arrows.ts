@@ -42,11 +42,14 @@ export const mayImportInside: Readonly<
     restore: ['command-io.ts', 'failure.ts'],
     'warm-up': [],
     'ctl-io.ts': [],
-    'kvorum.ts': ['command-io.ts', 'ctl-io.ts', 'files.ts', 'restore', 'server', 'warm-up'],
+    'snapshots.ts': ['restore'],
+    'kvorum.ts': [
+      ...['command-io.ts', 'ctl-io.ts', 'files.ts', 'restore', 'server', 'snapshots.ts', 'warm-up'],
+    ],
   },
   'src/ctl': {
     command: [],
-    connect: ['command'],
+    connect: ['command', 'failure'],
     // Answers in the formats of etcdctl.
     print: ['command'],
     // What several groups of commands stand on.
@@ -54,20 +57,28 @@ export const mayImportInside: Readonly<
     answers: ['print'],
     watching: [],
     session: ['watching'],
+    confirm: ['command'],
+    progress: ['command'],
+    // What a failed call is to who reads it.
+    failure: ['command'],
     // Groups of commands: none knows another.
+    auth: ['command', 'connect', 'print'],
+    context: ['command', 'failure', 'print'],
+    cluster: ['command', 'connect', 'failure', 'print', 'progress'],
     kv: ['answers', 'command', 'print', 'text'],
-    watch: ['answers', 'command', 'print', 'text', 'watching'],
-    lease: ['command', 'print', 'session'],
+    watch: ['answers', 'command', 'failure', 'print', 'text', 'watching'],
+    lease: ['command', 'failure', 'print', 'session'],
     concurrency: ['answers', 'command', 'print', 'session', 'watching'],
     mirror: ['command', 'connect', 'watching'],
     check: ['command', 'connect'],
+    snapshot: ['command', 'failure', 'print', 'progress'],
     utility: ['command'],
     version: ['command'],
     'commands.ts': [
-      ...['check', 'command', 'concurrency', 'kv', 'lease', 'mirror', 'utility', 'version'],
-      'watch',
+      ...['auth', 'check', 'cluster', 'command', 'concurrency', 'context', 'kv', 'lease'],
+      ...['mirror', 'snapshot', 'utility', 'version', 'watch'],
     ],
-    'run.ts': ['command', 'commands.ts', 'connect', 'print'],
+    'run.ts': ['command', 'commands.ts', 'connect', 'context', 'failure', 'print'],
     'index.ts': ['command', 'run.ts'],
   },
   'src/launch': {

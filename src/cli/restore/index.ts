@@ -1,3 +1,3 @@
 /** `kvorum restore`: a data directory from a snapshot. */
 
-export { runRestoreCommand } from './command.js';
+export { type RestoreIo, runRestoreCommand } from './command.js';

@@ -24,13 +24,17 @@ export const exit = {
 /** How a command ends. */
 export type ExitCode = number;
 
-/** Ends the command with this message on stderr and this status. */
+/**
+ * Ends the command with this message on stderr and this status. `cause`: the call that failed, for
+ * a hint to people.
+ */
 export class CommandError extends Error {
   constructor(
     message: string,
     readonly exitCode: ExitCode = exit.error,
+    options?: ErrorOptions,
   ) {
-    super(message);
+    super(message, options);
   }
 }
 
@@ -42,12 +46,51 @@ export interface ProgramEnd {
   readonly problem: string;
 }
 
+/** A file that is being written. */
+export interface CtlFile {
+  write(bytes: Uint8Array): Promise<void>;
+  /** What was written is on the disk. */
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** What is changed among the user's files. */
+export interface CtlFiles {
+  /** A file that only this user may read; empty, if it was there. */
+  create(path: string): Promise<CtlFile>;
+  /** Takes the place of what was there. */
+  rename(from: string, to: string): Promise<void>;
+  /** Does nothing if it is not there. */
+  remove(path: string): Promise<void>;
+  /** And those above it; only this user may look into what is made. */
+  makeFolder(path: string): Promise<void>;
+}
+
+/** What is done with snapshots beside saving them: the server's part knows how. */
+export interface CtlSnapshots {
+  /** What is in the file. Rejects with CommandError if it can't be read. */
+  status(path: string): Promise<{
+    readonly hash: number;
+    readonly revision: number;
+    readonly totalKey: number;
+    readonly totalSize: number;
+    readonly version: string;
+  }>;
+  /** `kvorum restore` with these words. */
+  restore(words: readonly string[]): Promise<ExitCode>;
+}
+
 /** What the process is to a command. */
 export interface CtlIo {
   readonly clock: Clock;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Somebody sits in front of stdout, or of stdin. */
-  readonly terminal: { readonly out: boolean; readonly in: boolean; readonly columns: number };
+  /** Somebody sits in front of stdout, of stderr, or of stdin. */
+  readonly terminal: {
+    readonly out: boolean;
+    readonly err: boolean;
+    readonly in: boolean;
+    readonly columns: number;
+  };
   /** Bytes as they are; resolves once they may be forgotten, so that a slow reader holds us up. */
   stdout(data: string | Uint8Array): Promise<void> | void;
   stderr(text: string): void;
@@ -60,6 +103,9 @@ export interface CtlIo {
   fetchText(url: string): Promise<string>;
   /** Runs a program with our stdout and stderr, without stdin; `env` is added to ours. */
   execute(words: readonly string[], env: CtlIo['env']): Promise<ProgramEnd>;
+  readonly files: CtlFiles;
+  /** Left out where there is no server's part. */
+  readonly snapshots?: CtlSnapshots;
   /**
    * Aborted by SIGINT or SIGTERM: what runs ends in order. A second signal ends the process, and so
    * does the first if no command has asked for this.
@@ -106,6 +152,8 @@ export interface Command {
   readonly commands: readonly Command[];
   /** What etcdctl does not have: unknown when called `etcdctl`. */
   readonly beyondEtcdctl: boolean;
+  /** Asks no cluster: which one is the current (`context`) does not matter. */
+  readonly offline: boolean;
   /** Flags stop at the first argument (`lock NAME COMMAND --flag-of-command`). */
   readonly flagsFirst: boolean;
   run(
@@ -126,6 +174,7 @@ interface Declaration<Declared extends Flags> {
   readonly flags?: Declared;
   readonly commands?: readonly Command[];
   readonly beyondEtcdctl?: boolean;
+  readonly offline?: boolean;
   readonly flagsFirst?: boolean;
   /** Resolves with how to end; nothing: well. `isSet`: the flags that the line has. */
   readonly run?: (
@@ -141,9 +190,10 @@ export function command<Declared extends Flags = Record<never, never>>(
   declared: Declaration<Declared>,
 ): Command {
   const { run, usage = '', long = '', group = '', aliases = [], commands = [] } = declared;
-  const { name, short, beyondEtcdctl = false, flagsFirst = false } = declared;
+  const { name, short, beyondEtcdctl = false, flagsFirst = false, offline = false } = declared;
   return {
     ...{ name, aliases, usage, short, long, group, commands, beyondEtcdctl, flagsFirst },
+    offline,
     flags: declared.flags ?? {},
     async run(context, args, flags, isSet) {
       return (await run?.(context, args, flags as ValuesOf<Declared>, isSet)) ?? exit.ok;

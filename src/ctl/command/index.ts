@@ -1,15 +1,19 @@
 /** What a command is, and how its line is read. */
+export { amountText, bytesText } from './amount.js';
 export {
   type Command,
   type CommandContext,
   CommandError,
+  type CtlFile,
+  type CtlFiles,
   type CtlIo,
+  type CtlSnapshots,
   command,
   type ExitCode,
   exit,
   type ProgramEnd,
 } from './command.js';
-export { durationText, parseDurationMs } from './duration.js';
+export { durationText, nanosecondText, parseDurationMs } from './duration.js';
 export { commandCalled, findCommand, suggestions } from './find.js';
 export { type Flag, type FlagKind, type Flags, flag, type ValuesOf } from './flags.js';
 export { type GlobalValues, globalFlags, ownGlobalFlags, withEnvironment } from './global.js';
