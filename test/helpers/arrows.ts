@@ -49,6 +49,8 @@ export const mayImportInside: Readonly<
     connect: ['command'],
     // Answers in the formats of etcdctl.
     print: ['command'],
+    confirm: ['command'],
+    progress: ['command'],
     // Groups of commands: none knows another.
     version: ['command'],
     'commands.ts': ['command', 'version'],
