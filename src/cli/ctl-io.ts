@@ -18,8 +18,9 @@ export function ctlIo(env: CtlIo['env'], clock: Clock): CtlIo {
     env,
     terminal: {
       out: stdout.isTTY === true,
+      err: stderr.isTTY === true,
       in: stdin.isTTY === true,
-      columns: stdout.columns ?? 80,
+      columns: stdout.columns ?? stderr.columns ?? 80,
     },
     stdout: (data) => {
       if (stdout.write(data)) return;

@@ -18,6 +18,7 @@ import {
 } from './command/index.js';
 import { commands } from './commands.js';
 import { clientOf } from './connect/index.js';
+import { formatOf } from './print/index.js';
 
 /** True if `word` is a command of these: then the line is not one of the server. */
 export function isCommand(word: string): boolean {
@@ -66,6 +67,8 @@ async function runCommand(
       ...{ io, program, global: global.values, isSet: global.isSet },
       pretty: io.terminal.out && global.values['write-out'] === 'simple' && program !== 'etcdctl',
       client: async () => {
+        // As etcdctl: what can't be printed is not asked for, but arguments are looked at first.
+        formatOf(global.values);
         client ??= await clientOf(global.values, global.isSet, io);
         return client;
       },

@@ -47,10 +47,14 @@ export const mayImportInside: Readonly<
   'src/ctl': {
     command: [],
     connect: ['command'],
+    // Answers in the formats of etcdctl.
+    print: ['command'],
+    confirm: ['command'],
+    progress: ['command'],
     // Groups of commands: none knows another.
     version: ['command'],
     'commands.ts': ['command', 'version'],
-    'run.ts': ['command', 'commands.ts', 'connect'],
+    'run.ts': ['command', 'commands.ts', 'connect', 'print'],
     'index.ts': ['command', 'run.ts'],
   },
   'src/launch': {

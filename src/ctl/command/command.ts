@@ -38,8 +38,13 @@ export class CommandError extends Error {
 export interface CtlIo {
   readonly clock: Clock;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Somebody sits in front of stdout, or of stdin. */
-  readonly terminal: { readonly out: boolean; readonly in: boolean; readonly columns: number };
+  /** Somebody sits in front of stdout, of stderr, or of stdin. */
+  readonly terminal: {
+    readonly out: boolean;
+    readonly err: boolean;
+    readonly in: boolean;
+    readonly columns: number;
+  };
   /** Bytes as they are; resolves once they may be forgotten, so that a slow reader holds us up. */
   stdout(data: string | Uint8Array): Promise<void> | void;
   stderr(text: string): void;

@@ -1,4 +1,5 @@
 /** What a command is, and how its line is read. */
+export { amountText, bytesText } from './amount.js';
 export {
   type Command,
   type CommandContext,
