@@ -52,8 +52,9 @@ export const mayImportInside: Readonly<
     confirm: ['command'],
     progress: ['command'],
     // Groups of commands: none knows another.
+    data: ['command', 'confirm', 'print', 'progress'],
     version: ['command'],
-    'commands.ts': ['command', 'version'],
+    'commands.ts': ['command', 'data', 'version'],
     'run.ts': ['command', 'commands.ts', 'connect', 'print'],
     'index.ts': ['command', 'run.ts'],
   },
