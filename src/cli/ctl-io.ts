@@ -6,13 +6,13 @@ import { Writable } from 'node:stream';
 import type { Clock } from '../common/index.js';
 import type { CtlIo } from '../ctl/index.js';
 
-/** Listens to signals from now on: the first aborts, the second ends the process. */
+/**
+ * Listens to signals once a command asks for them: then the first aborts, and the second ends the
+ * process. Until then the first does.
+ */
 export function ctlIo(env: CtlIo['env'], clock: Clock): CtlIo {
   const { stdin, stdout, stderr } = process;
-  const interrupted = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => interrupted.abort(signal));
-  }
+  let interrupted: AbortController | undefined;
   return {
     clock,
     env,
@@ -30,8 +30,19 @@ export function ctlIo(env: CtlIo['env'], clock: Clock): CtlIo {
     stdin,
     askSecret,
     readFile: (path) => readFile(path),
-    interrupted: interrupted.signal,
+    get interrupted() {
+      interrupted ??= listening();
+      return interrupted.signal;
+    },
   };
+}
+
+function listening(): AbortController {
+  const interrupted = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => interrupted.abort(signal));
+  }
+  return interrupted;
 }
 
 /** A line from stdin; what is typed on a terminal is not shown. */

@@ -2,6 +2,7 @@
 
 import type { Command } from './command/index.js';
 import { dataCommands } from './data/index.js';
+import { kvCommands } from './kv/index.js';
 import { versionCommands } from './version/index.js';
 
-export const commands: readonly Command[] = [...dataCommands, ...versionCommands];
+export const commands: readonly Command[] = [...kvCommands, ...dataCommands, ...versionCommands];

@@ -84,7 +84,7 @@ async function runCommand(
 function report(error: unknown, found: Command, path: string, io: CtlIo): ExitCode {
   if (error instanceof LineError) {
     io.stderr(`Error: ${error.message}\n`);
-    io.stderr(usageText(found, path));
+    io.stderr(`${usageText(found, path)}\n`);
     return exit.error;
   }
   if (error instanceof CommandError) {

@@ -51,10 +51,12 @@ export const mayImportInside: Readonly<
     print: ['command'],
     confirm: ['command'],
     progress: ['command'],
+    answers: ['print'],
     // Groups of commands: none knows another.
     data: ['command', 'confirm', 'print', 'progress'],
+    kv: ['answers', 'command', 'print'],
     version: ['command'],
-    'commands.ts': ['command', 'data', 'version'],
+    'commands.ts': ['command', 'data', 'kv', 'version'],
     'run.ts': ['command', 'commands.ts', 'connect', 'print'],
     'index.ts': ['command', 'run.ts'],
   },
@@ -94,7 +96,10 @@ export const mayImportInside: Readonly<
     'client.ts': ['admin', 'call', 'connection', 'keyspace', 'kv', 'lease'],
     'etcd-options.ts': ['call', 'client.ts', 'connection', 'errors.ts', 'strict'],
     'parts.ts': ['call', 'client.ts', 'connection', 'errors.ts', 'limits.ts'],
-    raw: ['call', 'client.ts', 'connection', 'errors.ts', 'etcd-options.ts', 'parts.ts'],
+    raw: [
+      ...['call', 'client.ts', 'connection', 'errors.ts', 'etcd-options.ts', 'keyspace'],
+      'parts.ts',
+    ],
     'etcd.ts': [
       ...['admin', 'call', 'client.ts', 'connection', 'etcd-options.ts'],
       ...['keyspace', 'kv', 'lease', 'limits.ts', 'parts.ts', 'watch'],

@@ -4,9 +4,9 @@
  */
 
 import { readFile } from 'node:fs/promises';
-import { nodeClock } from '../../src/common/node/index.js';
 import type { CtlIo } from '../../src/ctl/command/index.js';
 import { runCtl } from '../../src/ctl/index.js';
+import { nodeClock } from '../../src/server/index.js';
 import type { Finished } from './exec.js';
 
 /** What is given to a run; everything has a default. */

@@ -53,7 +53,10 @@ export interface CtlIo {
   /** Reads a line from the terminal without showing it. */
   askSecret(prompt: string): Promise<string>;
   readFile(path: string): Promise<Uint8Array>;
-  /** Aborted by SIGINT or SIGTERM: what runs ends in order. A second signal ends the process. */
+  /**
+   * Aborted by SIGINT or SIGTERM: what runs ends in order. A second signal ends the process, and so
+   * does the first if no command has asked for this.
+   */
   readonly interrupted: AbortSignal;
 }
 

@@ -12,5 +12,6 @@ export {
 export { durationText, parseDurationMs } from './duration.js';
 export { type Flag, type FlagKind, type Flags, flag, type ValuesOf } from './flags.js';
 export { type GlobalValues, globalFlags, ownGlobalFlags, withEnvironment } from './global.js';
+export { countOf, parseGoInt } from './go-number.js';
 export { goQuoted, LineError, type ParsedLine, parseLine, readFlag } from './parse.js';
 export { usageText } from './usage.js';

@@ -1,7 +1,7 @@
 /**
  * A message as plain data, by its descriptor: for tools that show what was said. Fields are under
  * the names of the .proto file and in its order; those with their zero value are left out, as
- * after any way over the wire. 64-bit integers are bigints.
+ * after any way over the wire, and 64-bit integers are bigints.
  */
 
 import { ProtoError, WireReader } from '../hot/index.js';
@@ -88,4 +88,44 @@ function readOne(reader: WireReader, field: JsonField, before: FieldValue | unde
 function isZero(value: FieldValue): boolean {
   if (typeof value === 'object') return Buffer.isBuffer(value) && value.length === 0;
   return value === 0 || value === 0n || value === false || value === '';
+}
+
+/** The inverse: `value` as a message, its fields in the order of their numbers, as Go has them. */
+export function messageBytes(value: MessageValue, message: JsonMessage): Buffer {
+  const fields = [...message.fields].sort((a, b) => a.number - b.number);
+  return Buffer.concat(fields.flatMap((field) => fieldBytes(value[field.name], field)));
+}
+
+function fieldBytes(value: FieldValue | undefined, field: JsonField): Buffer[] {
+  if (value === undefined) return [];
+  if (!Array.isArray(value)) return [varint(BigInt(field.tag)), oneBytes(value, field)];
+  const parts = value.map((one) => oneBytes(one, field));
+  if (field.tag === field.packedTag) {
+    return parts.flatMap((part) => [varint(BigInt(field.tag)), part]);
+  }
+  const packed = Buffer.concat(parts);
+  if (packed.length === 0) return [];
+  return [varint(BigInt(field.packedTag)), varint(BigInt(packed.length)), packed];
+}
+
+/** A value without its tag; with its length, if it has one. */
+function oneBytes(value: FieldValue, field: JsonField): Buffer {
+  if (typeof value === 'boolean') return varint(value ? 1n : 0n);
+  if (typeof value === 'bigint' || typeof value === 'number') return varint(BigInt(value));
+  const bytes =
+    typeof value === 'string' || Buffer.isBuffer(value)
+      ? Buffer.from(value as string)
+      : messageBytes(value as MessageValue, field.message as JsonMessage);
+  return Buffer.concat([varint(BigInt(bytes.length)), bytes]);
+}
+
+function varint(value: bigint): Buffer {
+  const bytes: number[] = [];
+  let rest = BigInt.asUintN(64, value);
+  while (rest >= 0x80n) {
+    bytes.push(Number(rest & 0x7fn) | 0x80);
+    rest >>= 7n;
+  }
+  bytes.push(Number(rest));
+  return Buffer.from(bytes);
 }
