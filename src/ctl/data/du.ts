@@ -1,8 +1,7 @@
 /** `du`: what the prefixes hold: bytes, keys, and changes of these keys. */
 
-import { CommandError, command, flag } from '../command/index.js';
+import { bytesText, CommandError, command, flag } from '../command/index.js';
 import { paintOf } from '../print/index.js';
-import { bytesText } from '../progress/index.js';
 import { treeNodesMax } from './limits.js';
 import { PrefixTree, type TreeNode, type Weight } from './prefix-tree.js';
 import { keyOf } from './span.js';
