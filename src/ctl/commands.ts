@@ -3,6 +3,14 @@
 import type { Command } from './command/index.js';
 import { dataCommands } from './data/index.js';
 import { kvCommands } from './kv/index.js';
+import { leaseCommands } from './lease/index.js';
 import { versionCommands } from './version/index.js';
+import { watchCommands } from './watch/index.js';
 
-export const commands: readonly Command[] = [...kvCommands, ...dataCommands, ...versionCommands];
+export const commands: readonly Command[] = [
+  ...kvCommands,
+  ...dataCommands,
+  ...watchCommands,
+  ...leaseCommands,
+  ...versionCommands,
+];

@@ -64,7 +64,7 @@ async function runCommand(
     }
     const global = withEnvironment(line.flags as unknown as GlobalValues, line.isSet, io.env);
     const context: CommandContext = {
-      ...{ io, program, global: global.values, isSet: global.isSet },
+      ...{ io, program, global: global.values, isSet: global.isSet, dashAt: line.dashAt },
       pretty: io.terminal.out && global.values['write-out'] === 'simple' && program !== 'etcdctl',
       client: async () => {
         // As etcdctl: what can't be printed is not asked for, but arguments are looked at first.

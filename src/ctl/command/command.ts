@@ -34,6 +34,14 @@ export class CommandError extends Error {
   }
 }
 
+/** How a program ended that a command has run. */
+export interface ProgramEnd {
+  /** 0 to 255; 255 if a signal ended it, or if it could not be run. */
+  readonly status: number;
+  /** In Go's words: `exit status 3`; '' if it ended well. */
+  readonly problem: string;
+}
+
 /** What the process is to a command. */
 export interface CtlIo {
   readonly clock: Clock;
@@ -53,6 +61,8 @@ export interface CtlIo {
   /** Reads a line from the terminal without showing it. */
   askSecret(prompt: string): Promise<string>;
   readFile(path: string): Promise<Uint8Array>;
+  /** Runs a program with our stdout and stderr, without stdin; `env` is added to ours. */
+  execute(words: readonly string[], env: CtlIo['env']): Promise<ProgramEnd>;
   /**
    * Aborted by SIGINT or SIGTERM: what runs ends in order. A second signal ends the process, and so
    * does the first if no command has asked for this.
@@ -74,6 +84,8 @@ export interface CommandContext {
    * output is etcdctl's, byte by byte.
    */
   readonly pretty: boolean;
+  /** How many of the arguments stand before `--`; undefined: there is none. */
+  readonly dashAt: number | undefined;
   /** Of the endpoints of the line; connects at the first call, and is closed for the command. */
   client(): Promise<RawClient>;
 }

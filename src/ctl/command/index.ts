@@ -8,6 +8,7 @@ export {
   command,
   type ExitCode,
   exit,
+  type ProgramEnd,
 } from './command.js';
 export { durationText, parseDurationMs } from './duration.js';
 export { type Flag, type FlagKind, type Flags, flag, type ValuesOf } from './flags.js';

@@ -22,10 +22,10 @@ import {
   type ValuesOf,
 } from '../command/index.js';
 import { goQuotedBytes } from '../print/index.js';
+import { QuoteError, unquoted, wordsOf } from '../text/index.js';
 import { delCommand, type delFlags, delRequest } from './del.js';
 import { getCommand, type getFlags, getRequest } from './get.js';
 import { putCommand, type putFlags, putRequest } from './put.js';
-import { QuoteError, unquoted, wordsOf } from './words.js';
 
 const results: Readonly<Record<string, number>> = {
   '=': CompareResult.EQUAL,

@@ -6,7 +6,7 @@ import { encodeTxnRequest } from '../../proto/index.js';
 import { txnShown } from '../answers/index.js';
 import { type CommandContext, command, flag } from '../command/index.js';
 import { print } from '../print/index.js';
-import { Lines } from './lines.js';
+import { Lines } from '../text/index.js';
 import { badArguments } from './ranges.js';
 import { compareOfLine, requestOfLine, wrong } from './txn-syntax.js';
 

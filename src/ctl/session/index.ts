@@ -1,0 +1,2 @@
+/** Leases that are kept, for the commands that hold something. */
+export { keepAliveAnswers } from './keep-alive.js';
