@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
 import type { Clock } from '../common/index.js';
 import type { CtlIo, ProgramEnd } from '../ctl/index.js';
+import { stageFile } from './staged-file.js';
 
 /**
  * Listens to signals once a command asks for them: then the first aborts, and the second ends the
@@ -31,6 +32,7 @@ export function ctlIo(env: CtlIo['env'], clock: Clock): CtlIo {
     stdin,
     askSecret,
     readFile: (path) => readFile(path),
+    stageFile,
     execute: (words, added) => execute(words, { ...env, ...added }),
     get interrupted() {
       interrupted ??= listening();

@@ -4,10 +4,12 @@
  */
 
 import { readFile } from 'node:fs/promises';
+import { ctlIo } from '../../src/cli/ctl-io.js';
 import type { CtlIo } from '../../src/ctl/command/index.js';
 import { runCtl } from '../../src/ctl/index.js';
 import { nodeClock } from '../../src/server/index.js';
 import type { Finished } from './exec.js';
+import { cleanEnvironment } from './server.js';
 
 /** What is given to a run; everything has a default. */
 export interface CtlRunOptions {
@@ -37,6 +39,7 @@ export function collectingIo(options: CtlRunOptions = {}): Collected {
   let err = '';
   const secrets = [...(options.secrets ?? [])];
   const { onTerminal = false } = options;
+  const process = ctlIo(cleanEnvironment(), nodeClock);
   const io: CtlIo = {
     clock: nodeClock,
     env: options.env ?? {},
@@ -53,6 +56,8 @@ export function collectingIo(options: CtlRunOptions = {}): Collected {
       return Promise.resolve(secret);
     },
     readFile: (path) => readFile(path),
+    execute: process.execute,
+    stageFile: process.stageFile,
     interrupted: options.interrupted ?? new AbortController().signal,
     ...options.io,
   };

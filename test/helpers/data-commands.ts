@@ -133,6 +133,7 @@ export class DataCommands {
       isSet: line.isSet,
       program: 'kvorum',
       pretty: false,
+      dashAt: undefined,
       client: () => Promise.resolve(failing(this.client, n, how)),
     };
     try {

@@ -42,6 +42,15 @@ export interface ProgramEnd {
   readonly problem: string;
 }
 
+/** A file that was written beside the one that it is to replace. */
+export interface StagedFile {
+  readonly path: string;
+  /** Takes its place, durably and at once. */
+  commit(): Promise<void>;
+  /** Takes it away. */
+  discard(): Promise<void>;
+}
+
 /** What the process is to a command. */
 export interface CtlIo {
   readonly clock: Clock;
@@ -61,6 +70,8 @@ export interface CtlIo {
   /** Reads a line from the terminal without showing it. */
   askSecret(prompt: string): Promise<string>;
   readFile(path: string): Promise<Uint8Array>;
+  /** Writes a file that may take the place of the one at `path`; `mode`: if there is none. */
+  stageFile(path: string, data: Uint8Array, mode: number): Promise<StagedFile>;
   /** Runs a program with our stdout and stderr, without stdin; `env` is added to ours. */
   execute(words: readonly string[], env: CtlIo['env']): Promise<ProgramEnd>;
   /**

@@ -9,6 +9,7 @@ export {
   type ExitCode,
   exit,
   type ProgramEnd,
+  type StagedFile,
 } from './command.js';
 export { durationText, parseDurationMs } from './duration.js';
 export { type Flag, type FlagKind, type Flags, flag, type ValuesOf } from './flags.js';

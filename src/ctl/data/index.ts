@@ -6,6 +6,7 @@ import { duCommand } from './du.js';
 import { exportCommand } from './export.js';
 import { historyCommand } from './history.js';
 import { importCommand } from './import.js';
+import { renderCommand } from './render/render.js';
 import { rollbackCommand } from './rollback.js';
 import { treeCommand } from './tree.js';
 
@@ -17,4 +18,5 @@ export const dataCommands: readonly Command[] = [
   rollbackCommand,
   exportCommand,
   importCommand,
+  renderCommand,
 ];
