@@ -13,8 +13,8 @@ export interface Change {
 }
 
 /**
- * The keys of `span` whose value or lease differs, in order. What was put again as it had been is no
- * difference. `seen` is told of keys that were compared.
+ * The keys of `span` whose value or lease differs, in order. What was put again as it had been is
+ * no difference. `seen` is told of keys that were compared.
  */
 export async function* changesBetween(
   store: Store,

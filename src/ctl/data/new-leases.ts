@@ -1,5 +1,6 @@
 /** Leases that stand for those of another store: one for each, granted when it is first needed. */
 
+import { isEtcdError } from '../../client/index.js';
 import { CommandError } from '../command/index.js';
 import { leasesMax } from './limits.js';
 import type { Store } from './store.js';
@@ -36,10 +37,19 @@ export class NewLeases {
     if (lease !== 0n) this.#used.add(lease);
   }
 
-  /** Ends those that no key has: they were granted before it was known that nothing is put. */
+  /**
+   * Ends those that no key has: they were granted before it was known that nothing is put. One that
+   * can't be ended now ends by itself.
+   */
   async tidy(): Promise<void> {
     for (const lease of this.#granted.values()) {
-      if (!this.#used.has(lease)) await this.#store.revokeLease(lease);
+      if (this.#used.has(lease)) continue;
+      try {
+        await this.#store.revokeLease(lease);
+      } catch (error) {
+        if (!isEtcdError(error)) throw error;
+        return;
+      }
     }
   }
 }

@@ -1,7 +1,7 @@
 /**
- * What takes a range back to an older revision, one key after the other. A key is changed only if it
- * is still as it was seen; what was interrupted is finished by doing it again, for then only what
- * is left differs.
+ * What takes a range back to an older revision, one key after the other. A key is changed only if
+ * it is still as it was seen; what was interrupted is finished by doing it again, for then only
+ * what is left differs.
  */
 
 import { isEtcdError } from '../../client/index.js';

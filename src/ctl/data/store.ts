@@ -1,7 +1,7 @@
 /**
  * What these commands ask of a cluster: ranges page by page at one revision, transactions, leases.
- * A read ends when somebody interrupts; a write does not, so that nobody has to guess what became of
- * it: then nothing follows it.
+ * A read ends when somebody interrupts; a write does not, so that nobody has to guess what became
+ * of it: then nothing follows it.
  */
 
 import { isEtcdError } from '../../client/index.js';
@@ -90,7 +90,7 @@ export class Store {
     return header?.revision ?? 0;
   }
 
-  /** All keys of `span` in order. Rejects with CommandError if its revision is compacted meanwhile. */
+  /** All keys of `span` in order. Rejects with CommandError if their revision is compacted. */
   async *pages(span: Span, options: PageOptions = {}): AsyncGenerator<Page, undefined, void> {
     const { keysOnly = false } = options;
     let { revision = 0 } = options;

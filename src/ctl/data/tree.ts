@@ -7,7 +7,7 @@ import { treeNodesMax } from './limits.js';
 import { PrefixTree, type TreeNode } from './prefix-tree.js';
 import { keyOf, spanOfPrefix } from './span.js';
 import { Store } from './store.js';
-import { counted, keyField, keyText, prefixOf, wantsJson } from './text.js';
+import { counted, keyField, keyText, prefixOf, revisionOf, wantsJson } from './text.js';
 
 /** Flags that `du` has, too. */
 export const treeFlags = {
@@ -58,7 +58,7 @@ export async function fill(
 ): Promise<number> {
   const store = await Store.of(context);
   const shown = progress(context.io, { title: 'reading', unit: 'keys' });
-  let revision = Number(rev);
+  let revision = revisionOf('rev', rev);
   let seen = 0;
   try {
     for await (const page of store.pages(spanOfPrefix(prefix), { revision, keysOnly })) {
