@@ -22,7 +22,8 @@ export function ctlIo(env: CtlIo['env'], clock: Clock): CtlIo {
       out: stdout.isTTY === true,
       err: stderr.isTTY === true,
       in: stdin.isTTY === true,
-      columns: stdout.columns ?? stderr.columns ?? 80,
+      // A terminal that does not know its width says 0.
+      columns: stdout.columns || stderr.columns || 80,
     },
     stdout: (data) => {
       if (stdout.write(data)) return;

@@ -65,7 +65,8 @@ export class PrefixTree {
       const name = key.slice(at, end);
       let child = node.children.get(name);
       if (child === undefined) {
-        if (this.#nodes >= nodesMax) this.#forgetLevel();
+        this.#makeRoom();
+        // It counts on the levels that are left.
         if (level > this.#depth) return;
         if (this.#nodes >= nodesMax) {
           weigh(this.rest, bytes, revisions);
@@ -82,10 +83,12 @@ export class PrefixTree {
     }
   }
 
-  #forgetLevel(): void {
-    if (this.#depth === 1) return;
-    this.#depth -= 1;
-    this.#nodes = cut(this.root, this.#depth);
+  /** Forgets the deepest level, and more of them, while there is no room and more than one. */
+  #makeRoom(): void {
+    while (this.#nodes >= this.#options.nodesMax && this.#depth > 1) {
+      this.#depth -= 1;
+      this.#nodes = cut(this.root, this.#depth);
+    }
   }
 }
 
