@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
 import type { Clock } from '../common/index.js';
 import type { CtlIo, ProgramEnd } from '../ctl/index.js';
+import { heldOutput } from './held-output.js';
 import { stageFile } from './staged-file.js';
 
 /**
@@ -15,6 +16,7 @@ import { stageFile } from './staged-file.js';
 export function ctlIo(env: CtlIo['env'], clock: Clock): CtlIo {
   const { stdin, stdout, stderr } = process;
   let interrupted: AbortController | undefined;
+  let isUnread = false;
   return {
     clock,
     env,
@@ -25,10 +27,10 @@ export function ctlIo(env: CtlIo['env'], clock: Clock): CtlIo {
       // A terminal that does not know its width says 0.
       columns: stdout.columns || stderr.columns || 80,
     },
-    stdout: (data) => {
-      if (stdout.write(data)) return;
-      return new Promise<void>((resolve) => void stdout.once('drain', resolve));
-    },
+    stdout: heldOutput(stdout, () => {
+      isUnread = true;
+      interrupted?.abort('EPIPE');
+    }),
     stderr: (text) => void stderr.write(text),
     stdin,
     askSecret,
@@ -37,6 +39,7 @@ export function ctlIo(env: CtlIo['env'], clock: Clock): CtlIo {
     execute: (words, added) => execute(words, { ...env, ...added }),
     get interrupted() {
       interrupted ??= listening();
+      if (isUnread) interrupted.abort('EPIPE');
       return interrupted.signal;
     },
   };

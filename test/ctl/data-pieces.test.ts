@@ -74,7 +74,8 @@ describe('lines', () => {
     const input = (async function* () {
       for (const chunk of chunks) yield Buffer.from(chunk);
     })();
-    for await (const line of linesOf(input)) lines.push(line.toString());
+    for await (const line of linesOf(input, new AbortController().signal))
+      lines.push(line.toString());
     return lines;
   }
 

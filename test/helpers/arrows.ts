@@ -42,7 +42,8 @@ export const mayImportInside: Readonly<
     restore: ['command-io.ts', 'failure.ts'],
     'warm-up': [],
     'staged-file.ts': [],
-    'ctl-io.ts': ['staged-file.ts'],
+    'held-output.ts': [],
+    'ctl-io.ts': ['held-output.ts', 'staged-file.ts'],
     'kvorum.ts': ['command-io.ts', 'ctl-io.ts', 'files.ts', 'restore', 'server', 'warm-up'],
   },
   'src/ctl': {

@@ -91,7 +91,7 @@ class ImportRun {
     const { io } = this.#context;
     const shown = progress(io, { title: 'importing', unit: 'keys' });
     try {
-      for await (const line of linesOf(io.stdin)) {
+      for await (const line of linesOf(io.stdin, io.interrupted)) {
         this.#line += 1;
         if (this.#line <= this.#options.skipLines || line.toString('latin1').trim() === '')
           continue;
