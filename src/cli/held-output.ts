@@ -12,14 +12,17 @@ export function heldOutput(
   gone: () => void,
 ): (data: string | Uint8Array) => Promise<void> | void {
   let isGone = false;
+  let isWatched = false;
   let wake: (() => void) | undefined;
-  stream.on('error', () => {
+  const ended = (): void => {
     if (isGone) return;
     isGone = true;
     gone();
     wake?.();
-  });
+  };
   return (data) => {
+    if (!isWatched) stream.on('error', ended);
+    isWatched = true;
     if (isGone || stream.write(data)) return;
     return new Promise<void>((resolve) => {
       wake = () => {

@@ -17,7 +17,7 @@ import { describeWith, kvorumBin, slow } from '../helpers/tools.js';
 
 describeWith(['kvorum', targetTool], 'commands about data, as processes', () => {
   const server = useTarget();
-  const rounds = slow ? 20 : 3;
+  const rounds = slow ? 20 : 2;
   let at: DataCommands;
   let dir = '';
   beforeAll(() => {
