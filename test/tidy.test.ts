@@ -282,6 +282,7 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
     'node:fs/promises',
     [
       'src/cli/ctl-io.ts',
+      'src/cli/staged-file.ts',
       'src/server/platform/rotating-log.ts',
       'src/storage/level/kv-level.ts',
       'src/storage/level/table-reads.ts',
@@ -354,6 +355,7 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
   ],
   ['pprof-format', ['src/server/platform/pprof.ts'], 'use the Profiler port'],
   ['ws', ['src/server/platform/websocket-node.ts'], 'answer with `webSocket`'],
+  ['liquidjs', ['src/ctl/data/render/template.ts'], 'templates are rendered there'],
   ['yaml', ['src/server/options/config-file.ts'], 'the only YAML is --config-file'],
   ['node-forge', ['src/server/platform/self-signed.ts'], 'node:crypto reads certificates'],
   [

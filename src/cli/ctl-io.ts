@@ -6,6 +6,8 @@ import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
 import type { Clock } from '../common/index.js';
 import type { CtlFiles, CtlIo, CtlSnapshots, ProgramEnd } from '../ctl/index.js';
+import { heldOutput } from './held-output.js';
+import { stageFile } from './staged-file.js';
 
 /**
  * Listens to signals once a command asks for them: then the first aborts, and the second ends the
@@ -20,6 +22,7 @@ export function ctlIo(env: CtlIo['env'], clock: Clock, snapshots: CtlSnapshots):
     return value ?? '';
   };
   let interrupted: AbortController | undefined;
+  let isUnread = false;
   return {
     clock,
     env,
@@ -27,22 +30,25 @@ export function ctlIo(env: CtlIo['env'], clock: Clock, snapshots: CtlSnapshots):
       out: stdout.isTTY === true,
       err: stderr.isTTY === true,
       in: stdin.isTTY === true,
-      columns: stdout.columns ?? stderr.columns ?? 80,
+      // A terminal that does not know its width says 0.
+      columns: stdout.columns || stderr.columns || 80,
     },
-    stdout: (data) => {
-      if (stdout.write(data)) return;
-      return new Promise<void>((resolve) => void stdout.once('drain', resolve));
-    },
+    stdout: heldOutput(stdout, () => {
+      isUnread = true;
+      interrupted?.abort('EPIPE');
+    }),
     stderr: (text) => void stderr.write(text),
     stdin,
     askSecret: stdin.isTTY === true ? askHidden : askLine,
     readFile: (path) => readFile(path),
     fetchText,
+    stageFile,
     execute: (words, added) => execute(words, { ...env, ...added }),
     files: nodeFiles,
     snapshots,
     get interrupted() {
       interrupted ??= listening();
+      if (isUnread) interrupted.abort('EPIPE');
       return interrupted.signal;
     },
   };

@@ -6,6 +6,7 @@ import { clusterCommands } from './cluster/index.js';
 import type { Command } from './command/index.js';
 import { concurrencyCommands } from './concurrency/index.js';
 import { contextCommand } from './context/index.js';
+import { dataCommands } from './data/index.js';
 import { kvCommands } from './kv/index.js';
 import { leaseCommands } from './lease/index.js';
 import { mirrorCommands } from './mirror/index.js';
@@ -16,6 +17,7 @@ import { watchCommands } from './watch/index.js';
 
 export const commands: readonly Command[] = [
   ...kvCommands,
+  ...dataCommands,
   ...watchCommands,
   ...leaseCommands,
   ...mirrorCommands,

@@ -6,5 +6,6 @@ export {
   type CtlSnapshots,
   type ExitCode,
   type ProgramEnd,
+  type StagedFile,
 } from './command/index.js';
 export { isCommandLine, runCtl } from './run.js';

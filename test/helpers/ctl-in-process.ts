@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { nodeFiles } from '../../src/cli/ctl-io.js';
 import { snapshotsOf } from '../../src/cli/snapshots.js';
+import { stageFile } from '../../src/cli/staged-file.js';
 import { makeNodeClock } from '../../src/common/node/index.js';
 import type { CtlIo } from '../../src/ctl/command/index.js';
 import { isCommandLine, runCtl } from '../../src/ctl/index.js';
@@ -82,6 +83,7 @@ export function collectingIo(options: CtlRunOptions = {}): Collected {
       }
     },
     fetchText: async (url) => await (await fetch(url)).text(),
+    stageFile,
     interrupted: options.interrupted ?? new AbortController().signal,
     ...options.io,
   };

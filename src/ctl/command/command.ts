@@ -80,6 +80,15 @@ export interface CtlSnapshots {
   restore(words: readonly string[]): Promise<ExitCode>;
 }
 
+/** A file that was written beside the one that it is to replace. */
+export interface StagedFile {
+  readonly path: string;
+  /** Takes its place, durably and at once. */
+  commit(): Promise<void>;
+  /** Takes it away. */
+  discard(): Promise<void>;
+}
+
 /** What the process is to a command. */
 export interface CtlIo {
   readonly clock: Clock;
@@ -101,6 +110,8 @@ export interface CtlIo {
   readFile(path: string): Promise<Uint8Array>;
   /** What a web server answers to a GET. Rejects with an Error that says why there is nothing. */
   fetchText(url: string): Promise<string>;
+  /** Writes a file that may take the place of the one at `path`; `mode`: if there is none. */
+  stageFile(path: string, data: Uint8Array, mode: number): Promise<StagedFile>;
   /** Runs a program with our stdout and stderr, without stdin; `env` is added to ours. */
   execute(words: readonly string[], env: CtlIo['env']): Promise<ProgramEnd>;
   readonly files: CtlFiles;

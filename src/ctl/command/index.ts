@@ -12,6 +12,7 @@ export {
   type ExitCode,
   exit,
   type ProgramEnd,
+  type StagedFile,
 } from './command.js';
 export { durationText, nanosecondText, parseDurationMs } from './duration.js';
 export { commandCalled, findCommand, suggestions } from './find.js';
