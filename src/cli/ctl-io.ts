@@ -1,7 +1,7 @@
 /** The process, as the commands that talk to a cluster see it. */
 
 import { readFile } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
+import { createInterface, emitKeypressEvents } from 'node:readline';
 import { Writable } from 'node:stream';
 import type { Clock } from '../common/index.js';
 import type { CtlIo } from '../ctl/index.js';
@@ -29,9 +29,39 @@ export function ctlIo(env: CtlIo['env'], clock: Clock): CtlIo {
     stdin,
     askSecret,
     readFile: (path) => readFile(path),
+    ...(stdin.isTTY === true && stdout.isTTY === true ? { keys: terminalKeys } : {}),
     interrupted: interrupted.signal,
   };
 }
+
+/** What readline tells of a key. */
+interface Key {
+  readonly name?: string;
+  readonly ctrl?: boolean;
+  readonly sequence?: string;
+}
+
+const terminalKeys: NonNullable<CtlIo['keys']> = {
+  size: () => ({ columns: process.stdout.columns ?? 80, rows: process.stdout.rows ?? 24 }),
+  read(pressed) {
+    const { stdin } = process;
+    const onKey = (text: string | undefined, { name, ctrl, sequence }: Key): void => {
+      if (ctrl === true) pressed(`ctrl-${name ?? ''}`);
+      else pressed(name ?? text ?? sequence ?? '');
+    };
+    emitKeypressEvents(stdin);
+    stdin.setRawMode(true);
+    stdin.on('keypress', onKey);
+    stdin.resume();
+    return {
+      stop() {
+        stdin.off('keypress', onKey);
+        stdin.setRawMode(false);
+        stdin.pause();
+      },
+    };
+  },
+};
 
 /** A line from stdin; what is typed on a terminal is not shown. */
 async function askSecret(prompt: string): Promise<string> {

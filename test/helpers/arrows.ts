@@ -48,8 +48,9 @@ export const mayImportInside: Readonly<
     command: [],
     connect: ['command'],
     // Groups of commands: none knows another.
+    look: ['command', 'connect'],
     version: ['command'],
-    'commands.ts': ['command', 'version'],
+    'commands.ts': ['command', 'look', 'version'],
     'run.ts': ['command', 'commands.ts', 'connect'],
     'index.ts': ['command', 'run.ts'],
   },

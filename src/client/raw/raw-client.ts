@@ -13,10 +13,11 @@ import {
   serverStream,
 } from '../call/index.js';
 import type { EtcdOptions } from '../client.js';
-import { closedError, nodeRuntime, type Pool } from '../connection/index.js';
+import { closedError, nodeRuntime, type Pool, type TlsSource } from '../connection/index.js';
 import type { EtcdClientError } from '../errors.js';
 import { etcdOptionsOf } from '../etcd-options.js';
 import { makeCaller, makePool } from '../parts.js';
+import { type PlainAnswer, type PlainGetOptions, plainGet } from './plain-get.js';
 
 /** A stream in both directions. */
 export interface RawStream {
@@ -38,12 +39,14 @@ export class RawClient {
   readonly clock: Clock;
   readonly #pool: Pool;
   readonly #caller: Caller;
+  readonly #tls: TlsSource | undefined;
   readonly #closing = new AbortController();
 
   constructor(options: EtcdOptions) {
     const checked = etcdOptionsOf(options);
     const runtime = { ...nodeRuntime, ...checked.runtime };
     this.clock = runtime.clock;
+    this.#tls = checked.tls;
     this.#pool = makePool(checked, runtime);
     this.#caller = makeCaller(checked, runtime, this.#pool, this.#closing.signal);
   }
@@ -91,6 +94,12 @@ export class RawClient {
       events.ended(status.code === GrpcCode.OK ? undefined : callError(status, context));
     };
     return stream;
+  }
+
+  /** GET at the client port of a member, without credentials. Never rejects. */
+  async get(options: PlainGetOptions): Promise<PlainAnswer> {
+    const tls = typeof this.#tls === 'function' ? await this.#tls() : this.#tls;
+    return await plainGet(options, tls, this.clock);
   }
 
   /** Fetches a token if there are credentials; else does nothing. */

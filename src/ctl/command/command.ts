@@ -34,6 +34,13 @@ export class CommandError extends Error {
   }
 }
 
+/** A terminal whose keys are read one by one. */
+export interface TerminalKeys {
+  size(): { readonly columns: number; readonly rows: number };
+  /** Calls with each key, as `q`, `left` or `ctrl-c`, until it is stopped. */
+  read(pressed: (key: string) => void): { stop(): void };
+}
+
 /** What the process is to a command. */
 export interface CtlIo {
   readonly clock: Clock;
@@ -48,6 +55,8 @@ export interface CtlIo {
   /** Reads a line from the terminal without showing it. */
   askSecret(prompt: string): Promise<string>;
   readFile(path: string): Promise<Uint8Array>;
+  /** Left out: nobody sits in front of both ends. */
+  readonly keys?: TerminalKeys;
   /** Aborted by SIGINT or SIGTERM: what runs ends in order. A second signal ends the process. */
   readonly interrupted: AbortSignal;
 }

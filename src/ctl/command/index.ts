@@ -7,6 +7,7 @@ export {
   command,
   type ExitCode,
   exit,
+  type TerminalKeys,
 } from './command.js';
 export { durationText, parseDurationMs } from './duration.js';
 export { type Flag, type FlagKind, type Flags, flag, type ValuesOf } from './flags.js';

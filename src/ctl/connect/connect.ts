@@ -12,11 +12,10 @@ export async function clientOf(
   isSet: ReadonlySet<string>,
   io: CtlIo,
 ): Promise<RawClient> {
-  const endpoints = global.endpoints.map((one) => one.trim());
   const tls = await tlsOf(global, isSet, io);
   const credentials = await credentialsOf(global, io);
   return new RawClient({
-    endpoints: endpoints.map((one) => withScheme(one, global, tls !== undefined)),
+    endpoints: endpointUrls(global),
     ...(tls === undefined ? {} : { tls }),
     ...(credentials === undefined ? {} : { credentials }),
     connectTimeoutMs: global['dial-timeout'],
@@ -30,11 +29,18 @@ export async function clientOf(
   });
 }
 
-/** An endpoint says by its scheme whether it has TLS; without one the flags do. */
-function withScheme(endpoint: string, global: GlobalValues, hasFiles: boolean): string {
-  if (endpoint.includes('://')) return endpoint;
-  const secure = hasFiles || !global['insecure-transport'];
-  return `${secure ? 'https' : 'http'}://${endpoint}`;
+/** The endpoints of the flags. One says by its scheme whether it has TLS; without, the flags do. */
+export function endpointUrls(global: GlobalValues): string[] {
+  const scheme = wantsTls(global) ? 'https' : 'http';
+  return global.endpoints
+    .map((one) => one.trim())
+    .map((one) => (one.includes('://') ? one : `${scheme}://${one}`));
+}
+
+function wantsTls(global: GlobalValues): boolean {
+  const { cert, key, cacert } = global;
+  const hasFiles = cert !== '' || key !== '' || cacert !== '';
+  return hasFiles || global['insecure-skip-tls-verify'] || !global['insecure-transport'];
 }
 
 async function tlsOf(global: GlobalValues, isSet: ReadonlySet<string>, io: CtlIo) {
@@ -44,8 +50,7 @@ async function tlsOf(global: GlobalValues, isSet: ReadonlySet<string>, io: CtlIo
   }
   const { cert, key, cacert } = global;
   const insecureSkipVerify = global['insecure-skip-tls-verify'];
-  const needed = cert !== '' || key !== '' || cacert !== '' || insecureSkipVerify;
-  if (!needed && global['insecure-transport']) return undefined;
+  if (!wantsTls(global)) return undefined;
   const read = (path: string) => readPem(path, io);
   return {
     ...(cacert === '' ? {} : { ca: await read(cacert) }),

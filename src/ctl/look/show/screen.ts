@@ -1,0 +1,54 @@
+/**
+ * A screen that is drawn again and again: lines over lines, so that nothing flickers, on the
+ * terminal's second screen, so that what stood there before is there again afterwards.
+ */
+
+import { sleep } from '../../../common/index.js';
+import type { CtlIo, TerminalKeys } from '../../command/index.js';
+
+const escape = '\u001b[';
+const open = `${escape}?1049h${escape}?25l`;
+const close = `${escape}?25h${escape}?1049l`;
+const home = `${escape}H`;
+const restOfLine = `${escape}K`;
+const restOfScreen = `${escape}J`;
+
+export interface LiveOptions {
+  readonly io: CtlIo;
+  readonly keys: TerminalKeys;
+  readonly intervalMs: number;
+  /** The lines to show, of a terminal of that size. Called anew at each interval. */
+  readonly look: () => Promise<void>;
+  readonly lines: (size: { readonly columns: number; readonly rows: number }) => readonly string[];
+  /** True: something is shown in another way. */
+  readonly press: (key: string) => boolean;
+}
+
+/** Shows until q or an interrupt. The terminal is given back as it was, whatever happens. */
+export async function showLive(options: LiveOptions): Promise<void> {
+  const { io, keys, intervalMs, press } = options;
+  const left = new AbortController();
+  const ended = AbortSignal.any([io.interrupted, left.signal]);
+  const draw = async (): Promise<void> => {
+    const size = keys.size();
+    const lines = options.lines(size).slice(0, size.rows);
+    const text = lines.map((line) => `${line}${restOfLine}`).join('\r\n');
+    await io.stdout(`${home}${text}${restOfScreen}`);
+  };
+  const reading = keys.read((key) => {
+    if (key === 'q' || key === 'ctrl-c') left.abort();
+    else if (press(key)) void draw();
+  });
+  try {
+    await io.stdout(open);
+    while (!ended.aborted) {
+      await options.look();
+      if (ended.aborted) break;
+      await draw();
+      await sleep(io.clock, intervalMs, ended);
+    }
+  } finally {
+    reading.stop();
+    await io.stdout(close);
+  }
+}
