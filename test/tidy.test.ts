@@ -353,6 +353,7 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
     ['src/server/platform/logger-pino.ts', 'src/server/platform/rotating-log.ts'],
     'use the Logger port',
   ],
+  ['nanotar', ['src/ctl/look/diagnose/diagnose.ts'], 'only reports are archives'],
   ['pprof-format', ['src/server/platform/pprof.ts'], 'use the Profiler port'],
   ['ws', ['src/server/platform/websocket-node.ts'], 'answer with `webSocket`'],
   ['yaml', ['src/server/options/config-file.ts'], 'the only YAML is --config-file'],

@@ -1,6 +1,7 @@
 /** The process, as the commands that talk to a cluster see it. */
 
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { createInterface, emitKeypressEvents } from 'node:readline';
 import { Writable } from 'node:stream';
 import type { Clock } from '../common/index.js';
@@ -29,6 +30,10 @@ export function ctlIo(env: CtlIo['env'], clock: Clock): CtlIo {
     stdin,
     askSecret,
     readFile: (path) => readFile(path),
+    async writeNew(path, data) {
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      await writeFile(path, data, { flag: 'wx', mode: 0o600 });
+    },
     ...(stdin.isTTY === true && stdout.isTTY === true ? { keys: terminalKeys } : {}),
     interrupted: interrupted.signal,
   };

@@ -1,9 +1,9 @@
 /** A command line run inside of this process: what it printed, and how it ended. */
 
 import { readFile } from 'node:fs/promises';
-import { nodeClock } from '../../src/common/node/index.js';
 import type { TerminalKeys } from '../../src/ctl/command/index.js';
 import { type CtlIo, runCtl } from '../../src/ctl/index.js';
+import { nodeClock } from '../../src/server/index.js';
 
 /** What it came to. */
 export interface CtlRun {
@@ -18,6 +18,7 @@ export interface CtlSetup {
   readonly keys?: TerminalKeys;
   readonly interrupted?: AbortSignal;
   readonly env?: Readonly<Record<string, string>>;
+  readonly writeNew?: (path: string, data: Uint8Array) => Promise<void>;
   readonly onStdout?: (text: string) => void;
 }
 
@@ -42,6 +43,7 @@ export async function ctl(words: readonly string[], setup: CtlSetup = {}): Promi
     askSecret: async () => '',
     readFile: (path) => readFile(path),
     ...(keys === undefined ? {} : { keys }),
+    ...(setup.writeNew === undefined ? {} : { writeNew: setup.writeNew }),
     interrupted: setup.interrupted ?? new AbortController().signal,
   };
   const code = await runCtl(words, io, 'kvorum');

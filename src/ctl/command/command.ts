@@ -55,6 +55,11 @@ export interface CtlIo {
   /** Reads a line from the terminal without showing it. */
   askSecret(prompt: string): Promise<string>;
   readFile(path: string): Promise<Uint8Array>;
+  /**
+   * Writes a file that was not there, and makes the folders that it needs; only this user may read
+   * it. Left out: nothing is written here.
+   */
+  writeNew?(path: string, data: Uint8Array): Promise<void>;
   /** Left out: nobody sits in front of both ends. */
   readonly keys?: TerminalKeys;
   /** Aborted by SIGINT or SIGTERM: what runs ends in order. A second signal ends the process. */

@@ -6,12 +6,13 @@
 import { sleep } from '../../../common/index.js';
 import type { CtlIo, TerminalKeys } from '../../command/index.js';
 
-const escape = '\u001b[';
-const open = `${escape}?1049h${escape}?25l`;
-const close = `${escape}?25h${escape}?1049l`;
-const home = `${escape}H`;
-const restOfLine = `${escape}K`;
-const restOfScreen = `${escape}J`;
+/** Begins what moves the cursor. */
+const csi = '\u001b[';
+const open = `${csi}?1049h${csi}?25l`;
+const close = `${csi}?25h${csi}?1049l`;
+const home = `${csi}H`;
+const restOfLine = `${csi}K`;
+const restOfScreen = `${csi}J`;
 
 export interface LiveOptions {
   readonly io: CtlIo;
