@@ -47,10 +47,12 @@ export const mayImportInside: Readonly<
   'src/ctl': {
     command: [],
     connect: ['command'],
+    show: ['command'],
     // Groups of commands: none knows another.
-    look: ['command', 'connect'],
+    bench: ['command', 'connect', 'show'],
+    look: ['command', 'connect', 'show'],
     version: ['command'],
-    'commands.ts': ['command', 'look', 'version'],
+    'commands.ts': ['bench', 'command', 'look', 'version'],
     'run.ts': ['command', 'commands.ts', 'connect'],
     'index.ts': ['command', 'run.ts'],
   },

@@ -1,7 +1,7 @@
 /** Who is there, who votes, and whether they go along. */
 
+import { countText } from '../../show/index.js';
 import { lagOf, leaderOf, type MemberLook, quorumOf } from '../ask/index.js';
-import { countText } from '../show/index.js';
 import { nameOf, namesOf, type Rule } from './finding.js';
 
 /** Entries that a member may have less without anything being wrong: some seconds of writing. */

@@ -3,7 +3,7 @@
  * keys, no values and no passwords; the flags of the line, which may, are not among it.
  */
 
-import { jsonLine } from '../show/index.js';
+import { jsonLine } from '../../show/index.js';
 import { statusJson } from '../status/index.js';
 import type { Evidence, Finding } from './finding.js';
 

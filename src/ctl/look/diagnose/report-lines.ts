@@ -1,6 +1,5 @@
 /** The report as text. */
 
-import { type ClusterLook, lagOf, leaderOf, quantile } from '../ask/index.js';
 import {
   bytesText,
   countText,
@@ -10,7 +9,8 @@ import {
   type Paint,
   printable,
   secondsText,
-} from '../show/index.js';
+} from '../../show/index.js';
+import { type ClusterLook, lagOf, leaderOf, quantile } from '../ask/index.js';
 import { clockText } from '../status/index.js';
 import { type Finding, nameOf, type Weight } from './finding.js';
 

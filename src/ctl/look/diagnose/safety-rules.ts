@@ -1,6 +1,6 @@
 /** Who can come in, and what keeps them out: TLS, certificates, auth. */
 
-import { daysUntil, dayText } from '../show/index.js';
+import { daysUntil, dayText } from '../../show/index.js';
 import { type Finding, nameOf, namesOf, type Rule } from './finding.js';
 
 const soonDays = 30;

@@ -1,7 +1,7 @@
 /** Space: alarms, the quota, what is free inside of files, what nobody compacts. */
 
+import { bytesText, countText, shareText } from '../../show/index.js';
 import type { MemberLook } from '../ask/index.js';
-import { bytesText, countText, shareText } from '../show/index.js';
 import { type Finding, nameOf, type Rule } from './finding.js';
 
 const quotaShareMax = 0.8;

@@ -1,7 +1,7 @@
 /** What is slow: disks, links, the event loop, clocks; and what has to wait for them. */
 
+import { countText, secondsText } from '../../show/index.js';
 import { quantile } from '../ask/index.js';
-import { countText, secondsText } from '../show/index.js';
 import { surelyOffMs } from '../status/index.js';
 import { type Finding, growth, nameOf, type Rule } from './finding.js';
 

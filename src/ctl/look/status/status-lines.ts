@@ -1,14 +1,6 @@
 /** The screen of `status`. */
 
 import {
-  type ClusterLook,
-  isHealthy,
-  lagOf,
-  leaderOf,
-  type MemberLook,
-  quorumOf,
-} from '../ask/index.js';
-import {
   bytesText,
   type Column,
   countText,
@@ -19,7 +11,15 @@ import {
   type Paint,
   printable,
   shareText,
-} from '../show/index.js';
+} from '../../show/index.js';
+import {
+  type ClusterLook,
+  isHealthy,
+  lagOf,
+  leaderOf,
+  type MemberLook,
+  quorumOf,
+} from '../ask/index.js';
 import { clockText } from './clock-text.js';
 
 /** Within this a certificate is told in colour. */

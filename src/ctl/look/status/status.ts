@@ -3,8 +3,8 @@
 import { sleep } from '../../../common/index.js';
 import { type CommandContext, command, type ExitCode, exit, flag } from '../../command/index.js';
 import { endpointUrls } from '../../connect/index.js';
+import { formOf, jsonLine, painter, showLive } from '../../show/index.js';
 import { type ClusterLook, isHealthy, lookAtCluster } from '../ask/index.js';
-import { formOf, jsonLine, painter, showLive } from '../show/index.js';
 import { statusJson } from './status-json.js';
 import { statusLines } from './status-lines.js';
 

@@ -1,6 +1,5 @@
 /** The screen of `top`. */
 
-import { type ClusterLook, leaderOf, type MemberLook, type PrefixCounts } from '../ask/index.js';
 import {
   bytesText,
   type Column,
@@ -11,7 +10,8 @@ import {
   printable,
   secondsText,
   shareText,
-} from '../show/index.js';
+} from '../../show/index.js';
+import { type ClusterLook, leaderOf, type MemberLook, type PrefixCounts } from '../ask/index.js';
 import { busiest, type MemberRates, ratesOf } from './rates.js';
 
 /** Two looks, and what was counted beside them. */

@@ -3,8 +3,8 @@
 import { sleep } from '../../../common/index.js';
 import { CommandError, command, exit, flag } from '../../command/index.js';
 import { endpointUrls } from '../../connect/index.js';
+import { formOf, jsonLine, painter, showLive } from '../../show/index.js';
 import { type ClusterLook, countPrefixes, lookAtCluster, type PrefixCounts } from '../ask/index.js';
-import { formOf, jsonLine, painter, showLive } from '../show/index.js';
 import { columnCount, type TopView, topJson, topLines } from './top-lines.js';
 
 const help =

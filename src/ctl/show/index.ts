@@ -1,4 +1,4 @@
-/** How what was seen is shown. */
+/** How our own commands show things: columns, colours, units, a live screen, JSON. */
 export { type Column, inColumns } from './columns.js';
 export { formOf, jsonLine } from './output.js';
 export { type Meaning, type Paint, painter, printable, widthOf } from './paint.js';

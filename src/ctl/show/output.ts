@@ -1,6 +1,6 @@
 /** The two forms that our own commands print: text for people, and JSON. */
 
-import { type CommandContext, CommandError, exit } from '../../command/index.js';
+import { type CommandContext, CommandError, exit } from '../command/index.js';
 
 /** `text` or `json`. Throws CommandError for what only etcdctl's commands print. */
 export function formOf({ global }: CommandContext, command: string): 'text' | 'json' {

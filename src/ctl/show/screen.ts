@@ -3,8 +3,8 @@
  * terminal's second screen, so that what stood there before is there again afterwards.
  */
 
-import { sleep } from '../../../common/index.js';
-import type { CtlIo, TerminalKeys } from '../../command/index.js';
+import { sleep } from '../../common/index.js';
+import type { CtlIo, TerminalKeys } from '../command/index.js';
 
 /** Begins what moves the cursor. */
 const csi = '\u001b[';
@@ -18,6 +18,8 @@ export interface LiveOptions {
   readonly io: CtlIo;
   readonly keys: TerminalKeys;
   readonly intervalMs: number;
+  /** Ends it, too. */
+  readonly ended?: AbortSignal;
   /** The lines to show, of a terminal of that size. Called anew at each interval. */
   readonly look: () => Promise<void>;
   readonly lines: (size: { readonly columns: number; readonly rows: number }) => readonly string[];
@@ -25,11 +27,12 @@ export interface LiveOptions {
   readonly press: (key: string) => boolean;
 }
 
-/** Shows until q or an interrupt. The terminal is given back as it was, whatever happens. */
-export async function showLive(options: LiveOptions): Promise<void> {
+/** Shows until q, an interrupt or `ended`; resolves with true if somebody left. The terminal is given back as it was, whatever happens. */
+export async function showLive(options: LiveOptions): Promise<boolean> {
   const { io, keys, intervalMs, press } = options;
   const left = new AbortController();
-  const ended = AbortSignal.any([io.interrupted, left.signal]);
+  const given = options.ended === undefined ? [] : [options.ended];
+  const ended = AbortSignal.any([io.interrupted, left.signal, ...given]);
   const draw = async (): Promise<void> => {
     const size = keys.size();
     const lines = options.lines(size).slice(0, size.rows);
@@ -52,4 +55,5 @@ export async function showLive(options: LiveOptions): Promise<void> {
     reading.stop();
     await io.stdout(close);
   }
+  return left.signal.aborted;
 }
