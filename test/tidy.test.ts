@@ -295,6 +295,8 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
       'src/transport/host-lookup.ts',
       'src/transport/socket-stream.ts',
       'src/cli/warm-up/pipe-network.ts',
+      // Between members of a cluster to play with, whose links are cut.
+      'src/cli/up/wires.ts',
     ],
     'use the Network port',
   ],
@@ -331,7 +333,15 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
     ],
     'measure first what they gain (docs/adr/0013-io-threads.md)',
   ],
-  ['node:child_process', ['src/server/platform/systemd.ts'], 'a server starts no programs'],
+  [
+    'node:child_process',
+    [
+      'src/server/platform/systemd.ts',
+      // No server: `kvorum up` runs members as what they are, processes that can be killed.
+      'src/cli/up/member-process.ts',
+    ],
+    'a server starts no programs',
+  ],
   [
     'node:perf_hooks',
     [

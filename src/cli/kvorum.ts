@@ -12,6 +12,7 @@ import { ctlIo } from './ctl-io.js';
 import { openAppend, readFile } from './files.js';
 import { runRestoreCommand } from './restore/index.js';
 import { runServerCommand, type StartNode } from './server/index.js';
+import { type Program, runUp } from './up/index.js';
 import { warmUp } from './warm-up/index.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -49,12 +50,22 @@ async function main(
       return await runServerCommand(rest, env, io, startHere(rest, code));
     }
     if (command !== undefined && isCommand(command)) {
-      return await runCtl(argv, ctlIo(env, nodeClock), 'kvorum');
+      const ctl = ctlIo(env, nodeClock);
+      ctl.runLocalCluster = (plan, its) => runUp(plan, its, thisProgram());
+      return await runCtl(argv, ctl, 'kvorum');
     }
     return await runServerCommand(argv, env, io, startHere(argv, code));
   } finally {
     clearInterval(alive);
   }
+}
+
+/** How to run this program once more: by Node, or by itself if it is one executable. */
+function thisProgram(): Program {
+  const { execPath, execArgv } = process;
+  const script = process.argv[1];
+  const isExecutable = script === undefined || script === execPath;
+  return { file: execPath, args: isExecutable ? execArgv : [...execArgv, script] };
 }
 
 const aliveMs = 24 * 3_600_000;

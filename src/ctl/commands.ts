@@ -3,6 +3,12 @@
 import { benchCommands } from './bench/index.js';
 import type { Command } from './command/index.js';
 import { lookCommands } from './look/index.js';
+import { upCommands } from './up/index.js';
 import { versionCommands } from './version/index.js';
 
-export const commands: readonly Command[] = [...lookCommands, ...benchCommands, ...versionCommands];
+export const commands: readonly Command[] = [
+  ...lookCommands,
+  ...benchCommands,
+  ...upCommands,
+  ...versionCommands,
+];

@@ -42,7 +42,8 @@ export const mayImportInside: Readonly<
     restore: ['command-io.ts', 'failure.ts'],
     'warm-up': [],
     'ctl-io.ts': [],
-    'kvorum.ts': ['command-io.ts', 'ctl-io.ts', 'files.ts', 'restore', 'server', 'warm-up'],
+    up: ['files.ts'],
+    'kvorum.ts': ['command-io.ts', 'ctl-io.ts', 'files.ts', 'restore', 'server', 'up', 'warm-up'],
   },
   'src/ctl': {
     command: [],
@@ -51,8 +52,9 @@ export const mayImportInside: Readonly<
     // Groups of commands: none knows another.
     bench: ['command', 'connect', 'show'],
     look: ['command', 'connect', 'show'],
+    up: ['command'],
     version: ['command'],
-    'commands.ts': ['bench', 'command', 'look', 'version'],
+    'commands.ts': ['bench', 'command', 'look', 'up', 'version'],
     'run.ts': ['command', 'commands.ts', 'connect'],
     'index.ts': ['command', 'run.ts'],
   },

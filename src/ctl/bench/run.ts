@@ -10,7 +10,7 @@ import {
   flag,
   type ValuesOf,
 } from '../command/index.js';
-import { clientOf, endpointUrls } from '../connect/index.js';
+import { clientOf, urlOf } from '../connect/index.js';
 import { formOf, jsonLine, painter, showLive } from '../show/index.js';
 import { Outcome } from './load.js';
 import { liveLines, reportJson, reportText } from './report.js';
@@ -119,7 +119,9 @@ async function connect(context: CommandContext, flags: Shared): Promise<readonly
   if (flags.conns > 1 && global.user !== '' && !hasPassword(global)) {
     throw new CommandError('--conns above 1 needs --password', exit.badArguments);
   }
-  const endpoints = flags['target-leader'] ? [await leaderOf(context)] : endpointUrls(global);
+  const endpoints = flags['target-leader']
+    ? [await leaderOf(context)]
+    : global.endpoints.map((one) => urlOf(one, global));
   return Promise.all(
     Array.from({ length: flags.conns }, (_, i) => {
       const endpoint = endpoints[i % endpoints.length] ?? '';
@@ -134,7 +136,7 @@ function hasPassword({ user, password }: CommandContext['global']): boolean {
 
 async function leaderOf(context: CommandContext): Promise<string> {
   const client = await context.client();
-  for (const endpoint of endpointUrls(context.global)) {
+  for (const endpoint of context.global.endpoints.map((one) => urlOf(one, context.global))) {
     const bytes = await client.call(method.status, 'read', statusRequest.encode({}), { endpoint });
     const { header, leader } = statusResponse.decode(bytes);
     if (header?.memberId === leader) return endpoint;

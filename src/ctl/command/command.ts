@@ -41,6 +41,21 @@ export interface TerminalKeys {
   read(pressed: (key: string) => void): { stop(): void };
 }
 
+/** A cluster on this machine, to play with. */
+export interface LocalClusterPlan {
+  readonly nodes: number;
+  /** Undefined: a folder for temporary files, which goes with the cluster. */
+  readonly dataDir: string | undefined;
+  /** Undefined: 2379, 22379, 32379, ... */
+  readonly basePort: number | undefined;
+  /** What members log goes to the terminal as well. */
+  readonly logs: boolean;
+  /** Links between members lead through this process, which can cut them. */
+  readonly wires: boolean;
+  /** For every member. */
+  readonly flags: readonly string[];
+}
+
 /** What the process is to a command. */
 export interface CtlIo {
   readonly clock: Clock;
@@ -60,6 +75,8 @@ export interface CtlIo {
    * it. Left out: nothing is written here.
    */
   writeNew?(path: string, data: Uint8Array): Promise<void>;
+  /** Runs one until it is told to quit. Left out: no programs are started here. */
+  runLocalCluster?(plan: LocalClusterPlan, io: CtlIo): Promise<ExitCode>;
   /** Left out: nobody sits in front of both ends. */
   readonly keys?: TerminalKeys;
   /** Aborted by SIGINT or SIGTERM: what runs ends in order. A second signal ends the process. */

@@ -7,6 +7,7 @@ export {
   command,
   type ExitCode,
   exit,
+  type LocalClusterPlan,
   type TerminalKeys,
 } from './command.js';
 export { durationText, parseDurationMs } from './duration.js';

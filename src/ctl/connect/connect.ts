@@ -15,7 +15,7 @@ export async function clientOf(
   const tls = await tlsOf(global, isSet, io);
   const credentials = await credentialsOf(global, io);
   return new RawClient({
-    endpoints: endpointUrls(global),
+    endpoints: global.endpoints.map((one) => urlOf(one, global)),
     ...(tls === undefined ? {} : { tls }),
     ...(credentials === undefined ? {} : { credentials }),
     connectTimeoutMs: global['dial-timeout'],
@@ -29,12 +29,11 @@ export async function clientOf(
   });
 }
 
-/** The endpoints of the flags. One says by its scheme whether it has TLS; without, the flags do. */
-export function endpointUrls(global: GlobalValues): string[] {
-  const scheme = wantsTls(global) ? 'https' : 'http';
-  return global.endpoints
-    .map((one) => one.trim())
-    .map((one) => (one.includes('://') ? one : `${scheme}://${one}`));
+/** An endpoint says by its scheme whether it has TLS; without one the flags do. */
+export function urlOf(endpoint: string, global: GlobalValues): string {
+  const trimmed = endpoint.trim();
+  if (trimmed.includes('://')) return trimmed;
+  return `${wantsTls(global) ? 'https' : 'http'}://${trimmed}`;
 }
 
 function wantsTls(global: GlobalValues): boolean {

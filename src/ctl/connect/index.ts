@@ -1,2 +1,2 @@
 /** The client of a command, made of the flags that all commands have. */
-export { clientOf, endpointUrls } from './connect.js';
+export { clientOf, urlOf } from './connect.js';

@@ -3,7 +3,7 @@
 import { createTarGzip } from 'nanotar';
 import { sleep } from '../../../common/index.js';
 import { type CommandContext, CommandError, command, exit, flag } from '../../command/index.js';
-import { endpointUrls } from '../../connect/index.js';
+import { urlOf } from '../../connect/index.js';
 import { formOf, jsonLine, painter } from '../../show/index.js';
 import { lookAtCluster } from '../ask/index.js';
 import type { Evidence } from './finding.js';
@@ -32,7 +32,7 @@ export const diagnoseCommand = command({
     const form = formOf(context, 'diagnose');
     const { io, pretty } = context;
     const client = await context.client();
-    const endpoints = endpointUrls(context.global);
+    const endpoints = context.global.endpoints.map((one) => urlOf(one, context.global));
     const asked = {
       ...{ client, endpoints, timeoutMs: flags['member-timeout'] },
       signal: io.interrupted,

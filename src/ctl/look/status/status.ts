@@ -2,7 +2,7 @@
 
 import { sleep } from '../../../common/index.js';
 import { type CommandContext, command, type ExitCode, exit, flag } from '../../command/index.js';
-import { endpointUrls } from '../../connect/index.js';
+import { urlOf } from '../../connect/index.js';
 import { formOf, jsonLine, painter, showLive } from '../../show/index.js';
 import { type ClusterLook, isHealthy, lookAtCluster } from '../ask/index.js';
 import { statusJson } from './status-json.js';
@@ -70,7 +70,7 @@ async function looker(
   timeoutMs: number,
 ): Promise<() => Promise<ClusterLook>> {
   const client = await context.client();
-  const endpoints = endpointUrls(context.global);
+  const endpoints = context.global.endpoints.map((one) => urlOf(one, context.global));
   const signal = context.io.interrupted;
   return () => lookAtCluster({ client, endpoints, timeoutMs, signal });
 }

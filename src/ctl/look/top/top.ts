@@ -2,7 +2,7 @@
 
 import { sleep } from '../../../common/index.js';
 import { CommandError, command, exit, flag } from '../../command/index.js';
-import { endpointUrls } from '../../connect/index.js';
+import { urlOf } from '../../connect/index.js';
 import { formOf, jsonLine, painter, showLive } from '../../show/index.js';
 import { type ClusterLook, countPrefixes, lookAtCluster, type PrefixCounts } from '../ask/index.js';
 import { columnCount, type TopView, topJson, topLines } from './top-lines.js';
@@ -37,7 +37,7 @@ export const topCommand = command({
     const client = await context.client();
     const signal = io.interrupted;
     const timeoutMs = flags['member-timeout'];
-    const endpoints = endpointUrls(context.global);
+    const endpoints = context.global.endpoints.map((one) => urlOf(one, context.global));
     const view = new View();
     const look = async (): Promise<void> => {
       view.seen(await lookAtCluster({ client, endpoints, timeoutMs, signal }));
