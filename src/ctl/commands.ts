@@ -1,6 +1,6 @@
 /** All commands, in the order of the help. A group of them is a folder; see command/command.ts. */
 
-import { benchCommands } from './bench/index.js';
+import { benchCommands } from './benchmark/index.js';
 import type { Command } from './command/index.js';
 import { lookCommands } from './look/index.js';
 import { upCommands } from './up/index.js';

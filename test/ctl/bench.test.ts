@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { build } from 'hdr-histogram-js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Etcd } from '../../src/client/index.js';
-import { Histogram } from '../../src/ctl/bench/histogram.js';
+import { Histogram } from '../../src/ctl/benchmark/histogram.js';
 import { startNode, type TestNode } from '../../src/testing/index.js';
 import { eventually } from '../helpers/eventually.js';
 import { type CtlSetup, ctl } from './run-ctl.js';

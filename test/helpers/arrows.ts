@@ -50,11 +50,11 @@ export const mayImportInside: Readonly<
     connect: ['command'],
     show: ['command'],
     // Groups of commands: none knows another.
-    bench: ['command', 'connect', 'show'],
+    benchmark: ['command', 'connect', 'show'],
     look: ['command', 'connect', 'show'],
     up: ['command'],
     version: ['command'],
-    'commands.ts': ['bench', 'command', 'look', 'up', 'version'],
+    'commands.ts': ['benchmark', 'command', 'look', 'up', 'version'],
     'run.ts': ['command', 'commands.ts', 'connect'],
     'index.ts': ['command', 'run.ts'],
   },

@@ -46,7 +46,7 @@ interface Member {
   readonly name: string;
   readonly clientUrl: string;
   readonly wire: Wire;
-  readonly process: MemberProcess;
+  readonly running: MemberProcess;
 }
 
 /** See the head of this file. */
@@ -90,7 +90,7 @@ export class LocalCluster {
   async start(signal: AbortSignal): Promise<boolean> {
     await Promise.all(this.#members.map((member) => this.#start(member)));
     while (!signal.aborted) {
-      if (this.#members.every(({ process }) => process.pid === undefined)) return false;
+      if (this.#members.every(({ running }) => running.pid === undefined)) return false;
       if (await this.#put(this.endpoints, signal)) return true;
       await sleep(this.#options.clock, lookAgainMs, signal);
     }
@@ -99,11 +99,11 @@ export class LocalCluster {
 
   /** kill -9. */
   async kill(name: string): Promise<void> {
-    await this.#named(name).process.kill();
+    await this.#named(name).running.kill();
   }
 
   pause(name: string): void {
-    this.#named(name).process.pause();
+    this.#named(name).running.pause();
   }
 
   /** False: there are no wires. */
@@ -116,7 +116,7 @@ export class LocalCluster {
   async bringBack(name: string): Promise<void> {
     const member = this.#named(name);
     this.#wires?.mend(member.wire);
-    member.process.resume();
+    member.running.resume();
     await this.#start(member);
   }
 
@@ -131,8 +131,8 @@ export class LocalCluster {
   /** Who is there, and how. */
   async states(): Promise<readonly MemberState[]> {
     const leader = await this.leader();
-    return this.#members.map(({ name, clientUrl, wire, process }) => {
-      const { pid, isPaused } = process;
+    return this.#members.map(({ name, clientUrl, wire, running }) => {
+      const { pid, isPaused } = running;
       const isCut = this.#wires?.isCut(wire) === true;
       const state =
         pid === undefined ? 'does not run' : isPaused ? 'paused' : isCut ? 'cut off' : 'runs';
@@ -150,7 +150,7 @@ export class LocalCluster {
     const name = await this.leader();
     if (name === undefined) return undefined;
     const others = this.#members
-      .filter((member) => member.name !== name && member.process.pid !== undefined)
+      .filter((member) => member.name !== name && member.running.pid !== undefined)
       .map(({ clientUrl }) => clientUrl);
     // Nobody should measure how long it takes to connect.
     await this.#put(others, signal);
@@ -174,14 +174,14 @@ export class LocalCluster {
   /** Ends all of them, those that are paused too. */
   async stop(): Promise<void> {
     this.#isStopping = true;
-    for (const { process, wire } of this.#members) {
+    for (const { running, wire } of this.#members) {
       this.#wires?.mend(wire);
-      process.stop();
+      running.stop();
     }
     const late = this.#options.clock.after(stopMsMax, () => {
-      for (const { process } of this.#members) void process.kill();
+      for (const { running } of this.#members) void running.kill();
     });
-    await Promise.all(this.#members.map(({ process }) => process.ended));
+    await Promise.all(this.#members.map(({ running }) => running.ended));
     late.cancel();
     this.#wires?.end();
     await this.#client.close();
@@ -189,7 +189,7 @@ export class LocalCluster {
 
   async #start(member: Member): Promise<void> {
     await this.#wires?.open(member.wire);
-    member.process.start();
+    member.running.start();
   }
 
   /** A write at any of these; true if one has it. */
@@ -214,9 +214,9 @@ export class LocalCluster {
 
   async #statuses() {
     const request = statusRequest.encode({});
-    const asked = this.#members.map(async ({ name, clientUrl, process }) => {
+    const asked = this.#members.map(async ({ name, clientUrl, running }) => {
       const none = { name, leads: false, term: 0 };
-      if (process.pid === undefined || process.isPaused) return none;
+      if (running.pid === undefined || running.isPaused) return none;
       try {
         const bytes = await this.#client.call(method.status, 'read', request, {
           ...{ endpoint: clientUrl, timeoutMs: statusTimeoutMs },
@@ -247,7 +247,7 @@ export class LocalCluster {
       ...(this.#wires === undefined ? [] : ['--feature-gates', 'SetMemberLocalAddr=true']),
       ...plan.flags,
     ];
-    const process = new MemberProcess({
+    const running = new MemberProcess({
       ...{ program, flags, closeLog: closeFile, writeLog: writeText },
       openLog: () => {
         makeFolder(dir);
@@ -259,7 +259,7 @@ export class LocalCluster {
         if (!this.#isStopping) say(`${name} ended (${how}); its log is ${dir}/${name}.log`);
       },
     });
-    return { name, clientUrl, wire, process };
+    return { name, clientUrl, wire, running };
   }
 }
 

@@ -1,10 +1,10 @@
 /**
  * The links between members of a local cluster: each member's peer URL leads through here. A member
- * calls from an address of its own (127.0.0.11, .12, ...; --feature-gates=SetMemberLocalAddr), so
- * that every connection says whose it is, and those of one member can be cut.
+ * calls from an address of its own (127.0.0.11, 127.0.0.12, ...; the feature gate
+ * SetMemberLocalAddr), so that every connection says whose it is, and those of one can be cut.
  *
- * Cut links lose nothing and say nothing, as when a cable is drawn: bytes wait, and connections that
- * are made meanwhile hear nothing. When they are mended those connections end, and are made anew.
+ * Cut links lose nothing and say nothing, as when a cable is drawn: bytes wait, and connections
+ * that are made meanwhile hear nothing. When they are mended those end, and are made anew.
  */
 
 import { connect, createServer, type Server, type Socket } from 'node:net';

@@ -27,7 +27,10 @@ export interface LiveOptions {
   readonly press: (key: string) => boolean;
 }
 
-/** Shows until q, an interrupt or `ended`; resolves with true if somebody left. The terminal is given back as it was, whatever happens. */
+/**
+ * Shows until q, an interrupt or `ended`; resolves with true if somebody left. The terminal is
+ * given back as it was, whatever happens.
+ */
 export async function showLive(options: LiveOptions): Promise<boolean> {
   const { io, keys, intervalMs, press } = options;
   const left = new AbortController();

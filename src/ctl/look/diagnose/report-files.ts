@@ -1,6 +1,6 @@
 /**
- * What `diagnose --output` writes: what somebody asks for who is to help. Metrics and status hold no
- * keys, no values and no passwords; the flags of the line, which may, are not among it.
+ * What `diagnose --output` writes: what somebody asks for who is to help. Metrics and status hold
+ * no keys, no values and no passwords; the flags of the line, which may, are not among it.
  */
 
 import { jsonLine } from '../../show/index.js';

@@ -1,7 +1,7 @@
 /**
- * Latencies in memory that does not grow: buckets that are an eighth of a percent wide at most. That
- * is what hdr-histogram-js does as well; it would bring three packages into every installation,
- * one of them a decompressor, for what are two shifts here.
+ * Latencies in memory that does not grow: buckets are a fifth of a percent wide at most. That is
+ * what hdr-histogram-js does as well; it would bring three packages into every installation, one
+ * of them a decompressor, for what are two divisions here.
  */
 
 /** Buckets of each power of two; above it a value is known to one part in so many. */
