@@ -17,6 +17,8 @@ import { eventually } from '../helpers/eventually.js';
 import { type CtlSetup, ctl } from './run-ctl.js';
 
 const soon = ['--interval', '10ms'];
+/** A machine may be busy. */
+const patient = ['--member-timeout', '60s'];
 
 describe('kvorum diagnose', () => {
   let node: TestNode;
@@ -26,7 +28,10 @@ describe('kvorum diagnose', () => {
     await writeFile(path, data, { flag: 'wx' });
   };
   const diagnose = (words: readonly string[], setup: CtlSetup = {}) =>
-    ctl(['diagnose', '--endpoints', node.endpoint, ...soon, ...words], { writeNew, ...setup });
+    ctl(['diagnose', '--endpoints', node.endpoint, ...soon, ...patient, ...words], {
+      writeNew,
+      ...setup,
+    });
 
   beforeAll(async () => {
     node = await startNode();
@@ -39,7 +44,7 @@ describe('kvorum diagnose', () => {
   it('tells of a single member without auth, and what to do', async () => {
     const { code, stdout } = await diagnose([]);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^cluster [0-9a-f]+, 1 members: /);
+    expect(stdout).toMatch(/^cluster [0-9a-f]+, 1 member: /);
     expect(stdout).toContain(
       'note single-member: There is one voter: when it is down, everything is, and its disk is the ' +
         'only copy.\n  Grow to three members if that matters, or make backups often.\n',
@@ -93,7 +98,7 @@ describe('kvorum diagnose', () => {
     ]);
     expect(run.code).toBe(1);
     expect(run.stdout).toContain('critical members-unknown');
-    expect(run.stdout).toContain('critical no-leader');
+    expect(run.stdout).toMatch(/warning member-down: .*ECONNREFUSED/);
   });
 });
 
@@ -131,7 +136,7 @@ describe('kvorum top', () => {
     await cluster.stop();
   });
   const top = (...words: string[]) =>
-    ctl(['top', '--once', '--endpoints', cluster.endpoints.join(','), ...words]);
+    ctl(['top', '--once', ...patient, '--endpoints', cluster.endpoints.join(','), ...words]);
 
   it('counts what a loaded member does, its methods and its prefixes', async () => {
     let goes = true;
@@ -193,13 +198,16 @@ describe('kvorum top', () => {
         };
       },
     };
-    const running = ctl(['top', '--interval', '20ms', '--endpoints', cluster.endpoints.join(',')], {
-      columns: 200,
-      keys,
-      onStdout: (text) => {
-        screen = text;
+    const running = ctl(
+      ['top', '--interval', '20ms', ...patient, '--endpoints', cluster.endpoints.join(',')],
+      {
+        columns: 200,
+        keys,
+        onStdout: (text) => {
+          screen = text;
+        },
       },
-    });
+    );
     await eventually(() => /\/registry\/pods\//.test(screen) || undefined, 'the first screen');
     press('right');
     press('right');

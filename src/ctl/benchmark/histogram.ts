@@ -59,7 +59,7 @@ export class Histogram {
     for (let at = 0; at < this.#counts.length; at += 1) {
       const here = this.#counts[at] ?? 0;
       if (here === 0) continue;
-      const value = Math.min(this.max, highestOf(at));
+      const value = Math.max(this.min, lowestOf(at));
       const found = bounds.findIndex((bound) => value <= bound + 1e-9);
       const step = found < 0 ? many - 1 : found;
       counts[step] = (counts[step] ?? 0) + here;
@@ -83,4 +83,8 @@ function highestOf(index: number): number {
   const power = Math.floor((index - perPower) / (perPower / 2)) + 1;
   const inside = (index - perPower) % (perPower / 2);
   return (inside + perPower / 2 + 1) * 2 ** power - 1;
+}
+
+function lowestOf(index: number): number {
+  return index === 0 ? 0 : highestOf(index - 1) + 1;
 }

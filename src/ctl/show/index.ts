@@ -9,6 +9,7 @@ export {
   daysUntil,
   dayText,
   idText,
+  membersText,
   secondsText,
   shareText,
 } from './units.js';

@@ -43,3 +43,8 @@ export function daysUntil(unixMs: number, nowMs: number): number {
 export function idText(id: bigint | undefined): string {
   return id === undefined ? '?' : id.toString(16);
 }
+
+/** `1 member`, `3 members` */
+export function membersText(many: number): string {
+  return many === 1 ? '1 member' : `${many} members`;
+}

@@ -61,7 +61,9 @@ export async function lookAtCluster(options: LookOptions): Promise<ClusterLook> 
   if ('error' in listed) {
     const members = heard.map((one) => memberLook(unknownMember(one), one));
     const clusterId = heard.find(({ status }) => status !== undefined)?.status?.header?.clusterId;
-    return { ...common, clusterId, members, listError: listed.error };
+    // Why nobody answers is known better where each was asked by itself.
+    const listError = heard.find(({ error }) => error !== undefined)?.error ?? listed.error;
+    return { ...common, clusterId, members, listError };
   }
   const members = await Promise.all(
     listed.members.map(async (member) =>
@@ -149,43 +151,54 @@ function unknownMember({ status }: Heard): ProtoMember | undefined {
 }
 
 async function memberList(options: LookOptions) {
-  const { client, timeoutMs, signal } = options;
   // What one member knows will do: without a leader there would be no answer else.
   const request = memberListRequest.encode({ linearizable: false });
-  try {
-    const bytes = await client.call(method.memberList, 'read', request, { timeoutMs, signal });
-    const { header, members } = memberListResponse.decode(bytes);
-    return { clusterId: header?.clusterId, members };
-  } catch (error) {
-    return { error: shortError(error) };
-  }
+  const answer = await firstAnswer(method.memberList, request, options);
+  if ('errors' in answer) return { error: shortError(answer.errors[0]) };
+  const { header, members } = memberListResponse.decode(answer.bytes);
+  // They come in the order of their ids, which nobody knows by heart.
+  const sorted = [...members].sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }));
+  return { clusterId: header?.clusterId, members: sorted };
 }
 
 async function alarmsOf(options: LookOptions): Promise<readonly AlarmLook[] | undefined> {
-  const { client, timeoutMs, signal } = options;
   const request = alarmRequest.encode({ action: AlarmAction.GET });
-  try {
-    const bytes = await client.call(method.alarm, 'read', request, { timeoutMs, signal });
-    return alarmResponse.decode(bytes).alarms.map(({ memberId, alarm }) => {
-      return { memberId, type: alarmName(alarm) };
-    });
-  } catch {
-    return undefined;
-  }
+  const answer = await firstAnswer(method.alarm, request, options);
+  if ('errors' in answer) return undefined;
+  return alarmResponse.decode(answer.bytes).alarms.map(({ memberId, alarm }) => {
+    return { memberId, type: alarmName(alarm) };
+  });
 }
 
 async function authStatusOf(options: LookOptions): Promise<boolean | undefined> {
-  const { client, timeoutMs, signal } = options;
-  const request = authStatusRequest.encode({});
+  const answer = await firstAnswer(method.authStatus, authStatusRequest.encode({}), options);
+  if ('bytes' in answer) return authStatusResponse.decode(answer.bytes).enabled;
+  // Who may not ask has been asked for a user: it is on.
+  return answer.errors.some(isRefusal) ? true : undefined;
+}
+
+function isRefusal(error: unknown): boolean {
+  if (!isEtcdError(error)) return false;
+  return /PERMISSION|UNAUTHENTICATED|TOKEN|USER/.test(`${error.code} ${error.reason}`);
+}
+
+/** Of all endpoints at the same time: one that is silent must not stand for the cluster. */
+async function firstAnswer(
+  name: string,
+  request: Uint8Array,
+  { client, endpoints, timeoutMs, signal }: LookOptions,
+): Promise<{ readonly bytes: Buffer } | { readonly errors: readonly unknown[] }> {
+  const won = new AbortController();
+  const either = AbortSignal.any([signal, won.signal]);
+  const calls = endpoints.map((endpoint) =>
+    client.call(name, 'read', request, { endpoint, timeoutMs, signal: either }),
+  );
   try {
-    const bytes = await client.call(method.authStatus, 'read', request, { timeoutMs, signal });
-    return authStatusResponse.decode(bytes).enabled;
+    return { bytes: await Promise.any(calls) };
   } catch (error) {
-    // Who may not ask has been asked for a token: it is on.
-    return isEtcdError(error) &&
-      /PERMISSION|UNAUTHENTICATED|TOKEN/.test(`${error.code} ${error.reason}`)
-      ? true
-      : undefined;
+    return { errors: (error as AggregateError).errors };
+  } finally {
+    won.abort();
   }
 }
 

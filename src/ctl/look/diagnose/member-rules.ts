@@ -10,7 +10,8 @@ const lagMax = 5_000;
 const leaderChangesMax = 10;
 
 const noLeader: Rule = ({ now }) => {
-  if (leaderOf(now) !== undefined) return [];
+  // Who votes is not known without the list.
+  if (now.listError !== undefined || leaderOf(now) !== undefined) return [];
   const { answering, needed } = quorumOf(now);
   const reason =
     answering < needed
@@ -33,7 +34,8 @@ const memberDown: Rule = ({ now }) => {
   return now.members
     .filter(({ status }) => status === undefined)
     .map((member) => {
-      const isBare = !member.isLearner && answering <= needed;
+      const isKnown = now.listError === undefined;
+      const isBare = isKnown && !member.isLearner && answering <= needed;
       return {
         id: 'member-down',
         weight: isBare ? 'critical' : 'warning',

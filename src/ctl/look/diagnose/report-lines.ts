@@ -6,13 +6,14 @@ import {
   idText,
   inColumns,
   type Meaning,
+  membersText,
   type Paint,
   printable,
   secondsText,
 } from '../../show/index.js';
 import { type ClusterLook, lagOf, leaderOf, quantile } from '../ask/index.js';
 import { clockText } from '../status/index.js';
-import { type Finding, nameOf, type Weight } from './finding.js';
+import { type Finding, nameOf, type Weight, weights } from './finding.js';
 
 const meanings: Readonly<Record<Weight, Meaning>> = {
   critical: 'bad',
@@ -27,21 +28,33 @@ export function reportLines(
   paint: Paint,
   width: number,
 ): string[] {
-  const counted = (['critical', 'warning', 'note'] as const)
+  const counted = weights
     .map((weight) => [weight, findings.filter((one) => one.weight === weight).length] as const)
     .filter(([, many]) => many > 0)
-    .map(([weight, many]) => `${many} ${weight}`);
+    .map(([weight, many]) => `${many} ${weight}${weight !== 'critical' && many > 1 ? 's' : ''}`);
   const found = counted.length === 0 ? 'nothing is wrong that shows' : counted.join(', ');
   return [
-    `cluster ${idText(now.clusterId)}, ${now.members.length} members: ${found}`,
-    ...findings.flatMap(({ id, weight, what, todo }) => [
+    `cluster ${idText(now.clusterId)}, ${membersText(now.members.length)}: ${found}`,
+    ...grouped(findings).flatMap(([{ id, weight, todo }, all]) => [
       '',
-      `${paint(meanings[weight], weight)} ${id}: ${printable(what)}`,
+      ...all.map(({ what }) => `${paint(meanings[weight], weight)} ${id}: ${printable(what)}`),
       `  ${printable(todo)}`,
     ]),
     '',
     ...numberLines(now, paint, width),
   ];
+}
+
+/** What is so at several members is to be done once. */
+function grouped(findings: readonly Finding[]): ReadonlyArray<readonly [Finding, Finding[]]> {
+  const groups = new Map<string, [Finding, Finding[]]>();
+  for (const finding of findings) {
+    const { id, weight, todo } = finding;
+    const known = groups.get(`${weight} ${id} ${todo}`);
+    if (known !== undefined) known[1].push(finding);
+    else groups.set(`${weight} ${id} ${todo}`, [finding, [finding]]);
+  }
+  return [...groups.values()];
 }
 
 function numberLines(now: ClusterLook, paint: Paint, width: number): string[] {

@@ -21,25 +21,24 @@ const certificates: Rule = ({ now }) =>
         },
       ];
     }
+    const findings: Finding[] = [];
     if (days < soonDays) {
-      return [
-        {
-          id: 'certificate-ends',
-          weight: 'warning',
-          what: `The certificate of ${nameOf(member)} ends on ${when}, in ${days} days.`,
-          todo: 'Write a new one over its file; the member reads it by itself.',
-        },
-      ];
+      findings.push({
+        id: 'certificate-ends',
+        weight: 'warning',
+        what: `The certificate of ${nameOf(member)} ends on ${when}, in ${days} days.`,
+        todo: 'Write a new one over its file; the member reads it by itself.',
+      });
     }
-    if (refusedFor === undefined) return [];
-    return [
-      {
+    if (refusedFor !== undefined) {
+      findings.push({
         id: 'certificate-refused',
         weight: 'warning',
         what: `The certificate of ${nameOf(member)} is not believed here: ${refusedFor}.`,
         todo: 'Give the authority that it comes from as --cacert.',
-      },
-    ];
+      });
+    }
+    return findings;
   });
 
 const noTls: Rule = ({ now }) => {

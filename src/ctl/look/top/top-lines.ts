@@ -6,6 +6,7 @@ import {
   countText,
   idText,
   inColumns,
+  membersText,
   type Paint,
   printable,
   secondsText,
@@ -101,7 +102,7 @@ export function topLines(view: TopView, paint: Paint, width: number): string[] {
   const [title = '', ...rows] = inColumns(marked(view.sortedBy), sortedRows(view, seconds), width);
   const took = before === undefined ? 'since nothing yet' : `in the last ${seconds.toFixed(1)} s`;
   return [
-    `cluster ${idText(now.clusterId)}, ${now.members.length} members; rates are ${took}`,
+    `cluster ${idText(now.clusterId)}, ${membersText(now.members.length)}; rates are ${took}`,
     '',
     paint('head', title),
     ...rows,
