@@ -12,7 +12,7 @@ import { ctlIo } from './ctl-io.js';
 import { openAppend, readFile } from './files.js';
 import { runRestoreCommand } from './restore/index.js';
 import { runServerCommand, type StartNode } from './server/index.js';
-import { type Program, runUp } from './up/index.js';
+import type { Program } from './up/index.js';
 import { warmUp } from './warm-up/index.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -51,7 +51,10 @@ async function main(
     }
     if (command !== undefined && isCommand(command)) {
       const ctl = ctlIo(env, nodeClock);
-      ctl.runLocalCluster = (plan, its) => runUp(plan, its, thisProgram());
+      ctl.runLocalCluster = async (plan, its) => {
+        const { runUp } = await import('./up/index.js');
+        return await runUp(plan, its, thisProgram());
+      };
       return await runCtl(argv, ctl, 'kvorum');
     }
     return await runServerCommand(argv, env, io, startHere(argv, code));

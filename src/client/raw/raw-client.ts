@@ -17,7 +17,7 @@ import { closedError, nodeRuntime, type Pool, type TlsSource } from '../connecti
 import type { EtcdClientError } from '../errors.js';
 import { etcdOptionsOf } from '../etcd-options.js';
 import { makeCaller, makePool } from '../parts.js';
-import { type PlainAnswer, type PlainGetOptions, plainGet } from './plain-get.js';
+import type { PlainAnswer, PlainGetOptions } from './plain-get.js';
 
 /** A stream in both directions. */
 export interface RawStream {
@@ -98,6 +98,8 @@ export class RawClient {
 
   /** GET at the client port of a member, without credentials. Never rejects. */
   async get(options: PlainGetOptions): Promise<PlainAnswer> {
+    // Servers are started by the same program, and must not wait for Node's HTTP.
+    const { plainGet } = await import('./plain-get.js');
     const tls = typeof this.#tls === 'function' ? await this.#tls() : this.#tls;
     return await plainGet(options, tls, this.clock);
   }

@@ -1,6 +1,5 @@
 /** `diagnose`: collects what somebody asks for who is to help, says what is wrong and what to do. */
 
-import { createTarGzip } from 'nanotar';
 import { sleep } from '../../../common/index.js';
 import { type CommandContext, CommandError, command, exit, flag } from '../../command/index.js';
 import { urlOf } from '../../connect/index.js';
@@ -75,6 +74,7 @@ async function write(
   if (io.writeNew === undefined) throw new CommandError('nothing can be written here', exit.io);
   try {
     if (/\.(tar\.gz|tgz)$/.test(path)) {
+      const { createTarGzip } = await import('nanotar');
       const data = await createTarGzip(
         files.map(({ name, text }) => ({ name: `kvorum-diagnose/${name}`, data: text })),
       );
