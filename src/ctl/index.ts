@@ -5,6 +5,7 @@ export {
   type CtlIo,
   type CtlSnapshots,
   type ExitCode,
+  type LocalClusterPlan,
   type ProgramEnd,
   type StagedFile,
 } from './command/index.js';

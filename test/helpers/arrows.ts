@@ -45,8 +45,10 @@ export const mayImportInside: Readonly<
     'held-output.ts': [],
     'ctl-io.ts': ['held-output.ts', 'staged-file.ts'],
     'snapshots.ts': ['restore'],
+    up: ['files.ts'],
     'kvorum.ts': [
-      ...['command-io.ts', 'ctl-io.ts', 'files.ts', 'restore', 'server', 'snapshots.ts', 'warm-up'],
+      ...['command-io.ts', 'ctl-io.ts', 'files.ts', 'restore', 'server', 'snapshots.ts', 'up'],
+      'warm-up',
     ],
   },
   'src/ctl': {
@@ -63,6 +65,7 @@ export const mayImportInside: Readonly<
     progress: ['command'],
     // What a failed call is to who reads it.
     failure: ['command'],
+    show: ['command'],
     // Groups of commands: none knows another.
     auth: ['command', 'connect', 'print'],
     context: ['command', 'failure', 'print'],
@@ -75,11 +78,14 @@ export const mayImportInside: Readonly<
     mirror: ['command', 'connect', 'watching'],
     check: ['command', 'connect'],
     snapshot: ['command', 'failure', 'print', 'progress'],
+    benchmark: ['command', 'connect', 'show'],
+    look: ['command', 'connect', 'show'],
+    up: ['command'],
     utility: ['command'],
     version: ['command'],
     'commands.ts': [
-      ...['auth', 'check', 'cluster', 'command', 'concurrency', 'context', 'data', 'kv'],
-      ...['lease', 'mirror', 'snapshot', 'utility', 'version', 'watch'],
+      ...['auth', 'benchmark', 'check', 'cluster', 'command', 'concurrency', 'context', 'data'],
+      ...['kv', 'lease', 'look', 'mirror', 'snapshot', 'up', 'utility', 'version', 'watch'],
     ],
     'run.ts': ['command', 'commands.ts', 'connect', 'context', 'failure', 'print'],
     'index.ts': ['command', 'run.ts'],

@@ -47,7 +47,6 @@ export class DataCommands {
     const flags = [`--endpoints=${this.#server.endpoint}`, '--command-timeout=60s'];
     const finished = await runCtlHere([...words, ...flags, '--dial-timeout=20s'], {
       program: 'kvorum',
-      root: found,
       ...options,
     });
     return said(finished);
