@@ -10,6 +10,7 @@ import { nodeClock, nodePorts, notifySystemd, startServer } from '../server/inde
 import type { CommandIo, ExitStatus } from './command-io.js';
 import { ctlIo } from './ctl-io.js';
 import { openAppend, readFile } from './files.js';
+import { runJoinCommand } from './join/index.js';
 import { runRestoreCommand } from './restore/index.js';
 import { runServerCommand, type StartNode } from './server/index.js';
 import { warmUp } from './warm-up/index.js';
@@ -47,6 +48,10 @@ async function main(
     if (command === 'restore') return await runRestoreCommand(rest, io, nodePorts);
     if (command === 'server') {
       return await runServerCommand(rest, env, io, startHere(rest, code));
+    }
+    if (command === 'join') {
+      const ios = { server: io, client: ctlIo(env, nodeClock) };
+      return await runJoinCommand(rest, env, ios, startHere(rest, code));
     }
     if (command !== undefined && isCommand(command)) {
       return await runCtl(argv, ctlIo(env, nodeClock), 'kvorum');

@@ -40,18 +40,22 @@ export const mayImportInside: Readonly<
     'files.ts': [],
     server: ['command-io.ts', 'failure.ts'],
     restore: ['command-io.ts', 'failure.ts'],
+    join: ['command-io.ts', 'server'],
     'warm-up': [],
     'ctl-io.ts': [],
-    'kvorum.ts': ['command-io.ts', 'ctl-io.ts', 'files.ts', 'restore', 'server', 'warm-up'],
+    'kvorum.ts': [
+      ...['command-io.ts', 'ctl-io.ts', 'files.ts', 'join', 'restore', 'server', 'warm-up'],
+    ],
   },
   'src/ctl': {
     command: [],
     connect: ['command'],
     // Groups of commands: none knows another.
     version: ['command'],
-    'commands.ts': ['command', 'version'],
+    members: ['command'],
+    'commands.ts': ['command', 'members', 'version'],
     'run.ts': ['command', 'commands.ts', 'connect'],
-    'index.ts': ['command', 'run.ts'],
+    'index.ts': ['command', 'connect', 'members', 'run.ts'],
   },
   'src/launch': {
     'code-cache.ts': [],
@@ -134,7 +138,9 @@ export const mayImportInside: Readonly<
     // Features: none knows the node, and only a whole member knows them.
     auth: ['access', 'entry', 'feature', 'options', 'rpc'],
     concurrency: ['access', 'feature', 'rpc'],
-    cluster: ['access', 'entry', 'feature', 'membership', 'options', 'peers', 'rpc'],
+    cluster: [
+      ...['access', 'entry', 'feature', 'membership', 'metrics', 'options', 'peers', 'rpc'],
+    ],
     kv: ['access', 'entry', 'feature', 'metrics', 'options', 'rpc'],
     lease: ['access', 'entry', 'feature', 'metrics', 'peers', 'rpc'],
     maintenance: [
@@ -165,7 +171,7 @@ export const mayImportInside: Readonly<
       ...['answers-memory.ts', 'gateway', 'http', 'listeners.ts', 'live-tls.ts', 'member.ts'],
       ...['metrics', 'node', 'options', 'peers', 'platform', 'rpc'],
     ],
-    'index.ts': ['backup', 'metrics', 'node', 'options', 'platform', 'server.ts'],
+    'index.ts': ['backup', 'bootstrap', 'metrics', 'node', 'options', 'platform', 'server.ts'],
   },
   'src/storage': {
     'remedies.ts': [],
