@@ -37,12 +37,12 @@ export function quorumRefusal(
   const present = after.filter(({ id }) => there.has(id)).length + added;
   const needed = quorumOf(count);
   const missing = after.filter(({ id }) => !there.has(id)).map(nameOf);
-  if (count > 0 && present >= needed) return undefined;
   if (count === 0) return `refused ${name}: nobody would be left who votes`;
+  if (present >= needed) return undefined;
+  const isNow = !promotes && removes === undefined;
   return (
-    `refused ${name}: afterwards ${needed} of ${count} voters have to agree, and only ` +
-    `${present} would be there (${missing.join(', ')} ${missing.length === 1 ? 'does' : 'do'} not ` +
-    'answer)'
+    `refused ${name}: ${isNow ? '' : 'afterwards '}${needed} of ${count} voters have to agree, and ` +
+    `only ${present} ${isNow ? 'answer' : 'would be there'} (not ${missing.join(', ')})`
   );
 }
 

@@ -121,39 +121,29 @@ async function work(
   if (fresh.isLearner) await caughtUp(steps, fresh);
   if (plan.steps.includes('promote')) await promoted(steps, fresh);
   if (plan.steps.includes('remove') && !removesFirst) {
-    await leadsNoMore(calls, id, fresh);
+    await leadsNoMore(calls, id, fresh.id);
     await removed(steps, id);
   }
   return fresh;
 }
 
-/** Each step of the plan, before the first is taken. */
+/**
+ * Before anything is done. Where those who answer can agree now, they can after each step, too: the
+ * new member votes when it is there, and one that is there goes when another has come. Who goes
+ * meanwhile is seen at each step.
+ */
 async function refuseWithoutQuorum(calls: ClusterCalls, plan: ReplacementPlan): Promise<void> {
-  const members = await calls.members();
-  const now = await votersNow(calls, members);
   const { fresh, old, steps } = plan;
-  const promotes = steps.includes('promote');
-  const isFirst = steps[0] === 'remove' && fresh === undefined;
-  if (old !== undefined && isFirst && (await calls.status(old)) !== undefined) {
-    throw new CommandError(
-      `refused to replace ${nameOf(old)} by one with its own peer URL while it runs: stop it first, ` +
-        'or give the new member another --peer-urls',
-    );
-  }
-  const removal = old === undefined || old.isLearner ? undefined : { removes: old.id };
-  const refusals = [
-    isFirst && removal !== undefined
-      ? quorumRefusal(now, { name: `to remove ${nameOf(old as Member)}`, ...removal })
-      : undefined,
-    promotes && !isFirst
-      ? quorumRefusal(now, { name: 'to promote the new member', promotes: true })
-      : undefined,
-    removal !== undefined && !isFirst
-      ? quorumRefusal(now, { name: `to remove ${nameOf(old as Member)}`, promotes, ...removal })
-      : undefined,
-  ];
-  const refusal = refusals.find((one) => one !== undefined);
+  const refusal = quorumRefusal(await votersNow(calls, await calls.members()), {
+    name: 'any change',
+  });
   if (refusal !== undefined) throw new CommandError(refusal);
+  const isInPlace = steps[0] === 'remove' && fresh === undefined;
+  if (old === undefined || !isInPlace || (await calls.status(old)) === undefined) return;
+  throw new CommandError(
+    `refused to replace ${nameOf(old)} by one with its own peer URL while it runs: stop it first, ` +
+      'or give the new member another --peer-urls',
+  );
 }
 
 /** Throws CommandError unless somebody says yes. */
@@ -173,12 +163,13 @@ async function agreed({ io }: CommandContext): Promise<void> {
 }
 
 /** Hands over first, so that the removal of the leader costs nobody an election. */
-async function leadsNoMore(calls: ClusterCalls, id: bigint, to: Member): Promise<void> {
+async function leadsNoMore(calls: ClusterCalls, id: bigint, to: bigint): Promise<void> {
   try {
     const members = await calls.members();
     const old = members.find((member) => member.id === id);
-    if (old === undefined || to.isLearner) return;
-    if ((await calls.status(old))?.leader === id) await calls.moveLeader(old, to.id);
+    const votes = members.find((member) => member.id === to)?.isLearner === false;
+    if (old === undefined || !votes) return;
+    if ((await calls.status(old))?.leader === id) await calls.moveLeader(old, to);
   } catch {
     // Without it there is an election, and that is all.
   }
