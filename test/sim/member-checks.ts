@@ -90,7 +90,7 @@ export class MemberChecks {
 
 /** All that a member answers that only reads, beside Status and what any learner answers. */
 const readerAnswers =
-  /\/(KV\/Range(Stream)?|Cluster\/MemberList|Maintenance\/(Status|Snapshot|HashKV)|Auth\/Authenticate)$/;
+  /\.(KV\/Range(Stream)?|Cluster\/MemberList|Maintenance\/(Status|Snapshot|HashKV)|Auth\/Authenticate)$/;
 
 /** A call was answered well. */
 export function judgeReader(
