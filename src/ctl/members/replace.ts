@@ -1,7 +1,7 @@
 /**
  * `member replace ID`: a new member takes the place of another. It is added as a learner, so it
  * can't hold up a quorum before it has the data; it is promoted once it has; only then the old one
- * goes. With the address of the old one, whose disk was lost, the old one has to go first.
+ * goes, unless it is down (plan.ts).
  *
  * What is left to do is found out from the members each time, so that after a crash of this command,
  * of either member or of the leader it is run again.
@@ -80,7 +80,10 @@ export async function replace(
   options: { readonly isAgreed: boolean; readonly waitMs: number },
 ): Promise<number> {
   const { io } = context;
-  const plan = planReplacement(await calls.members(), goal);
+  const members = await calls.members();
+  const present = members.find(({ id }) => id === goal.old);
+  const answers = present !== undefined && (await calls.status(present)) !== undefined;
+  const plan = planReplacement(members, goal, answers);
   if (typeof plan === 'string') throw new CommandError(plan);
   const isJson = context.global['write-out'] === 'json';
   const say = (line: string) => (isJson ? io.stderr(`${line}\n`) : io.stdout(`${line}\n`));
@@ -108,37 +111,48 @@ async function work(
   plan: ReplacementPlan,
   steps: LearnerSteps,
 ): Promise<Member> {
-  const removesFirst = plan.steps[0] === 'remove' && plan.fresh === undefined;
-  if (removesFirst) await removed(steps, id);
-  let fresh = plan.fresh ?? (await ensureMember(steps, peerUrls));
-  if (fresh.name === '') {
-    steps.tell(
-      `start it on its machine: kvorum join URL-OF-A-MEMBER --name NAME --data-dir DIR ` +
-        `--initial-advertise-peer-urls ${peerUrls.join(',')} ...`,
-    );
-    fresh = await started(steps, fresh.id);
+  let fresh = plan.fresh;
+  for (const step of plan.steps) {
+    if (step === 'remove') {
+      if (fresh !== undefined) await leadsNoMore(calls, id, fresh.id);
+      await removed(steps, id);
+      continue;
+    }
+    fresh ??= await ensureMember(steps, peerUrls);
+    if (step === 'start') fresh = await joined(steps, fresh, peerUrls);
+    if (step === 'promote') {
+      await caughtUp(steps, fresh);
+      await promoted(steps, fresh);
+    }
   }
-  if (fresh.isLearner) await caughtUp(steps, fresh);
-  if (plan.steps.includes('promote')) await promoted(steps, fresh);
-  if (plan.steps.includes('remove') && !removesFirst) {
-    await leadsNoMore(calls, id, fresh.id);
-    await removed(steps, id);
-  }
-  return fresh;
+  return fresh ?? (await ensureMember(steps, peerUrls));
+}
+
+async function joined(
+  steps: LearnerSteps,
+  fresh: Member,
+  peerUrls: readonly string[],
+): Promise<Member> {
+  steps.tell(
+    'start it on its machine: kvorum join URL-OF-A-MEMBER --name NAME --data-dir DIR ' +
+      `--initial-advertise-peer-urls ${peerUrls.join(',')} ...`,
+  );
+  const member = await started(steps, fresh.id);
+  await caughtUp(steps, member);
+  return member;
 }
 
 /**
  * Before anything is done. Where those who answer can agree now, they can after each step, too: the
- * new member votes when it is there, and one that is there goes when another has come. Who goes
- * meanwhile is seen at each step.
+ * new member votes when it is there, one that is there goes when another has come, and one that is
+ * down is missed by nobody. Who goes meanwhile is seen at each step.
  */
 async function refuseWithoutQuorum(calls: ClusterCalls, plan: ReplacementPlan): Promise<void> {
-  const { fresh, old, steps } = plan;
+  const { isInPlace, old } = plan;
   const refusal = quorumRefusal(await votersNow(calls, await calls.members()), {
     name: 'any change',
   });
   if (refusal !== undefined) throw new CommandError(refusal);
-  const isInPlace = steps[0] === 'remove' && fresh === undefined;
   if (old === undefined || !isInPlace || (await calls.status(old)) === undefined) return;
   throw new CommandError(
     `refused to replace ${nameOf(old)} by one with its own peer URL while it runs: stop it first, ` +
