@@ -10,6 +10,7 @@ import { nodeClock, nodePorts, notifySystemd, startServer } from '../server/inde
 import type { CommandIo, ExitStatus } from './command-io.js';
 import { ctlIo } from './ctl-io.js';
 import { openAppend, readFile } from './files.js';
+import { runJoinCommand } from './join/index.js';
 import { runRestoreCommand } from './restore/index.js';
 import { runServerCommand, type StartNode } from './server/index.js';
 import { snapshotsOf } from './snapshots.js';
@@ -58,6 +59,10 @@ async function main(
       };
       return its;
     };
+    if (command === 'join') {
+      const ios = { server: io, client: ctl() };
+      return await runJoinCommand(rest, env, ios, startHere(rest, code));
+    }
     // Called `etcdctl`, this is it.
     if (command === 'ctl') return await runCtl(rest, ctl(), 'etcdctl');
     if (command !== undefined && !ofServer.has(command) && isCommandLine(argv)) {

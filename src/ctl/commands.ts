@@ -11,6 +11,7 @@ import { dataCommands } from './data/index.js';
 import { kvCommands } from './kv/index.js';
 import { leaseCommands } from './lease/index.js';
 import { lookCommands } from './look/index.js';
+import { replaceCommand } from './members/index.js';
 import { mirrorCommands } from './mirror/index.js';
 import { snapshotCommand } from './snapshot/index.js';
 import { upCommands } from './up/index.js';
@@ -18,7 +19,7 @@ import { utilityCommands } from './utility/index.js';
 import { versionCommands } from './version/index.js';
 import { watchCommands } from './watch/index.js';
 
-export const commands: readonly Command[] = [
+const groups: readonly Command[] = [
   ...lookCommands,
   ...benchCommands,
   ...upCommands,
@@ -36,3 +37,8 @@ export const commands: readonly Command[] = [
   ...versionCommands,
   ...utilityCommands,
 ];
+
+/** `member` has a subcommand of another group. */
+export const commands: readonly Command[] = groups.map((group) =>
+  group.name === 'member' ? { ...group, commands: [...group.commands, replaceCommand] } : group,
+);

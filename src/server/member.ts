@@ -111,6 +111,7 @@ function guardedMethods(
     metrics,
     rate,
     isLearner: () => membership.get(memberId)?.isLearner ?? false,
+    isReadOnly: host.config.readOnlyMember,
     hasLeader: () => host.hasLeader(),
     access: host.access,
   });

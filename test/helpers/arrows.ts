@@ -40,6 +40,7 @@ export const mayImportInside: Readonly<
     'files.ts': [],
     server: ['command-io.ts', 'failure.ts'],
     restore: ['command-io.ts', 'failure.ts'],
+    join: ['command-io.ts', 'server'],
     'warm-up': [],
     'staged-file.ts': [],
     'held-output.ts': [],
@@ -47,8 +48,8 @@ export const mayImportInside: Readonly<
     'snapshots.ts': ['restore'],
     up: ['files.ts'],
     'kvorum.ts': [
-      ...['command-io.ts', 'ctl-io.ts', 'files.ts', 'restore', 'server', 'snapshots.ts', 'up'],
-      'warm-up',
+      ...['command-io.ts', 'ctl-io.ts', 'files.ts', 'join', 'restore', 'server', 'snapshots.ts'],
+      ...['up', 'warm-up'],
     ],
   },
   'src/ctl': {
@@ -83,12 +84,14 @@ export const mayImportInside: Readonly<
     up: ['command'],
     utility: ['command'],
     version: ['command'],
+    members: ['command'],
     'commands.ts': [
       ...['auth', 'benchmark', 'check', 'cluster', 'command', 'concurrency', 'context', 'data'],
-      ...['kv', 'lease', 'look', 'mirror', 'snapshot', 'up', 'utility', 'version', 'watch'],
+      ...['kv', 'lease', 'look', 'members', 'mirror', 'snapshot', 'up', 'utility', 'version'],
+      'watch',
     ],
     'run.ts': ['command', 'commands.ts', 'connect', 'context', 'failure', 'print'],
-    'index.ts': ['command', 'run.ts'],
+    'index.ts': ['command', 'connect', 'members', 'run.ts'],
   },
   'src/launch': {
     'called.ts': [],
@@ -175,7 +178,9 @@ export const mayImportInside: Readonly<
     // Features: none knows the node, and only a whole member knows them.
     auth: ['access', 'entry', 'feature', 'options', 'rpc'],
     concurrency: ['access', 'feature', 'rpc'],
-    cluster: ['access', 'entry', 'feature', 'membership', 'options', 'peers', 'rpc'],
+    cluster: [
+      ...['access', 'entry', 'feature', 'membership', 'metrics', 'options', 'peers', 'rpc'],
+    ],
     kv: ['access', 'entry', 'feature', 'metrics', 'options', 'rpc'],
     lease: ['access', 'entry', 'feature', 'metrics', 'peers', 'rpc'],
     maintenance: [
@@ -206,7 +211,7 @@ export const mayImportInside: Readonly<
       ...['answers-memory.ts', 'gateway', 'http', 'listeners.ts', 'live-tls.ts', 'member.ts'],
       ...['metrics', 'node', 'options', 'peers', 'platform', 'rpc'],
     ],
-    'index.ts': ['backup', 'metrics', 'node', 'options', 'platform', 'server.ts'],
+    'index.ts': ['backup', 'bootstrap', 'metrics', 'node', 'options', 'platform', 'server.ts'],
   },
   'src/storage': {
     'remedies.ts': [],

@@ -54,6 +54,10 @@ export interface ServerConfig extends Gated {
   readonly discoverySrv: { readonly domain: string; readonly serviceName: string } | undefined;
   readonly strictReconfigCheck: boolean;
   readonly learnersMax: number;
+  /** While this member leads. */
+  readonly autoPromoteLearners: boolean;
+  /** Of this member, as long as it is a learner. */
+  readonly readOnlyMember: boolean;
 
   readonly heartbeatMs: number;
   readonly electionMs: number;
@@ -172,6 +176,8 @@ export function buildConfig(flags: Flags, readFile: ReadFile): ServerConfig {
     reflectionEnabled: flags.bool('enable-grpc-reflection'),
     strictReconfigCheck: flags.bool('strict-reconfig-check'),
     learnersMax: flags.number('max-learners'),
+    autoPromoteLearners: flags.bool('auto-promote-learners'),
+    readOnlyMember: flags.bool('read-only-member'),
     ...timing,
     initialElectionTickAdvance: flags.bool('initial-election-tick-advance'),
     preVote: flags.bool('pre-vote'),
@@ -329,6 +335,11 @@ export function checkBootstrap(config: ServerConfig): void {
   }
   // Whoever added this member has told the cluster its URLs; here they are only compared. As etcd.
   if (config.initialClusterState === 'existing') return;
+  if (config.readOnlyMember) {
+    throw new UsageError(
+      '--read-only-member needs --initial-cluster-state=existing: whoever founds a cluster votes',
+    );
+  }
   const advertised = config.advertisePeerUrls;
   const missing = advertised.find((url) => own.every((other) => areCertainlyDifferent(url, other)));
   const extra = own.find((url) => advertised.every((other) => areCertainlyDifferent(url, other)));

@@ -16,7 +16,7 @@
  */
 
 import type { Caller, ErrorReason } from '../../common/index.js';
-import { decodeRangeRequest } from '../../proto/index.js';
+import { decodeRangeRequest, memberListRequest } from '../../proto/index.js';
 import type { MethodHandler, ServerCall } from '../../transport/index.js';
 import { type Access, type Requirement, requirementOf } from '../access/index.js';
 import type { Metrics } from '../metrics/index.js';
@@ -28,6 +28,8 @@ export interface Guards {
   /** Undefined: nobody counts. */
   readonly metrics: Metrics | undefined;
   readonly isLearner: () => boolean;
+  /** --read-only-member: as a learner it answers what `readOnlyRules` say, too. */
+  readonly isReadOnly?: boolean;
   readonly hasLeader: () => boolean;
   readonly access: Access;
   /** Undefined: nobody makes too many requests. */
@@ -56,10 +58,10 @@ function behindGuards(name: string, method: MethodHandler, guards: Guards): Meth
 function guardedCall(
   name: string,
   { kind, handle }: { readonly kind: 'unary' | 'serverStream'; readonly handle: Handle },
-  { access, hasLeader, isLearner, metrics, rate }: Guards,
+  { access, hasLeader, isLearner, isReadOnly = false, metrics, rate }: Guards,
 ): Handle {
   const counter = counterOf(name, kind === 'unary' ? 'unary' : 'stream', metrics);
-  const ofLearner = learnerRule(name);
+  const ofLearner = learnerRule(name, isReadOnly);
   const requirement = requirementOf(name);
   const limit = rate?.of(name);
   const door = { access, requirement, limit, handle };
@@ -78,10 +80,10 @@ function guardedCall(
 function guardedStream(
   name: string,
   begin: HandleStream,
-  { access, isLearner, metrics, rate }: Guards,
+  { access, isLearner, isReadOnly = false, metrics, rate }: Guards,
 ): HandleStream {
   const counter = counterOf(name, 'stream', metrics);
-  const isForLearner = learnerRule(name) === always;
+  const isForLearner = learnerRule(name, isReadOnly) === always;
   const requirement = requirementOf(name);
   const limit = rate?.of(name);
   const handle = limit === undefined ? begin : pacedStream(begin, limit);
@@ -204,8 +206,22 @@ const learnerRules: ReadonlyMap<string, LearnerRule> = new Map([
   ['/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo', always],
 ]);
 
-function learnerRule(name: string): LearnerRule {
-  return learnerRules.get(name) ?? never;
+/** What a read-only member answers besides: reads of what is here, however old, and who it is. */
+const readOnlyRules: ReadonlyMap<string, LearnerRule> = new Map([
+  ['/etcdserverpb.KV/RangeStream', isSerializable],
+  ['/etcdserverpb.Watch/Watch', always],
+  ['/etcdserverpb.Cluster/MemberList', isOwnList],
+  ['/etcdserverpb.Maintenance/HashKV', always],
+  // Who reads has to say who he is.
+  ['/etcdserverpb.Auth/Authenticate', always],
+  ['/grpc.health.v1.Health/Check', always],
+  ['/grpc.health.v1.Health/List', always],
+  ['/grpc.health.v1.Health/Watch', always],
+]);
+
+function learnerRule(name: string, isReadOnly: boolean): LearnerRule {
+  const more = isReadOnly ? readOnlyRules.get(name) : undefined;
+  return learnerRules.get(name) ?? more ?? never;
 }
 
 function always(): boolean {
@@ -221,6 +237,14 @@ function isSerializable(request: Buffer): boolean {
     return decodeRangeRequest(request).serializable;
   } catch {
     // The handler says what is wrong with it.
+    return true;
+  }
+}
+
+function isOwnList(request: Buffer): boolean {
+  try {
+    return !memberListRequest.decode(request).linearizable;
+  } catch {
     return true;
   }
 }
