@@ -29,7 +29,7 @@ import { firstBinary } from './metadata.js';
 import type { AnswerHold, Waiting } from './send-room.js';
 import { totalBytes } from './sender.js';
 import type { AbortReason, Stream, StreamOwner } from './stream.js';
-import type { MessageCounts, MethodHandler, ServerCall } from './types.js';
+import type { CallSteps, MessageCounts, MethodHandler, ServerCall } from './types.js';
 
 const noParts: readonly Uint8Array[] = [];
 
@@ -44,6 +44,7 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
   onEnd: (() => void) | undefined;
   caller: Caller | undefined;
   counts: MessageCounts | undefined;
+  steps: CallSteps | undefined;
   wheelNext: DeadlineEntry | undefined;
   wheelPrevious: DeadlineEntry | undefined;
   wheelSlot: number;
@@ -76,6 +77,7 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
     this.onEnd = undefined;
     this.caller = undefined;
     this.counts = undefined;
+    this.steps = undefined;
     this.wheelNext = undefined;
     this.wheelPrevious = undefined;
     this.wheelSlot = -1;

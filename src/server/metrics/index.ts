@@ -5,6 +5,7 @@ export { meteredDisk, meteredKvStore, meteredNetwork } from './metered-ports.js'
 export { type GaugeReadings, gaugeNames, Metrics } from './metrics.js';
 export { PeerMetrics } from './peers.js';
 export { SlowLog } from './slow-log.js';
+export { StepTimes } from './step-times.js';
 export { loadMetricsText } from './text.js';
 export type { MetricsText, MetricsTextOptions } from './text-options.js';
 export { WatchSendLoop } from './watch.js';

@@ -10,6 +10,7 @@ import { AnswerMetrics } from './answers.js';
 import { CounterFamily, exponentialBuckets, Histogram, HistogramFamily } from './histogram.js';
 import { PeerMetrics } from './peers.js';
 import { RpcMetrics } from './rpc.js';
+import { StepTimes } from './step-times.js';
 import { WatchSendLoop } from './watch.js';
 
 /** What is true now and known by the parts of the server; asked for once per scrape. */
@@ -156,6 +157,8 @@ export class Metrics {
   readonly answers = new AnswerMetrics();
   readonly rpc = new RpcMetrics();
   readonly watchSendLoop = new WatchSendLoop();
+  /** No metric: for requests that are slow, or traced. */
+  readonly steps = new StepTimes();
   /** Feature gates; set once. */
   features: readonly FeatureGate[] = [];
 

@@ -21,6 +21,7 @@ export { helpText, versionText } from './help.js';
 export type { LogRotation } from './log-rotation.js';
 export type { RateLimit } from './rate-limit.js';
 export { RevocationList } from './revocation-list.js';
+export { RotatedNames } from './rotated-name.js';
 export { canonicalHost, type Naming, UrlComparison } from './same-urls.js';
 export { withoutSecrets } from './secrets.js';
 export { parseUrl, type ServerUrl } from './urls.js';

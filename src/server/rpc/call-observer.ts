@@ -1,8 +1,9 @@
 /** Measures the calls of clients when they have ended, and writes slow ones into the log. */
 
 import { type Clock, GrpcCode, type Logger } from '../../common/index.js';
-import type { CallObserver } from '../../transport/index.js';
-import { type Histogram, type Metrics, SlowLog } from '../metrics/index.js';
+import type { CallObserver, CallSteps } from '../../transport/index.js';
+import { type Histogram, type Metrics, SlowLog, type StepTimes } from '../metrics/index.js';
+import { type Timeline, timelineOf } from './call-timeline.js';
 
 export interface CallObserverOptions {
   readonly metrics: Metrics;
@@ -56,13 +57,46 @@ export function callObserver(options: CallObserverOptions): CallObserver {
     }
     if (method === rangeMethod) ranges[succeeded ? 1 : 0].observe(durationMs / 1000);
     if (durationMs <= slowRequestMs) return;
-    // etcd's words and names. What was asked stays out: it may be anything.
-    slow.warn('request stats', {
+    // etcd's words and names, and the steps. What was asked stays out: it may be anything.
+    slow.warn('request stats', () => ({
       'start time': new Date(clock.wallMs() - durationMs).toISOString(),
       'time spent': `${durationMs.toFixed(3)}ms`,
       remote: call.peer.address,
       'response type': method,
       code,
-    });
+      ...whereTheTimeWent(timelineBack(call.steps, metrics.steps, clock.nowMs(), durationMs)),
+    }));
   };
+}
+
+function timelineBack(
+  steps: CallSteps | undefined,
+  times: StepTimes,
+  nowMs: number,
+  durationMs: number,
+): Timeline {
+  return timelineOf(steps, times, nowMs - durationMs, nowMs);
+}
+
+/** Each step in milliseconds after the arrival, and the one that took longest from the one before. */
+function whereTheTimeWent(timeline: Timeline): Readonly<Record<string, unknown>> {
+  const [first] = timeline;
+  const receivedMs = first?.[1] ?? 0;
+  let longestMs = 0;
+  let waitedFor = '';
+  let beforeMs = receivedMs;
+  const steps: Record<string, number> = {};
+  for (const [step, atMs] of timeline.slice(1)) {
+    steps[step] = rounded(atMs - receivedMs);
+    if (atMs - beforeMs > longestMs) {
+      longestMs = atMs - beforeMs;
+      waitedFor = step;
+    }
+    beforeMs = atMs;
+  }
+  return { 'steps ms': steps, 'longest step': waitedFor };
+}
+
+function rounded(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
 }

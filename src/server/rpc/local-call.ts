@@ -7,6 +7,7 @@
 import { assert, type Caller, GrpcCode } from '../../common/index.js';
 import type {
   AnswerHold,
+  CallSteps,
   MessageCounts,
   MethodHandler,
   PeerOfCall,
@@ -77,6 +78,7 @@ export class LocalCall implements ServerCall {
   onMessage: ((message: Buffer) => void) | undefined;
   onEnd: (() => void) | undefined;
   counts: MessageCounts | undefined;
+  steps: CallSteps | undefined;
   /** For the maker: called when the handler wants messages again. */
   onResume: (() => void) | undefined;
   /** For the maker: bytes of answers that it was given and that have not left yet. */
