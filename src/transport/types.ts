@@ -34,6 +34,14 @@ export interface CallSteps {
   readonly roomMs: number;
 }
 
+/** Is told what a call is answered, for an audit. It must not keep what it is shown. */
+export interface CallWitness {
+  /** A message in pieces, before it is sent. */
+  answered(parts: readonly Uint8Array[]): void;
+  /** Called once; `message` is that of an error. */
+  ended(code: GrpcCode, message: string): void;
+}
+
 /** One RPC at the server, unary or streaming. All calls on it after its end are ignored. */
 export interface ServerCall {
   /** Full method, `/package.Service/Method`. */
@@ -102,6 +110,8 @@ export interface ServerCall {
   caller?: Caller | undefined;
   /** Streaming: may be set before the handler returns; what then passes `send` and `onMessage`. */
   counts?: MessageCounts | undefined;
+  /** Set before the handler runs; undefined: nobody looks. */
+  witness?: CallWitness | undefined;
   /** Where its time went; undefined: it has no steps. */
   steps?: CallSteps | undefined;
 }

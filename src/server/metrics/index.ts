@@ -4,6 +4,7 @@ export { measureLoopLag } from './loop-lag.js';
 export { meteredDisk, meteredKvStore, meteredNetwork } from './metered-ports.js';
 export { type GaugeReadings, gaugeNames, Metrics } from './metrics.js';
 export { PeerMetrics } from './peers.js';
+export { grpcCodeNames } from './rpc.js';
 export { SlowLog } from './slow-log.js';
 export { StepTimes } from './step-times.js';
 export { loadMetricsText } from './text.js';

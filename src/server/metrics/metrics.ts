@@ -113,6 +113,16 @@ export class Metrics {
   scrapes = 0;
   /** Records that were asked of the KvStore one by one, because they were not in memory. */
   coldRecords = 0;
+  /** Lines of the audit that will be written, and that were not. */
+  auditLines = 0;
+  auditDropped = 0;
+  /** Writes of it that failed; they are tried again. */
+  auditWriteFailures = 0;
+  /** Spans that a collector took, and that none got. */
+  spansSent = 0;
+  spansDropped = 0;
+  /** Attempts to reach the collector that failed. */
+  spanExportFailures = 0;
   /** Connections of clients that were closed because of what these did or did not do. */
   connectionsClosed = 0;
 

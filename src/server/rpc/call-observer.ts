@@ -11,6 +11,21 @@ export interface CallObserverOptions {
   readonly logger: Logger;
   /** Unary calls that take longer are logged (--warning-unary-request-duration). */
   readonly slowRequestMs: number;
+  /** Undefined: no traces. */
+  readonly tracer?: CallTracer | undefined;
+}
+
+/** Makes spans of calls that have ended: see trace/. */
+export interface CallTracer {
+  /** `timeline` is asked for only if the call is traced; it stands at `nowMs` then. */
+  ended(call: TracedCall, nowMs: number, timeline: () => Timeline): void;
+}
+
+/** A call that has ended. */
+export interface TracedCall {
+  readonly method: string;
+  readonly code: GrpcCode;
+  readonly call: Parameters<CallObserver>[4];
 }
 
 /** Lines about slow requests in a second: when all are slow the log must not make it worse. */
@@ -42,13 +57,20 @@ function requestHistograms(metrics: Metrics): ReadonlyMap<string, readonly [Hist
 
 /** What the transport tells about each call that ended. */
 export function callObserver(options: CallObserverOptions): CallObserver {
-  const { metrics, slowRequestMs } = options;
+  const { metrics, slowRequestMs, tracer } = options;
   const { clock } = options;
   const slow = new SlowLog(clock, options.logger, slowLinesMax);
   const ranges = [metrics.rangeDuration.of('false'), metrics.rangeDuration.of('true')] as const;
   const requests = requestHistograms(metrics);
   return (method, kind, code, durationMs, call) => {
     metrics.rpc.ended(method, kind, code, durationMs);
+    if (tracer !== undefined) {
+      const nowMs = clock.nowMs();
+      const { steps } = call;
+      tracer.ended({ method, code, call }, nowMs, () =>
+        timelineBack(steps, metrics.steps, nowMs, durationMs),
+      );
+    }
     if (kind !== 'unary') return;
     const succeeded = code === GrpcCode.OK;
     // As etcd: what is refused for its form alone was never a request.
