@@ -1,4 +1,7 @@
-/** One line of the audit: JSON, without values, without passwords, of bounded length. */
+/**
+ * One line of the audit: JSON, without values, without passwords, of bounded length. Put together by
+ * hand, for most of a line is text that needs no escapes: half of what JSON.stringify takes.
+ */
 
 import { auditKeyBytesMax, auditKeysMax } from '../../common/index.js';
 import { type Asked, type AskedKey, textOfKey } from './asked.js';
@@ -29,29 +32,53 @@ export interface AuditRecord {
 
 export function auditLine(record: AuditRecord): string {
   const { address, asked, atMs, commonName, method, outcome, user } = record;
+  const { about, keys } = asked;
   const { code, message, revision, tookMs } = outcome;
-  const { keys } = asked;
-  const line: Record<string, unknown> = { ts: new Date(atMs).toISOString() };
-  if (user !== '') line.user = user;
-  if (commonName !== '') line.cn = commonName;
-  line.peer = address;
-  line.method = method;
-  if (keys.length > 0) line.keys = keys.slice(0, auditKeysMax).map(keyOf);
-  if (keys.length > auditKeysMax) line['keys left out'] = keys.length - auditKeysMax;
-  Object.assign(line, asked.about);
-  line.code = code;
-  if (message !== '') line.error = message;
-  if (revision > 0) line.revision = revision;
-  line.ms = Math.round(tookMs * 1000) / 1000;
-  return `${JSON.stringify(line)}\n`;
+  let line = `{"ts":"${timeText(atMs)}"`;
+  if (user !== '') line += `,"user":${quoted(user)}`;
+  if (commonName !== '') line += `,"cn":${quoted(commonName)}`;
+  line += `,"peer":${quoted(address)},"method":"${method}"`;
+  if (keys.length > 0) line += `,"keys":[${keysText(keys)}]`;
+  if (keys.length > auditKeysMax) line += `,"keys left out":${keys.length - auditKeysMax}`;
+  for (const name in about) line += `,"${name}":${JSON.stringify(about[name])}`;
+  line += `,"code":"${code}"`;
+  if (message !== '') line += `,"error":${quoted(message)}`;
+  if (revision > 0) line += `,"revision":${revision}`;
+  return `${line},"ms":${Math.round(tookMs * 1000) / 1000}}\n`;
 }
 
-function keyOf({ end, key, op }: AskedKey): Readonly<Record<string, string>> {
-  return end === '' ? { op, key: cut(key) } : { op, key: cut(key), end: cut(end) };
+function keysText(keys: readonly AskedKey[]): string {
+  let text = '';
+  for (let i = 0; i < keys.length && i < auditKeysMax; i += 1) {
+    const { end, key, op } = keys[i] as AskedKey;
+    text += `${i === 0 ? '' : ','}{"op":"${op}","key":${quoted(cut(key))}`;
+    text += end === '' ? '}' : `,"end":${quoted(cut(end))}}`;
+  }
+  return text;
 }
 
 /** A key that is longer is a value in disguise, or a mistake. */
 function cut(key: string): string {
-  const shown = textOfKey(key.slice(0, auditKeyBytesMax));
-  return key.length > auditKeyBytesMax ? `${shown}... (${key.length} bytes)` : shown;
+  if (key.length <= auditKeyBytesMax) return textOfKey(key);
+  return `${textOfKey(key.slice(0, auditKeyBytesMax))}... (${key.length} bytes)`;
+}
+
+/** Printable ASCII but the quote and the backslash. */
+const needsNoEscape = /^[ !#-[\]-~]*$/;
+
+function quoted(text: string): string {
+  return needsNoEscape.test(text) ? `"${text}"` : JSON.stringify(text);
+}
+
+let lastMs = Number.NaN;
+let lastText = '';
+
+/** Many calls end in the same millisecond. */
+function timeText(atMs: number): string {
+  const ms = Math.floor(atMs);
+  if (ms !== lastMs) {
+    lastMs = ms;
+    lastText = new Date(ms).toISOString();
+  }
+  return lastText;
 }

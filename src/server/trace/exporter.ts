@@ -45,11 +45,15 @@ export class SpanExporter {
     this.#o = options;
   }
 
+  /** False: so many more would be dropped, and are counted as such; they need not be made. */
+  hasRoom(count: number): boolean {
+    if (this.#waiting.length + count <= spansWaitingMax && !this.#isClosed) return true;
+    this.#o.metrics.spansDropped += count;
+    return false;
+  }
+
+  /** There is room. */
   add(span: Span): void {
-    if (this.#waiting.length >= spansWaitingMax || this.#isClosed) {
-      this.#o.metrics.spansDropped += 1;
-      return;
-    }
     this.#waiting.push(span);
     this.#later(this.#hasFailed ? spanExportRestMs : spanExportMs);
   }

@@ -38,70 +38,131 @@ const varintType = 0;
 const bytesType = 2;
 
 export function encodeSpans(source: SpanSource, spans: readonly Span[]): Buffer {
-  const scope = message(text(1, source.scope), text(2, source.version));
-  const scopeSpans = message(bytes(1, scope), ...spans.map((span) => bytes(2, encodeSpan(span))));
-  const resource = message(...attributes(1, source.resource));
-  return bytes(1, message(bytes(1, resource), bytes(2, scopeSpans)));
-}
-
-function encodeSpan(span: Span): Buffer {
-  const { error, parentId } = span;
-  return message(
-    bytes(1, span.traceId),
-    bytes(2, span.spanId),
-    ...(parentId === undefined ? [] : [bytes(4, parentId)]),
-    text(5, span.name),
-    integer(6, span.kind),
-    time(7, span.startMs),
-    time(8, span.endMs),
-    ...attributes(9, span.attributes),
-    ...(error === undefined ? [] : [bytes(15, message(text(2, error), integer(3, statusError)))]),
-  );
-}
-
-function attributes(field: number, given: Attributes): Buffer[] {
-  return Object.entries(given).map(([key, value]) =>
-    bytes(field, message(text(1, key), bytes(2, anyValue(value)))),
-  );
-}
-
-function anyValue(value: AttributeValue): Buffer {
-  if (typeof value === 'string') return text(1, value);
-  return typeof value === 'boolean' ? integer(2, Number(value)) : integer(3, value);
-}
-
-/** Nanoseconds since the epoch, more than a number holds: from microseconds, which it does. */
-function time(field: number, ms: number): Buffer {
-  const out = Buffer.alloc(9);
-  out[0] = field * 8 + fixed64;
-  out.writeBigUInt64LE(BigInt(Math.round(ms * 1000)) * 1000n, 1);
-  return out;
-}
-
-function text(field: number, value: string): Buffer {
-  return bytes(field, Buffer.from(value));
-}
-
-function bytes(field: number, value: Uint8Array): Buffer {
-  return Buffer.concat([varint(field * 8 + bytesType), varint(value.length), value]);
-}
-
-/** Not negative, and exact. */
-function integer(field: number, value: number): Buffer {
-  return Buffer.concat([varint(field * 8 + varintType), varint(value)]);
-}
-
-function message(...fields: readonly Buffer[]): Buffer {
-  return Buffer.concat(fields);
-}
-
-function varint(value: number): Buffer {
-  const out: number[] = [];
-  let left = value;
-  while (left > 0x7f) {
-    out.push((left % 0x80) + 0x80);
-    left = Math.floor(left / 0x80);
+  const w = new BackWriter(64 * 1024);
+  for (let i = spans.length - 1; i >= 0; i -= 1) {
+    const mark = w.mark();
+    writeSpan(w, spans[i] as Span);
+    w.message(2, mark);
   }
-  out.push(left);
-  return Buffer.from(out);
+  const scope = w.mark();
+  w.text(2, source.version);
+  w.text(1, source.scope);
+  w.message(1, scope);
+  w.message(2, 0);
+  const resource = w.mark();
+  writeAttributes(w, 1, source.resource);
+  w.message(1, resource);
+  w.message(1, 0);
+  return w.finish();
+}
+
+/** Fields are written last to first. */
+function writeSpan(w: BackWriter, span: Span): void {
+  const { error, parentId } = span;
+  if (error !== undefined) {
+    const status = w.mark();
+    w.integer(3, statusError);
+    w.text(2, error);
+    w.message(15, status);
+  }
+  writeAttributes(w, 9, span.attributes);
+  w.time(8, span.endMs);
+  w.time(7, span.startMs);
+  w.integer(6, span.kind);
+  w.text(5, span.name);
+  if (parentId !== undefined) w.bytes(4, parentId);
+  w.bytes(2, span.spanId);
+  w.bytes(1, span.traceId);
+}
+
+function writeAttributes(w: BackWriter, field: number, given: Attributes): void {
+  for (const key in given) {
+    const value = given[key] as AttributeValue;
+    const [pair, any] = [w.mark(), w.mark()];
+    if (typeof value === 'string') w.text(1, value);
+    else if (typeof value === 'boolean') w.integer(2, Number(value));
+    else w.integer(3, value);
+    w.message(2, any);
+    w.text(1, key);
+    w.message(field, pair);
+  }
+}
+
+/** Writes from the end to the beginning, so that the length of a message is known when it is due. */
+class BackWriter {
+  #buffer: Buffer;
+  #at: number;
+
+  constructor(bytes: number) {
+    this.#buffer = Buffer.allocUnsafe(bytes);
+    this.#at = bytes;
+  }
+
+  /** What is written from now on is one message; see `message`. */
+  mark(): number {
+    return this.#buffer.length - this.#at;
+  }
+
+  /** All since the mark becomes a field. */
+  message(field: number, mark: number): void {
+    this.#head(field * 8 + bytesType, this.mark() - mark);
+  }
+
+  text(field: number, value: string): void {
+    const length = Buffer.byteLength(value);
+    this.#room(length);
+    this.#at -= length;
+    this.#buffer.write(value, this.#at);
+    this.#head(field * 8 + bytesType, length);
+  }
+
+  bytes(field: number, value: Uint8Array): void {
+    this.#room(value.length);
+    this.#at -= value.length;
+    this.#buffer.set(value, this.#at);
+    this.#head(field * 8 + bytesType, value.length);
+  }
+
+  /** Not negative, and exact. */
+  integer(field: number, value: number): void {
+    this.#head(field * 8 + varintType, value);
+  }
+
+  /** Nanoseconds since the epoch are more than a number holds; microseconds it does. */
+  time(field: number, ms: number): void {
+    this.#room(9);
+    this.#at -= 8;
+    this.#buffer.writeBigUInt64LE(BigInt(Math.round(ms * 1000)) * 1000n, this.#at);
+    this.#at -= 1;
+    this.#buffer[this.#at] = field * 8 + fixed64;
+  }
+
+  finish(): Buffer {
+    return this.#buffer.subarray(this.#at);
+  }
+
+  /** A tag, which is one byte here, and a varint behind it. */
+  #head(tag: number, value: number): void {
+    this.#room(11);
+    let length = 1;
+    for (let left = value; left > 0x7f; left = Math.floor(left / 0x80)) length += 1;
+    this.#at -= length;
+    let left = value;
+    for (let i = 0; i < length; i += 1) {
+      const more = i < length - 1 ? 0x80 : 0;
+      this.#buffer[this.#at + i] = (left % 0x80) | more;
+      left = Math.floor(left / 0x80);
+    }
+    this.#at -= 1;
+    this.#buffer[this.#at] = tag;
+  }
+
+  #room(bytes: number): void {
+    if (this.#at >= bytes) return;
+    const used = this.mark();
+    const larger = Buffer.allocUnsafe(2 * this.#buffer.length + bytes);
+    this.#buffer.copy(larger, larger.length - used, this.#at);
+    this.#buffer = larger;
+    this.#at = larger.length - used;
+  }
 }

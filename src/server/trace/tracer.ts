@@ -88,6 +88,7 @@ export class Tracer implements CallTracer {
     const [first, ...steps] = timeline;
     const last = steps.at(-1);
     if (first === undefined || last === undefined) return;
+    if (!this.#exporter.hasRoom(timeline.length)) return;
     const traceId = parent?.traceId ?? Buffer.concat([this.#id(), this.#id()]);
     const [, service = '', name = ''] = method.split('/');
     const spanId = this.#id();
