@@ -321,7 +321,7 @@ export const grantsAtOnceMax = 2000;
  * beside the start itself.
  */
 export const warmUpMs = 80;
-/** Lines of --audit-log that wait for the disk: a second of puts at full speed. Then they are dropped. */
+/** Lines of --audit-log that wait for the disk: a second of puts at full speed. */
 export const auditBacklogBytesMax = 16 * 1024 * 1024;
 /** It is written so often, or when so much has gathered; a write that failed is tried again. */
 export const auditFlushMs = 100;

@@ -119,8 +119,8 @@ export function allMethods(
 }
 
 /**
- * Without `metrics` and `rate`: for what a client's call makes more of, which was counted itself. In
- * the audit is both: what was called, and what that did to which keys in whose name.
+ * Without `metrics` and `rate`: for what a client's call makes more of, which was counted itself.
+ * In the audit is both: what was called, and what that did to which keys in whose name.
  */
 function guardedMethods(
   host: Host,

@@ -34,8 +34,8 @@ export interface TracerLike {
 
 export interface TracingOptions {
   /**
-   * Adds to the metadata what carries the trace on, as `propagation.inject` of OpenTelemetry does; by
-   * default `traceparent` of W3C Trace Context, which members of kvorum and etcd go on with.
+   * Adds to the metadata what carries the trace on, as `propagation.inject` of OpenTelemetry does;
+   * by default `traceparent` of W3C Trace Context, which members of kvorum and etcd go on with.
    */
   readonly inject?: (span: SpanLike, carrier: Record<string, string>) => void;
 }

@@ -145,7 +145,7 @@ export const monitoringFlags = flagGroup('monitoring', [
     'distributed-tracing-sampling-rate',
     'int',
     '0',
-    'Traces in a million calls whose client traces nothing; 0: only of clients that do.',
+    'Traces in a million calls of clients that trace nothing themselves.',
     { min: 0, max: 1_000_000 },
   ],
 ]);
@@ -205,14 +205,14 @@ export const loggingFlags = flagGroup('logging', [
     'audit-log',
     'path',
     '',
-    "kvorum's own: who did what, from where and with which result, a line of JSON a call.",
+    "kvorum's own: who did what, from where, with which result; JSON lines.",
   ],
   [
     'implemented',
     'audit-rules',
     'path',
     '',
-    "kvorum's own: which calls are written there (YAML); without it those that change something.",
+    "kvorum's own: which calls are written there (YAML); by default changes.",
   ],
   [
     'implemented',

@@ -1,6 +1,6 @@
 /**
- * The steps of a call in the order of their times, of what was noted on its way. What a call did not
- * go through is not there, nor what nobody knows any more.
+ * The steps of a call in the order of their times, of what was noted on its way. What a call did
+ * not go through is not there, nor what nobody knows any more.
  */
 
 import type { CallSteps } from '../../transport/index.js';
