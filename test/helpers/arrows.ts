@@ -175,6 +175,9 @@ export const mayImportInside: Readonly<
     membership: ['peers'],
     feature: ['access', 'entry', 'guard', 'membership', 'metrics', 'options', 'peers'],
     rpc: ['access', 'feature', 'guard', 'metrics', 'options'],
+    // Looks on at the door, and when a call has ended.
+    audit: ['metrics', 'options', 'rpc'],
+    trace: ['metrics', 'options', 'rpc'],
     // Features: none knows the node, and only a whole member knows them.
     auth: ['access', 'entry', 'feature', 'options', 'rpc'],
     concurrency: ['access', 'feature', 'rpc'],
@@ -201,7 +204,8 @@ export const mayImportInside: Readonly<
     gateway: ['rpc'],
     // A whole member, and the sockets around it.
     'member.ts': [
-      ...['auth', 'cluster', 'concurrency', 'kv', 'lease', 'maintenance', 'reflection', 'watch'],
+      ...['audit', 'auth', 'cluster', 'concurrency', 'kv', 'lease', 'maintenance', 'reflection'],
+      ...['watch'],
       ...['feature', 'guard', 'metrics', 'node', 'options', 'rpc'],
     ],
     'answers-memory.ts': ['metrics', 'options'],
@@ -209,7 +213,7 @@ export const mayImportInside: Readonly<
     'live-tls.ts': ['metrics', 'node', 'options', 'platform'],
     'server.ts': [
       ...['answers-memory.ts', 'gateway', 'http', 'listeners.ts', 'live-tls.ts', 'member.ts'],
-      ...['metrics', 'node', 'options', 'peers', 'platform', 'rpc'],
+      ...['metrics', 'node', 'options', 'peers', 'platform', 'rpc', 'trace'],
     ],
     'index.ts': ['backup', 'bootstrap', 'metrics', 'node', 'options', 'platform', 'server.ts'],
   },

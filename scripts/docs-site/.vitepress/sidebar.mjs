@@ -29,6 +29,7 @@ export const sidebar = [
       page('Looking at data, and moving it', '/data-tools'),
       page('Rehearse the worst', '/rehearsal'),
       page('When it is slow', '/slow'),
+      page('Watch a member', '/observe'),
       page('From etcd, and back', '/migration'),
       page('Configuration', '/configuration'),
       page('Users and roles', '/auth'),

@@ -4,6 +4,7 @@
  */
 
 import { quotaBytesDefault } from '../../common/index.js';
+import { type AuditConfig, readAudit } from './audit.js';
 import { type AuthTokenConfig, readAuthToken } from './auth-token.js';
 import { type AutoTls, hasCertificate, readAutoTls } from './config-auto-tls.js';
 import {
@@ -20,6 +21,7 @@ import { flagTable } from './flags-table.js';
 import { type LogRotation, readLogRotation } from './log-rotation.js';
 import { parseRateLimit, type RateLimit } from './rate-limit.js';
 import { areCertainlyDifferent, type Naming, UrlComparison } from './same-urls.js';
+import { readTracing, type TracingConfig } from './tracing.js';
 import { checkBindUrls, parseInitialCluster, parseUrl, parseUrls, type ServerUrl } from './urls.js';
 import { quote, UsageError } from './usage-error.js';
 
@@ -124,6 +126,10 @@ export interface ServerConfig extends Gated {
   readonly logRotation: LogRotation | undefined;
   /** '': none. */
   readonly raftTraceFile: string;
+  /** Undefined: nobody writes down who did what. */
+  readonly audit: AuditConfig | undefined;
+  /** Undefined: no traces. */
+  readonly tracing: TracingConfig | undefined;
   readonly unsafeNoFsync: boolean;
   /** The program exercises itself before it starts the server. */
   readonly warmsUp: boolean;
@@ -195,6 +201,8 @@ export function buildConfig(flags: Flags, readFile: ReadFile): ServerConfig {
     extensiveMetrics: flags.text('metrics') === 'extensive',
     enablePprof: flags.bool('enable-pprof'),
     ...buildLogging(flags),
+    audit: readAudit(flags, readFile),
+    tracing: readTracing(flags),
     unsafeNoFsync: flags.bool('unsafe-no-fsync'),
     warmsUp: flags.bool('warm-up'),
     socketReusePort: flags.bool('socket-reuse-port'),

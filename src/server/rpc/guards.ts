@@ -1,6 +1,7 @@
 /**
  * The door: what each call passes before its handler, once, in this order.
  *
+ *     audited      what it asks for is noted; what came of it when it ends: audit/
  *     counted      by method, and by the API version of its client
  *     learner      may be far behind: answers only what says so, or asks for no more (C-5)
  *     leader       who asks for one (`hasleader: true`) is refused without one, as etcd does;
@@ -21,6 +22,7 @@ import type { MethodHandler, ServerCall } from '../../transport/index.js';
 import { type Access, type Requirement, requirementOf } from '../access/index.js';
 import type { Metrics } from '../metrics/index.js';
 import { refuseCall } from './answers.js';
+import type { CallAuditor, MethodAuditor } from './auditor.js';
 import type { RateGuard } from './rate-guard.js';
 
 /** What the guards know of the member. */
@@ -34,6 +36,8 @@ export interface Guards {
   readonly access: Access;
   /** Undefined: nobody makes too many requests. */
   readonly rate?: RateGuard | undefined;
+  /** Undefined: nobody writes down who did what. */
+  readonly audit?: CallAuditor | undefined;
 }
 
 type Handle = Extract<MethodHandler, { readonly kind: 'unary' | 'serverStream' }>['handle'];
@@ -58,14 +62,16 @@ function behindGuards(name: string, method: MethodHandler, guards: Guards): Meth
 function guardedCall(
   name: string,
   { kind, handle }: { readonly kind: 'unary' | 'serverStream'; readonly handle: Handle },
-  { access, hasLeader, isLearner, isReadOnly = false, metrics, rate }: Guards,
+  { access, audit, hasLeader, isLearner, isReadOnly = false, metrics, rate }: Guards,
 ): Handle {
   const counter = counterOf(name, kind === 'unary' ? 'unary' : 'stream', metrics);
   const ofLearner = learnerRule(name, isReadOnly);
   const requirement = requirementOf(name);
   const limit = rate?.of(name);
+  const auditor = audit?.of(name, kind);
   const door = { access, requirement, limit, handle };
   return (request, call) => {
+    auditor?.begin(call, request);
     counter?.count(call, kind === 'serverStream');
     if (ofLearner !== always && isLearner() && !ofLearner(request)) {
       refuseCall(call, 'LEARNER_UNSUPPORTED');
@@ -80,19 +86,30 @@ function guardedCall(
 function guardedStream(
   name: string,
   begin: HandleStream,
-  { access, isLearner, isReadOnly = false, metrics, rate }: Guards,
+  { access, audit, isLearner, isReadOnly = false, metrics, rate }: Guards,
 ): HandleStream {
   const counter = counterOf(name, 'stream', metrics);
   const isForLearner = learnerRule(name, isReadOnly) === always;
   const requirement = requirementOf(name);
   const limit = rate?.of(name);
-  const handle = limit === undefined ? begin : pacedStream(begin, limit);
+  const auditor = audit?.of(name, 'bidi');
+  const audited = auditor === undefined ? begin : auditedStream(begin, auditor);
+  const handle = limit === undefined ? audited : pacedStream(audited, limit);
   return (call) => {
+    auditor?.begin(call);
     counter?.count(call, true);
     if (!isForLearner && isLearner()) refuseCall(call, 'LEARNER_UNSUPPORTED');
     else if (access.isEnabled && requirement !== 'open') {
       admitStream({ access, requirement, handle }, call);
     } else handle(call);
+  };
+}
+
+/** What waits for its turn is not noted before it has it. */
+function auditedStream(begin: HandleStream, auditor: MethodAuditor): HandleStream {
+  return (call) => {
+    begin(call);
+    auditor.follow(call);
   };
 }
 
