@@ -46,12 +46,12 @@ async function main(
     if (command === 'compile') return await compile(rest, io, code);
     if (command === 'restore') return await runRestoreCommand(rest, io, nodePorts);
     if (command === 'server') {
-      return await runServerCommand(rest, env, io, startHere(rest, code));
+      return await runServerCommand(rest, env, io, startHere(rest, env, code));
     }
     if (command !== undefined && isCommand(command)) {
       return await runCtl(argv, ctlIo(env, nodeClock), 'kvorum');
     }
-    return await runServerCommand(argv, env, io, startHere(argv, code));
+    return await runServerCommand(argv, env, io, startHere(argv, env, code));
   } finally {
     clearInterval(alive);
   }
@@ -60,12 +60,13 @@ async function main(
 const aliveMs = 24 * 3_600_000;
 
 /** What takes a while comes before it serves: clients do not see it. */
-function startHere(argv: readonly string[], code: CompiledCode): StartNode {
+function startHere(argv: readonly string[], env: Environment, code: CompiledCode): StartNode {
   return async (config, logger, signal) => {
     // With kept code it would cost more than it saves.
     if (config.warmsUp && !code.isKept) await warmedUp(logger, signal);
     code.keep();
-    return startServer(config, nodePorts(config, logger, argv), { signal });
+    const ports = { ...nodePorts(config, logger, argv), environment: env };
+    return startServer(config, ports, { signal });
   };
 }
 

@@ -6,6 +6,7 @@
 import { quotaBytesDefault } from '../../common/index.js';
 import { type AuthTokenConfig, readAuthToken } from './auth-token.js';
 import { type AutoTls, hasCertificate, readAutoTls } from './config-auto-tls.js';
+import { type BackupConfig, readBackup } from './config-backup.js';
 import {
   asksForCertificates,
   type PortTls,
@@ -112,6 +113,8 @@ export interface ServerConfig extends Gated {
   readonly extensiveMetrics: boolean;
   /** Profiles under /debug/pprof/ on the ports of clients. */
   readonly enablePprof: boolean;
+  /** Undefined: this member makes no backups. */
+  readonly backup: BackupConfig | undefined;
   readonly logLevel: LogLevel;
   readonly logFormat: 'json' | 'console';
   /** 'stderr', 'stdout' or a path. */
@@ -188,6 +191,7 @@ export function buildConfig(flags: Flags, readFile: ReadFile): ServerConfig {
     hostWhitelist: orStar(flags.list('host-whitelist')),
     extensiveMetrics: flags.text('metrics') === 'extensive',
     enablePprof: flags.bool('enable-pprof'),
+    backup: readBackup(flags, readFile),
     ...buildLogging(flags),
     unsafeNoFsync: flags.bool('unsafe-no-fsync'),
     warmsUp: flags.bool('warm-up'),

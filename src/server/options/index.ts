@@ -2,6 +2,7 @@
 export type { AuthTokenConfig, JwtConfig } from './auth-token.js';
 export * from './config.js';
 export type { AutoTls } from './config-auto-tls.js';
+export type { BackupConfig } from './config-backup.js';
 export {
   type PortTls,
   pairAt,
