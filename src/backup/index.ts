@@ -18,7 +18,7 @@ export {
   type KvHash,
   type Manifest,
 } from './manifest.js';
-export { commandWriter, hex8, utcText, type WriterName } from './names.js';
+export { commandWriter, hex8, isChain, utcText, type WriterName } from './names.js';
 export { isS3, openTarget, type S3Settings, type TargetPorts } from './open-target.js';
 export { planRestore, type RestorePlan, type RestorePoint } from './plan.js';
 export { BackupReader } from './read-backup.js';

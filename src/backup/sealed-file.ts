@@ -10,8 +10,8 @@
 
 import { createCipheriv, createDecipheriv, createHash } from 'node:crypto';
 import { promisify } from 'node:util';
-import { crc32, deflateRaw, inflateRaw } from 'node:zlib';
-import { assert, backupChunkBytes, type Random } from '../common/index.js';
+import { crc32, deflateRaw, deflateRawSync, inflateRawSync } from 'node:zlib';
+import { assert, backupChunkBytes, backupDeflateHereBytes, type Random } from '../common/index.js';
 import { damagedFile } from './damage.js';
 import type { BackupKey } from './key.js';
 
@@ -42,8 +42,7 @@ const saltWords = 8;
 /** The fastest level: most of what can be gained, at a third of the time. */
 const deflateLevel = 1;
 
-const deflate = promisify(deflateRaw);
-const inflate = promisify(inflateRaw);
+const deflateElsewhere = promisify(deflateRaw);
 
 /** The file, in pieces, of what `source` gives. Without `key` it is not encrypted. */
 export async function* sealFile(
@@ -111,6 +110,13 @@ class ChunkCount {
   }
 }
 
+/** What takes longer than a slice is done on a thread, as a server writes backups, too. */
+function deflate(plain: Buffer): Buffer | Promise<Buffer> {
+  const options = { level: deflateLevel };
+  if (plain.length <= backupDeflateHereBytes) return deflateRawSync(plain, options);
+  return deflateElsewhere(plain, options);
+}
+
 class ChunkSealer {
   readonly #count: ChunkCount;
   readonly #key: Buffer | undefined;
@@ -121,7 +127,7 @@ class ChunkSealer {
   }
 
   async chunk(plain: Buffer, isLast: boolean): Promise<Buffer> {
-    const deflated = await deflate(plain, { level: deflateLevel });
+    const deflated = await deflate(plain);
     const isSmaller = deflated.length < plain.length;
     const body = isSmaller ? deflated : plain;
     const flags = (isLast ? flagLast : 0) | (isSmaller ? flagDeflated : 0);
@@ -188,7 +194,7 @@ async function* openChunks(
     const body = openBody(sealed, length, count.next(flags), key);
     if (body === undefined) throw damagedFile(name, `it is damaged before byte ${input.offset}`);
     isLast = (flags & flagLast) !== 0;
-    yield (flags & flagDeflated) === 0 ? body : await inflated(name, body);
+    yield (flags & flagDeflated) === 0 ? body : inflated(name, body);
   }
   if (await input.hasMore()) throw damagedFile(name, `it goes on behind byte ${input.offset}`);
 }
@@ -217,9 +223,10 @@ function openBody(
   return plain;
 }
 
-async function inflated(name: string, body: Buffer): Promise<Buffer> {
+/** In one piece: whoever reads a backup serves nobody. */
+function inflated(name: string, body: Buffer): Buffer {
   try {
-    return await inflate(body, { maxOutputLength: backupChunkBytes });
+    return inflateRawSync(body, { maxOutputLength: backupChunkBytes });
   } catch (error) {
     throw damagedFile(name, `what is compressed in it can't be read: ${String(error)}`);
   }

@@ -4,10 +4,10 @@ import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
 import type { Clock } from '../common/index.js';
-import type { CtlIo } from '../ctl/index.js';
+import type { CtlIo, CtlMachine } from '../ctl/index.js';
 
 /** Listens to signals from now on: the first aborts, the second ends the process. */
-export function ctlIo(env: CtlIo['env'], clock: Clock): CtlIo {
+export function ctlIo(env: CtlIo['env'], clock: Clock, machine: CtlMachine): CtlIo {
   const { stdin, stdout, stderr } = process;
   const interrupted = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -16,6 +16,7 @@ export function ctlIo(env: CtlIo['env'], clock: Clock): CtlIo {
   return {
     clock,
     env,
+    machine,
     terminal: {
       out: stdout.isTTY === true,
       in: stdin.isTTY === true,

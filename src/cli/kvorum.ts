@@ -10,7 +10,7 @@ import { nodeClock, nodePorts, notifySystemd, startServer } from '../server/inde
 import type { CommandIo, ExitStatus } from './command-io.js';
 import { ctlIo } from './ctl-io.js';
 import { openAppend, readFile } from './files.js';
-import { runRestoreCommand } from './restore/index.js';
+import { nodeMachine, runRestoreCommand } from './restore/index.js';
 import { runServerCommand, type StartNode } from './server/index.js';
 import { warmUp } from './warm-up/index.js';
 
@@ -44,12 +44,12 @@ async function main(
     const io = processIo(env);
     const [command, ...rest] = argv;
     if (command === 'compile') return await compile(rest, io, code);
-    if (command === 'restore') return await runRestoreCommand(rest, io, nodePorts);
+    if (command === 'restore') return await runRestoreCommand(rest, io, nodePorts, env);
     if (command === 'server') {
       return await runServerCommand(rest, env, io, startHere(rest, env, code));
     }
     if (command !== undefined && isCommand(command)) {
-      return await runCtl(argv, ctlIo(env, nodeClock), 'kvorum');
+      return await runCtl(argv, ctlIo(env, nodeClock, nodeMachine), 'kvorum');
     }
     return await runServerCommand(argv, env, io, startHere(argv, env, code));
   } finally {

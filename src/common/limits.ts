@@ -323,6 +323,8 @@ export const grantsAtOnceMax = 2000;
 export const warmUpMs = 80;
 /** A chunk of a backup's file: what is compressed, encrypted and checked at once. */
 export const backupChunkBytes = 1024 * 1024;
+/** A smaller chunk is compressed at once: some 2 ms, and no way to a thread and back. */
+export const backupDeflateHereBytes = 256 * 1024;
 /** Changes that the scheduled backup gathers before it writes a file of them. */
 export const backupGatherBytes = 8 * 1024 * 1024;
 /** Those that may wait in memory while a full snapshot is on its way, or the target silent. */
@@ -332,6 +334,8 @@ export const backupChangeOverheadBytes = 200;
 /** Of history read at once; a revision is whole, however large. */
 export const backupPageBytes = 1024 * 1024;
 export const backupPageRevisions = 10_000;
+/** Leases that the command asks for at once. */
+export const backupLeasesAtOnce = 32;
 /** How often the history is read on, and the resolution of --to-time. */
 export const backupFollowMs = 1000;
 /** Files of changes behind one full snapshot; then comes the next one. A restore opens them all. */

@@ -56,7 +56,7 @@ async function runCommand(
   let client: RawClient | undefined;
   try {
     const line = parseLine(words, { ...globalFlags, ...found.flags }, found);
-    if (line.help || found.commands.length > 0) {
+    if (line.help || !found.runs) {
       const head = found.long === '' ? found.short : found.long;
       await io.stdout(`${head}\n\n${usageText(found, path)}`);
       return exit.ok;
@@ -137,7 +137,7 @@ function takesNext(word: string): boolean {
 function rootOf(known: readonly Command[], program: string): Command {
   return {
     ...{ name: program, aliases: [], usage: '', short: '', long: '', group: '', flags: {} },
-    ...{ commands: known, beyondEtcdctl: false, flagsFirst: false },
+    ...{ commands: known, beyondEtcdctl: false, flagsFirst: false, runs: false },
     run: () => Promise.resolve(exit.ok),
   };
 }

@@ -10,14 +10,16 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   raft: ['common'],
   storage: ['common', 'raft', 'proto'],
   transport: ['common'],
-  server: ['common', 'proto', 'raft', 'storage', 'transport'],
+  server: ['backup', 'common', 'proto', 'raft', 'storage', 'transport'],
+  // Backups: the server writes them, commands do, and both read them.
+  backup: ['common'],
   client: ['common', 'proto', 'transport'],
   // Looks at code that uses the client; imports nothing of it.
   'eslint-plugin': [],
   // Commands that talk to a cluster.
-  ctl: ['common', 'proto', 'client'],
+  ctl: ['backup', 'common', 'proto', 'client'],
   // Warms up on a member that needs no machine.
-  cli: ['common', 'proto', 'transport', 'client', 'ctl', 'server', 'sim'],
+  cli: ['backup', 'common', 'proto', 'transport', 'client', 'ctl', 'server', 'sim'],
   // Runs before all of the others, and loads them.
   launch: [],
   // Whole members without a machine.
@@ -48,8 +50,9 @@ export const mayImportInside: Readonly<
     command: [],
     connect: ['command'],
     // Groups of commands: none knows another.
+    backup: ['command'],
     version: ['command'],
-    'commands.ts': ['command', 'version'],
+    'commands.ts': ['backup', 'command', 'version'],
     'run.ts': ['command', 'commands.ts', 'connect'],
     'index.ts': ['command', 'run.ts'],
   },
@@ -142,6 +145,7 @@ export const mayImportInside: Readonly<
       ...['peers', 'rpc'],
     ],
     reflection: ['feature', 'rpc'],
+    'scheduled-backup': ['backup', 'bootstrap', 'feature', 'lease', 'metrics', 'options'],
     watch: ['access', 'feature', 'metrics', 'rpc'],
     // The node knows no feature.
     bootstrap: ['entry', 'membership', 'options', 'peers'],
@@ -156,7 +160,7 @@ export const mayImportInside: Readonly<
     // A whole member, and the sockets around it.
     'member.ts': [
       ...['auth', 'cluster', 'concurrency', 'kv', 'lease', 'maintenance', 'reflection', 'watch'],
-      ...['feature', 'guard', 'metrics', 'node', 'options', 'rpc'],
+      ...['feature', 'guard', 'metrics', 'node', 'options', 'rpc', 'scheduled-backup'],
     ],
     'answers-memory.ts': ['metrics', 'options'],
     'listeners.ts': ['http', 'metrics', 'options'],

@@ -4,6 +4,7 @@ export {
   type CommandContext,
   CommandError,
   type CtlIo,
+  type CtlMachine,
   command,
   type ExitCode,
   exit,
