@@ -66,7 +66,9 @@ export class BackupReader {
       read += piece.length;
       yield piece;
     }
-    if (read === bytes && hash.digest('hex') === sha256) return;
-    throw damagedFile(name, `it has ${read} bytes that are not the ${bytes} of the manifest`);
+    if (read !== bytes) {
+      throw damagedFile(name, `it has ${read} bytes, and not the ${bytes} of the manifest`);
+    }
+    if (hash.digest('hex') !== sha256) throw damagedFile(name, 'it is not what was written');
   }
 }

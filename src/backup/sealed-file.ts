@@ -117,6 +117,11 @@ function deflate(plain: Buffer): Buffer | Promise<Buffer> {
   return deflateElsewhere(plain, options);
 }
 
+/** The body first, which may be empty: Node's crc32 of nothing forgets what came before. */
+function crcOf(body: Buffer, data: Buffer): number {
+  return crc32(data, crc32(body));
+}
+
 class ChunkSealer {
   readonly #count: ChunkCount;
   readonly #key: Buffer | undefined;
@@ -137,7 +142,7 @@ class ChunkSealer {
     head.writeUInt8(flags, 4);
     if (this.#key === undefined) {
       const tag = Buffer.alloc(crcBytes);
-      tag.writeUInt32LE(crc32(body, crc32(data)), 0);
+      tag.writeUInt32LE(crcOf(body, data), 0);
       return Buffer.concat([head, body, tag]);
     }
     const cipher = createCipheriv('aes-256-gcm', this.#key, nonce);
@@ -209,7 +214,7 @@ function openBody(
   const body = sealed.subarray(0, length);
   const tag = sealed.subarray(length);
   if (key === undefined) {
-    return crc32(body, crc32(data)) === tag.readUInt32LE(0) ? body : undefined;
+    return crcOf(body, data) === tag.readUInt32LE(0) ? body : undefined;
   }
   const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: tagBytes });
   decipher.setAAD(data);

@@ -67,15 +67,15 @@ describe('a restore to a revision', () => {
       for (let i = 0; i < revisionsARound; i += 1) {
         const revision = oldest + history.below(model.revision - oldest + 1);
         const covers = ({ manifest }: Backup) =>
-        manifest.full.revision <= revision && revision <= manifest.newest.revision;
-      const found = await restored(history, seed, { revision }).catch((error: unknown) => {
-        // Compacted after the last file of one and before the full snapshot of the next.
-        expect(String(error)).toContain(`revision ${revision} is not there any more`);
-        expect(backups.filter(covers)).toEqual([]);
-        return undefined;
-      });
-      if (found === undefined) continue;
-      const { machine, node, result, backup } = found;
+          manifest.full.revision <= revision && revision <= manifest.newest.revision;
+        const found = await restored(history, seed, { revision }).catch((error: unknown) => {
+          // Compacted after the last file of one and before the full snapshot of the next.
+          expect(String(error)).toContain(`revision ${revision} is not there any more`);
+          expect(backups.filter(covers)).toEqual([]);
+          return undefined;
+        });
+        if (found === undefined) continue;
+        const { machine, node, result, backup } = found;
         const { store } = node.node;
         expect(store.revision).toBe(revision);
         expect(result.revision).toBe(revision);
