@@ -11,6 +11,8 @@ import type { BackupTarget } from './target.js';
 export interface Backup {
   readonly manifest: Manifest;
   readonly manifestName: string;
+  /** Files that the manifest names and that are not there. */
+  readonly missing: readonly string[];
 }
 
 export interface Catalog {
@@ -28,6 +30,7 @@ export async function readCatalog(
   key: BackupKey | undefined,
 ): Promise<Catalog> {
   const names = await target.list();
+  const there = new Set(names);
   const byChain = new Map<string, Array<{ name: string; parsed: ObjectName }>>();
   for (const name of names) {
     const parsed = parseObjectName(name);
@@ -49,9 +52,11 @@ export async function readCatalog(
         broken.push({ name, error: manifest.error });
         continue;
       }
-      backups.push({ manifest: manifest.manifest, manifestName: name });
+      const files = filesOf(manifest.manifest).map((file) => file.name);
+      const missing = files.filter((file) => !there.has(file));
+      backups.push({ manifest: manifest.manifest, manifestName: name, missing });
       used.add(name);
-      for (const file of filesOf(manifest.manifest)) used.add(file.name);
+      for (const file of files) used.add(file);
       break;
     }
   }
@@ -67,11 +72,6 @@ export async function readCatalog(
 /** All files that a manifest names, in order. */
 export function filesOf({ full, changes }: Manifest) {
   return [full, ...changes];
-}
-
-/** The newest revision that can be restored from it. */
-export function lastRevisionOf({ newest }: Manifest): number {
-  return newest.revision;
 }
 
 function newestFirst(a: ObjectName, b: ObjectName): number {

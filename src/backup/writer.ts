@@ -173,7 +173,7 @@ export class BackupWriter {
     const { chain, number, writtenMs: startedMs } = manifest;
     const manifestName = this.#name({ chain, kind: 'manifest', number, startedMs });
     await target.write(manifestName, once(encodeManifest(manifest, key)), signal);
-    return { manifest, manifestName };
+    return { manifest, manifestName, missing: [] };
   }
 
   #name(parts: Omit<ObjectName, 'writer'>): string {

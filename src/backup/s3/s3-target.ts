@@ -20,15 +20,15 @@ const partsMax = 10_000;
 export function openS3Target(place: string, asked: S3Settings, ports: TargetPorts): BackupTarget {
   const { clock, env } = ports;
   const [, bucket = '', prefix = ''] = /^s3:\/\/([^/]+)\/?(.*?)\/*$/.exec(place) ?? [];
-  const region = asked.region || env['AWS_REGION'] || env['AWS_DEFAULT_REGION'] || regionByDefault;
+  const region = asked.region || env.AWS_REGION || env.AWS_DEFAULT_REGION || regionByDefault;
   const endpoint =
     asked.endpoint ||
-    env['AWS_ENDPOINT_URL_S3'] ||
-    env['AWS_ENDPOINT_URL'] ||
+    env.AWS_ENDPOINT_URL_S3 ||
+    env.AWS_ENDPOINT_URL ||
     `https://s3.${region}.amazonaws.com`;
-  const accessKeyId = env['AWS_ACCESS_KEY_ID'] ?? '';
-  const secretAccessKey = env['AWS_SECRET_ACCESS_KEY'] ?? '';
-  const sessionToken = env['AWS_SESSION_TOKEN'] ?? '';
+  const accessKeyId = env.AWS_ACCESS_KEY_ID ?? '';
+  const secretAccessKey = env.AWS_SECRET_ACCESS_KEY ?? '';
+  const sessionToken = env.AWS_SESSION_TOKEN ?? '';
   if (!/^[a-z0-9][a-z0-9.-]{1,62}$/.test(bucket) || !/^[\w!.*'()/-]*$/.test(prefix)) {
     throw unusable(place, 'the bucket or the prefix has characters that it can not have');
   }

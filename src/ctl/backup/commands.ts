@@ -18,10 +18,12 @@ const list = command({
   run: (context, args, flags) =>
     atPlace(context, args, flags, async (place) => {
       const { backups, broken } = await place.catalog();
+      const missing = backups.flatMap((backup) => backup.missing);
+      for (const name of missing) context.io.stderr(`a file of a backup is missing: ${name}\n`);
       for (const { error } of broken) context.io.stderr(`${error.message}\n`);
       const text = backups.length === 0 ? '' : backupTable(backups);
       await printResult(context, text, backups.map(backupJson));
-      return broken.length > 0 ? exit.error : exit.ok;
+      return broken.length + missing.length > 0 ? exit.error : exit.ok;
     }),
 });
 
@@ -83,7 +85,7 @@ async function runDrill(
   const { io } = context;
   const { key, machine, target } = place;
   const backup = chosen(await place.catalog(), flags.backup, place);
-  const above = flags['work-dir'] || io.env['TMPDIR'] || '/tmp';
+  const above = flags['work-dir'] || io.env.TMPDIR || '/tmp';
   const directory = `${above}/kvorum-drill-${hex8(machine.random.u32())}`;
   const startMs = io.clock.nowMs();
   const report = await machine.drill({ target, backup, key, directory });

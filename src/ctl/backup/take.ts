@@ -40,7 +40,8 @@ async function changesSince(
   const { auth, clusterId, revision } = facts;
   const backup = backups.filter(({ manifest }) => manifest.clusterId === clusterId).at(-1);
   if (backup === undefined) return 'there is none of this cluster';
-  const { manifest } = backup;
+  const { manifest, missing } = backup;
+  if (missing.length > 0) return `${missing[0]} is missing`;
   if (manifest.key !== key?.name) return 'the newest has another key';
   if (manifest.auth !== auth) return 'users or roles have changed';
   const { newest } = manifest;

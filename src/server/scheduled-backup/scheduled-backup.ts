@@ -102,6 +102,8 @@ class Run {
   #writtenMs: number | undefined;
   #fullMs: number | undefined;
   #mustPrune = false;
+  /** Something went wrong there: what was there may be gone. */
+  #mustLook = false;
 
   constructor(options: ScheduledBackupOptions, signal: AbortSignal) {
     this.#o = options;
@@ -121,6 +123,7 @@ class Run {
       } catch (error) {
         if (this.#signal.aborted) return;
         metrics.failures += 1;
+        this.#mustLook = true;
         // Once, however long it lasts.
         if (failures === 0) logger.error('the backup failed, and is tried again', told(error));
         const pauseMs = backoffMs(failures, backupRetryMinMs, backupRetryMaxMs, random);
@@ -156,6 +159,7 @@ class Run {
   async #step(): Promise<void> {
     this.#target ??= await this.#o.openTarget();
     if (this.#chain === undefined && this.#broken === undefined) await this.#open(this.#target);
+    if (this.#mustLook) await this.#lookAgain(this.#target);
     await this.#poll();
     const chain = this.#chain;
     const isDue = this.#since(this.#writtenMs) >= this.#o.intervalMs;
@@ -184,7 +188,8 @@ class Run {
       return;
     }
     const { newest } = backup.manifest;
-    if (backup.manifest.key !== key?.name) this.#broken = 'the key is another one';
+    if (backup.missing.length > 0) this.#broken = 'files of it are missing';
+    else if (backup.manifest.key !== key?.name) this.#broken = 'the key is another one';
     else if (!(await this.#isSameHistory(backup))) this.#broken = 'history is another one';
     if (this.#broken !== undefined) return;
     const follower = new HistoryFollower(store, clock, newest.revision);
@@ -196,6 +201,16 @@ class Run {
       backup: backup.manifest.chain,
       revision: newest.revision,
     });
+  }
+
+  async #lookAgain(target: BackupTarget): Promise<void> {
+    const chain = this.#chain?.backup.manifest.chain;
+    if (chain !== undefined) {
+      const { backups } = await readCatalog(target, this.#o.key);
+      const found = backups.find(({ manifest }) => manifest.chain === chain);
+      if (found === undefined || found.missing.length > 0) this.#broken = 'files of it are missing';
+    }
+    this.#mustLook = false;
   }
 
   async #isSameHistory({ manifest }: Backup): Promise<boolean> {
