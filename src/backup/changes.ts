@@ -2,7 +2,7 @@
  * What a file of changes holds, line by line:
  *
  *     kind u8 | length u32 | body            little endian
- *     c  revision f64 | number in it u32 | tombstone u8 | encoded KeyValue (etcd's, key alone if deleted)
+ *     c  revision f64 | number in it u32 | tombstone u8 | encoded KeyValue (of a deletion the key)
  *     t  wall clock in ms f64 | revision f64: at that time the newest one was this
  *     l  id i64 | TTL f64 | remaining TTL f64: a lease that was met
  *     s  number of leases f64: those that follow (as `l`) are all that there were at the end

@@ -19,9 +19,9 @@ export {
   type Manifest,
 } from './manifest.js';
 export { commandWriter, hex8, isChain, utcText, type WriterName } from './names.js';
-export { isS3, openTarget, type S3Settings, type TargetPorts } from './open-target.js';
+export { isS3, openTarget } from './open-target.js';
 export { planRestore, type RestorePlan, type RestorePoint } from './plan.js';
 export { BackupReader } from './read-backup.js';
 export { noRetention, parseRetention, type Retention, toRemove } from './retention.js';
-export type { BackupTarget } from './target.js';
+export type { BackupTarget, S3Settings, TargetPorts } from './target.js';
 export { BackupWriter, type FullFacts } from './writer.js';

@@ -1,22 +1,8 @@
 /** From what an operator writes, a directory or `s3://bucket/prefix`, to a place for backups. */
 
-import { type Clock, type Disk, StorageError } from '../common/index.js';
+import { StorageError } from '../common/index.js';
 import { directoryTarget } from './directory-target.js';
-import type { BackupTarget } from './target.js';
-
-/** Where S3 is and who we are there; what is '' comes from `AWS_*` variables. */
-export interface S3Settings {
-  readonly endpoint: string;
-  readonly region: string;
-}
-
-/** What a target needs of the outside. */
-export interface TargetPorts {
-  readonly disk: Disk;
-  readonly clock: Clock;
-  /** For `AWS_*`. */
-  readonly env: Readonly<Record<string, string | undefined>>;
-}
+import type { BackupTarget, S3Settings, TargetPorts } from './target.js';
 
 /** True if it is not a directory. */
 export function isS3(place: string): boolean {

@@ -5,7 +5,8 @@
  *     chunk: body length u32 | flags u8 | body | tag (16 bytes; without a key 4 bytes of CRC-32)
  *
  * Little endian. Flags: 1 the last chunk, 2 the body is deflated. What the tag vouches for is the
- * header, the chunk's number and flags, and the body: nothing can be exchanged or cut off unnoticed.
+ * header, the number and the flags of the chunk, and the body: nothing can be exchanged or cut off
+ * unnoticed.
  */
 
 import { createCipheriv, createDecipheriv, createHash } from 'node:crypto';

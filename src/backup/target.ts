@@ -3,6 +3,8 @@
  * (directory-target.ts, s3/); what can be done with one is as little as both can do.
  */
 
+import type { Clock, Disk } from '../common/index.js';
+
 /** All names are `folder/name`, of letters, digits, dots and dashes. */
 export interface BackupTarget {
   /** For messages; has no secrets. */
@@ -24,4 +26,18 @@ export interface BackupTarget {
    * that it was to have; and folders without anything. Resolves with what was removed.
    */
   sweep(isLeftover: (name: string) => boolean): Promise<readonly string[]>;
+}
+
+/** Where S3 is and who we are there; what is '' comes from `AWS_*` variables. */
+export interface S3Settings {
+  readonly endpoint: string;
+  readonly region: string;
+}
+
+/** What a target needs of the outside. */
+export interface TargetPorts {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  /** For `AWS_*`. */
+  readonly env: Readonly<Record<string, string | undefined>>;
 }

@@ -25,6 +25,7 @@ export const sidebar = [
     items: [
       ...ifThere(page('Install', '/install')),
       page('Operations', '/operations'),
+      page('Back up and restore', '/backup'),
       page('Rehearse the worst', '/rehearsal'),
       page('When it is slow', '/slow'),
       page('From etcd, and back', '/migration'),

@@ -7,8 +7,7 @@
 import { assert, StorageError, s3PartBytes } from '../../common/index.js';
 import { missingObject } from '../directory-target.js';
 import { parseObjectName } from '../names.js';
-import type { S3Settings, TargetPorts } from '../open-target.js';
-import type { BackupTarget } from '../target.js';
+import type { BackupTarget, S3Settings, TargetPorts } from '../target.js';
 import { type S3Answer, type S3Http, s3Http } from './s3-http.js';
 import { textOf, textsOf } from './xml.js';
 

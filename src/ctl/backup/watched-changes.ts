@@ -1,6 +1,6 @@
 /**
- * The changes of a range of revisions, by a watch over all keys. A watch can't be told to wait: where
- * too much has come that nobody has taken, it is ended, and begun again behind what was taken.
+ * The changes of a range of revisions, by a watch over all keys. A watch can't be told to wait:
+ * where too much has come that nobody has taken, it is ended, and begun again behind that.
  */
 
 import type { ChangeLine } from '../../backup/index.js';

@@ -115,18 +115,18 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<Restored
 }
 
 /**
- * The same, of a snapshot that `fetch` writes into a file of its own beside what becomes of it. If
+ * The same, of a snapshot that `bring` writes into a file of its own beside what becomes of it. If
  * it rejects, nothing is left behind.
  */
 export async function restoreFetched(
   options: Omit<RestoreOptions, 'snapshotPath' | 'skipHashCheck'>,
-  fetch: (path: string) => Promise<void>,
+  bring: (path: string) => Promise<void>,
 ): Promise<RestoredSnapshot> {
   const whole = { ...options, snapshotPath: '', skipHashCheck: false };
   await refuseIfUnfit(whole);
   return await inTemporary(whole, async (temporary) => {
     const snapshotPath = `${temporary}/snapshot.db`;
-    await fetch(snapshotPath);
+    await bring(snapshotPath);
     const own = { ...whole, snapshotPath };
     const restored = await withSnapshot(own, (reader) => build(own, reader, temporary));
     await options.ports.disk.remove(snapshotPath);
