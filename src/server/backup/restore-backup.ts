@@ -23,6 +23,7 @@ import {
   restoreFetched,
 } from './restore-snapshot.js';
 
+/** From which backup, up to where, and into what. */
 export interface BackupRestoreOptions
   extends Pick<RestoreOptions, 'bumpRevision' | 'config' | 'ports'> {
   readonly target: BackupTarget;

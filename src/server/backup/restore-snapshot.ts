@@ -56,9 +56,9 @@ export interface RestoreOptions {
   readonly bumpRevision: number;
   /** Revisions above it are left out; left out itself: none are. */
   readonly upTo?: Revision | undefined;
-  /** What follows the snapshot. */
+  /** @internal What follows the snapshot. */
   readonly changes?: ChangesAfter | undefined;
-  /** What HashKV has to say of the restored store, if it is compacted up to the same revision. */
+  /** @internal What HashKV has to say of the restored store, if that is compacted as far. */
   readonly hash?: RevisionHash | undefined;
   readonly config: Pick<
     ServerConfig,
@@ -73,7 +73,7 @@ export interface RestoreOptions {
   };
 }
 
-/** Changes that follow a snapshot. */
+/** @internal Changes that follow a snapshot. */
 export interface ChangesAfter {
   /** Adds those above `above`, which the snapshot has itself, and up to `upTo`. */
   addTo(into: StoreImport, leases: KnownLeases, above: Revision, upTo: Revision): Promise<void>;
