@@ -41,7 +41,8 @@ export const mayImportInside: Readonly<
     server: ['command-io.ts', 'failure.ts'],
     restore: ['command-io.ts', 'failure.ts'],
     'warm-up': [],
-    'ctl-io.ts': [],
+    'programs.ts': [],
+    'ctl-io.ts': ['programs.ts'],
     'kvorum.ts': ['command-io.ts', 'ctl-io.ts', 'files.ts', 'restore', 'server', 'warm-up'],
   },
   'src/ctl': {

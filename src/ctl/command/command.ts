@@ -6,33 +6,9 @@
 
 import type { RawClient } from '../../client/raw/index.js';
 import type { Clock } from '../../common/index.js';
+import { type ExitCode, exit } from './command-error.js';
 import type { Flags, ValuesOf } from './flags.js';
 import type { GlobalValues } from './global.js';
-
-/** As etcdctl ends; scripts ask for it. */
-export const exit = {
-  ok: 0,
-  error: 1,
-  badConnection: 2,
-  invalidInput: 3,
-  badFeature: 4,
-  interrupted: 5,
-  io: 6,
-  badArguments: 128,
-} as const;
-
-/** How a command ends. */
-export type ExitCode = number;
-
-/** Ends the command with this message on stderr and this status. */
-export class CommandError extends Error {
-  constructor(
-    message: string,
-    readonly exitCode: ExitCode = exit.error,
-  ) {
-    super(message);
-  }
-}
 
 /** How a program ended that a command has run. */
 export interface ProgramEnd {

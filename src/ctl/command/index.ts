@@ -2,13 +2,11 @@
 export {
   type Command,
   type CommandContext,
-  CommandError,
   type CtlIo,
   command,
-  type ExitCode,
-  exit,
   type ProgramEnd,
 } from './command.js';
+export { CommandError, type ExitCode, exit } from './command-error.js';
 export { durationText, parseDurationMs } from './duration.js';
 export { commandCalled, findCommand, suggestions } from './find.js';
 export { type Flag, type FlagKind, type Flags, flag, type ValuesOf } from './flags.js';
