@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startNode, type TestNode } from '../../src/testing/index.js';
-import { type CtlRunOptions, runCtlHere } from '../helpers/ctl-here.js';
+import { type CtlRunOptions, runCtlHere } from '../helpers/ctl-in-process.js';
 
 const home = mkdtempSync(join(tmpdir(), 'kvorum-context-'));
 const file = join(home, 'kvorum', 'contexts.json');

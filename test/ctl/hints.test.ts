@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EtcdClientError, type Reason } from '../../src/client/index.js';
 import { hintOf } from '../../src/ctl/failure/index.js';
 import { startNode, type TestNode } from '../../src/testing/index.js';
-import { runCtlHere } from '../helpers/ctl-here.js';
+import { runCtlHere } from '../helpers/ctl-in-process.js';
 
 const context = { program: 'kvorum', hasUser: false };
 

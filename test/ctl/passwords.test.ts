@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startNode, type TestNode } from '../../src/testing/index.js';
-import { runCtlHere } from '../helpers/ctl-here.js';
+import { runCtlHere } from '../helpers/ctl-in-process.js';
 
 let node: TestNode;
 beforeAll(async () => {
