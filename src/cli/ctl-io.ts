@@ -6,7 +6,7 @@ import { dirname } from 'node:path';
 import { createInterface, emitKeypressEvents } from 'node:readline';
 import { Writable } from 'node:stream';
 import type { Clock } from '../common/index.js';
-import type { CtlFiles, CtlIo, CtlSnapshots, ProgramEnd } from '../ctl/index.js';
+import type { CtlFiles, CtlIo, CtlMachine, CtlSnapshots, ProgramEnd } from '../ctl/index.js';
 import { heldOutput } from './held-output.js';
 import { stageFile } from './staged-file.js';
 
@@ -14,7 +14,12 @@ import { stageFile } from './staged-file.js';
  * Listens to signals once a command asks for them: then the first aborts, and the second ends the
  * process. Until then the first does.
  */
-export function ctlIo(env: CtlIo['env'], clock: Clock, snapshots: CtlSnapshots): CtlIo {
+export function ctlIo(
+  env: CtlIo['env'],
+  clock: Clock,
+  snapshots: CtlSnapshots,
+  machine: CtlMachine,
+): CtlIo {
   const { stdin, stdout, stderr } = process;
   const lines = linesOf(stdin);
   const askLine = async (prompt: string): Promise<string> => {
@@ -27,6 +32,7 @@ export function ctlIo(env: CtlIo['env'], clock: Clock, snapshots: CtlSnapshots):
   return {
     clock,
     env,
+    machine,
     terminal: {
       out: stdout.isTTY === true,
       err: stderr.isTTY === true,

@@ -7,6 +7,7 @@ export {
   type CtlFile,
   type CtlFiles,
   type CtlIo,
+  type CtlMachine,
   type CtlSnapshots,
   command,
   type ExitCode,
