@@ -47,7 +47,6 @@ export class DataCommands {
     const flags = [`--endpoints=${this.#server.endpoint}`, '--command-timeout=60s'];
     const finished = await runCtlHere([...words, ...flags, '--dial-timeout=20s'], {
       program: 'kvorum',
-      root: found,
       ...options,
     });
     return said(finished);
@@ -136,6 +135,7 @@ export class DataCommands {
       root: found,
       pretty: false,
       dashAt: undefined,
+      root: found,
       client: () => Promise.resolve(failing(this.client, n, how)),
     };
     try {
