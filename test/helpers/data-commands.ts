@@ -135,7 +135,6 @@ export class DataCommands {
       root: found,
       pretty: false,
       dashAt: undefined,
-      root: found,
       client: () => Promise.resolve(failing(this.client, n, how)),
     };
     try {
