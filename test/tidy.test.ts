@@ -301,6 +301,8 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
       'src/transport/host-lookup.ts',
       'src/transport/socket-stream.ts',
       'src/cli/warm-up/pipe-network.ts',
+      // Between members of a cluster to play with, whose links are cut.
+      'src/cli/up/wires.ts',
     ],
     'use the Network port',
   ],
@@ -311,14 +313,20 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
       'src/server/platform/tls-node.ts',
       'src/server/platform/tls-presented.ts',
       'src/client/connection/network-node.ts',
+      // Only types.
+      'src/client/raw/plain-get.ts',
       'src/transport/socket-stream.ts',
     ],
     'use the Network port',
   ],
   ['node:dgram', [], 'use the Network port'],
   ['node:dns', ['src/transport/host-lookup.ts'], 'use the Network port'],
-  ['node:http', ['src/server/platform/http1-node.ts'], 'use HttpHandler of the transport'],
-  ['node:https', [], 'use HttpHandler of the transport'],
+  [
+    'node:http',
+    ['src/server/platform/http1-node.ts', 'src/client/raw/plain-get.ts'],
+    'use HttpHandler of the transport',
+  ],
+  ['node:https', ['src/client/raw/plain-get.ts'], 'use HttpHandler of the transport'],
   ['node:http2', [], 'use the transport'],
   ['node:timers', [], 'use the Clock port'],
   ['node:timers/promises', [], 'use the Clock port'],
@@ -331,7 +339,15 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
     ],
     'measure first what they gain (docs/adr/0013-io-threads.md)',
   ],
-  ['node:child_process', ['src/server/platform/systemd.ts'], 'a server starts no programs'],
+  [
+    'node:child_process',
+    [
+      'src/server/platform/systemd.ts',
+      // No server: `kvorum up` runs members as what they are, processes that can be killed.
+      'src/cli/up/member-process.ts',
+    ],
+    'a server starts no programs',
+  ],
   [
     'node:perf_hooks',
     [
@@ -353,6 +369,7 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
     ['src/server/platform/logger-pino.ts', 'src/server/platform/rotating-log.ts'],
     'use the Logger port',
   ],
+  ['nanotar', ['src/ctl/look/diagnose/diagnose.ts'], 'only reports are archives'],
   ['pprof-format', ['src/server/platform/pprof.ts'], 'use the Profiler port'],
   ['ws', ['src/server/platform/websocket-node.ts'], 'answer with `webSocket`'],
   ['liquidjs', ['src/ctl/data/render/template.ts'], 'templates are rendered there'],

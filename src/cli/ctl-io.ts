@@ -1,8 +1,9 @@
 /** The process, as the commands that talk to a cluster see it. */
 
 import { spawn } from 'node:child_process';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
+import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { createInterface, emitKeypressEvents } from 'node:readline';
 import { Writable } from 'node:stream';
 import type { Clock } from '../common/index.js';
 import type { CtlFiles, CtlIo, CtlSnapshots, ProgramEnd } from '../ctl/index.js';
@@ -46,6 +47,11 @@ export function ctlIo(env: CtlIo['env'], clock: Clock, snapshots: CtlSnapshots):
     execute: (words, added) => execute(words, { ...env, ...added }),
     files: nodeFiles,
     snapshots,
+    async writeNew(path, data) {
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      await writeFile(path, data, { flag: 'wx', mode: 0o600 });
+    },
+    ...(stdin.isTTY === true && stdout.isTTY === true ? { keys: terminalKeys } : {}),
     get interrupted() {
       interrupted ??= listening();
       if (isUnread) interrupted.abort('EPIPE');
@@ -107,6 +113,35 @@ async function* linesOf(stdin: AsyncIterable<Uint8Array>): AsyncGenerator<string
   if (text !== '') yield text;
   return undefined;
 }
+
+/** What readline tells of a key. */
+interface Key {
+  readonly name?: string;
+  readonly ctrl?: boolean;
+  readonly sequence?: string;
+}
+
+const terminalKeys: NonNullable<CtlIo['keys']> = {
+  size: () => ({ columns: process.stdout.columns ?? 80, rows: process.stdout.rows ?? 24 }),
+  read(pressed) {
+    const { stdin } = process;
+    const onKey = (text: string | undefined, { name, ctrl, sequence }: Key): void => {
+      if (ctrl === true) pressed(`ctrl-${name ?? ''}`);
+      else pressed(name ?? text ?? sequence ?? '');
+    };
+    emitKeypressEvents(stdin);
+    stdin.setRawMode(true);
+    stdin.on('keypress', onKey);
+    stdin.resume();
+    return {
+      stop() {
+        stdin.off('keypress', onKey);
+        stdin.setRawMode(false);
+        stdin.pause();
+      },
+    };
+  },
+};
 
 /** A line from the terminal; what is typed is not shown. */
 async function askHidden(prompt: string): Promise<string> {

@@ -10,9 +10,11 @@ import { nodeClock, nodePorts, notifySystemd, startServer } from '../server/inde
 import type { CommandIo, ExitStatus } from './command-io.js';
 import { ctlIo } from './ctl-io.js';
 import { openAppend, readFile } from './files.js';
+import { runJoinCommand } from './join/index.js';
 import { runRestoreCommand } from './restore/index.js';
 import { runServerCommand, type StartNode } from './server/index.js';
 import { snapshotsOf } from './snapshots.js';
+import type { Program } from './up/index.js';
 import { warmUp } from './warm-up/index.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -49,8 +51,19 @@ async function main(
     if (command === 'server') {
       return await runServerCommand(rest, env, io, startHere(rest, code));
     }
+    const ctl = (): CtlIo => {
+      const its = ctlIo(env, nodeClock, snapshotsOf(io));
+      its.runLocalCluster = async (plan, own) => {
+        const { runUp } = await import('./up/index.js');
+        return await runUp(plan, own, thisProgram());
+      };
+      return its;
+    };
+    if (command === 'join') {
+      const ios = { server: io, client: ctl() };
+      return await runJoinCommand(rest, env, ios, startHere(rest, code));
+    }
     // Called `etcdctl`, this is it.
-    const ctl = (): CtlIo => ctlIo(env, nodeClock, snapshotsOf(io));
     if (command === 'ctl') return await runCtl(rest, ctl(), 'etcdctl');
     if (command !== undefined && !ofServer.has(command) && isCommandLine(argv)) {
       return await runCtl(argv, ctl(), 'kvorum');
@@ -63,6 +76,14 @@ async function main(
 
 /** What is a command of the server's, though the others have one of that name, too. */
 const ofServer: ReadonlySet<string> = new Set(['help', 'version']);
+
+/** How to run this program once more: by Node, or by itself if it is one executable. */
+function thisProgram(): Program {
+  const { execPath, execArgv } = process;
+  const script = process.argv[1];
+  const isExecutable = script === undefined || script === execPath;
+  return { file: execPath, args: isExecutable ? execArgv : [...execArgv, script] };
+}
 
 const aliveMs = 24 * 3_600_000;
 

@@ -335,3 +335,23 @@ export const grantsAtOnceMax = 2000;
  * beside the start itself.
  */
 export const warmUpMs = 80;
+/** Lines of --audit-log that wait for the disk: a second of puts at full speed. */
+export const auditBacklogBytesMax = 16 * 1024 * 1024;
+/** It is written so often, or when so much has gathered; a write that failed is tried again. */
+export const auditFlushMs = 100;
+export const auditWriteBytes = 256 * 1024;
+export const auditRetryMs = 1000;
+/** A member that stops waits so long for it. */
+export const auditCloseMs = 1000;
+/** Keys of one call that a line has, as many as --max-txn-ops by default; and the bytes of each. */
+export const auditKeysMax = 128;
+export const auditKeyBytesMax = 1024;
+/** Rules of --audit-rules: each is looked at for each key. */
+export const auditRulesMax = 1000;
+/** Spans that wait for the collector of traces, some 300 bytes each; then they are dropped. */
+export const spansWaitingMax = 8192;
+/** They leave so often, so many at once; one that fails is followed by a rest. */
+export const spanExportMs = 1000;
+export const spansPerExportMax = 512;
+export const spanExportRestMs = 5000;
+export const spanExportTimeoutMs = 10_000;

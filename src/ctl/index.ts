@@ -5,7 +5,23 @@ export {
   type CtlIo,
   type CtlSnapshots,
   type ExitCode,
+  globalFlags,
+  LineError,
+  type LocalClusterPlan,
   type ProgramEnd,
+  parseLine,
   type StagedFile,
+  withEnvironment,
 } from './command/index.js';
+export { clientOf } from './connect/index.js';
+export {
+  type ClusterCalls,
+  clusterCalls,
+  ensureMember,
+  type LearnerSteps,
+  type Member,
+  promoted,
+  started,
+  withUrls,
+} from './members/index.js';
 export { isCommandLine, runCtl } from './run.js';

@@ -8,6 +8,7 @@ export {
   type SnapshotStatus,
   snapshotStatus,
 } from './backup/index.js';
+export { isFounded } from './bootstrap/index.js';
 export type { Metrics } from './metrics/index.js';
 export { measureLoopLag } from './metrics/index.js';
 export { MemberRemovedError } from './node/index.js';

@@ -40,13 +40,16 @@ export const mayImportInside: Readonly<
     'files.ts': [],
     server: ['command-io.ts', 'failure.ts'],
     restore: ['command-io.ts', 'failure.ts'],
+    join: ['command-io.ts', 'server'],
     'warm-up': [],
     'staged-file.ts': [],
     'held-output.ts': [],
     'ctl-io.ts': ['held-output.ts', 'staged-file.ts'],
     'snapshots.ts': ['restore'],
+    up: ['files.ts'],
     'kvorum.ts': [
-      ...['command-io.ts', 'ctl-io.ts', 'files.ts', 'restore', 'server', 'snapshots.ts', 'warm-up'],
+      ...['command-io.ts', 'ctl-io.ts', 'files.ts', 'join', 'restore', 'server', 'snapshots.ts'],
+      ...['up', 'warm-up'],
     ],
   },
   'src/ctl': {
@@ -63,6 +66,7 @@ export const mayImportInside: Readonly<
     progress: ['command'],
     // What a failed call is to who reads it.
     failure: ['command'],
+    show: ['command'],
     // Groups of commands: none knows another.
     auth: ['command', 'connect', 'print'],
     context: ['command', 'failure', 'print'],
@@ -75,14 +79,19 @@ export const mayImportInside: Readonly<
     mirror: ['command', 'connect', 'watching'],
     check: ['command', 'connect'],
     snapshot: ['command', 'failure', 'print', 'progress'],
+    benchmark: ['command', 'connect', 'show'],
+    look: ['command', 'connect', 'show'],
+    up: ['command'],
     utility: ['command'],
     version: ['command'],
+    members: ['command'],
     'commands.ts': [
-      ...['auth', 'check', 'cluster', 'command', 'concurrency', 'context', 'data', 'kv'],
-      ...['lease', 'mirror', 'snapshot', 'utility', 'version', 'watch'],
+      ...['auth', 'benchmark', 'check', 'cluster', 'command', 'concurrency', 'context', 'data'],
+      ...['kv', 'lease', 'look', 'members', 'mirror', 'snapshot', 'up', 'utility', 'version'],
+      'watch',
     ],
     'run.ts': ['command', 'commands.ts', 'connect', 'context', 'failure', 'print'],
-    'index.ts': ['command', 'run.ts'],
+    'index.ts': ['command', 'connect', 'members', 'run.ts'],
   },
   'src/launch': {
     'called.ts': [],
@@ -166,10 +175,15 @@ export const mayImportInside: Readonly<
     membership: ['peers'],
     feature: ['access', 'entry', 'guard', 'membership', 'metrics', 'options', 'peers'],
     rpc: ['access', 'feature', 'guard', 'metrics', 'options'],
+    // Looks on at the door, and when a call has ended.
+    audit: ['metrics', 'options', 'rpc'],
+    trace: ['metrics', 'options', 'rpc'],
     // Features: none knows the node, and only a whole member knows them.
     auth: ['access', 'entry', 'feature', 'options', 'rpc'],
     concurrency: ['access', 'feature', 'rpc'],
-    cluster: ['access', 'entry', 'feature', 'membership', 'options', 'peers', 'rpc'],
+    cluster: [
+      ...['access', 'entry', 'feature', 'membership', 'metrics', 'options', 'peers', 'rpc'],
+    ],
     kv: ['access', 'entry', 'feature', 'metrics', 'options', 'rpc'],
     lease: ['access', 'entry', 'feature', 'metrics', 'peers', 'rpc'],
     maintenance: [
@@ -190,7 +204,8 @@ export const mayImportInside: Readonly<
     gateway: ['rpc'],
     // A whole member, and the sockets around it.
     'member.ts': [
-      ...['auth', 'cluster', 'concurrency', 'kv', 'lease', 'maintenance', 'reflection', 'watch'],
+      ...['audit', 'auth', 'cluster', 'concurrency', 'kv', 'lease', 'maintenance', 'reflection'],
+      ...['watch'],
       ...['feature', 'guard', 'metrics', 'node', 'options', 'rpc'],
     ],
     'answers-memory.ts': ['metrics', 'options'],
@@ -198,9 +213,9 @@ export const mayImportInside: Readonly<
     'live-tls.ts': ['metrics', 'node', 'options', 'platform'],
     'server.ts': [
       ...['answers-memory.ts', 'gateway', 'http', 'listeners.ts', 'live-tls.ts', 'member.ts'],
-      ...['metrics', 'node', 'options', 'peers', 'platform', 'rpc'],
+      ...['metrics', 'node', 'options', 'peers', 'platform', 'rpc', 'trace'],
     ],
-    'index.ts': ['backup', 'metrics', 'node', 'options', 'platform', 'server.ts'],
+    'index.ts': ['backup', 'bootstrap', 'metrics', 'node', 'options', 'platform', 'server.ts'],
   },
   'src/storage': {
     'remedies.ts': [],

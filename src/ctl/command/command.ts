@@ -89,6 +89,28 @@ export interface StagedFile {
   discard(): Promise<void>;
 }
 
+/** A terminal whose keys are read one by one. */
+export interface TerminalKeys {
+  size(): { readonly columns: number; readonly rows: number };
+  /** Calls with each key, as `q`, `left` or `ctrl-c`, until it is stopped. */
+  read(pressed: (key: string) => void): { stop(): void };
+}
+
+/** A cluster on this machine, to play with. */
+export interface LocalClusterPlan {
+  readonly nodes: number;
+  /** Undefined: a folder for temporary files, which goes with the cluster. */
+  readonly dataDir: string | undefined;
+  /** Undefined: 2379, 22379, 32379, ... */
+  readonly basePort: number | undefined;
+  /** What members log goes to the terminal as well. */
+  readonly logs: boolean;
+  /** Links between members lead through this process, which can cut them. */
+  readonly wires: boolean;
+  /** For every member. */
+  readonly flags: readonly string[];
+}
+
 /** What the process is to a command. */
 export interface CtlIo {
   readonly clock: Clock;
@@ -117,6 +139,15 @@ export interface CtlIo {
   readonly files: CtlFiles;
   /** Left out where there is no server's part. */
   readonly snapshots?: CtlSnapshots;
+  /**
+   * Writes a file that was not there, and makes the folders that it needs; only this user may read
+   * it. Left out: nothing is written here.
+   */
+  writeNew?(path: string, data: Uint8Array): Promise<void>;
+  /** Runs one until it is told to quit. Left out: no programs are started here. */
+  runLocalCluster?(plan: LocalClusterPlan, io: CtlIo): Promise<ExitCode>;
+  /** Left out: nobody sits in front of both ends. */
+  readonly keys?: TerminalKeys;
   /**
    * Aborted by SIGINT or SIGTERM: what runs ends in order. A second signal ends the process, and so
    * does the first if no command has asked for this.

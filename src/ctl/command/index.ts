@@ -11,8 +11,10 @@ export {
   command,
   type ExitCode,
   exit,
+  type LocalClusterPlan,
   type ProgramEnd,
   type StagedFile,
+  type TerminalKeys,
 } from './command.js';
 export { durationText, nanosecondText, parseDurationMs } from './duration.js';
 export { commandCalled, findCommand, suggestions } from './find.js';

@@ -218,6 +218,14 @@ function addCounters(add: Adder, m: Metrics): void {
   const network = 'etcd_network_client_grpc';
   add.counter(`${network}_received_bytes_total`, 'From clients.', () => m.clientBytesReceived);
   add.counter(`${network}_sent_bytes_total`, 'To clients.', () => m.clientBytesSent);
+  const own = (name: string, help: string, read: () => number) =>
+    add.counter(`kvorum_${name}_total`, help, read);
+  own('audit_lines', 'Lines for the audit log.', () => m.auditLines);
+  own('audit_lines_dropped', 'Lines that it did not get.', () => m.auditDropped);
+  own('audit_write_failures', 'Writes of it that failed.', () => m.auditWriteFailures);
+  own('trace_spans_sent', 'Spans that the collector took.', () => m.spansSent);
+  own('trace_spans_dropped', 'Spans that it did not get.', () => m.spansDropped);
+  own('trace_export_failures', 'Attempts to reach it.', () => m.spanExportFailures);
   const cold = 'kvorum_cold_records_total';
   add.counter(cold, 'Records read that were not in memory.', () => m.coldRecords);
   const closed = 'kvorum_client_connections_closed_total';
