@@ -280,7 +280,12 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
   ],
   [
     'node:fs/promises',
-    ['src/cli/ctl-io.ts', 'src/server/platform/rotating-log.ts', 'src/storage/level/kv-level.ts'],
+    [
+      'src/cli/ctl-io.ts',
+      'src/server/platform/rotating-log.ts',
+      'src/storage/level/kv-level.ts',
+      'src/storage/level/table-reads.ts',
+    ],
     'use the Disk port',
   ],
   [

@@ -1,19 +1,20 @@
 /** The process, as the commands that talk to a cluster see it. */
 
+import { spawn } from 'node:child_process';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { createInterface, emitKeypressEvents } from 'node:readline';
 import { Writable } from 'node:stream';
 import type { Clock } from '../common/index.js';
-import type { CtlIo } from '../ctl/index.js';
+import type { CtlIo, ProgramEnd } from '../ctl/index.js';
 
-/** Listens to signals from now on: the first aborts, the second ends the process. */
+/**
+ * Listens to signals once a command asks for them: then the first aborts, and the second ends the
+ * process. Until then the first does.
+ */
 export function ctlIo(env: CtlIo['env'], clock: Clock): CtlIo {
   const { stdin, stdout, stderr } = process;
-  const interrupted = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => interrupted.abort(signal));
-  }
+  let interrupted: AbortController | undefined;
   return {
     clock,
     env,
@@ -35,7 +36,12 @@ export function ctlIo(env: CtlIo['env'], clock: Clock): CtlIo {
       await writeFile(path, data, { flag: 'wx', mode: 0o600 });
     },
     ...(stdin.isTTY === true && stdout.isTTY === true ? { keys: terminalKeys } : {}),
-    interrupted: interrupted.signal,
+    fetchText,
+    execute: (words, added) => execute(words, { ...env, ...added }),
+    get interrupted() {
+      interrupted ??= listening();
+      return interrupted.signal;
+    },
   };
 }
 
@@ -67,6 +73,46 @@ const terminalKeys: NonNullable<CtlIo['keys']> = {
     };
   },
 };
+
+async function fetchText(url: string): Promise<string> {
+  const answer = await fetch(url);
+  if (!answer.ok) throw new Error(`${url} answers ${answer.status}`);
+  return await answer.text();
+}
+
+/** Runs a program to its end. */
+async function execute([program = '', ...args]: readonly string[], env: CtlIo['env']) {
+  const child = spawn(program, args, { env, stdio: ['ignore', 'inherit', 'inherit'] });
+  return await new Promise<ProgramEnd>((resolve) => {
+    child.once('error', (error: NodeJS.ErrnoException) => {
+      const missing = error.code === 'ENOENT' && !program.includes('/');
+      const reason = missing ? 'executable file not found in $PATH' : error.message;
+      resolve({ status: 255, problem: `exec: ${JSON.stringify(program)}: ${reason}` });
+    });
+    child.once('exit', (code, signal) => {
+      if (code === 0) resolve({ status: 0, problem: '' });
+      else if (code === null) resolve({ status: 255, problem: `signal: ${signalText(signal)}` });
+      else resolve({ status: code, problem: `exit status ${code}` });
+    });
+  });
+}
+
+/** As Go names the usual ones. */
+function signalText(signal: NodeJS.Signals | null): string {
+  const known: Partial<Record<NodeJS.Signals, string>> = {
+    ...{ SIGKILL: 'killed', SIGTERM: 'terminated', SIGINT: 'interrupt', SIGHUP: 'hangup' },
+    ...{ SIGSEGV: 'segmentation fault', SIGABRT: 'aborted' },
+  };
+  return (signal === null ? undefined : known[signal]) ?? String(signal);
+}
+
+function listening(): AbortController {
+  const interrupted = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => interrupted.abort(signal));
+  }
+  return interrupted;
+}
 
 /** A line from stdin; what is typed on a terminal is not shown. */
 async function askSecret(prompt: string): Promise<string> {

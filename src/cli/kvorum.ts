@@ -5,7 +5,7 @@
 
 import { resolve } from 'node:path';
 import { type Logger, warmUpMs } from '../common/index.js';
-import { isCommand, runCtl } from '../ctl/index.js';
+import { type CtlIo, isCommandLine, runCtl } from '../ctl/index.js';
 import { nodeClock, nodePorts, notifySystemd, startServer } from '../server/index.js';
 import type { CommandIo, ExitStatus } from './command-io.js';
 import { ctlIo } from './ctl-io.js';
@@ -49,18 +49,25 @@ async function main(
     if (command === 'server') {
       return await runServerCommand(rest, env, io, startHere(rest, code));
     }
-    if (command !== undefined && isCommand(command)) {
-      const ctl = ctlIo(env, nodeClock);
-      ctl.runLocalCluster = async (plan, its) => {
-        const { runUp } = await import('./up/index.js');
-        return await runUp(plan, its, thisProgram());
-      };
-      return await runCtl(argv, ctl, 'kvorum');
+    // Called `etcdctl`, this is it.
+    if (command === 'ctl') return await runCtl(rest, processCtl(env), 'etcdctl');
+    if (command !== undefined && !ofServer.has(command) && isCommandLine(argv)) {
+      return await runCtl(argv, processCtl(env), 'kvorum');
     }
     return await runServerCommand(argv, env, io, startHere(argv, code));
   } finally {
     clearInterval(alive);
   }
+}
+
+/** The process for commands, which may start a cluster of this program. */
+function processCtl(env: Environment): CtlIo {
+  const io = ctlIo(env, nodeClock);
+  io.runLocalCluster = async (plan, its) => {
+    const { runUp } = await import('./up/index.js');
+    return await runUp(plan, its, thisProgram());
+  };
+  return io;
 }
 
 /** How to run this program once more: by Node, or by itself if it is one executable. */
@@ -70,6 +77,9 @@ function thisProgram(): Program {
   const isExecutable = script === undefined || script === execPath;
   return { file: execPath, args: isExecutable ? execArgv : [...execArgv, script] };
 }
+
+/** What is a command of the server's, though the others have one of that name, too. */
+const ofServer: ReadonlySet<string> = new Set(['help', 'version']);
 
 const aliveMs = 24 * 3_600_000;
 

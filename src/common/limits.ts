@@ -38,6 +38,10 @@ export const turnShareMax = 1000;
  * back get a snapshot instead. Bounds what one slow or silent follower costs.
  */
 export const logKeepBytesMax = 256 * 1024 * 1024;
+/** Records waiting for LevelDB above which proposals wait: the disk is slower than the clients. */
+export const unflushedBytesMax = 256 * 1024 * 1024;
+/** Values are kept in so much memory at least, on the smallest machine. */
+export const valueCacheBytesMin = 16 * 1024 * 1024;
 /** Unapplied entries above which new proposals get `too many requests`, as in etcd. */
 export const commitApplyGapMax = 5000;
 /**
@@ -144,6 +148,16 @@ export const coldPageBytes = 4 * 1024 * 1024;
  * that also make the log durable and write to the KvStore, for as long as the disk takes.
  */
 export const coldReadsAtOnceMax = 2;
+/**
+ * Tables of LevelDB that are open for reads of their own, where the data are larger than memory: a
+ * file descriptor each. Eight gigabytes of data are a thousand.
+ */
+export const tablesOpenMax = 1000;
+/** Of their indexes, a hundredth of the data, so much is kept; and at most this share of memory. */
+export const tableIndexBytesMax = 256 * 1024 * 1024;
+export const tableIndexMemoryShare = 16;
+/** Reads that found nothing in the tables that are known, after which they are listed anew. */
+export const tableListIntervalReads = 64;
 /** What a record in a list costs beside its bytes: the buffer around them, and places in lists. */
 export const listedRecordBytes = 160;
 /** Up to so many cold records of one read are kept in memory afterwards; larger reads are scans. */

@@ -9,19 +9,32 @@ import {
   type CtlIo,
   type ExitCode,
   exit,
+  type Flag,
+  findCommand,
   type GlobalValues,
   globalFlags,
+  helpText,
   LineError,
   parseLine,
+  suggestions,
   usageText,
   withEnvironment,
 } from './command/index.js';
 import { commands } from './commands.js';
 import { clientOf } from './connect/index.js';
+import { formatOf, goErrorText } from './print/index.js';
 
-/** True if `word` is a command of these: then the line is not one of the server. */
-export function isCommand(word: string): boolean {
-  return commands.some(({ name, aliases }) => name === word || aliases.includes(word));
+/** True if `words` begin with a command of these, or with a flag of theirs before one. */
+export function isCommandLine(words: readonly string[]): boolean {
+  const [first = ''] = words;
+  if (!first.startsWith('-')) {
+    return commands.some(({ name, aliases }) => name === first || aliases.includes(first));
+  }
+  const [name = ''] = first.replace(/^--?/, '').split('=');
+  const known = Object.entries<Flag>(globalFlags).some(([flag, { short }]) => {
+    return first.startsWith('--') ? flag === name : short === name.charAt(0);
+  });
+  return known && findCommand(words, commands, 'kvorum').command !== undefined;
 }
 
 /** Runs what `words` say; `program`: what it was called. Resolves with the exit status. */
@@ -31,19 +44,23 @@ export async function runCtl(
   program: string,
 ): Promise<ExitCode> {
   const known = commands.filter(({ beyondEtcdctl }) => program !== 'etcdctl' || !beyondEtcdctl);
-  const { found, path, rest } = find(words, known, program);
-  if (found === undefined) {
-    const [word] = rest;
-    if (word === undefined || word === '--help' || word === '-h') {
-      await io.stdout(usageText(rootOf(known, program), program));
-      return exit.ok;
-    }
-    const parent = path.join(' ');
-    io.stderr(`Error: unknown command ${JSON.stringify(word)} for "${parent}"\n`);
-    io.stderr(`Run '${parent} --help' for usage.\n`);
-    return exit.error;
-  }
-  return await runCommand(found, path.join(' '), rest, io, program);
+  const { command, path, rest, unknown } = findCommand(words, known, program);
+  if (unknown !== undefined) return unknownCommand(unknown, known, io, program);
+  const root = rootOf(known, program);
+  return await runCommand(command ?? root, path.join(' '), rest, io, root);
+}
+
+function unknownCommand(
+  word: string,
+  known: readonly Command[],
+  io: CtlIo,
+  program: string,
+): ExitCode {
+  const meant = suggestions(word, known).map((name) => `\t${name}\n`);
+  const did = meant.length === 0 ? '' : `\nDid you mean this?\n${meant.join('')}\n`;
+  io.stderr(`Error: unknown command ${JSON.stringify(word)} for "${program}"\n${did}`);
+  io.stderr(`Run '${program} --help' for usage.\n`);
+  return exit.error;
 }
 
 async function runCommand(
@@ -51,21 +68,23 @@ async function runCommand(
   path: string,
   words: readonly string[],
   io: CtlIo,
-  program: string,
+  root: Command,
 ): Promise<ExitCode> {
   let client: RawClient | undefined;
+  const program = root.name;
   try {
     const line = parseLine(words, { ...globalFlags, ...found.flags }, found);
     if (line.help || found.commands.length > 0) {
-      const head = found.long === '' ? found.short : found.long;
-      await io.stdout(`${head}\n\n${usageText(found, path)}`);
+      await io.stdout(helpText(found, path));
       return exit.ok;
     }
     const global = withEnvironment(line.flags as unknown as GlobalValues, line.isSet, io.env);
     const context: CommandContext = {
-      ...{ io, program, global: global.values, isSet: global.isSet },
+      ...{ io, program, root, global: global.values, isSet: global.isSet, dashAt: line.dashAt },
       pretty: io.terminal.out && global.values['write-out'] === 'simple' && program !== 'etcdctl',
       client: async () => {
+        // As etcdctl: what can't be printed is not asked for, but arguments are looked at first.
+        formatOf(global.values);
         client ??= await clientOf(global.values, global.isSet, io);
         return client;
       },
@@ -81,7 +100,7 @@ async function runCommand(
 function report(error: unknown, found: Command, path: string, io: CtlIo): ExitCode {
   if (error instanceof LineError) {
     io.stderr(`Error: ${error.message}\n`);
-    io.stderr(usageText(found, path));
+    io.stderr(`${usageText(found, path)}\n`);
     return exit.error;
   }
   if (error instanceof CommandError) {
@@ -89,54 +108,18 @@ function report(error: unknown, found: Command, path: string, io: CtlIo): ExitCo
     return error.exitCode;
   }
   if (isEtcdError(error)) {
-    io.stderr(`Error: ${error.message}\n`);
+    // Who looks at a terminal is told more than what etcdctl says.
+    const plain = !io.terminal.out || path.startsWith('etcdctl');
+    io.stderr(`Error: ${plain ? goErrorText(error) : error.message}\n`);
     return exit.error;
   }
   throw error;
 }
 
-/** The command that `words` begin with, and what follows it. */
-function find(words: readonly string[], known: readonly Command[], program: string) {
-  const rest = [...words];
-  const path = [program];
-  let list = known;
-  let found: Command | undefined;
-  // Global flags may stand before the command.
-  for (let at = 0; at < rest.length; ) {
-    const word = rest[at] as string;
-    if (word === '--') break;
-    if (word.startsWith('-') && word.length > 1) {
-      at += takesNext(word) ? 2 : 1;
-      continue;
-    }
-    const next = list.find(({ name, aliases }) => name === word || aliases.includes(word));
-    if (next === undefined) {
-      if (found === undefined) return { found, path, rest: [word] };
-      break;
-    }
-    found = next;
-    path.push(next.name);
-    rest.splice(at, 1);
-    if (next.commands.length === 0) break;
-    list = next.commands;
-  }
-  return { found, path, rest };
-}
-
-/** A flag before the command whose value is the next word. */
-function takesNext(word: string): boolean {
-  if (word.includes('=')) return false;
-  const declared = Object.entries(globalFlags).find(([name, flag]) =>
-    word.startsWith('--')
-      ? name === word.slice(2)
-      : 'short' in flag && word === `-${String(flag.short)}`,
-  );
-  return declared !== undefined && declared[1].kind !== 'bool';
-}
-
 function rootOf(known: readonly Command[], program: string): Command {
   return {
-    ...{ name: program, aliases: [], usage: '', short: '', long: '', group: '', flags: {} },
+    ...{ name: program, aliases: [], usage: '', long: '', group: '', flags: {} },
+    short: 'Asks and changes a cluster of kvorum or etcd.',
     ...{ commands: known, beyondEtcdctl: false, flagsFirst: false },
     run: () => Promise.resolve(exit.ok),
   };

@@ -11,6 +11,8 @@ import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
 
 /** What may be allocated between two full collections, beyond what V8 itself counts on top. */
 export const growthBytes = 96 * 1024 * 1024;
+/** In a small container at most this share of its memory. */
+const growthShare = 1 / 8;
 /** V8 itself lets a heap grow to four times of what is in use, at most. */
 const percentMax = 300;
 /** Below that V8 decides: it may give more to a heap that has a lot to do. */
@@ -19,17 +21,23 @@ const percentMin = 100;
 /** Whoever starts Node with one of these has decided. */
 const decided = /--heap[-_]growing[-_]percent|--optimize[-_]for[-_]size/;
 
-/** The growth in percent for a heap with `usedBytes` in use; 0: as V8 would. */
-export function growingPercent(usedBytes: number): number {
-  const percent = Math.floor((growthBytes * 100) / Math.max(1, usedBytes));
+/**
+ * The growth in percent for a heap with `usedBytes` in use, of a process that may have
+ * `memoryBytes`; 0: as V8 would.
+ */
+export function growingPercent(usedBytes: number, memoryBytes = Number.MAX_VALUE): number {
+  const bytes = Math.min(growthBytes, memoryBytes * growthShare);
+  const percent = Math.floor((bytes * 100) / Math.max(1, usedBytes));
   return percent < percentMin ? 0 : Math.min(percent, percentMax);
 }
 
 /** Lets it grow so from now on. False: `options` of Node say something, and nothing is done. */
 export function widenOldGeneration(options: readonly string[]): boolean {
   if (options.some((option) => decided.test(option))) return false;
+  // Without a bound it is 0, or more than any machine has.
+  const memoryBytes = process.constrainedMemory() || Number.MAX_VALUE;
   const look = (): void => {
-    setFlagsFromString(`--heap-growing-percent=${growingPercent(oldBytes())}`);
+    setFlagsFromString(`--heap-growing-percent=${growingPercent(oldBytes(), memoryBytes)}`);
   };
   // A full collection reads the flag at its end. What is in use is known best right after one, so
   // each sets what the next one goes by.

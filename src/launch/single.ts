@@ -11,6 +11,7 @@ import { isBuiltin } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { getRawAsset, isSea } from 'node:sea';
+import { argumentsOf } from './called.js';
 import { codeIn, readCode, writeCode } from './code-cache.js';
 import { loadNative } from './native-code.js';
 import type { Place } from './place.js';
@@ -74,7 +75,8 @@ function main(argv: readonly string[], environment: NodeJS.ProcessEnv): void {
   const others = [ofUnit, ofUser, '/var/tmp', '/dev/shm'].filter((dir) => dir !== undefined);
   const folders = [...new Set([tmpdir(), ...others])];
   const place = isSea() ? singlePlace(ownAsset, folders) : buildPlace(__dirname, folders);
-  startFrom(place, argv, environment);
+  // The first of argv is the real path; this is what it was called.
+  startFrom(place, argumentsOf(process.argv0, argv), environment);
 }
 
 main(process.argv.slice(2), process.env);

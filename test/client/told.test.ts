@@ -72,6 +72,18 @@ describeTargets('told', { bothTransports: true }, (target) => {
       expect(compacted.stack).toContain('theReader');
     });
 
+    it('of a lease that is renewed too late name the caller, too', async () => {
+      const client = target.client();
+      const lease = await client.leases.create(60);
+      await client.leases.revoke(lease.id);
+      async function theRenewer(): Promise<void> {
+        await lease.renew();
+      }
+      const late = await errorOf(theRenewer());
+      expect(late.reason).toBe('LEASE_LOST');
+      expect(late.stack).toContain('theRenewer');
+    });
+
     it('of codecs have the key; JSON has the message', async () => {
       const kv = target.client().kv.namespace(target.prefix());
       await kv.put('a', 'no JSON');

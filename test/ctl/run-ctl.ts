@@ -42,6 +42,8 @@ export async function ctl(words: readonly string[], setup: CtlSetup = {}): Promi
     stdin: nothing(),
     askSecret: async () => '',
     readFile: (path) => readFile(path),
+    fetchText: () => Promise.reject(new Error('nothing is fetched here')),
+    execute: () => Promise.reject(new Error('nothing is run here')),
     ...(keys === undefined ? {} : { keys }),
     ...(setup.writeNew === undefined ? {} : { writeNew: setup.writeNew }),
     interrupted: setup.interrupted ?? new AbortController().signal,

@@ -35,18 +35,28 @@ export class EtcdctlSession {
   readonly program: string;
   readonly known: KnownValues = new Map();
   readonly #captured = new Map<string, string>();
+  readonly #run: typeof exec;
 
-  private constructor(server: ServerProcess, program: string) {
+  private constructor(server: ServerProcess, program: string, run: typeof exec) {
     this.server = server;
     this.program = program;
+    this.#run = run;
     this.known.set(server.endpoint, '<endpoint>');
     this.known.set(server.peerUrl, '<peer url>');
   }
 
-  /** Asks the server for its ids, so that they can be masked. */
-  static async open(server: ServerProcess, program = toolPath('etcdctl')): Promise<EtcdctlSession> {
-    const session = new EtcdctlSession(server, program);
-    const status = await session.exec(['endpoint', 'status', '-w', 'json']);
+  /**
+   * Asks the server for its ids, so that they can be masked. `run` is what runs commands then, if
+   * it is not `exec`; `program` is asked for the ids.
+   */
+  static async open(
+    server: ServerProcess,
+    program = toolPath('etcdctl'),
+    run = exec,
+  ): Promise<EtcdctlSession> {
+    const session = new EtcdctlSession(server, program, run);
+    const at = ['--endpoints', server.endpoint, ...session.#tls()];
+    const status = await exec(program, [...patience, ...at, 'endpoint', 'status', '-w', 'json']);
     // Read as text: the ids do not fit into a number of JavaScript.
     const text = status.stdout.toString('utf8');
     for (const [field, name] of [
@@ -75,7 +85,7 @@ export class EtcdctlSession {
   /** Runs one command as it is, against the session's server unless it names others. */
   exec(args: readonly string[], options: ExecOptions = {}): Promise<Finished> {
     const at = args.includes('--endpoints') ? [] : ['--endpoints', this.server.endpoint];
-    return exec(this.program, [...patience, ...at, ...this.#tls(), ...args], options);
+    return this.#run(this.program, [...patience, ...at, ...this.#tls(), ...args], options);
   }
 
   /** Runs one step and returns its masked transcript. */

@@ -152,5 +152,9 @@ describe("V8's old generation", () => {
     ]);
     expect(growingPercent(97 * mb)).toBe(0);
     expect(growingPercent(4096 * mb)).toBe(0);
+    // In a small container by an eighth of it.
+    expect(growingPercent(25 * mb, 256 * mb)).toBe(128);
+    expect(growingPercent(40 * mb, 256 * mb)).toBe(0);
+    expect(growingPercent(25 * mb, 16_384 * mb)).toBe(300);
   });
 });

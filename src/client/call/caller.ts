@@ -109,28 +109,23 @@ export class Caller {
     options: EndpointOptions = noOptions,
     key?: string,
   ): Promise<Buffer> {
+    const asked = { method, kind, request, options, key };
     try {
       // Nobody beside the client and the server needs to see the password.
       const direct = this.options.interceptors.length === 0 || method === authenticateMethod;
-      return direct
-        ? await this.#run(method, kind, request, options, key)
-        : await this.#intercepted(method, kind, request, options, key);
+      return direct ? await this.#run(asked) : await this.#intercepted(asked);
     } catch (error) {
       throw atCaller(error);
     }
   }
 
-  #intercepted(
-    method: string,
-    kind: CallKind,
-    request: Uint8Array,
-    options: EndpointOptions,
-    key: string | undefined,
-  ): Promise<Buffer> {
-    const { interceptors } = this.options;
-    const last = (call: Parameters<Interceptor>[0]): Promise<Buffer> =>
-      this.#run(call.method, kind, call.request, { ...options, metadata: call.metadata }, key);
-    const chain = interceptors.reduceRight<typeof last>(
+  #intercepted(asked: Asked): Promise<Buffer> {
+    const { method, request, options } = asked;
+    const last = (call: Parameters<Interceptor>[0]): Promise<Buffer> => {
+      const own = { ...options, metadata: call.metadata };
+      return this.#run({ ...asked, method: call.method, request: call.request, options: own });
+    };
+    const chain = this.options.interceptors.reduceRight<typeof last>(
       (next, interceptor) => (call) => interceptor(call, next),
       last,
     );
@@ -275,16 +270,9 @@ export class Caller {
     for (const run of [...this.#running]) run.closed();
   }
 
-  #run(
-    method: string,
-    kind: CallKind,
-    request: Uint8Array,
-    options: EndpointOptions,
-    key: string | undefined,
-  ): Promise<Buffer> {
+  #run(asked: Asked): Promise<Buffer> {
     return new Promise((resolve, reject) => {
-      if (options.metadata !== undefined) checkMetadata(options.metadata);
-      const asked = { method, kind, request, options, key };
+      if (asked.options.metadata !== undefined) checkMetadata(asked.options.metadata);
       new CallRun(this, asked, resolve, reject, this.#running).start();
     });
   }

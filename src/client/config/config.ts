@@ -21,12 +21,14 @@ import { bytes } from '../keyspace/index.js';
 import { callTimeoutMsDefault } from '../limits.js';
 import {
   aFunction,
+  aList,
   anObject,
   anything,
   aText,
   checkOptions,
   oneOf,
   type Shape,
+  wholeNumber,
 } from '../strict/index.js';
 import { history } from './history.js';
 import {
@@ -63,6 +65,23 @@ const shape: Shape<ConfigOptions<object, unknown>> = {
   view: anObject,
   invalidStart: oneOf('throw', 'defaults'),
   onProblem: aFunction,
+};
+
+const writeShape: Shape<ConfigWriteOptions> = {
+  ...callShape,
+  layer: oneOf('fleet', 'group', 'node'),
+  ifRevision: wholeNumber(0),
+  author: aText,
+  comment: aText,
+  attemptsMax: wholeNumber(1),
+};
+
+const updateShape: Shape<ConfigUpdateOptions<object>> = { ...writeShape, remove: aList };
+
+const historyShape: Shape<HistoryOptions> = {
+  ...callShape,
+  fromRevision: wholeNumber(0),
+  limit: wholeNumber(1),
 };
 
 /** Resolves with the first valid state; see `invalidStart`. */
@@ -138,10 +157,11 @@ class ConfigRun<In extends object, Out> implements Config<Out, In> {
     return this.#live.read();
   }
 
-  update(
+  async update(
     changes: Partial<In> | ((layer: Partial<In>) => Partial<In>),
     options: ConfigUpdateOptions<In> = {},
   ): Promise<ConfigWritten> {
+    checkOptions('config.update', options, updateShape);
     const layer = layerOf(this.#context.layout, options.layer ?? 'fleet');
     const plan = (entries: Entries): Edits => {
       const wanted =
@@ -160,6 +180,7 @@ class ConfigRun<In extends object, Out> implements Config<Out, In> {
   }
 
   async rollback(revision: Revision, options: ConfigWriteOptions = {}): Promise<ConfigWritten> {
+    checkOptions('config.rollback', options, writeShape);
     const { layout } = this.#context;
     const layers = options.layer === undefined ? layout.layers : [layerOf(layout, options.layer)];
     const then = await readAll(this.#context, { ...callOptionsOf(options), revision });
@@ -175,8 +196,9 @@ class ConfigRun<In extends object, Out> implements Config<Out, In> {
     return write(this.#context, plan, { ...options, comment });
   }
 
-  history(options: HistoryOptions = {}): Promise<readonly ConfigVersion[]> {
-    return history(this.#context, options);
+  async history(options: HistoryOptions = {}): Promise<readonly ConfigVersion[]> {
+    checkOptions('config.history', options, historyShape);
+    return await history(this.#context, options);
   }
 
   async close(): Promise<void> {

@@ -9,7 +9,7 @@
 
 import { assert, type LeaseId, onAbort, type Timer } from '../../common/index.js';
 import { abortedError, type Caller, type CallOptions, type ClientEvent } from '../call/index.js';
-import { EtcdClientError, invalidOption } from '../errors.js';
+import { atCaller, EtcdClientError, invalidOption } from '../errors.js';
 import {
   keepAliveFraction,
   leaseMarginFraction,
@@ -95,10 +95,18 @@ export class KeptLease implements LeaseHandle, RenewalTarget {
     return Math.max(0, this.#lostAtMs() - this.#nowMs());
   }
 
-  renew(options: CallOptions = {}): Promise<void> {
+  async renew(options: CallOptions = {}): Promise<void> {
     this.#checkTime();
-    if (this.#state === 'lost') return Promise.reject(this.#lost.signal.reason);
-    if (this.#state === 'stopped') return Promise.reject(stoppedError());
+    if (this.#state === 'lost') throw this.#lost.signal.reason;
+    try {
+      if (this.#state === 'stopped') throw stoppedError();
+      await this.#renewed(options);
+    } catch (error) {
+      throw atCaller(error);
+    }
+  }
+
+  #renewed(options: CallOptions): Promise<void> {
     return new Promise((resolve, reject) => {
       const { signal } = options;
       const { clock } = this.#caller.options;

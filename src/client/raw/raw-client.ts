@@ -14,7 +14,7 @@ import {
 } from '../call/index.js';
 import type { EtcdOptions } from '../client.js';
 import { closedError, nodeRuntime, type Pool, type TlsSource } from '../connection/index.js';
-import type { EtcdClientError } from '../errors.js';
+import { EtcdClientError, type Outcome } from '../errors.js';
 import { etcdOptionsOf } from '../etcd-options.js';
 import { makeCaller, makePool } from '../parts.js';
 import type { PlainAnswer, PlainGetOptions } from './plain-get.js';
@@ -25,6 +25,12 @@ export interface RawStream {
   /** No more is sent. */
   end(): void;
   cancel(): void;
+}
+
+/** How large messages may be; gRPC's words say it of others. */
+export interface MessageBounds {
+  readonly requestBytesMax: number;
+  readonly answerBytesMax: number;
 }
 
 /** What a {@link RawStream} tells. */
@@ -41,8 +47,10 @@ export class RawClient {
   readonly #caller: Caller;
   readonly #tls: TlsSource | undefined;
   readonly #closing = new AbortController();
+  readonly #bounds: MessageBounds | undefined;
 
-  constructor(options: EtcdOptions) {
+  constructor(options: EtcdOptions, bounds?: MessageBounds) {
+    this.#bounds = bounds;
     const checked = etcdOptionsOf(options);
     const runtime = { ...nodeRuntime, ...checked.runtime };
     this.clock = runtime.clock;
@@ -60,13 +68,20 @@ export class RawClient {
    * One unary call, of any endpoint or of `options.endpoint` alone. `kind` says whether it may be
    * sent twice. Rejects with EtcdClientError.
    */
-  call(
+  async call(
     method: string,
     kind: CallKind,
     request: Uint8Array,
     options?: EndpointOptions,
   ): Promise<Buffer> {
-    return this.#caller.call(method, kind, request, options);
+    const { requestBytesMax = Infinity, answerBytesMax = Infinity } = this.#bounds ?? {};
+    if (request.length > requestBytesMax) {
+      throw tooLarge('trying to send message', request.length, requestBytesMax, 'failed');
+    }
+    const answer = await this.#caller.call(method, kind, request, options);
+    if (answer.length <= answerBytesMax) return answer;
+    const outcome = kind === 'write' ? 'unknown' : 'failed';
+    throw tooLarge('grpc: received message', answer.length, answerBytesMax, outcome);
   }
 
   /** The answers to one request, with back-pressure. Throws EtcdClientError. */
@@ -116,4 +131,11 @@ export class RawClient {
     this.#pool.close();
     return Promise.resolve();
   }
+}
+
+function tooLarge(what: string, bytes: number, max: number, outcome: Outcome): EtcdClientError {
+  return new EtcdClientError({
+    ...{ code: 'RESOURCE_EXHAUSTED', reason: 'MESSAGE_TOO_LARGE', outcome },
+    message: `${what} larger than max (${bytes} vs. ${max})`,
+  });
 }

@@ -56,6 +56,14 @@ export interface LocalClusterPlan {
   readonly flags: readonly string[];
 }
 
+/** How a program ended that a command has run. */
+export interface ProgramEnd {
+  /** 0 to 255; 255 if a signal ended it, or if it could not be run. */
+  readonly status: number;
+  /** In Go's words: `exit status 3`; '' if it ended well. */
+  readonly problem: string;
+}
+
 /** What the process is to a command. */
 export interface CtlIo {
   readonly clock: Clock;
@@ -79,7 +87,14 @@ export interface CtlIo {
   runLocalCluster?(plan: LocalClusterPlan, io: CtlIo): Promise<ExitCode>;
   /** Left out: nobody sits in front of both ends. */
   readonly keys?: TerminalKeys;
-  /** Aborted by SIGINT or SIGTERM: what runs ends in order. A second signal ends the process. */
+  /** What a web server answers to a GET. Rejects with an Error that says why there is nothing. */
+  fetchText(url: string): Promise<string>;
+  /** Runs a program with our stdout and stderr, without stdin; `env` is added to ours. */
+  execute(words: readonly string[], env: CtlIo['env']): Promise<ProgramEnd>;
+  /**
+   * Aborted by SIGINT or SIGTERM: what runs ends in order. A second signal ends the process, and so
+   * does the first if no command has asked for this.
+   */
   readonly interrupted: AbortSignal;
 }
 
@@ -92,11 +107,15 @@ export interface CommandContext {
   readonly isSet: ReadonlySet<string>;
   /** `etcdctl` if called so: then nothing is printed that etcdctl does not print. */
   readonly program: string;
+  /** The program itself, with all its commands. */
+  readonly root: Command;
   /**
    * Output for people: on a terminal, with the format `simple`, and not called `etcdctl`. Else the
    * output is etcdctl's, byte by byte.
    */
   readonly pretty: boolean;
+  /** How many of the arguments stand before `--`; undefined: there is none. */
+  readonly dashAt: number | undefined;
   /** Of the endpoints of the line; connects at the first call, and is closed for the command. */
   client(): Promise<RawClient>;
 }

@@ -1,6 +1,7 @@
 /** The flags that all commands have, and `ETCDCTL_*`, which stand for those that the line lacks. */
 
-import { flag, type ValuesOf } from './flags.js';
+import { CommandError } from './command.js';
+import { type Flag, flag, type ValuesOf } from './flags.js';
 import { LineError, readFlag } from './parse.js';
 
 export const globalFlags = {
@@ -42,8 +43,9 @@ export type GlobalValues = ValuesOf<typeof globalFlags>;
 export const ownGlobalFlags: ReadonlySet<string> = new Set(['context']);
 
 /**
- * The values of the line, and of the environment where the line has none. Throws LineError; a
- * variable that contradicts a flag is one, as etcdctl has it.
+ * The values of the line, and of the environment where the line has none. Throws CommandError: a
+ * variable next to its flag is an error in etcdctl, too; one that can't be read it passes over, and
+ * nobody sees why.
  */
 export function withEnvironment(
   values: GlobalValues,
@@ -57,13 +59,22 @@ export function withEnvironment(
     const text = env[variable];
     if (isSet.has(name)) {
       if (text === undefined) continue;
-      throw new LineError(`${variable} and --${name} are both given; unset one of them`);
+      throw new CommandError(`${variable} and --${name} are both given; unset one of them`);
     }
     if (text === undefined || text === '') continue;
-    result[name] = readFlag(name, declared, text, undefined);
+    result[name] = readVariable(name, declared, text);
     all.add(name);
   }
   return { values: result as GlobalValues, isSet: all };
+}
+
+function readVariable(name: string, declared: Flag, text: string): unknown {
+  try {
+    return readFlag(name, declared, text, undefined);
+  } catch (error) {
+    if (!(error instanceof LineError)) throw error;
+    throw new CommandError(`${variableOf(name)}: ${error.message}`);
+  }
 }
 
 /** `--write-out` is `ETCDCTL_WRITE_OUT`. */

@@ -14,6 +14,8 @@ export interface ParsedLine {
   /** The names of the flags that stood there. */
   readonly isSet: ReadonlySet<string>;
   readonly help: boolean;
+  /** How many of `args` stand before `--`; undefined: there is none. */
+  readonly dashAt: number | undefined;
 }
 
 /** The line can't be read; the message is pflag's. */
@@ -28,8 +30,10 @@ export function parseLine(
   const values = new Values(declared);
   const args: string[] = [];
   const rest = [...words];
+  let dashAt: number | undefined;
   for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
     if (word === '--') {
+      dashAt = args.length;
       args.push(...rest.splice(0));
     } else if (word.startsWith('--')) {
       values.takeLong(word, rest);
@@ -40,7 +44,7 @@ export function parseLine(
       if (options.flagsFirst === true) args.push(...rest.splice(0));
     }
   }
-  return { args, flags: values.all(), isSet: values.isSet, help: values.help };
+  return { args, flags: values.all(), isSet: values.isSet, help: values.help, dashAt };
 }
 
 /** The value of a flag from `text`, as after `--name=`. Throws LineError with pflag's reason. */

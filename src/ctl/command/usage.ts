@@ -4,6 +4,14 @@ import type { Command } from './command.js';
 import { durationText } from './duration.js';
 import type { Flag, Flags } from './flags.js';
 
+/** The help of `command`: what it does, its usage, and where the other flags are told of. */
+export function helpText(command: Command, path: string): string {
+  const head = command.long === '' ? command.short : command.long;
+  const [program] = path.split(' ');
+  const more = `Use "${program} options" for the flags that all commands have.`;
+  return `${head}\n\n${usageText(command, path)}${more}\n`;
+}
+
 /** The usage of `command`, which is called `path` ('etcdctl lease grant'). */
 export function usageText(command: Command, path: string): string {
   const lines = ['Usage:'];
@@ -13,7 +21,7 @@ export function usageText(command: Command, path: string): string {
   if (command.aliases.length > 0) {
     lines.push('', 'Aliases:', `  ${[command.name, ...command.aliases].join(', ')}`);
   }
-  lines.push('', 'Flags:', flagTable({ ...command.flags }, command.name));
+  lines.push('', 'Flags:', flagTable(withHelp(command)));
   if (command.commands.length > 0) {
     lines.push('', `Use "${path} [command] --help" for more information about a command.`);
   }
@@ -28,14 +36,20 @@ function commandLists(command: Command): string[] {
   }
   const width = Math.max(...command.commands.map(({ name }) => name.length), 11);
   const list = (commands: readonly Command[]) =>
-    commands.map(({ name, short }) => `  ${name.padEnd(width)} ${short}`);
+    [...commands]
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
+      .map(({ name, short }) => `  ${name.padEnd(width)} ${short}`);
   return [...groups].flatMap(([title, commands]) => ['', title, ...list(commands)]);
 }
 
-/** As pflag lists flags: sorted, types named, defaults that are not zero. */
-function flagTable(flags: Flags, name: string): string {
+function withHelp({ name, flags }: Command): Flags {
   const help: Flag = { kind: 'bool', byDefault: false, help: `help for ${name}`, short: 'h' };
-  const shown = Object.entries<Flag>({ ...flags, help })
+  return { ...flags, help };
+}
+
+/** As pflag lists flags: sorted, types named, defaults that are not zero. */
+export function flagTable(flags: Flags): string {
+  const shown = Object.entries<Flag>(flags)
     .filter(([, { hidden }]) => hidden !== true)
     .sort(([a], [b]) => (a < b ? -1 : 1));
   const rows = shown.map(([flagName, declared]) => {

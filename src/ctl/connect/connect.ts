@@ -12,13 +12,21 @@ export async function clientOf(
   isSet: ReadonlySet<string>,
   io: CtlIo,
 ): Promise<RawClient> {
+  const endpoints = global.endpoints.map((one) => one.trim()).filter((one) => one !== '');
+  if (endpoints.length === 0) {
+    throw new CommandError('etcdclient: no available endpoints', exit.badConnection);
+  }
   const tls = await tlsOf(global, isSet, io);
   const credentials = await credentialsOf(global, io);
-  return new RawClient({
-    endpoints: global.endpoints.map((one) => urlOf(one, global)),
+  const bounds = {
+    requestBytesMax: global['max-request-bytes'] || requestBytesMax,
+    answerBytesMax: global['max-recv-bytes'] || answerBytesMax,
+  };
+  const options = {
+    endpoints: endpoints.map((one) => urlOf(one, global)),
     ...(tls === undefined ? {} : { tls }),
     ...(credentials === undefined ? {} : { credentials }),
-    connectTimeoutMs: global['dial-timeout'],
+    ...(global['dial-timeout'] > 0 ? { connectTimeoutMs: global['dial-timeout'] } : {}),
     timeoutMs: global['command-timeout'],
     keepalive: {
       intervalMs: global['keepalive-time'],
@@ -26,8 +34,13 @@ export async function clientOf(
     },
     requireLeader: false,
     developmentChecks: false,
-  });
+  };
+  return new RawClient(options, bounds);
 }
+
+/** Of etcd's client, if the flags say nothing. */
+const requestBytesMax = 2 * 1024 * 1024;
+const answerBytesMax = 2 ** 31 - 1;
 
 /** An endpoint says by its scheme whether it has TLS; without one the flags do. */
 export function urlOf(endpoint: string, global: GlobalValues): string {

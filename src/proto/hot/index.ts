@@ -19,4 +19,4 @@ export * from './message-types.js';
 export { HeaderEncoder } from './response-header.js';
 export * from './txn-requests.js';
 export * from './watch-messages.js';
-export { nestingMax, TooManyMessagesError } from './wire-reader.js';
+export { nestingMax, TooManyMessagesError, WireReader } from './wire-reader.js';

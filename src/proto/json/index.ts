@@ -6,6 +6,7 @@ import { JsonReader } from './read.js';
 
 export { type JsonMessage, jsonMessage, jsonRpcs, type RpcDescriptor } from './descriptors.js';
 export { JsonError, JsonScanner } from './syntax.js';
+export { type FieldValue, type MessageValue, messageBytes, messageValue } from './value.js';
 export { writeJson } from './write.js';
 
 /**

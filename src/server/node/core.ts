@@ -35,6 +35,7 @@ import type { Failure } from './failure.js';
 import { Leadership } from './leadership.js';
 import { NodeLoop } from './loop.js';
 import { LoopEvents } from './loop-events.js';
+import { memoryBudget } from './memory-budget.js';
 import { openRaft } from './open-raft.js';
 import { type NodePorts, requestTimeoutMs } from './ports.js';
 import { Proposals } from './proposals.js';
@@ -43,12 +44,7 @@ import { ReadGate } from './read-gate.js';
 import { unsyncedDisk } from './unsynced-disk.js';
 import { WalRelease } from './wal-release.js';
 
-/** Memory for records beside those not yet flushed: a share of what there is, at least so much. */
-const cacheShare = 1 / 8;
-const cacheBytesMin = 64 * 1024 * 1024;
 const flushBytes = 4 * 1024 * 1024;
-/** Records waiting for LevelDB above which proposals wait: the disk is slower than the clients. */
-const unflushedBytesMax = 256 * 1024 * 1024;
 /** An offer of a snapshot is repeated after this time, or two elections if they are longer. */
 const snapshotOfferAgainMsMin = 2000;
 
@@ -75,6 +71,7 @@ export async function openNodeStorage(options: NodeOptions): Promise<OpenedStora
     ? undefined
     : await setUpMember({ config, random, clock, logger, peers, resolve, resolveSrv, signal });
   signal?.throwIfAborted();
+  const budget = memoryBudget(ports.memory?.bytes, config.valueCacheBytes);
   return openStorage({
     ...ports,
     disk: meteredDisk(config.unsafeNoFsync ? unsyncedDisk(ports.disk) : ports.disk, clock, metrics),
@@ -85,11 +82,11 @@ export async function openNodeStorage(options: NodeOptions): Promise<OpenedStora
     founding,
     forceNewCluster: config.forceNewCluster,
     mvcc: {
-      cacheBytesMax: valueCacheBytes(config, ports),
+      cacheBytesMax: budget.valueCacheBytes,
       flushIntervalMs: config.flushIntervalMs,
       flushBytes,
       flushRecords: config.flushRecords,
-      unflushedBytesMax,
+      unflushedBytesMax: budget.unflushedBytes,
       compactionBatch: config.compactionBatch,
       compactionSleepMs: config.compactionSleepMs,
     },
@@ -97,14 +94,6 @@ export async function openNodeStorage(options: NodeOptions): Promise<OpenedStora
     onFatal: failure.tell,
     signal,
   });
-}
-
-function valueCacheBytes(
-  { valueCacheBytes: given }: Pick<ServerConfig, 'valueCacheBytes'>,
-  { memory }: Pick<NodePorts, 'memory'>,
-): number {
-  if (given > 0) return given;
-  return Math.max(cacheBytesMin, Math.floor((memory?.bytes ?? 0) * cacheShare));
 }
 
 /** Raft on what was opened, and the loop between the two. Nothing runs yet. */
@@ -186,7 +175,7 @@ export class NodeCore {
       logTrim,
       sender: this.sender,
       peers: ports.peers,
-      unflushedBytesMax,
+      unflushedBytesMax: memoryBudget(ports.memory?.bytes, 0).unflushedBytes,
     });
     const { proposals } = this;
     const { quotaBytes, slowApplyMs } = config;
@@ -243,12 +232,11 @@ function admissionOf(
 
 function logTrimOf(
   { snapshotCatchUpEntries: catchUpEntries }: ServerConfig,
-  { clock, tuning }: NodePorts,
+  { clock, memory, tuning }: NodePorts,
   raft: Raft,
   applied: LogIndex,
 ): RaftLogTrim {
-  return new RaftLogTrim(
-    { raft, clock, catchUpEntries, lookEntries: tuning?.lookEntries },
-    applied,
-  );
+  const keepBytesMax = memoryBudget(memory?.bytes, 0).logKeepBytes;
+  const { lookEntries } = tuning ?? {};
+  return new RaftLogTrim({ raft, clock, catchUpEntries, lookEntries, keepBytesMax }, applied);
 }

@@ -2,7 +2,7 @@
  * Decides how much of the applied log stays in Raft's memory. Entries are kept for members that
  * are behind, because catching up from entries is cheaper than from a snapshot: always the last
  * few thousand, and at the leader also what its active followers and the receivers of a snapshot
- * still need. Never more than `logKeepBytesMax`: a follower that is paused or far away must not
+ * still need. Never more than `keepBytesMax`: a follower that is paused or far away must not
  * cost more memory the longer it stays.
  */
 
@@ -14,6 +14,8 @@ export interface RaftLogTrimOptions {
   readonly clock: Clock;
   /** --snapshot-catchup-entries */
   readonly catchUpEntries: number;
+  /** Of applied entries that are kept; {@link logKeepBytesMax} by default. */
+  readonly keepBytesMax?: number | undefined;
   /** Compacting copies what stays, so it is done in lots of at least this many entries. */
   readonly lookEntries?: number | undefined;
 }
@@ -78,8 +80,9 @@ export class RaftLogTrim {
   /** The oldest place whose entries still fit. */
   #affordableAfter(bytesTotal: number): LogIndex {
     let first = 0;
+    const keepBytesMax = this.#o.keepBytesMax ?? logKeepBytesMax;
     while (first < this.#looks.length - 1) {
-      if (bytesTotal - (this.#looks[first]?.bytes ?? 0) <= logKeepBytesMax) break;
+      if (bytesTotal - (this.#looks[first]?.bytes ?? 0) <= keepBytesMax) break;
       first++;
     }
     if (first > 0) this.#looks = this.#looks.slice(first);

@@ -194,7 +194,7 @@ export const memberFlags = flagGroup('member', [
     'value-cache-bytes',
     'int',
     '0',
-    "kvorum's own: memory for values; 0 is an eighth of what there is, at least 64 MiB.",
+    "kvorum's own: memory for values; 0 is an eighth of what there is, at least 16 MiB.",
     { min: 0, max: 2 ** 40 },
   ],
   [

@@ -30,6 +30,7 @@ export function helpText(): string {
     '',
     'Usage:',
     '  kvorum [flags]       start a server; without flags, a single node on localhost:2379',
+    '  kvorum get|put|...   ask and change a cluster: kvorum ctl --help lists the commands',
     '  kvorum restore FILE  make a data directory from a snapshot: kvorum restore --help',
     '  kvorum compile       keep compiled code beside the program: starts are faster',
     '  kvorum version       print the version, as --version does',

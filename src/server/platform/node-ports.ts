@@ -68,6 +68,7 @@ export function nodePorts(
 ): MachinePorts {
   let loopLag: ReturnType<typeof measureLoopLag> | undefined;
   const { authToken, raftTraceFile } = config;
+  const memory = processMemory();
   const peerNetwork = config.socketReusePort ? portSharingNetwork() : nodeNetwork;
   const threads = config.ioThreads > 0 ? openThreads(config, peerNetwork) : undefined;
   const network = threads ?? peerNetwork;
@@ -79,7 +80,8 @@ export function nodePorts(
     disk: nodeDisk,
     network,
     peerNetwork,
-    openKvStore: (dir) => openLevelStore(dir, () => turn(nodeClock), !config.unsafeNoFsync),
+    openKvStore: (dir) =>
+      openLevelStore(dir, () => turn(nodeClock), !config.unsafeNoFsync, memory.bytes),
     passwords: nodePasswords,
     signedTokens: authToken.kind === 'jwt' ? openSignedTokens(authToken, nodeClock) : undefined,
     logger,
@@ -87,7 +89,7 @@ export function nodePorts(
     createHttp1,
     profiler,
     processFacts: () => processFacts(argv),
-    memory: processMemory(),
+    memory,
     metricsText: (metrics) => {
       loopLag ??= measureLoopLag();
       return loadMetricsText(metrics, {

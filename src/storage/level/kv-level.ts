@@ -25,6 +25,8 @@ import {
 } from '../../common/index.js';
 import { diskFailure } from '../disk-failure.js';
 import { damagedRemedy, inUseRemedy } from '../remedies.js';
+import { isRevisionKey } from '../schema/index.js';
+import { TableReads } from './table-reads.js';
 
 type Level = ClassicLevel<Buffer, Buffer>;
 /** How abstract-level talks to the batch of a database (its "private API for implementors"). */
@@ -60,6 +62,17 @@ const options = {
 } as const;
 
 /**
+ * In a small container LevelDB has a smaller part, too: with two write buffers and what it merges,
+ * it takes three times of one.
+ */
+const smallMemoryBytes = 768 * 1024 * 1024;
+const smallOptions = {
+  ...options,
+  writeBufferSize: 4 * 1024 * 1024,
+  cacheSize: 4 * 1024 * 1024,
+} as const;
+
+/**
  * Changes that a batch takes in one turn: half a microsecond each on a busy member, three on one
  * that idles. In one go, a thousand of them held up a put for 1 to 3 ms, and the batch of a delete
  * of a hundred thousand keys everything for 50 to 100.
@@ -73,19 +86,28 @@ const nobodysEnd = Buffer.alloc(32, 0xff);
  * Opens or creates the database in `dir`. StorageError if another process has it open or it is
  * damaged. With `turn`, which resolves in a later turn, long batches are gathered in pieces.
  * Without `sync` no batch is waited for until it is on the disk: power loss then takes any of them.
+ * `memoryBytes` is what this process and its part of the page cache may take together: of data that
+ * are much larger, records are read around LevelDB (table-reads.ts).
  */
 export async function openLevelStore(
   dir: string,
   turn: () => Promise<void> = () => Promise.resolve(),
   sync = true,
+  memoryBytes = Number.POSITIVE_INFINITY,
 ): Promise<KvStore> {
-  const db: Level = new ClassicLevel<Buffer, Buffer>(dir, options);
+  const db: Level = new ClassicLevel<Buffer, Buffer>(
+    dir,
+    memoryBytes < smallMemoryBytes ? smallOptions : options,
+  );
   try {
     await db.open();
   } catch (cause) {
     throw explainOpen(dir, cause);
   }
-  return new LevelStore(db, dir, turn, sync);
+  const tables = new TableReads(dir, memoryBytes);
+  // They may be large already.
+  if (Number.isFinite(memoryBytes)) await tables.list().catch(() => {});
+  return new LevelStore(db, dir, turn, sync, tables);
 }
 
 class LevelStore implements KvStore {
@@ -93,10 +115,18 @@ class LevelStore implements KvStore {
   readonly #dir: string;
   readonly #turn: () => Promise<void>;
   readonly #writeOptions: { readonly sync: boolean };
+  readonly #tables: TableReads;
   /** Resolves when the last of the batches that wait to be complete is. */
   #gathering: Promise<void> | undefined;
 
-  constructor(db: Level, dir: string, turn: () => Promise<void>, sync: boolean) {
+  constructor(
+    db: Level,
+    dir: string,
+    turn: () => Promise<void>,
+    sync: boolean,
+    tables: TableReads,
+  ) {
+    this.#tables = tables;
     this.#db = db;
     this.#dir = dir;
     this.#turn = turn;
@@ -104,7 +134,26 @@ class LevelStore implements KvStore {
   }
 
   getMany(keys: readonly Uint8Array[]): Promise<Array<Buffer | undefined>> {
+    if (this.#tables.isUseful) return this.#getFromTables(keys as readonly Buffer[]);
     return this.#guard(this.#db.getMany(keys as Buffer[]), 'reading');
+  }
+
+  /** One read after the other: together they would take all threads from what has to be durable. */
+  async #getFromTables(keys: readonly Buffer[]): Promise<Array<Buffer | undefined>> {
+    const values: Array<Buffer | undefined> = [];
+    // What may change is LevelDB's to say.
+    for (const key of keys) {
+      values.push(isRevisionKey(key) ? await this.#tables.get(key) : undefined);
+    }
+    const missing = keys.filter((_, i) => values[i] === undefined);
+    if (missing.length === 0) return values;
+    const found = await this.#guard(this.#db.getMany(missing as Buffer[]), 'reading');
+    let next = 0;
+    return values.map((value) => {
+      if (value !== undefined) return value;
+      next += 1;
+      return found[next - 1];
+    });
   }
 
   write(changes: readonly KvChange[], _options: { readonly sync: boolean }): Promise<void> {
@@ -170,19 +219,24 @@ class LevelStore implements KvStore {
   /** LevelDB itself knows of its tables only, and has up to 16 MiB in its log. */
   async sizeBytes(): Promise<number> {
     let bytes = 0;
+    const files = new Map<string, number>();
     // One after the other: they wait for the same threads as what makes the log durable.
     for (const name of await this.#guard(readdir(this.#dir), 'listing its files')) {
       try {
-        bytes += (await stat(join(this.#dir, name))).size;
+        const { size } = await stat(join(this.#dir, name));
+        files.set(name, size);
+        bytes += size;
       } catch {
         // It was merged into another one meanwhile.
       }
     }
+    this.#tables.take(files);
     return bytes;
   }
 
-  close(): Promise<void> {
-    return this.#db.close();
+  async close(): Promise<void> {
+    await this.#tables.close();
+    await this.#db.close();
   }
 
   async #guard<T>(work: Promise<T>, what: string): Promise<T> {

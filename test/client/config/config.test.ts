@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import {
+  type CallOptions,
   type Config,
   type ConfigProblem,
   config,
@@ -164,6 +165,24 @@ describeTargets('config', { targets: everywhere }, (target) => {
       reason: 'ENCODE_FAILED',
     });
     await becomes(live, { low: 200, high: 300 });
+  });
+
+  it('refuses options that there are not, and layers of other names, before anything is sent', async () => {
+    await using live = await config<Given, Settings>(target.client(), {
+      ...{ prefix: target.prefix(), schema, defaults, node: 'n' },
+    });
+    // From JavaScript.
+    const wrong = (options: object) => options as CallOptions;
+    for (const asked of [
+      () => live.update({ low: 2 }, wrong({ coment: 'x' })),
+      () => live.update({ low: 2 }, wrong({ layer: 'flet' })),
+      () => live.rollback(1, wrong({ authr: 'x' })),
+      () => live.history(wrong({ from: 3 })),
+    ]) {
+      await expect(asked()).rejects.toMatchObject({ reason: 'INVALID_OPTION' });
+    }
+    await expect(live.update({ low: 2 }, wrong({ coment: 'x' }))).rejects.toThrow('comment');
+    expect(live.current.low).toBe(1);
   });
 
   it('sets several properties together: nobody sees one without the other', async () => {

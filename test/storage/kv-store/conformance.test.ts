@@ -21,9 +21,15 @@ const shown = (page: ReadonlyArray<readonly [Buffer, Buffer]>): string[] =>
 const puts = (...pairs: ReadonlyArray<readonly [string, string]>) =>
   pairs.map(([key, value]) => ({ key: bytes(key), value: bytes(value) }));
 
-const sims = { level: undefined, simulated: true };
+const stores: Readonly<Record<string, () => OpenKvStore>> = {
+  level: () => openLevelStore,
+  // Every table is more than no memory.
+  'level, its tables read around it': () => (dir) => openLevelStore(dir, undefined, true, 0),
+  simulated: () =>
+    new SimKvDisk({ clock: realClock, random: new SimRandom(1), latencyMsMax: 1 }).open,
+};
 
-for (const [name, simulated] of Object.entries(sims)) {
+for (const [name, opener] of Object.entries(stores)) {
   describe(`KvStore: ${name}`, () => {
     let dir: string;
     let open: OpenKvStore;
@@ -31,9 +37,7 @@ for (const [name, simulated] of Object.entries(sims)) {
 
     beforeEach(async () => {
       dir = mkdtempSync(join(tmpdir(), 'kvorum-kv-'));
-      open = simulated
-        ? new SimKvDisk({ clock: realClock, random: new SimRandom(1), latencyMsMax: 1 }).open
-        : openLevelStore;
+      open = opener();
       kv = await open(dir);
     });
 

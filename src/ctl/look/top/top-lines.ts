@@ -100,7 +100,8 @@ export function topLines(view: TopView, paint: Paint, width: number): string[] {
   const { now, before } = view;
   const seconds = before === undefined ? 0 : (now.takenMs - before.takenMs) / 1_000;
   const [title = '', ...rows] = inColumns(marked(view.sortedBy), sortedRows(view, seconds), width);
-  const took = before === undefined ? 'not known before the next look' : `in the last ${seconds.toFixed(1)} s`;
+  const took =
+    before === undefined ? 'not known before the next look' : `in the last ${seconds.toFixed(1)} s`;
   return [
     `cluster ${idText(now.clusterId)}, ${membersText(now.members.length)}; rates are ${took}`,
     '',

@@ -1,0 +1,2 @@
+/** Watches over encoded messages, for the commands that follow keys. */
+export { Watch, type Watched } from './watch-stream.js';
