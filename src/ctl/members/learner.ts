@@ -45,8 +45,8 @@ export function ensureMember(steps: LearnerSteps, peerUrls: readonly string[]): 
 }
 
 /**
- * By another one who adds it (`kvorum join` and `member replace` both do); the last is said of an id
- * that was given to these URLs, and removed, in the same second.
+ * By another one who adds it (`kvorum join` and `member replace` both do); the last is said of an
+ * id that was given to these URLs, and removed, in the same second.
  */
 const addedMeanwhile = ['MEMBER_EXISTS', 'PEER_URL_EXISTS', 'MEMBER_NOT_FOUND'] as const;
 
