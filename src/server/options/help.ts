@@ -32,6 +32,7 @@ export function helpText(): string {
     'Usage:',
     '  kvorum [flags]       start a server; without flags, a single node on localhost:2379',
     '  kvorum restore FILE  make a data directory from a snapshot: kvorum restore --help',
+    '  kvorum backup PLACE  back a cluster up into a directory or S3: kvorum backup --help',
     '  kvorum compile       keep compiled code beside the program: starts are faster',
     '  kvorum version       print the version, as --version does',
     '  kvorum help          print this, as --help does',
