@@ -282,6 +282,7 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
     'node:fs/promises',
     [
       'src/cli/ctl-io.ts',
+      'src/cli/staged-file.ts',
       'src/server/platform/rotating-log.ts',
       'src/storage/level/kv-level.ts',
       'src/storage/level/table-reads.ts',
@@ -300,6 +301,8 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
       'src/transport/host-lookup.ts',
       'src/transport/socket-stream.ts',
       'src/cli/warm-up/pipe-network.ts',
+      // Between members of a cluster to play with, whose links are cut.
+      'src/cli/up/wires.ts',
     ],
     'use the Network port',
   ],
@@ -310,14 +313,20 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
       'src/server/platform/tls-node.ts',
       'src/server/platform/tls-presented.ts',
       'src/client/connection/network-node.ts',
+      // Only types.
+      'src/client/raw/plain-get.ts',
       'src/transport/socket-stream.ts',
     ],
     'use the Network port',
   ],
   ['node:dgram', [], 'use the Network port'],
   ['node:dns', ['src/transport/host-lookup.ts'], 'use the Network port'],
-  ['node:http', ['src/server/platform/http1-node.ts'], 'use HttpHandler of the transport'],
-  ['node:https', [], 'use HttpHandler of the transport'],
+  [
+    'node:http',
+    ['src/server/platform/http1-node.ts', 'src/client/raw/plain-get.ts'],
+    'use HttpHandler of the transport',
+  ],
+  ['node:https', ['src/client/raw/plain-get.ts'], 'use HttpHandler of the transport'],
   ['node:http2', [], 'use the transport'],
   ['node:timers', [], 'use the Clock port'],
   ['node:timers/promises', [], 'use the Clock port'],
@@ -332,8 +341,13 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
   ],
   [
     'node:child_process',
-    // Not of a server: `watch -- PROGRAM`, `lock NAME PROGRAM`.
-    ['src/server/platform/systemd.ts', 'src/cli/programs.ts'],
+    [
+      'src/server/platform/systemd.ts',
+      // Nor here: `watch -- PROGRAM`, `lock NAME PROGRAM`.
+      'src/cli/programs.ts',
+      // No server: `kvorum up` runs members as what they are, processes that can be killed.
+      'src/cli/up/member-process.ts',
+    ],
     'a server starts no programs',
   ],
   [
@@ -350,6 +364,7 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
     ['src/server/platform/memory.ts', 'src/launch/native-code.ts', 'src/launch/single.ts'],
     'pass it in',
   ],
+  ['aws4fetch', ['src/backup/s3/s3-http.ts'], 'use a BackupTarget'],
   ['classic-level', ['src/storage/level/kv-level.ts'], 'use the KvStore port'],
   ['prom-client', ['src/server/metrics/registry.ts'], 'add a number to Metrics'],
   [
@@ -357,8 +372,10 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
     ['src/server/platform/logger-pino.ts', 'src/server/platform/rotating-log.ts'],
     'use the Logger port',
   ],
+  ['nanotar', ['src/ctl/look/diagnose/diagnose.ts'], 'only reports are archives'],
   ['pprof-format', ['src/server/platform/pprof.ts'], 'use the Profiler port'],
   ['ws', ['src/server/platform/websocket-node.ts'], 'answer with `webSocket`'],
+  ['liquidjs', ['src/ctl/data/render/template.ts'], 'templates are rendered there'],
   ['yaml', ['src/server/options/config-file.ts'], 'the only YAML is --config-file'],
   ['node-forge', ['src/server/platform/self-signed.ts'], 'node:crypto reads certificates'],
   [
@@ -403,8 +420,8 @@ const globals: ReadonlyArray<readonly [RegExp, readonly string[], string]> = [
     ],
     'the command passes it in',
   ],
-  // What a server's /metrics say, for `check datascale`.
-  [/\bfetch\(/, ['src/cli/ctl-io.ts'], 'use the Network port'],
+  // S3 is HTTP with proxies, redirects and trust stores, which is what the platform's fetch is for.
+  [/\bfetch\(/, ['src/backup/s3/s3-http.ts'], 'use the Network port'],
 ];
 
 describe('the outside world', () => {

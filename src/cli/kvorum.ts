@@ -5,13 +5,16 @@
 
 import { resolve } from 'node:path';
 import { type Logger, warmUpMs } from '../common/index.js';
-import { isCommandLine, runCtl } from '../ctl/index.js';
+import { type CtlIo, isCommandLine, runCtl } from '../ctl/index.js';
 import { nodeClock, nodePorts, notifySystemd, startServer } from '../server/index.js';
 import type { CommandIo, ExitStatus } from './command-io.js';
 import { ctlIo } from './ctl-io.js';
 import { openAppend, readFile } from './files.js';
-import { runRestoreCommand } from './restore/index.js';
+import { runJoinCommand } from './join/index.js';
+import { nodeMachine, runRestoreCommand } from './restore/index.js';
 import { runServerCommand, type StartNode } from './server/index.js';
+import { snapshotsOf } from './snapshots.js';
+import type { Program } from './up/index.js';
 import { warmUp } from './warm-up/index.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -44,16 +47,28 @@ async function main(
     const io = processIo(env);
     const [command, ...rest] = argv;
     if (command === 'compile') return await compile(rest, io, code);
-    if (command === 'restore') return await runRestoreCommand(rest, io, nodePorts);
+    if (command === 'restore') return await runRestoreCommand(rest, io, nodePorts, env);
     if (command === 'server') {
-      return await runServerCommand(rest, env, io, startHere(rest, code));
+      return await runServerCommand(rest, env, io, startHere(rest, env, code));
+    }
+    const ctl = (): CtlIo => {
+      const its = ctlIo(env, nodeClock, snapshotsOf(io), nodeMachine);
+      its.runLocalCluster = async (plan, own) => {
+        const { runUp } = await import('./up/index.js');
+        return await runUp(plan, own, thisProgram());
+      };
+      return its;
+    };
+    if (command === 'join') {
+      const ios = { server: io, client: ctl() };
+      return await runJoinCommand(rest, env, ios, startHere(rest, env, code));
     }
     // Called `etcdctl`, this is it.
-    if (command === 'ctl') return await runCtl(rest, ctlIo(env, nodeClock), 'etcdctl');
+    if (command === 'ctl') return await runCtl(rest, ctl(), 'etcdctl');
     if (command !== undefined && !ofServer.has(command) && isCommandLine(argv)) {
-      return await runCtl(argv, ctlIo(env, nodeClock), 'kvorum');
+      return await runCtl(argv, ctl(), 'kvorum');
     }
-    return await runServerCommand(argv, env, io, startHere(argv, code));
+    return await runServerCommand(argv, env, io, startHere(argv, env, code));
   } finally {
     clearInterval(alive);
   }
@@ -62,15 +77,24 @@ async function main(
 /** What is a command of the server's, though the others have one of that name, too. */
 const ofServer: ReadonlySet<string> = new Set(['help', 'version']);
 
+/** How to run this program once more: by Node, or by itself if it is one executable. */
+function thisProgram(): Program {
+  const { execPath, execArgv } = process;
+  const script = process.argv[1];
+  const isExecutable = script === undefined || script === execPath;
+  return { file: execPath, args: isExecutable ? execArgv : [...execArgv, script] };
+}
+
 const aliveMs = 24 * 3_600_000;
 
 /** What takes a while comes before it serves: clients do not see it. */
-function startHere(argv: readonly string[], code: CompiledCode): StartNode {
+function startHere(argv: readonly string[], env: Environment, code: CompiledCode): StartNode {
   return async (config, logger, signal) => {
     // With kept code it would cost more than it saves.
     if (config.warmsUp && !code.isKept) await warmedUp(logger, signal);
     code.keep();
-    return startServer(config, nodePorts(config, logger, argv), { signal });
+    const ports = { ...nodePorts(config, logger, argv), environment: env };
+    return startServer(config, ports, { signal });
   };
 }
 

@@ -2,4 +2,5 @@
 export type { CallKind, CallOptions, Credentials, EndpointOptions } from '../call/index.js';
 export { method } from '../call/index.js';
 export { prefixEnd } from '../keyspace/index.js';
+export type { PlainAnswer, PlainGetOptions, ShownCertificate } from './plain-get.js';
 export { RawClient, type RawStream, type RawStreamEvents } from './raw-client.js';

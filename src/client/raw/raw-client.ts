@@ -13,10 +13,11 @@ import {
   serverStream,
 } from '../call/index.js';
 import type { EtcdOptions } from '../client.js';
-import { closedError, nodeRuntime, type Pool } from '../connection/index.js';
+import { closedError, nodeRuntime, type Pool, type TlsSource } from '../connection/index.js';
 import { EtcdClientError, type Outcome } from '../errors.js';
 import { etcdOptionsOf } from '../etcd-options.js';
 import { makeCaller, makePool } from '../parts.js';
+import type { PlainAnswer, PlainGetOptions } from './plain-get.js';
 
 /** A stream in both directions. */
 export interface RawStream {
@@ -44,6 +45,7 @@ export class RawClient {
   readonly clock: Clock;
   readonly #pool: Pool;
   readonly #caller: Caller;
+  readonly #tls: TlsSource | undefined;
   readonly #closing = new AbortController();
   readonly #bounds: MessageBounds | undefined;
 
@@ -52,6 +54,7 @@ export class RawClient {
     const checked = etcdOptionsOf(options);
     const runtime = { ...nodeRuntime, ...checked.runtime };
     this.clock = runtime.clock;
+    this.#tls = checked.tls;
     this.#pool = makePool(checked, runtime);
     this.#caller = makeCaller(checked, runtime, this.#pool, this.#closing.signal);
   }
@@ -106,6 +109,14 @@ export class RawClient {
       events.ended(status.code === GrpcCode.OK ? undefined : callError(status, context));
     };
     return stream;
+  }
+
+  /** GET at the client port of a member, without credentials. Never rejects. */
+  async get(options: PlainGetOptions): Promise<PlainAnswer> {
+    // Servers are started by the same program, and must not wait for Node's HTTP.
+    const { plainGet } = await import('./plain-get.js');
+    const tls = typeof this.#tls === 'function' ? await this.#tls() : this.#tls;
+    return await plainGet(options, tls, this.clock);
   }
 
   /** Fetches a token if there are credentials; else does nothing. */

@@ -15,12 +15,16 @@ export const exit = {
 /** How a command ends. */
 export type ExitCode = number;
 
-/** Ends the command with this message on stderr and this status. */
+/**
+ * Ends the command with this message on stderr and this status. `cause`: the call that failed, for
+ * a hint to people.
+ */
 export class CommandError extends Error {
   constructor(
     message: string,
     readonly exitCode: ExitCode = exit.error,
+    options?: ErrorOptions,
   ) {
-    super(message);
+    super(message, options);
   }
 }

@@ -2,6 +2,7 @@
 
 import { type Credentials, RawClient } from '../../client/raw/index.js';
 import { CommandError, type CtlIo, exit, type GlobalValues } from '../command/index.js';
+import { failureText, fileReason, type Reader } from '../failure/index.js';
 
 /**
  * A client of what the flags say; connects at its first call. Rejects with CommandError for files
@@ -23,7 +24,7 @@ export async function clientOf(
     answerBytesMax: global['max-recv-bytes'] || answerBytesMax,
   };
   const options = {
-    endpoints: endpoints.map((one) => withScheme(one, global, tls !== undefined)),
+    endpoints: endpoints.map((one) => urlOf(one, global)),
     ...(tls === undefined ? {} : { tls }),
     ...(credentials === undefined ? {} : { credentials }),
     ...(global['dial-timeout'] > 0 ? { connectTimeoutMs: global['dial-timeout'] } : {}),
@@ -43,10 +44,16 @@ const requestBytesMax = 2 * 1024 * 1024;
 const answerBytesMax = 2 ** 31 - 1;
 
 /** An endpoint says by its scheme whether it has TLS; without one the flags do. */
-function withScheme(endpoint: string, global: GlobalValues, hasFiles: boolean): string {
-  if (endpoint.includes('://')) return endpoint;
-  const secure = hasFiles || !global['insecure-transport'];
-  return `${secure ? 'https' : 'http'}://${endpoint}`;
+export function urlOf(endpoint: string, global: GlobalValues): string {
+  const trimmed = endpoint.trim();
+  if (trimmed.includes('://')) return trimmed;
+  return `${wantsTls(global) ? 'https' : 'http'}://${trimmed}`;
+}
+
+function wantsTls(global: GlobalValues): boolean {
+  const { cert, key, cacert } = global;
+  const hasFiles = cert !== '' || key !== '' || cacert !== '';
+  return hasFiles || global['insecure-skip-tls-verify'] || !global['insecure-transport'];
 }
 
 async function tlsOf(global: GlobalValues, isSet: ReadonlySet<string>, io: CtlIo) {
@@ -56,8 +63,7 @@ async function tlsOf(global: GlobalValues, isSet: ReadonlySet<string>, io: CtlIo
   }
   const { cert, key, cacert } = global;
   const insecureSkipVerify = global['insecure-skip-tls-verify'];
-  const needed = cert !== '' || key !== '' || cacert !== '' || insecureSkipVerify;
-  if (!needed && global['insecure-transport']) return undefined;
+  if (!wantsTls(global)) return undefined;
   const read = (path: string) => readPem(path, io);
   return {
     ...(cacert === '' ? {} : { ca: await read(cacert) }),
@@ -71,19 +77,42 @@ async function readPem(path: string, io: CtlIo): Promise<Uint8Array> {
   try {
     return await io.readFile(path);
   } catch (error) {
-    const code = (error as { code?: unknown }).code;
-    const reason = code === 'ENOENT' ? 'no such file or directory' : String(error);
+    const reason = fileReason(error);
     throw new CommandError(`open ${path}: ${reason}`, exit.badArguments);
   }
 }
 
 async function credentialsOf(global: GlobalValues, io: CtlIo): Promise<Credentials | undefined> {
-  const { user, password } = global;
+  const { password } = global;
   const token = global['auth-jwt-token'];
   if (token !== '') return { token };
-  if (user === '') return undefined;
-  if (password !== '') return { user, password };
-  const at = user.indexOf(':');
-  if (at >= 0) return { user: user.slice(0, at), password: user.slice(at + 1) };
-  return { user, password: await io.askSecret('Password: ') };
+  if (global.user === '') return undefined;
+  if (password !== '') return { user: global.user, password };
+  const at = global.user.indexOf(':');
+  const named =
+    at < 0
+      ? { user: global.user, password: await io.askSecret('Password: ') }
+      : { user: global.user.slice(0, at), password: global.user.slice(at + 1) };
+  // As etcdctl: half of them is nobody.
+  return named.user === '' || named.password === '' ? undefined : named;
+}
+
+/**
+ * Fetches the token, if there are a user and a password, in the time of a connection: who is not
+ * let in is told so before anything is asked, with a status of its own.
+ */
+export async function signedIn(
+  client: RawClient,
+  global: GlobalValues,
+  reader: Reader,
+): Promise<RawClient> {
+  if (global.user === '' || global['auth-jwt-token'] !== '') return client;
+  try {
+    await client.signIn({ timeoutMs: global['dial-timeout'] });
+    return client;
+  } catch (error) {
+    await client.close();
+    const message = failureText(error, reader);
+    throw new CommandError(message, exit.badConnection, { cause: error });
+  }
 }

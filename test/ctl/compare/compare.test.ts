@@ -6,7 +6,7 @@
  */
 
 import { beforeAll, describe, expect, it } from 'vitest';
-import { runInProcess } from '../../helpers/ctl-in-process.js';
+import { inProcess } from '../../helpers/ctl-in-process.js';
 import { EtcdctlSession } from '../../helpers/etcdctl.js';
 import { type ServerKind, useServer } from '../../helpers/server.js';
 import { describeWith, toolPath } from '../../helpers/tools.js';
@@ -26,9 +26,7 @@ describe.each<ServerKind>(['etcd', 'kvorum'])('against %s', (kind) => {
       const etcdctl = toolPath('etcdctl37');
       sessions = [
         await EtcdctlSession.open(theirs(), etcdctl),
-        await EtcdctlSession.open(ours(), etcdctl, (_program, args, given) =>
-          runInProcess('etcdctl', args, given),
-        ),
+        await EtcdctlSession.open(ours(), inProcess()),
       ];
     });
 

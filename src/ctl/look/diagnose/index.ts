@@ -1,0 +1,2 @@
+/** `diagnose` */
+export { diagnoseCommand } from './diagnose.js';

@@ -1,0 +1,2 @@
+/** `top` */
+export { topCommand } from './top.js';
