@@ -48,7 +48,6 @@ export function ctlIo(
     stdin,
     askSecret: stdin.isTTY === true ? askHidden : askLine,
     readFile: (path) => readFile(path),
-    fetchText,
     stageFile,
     execute: (words, added) => execute(words, { ...env, ...added }),
     files: nodeFiles,
@@ -64,12 +63,6 @@ export function ctlIo(
       return interrupted.signal;
     },
   };
-}
-
-async function fetchText(url: string): Promise<string> {
-  const answer = await fetch(url);
-  if (!answer.ok) throw new Error(`${url} answers ${answer.status}`);
-  return await answer.text();
 }
 
 function listening(): AbortController {

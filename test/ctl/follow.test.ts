@@ -6,12 +6,14 @@ import { eventually } from '../helpers/eventually.js';
 import { type ServerProcess, useServer } from '../helpers/server.js';
 import { describeWith, slow } from '../helpers/tools.js';
 
+const runHere = inProcess();
+
 /** Longer than any restart on a busy machine. */
 const patience = ['--command-timeout=60s', '--dial-timeout=20s'];
 
 async function ctl(server: ServerProcess, ...args: string[]) {
   const at = [...patience, '--endpoints', server.endpoint];
-  const done = await inProcess()([...at, ...args], {});
+  const done = await runHere([...at, ...args], {});
   return { code: done.code, out: done.stdout.toString('utf8'), err: done.stderr };
 }
 
@@ -26,7 +28,7 @@ function running(server: ServerProcess, args: readonly string[]) {
     out = text;
   };
   const at = [...patience, '--endpoints', server.endpoint];
-  const done = inProcess()([...at, ...args], { endWhen, onOutput });
+  const done = runHere([...at, ...args], { endWhen, onOutput });
   return { done, end, out: () => out };
 }
 
@@ -85,7 +87,7 @@ describeWith(['kvorum'], 'make-mirror', () => {
     await ctl(source(), 'del', 'p/old');
     await eventually(async () => (await mirrored()) === 'm/new\n2\n' || undefined, 'the changes');
     mirror.end();
-    expect(await mirror.done).toMatchObject({ code: -1, stderr: '' });
+    expect(await mirror.done).toMatchObject({ code: 130, stderr: '' });
   });
 
   it('keeps what is one transaction in one', async () => {
@@ -94,7 +96,7 @@ describeWith(['kvorum'], 'make-mirror', () => {
     const mirrored = (...more: string[]) => ctl(target(), 'get', 't/', '--prefix', ...more);
     await eventually(async () => (await mirrored()).out.includes('begin') || undefined, 'the copy');
     const stdin = '\nput t/1 x\nput t/2 x\n\n\n';
-    await inProcess()(['--endpoints', source().endpoint, 'txn'], { stdin });
+    await runHere(['--endpoints', source().endpoint, 'txn'], { stdin });
     await eventually(async () => (await mirrored()).out.includes('t/2') || undefined, 'the txn');
     const { out } = await mirrored('-w', 'json');
     const revisions = [...out.matchAll(/"mod_revision":(\d+)/g)].map(([, text]) => Number(text));

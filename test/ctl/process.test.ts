@@ -51,7 +51,7 @@ describeWith(['kvorum'], 'the program', () => {
   it('completes lines in bash', async () => {
     const shown = [
       'source <(etcdctl completion bash)',
-      'words() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _etcdctl; echo "${COMPREPLY[@]}"; }',
+      `words() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _etcdctl; echo "\${COMPREPLY[@]}"; }`,
       'words etcdctl le; words etcdctl lease t; words etcdctl get a --lim; words etcdctl x',
     ].join('\n');
     const done = await run('bash', ['-c', shown], {

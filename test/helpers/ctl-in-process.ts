@@ -82,7 +82,6 @@ export function collectingIo(options: CtlRunOptions = {}): Collected {
         return { status: 255, problem };
       }
     },
-    fetchText: async (url) => await (await fetch(url)).text(),
     stageFile,
     interrupted: options.interrupted ?? new AbortController().signal,
     ...options.io,

@@ -105,7 +105,7 @@ const datascaleCommand = command({
         return `prefix ${goQuoted(prefix)} has keys. Delete with etcdctl del --prefix ${prefix} first`;
       });
       const { io } = context;
-      const before = await residentBytes(context);
+      const before = await residentBytes(context, client);
       if (before === 0) return await noMemory(context, 'before');
       const what = `${puts} key-value pairs, 1024 bytes per key-value, ${count} concurrent clients`;
       await io.stdout(`Start data scale check for work load [${what}].\n`);
@@ -118,7 +118,7 @@ const datascaleCommand = command({
       let done = 0;
       const report = await putAll(clients, load, io.clock, () => bar.show(++done));
       bar.end();
-      const after = await residentBytes(context);
+      const after = await residentBytes(context, client);
       if (after === 0) return await noMemory(context, 'after');
       await cleanUp(context, client, flags);
       if (io.interrupted.aborted) return interruptedStatus;

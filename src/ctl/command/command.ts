@@ -129,8 +129,6 @@ export interface CtlIo {
   /** Reads a line from the terminal without showing it. */
   askSecret(prompt: string): Promise<string>;
   readFile(path: string): Promise<Uint8Array>;
-  /** What a web server answers to a GET. Rejects with an Error that says why there is nothing. */
-  fetchText(url: string): Promise<string>;
   /** Writes a file that may take the place of the one at `path`; `mode`: if there is none. */
   stageFile(path: string, data: Uint8Array, mode: number): Promise<StagedFile>;
   /** Runs a program with our stdout and stderr, without stdin; `env` is added to ours. */
