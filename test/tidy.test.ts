@@ -343,6 +343,8 @@ const modules: ReadonlyArray<readonly [string, readonly string[], string]> = [
     'node:child_process',
     [
       'src/server/platform/systemd.ts',
+      // Not of a server: `watch -- PROGRAM`, `lock NAME PROGRAM`.
+      'src/cli/programs.ts',
       // No server: `kvorum up` runs members as what they are, processes that can be killed.
       'src/cli/up/member-process.ts',
     ],
@@ -418,8 +420,9 @@ const globals: ReadonlyArray<readonly [RegExp, readonly string[], string]> = [
     ],
     'the command passes it in',
   ],
-  // S3 is HTTP with proxies, redirects and trust stores, which is what the platform's fetch is for.
-  [/\bfetch\(/, ['src/backup/s3/s3-http.ts'], 'use the Network port'],
+  // S3 is HTTP with proxies, redirects and trust stores, which is what the platform's fetch is for;
+  // and what a server's /metrics say, for `check datascale`.
+  [/\bfetch\(/, ['src/backup/s3/s3-http.ts', 'src/cli/ctl-io.ts'], 'use the Network port'],
 ];
 
 describe('the outside world', () => {

@@ -100,3 +100,85 @@ describe('a restore to a revision', () => {
     expect(Math.min(verified, compacted, withChanges)).toBeGreaterThan(rounds / 5);
   });
 });
+
+describe('a restore to a time', () => {
+  it.each([31, 32, 33])('is what was there then, to the second, round %i', async (seed) => {
+    const history = new RandomHistory(seed);
+    const { clock } = history.machine;
+    const { model } = history;
+    await history.start(...schedule, '--backup-full-every=1000');
+    await history.pause(3000);
+    // When each moment was, and which revision was the newest then.
+    const moments: Array<readonly [timeMs: number, revision: number]> = [];
+    for (let i = 0; i < 20; i += 1) {
+      await history.act(3, 300);
+      // Longer than history is read on: all of it has been seen by then.
+      await history.pause(1500);
+      moments.push([clock.wallMs(), model.revision]);
+    }
+    await history.pause(4000);
+    const first = (await backupsOf(history))[0]?.manifest.full.startedMs ?? 0;
+    const chains = (await backupsOf(history)).length;
+    for (const [timeMs, revision] of moments.filter((_, i) => i % 5 === 4)) {
+      const { machine, node, upTo } = await restored(history, seed, { timeMs });
+      // A chain that ended because of a compaction begins again after that.
+      if (chains === 1) expect(upTo).toBe(revision);
+      expect(upTo).toBeLessThanOrEqual(revision);
+      const { store } = node.node;
+      expect(await stateAt(machine, store, store.revision)).toEqual(model.states[upTo ?? 0]);
+    }
+    await expect(restored(history, seed, { timeMs: first - 1 })).rejects.toThrow(
+      /no backup is as old as \d{8}T\d{6}Z: .* The oldest is of/,
+    );
+  });
+});
+
+describe('a restore from a backup', () => {
+  it('survives power loss at every operation of the disk', async () => {
+    const history = new RandomHistory(41);
+    await history.start(...schedule, '--backup-full-every=1000');
+    await history.pause(3000);
+    await history.act(20, 200);
+    await history.pause(4000);
+    const begin = (machine: SimMachine) => {
+      copyTree(history.machine, machine, '/backups');
+      const { clock, disk, kvDisk, random } = machine;
+      const ports = { clock, disk, openKvStore: kvDisk.open, random, logger: silentLogger };
+      const config = defaultConfig('--data-dir', '/data');
+      const target = directoryTarget(disk, '/backups');
+      return async (): Promise<void> => {
+        const { backups } = await readCatalog(target, undefined);
+        const backup = backups.at(-1) as Backup;
+        const options = { target, backup, key: undefined, upTo: undefined, bumpRevision: 0 };
+        await restoreBackup({ ...options, config, ports });
+      };
+    };
+    const whole = new SimMachine(1);
+    await whole.clock.runUntil(begin(whole)());
+    const count = whole.disk.operations;
+    let kept = 0;
+    for (let at = 1; at <= count; at += 1) {
+      const machine = new SimMachine(at);
+      const { clock, disk } = machine;
+      const restore = begin(machine);
+      disk.haltAt(at);
+      let isDone = false;
+      restore().then(() => {
+        isDone = true;
+      });
+      while (!isDone && !disk.halted) await clock.run(clock.nowMs() + 1);
+      machine.crash();
+      const names = await clock.runUntil(disk.list('/data'));
+      if (isDone) expect(names, `operation ${at}`).toContain('member');
+      if (names.includes('member')) kept += 1;
+      else await clock.runUntil(restore());
+      expect(await clock.runUntil(disk.list('/data'))).toEqual(['member']);
+      const node = (await machine.start()) as SimProcess;
+      const { store } = node.node;
+      expect(store.revision, `operation ${at}`).toBe(history.model.revision);
+      expect(await stateAt(machine, store, store.revision)).toEqual(history.model.present);
+    }
+    expect(count).toBeGreaterThan(20);
+    expect(kept).toBeLessThan(count / 2);
+  });
+});

@@ -1,6 +1,6 @@
 /**
- * Real processes of the commands about data that are killed at any moment, are interrupted, or whose
- * reader goes away: nothing is left half done that the same command again does not finish.
+ * Real processes of the commands about data that are killed at any moment, are interrupted, or
+ * whose reader goes away: nothing is left half done that the same command again does not finish.
  */
 
 import { spawn } from 'node:child_process';

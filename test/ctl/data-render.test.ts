@@ -60,6 +60,7 @@ describe('a template', () => {
     ['{% for %}', 't:1: '],
     ['{% include "/etc/passwd" %}', 't:1: ENOENT'],
     ['{{ "/a/name" | value | parse_json }}', 't:1: no JSON'],
+    ['\n{% for e in "/a/" | children %}{{ e }}{% endfor %}', 't:2: a filter in a loop needs par'],
   ])('%s fails: %s', async (text, why) => {
     await expect(render(text)).rejects.toThrow(why);
   });

@@ -106,6 +106,19 @@ describe('member replace', () => {
     expect(cluster.done).toEqual(['add http://new', 'promote 13', 'remove 3']);
   });
 
+  it('takes the member that somebody else has added at the same moment', async () => {
+    const cluster = new FakeCluster(3);
+    startsWhenAsked(cluster);
+    const start = cluster.onSleep;
+    cluster.onSleep = (pause) => {
+      if (pause === 3) cluster.put(9n, '', true, 'http://new');
+      start(pause);
+    };
+    cluster.fail('add', 'MEMBER_EXISTS', 'PEER_URL_EXISTS', 'MEMBER_NOT_FOUND');
+    await outcome(cluster);
+    expect(cluster.done).toEqual(['promote 9', 'remove 3']);
+  });
+
   it('removes one that is down first, whoever takes its place, and at whatever address', async () => {
     const cluster = new FakeCluster(3);
     startsWhenAsked(cluster);

@@ -44,9 +44,10 @@ export const mayImportInside: Readonly<
     restore: ['command-io.ts', 'failure.ts'],
     join: ['command-io.ts', 'server'],
     'warm-up': [],
+    'programs.ts': [],
     'staged-file.ts': [],
     'held-output.ts': [],
-    'ctl-io.ts': ['held-output.ts', 'staged-file.ts'],
+    'ctl-io.ts': ['held-output.ts', 'programs.ts', 'staged-file.ts'],
     'snapshots.ts': ['restore'],
     up: ['files.ts'],
     'kvorum.ts': [

@@ -102,8 +102,9 @@ export function joining(calls: ClusterCalls, start: StartNode): StartNode {
       tell: onChange((line) => logger.info(`join: ${line}`)),
     };
     const isFirst = !(await isFounded(nodeDisk, config));
-    const joined = isFirst ? await asMember(config, steps) : config;
-    const node = await start(joined, logger, signal);
+    const node = isFirst
+      ? await firstStart(config, steps, (as) => start(as, logger, signal))
+      : await start(config, logger, signal);
     if (!config.readOnlyMember) void vote(steps, config, logger);
     return {
       ...{ clientUrls: node.clientUrls, isNewData: node.isNewData, failed: node.failed },
@@ -115,6 +116,31 @@ export function joining(calls: ClusterCalls, start: StartNode): StartNode {
     };
   };
 }
+
+/** Starts it with the members that there are, and again with those that there are by then. */
+async function firstStart<Node>(
+  config: ServerConfig,
+  steps: LearnerSteps,
+  start: (config: ServerConfig) => Promise<Node>,
+): Promise<Node> {
+  for (let left = listTries; ; left -= 1) {
+    const joined = await asMember(config, steps);
+    try {
+      return await start(joined);
+    } catch (error) {
+      const message = error instanceof UsageError ? error.message : '';
+      const isStale = staleList.some((text) => message.startsWith(text));
+      if (!isStale || left <= 0 || steps.interrupted.aborted) throw error;
+      steps.tell('the members have changed meanwhile, asking once more');
+      await steps.calls.sleep(listPauseMs);
+    }
+  }
+}
+
+/** Another one joined at the same time: whom the start asks knows others than the list has. */
+const staleList = ['error validating peerURLs', 'cannot fetch cluster info from peer urls'];
+const listTries = 20;
+const listPauseMs = 500;
 
 /** The configuration of a member that the cluster knows. Rejects with UsageError. */
 async function asMember(config: ServerConfig, steps: LearnerSteps): Promise<ServerConfig> {

@@ -93,6 +93,8 @@ export function probe(
   },
 ): Promise<Probed> {
   assert(bytes.length > 0 && options.timeoutMs > 0, 'who is asked is asked something');
+  // The client may have been closed since it was decided to ask.
+  if (options.signal.aborted) return Promise.resolve({ bytes: Buffer.alloc(0), secured: false });
   return new Promise((resolve) => {
     let answer: Buffer = Buffer.alloc(0);
     let secured = false;

@@ -7,37 +7,9 @@
 import type { Backup, BackupKey, BackupTarget } from '../../backup/index.js';
 import type { RawClient } from '../../client/raw/index.js';
 import type { Clock, Disk, Random } from '../../common/index.js';
+import { type ExitCode, exit } from './command-error.js';
 import type { Flags, ValuesOf } from './flags.js';
 import type { GlobalValues } from './global.js';
-
-/** As etcdctl ends; scripts ask for it. */
-export const exit = {
-  ok: 0,
-  error: 1,
-  badConnection: 2,
-  invalidInput: 3,
-  badFeature: 4,
-  interrupted: 5,
-  io: 6,
-  badArguments: 128,
-} as const;
-
-/** How a command ends. */
-export type ExitCode = number;
-
-/**
- * Ends the command with this message on stderr and this status. `cause`: the call that failed, for
- * a hint to people.
- */
-export class CommandError extends Error {
-  constructor(
-    message: string,
-    readonly exitCode: ExitCode = exit.error,
-    options?: ErrorOptions,
-  ) {
-    super(message, options);
-  }
-}
 
 /** How a program ended that a command has run. */
 export interface ProgramEnd {

@@ -6,8 +6,8 @@ import { lineBytesMax } from './limits.js';
 import { interruptedError } from './store.js';
 
 /**
- * The lines without their ends; the last one need not have one. Throws for one that is too long, and
- * when it is interrupted, also while it waits.
+ * The lines without their ends; the last one need not have one. Throws for one that is too long,
+ * and when it is interrupted, also while it waits.
  */
 export async function* linesOf(
   input: AsyncIterable<Uint8Array>,

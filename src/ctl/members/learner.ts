@@ -33,11 +33,22 @@ export function ensureMember(steps: LearnerSteps, peerUrls: readonly string[]): 
     // The answer to an addition that was done may have been lost.
     const found = withUrls(await calls.members(), peerUrls);
     if (found !== undefined) return found;
-    const added = await calls.add(peerUrls);
-    tell(`added ${idToHex(added.id)} as a learner`);
-    return added;
+    try {
+      const added = await calls.add(peerUrls);
+      tell(`added ${idToHex(added.id)} as a learner`);
+      return added;
+    } catch (error) {
+      if (!addedMeanwhile.some((reason) => isEtcdError(error, reason))) throw error;
+      return undefined;
+    }
   });
 }
+
+/**
+ * By another one who adds it (`kvorum join` and `member replace` both do); the last is said of an
+ * id that was given to these URLs, and removed, in the same second.
+ */
+const addedMeanwhile = ['MEMBER_EXISTS', 'PEER_URL_EXISTS', 'MEMBER_NOT_FOUND'] as const;
 
 /** Resolves once the member has started and told the cluster its name. */
 export async function started(steps: LearnerSteps, id: bigint): Promise<Member> {

@@ -3,8 +3,8 @@
  * can't hold up a quorum before it has the data; it is promoted once it has; only then the old one
  * goes, unless it is down (plan.ts).
  *
- * What is left to do is found out from the members each time, so that after a crash of this command,
- * of either member or of the leader it is run again.
+ * What is left to do is found out from the members each time, so that after a crash of this
+ * command, of either member or of the leader it is run again.
  */
 
 import { isEtcdError } from '../../client/index.js';

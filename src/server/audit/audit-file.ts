@@ -22,6 +22,7 @@ import {
 } from '../../common/index.js';
 import type { Metrics } from '../metrics/index.js';
 import { type AuditConfig, RotatedNames } from '../options/index.js';
+import { LineChunks } from './line-chunks.js';
 
 export interface AuditFileOptions {
   readonly clock: Clock;
@@ -39,12 +40,9 @@ const mistakes: ReadonlySet<unknown> = new Set([
 export class AuditFile {
   readonly #o: AuditFileOptions;
   readonly #names: RotatedNames;
-  #lines: string[] = [];
-  #bytes = 0;
+  readonly #lines = new LineChunks();
   #dropped = 0;
   #droppedFromMs = 0;
-  /** Taken from the lines, and not in the file yet. */
-  #batch: Buffer | undefined;
   #file: DiskFile | undefined;
   #offset = 0;
   #isWaiting = false;
@@ -73,17 +71,15 @@ export class AuditFile {
   /** One line, with its newline. */
   write(line: string): void {
     const { metrics } = this.#o;
-    // A character may take three bytes of UTF-8; what is escaped and ASCII takes one.
-    if (this.#bytes + line.length > auditBacklogBytesMax || this.#isClosed) {
+    if (this.#lines.bytes + line.length > auditBacklogBytesMax || this.#isClosed) {
       if (this.#dropped === 0) this.#droppedFromMs = this.#o.clock.wallMs();
       this.#dropped += 1;
       metrics.auditDropped += 1;
       return;
     }
-    this.#lines.push(line);
-    this.#bytes += line.length;
+    this.#lines.add(line);
     metrics.auditLines += 1;
-    if (this.#bytes >= auditWriteBytes && !this.#hasFailed) this.#runNow();
+    if (this.#lines.bytes >= auditWriteBytes && !this.#hasFailed) void this.#runNow();
     else this.#runLater(this.#hasFailed ? auditRetryMs : auditFlushMs);
   }
 
@@ -113,7 +109,7 @@ export class AuditFile {
   #runNow(): Promise<void> {
     this.#running ??= this.#writeAll().finally(() => {
       this.#running = undefined;
-      if (this.#lines.length > 0 || this.#batch !== undefined || this.#dropped > 0) {
+      if (this.#lines.bytes > 0 || this.#dropped > 0) {
         if (!this.#isClosed) this.#runLater(this.#hasFailed ? auditRetryMs : auditFlushMs);
       }
     });
@@ -126,7 +122,7 @@ export class AuditFile {
       for (let batch = this.#next(); batch !== undefined; batch = this.#next()) {
         await this.#file?.write(this.#offset, [batch]);
         this.#offset += batch.length;
-        this.#batch = undefined;
+        this.#lines.written();
         this.#hasFailed = false;
         if (this.#offset >= this.#o.config.sizeBytesMax) await this.#rotate();
       }
@@ -144,27 +140,15 @@ export class AuditFile {
     this.#hasFailed = true;
   }
 
-  /** What failed before comes first; then what was dropped is told; then lines in their order. */
+  /** What failed before comes first, for it was not taken out; at last, what was dropped is told. */
   #next(): Buffer | undefined {
-    if (this.#batch !== undefined) return this.#batch;
-    let text = '';
-    if (this.#dropped > 0) {
+    if (this.#lines.bytes === 0 && this.#dropped > 0) {
       const from = new Date(this.#droppedFromMs).toISOString();
       const ts = new Date(this.#o.clock.wallMs()).toISOString();
-      // They were lost behind those that wait: so this line comes behind them, too.
-      this.#lines.push(`${JSON.stringify({ ts, dropped: this.#dropped, from })}\n`);
+      this.#lines.add(`${JSON.stringify({ ts, dropped: this.#dropped, from })}\n`);
       this.#dropped = 0;
     }
-    let taken = 0;
-    while (taken < this.#lines.length && text.length < auditWriteBytes) {
-      text += this.#lines[taken] as string;
-      taken += 1;
-    }
-    if (taken === 0) return undefined;
-    this.#lines.splice(0, taken);
-    this.#bytes = this.#lines.length === 0 ? 0 : Math.max(0, this.#bytes - text.length);
-    this.#batch = Buffer.from(text);
-    return this.#batch;
+    return this.#lines.first();
   }
 
   async #open(): Promise<void> {

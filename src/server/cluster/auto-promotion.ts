@@ -8,8 +8,8 @@
  *     keep up are. One look is not enough: behind a burst of writes every learner is in sync once.
  *   - All voters are there and keep up. One more voter may need one more to agree, so while one is
  *     missing a promotion could cost the quorum; who replaces the missing one decides that himself.
- *   - One at a time, by the rules that an operator's promotion has to pass as well (member-admin.ts),
- *     in the term of these looks: a new leader looks anew.
+ *   - One at a time, by the rules that an operator's promotion has to pass as well
+ *     (member-admin.ts), in the term of these looks: a new leader looks anew.
  */
 
 import type { Clock, Logger, MemberId, Timer } from '../../common/index.js';

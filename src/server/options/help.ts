@@ -34,6 +34,7 @@ export function helpText(): string {
     '  kvorum join URL      start a server that becomes a member of a cluster: kvorum join --help',
     '  kvorum get|put|...   ask and change a cluster: kvorum ctl --help lists the commands',
     '  kvorum restore FILE  make a data directory from a snapshot: kvorum restore --help',
+    '  kvorum backup PLACE  back a cluster up into a directory or S3: kvorum backup --help',
     '  kvorum compile       keep compiled code beside the program: starts are faster',
     '  kvorum version       print the version, as --version does',
     '  kvorum help          print this, as --help does',

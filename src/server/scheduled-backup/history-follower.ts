@@ -64,8 +64,6 @@ export class HistoryFollower {
   /** Reads on, to the present revision or as far as there is room. Rejects with COMPACTED. */
   async poll(): Promise<void> {
     while (this.#read < this.#store.revision && this.#bytes < backupWaitingBytesMax) {
-      // The time comes first: what is there now was there then.
-      const wallMs = this.#clock.wallMs();
       const from = this.#read + 1;
       const page = await this.#store.history(from, backupPageRevisions, backupPageBytes);
       const slice = new Slice(this.#clock);
@@ -77,6 +75,8 @@ export class HistoryFollower {
       // The store was replaced by an older state meanwhile: the next look sees that.
       if (page.throughRevision === this.#read) return;
       this.#read = page.throughRevision;
+      // Behind the reading: at that time it was there for sure.
+      const wallMs = this.#clock.wallMs();
       this.#lines.push({ kind: 'time', wallMs, revision: this.#read });
     }
   }

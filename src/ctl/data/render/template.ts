@@ -31,6 +31,11 @@ export async function rendered(template: string, name: string, sight: Sight): Pr
     templates: {},
     ...{ parseLimit: fileBytesMax, renderLimit: renderMsMax, memoryLimit: renderMemoryMax },
   });
+  const bare = bareLoop.exec(template);
+  if (bare !== null) {
+    const line = template.slice(0, bare.index).split('\n').length;
+    throw new CommandError(`${name}:${line}: a filter in a loop needs parentheses: ${loopExample}`);
+  }
   for (const [filter, run] of Object.entries(filtersOf(sight))) liquid.registerFilter(filter, run);
   try {
     return String(await liquid.parseAndRender(template));
@@ -41,6 +46,10 @@ export async function rendered(template: string, name: string, sight: Sight): Pr
     throw new CommandError(`${name}${line === undefined ? '' : `:${line}`}: ${reason}`);
   }
 }
+
+/** Liquid would pass over the filter, and loop over the text in front of it. */
+const bareLoop = /\{%-?\s*for\s+[\w-]+\s+in\s+(?!\()[^%]*\|/;
+const loopExample = '{% for one in ("/a/" | entries) %}';
 
 type Filter = (given: unknown, ...args: readonly unknown[]) => unknown;
 
