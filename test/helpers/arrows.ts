@@ -74,7 +74,7 @@ export const mayImportInside: Readonly<
     backup: ['command'],
     auth: ['command', 'connect', 'print'],
     context: ['command', 'failure', 'print'],
-    cluster: ['command', 'connect', 'failure', 'print', 'progress'],
+    cluster: ['command', 'connect', 'failure', 'print', 'progress', 'show'],
     data: ['command', 'confirm', 'print', 'progress'],
     kv: ['answers', 'command', 'print', 'text'],
     watch: ['answers', 'command', 'failure', 'print', 'text', 'watching'],

@@ -10,6 +10,7 @@ import {
   print,
   type Shown,
 } from '../print/index.js';
+import { forPeople } from './for-people.js';
 import { listShown } from './list-shown.js';
 import { hexId } from './member-id.js';
 import { status } from './rpcs.js';
@@ -31,7 +32,10 @@ export const endpointStatus = command({
   async run(context, _args, flags) {
     const endpoints = await targetsOf(context, flags.cluster);
     const { said, failure } = await askEach(context, endpoints, 'status', status, {});
-    await print(context, shownStatus(said, context.global.hex));
+    const shown = shownStatus(said, context.global.hex);
+    const table = { header: columns, rows: said.map(rowOf) };
+    const pretty = forPeople(table, spare, context.io.terminal.columns);
+    await print(context, { ...shown, pretty });
     return failure === undefined ? exit.ok : exit.error;
   },
 });
@@ -40,6 +44,12 @@ const columns = [
   ...['endpoint', 'ID', 'version', 'storage version', 'db size', 'in use'],
   ...['percentage not in use', 'quota', 'is leader', 'is learner', 'raft term', 'raft index'],
   ...['raft applied index', 'errors', 'downgrade target version', 'downgrade enabled'],
+];
+
+/** What can be left out first on a narrow terminal. */
+const spare = [
+  ...['downgrade target version', 'downgrade enabled', 'percentage not in use'],
+  ...['storage version', 'quota', 'raft index', 'in use', 'is learner', 'raft term'],
 ];
 
 function shownStatus(said: readonly MemberSaid[], hex: boolean): Shown {

@@ -13,6 +13,7 @@ import {
   print,
   type Shown,
 } from '../print/index.js';
+import { forPeople } from './for-people.js';
 import { hexId, memberIdOf, wideId } from './member-id.js';
 import { checkPeerUrls } from './peer-urls.js';
 import * as rpc from './rpcs.js';
@@ -146,6 +147,7 @@ const list = command({
     await print(context, {
       ...shownMembers('MemberList', answer, context.global.hex),
       simple: () => rows.map((row) => `${row.join(', ')}\n`).join(''),
+      pretty: forPeople({ header: columns, rows }, ['Peer Addrs'], context.io.terminal.columns),
       table: () => ({ header: columns, rows }),
       fields: () => listFields(answer.bytes, context.global.hex),
     });
