@@ -1,20 +1,25 @@
 /** The process, as the commands that talk to a cluster see it. */
 
-import { spawn } from 'node:child_process';
 import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { createInterface, emitKeypressEvents } from 'node:readline';
 import { Writable } from 'node:stream';
 import type { Clock } from '../common/index.js';
-import type { CtlFiles, CtlIo, CtlSnapshots, ProgramEnd } from '../ctl/index.js';
+import type { CtlFiles, CtlIo, CtlMachine, CtlSnapshots } from '../ctl/index.js';
 import { heldOutput } from './held-output.js';
+import { execute } from './programs.js';
 import { stageFile } from './staged-file.js';
 
 /**
  * Listens to signals once a command asks for them: then the first aborts, and the second ends the
  * process. Until then the first does.
  */
-export function ctlIo(env: CtlIo['env'], clock: Clock, snapshots: CtlSnapshots): CtlIo {
+export function ctlIo(
+  env: CtlIo['env'],
+  clock: Clock,
+  snapshots: CtlSnapshots,
+  machine: CtlMachine,
+): CtlIo {
   const { stdin, stdout, stderr } = process;
   const lines = linesOf(stdin);
   const askLine = async (prompt: string): Promise<string> => {
@@ -27,6 +32,7 @@ export function ctlIo(env: CtlIo['env'], clock: Clock, snapshots: CtlSnapshots):
   return {
     clock,
     env,
+    machine,
     terminal: {
       out: stdout.isTTY === true,
       err: stderr.isTTY === true,
@@ -64,32 +70,6 @@ async function fetchText(url: string): Promise<string> {
   const answer = await fetch(url);
   if (!answer.ok) throw new Error(`${url} answers ${answer.status}`);
   return await answer.text();
-}
-
-/** Runs a program to its end. */
-async function execute([program = '', ...args]: readonly string[], env: CtlIo['env']) {
-  const child = spawn(program, args, { env, stdio: ['ignore', 'inherit', 'inherit'] });
-  return await new Promise<ProgramEnd>((resolve) => {
-    child.once('error', (error: NodeJS.ErrnoException) => {
-      const missing = error.code === 'ENOENT' && !program.includes('/');
-      const reason = missing ? 'executable file not found in $PATH' : error.message;
-      resolve({ status: 255, problem: `exec: ${JSON.stringify(program)}: ${reason}` });
-    });
-    child.once('exit', (code, signal) => {
-      if (code === 0) resolve({ status: 0, problem: '' });
-      else if (code === null) resolve({ status: 255, problem: `signal: ${signalText(signal)}` });
-      else resolve({ status: code, problem: `exit status ${code}` });
-    });
-  });
-}
-
-/** As Go names the usual ones. */
-function signalText(signal: NodeJS.Signals | null): string {
-  const known: Partial<Record<NodeJS.Signals, string>> = {
-    ...{ SIGKILL: 'killed', SIGTERM: 'terminated', SIGINT: 'interrupt', SIGHUP: 'hangup' },
-    ...{ SIGSEGV: 'segmentation fault', SIGABRT: 'aborted' },
-  };
-  return (signal === null ? undefined : known[signal]) ?? String(signal);
 }
 
 function listening(): AbortController {

@@ -355,3 +355,36 @@ export const spanExportMs = 1000;
 export const spansPerExportMax = 512;
 export const spanExportRestMs = 5000;
 export const spanExportTimeoutMs = 10_000;
+/** A chunk of a backup's file: what is compressed, encrypted and checked at once. */
+export const backupChunkBytes = 1024 * 1024;
+/** A smaller chunk is compressed at once: some 2 ms, and no way to a thread and back. */
+export const backupDeflateHereBytes = 256 * 1024;
+/** Changes that the scheduled backup gathers before it writes a file of them. */
+export const backupGatherBytes = 8 * 1024 * 1024;
+/** Those that may wait in memory while a full snapshot is on its way, or the target silent. */
+export const backupWaitingBytesMax = 64 * 1024 * 1024;
+/** What a change costs in memory beside its bytes. */
+export const backupChangeOverheadBytes = 200;
+/** Of history read at once; a revision is whole, however large. */
+export const backupPageBytes = 1024 * 1024;
+export const backupPageRevisions = 10_000;
+/** Leases that the command asks for at once. */
+export const backupLeasesAtOnce = 32;
+/** How often the history is read on, and the resolution of --to-time. */
+export const backupFollowMs = 1000;
+/** Files of changes behind one full snapshot; then comes the next one. A restore opens them all. */
+export const backupChangesFilesMax = 5000;
+/** What another writer has left behind is removed when it is so old: it may be at work still. */
+export const backupLeftoverMs = 24 * 3_600_000;
+/** A failed scheduled backup is tried again after pauses that grow from the first to the second. */
+export const backupRetryMinMs = 1000;
+export const backupRetryMaxMs = 300_000;
+/**
+ * The TTL of a lease that is known from a restored key alone: it had ended before it was noted, so
+ * whoever held it has a minute to keep it alive, and then it goes, as it did before.
+ */
+export const restoredLeaseTtlSeconds = 60;
+/** A part of an upload to S3: 10,000 of them make 80 GB. Two may be in memory. */
+export const s3PartBytes = 8 * 1024 * 1024;
+/** A request to S3 that gets nowhere for so long has failed. */
+export const s3RequestMs = 60_000;

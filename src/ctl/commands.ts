@@ -1,6 +1,7 @@
 /** All commands, in the order of the help. A group of them is a folder; see command/command.ts. */
 
 import { authCommands } from './auth/index.js';
+import { backupCommands } from './backup/index.js';
 import { benchCommands } from './benchmark/index.js';
 import { checkCommands } from './check/index.js';
 import { clusterCommands } from './cluster/index.js';
@@ -30,6 +31,7 @@ const groups: readonly Command[] = [
   ...mirrorCommands,
   ...clusterCommands,
   snapshotCommand,
+  ...backupCommands,
   ...concurrencyCommands,
   ...authCommands,
   ...checkCommands,

@@ -3,6 +3,7 @@ export {
   CommandError,
   type CtlFiles,
   type CtlIo,
+  type CtlMachine,
   type CtlSnapshots,
   type ExitCode,
   globalFlags,

@@ -84,7 +84,7 @@ async function runCommand(
   let hasUser = false;
   try {
     const line = parseLine(words, { ...globalFlags, ...found.flags }, found);
-    if (line.help || found.commands.length > 0) {
+    if (line.help || !found.runs) {
       await io.stdout(helpText(found, path));
       return exit.ok;
     }
@@ -160,7 +160,7 @@ function rootOf(known: readonly Command[], program: string): Command {
   return {
     ...{ name: program, aliases: [], usage: '', long: '', group: '', flags: {} },
     short: 'Asks and changes a cluster of kvorum or etcd.',
-    ...{ commands: known, beyondEtcdctl: false, flagsFirst: false, offline: true },
+    ...{ commands: known, beyondEtcdctl: false, flagsFirst: false, offline: true, runs: false },
     run: () => Promise.resolve(exit.ok),
   };
 }

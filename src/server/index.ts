@@ -2,8 +2,10 @@
 
 export { etcdVersion, kvorumVersion } from '../common/index.js';
 export {
+  type BackupRestoreOptions,
   type RestoredSnapshot,
   type RestoreOptions,
+  restoreBackup,
   restoreSnapshot,
   type SnapshotStatus,
   snapshotStatus,

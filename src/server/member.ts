@@ -18,6 +18,7 @@ import { Failure, type Node, type NodePorts, openNode } from './node/index.js';
 import type { ServerConfig } from './options/index.js';
 import { reflectionFeature } from './reflection/index.js';
 import { type Guards, guarded, healthFeature, RateGuard, Serving } from './rpc/index.js';
+import { scheduledBackupFeature } from './scheduled-backup/index.js';
 import { type WatchFeature, watchFeature } from './watch/index.js';
 
 /** The features, and what others than the node ask of them. */
@@ -92,6 +93,8 @@ function memberFeatures(host: Host, alarm: AlarmEntry): MemberFeatures {
   });
   const all: Feature[] = [kv, watch, lease, cluster, maintenance];
   all.push(authFeature(host), healthFeature(host, serving), concurrency);
+  const { backup } = host.config;
+  if (backup !== undefined) all.push(scheduledBackupFeature(host, backup));
   if (host.config.reflectionEnabled) {
     all.push(reflectionFeature(host, () => methodsOf(all).map(([name]) => name)));
   }

@@ -100,6 +100,21 @@ const formatSteps: readonly EtcdctlStep[] = [
   step('role revoke-permission'),
 ];
 
+/** An endpoint where nobody listens, alone and beside one that answers. */
+const short = '--dial-timeout=500ms --command-timeout=1s';
+const deadSteps: readonly EtcdctlStep[] = [
+  step(`endpoint health ${short} --endpoints <endpoint>,127.0.0.1:1`, { unordered: true }),
+  step(`endpoint status ${short} --endpoints <endpoint>,127.0.0.1:1`),
+  step(`endpoint hashkv ${short} --endpoints 127.0.0.1:1`),
+  step(`endpoint status ${short} --endpoints 127.0.0.1:1 -w json`),
+  step(`endpoint status ${short} --cluster --endpoints 127.0.0.1:1`),
+  step(`defrag ${short} --endpoints 127.0.0.1:1`),
+  step(`member list ${short} --endpoints 127.0.0.1:1`),
+  step(`move-leader 1234 ${short} --endpoints 127.0.0.1:1`),
+  step(`auth status ${short} --endpoints 127.0.0.1:1`),
+  step(`alarm list ${short} --endpoints 127.0.0.1:1 --user a:b`),
+];
+
 /** While it is under way: see below. */
 const downgradeSteps: readonly EtcdctlStep[] = [
   step('downgrade enable 3.6'),
@@ -136,6 +151,8 @@ describeWith(['etcd37', 'etcdctl37', 'kvorum'], 'members and storage, as etcdctl
 
   describeSteps('one member', endpointSteps);
   describeSteps('formats and refusals', formatSteps);
+
+  describeSteps('where nobody listens', deadSteps);
 
   describe('with the NOSPACE alarm raised', () => {
     beforeAll(async () => {

@@ -10,14 +10,16 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   raft: ['common'],
   storage: ['common', 'raft', 'proto'],
   transport: ['common'],
-  server: ['common', 'proto', 'raft', 'storage', 'transport'],
+  server: ['backup', 'common', 'proto', 'raft', 'storage', 'transport'],
+  // Backups: the server writes them, commands do, and both read them.
+  backup: ['common'],
   client: ['common', 'proto', 'transport'],
   // Looks at code that uses the client; imports nothing of it.
   'eslint-plugin': [],
   // Commands that talk to a cluster.
-  ctl: ['common', 'proto', 'client'],
+  ctl: ['backup', 'common', 'proto', 'client'],
   // Warms up on a member that needs no machine.
-  cli: ['common', 'proto', 'transport', 'client', 'ctl', 'server', 'sim'],
+  cli: ['backup', 'common', 'proto', 'transport', 'client', 'ctl', 'server', 'sim'],
   // Runs before all of the others, and loads them.
   launch: [],
   // Whole members without a machine.
@@ -42,9 +44,10 @@ export const mayImportInside: Readonly<
     restore: ['command-io.ts', 'failure.ts'],
     join: ['command-io.ts', 'server'],
     'warm-up': [],
+    'programs.ts': [],
     'staged-file.ts': [],
     'held-output.ts': [],
-    'ctl-io.ts': ['held-output.ts', 'staged-file.ts'],
+    'ctl-io.ts': ['held-output.ts', 'programs.ts', 'staged-file.ts'],
     'snapshots.ts': ['restore'],
     up: ['files.ts'],
     'kvorum.ts': [
@@ -68,6 +71,7 @@ export const mayImportInside: Readonly<
     failure: ['command'],
     show: ['command'],
     // Groups of commands: none knows another.
+    backup: ['command'],
     auth: ['command', 'connect', 'print'],
     context: ['command', 'failure', 'print'],
     cluster: ['command', 'connect', 'failure', 'print', 'progress'],
@@ -86,7 +90,8 @@ export const mayImportInside: Readonly<
     version: ['command'],
     members: ['command'],
     'commands.ts': [
-      ...['auth', 'benchmark', 'check', 'cluster', 'command', 'concurrency', 'context', 'data'],
+      ...['auth', 'backup', 'benchmark', 'check', 'cluster', 'command', 'concurrency'],
+      ...['context', 'data'],
       ...['kv', 'lease', 'look', 'members', 'mirror', 'snapshot', 'up', 'utility', 'version'],
       'watch',
     ],
@@ -191,6 +196,7 @@ export const mayImportInside: Readonly<
       ...['peers', 'rpc'],
     ],
     reflection: ['feature', 'rpc'],
+    'scheduled-backup': ['backup', 'bootstrap', 'feature', 'lease', 'metrics', 'options'],
     watch: ['access', 'feature', 'metrics', 'rpc'],
     // The node knows no feature.
     bootstrap: ['entry', 'membership', 'options', 'peers'],
@@ -205,7 +211,7 @@ export const mayImportInside: Readonly<
     // A whole member, and the sockets around it.
     'member.ts': [
       ...['audit', 'auth', 'cluster', 'concurrency', 'kv', 'lease', 'maintenance', 'reflection'],
-      ...['watch'],
+      ...['scheduled-backup', 'watch'],
       ...['feature', 'guard', 'metrics', 'node', 'options', 'rpc'],
     ],
     'answers-memory.ts': ['metrics', 'options'],

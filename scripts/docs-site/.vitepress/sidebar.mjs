@@ -25,6 +25,7 @@ export const sidebar = [
     items: [
       ...ifThere(page('Install', '/install')),
       page('Operations', '/operations'),
+      page('Back up and restore', '/backup'),
       page('Members', '/members'),
       page('Looking at data, and moving it', '/data-tools'),
       page('Rehearse the worst', '/rehearsal'),

@@ -4,39 +4,12 @@
  * on the line, and a client that connects at its first call; it returns how to end.
  */
 
+import type { Backup, BackupKey, BackupTarget } from '../../backup/index.js';
 import type { RawClient } from '../../client/raw/index.js';
-import type { Clock } from '../../common/index.js';
+import type { Clock, Disk, Random } from '../../common/index.js';
+import { type ExitCode, exit } from './command-error.js';
 import type { Flags, ValuesOf } from './flags.js';
 import type { GlobalValues } from './global.js';
-
-/** As etcdctl ends; scripts ask for it. */
-export const exit = {
-  ok: 0,
-  error: 1,
-  badConnection: 2,
-  invalidInput: 3,
-  badFeature: 4,
-  interrupted: 5,
-  io: 6,
-  badArguments: 128,
-} as const;
-
-/** How a command ends. */
-export type ExitCode = number;
-
-/**
- * Ends the command with this message on stderr and this status. `cause`: the call that failed, for
- * a hint to people.
- */
-export class CommandError extends Error {
-  constructor(
-    message: string,
-    readonly exitCode: ExitCode = exit.error,
-    options?: ErrorOptions,
-  ) {
-    super(message, options);
-  }
-}
 
 /** How a program ended that a command has run. */
 export interface ProgramEnd {
@@ -111,6 +84,32 @@ export interface LocalClusterPlan {
   readonly flags: readonly string[];
 }
 
+/** The machine, for commands that work on files of their own. */
+export interface CtlMachine {
+  readonly disk: Disk;
+  readonly random: Random;
+  /**
+   * Restores a backup into a directory, which must be new or empty and is removed again, and opens
+   * it as a start would. Rejects with StorageError if that can't be done.
+   */
+  drill(request: {
+    readonly target: BackupTarget;
+    readonly backup: Backup;
+    readonly key: BackupKey | undefined;
+    readonly directory: string;
+  }): Promise<DrillReport>;
+}
+
+/** What a drill has found. */
+export interface DrillReport {
+  readonly revision: number;
+  readonly records: number;
+  readonly leases: number;
+  readonly users: number;
+  /** The hash that the cluster had was computed again, and is the same. */
+  readonly isHashVerified: boolean;
+}
+
 /** What the process is to a command. */
 export interface CtlIo {
   readonly clock: Clock;
@@ -153,6 +152,8 @@ export interface CtlIo {
    * does the first if no command has asked for this.
    */
   readonly interrupted: AbortSignal;
+  /** Left out where commands may not touch it. */
+  readonly machine?: CtlMachine;
 }
 
 /** What a command works with. */
@@ -190,12 +191,14 @@ export interface Command {
   /** The heading it stands under in the list. */
   readonly group: string;
   readonly flags: Flags;
-  /** Subcommands; one that has some only shows its help itself. */
+  /** Subcommands; one that has some only shows its help itself, unless it runs, too. */
   readonly commands: readonly Command[];
   /** What etcdctl does not have: unknown when called `etcdctl`. */
   readonly beyondEtcdctl: boolean;
   /** Asks no cluster: which one is the current (`context`) does not matter. */
   readonly offline: boolean;
+  /** It does something itself, with or without subcommands. */
+  readonly runs: boolean;
   /** Flags stop at the first argument (`lock NAME COMMAND --flag-of-command`). */
   readonly flagsFirst: boolean;
   run(
@@ -237,6 +240,7 @@ export function command<Declared extends Flags = Record<never, never>>(
     ...{ name, aliases, usage, short, long, group, commands, beyondEtcdctl, flagsFirst },
     offline,
     flags: declared.flags ?? {},
+    runs: run !== undefined,
     async run(context, args, flags, isSet) {
       return (await run?.(context, args, flags as ValuesOf<Declared>, isSet)) ?? exit.ok;
     },

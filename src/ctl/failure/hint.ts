@@ -81,8 +81,8 @@ const connections: ReadonlyArray<readonly [RegExp, (context: HintContext) => str
   [
     /ECONNREFUSED/,
     ({ program }) =>
-      `Nothing listens there. Is it running? Start one with ${program} server, or name another\n` +
-      'with --endpoints.',
+      `Nothing listens there. Is it running? ${program} status shows the members that answer at\n` +
+      `--endpoints, ${program} server starts one.`,
   ],
   [/ENOTFOUND|EAI_AGAIN/, () => 'This name is not known here: look at --endpoints.'],
   [

@@ -1,4 +1,5 @@
 /** What a member counts and measures. The library that writes it out is loaded when asked for. */
+export { BackupMetrics } from './backups.js';
 export { Histogram } from './histogram.js';
 export { measureLoopLag } from './loop-lag.js';
 export { meteredDisk, meteredKvStore, meteredNetwork } from './metered-ports.js';

@@ -7,6 +7,7 @@
 import type { MemberId } from '../../common/index.js';
 import type { FeatureGate } from '../options/index.js';
 import { AnswerMetrics } from './answers.js';
+import type { BackupMetrics } from './backups.js';
 import { CounterFamily, exponentialBuckets, Histogram, HistogramFamily } from './histogram.js';
 import { PeerMetrics } from './peers.js';
 import { RpcMetrics } from './rpc.js';
@@ -165,6 +166,8 @@ export class Metrics {
   /** type ('refused', 'delayed'): what was above --rate-limit. */
   readonly rateLimited = new CounterFamily(['type'], 2);
   readonly answers = new AnswerMetrics();
+  /** Undefined: there is no schedule. */
+  backups: BackupMetrics | undefined;
   readonly rpc = new RpcMetrics();
   readonly watchSendLoop = new WatchSendLoop();
   /** No metric: for requests that are slow, or traced. */

@@ -7,6 +7,7 @@ import { quotaBytesDefault } from '../../common/index.js';
 import { type AuditConfig, readAudit } from './audit.js';
 import { type AuthTokenConfig, readAuthToken } from './auth-token.js';
 import { type AutoTls, hasCertificate, readAutoTls } from './config-auto-tls.js';
+import { type BackupConfig, readBackup } from './config-backup.js';
 import {
   asksForCertificates,
   type PortTls,
@@ -118,6 +119,8 @@ export interface ServerConfig extends Gated {
   readonly extensiveMetrics: boolean;
   /** Profiles under /debug/pprof/ on the ports of clients. */
   readonly enablePprof: boolean;
+  /** Undefined: this member makes no backups. */
+  readonly backup: BackupConfig | undefined;
   readonly logLevel: LogLevel;
   readonly logFormat: 'json' | 'console';
   /** 'stderr', 'stdout' or a path. */
@@ -200,6 +203,7 @@ export function buildConfig(flags: Flags, readFile: ReadFile): ServerConfig {
     hostWhitelist: orStar(flags.list('host-whitelist')),
     extensiveMetrics: flags.text('metrics') === 'extensive',
     enablePprof: flags.bool('enable-pprof'),
+    backup: readBackup(flags, readFile),
     ...buildLogging(flags),
     audit: readAudit(flags, readFile),
     tracing: readTracing(flags),

@@ -10,6 +10,7 @@ const groupTitles: Readonly<Record<FlagGroup, string>> = {
   security: 'Security',
   auth: 'Auth',
   monitoring: 'Profiling and monitoring',
+  backup: 'Backups by a schedule',
   logging: 'Logging',
   features: 'Features',
   unsafe: 'Unsafe: these break what Raft promises',

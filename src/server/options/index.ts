@@ -3,6 +3,7 @@ export type { AuditConfig, AuditRule, AuditWhat } from './audit.js';
 export type { AuthTokenConfig, JwtConfig } from './auth-token.js';
 export * from './config.js';
 export type { AutoTls } from './config-auto-tls.js';
+export type { BackupConfig } from './config-backup.js';
 export {
   type PortTls,
   pairAt,

@@ -1,8 +1,8 @@
 /**
  * Called etcdctl, kvorum's command line is etcdctl 3.7: the same lines, one after the other, with
- * both programs against servers of the same kind, etcd and kvorum, must print the same, end with the
- * same status and complain in the same words (transcript.ts says what is left out). Ours runs in
- * this process.
+ * both programs against servers of the same kind, etcd and kvorum, must print the same, end with
+ * the same status and complain in the same words (transcript.ts says what is left out). Ours runs
+ * in this process.
  */
 
 import { beforeAll, describe, expect, it } from 'vitest';
