@@ -15,7 +15,7 @@ import { type AskAsRoot, aHundredGrants, type Security, switchAuthOn } from './s
 
 export type ServerKind = 'kvorum' | 'etcd';
 
-const kvorumOfThis = fileURLToPath(new URL('../../bin/kvorum', import.meta.url));
+export const kvorumOfThis = fileURLToPath(new URL('../../bin/kvorum', import.meta.url));
 const readyTimeoutMs = 60_000;
 const stopTimeoutMs = 20_000;
 const logTailChars = 2000;

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { bundleThread, joined, writeScripts } from './bundle.mjs';
 
 /** Packages that are loaded when they are first needed: a file each, as they are in dist/bin. */
-const loadedLate = ['yaml', 'node-forge'];
+const loadedLate = ['yaml', 'node-forge', 'liquidjs'];
 
 /** What stands in a module that must not be asked for as it is, and what stands there instead. */
 const replacements = [
@@ -24,6 +24,11 @@ const replacements = [
     "require('kvorum:socket-thread')",
   ],
   [/options\/config-file\.ts$/, "createRequire(import.meta.url)('yaml')", "require('./yaml.cjs')"],
+  [
+    /render\/template\.ts$/,
+    "createRequire(import.meta.url)('liquidjs')",
+    "require('./liquidjs.cjs')",
+  ],
   [
     /platform\/self-signed\.ts$/,
     "createRequire(import.meta.url)('node-forge')",

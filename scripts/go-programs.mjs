@@ -52,6 +52,11 @@ export const goPrograms = {
   'go-recipes': { dir: 'test/client/go', package: '.', title: "a program on etcd's Go recipes" },
   helm: { dir: 'test/deploy/go', package: 'helm.sh/helm/v3/cmd/helm', title: 'Helm' },
   pprof: { dir: 'test/interop/go', package: 'cmd/pprof', title: 'pprof' },
+  's3-server': {
+    dir: 'test/backup/go',
+    package: 'github.com/johannesboyne/gofakes3/cmd/gofakes3',
+    title: 'a server of S3',
+  },
   h2spec: {
     dir: 'test/interop/h2spec',
     package: 'github.com/summerwind/h2spec/cmd/h2spec',

@@ -41,6 +41,7 @@ export const purposes = {
   grpcurl: 'gRPC reflection in the tool that people use it with',
   h2spec: 'the conformance suite of HTTP/2',
   pprof: 'profiles in the tool that reads them',
+  's3-server': 'backups in S3',
   promtool: 'metrics in the eyes of Prometheus',
   'python3-etcd3': 'a client in Python against kvorum',
   'python3-etcd3gw': 'a client of the JSON gateway in Python against kvorum',

@@ -10,8 +10,10 @@ import { nodeClock, nodePorts, notifySystemd, startServer } from '../server/inde
 import type { CommandIo, ExitStatus } from './command-io.js';
 import { ctlIo } from './ctl-io.js';
 import { openAppend, readFile } from './files.js';
-import { runRestoreCommand } from './restore/index.js';
+import { runJoinCommand } from './join/index.js';
+import { nodeMachine, runRestoreCommand } from './restore/index.js';
 import { runServerCommand, type StartNode } from './server/index.js';
+import { snapshotsOf } from './snapshots.js';
 import type { Program } from './up/index.js';
 import { warmUp } from './warm-up/index.js';
 
@@ -45,30 +47,35 @@ async function main(
     const io = processIo(env);
     const [command, ...rest] = argv;
     if (command === 'compile') return await compile(rest, io, code);
-    if (command === 'restore') return await runRestoreCommand(rest, io, nodePorts);
+    if (command === 'restore') return await runRestoreCommand(rest, io, nodePorts, env);
     if (command === 'server') {
-      return await runServerCommand(rest, env, io, startHere(rest, code));
+      return await runServerCommand(rest, env, io, startHere(rest, env, code));
+    }
+    const ctl = (): CtlIo => {
+      const its = ctlIo(env, nodeClock, snapshotsOf(io), nodeMachine);
+      its.runLocalCluster = async (plan, own) => {
+        const { runUp } = await import('./up/index.js');
+        return await runUp(plan, own, thisProgram());
+      };
+      return its;
+    };
+    if (command === 'join') {
+      const ios = { server: io, client: ctl() };
+      return await runJoinCommand(rest, env, ios, startHere(rest, env, code));
     }
     // Called `etcdctl`, this is it.
-    if (command === 'ctl') return await runCtl(rest, processCtl(env), 'etcdctl');
+    if (command === 'ctl') return await runCtl(rest, ctl(), 'etcdctl');
     if (command !== undefined && !ofServer.has(command) && isCommandLine(argv)) {
-      return await runCtl(argv, processCtl(env), 'kvorum');
+      return await runCtl(argv, ctl(), 'kvorum');
     }
-    return await runServerCommand(argv, env, io, startHere(argv, code));
+    return await runServerCommand(argv, env, io, startHere(argv, env, code));
   } finally {
     clearInterval(alive);
   }
 }
 
-/** The process for commands, which may start a cluster of this program. */
-function processCtl(env: Environment): CtlIo {
-  const io = ctlIo(env, nodeClock);
-  io.runLocalCluster = async (plan, its) => {
-    const { runUp } = await import('./up/index.js');
-    return await runUp(plan, its, thisProgram());
-  };
-  return io;
-}
+/** What is a command of the server's, though the others have one of that name, too. */
+const ofServer: ReadonlySet<string> = new Set(['help', 'version']);
 
 /** How to run this program once more: by Node, or by itself if it is one executable. */
 function thisProgram(): Program {
@@ -78,18 +85,16 @@ function thisProgram(): Program {
   return { file: execPath, args: isExecutable ? execArgv : [...execArgv, script] };
 }
 
-/** What is a command of the server's, though the others have one of that name, too. */
-const ofServer: ReadonlySet<string> = new Set(['help', 'version']);
-
 const aliveMs = 24 * 3_600_000;
 
 /** What takes a while comes before it serves: clients do not see it. */
-function startHere(argv: readonly string[], code: CompiledCode): StartNode {
+function startHere(argv: readonly string[], env: Environment, code: CompiledCode): StartNode {
   return async (config, logger, signal) => {
     // With kept code it would cost more than it saves.
     if (config.warmsUp && !code.isKept) await warmedUp(logger, signal);
     code.keep();
-    return startServer(config, nodePorts(config, logger, argv), { signal });
+    const ports = { ...nodePorts(config, logger, argv), environment: env };
+    return startServer(config, ports, { signal });
   };
 }
 

@@ -62,6 +62,10 @@ export const errorTable = {
     'etcdserver: can only promote a learner member which is in sync with leader',
   ],
   TOO_MANY_LEARNERS: [c.FAILED_PRECONDITION, 'etcdserver: too many learner members in cluster'],
+  LEARNER_READ_ONLY: [
+    c.FAILED_PRECONDITION,
+    'kvorum: a read-only member stays a learner; start it without --read-only-member to promote it',
+  ],
   NOT_LEADER: [c.FAILED_PRECONDITION, 'etcdserver: not leader'],
   NOT_CAPABLE: [c.FAILED_PRECONDITION, 'etcdserver: not capable'],
   LEARNER_UNSUPPORTED: [c.FAILED_PRECONDITION, 'etcdserver: rpc not supported for learner'],

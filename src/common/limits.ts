@@ -335,3 +335,56 @@ export const grantsAtOnceMax = 2000;
  * beside the start itself.
  */
 export const warmUpMs = 80;
+/** Lines of --audit-log that wait for the disk: a second of puts at full speed. */
+export const auditBacklogBytesMax = 16 * 1024 * 1024;
+/** It is written so often, or when so much has gathered; a write that failed is tried again. */
+export const auditFlushMs = 100;
+export const auditWriteBytes = 256 * 1024;
+export const auditRetryMs = 1000;
+/** A member that stops waits so long for it. */
+export const auditCloseMs = 1000;
+/** Keys of one call that a line has, as many as --max-txn-ops by default; and the bytes of each. */
+export const auditKeysMax = 128;
+export const auditKeyBytesMax = 1024;
+/** Rules of --audit-rules: each is looked at for each key. */
+export const auditRulesMax = 1000;
+/** Spans that wait for the collector of traces, some 300 bytes each; then they are dropped. */
+export const spansWaitingMax = 8192;
+/** They leave so often, so many at once; one that fails is followed by a rest. */
+export const spanExportMs = 1000;
+export const spansPerExportMax = 512;
+export const spanExportRestMs = 5000;
+export const spanExportTimeoutMs = 10_000;
+/** A chunk of a backup's file: what is compressed, encrypted and checked at once. */
+export const backupChunkBytes = 1024 * 1024;
+/** A smaller chunk is compressed at once: some 2 ms, and no way to a thread and back. */
+export const backupDeflateHereBytes = 256 * 1024;
+/** Changes that the scheduled backup gathers before it writes a file of them. */
+export const backupGatherBytes = 8 * 1024 * 1024;
+/** Those that may wait in memory while a full snapshot is on its way, or the target silent. */
+export const backupWaitingBytesMax = 64 * 1024 * 1024;
+/** What a change costs in memory beside its bytes. */
+export const backupChangeOverheadBytes = 200;
+/** Of history read at once; a revision is whole, however large. */
+export const backupPageBytes = 1024 * 1024;
+export const backupPageRevisions = 10_000;
+/** Leases that the command asks for at once. */
+export const backupLeasesAtOnce = 32;
+/** How often the history is read on, and the resolution of --to-time. */
+export const backupFollowMs = 1000;
+/** Files of changes behind one full snapshot; then comes the next one. A restore opens them all. */
+export const backupChangesFilesMax = 5000;
+/** What another writer has left behind is removed when it is so old: it may be at work still. */
+export const backupLeftoverMs = 24 * 3_600_000;
+/** A failed scheduled backup is tried again after pauses that grow from the first to the second. */
+export const backupRetryMinMs = 1000;
+export const backupRetryMaxMs = 300_000;
+/**
+ * The TTL of a lease that is known from a restored key alone: it had ended before it was noted, so
+ * whoever held it has a minute to keep it alive, and then it goes, as it did before.
+ */
+export const restoredLeaseTtlSeconds = 60;
+/** A part of an upload to S3: 10,000 of them make 80 GB. Two may be in memory. */
+export const s3PartBytes = 8 * 1024 * 1024;
+/** A request to S3 that gets nowhere for so long has failed. */
+export const s3RequestMs = 60_000;

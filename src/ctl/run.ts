@@ -21,8 +21,10 @@ import {
   withEnvironment,
 } from './command/index.js';
 import { commands } from './commands.js';
-import { clientOf } from './connect/index.js';
-import { formatOf, goErrorText } from './print/index.js';
+import { clientOf, signedIn } from './connect/index.js';
+import { withContext } from './context/index.js';
+import { failureText, hintOf, isForPeople } from './failure/index.js';
+import { formatOf } from './print/index.js';
 
 /** True if `words` begin with a command of these, or with a flag of theirs before one. */
 export function isCommandLine(words: readonly string[]): boolean {
@@ -43,7 +45,7 @@ export async function runCtl(
   io: CtlIo,
   program: string,
 ): Promise<ExitCode> {
-  const known = commands.filter(({ beyondEtcdctl }) => program !== 'etcdctl' || !beyondEtcdctl);
+  const known = program === 'etcdctl' ? ofEtcdctl(commands) : commands;
   const { command, path, rest, unknown } = findCommand(words, known, program);
   if (unknown !== undefined) return unknownCommand(unknown, known, io, program);
   const root = rootOf(known, program);
@@ -63,6 +65,13 @@ function unknownCommand(
   return exit.error;
 }
 
+/** Those that etcdctl has, too. */
+function ofEtcdctl(list: readonly Command[]): readonly Command[] {
+  return list
+    .filter(({ beyondEtcdctl }) => !beyondEtcdctl)
+    .map((one) => ({ ...one, commands: ofEtcdctl(one.commands) }));
+}
+
 async function runCommand(
   found: Command,
   path: string,
@@ -70,34 +79,60 @@ async function runCommand(
   io: CtlIo,
   root: Command,
 ): Promise<ExitCode> {
-  let client: RawClient | undefined;
   const program = root.name;
+  let client: Promise<RawClient> | undefined;
+  let hasUser = false;
   try {
     const line = parseLine(words, { ...globalFlags, ...found.flags }, found);
-    if (line.help || found.commands.length > 0) {
+    if (line.help || !found.runs) {
       await io.stdout(helpText(found, path));
       return exit.ok;
     }
-    const global = withEnvironment(line.flags as unknown as GlobalValues, line.isSet, io.env);
+    const values = line.flags as unknown as GlobalValues;
+    const given = withEnvironment(values, line.isSet, io.env);
+    const hasContext = program !== 'etcdctl' && !found.offline;
+    const global = hasContext ? await withContext(given, io) : given;
+    hasUser = global.values.user !== '' || global.values['auth-jwt-token'] !== '';
     const context: CommandContext = {
       ...{ io, program, root, global: global.values, isSet: global.isSet, dashAt: line.dashAt },
       pretty: io.terminal.out && global.values['write-out'] === 'simple' && program !== 'etcdctl',
       client: async () => {
         // As etcdctl: what can't be printed is not asked for, but arguments are looked at first.
         formatOf(global.values);
-        client ??= await clientOf(global.values, global.isSet, io);
-        return client;
+        client ??= connected(global, io, program);
+        return await client;
       },
     };
     return await found.run(context, line.args, line.flags, line.isSet);
   } catch (error) {
-    return report(error, found, path, io);
+    return report(error, { found, path, io, program, hasUser });
   } finally {
-    await client?.close();
+    await client?.then(
+      (made) => made.close(),
+      () => undefined,
+    );
   }
 }
 
-function report(error: unknown, found: Command, path: string, io: CtlIo): ExitCode {
+/** The client of the flags, with a token if they have a user. */
+async function connected(
+  { values, isSet }: ReturnType<typeof withEnvironment>,
+  io: CtlIo,
+  program: string,
+): Promise<RawClient> {
+  return signedIn(await clientOf(values, isSet, io), values, { io, program });
+}
+
+interface Failed {
+  readonly found: Command;
+  readonly path: string;
+  readonly io: CtlIo;
+  readonly program: string;
+  readonly hasUser: boolean;
+}
+
+function report(error: unknown, failed: Failed): ExitCode {
+  const { found, path, io } = failed;
   if (error instanceof LineError) {
     io.stderr(`Error: ${error.message}\n`);
     io.stderr(`${usageText(found, path)}\n`);
@@ -105,22 +140,27 @@ function report(error: unknown, found: Command, path: string, io: CtlIo): ExitCo
   }
   if (error instanceof CommandError) {
     io.stderr(`Error: ${error.message}\n`);
+    tellHint(error.cause, failed);
     return error.exitCode;
   }
   if (isEtcdError(error)) {
-    // Who looks at a terminal is told more than what etcdctl says.
-    const plain = !io.terminal.out || path.startsWith('etcdctl');
-    io.stderr(`Error: ${plain ? goErrorText(error) : error.message}\n`);
+    io.stderr(`Error: ${failureText(error, failed)}\n`);
+    tellHint(error, failed);
     return exit.error;
   }
   throw error;
+}
+
+function tellHint(error: unknown, failed: Failed): void {
+  const hint = isForPeople(failed) ? hintOf(error, failed) : undefined;
+  if (hint !== undefined) failed.io.stderr(`${hint}\n`);
 }
 
 function rootOf(known: readonly Command[], program: string): Command {
   return {
     ...{ name: program, aliases: [], usage: '', long: '', group: '', flags: {} },
     short: 'Asks and changes a cluster of kvorum or etcd.',
-    ...{ commands: known, beyondEtcdctl: false, flagsFirst: false },
+    ...{ commands: known, beyondEtcdctl: false, flagsFirst: false, offline: true, runs: false },
     run: () => Promise.resolve(exit.ok),
   };
 }

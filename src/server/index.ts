@@ -2,10 +2,15 @@
 
 export { etcdVersion, kvorumVersion } from '../common/index.js';
 export {
+  type BackupRestoreOptions,
   type RestoredSnapshot,
   type RestoreOptions,
+  restoreBackup,
   restoreSnapshot,
+  type SnapshotStatus,
+  snapshotStatus,
 } from './backup/index.js';
+export { isFounded } from './bootstrap/index.js';
 export type { Metrics } from './metrics/index.js';
 export { measureLoopLag } from './metrics/index.js';
 export { MemberRemovedError } from './node/index.js';

@@ -4,6 +4,7 @@
  */
 
 import type { MethodHandler } from '../transport/index.js';
+import { Audit, AuditFile } from './audit/index.js';
 import { authFeature } from './auth/index.js';
 import { type ClusterFeature, clusterFeature } from './cluster/index.js';
 import { concurrencyFeature } from './concurrency/index.js';
@@ -16,7 +17,8 @@ import type { Metrics } from './metrics/index.js';
 import { Failure, type Node, type NodePorts, openNode } from './node/index.js';
 import type { ServerConfig } from './options/index.js';
 import { reflectionFeature } from './reflection/index.js';
-import { guarded, healthFeature, RateGuard, Serving } from './rpc/index.js';
+import { type Guards, guarded, healthFeature, RateGuard, Serving } from './rpc/index.js';
+import { scheduledBackupFeature } from './scheduled-backup/index.js';
 import { type WatchFeature, watchFeature } from './watch/index.js';
 
 /** The features, and what others than the node ask of them. */
@@ -25,15 +27,20 @@ interface MemberFeatures {
   readonly watch: WatchFeature;
   readonly lease: LeaseFeature;
   readonly cluster: ClusterFeature;
+  readonly audit: AuditFile | undefined;
+  readonly auditor: Audit | undefined;
   compact(revision: number, done: (error: Error | undefined) => void): void;
 }
 
 /** A running member with all that it can do. */
 export interface WholeMember extends Node {
   readonly features: readonly Feature[];
+  readonly auditor: Audit | undefined;
   readonly lessor: LeaseFeature['lessor'];
   readonly watchHub: WatchFeature['hub'];
   readonly versions: ClusterFeature['versions'];
+  /** Undefined: nobody writes down who did what. */
+  readonly audit: AuditFile | undefined;
   /** Compacts, as a client would. */
   compact(revision: number, done: (error: Error | undefined) => void): void;
 }
@@ -54,18 +61,21 @@ export async function openMember(
     { config, ports, metrics, failure, signal },
     memberFeatures,
   );
-  const { all, cluster, compact, lease, watch } = made;
+  const { all, audit, auditor, cluster, compact, lease, watch } = made;
   return {
     ...node,
     features: all,
     lessor: lease.lessor,
     watchHub: watch.hub,
     versions: cluster.versions,
+    audit,
+    auditor,
     compact,
   };
 }
 
 function memberFeatures(host: Host, alarm: AlarmEntry): MemberFeatures {
+  const { audit, auditor } = auditOf(host);
   const watch = watchFeature(host);
   const lease = leaseFeature(host);
   const isHandedOut = (changes: number): boolean => watch.hub.isHandedOut(changes);
@@ -78,39 +88,54 @@ function memberFeatures(host: Host, alarm: AlarmEntry): MemberFeatures {
   const serving = new Serving();
   const maintenance = maintenanceFeature(host, alarm, { serving, versions: cluster.versions });
   const concurrency = concurrencyFeature(host, {
-    ofClients: lazily(() => guardedMethods(host, [kv, watch, lease])),
+    ofClients: lazily(() => guardedMethods(host, [kv, watch, lease], { audit: auditor })),
     ofMember: lazily(() => new Map(methodsOf([kv, lease]))),
   });
   const all: Feature[] = [kv, watch, lease, cluster, maintenance];
   all.push(authFeature(host), healthFeature(host, serving), concurrency);
+  const { backup } = host.config;
+  if (backup !== undefined) all.push(scheduledBackupFeature(host, backup));
   if (host.config.reflectionEnabled) {
     all.push(reflectionFeature(host, () => methodsOf(all).map(([name]) => name)));
   }
-  return { all, watch, lease, cluster, compact: kv.compact };
+  return { all, watch, lease, cluster, audit, auditor, compact: kv.compact };
+}
+
+function auditOf({ clock, config, disk, logger, metrics }: Host): {
+  readonly audit: AuditFile | undefined;
+  readonly auditor: Audit | undefined;
+} {
+  if (config.audit === undefined) return { audit: undefined, auditor: undefined };
+  const file = new AuditFile({ clock, disk, logger, metrics, config: config.audit });
+  const write = (line: string): void => file.write(line);
+  return { audit: file, auditor: new Audit({ config: config.audit, clock, write }) };
 }
 
 /** Every rpc of a member behind its guards, by full method name. `metrics`: who counts the calls. */
 export function allMethods(
-  { features, host }: WholeMember,
+  { auditor: audit, features, host }: WholeMember,
   metrics?: Metrics,
 ): Map<string, MethodHandler> {
   const { rateLimit } = host.config;
   const rate = rateLimit === undefined ? undefined : new RateGuard(rateLimit, host.clock, metrics);
-  return guardedMethods(host, features, metrics, rate);
+  return guardedMethods(host, features, { audit, metrics, rate });
 }
 
-/** Without `metrics` and `rate`: for what a client's call makes more of, which was counted itself. */
+/**
+ * Without `metrics` and `rate`: for what a client's call makes more of, which was counted itself.
+ * In the audit is both: what was called, and what that did to which keys in whose name.
+ */
 function guardedMethods(
   host: Host,
   features: readonly Feature[],
-  metrics?: Metrics,
-  rate?: RateGuard,
+  more: Partial<Pick<Guards, 'audit' | 'metrics' | 'rate'>>,
 ): Map<string, MethodHandler> {
   const { membership, memberId } = host;
   return guarded(methodsOf(features), {
-    metrics,
-    rate,
+    metrics: undefined,
+    ...more,
     isLearner: () => membership.get(memberId)?.isLearner ?? false,
+    isReadOnly: host.config.readOnlyMember,
     hasLeader: () => host.hasLeader(),
     access: host.access,
   });

@@ -34,6 +34,7 @@ import type { NodePorts } from './node/index.js';
 import type { PortTls, ServerConfig } from './options/index.js';
 import { createPeerTransport, type PeerTransport } from './peers/index.js';
 import { callObserver } from './rpc/index.js';
+import { Tracer } from './trace/index.js';
 
 /** Everything outside: real ones in platform/, simulated ones in src/sim. */
 export interface ServerPorts extends NodePorts {
@@ -121,7 +122,8 @@ export async function startServer(
   const { clock } = ports;
   const { slowRequestMs } = config;
   const methods = allMethods(node, metrics);
-  const observe = callObserver({ metrics, clock, logger, slowRequestMs });
+  const tracer = tracerOf(config, ports, node, metrics);
+  const observe = callObserver({ metrics, clock, logger, slowRequestMs, tracer });
   const room = answerRoom(config, clock, ports.memory, metrics);
   const listeners = new Listeners({
     config,
@@ -139,9 +141,11 @@ export async function startServer(
     node.retire();
     await listeners.close();
     await node.stop(how);
+    await Promise.all([node.audit?.close(), tracer?.close()]);
     ports.close?.();
   });
   try {
+    await node.audit?.open();
     await node.start(start.signal);
     await unlessAborted(node.check(), start.signal);
     const clientUrls = await listeners.open();
@@ -209,6 +213,26 @@ function once<Argument>(
     done ??= work(argument);
     return done;
   };
+}
+
+function tracerOf(
+  { tracing: config }: ServerConfig,
+  { clock, logger, network: clients, peerNetwork, random }: ServerPorts,
+  { host, memberId }: WholeMember,
+  metrics: Metrics,
+): Tracer | undefined {
+  if (config === undefined) return undefined;
+  const { name } = host.config;
+  const network = peerNetwork ?? clients;
+  return new Tracer({
+    config,
+    clock,
+    logger,
+    network,
+    random,
+    metrics,
+    member: { memberId, name },
+  });
 }
 
 function gatewayOf(

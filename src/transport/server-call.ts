@@ -29,7 +29,7 @@ import { firstBinary } from './metadata.js';
 import type { AnswerHold, Waiting } from './send-room.js';
 import { totalBytes } from './sender.js';
 import type { AbortReason, Stream, StreamOwner } from './stream.js';
-import type { MessageCounts, MethodHandler, ServerCall } from './types.js';
+import type { CallSteps, CallWitness, MessageCounts, MethodHandler, ServerCall } from './types.js';
 
 const noParts: readonly Uint8Array[] = [];
 
@@ -44,6 +44,8 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
   onEnd: (() => void) | undefined;
   caller: Caller | undefined;
   counts: MessageCounts | undefined;
+  steps: CallSteps | undefined;
+  witness: CallWitness | undefined;
   wheelNext: DeadlineEntry | undefined;
   wheelPrevious: DeadlineEntry | undefined;
   wheelSlot: number;
@@ -76,6 +78,8 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
     this.onEnd = undefined;
     this.caller = undefined;
     this.counts = undefined;
+    this.steps = undefined;
+    this.witness = undefined;
     this.wheelNext = undefined;
     this.wheelPrevious = undefined;
     this.wheelSlot = -1;
@@ -166,6 +170,7 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
 
   reply(message: Uint8Array): void {
     if (this.#ended) return;
+    this.witness?.answered([message]);
     const owner = this.#owner;
     const templates = owner.templates;
     const sender = this.#connection.sender;
@@ -183,6 +188,7 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
 
   replyParts(parts: readonly Uint8Array[]): void {
     if (this.#ended) return;
+    this.witness?.answered(parts);
     const templates = this.#owner.templates;
     const sender = this.#connection.sender;
     if (
@@ -206,18 +212,20 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
     const sender = this.#connection.sender;
     if (this.#headSent) sender.end(this.#stream, statusTrailers(code, message, details));
     else sender.sendHeaders(this.#stream, trailersOnly(200, code, message, details), true);
-    this.#finish(code);
+    this.#finish(code, message);
   }
 
   send(message: Uint8Array): boolean {
     if (this.#ended) return true;
     if (this.counts !== undefined) this.counts.messagesSent += 1;
+    this.witness?.answered([message]);
     return this.#sendMessage(message, noParts);
   }
 
   sendParts(parts: readonly Uint8Array[]): boolean {
     if (this.#ended) return true;
     if (this.counts !== undefined) this.counts.messagesSent += 1;
+    this.witness?.answered(parts);
     return this.#sendMessage(emptyBytes, parts);
   }
 
@@ -452,8 +460,9 @@ export class GrpcServerCall implements ServerCall, StreamOwner, DeadlineEntry, M
   }
 
   /** The call is over for the handler; what is queued still leaves. */
-  #finish(code: GrpcCode): void {
+  #finish(code: GrpcCode, message = ''): void {
     this.#ended = true;
+    this.witness?.ended(code, message);
     if (this.wheelSlot >= 0) this.#owner.wheel.remove(this);
     assert(this.wheelNext === undefined, 'a call that is over has no deadline');
     this.#held?.drop();

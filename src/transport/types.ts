@@ -18,6 +18,30 @@ export interface MessageCounts {
   messagesSent: number;
 }
 
+/**
+ * When a call went through the steps on its way, on the injected clock: noted by whoever handles
+ * it, and looked at only if it is slow, or traced. 0: not, or not that anybody knows.
+ */
+export interface CallSteps {
+  /** What it changes was given to Raft. */
+  readonly proposedMs: number;
+  /** Where that stands in the log, and when it had been applied. */
+  readonly index: number;
+  readonly appliedMs: number;
+  /** It reads, and it was confirmed that this member may answer. */
+  readonly confirmedMs: number;
+  /** It had to wait for memory for its answer until then. */
+  readonly roomMs: number;
+}
+
+/** Is told what a call is answered, for an audit. It must not keep what it is shown. */
+export interface CallWitness {
+  /** A message in pieces, before it is sent. */
+  answered(parts: readonly Uint8Array[]): void;
+  /** Called once; `message` is that of an error. */
+  ended(code: GrpcCode, message: string): void;
+}
+
 /** One RPC at the server, unary or streaming. All calls on it after its end are ignored. */
 export interface ServerCall {
   /** Full method, `/package.Service/Method`. */
@@ -86,6 +110,10 @@ export interface ServerCall {
   caller?: Caller | undefined;
   /** Streaming: may be set before the handler returns; what then passes `send` and `onMessage`. */
   counts?: MessageCounts | undefined;
+  /** Set before the handler runs; undefined: nobody looks. */
+  witness?: CallWitness | undefined;
+  /** Where its time went; undefined: it has no steps. */
+  steps?: CallSteps | undefined;
 }
 
 /** Gets the one request of a unary (or server-streaming) RPC; it is only borrowed. */
@@ -143,7 +171,7 @@ export type CallObserver = (
   kind: MethodHandler['kind'],
   code: GrpcCode,
   durationMs: number,
-  call: Pick<ServerCall, 'peer'>,
+  call: Pick<ServerCall, 'metadata' | 'peer' | 'steps'>,
 ) => void;
 
 /** Limits of the server half, each with a policy in docs/limits.md. */

@@ -37,6 +37,7 @@ const knobs: Knobs = {
   thinkMs: 1,
   hostiles: 0,
   lockers: 0,
+  autoPromote: false,
   hostileKeys: 0,
   auth: false,
   keys: 1,

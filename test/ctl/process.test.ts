@@ -2,7 +2,7 @@
 
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { exec } from '../helpers/exec.js';
 import { useServer } from '../helpers/server.js';
@@ -46,6 +46,18 @@ describeWith(['kvorum'], 'the program', () => {
     expect(await kvorum(...at, 'get', 'k')).toEqual(got);
     expect(await run(etcdctl, [...at, 'get', 'k'])).toEqual(got);
     expect(await kvorum('get', 'k', ...at)).toEqual(got);
+  });
+
+  it('completes lines in bash', async () => {
+    const shown = [
+      'source <(etcdctl completion bash)',
+      'words() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _etcdctl; echo "${COMPREPLY[@]}"; }',
+      'words etcdctl le; words etcdctl lease t; words etcdctl get a --lim; words etcdctl x',
+    ].join('\n');
+    const done = await run('bash', ['-c', shown], {
+      env: { PATH: `${dir}${delimiter}${process.env.PATH}` },
+    });
+    expect(done).toEqual({ code: 0, out: 'lease\ntimetolive\n--limit\n\n', err: '' });
   });
 
   it('takes a value from stdin, and its flags from the environment', async () => {

@@ -1,9 +1,8 @@
 /** A command line run inside of this process: what it printed, and how it ended. */
 
-import { readFile } from 'node:fs/promises';
 import type { TerminalKeys } from '../../src/ctl/command/index.js';
 import { type CtlIo, runCtl } from '../../src/ctl/index.js';
-import { nodeClock } from '../../src/server/index.js';
+import { collectingIo } from '../helpers/ctl-in-process.js';
 
 /** What it came to. */
 export interface CtlRun {
@@ -24,32 +23,24 @@ export interface CtlSetup {
 
 /** Runs `words` to their end. */
 export async function ctl(words: readonly string[], setup: CtlSetup = {}): Promise<CtlRun> {
-  const { columns, keys, env = {}, onStdout } = setup;
-  let stdout = '';
-  let stderr = '';
-  const io: CtlIo = {
-    clock: nodeClock,
+  const { columns, keys, env = {}, onStdout, writeNew } = setup;
+  const isTerminal = columns !== undefined;
+  const collected = collectingIo({
     env,
-    terminal: { out: columns !== undefined, in: columns !== undefined, columns: columns ?? 80 },
-    stdout(data) {
-      const text = Buffer.from(data).toString('utf8');
-      stdout += text;
-      onStdout?.(text);
-    },
-    stderr(text) {
-      stderr += text;
-    },
-    stdin: nothing(),
-    askSecret: async () => '',
-    readFile: (path) => readFile(path),
-    fetchText: () => Promise.reject(new Error('nothing is fetched here')),
-    execute: () => Promise.reject(new Error('nothing is run here')),
-    ...(keys === undefined ? {} : { keys }),
-    ...(setup.writeNew === undefined ? {} : { writeNew: setup.writeNew }),
     interrupted: setup.interrupted ?? new AbortController().signal,
+    io: {
+      terminal: { out: isTerminal, err: isTerminal, in: isTerminal, columns: columns ?? 80 },
+      ...(keys === undefined ? {} : { keys }),
+      ...(writeNew === undefined ? {} : { writeNew }),
+    },
+  });
+  const io: CtlIo = {
+    ...collected.io,
+    async stdout(data) {
+      await collected.io.stdout(data);
+      onStdout?.(Buffer.from(data).toString('utf8'));
+    },
   };
   const code = await runCtl(words, io, 'kvorum');
-  return { code, stdout, stderr };
+  return { code, stdout: collected.stdout().toString('utf8'), stderr: collected.stderr() };
 }
-
-async function* nothing(): AsyncGenerator<Uint8Array> {}

@@ -59,14 +59,15 @@ export class PageShell {
       ['curl -s -m 3 ', 'curl -s -m 60 '],
       ['--command-timeout=3s ', '--command-timeout=60s '],
     ];
-    // etcdctl refuses to be told anything twice, so only where the command does not say it.
-    this.#program('etcdctl', toolPath('etcdctl'), {
+    // It is an error to say anything twice, so only where the command does not say it.
+    const settings = {
       '--endpoints': `ETCDCTL_ENDPOINTS=${this.endpoint}`,
       '--command-timeout': 'ETCDCTL_COMMAND_TIMEOUT=60s',
       '--dial-timeout': 'ETCDCTL_DIAL_TIMEOUT=20s',
-    });
+    };
+    this.#program('etcdctl', toolPath('etcdctl'), settings);
     this.#program('etcdutl', toolPath('etcdutl37'));
-    this.#program('kvorum', kvorumBin);
+    this.#program('kvorum', kvorumBin, settings);
     if (have('etcd')) this.#program('etcd', toolPath('etcd'));
     const url = `http://${this.endpoint}`;
     this.#env = {

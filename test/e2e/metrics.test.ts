@@ -6,6 +6,7 @@ import { RawClient } from '../helpers/grpc.js';
 import { type ServerProcess, startKvorum } from '../helpers/server.js';
 import { describeWith } from '../helpers/tools.js';
 import { etcdMetrics } from './etcd-metrics.js';
+import { temporaryDirectory } from './program.js';
 
 const page = readFileSync(new URL('../../docs/metrics.md', import.meta.url), 'utf8');
 
@@ -69,7 +70,10 @@ describeWith(['kvorum'], '/metrics', () => {
 
   beforeAll(async () => {
     server = await startKvorum({
-      args: ['--metrics', 'extensive', '--feature-gates', 'LeaseCheckpoint=true'],
+      args: [
+        ...['--metrics', 'extensive', '--feature-gates', 'LeaseCheckpoint=true'],
+        ...['--backup-dir', temporaryDirectory()],
+      ],
     });
     client = new RawClient(server);
     fresh = await scrape();

@@ -124,6 +124,11 @@ export class Program {
     );
   }
 
+  /** Waits until stderr, the log, has what is looked for. */
+  logged(pattern: RegExp): Promise<RegExpExecArray> {
+    return this.#until(() => pattern.exec(this.stderr) ?? undefined, `${pattern} in the log`);
+  }
+
   /** Waits until stdout has what is looked for. */
   output(pattern: RegExp): Promise<RegExpExecArray> {
     return this.#until(() => pattern.exec(this.stdout) ?? undefined, `${pattern} on stdout`);

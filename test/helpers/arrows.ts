@@ -10,14 +10,16 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   raft: ['common'],
   storage: ['common', 'raft', 'proto'],
   transport: ['common'],
-  server: ['common', 'proto', 'raft', 'storage', 'transport'],
+  server: ['backup', 'common', 'proto', 'raft', 'storage', 'transport'],
+  // Backups: the server writes them, commands do, and both read them.
+  backup: ['common'],
   client: ['common', 'proto', 'transport'],
   // Looks at code that uses the client; imports nothing of it.
   'eslint-plugin': [],
   // Commands that talk to a cluster.
-  ctl: ['common', 'proto', 'client'],
+  ctl: ['backup', 'common', 'proto', 'client'],
   // Warms up on a member that needs no machine.
-  cli: ['common', 'proto', 'transport', 'client', 'ctl', 'server', 'sim'],
+  cli: ['backup', 'common', 'proto', 'transport', 'client', 'ctl', 'server', 'sim'],
   // Runs before all of the others, and loads them.
   launch: [],
   // Whole members without a machine.
@@ -40,15 +42,22 @@ export const mayImportInside: Readonly<
     'files.ts': [],
     server: ['command-io.ts', 'failure.ts'],
     restore: ['command-io.ts', 'failure.ts'],
+    join: ['command-io.ts', 'server'],
     'warm-up': [],
-    'ctl-io.ts': [],
+    'programs.ts': [],
+    'staged-file.ts': [],
+    'held-output.ts': [],
+    'ctl-io.ts': ['held-output.ts', 'programs.ts', 'staged-file.ts'],
+    'snapshots.ts': ['restore'],
     up: ['files.ts'],
-    'kvorum.ts': ['command-io.ts', 'ctl-io.ts', 'files.ts', 'restore', 'server', 'up', 'warm-up'],
+    'kvorum.ts': [
+      ...['command-io.ts', 'ctl-io.ts', 'files.ts', 'join', 'restore', 'server', 'snapshots.ts'],
+      ...['up', 'warm-up'],
+    ],
   },
   'src/ctl': {
     command: [],
-    connect: ['command'],
-    show: ['command'],
+    connect: ['command', 'failure'],
     // Answers in the formats of etcdctl.
     print: ['command'],
     // What several groups of commands stand on.
@@ -56,24 +65,38 @@ export const mayImportInside: Readonly<
     answers: ['print'],
     watching: [],
     session: ['watching'],
+    confirm: ['command'],
+    progress: ['command'],
+    // What a failed call is to who reads it.
+    failure: ['command'],
+    show: ['command'],
     // Groups of commands: none knows another.
+    backup: ['command'],
+    auth: ['command', 'connect', 'print'],
+    context: ['command', 'failure', 'print'],
+    cluster: ['command', 'connect', 'failure', 'print', 'progress'],
+    data: ['command', 'confirm', 'print', 'progress'],
     kv: ['answers', 'command', 'print', 'text'],
-    watch: ['answers', 'command', 'print', 'text', 'watching'],
-    lease: ['command', 'print', 'session'],
+    watch: ['answers', 'command', 'failure', 'print', 'text', 'watching'],
+    lease: ['command', 'failure', 'print', 'session'],
     concurrency: ['answers', 'command', 'print', 'session', 'watching'],
     mirror: ['command', 'connect', 'watching'],
     check: ['command', 'connect'],
+    snapshot: ['command', 'failure', 'print', 'progress'],
     benchmark: ['command', 'connect', 'show'],
     look: ['command', 'connect', 'show'],
     up: ['command'],
     utility: ['command'],
     version: ['command'],
+    members: ['command'],
     'commands.ts': [
-      ...['benchmark', 'check', 'command', 'concurrency', 'kv', 'lease', 'look', 'mirror', 'up'],
-      ...['utility', 'version', 'watch'],
+      ...['auth', 'backup', 'benchmark', 'check', 'cluster', 'command', 'concurrency'],
+      ...['context', 'data'],
+      ...['kv', 'lease', 'look', 'members', 'mirror', 'snapshot', 'up', 'utility', 'version'],
+      'watch',
     ],
-    'run.ts': ['command', 'commands.ts', 'connect', 'print'],
-    'index.ts': ['command', 'run.ts'],
+    'run.ts': ['command', 'commands.ts', 'connect', 'context', 'failure', 'print'],
+    'index.ts': ['command', 'connect', 'members', 'run.ts'],
   },
   'src/launch': {
     'called.ts': [],
@@ -157,10 +180,15 @@ export const mayImportInside: Readonly<
     membership: ['peers'],
     feature: ['access', 'entry', 'guard', 'membership', 'metrics', 'options', 'peers'],
     rpc: ['access', 'feature', 'guard', 'metrics', 'options'],
+    // Looks on at the door, and when a call has ended.
+    audit: ['metrics', 'options', 'rpc'],
+    trace: ['metrics', 'options', 'rpc'],
     // Features: none knows the node, and only a whole member knows them.
     auth: ['access', 'entry', 'feature', 'options', 'rpc'],
     concurrency: ['access', 'feature', 'rpc'],
-    cluster: ['access', 'entry', 'feature', 'membership', 'options', 'peers', 'rpc'],
+    cluster: [
+      ...['access', 'entry', 'feature', 'membership', 'metrics', 'options', 'peers', 'rpc'],
+    ],
     kv: ['access', 'entry', 'feature', 'metrics', 'options', 'rpc'],
     lease: ['access', 'entry', 'feature', 'metrics', 'peers', 'rpc'],
     maintenance: [
@@ -168,6 +196,7 @@ export const mayImportInside: Readonly<
       ...['peers', 'rpc'],
     ],
     reflection: ['feature', 'rpc'],
+    'scheduled-backup': ['backup', 'bootstrap', 'feature', 'lease', 'metrics', 'options'],
     watch: ['access', 'feature', 'metrics', 'rpc'],
     // The node knows no feature.
     bootstrap: ['entry', 'membership', 'options', 'peers'],
@@ -181,7 +210,8 @@ export const mayImportInside: Readonly<
     gateway: ['rpc'],
     // A whole member, and the sockets around it.
     'member.ts': [
-      ...['auth', 'cluster', 'concurrency', 'kv', 'lease', 'maintenance', 'reflection', 'watch'],
+      ...['audit', 'auth', 'cluster', 'concurrency', 'kv', 'lease', 'maintenance', 'reflection'],
+      ...['scheduled-backup', 'watch'],
       ...['feature', 'guard', 'metrics', 'node', 'options', 'rpc'],
     ],
     'answers-memory.ts': ['metrics', 'options'],
@@ -189,9 +219,9 @@ export const mayImportInside: Readonly<
     'live-tls.ts': ['metrics', 'node', 'options', 'platform'],
     'server.ts': [
       ...['answers-memory.ts', 'gateway', 'http', 'listeners.ts', 'live-tls.ts', 'member.ts'],
-      ...['metrics', 'node', 'options', 'peers', 'platform', 'rpc'],
+      ...['metrics', 'node', 'options', 'peers', 'platform', 'rpc', 'trace'],
     ],
-    'index.ts': ['backup', 'metrics', 'node', 'options', 'platform', 'server.ts'],
+    'index.ts': ['backup', 'bootstrap', 'metrics', 'node', 'options', 'platform', 'server.ts'],
   },
   'src/storage': {
     'remedies.ts': [],

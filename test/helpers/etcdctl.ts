@@ -11,6 +11,9 @@ import { toolPath } from './tools.js';
 /** Nothing is answered otherwise because the machine is busy: etcdctl waits 2 and 5 s by itself. */
 const patience = ['--dial-timeout=20s', '--command-timeout=60s'];
 
+/** Runs etcdctl, or what is to be like it, with these arguments. */
+export type EtcdctlRunner = (args: readonly string[], options: ExecOptions) => Promise<Finished>;
+
 /** One etcdctl command of a script. */
 export interface EtcdctlStep {
   /** Arguments; `<name>` stands for a value captured earlier. */
@@ -32,31 +35,24 @@ export interface EtcdctlStep {
 export class EtcdctlSession {
   readonly server: ServerProcess;
   /** The etcdctl that is used. */
-  readonly program: string;
+  readonly program: string | EtcdctlRunner;
   readonly known: KnownValues = new Map();
   readonly #captured = new Map<string, string>();
-  readonly #run: typeof exec;
 
-  private constructor(server: ServerProcess, program: string, run: typeof exec) {
+  private constructor(server: ServerProcess, program: string | EtcdctlRunner) {
     this.server = server;
     this.program = program;
-    this.#run = run;
     this.known.set(server.endpoint, '<endpoint>');
     this.known.set(server.peerUrl, '<peer url>');
   }
 
-  /**
-   * Asks the server for its ids, so that they can be masked. `run` is what runs commands then, if
-   * it is not `exec`; `program` is asked for the ids.
-   */
+  /** Asks the server for its ids, so that they can be masked. */
   static async open(
     server: ServerProcess,
-    program = toolPath('etcdctl'),
-    run = exec,
+    program: string | EtcdctlRunner = toolPath('etcdctl'),
   ): Promise<EtcdctlSession> {
-    const session = new EtcdctlSession(server, program, run);
-    const at = ['--endpoints', server.endpoint, ...session.#tls()];
-    const status = await exec(program, [...patience, ...at, 'endpoint', 'status', '-w', 'json']);
+    const session = new EtcdctlSession(server, program);
+    const status = await session.exec(['endpoint', 'status', '-w', 'json']);
     // Read as text: the ids do not fit into a number of JavaScript.
     const text = status.stdout.toString('utf8');
     for (const [field, name] of [
@@ -85,7 +81,9 @@ export class EtcdctlSession {
   /** Runs one command as it is, against the session's server unless it names others. */
   exec(args: readonly string[], options: ExecOptions = {}): Promise<Finished> {
     const at = args.includes('--endpoints') ? [] : ['--endpoints', this.server.endpoint];
-    return this.#run(this.program, [...patience, ...at, ...this.#tls(), ...args], options);
+    const line = [...patience, ...at, ...this.#tls(), ...args];
+    const { program } = this;
+    return typeof program === 'string' ? exec(program, line, options) : program(line, options);
   }
 
   /** Runs one step and returns its masked transcript. */

@@ -40,6 +40,7 @@ export type Tool =
   | 'python3'
   | 'python3-etcd3'
   | 'python3-etcd3gw'
+  | 's3-server'
   | 'single-executable'
   | 'systemd-analyze';
 

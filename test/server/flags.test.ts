@@ -434,11 +434,27 @@ describe('what etcd takes', () => {
   });
 });
 
+describe('traces', () => {
+  it('are off, and go to a collector beside the member in one share of the calls', () => {
+    expect(configOf(['--distributed-tracing-sampling-rate=5']).tracing).toBeUndefined();
+    const on = '--enable-distributed-tracing';
+    expect(configOf([on]).tracing).toEqual({
+      collector: { host: 'localhost', port: 4317 },
+      ...{ serviceName: 'etcd', instanceId: '', share: 0 },
+    });
+    const address = (text: string) => configOf([on, `--distributed-tracing-address=${text}`]);
+    expect(address('[::1]:99').tracing?.collector).toEqual({ host: '::1', port: 99 });
+    for (const text of ['localhost', ':4317', 'a:0', 'a:99999', 'http://a:1']) {
+      const { message } = usageErrorOf(() => address(text));
+      expect(message).toContain('must be host:port');
+    }
+    expect(configOf([on, '--distributed-tracing-sampling-rate=1000']).tracing?.share).toBe(0.001);
+  });
+});
+
 describe('flags without effect', () => {
   it('warn when they are set to something else than their default', () => {
     expect(configOf(['--max-wals=5']).warnings).toEqual([]);
-    const [warning] = configOf(['--enable-distributed-tracing']).warnings;
-    expect(warning).toContain('has no effect yet');
     expect(configOf(['--max-wals=3']).warnings[0]).toContain('--max-wals is ignored');
   });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { GrpcCode } from '../../src/common/index.js';
-import { encodeRangeRequest } from '../../src/proto/index.js';
+import { encodeRangeRequest, memberListRequest } from '../../src/proto/index.js';
 import { openAccess } from '../../src/server/access/index.js';
 import { guarded } from '../../src/server/rpc/index.js';
 import type { MethodHandler } from '../../src/transport/index.js';
@@ -20,14 +20,17 @@ const names = [
 const bidi = new Set(['/etcdserverpb.Watch/Watch', '/etcdserverpb.Lease/LeaseKeepAlive']);
 
 /** Names of the methods whose handlers ran; the others were refused with etcd's error. */
-function answered(isLearner: boolean, request: Buffer): string[] {
+function answered(isLearner: boolean, request: Buffer, isReadOnly = false): string[] {
   const ran: string[] = [];
   const methods = guarded(
     names.map((name): readonly [string, MethodHandler] => {
       const handle = () => void ran.push(name);
       return [name, bidi.has(name) ? { kind: 'bidi', handle } : { kind: 'unary', handle }];
     }),
-    { metrics: undefined, isLearner: () => isLearner, hasLeader: () => true, access: openAccess },
+    {
+      ...{ metrics: undefined, isLearner: () => isLearner, isReadOnly },
+      ...{ hasLeader: () => true, access: openAccess },
+    },
   );
   for (const [name, method] of methods) {
     const call = new FakeCall();
@@ -57,8 +60,28 @@ describe('a learner', () => {
     ]);
   });
 
+  it('answers watches and serializable reads, too, if it is a read-only member', () => {
+    const always = [
+      '/etcdserverpb.Watch/Watch',
+      // What is no request of this kind is for the handler to refuse.
+      '/etcdserverpb.Cluster/MemberList',
+      '/etcdserverpb.Maintenance/Status',
+      '/etcdserverpb.Maintenance/Snapshot',
+      '/grpc.health.v1.Health/Check',
+    ];
+    expect(answered(true, range(false), true)).toEqual(always);
+    expect(answered(true, range(true), true)).toEqual([
+      '/etcdserverpb.KV/Range',
+      '/etcdserverpb.KV/RangeStream',
+      ...always,
+    ]);
+    const list = memberListRequest.encode({ linearizable: true });
+    expect(answered(true, list, true)).not.toContain('/etcdserverpb.Cluster/MemberList');
+  });
+
   it('answers everything once it votes', () => {
     expect(answered(false, range(false))).toEqual(names);
+    expect(answered(false, range(false), true)).toEqual(names);
   });
 });
 

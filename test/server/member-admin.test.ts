@@ -12,6 +12,7 @@ import {
 } from '../../src/server/cluster/member-admin.js';
 import { LeaderQuestions } from '../../src/server/feature/leader-questions.js';
 import { type MemberChange, Membership } from '../../src/server/membership/index.js';
+import { Metrics } from '../../src/server/metrics/index.js';
 import type { PeerMethod } from '../../src/server/peers/types.js';
 import { SimClock } from '../../src/sim/index.js';
 
@@ -27,11 +28,16 @@ class World {
     ageStamp: { term: 3, clockMs: 1234 } as AgeStamp,
     isFresh: (_stamp: AgeStamp): boolean => true,
     progress: (): ProgressView[] =>
-      [...this.match].map(([member, matchIndex]) => ({ member, matchIndex }) as ProgressView),
+      [...this.match].map(([member, matchIndex]) => {
+        return { member, matchIndex, active: !this.silent.has(member) } as ProgressView;
+      }),
     status: () => ({ lastIndex: 1000 }) as never,
   };
   readonly match = new Map<MemberId, number>();
   readonly connected = new Map<MemberId, number>();
+  /** Connected, but nothing was heard of them for an election timeout. */
+  readonly silent = new Set<MemberId>();
+  readonly metrics = new Metrics();
   readonly proposed: MemberChange[] = [];
   readonly asked: Array<readonly [MemberId, PeerMethod]> = [];
   /** What another member answers. */
@@ -80,6 +86,7 @@ class World {
       leaderQuestions,
       peers: { connectedSinceMs: (member) => this.connected.get(member) },
       read: () => this.read(),
+      metrics: this.metrics,
       strictReconfigCheck: true,
       learnersMax: 1,
       timeoutMs: 7000,
@@ -106,6 +113,12 @@ class World {
 
   connect(...members: MemberId[]): void {
     for (const id of members) this.connected.set(id, this.clock.nowMs());
+  }
+
+  /** Connected, and in sync. */
+  follow(...members: MemberId[]): void {
+    this.connect(...members);
+    for (const id of members) this.match.set(id, 1000);
   }
 }
 
@@ -171,6 +184,7 @@ describe('--strict-reconfig-check', () => {
 describe('a promotion', () => {
   it('waits for nine tenths of the log of the leader', async () => {
     const world = new World([1n, 2n, 3n]);
+    world.follow(2n, 3n);
     world.addUnstarted(4n, true);
     const promote: MemberRequest = { type: 'promote', id: 4n };
     expect(await world.outcome(promote)).toBe('MEMBER_NOT_FOUND'); // unknown to Raft
@@ -180,6 +194,60 @@ describe('a promotion', () => {
     expect(await world.outcome(promote)).toBe('done');
     expect(await world.outcome(promote)).toBe('MEMBER_NOT_LEARNER');
     expect(await world.outcome({ type: 'promote', id: 1n })).toBe('MEMBER_NOT_LEARNER');
+    expect(world.metrics.learnerPromotions).toBe(1);
+  });
+
+  it('is refused while the larger cluster could not agree: the learner went, or a voter', async () => {
+    const promote: MemberRequest = { type: 'promote', id: 4n };
+    const world = new World([1n, 2n, 3n]);
+    world.addUnstarted(4n, true);
+    // Three of four have to agree, and only 1 and 2 are there.
+    world.follow(2n, 3n);
+    world.match.set(4n, 1000);
+    world.silent.add(3n);
+    expect(await world.outcome(promote)).toBe('UNHEALTHY');
+    expect(world.proposed).toEqual([]);
+    // With the learner they are three.
+    world.follow(4n);
+    world.silent.add(4n);
+    expect(await world.outcome(promote)).toBe('UNHEALTHY');
+    world.silent.delete(4n);
+    expect(await world.outcome(promote)).toBe('done');
+    // Alone, the second vote is needed at once.
+    const alone = new World([1n]);
+    alone.addUnstarted(4n, true);
+    alone.match.set(4n, 1000);
+    expect(await alone.outcome(promote)).toBe('UNHEALTHY');
+    alone.follow(4n);
+    expect(await alone.outcome(promote)).toBe('done');
+  });
+
+  it('does not wait for a learner that nobody needs, and asks nothing if the flag is off', async () => {
+    const promote: MemberRequest = { type: 'promote', id: 4n };
+    const world = new World([1n, 2n, 3n]);
+    world.addUnstarted(4n, true);
+    world.follow(2n, 3n);
+    world.match.set(4n, 1000);
+    expect(await world.outcome(promote)).toBe('done');
+    const loose = new World([1n], { strictReconfigCheck: false });
+    loose.addUnstarted(4n, true);
+    loose.match.set(4n, 1000);
+    expect(await loose.outcome(promote)).toBe('done');
+  });
+
+  it('never makes a voter of a member that said that it only reads', async () => {
+    const world = new World([1n, 2n, 3n], { strictReconfigCheck: false });
+    world.follow(2n, 3n, 4n);
+    world.addUnstarted(4n, true);
+    const attributes = { id: 4n, name: 'reader', clientUrls: ['http://4:2379'], incarnation: 4n };
+    world.membership.applyAttributes(nowhere, { ...attributes, isReadOnly: true });
+    const promote: MemberRequest = { type: 'promote', id: 4n };
+    expect(await world.outcome(promote)).toBe('LEARNER_READ_ONLY');
+    expect(world.proposed).toEqual([]);
+    // Started without the flag, it says so.
+    world.membership.applyAttributes(nowhere, attributes);
+    expect(await world.outcome(promote)).toBe('done');
+    expect(world.membership.isReadOnly(4n)).toBe(false);
   });
 });
 

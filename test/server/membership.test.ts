@@ -133,6 +133,31 @@ describe('the members', () => {
     expect(membership.get(1n)).toMatchObject({ name: 'old version', incarnation: 7n });
   });
 
+  it('are read-only by what they publish, as long as they are learners', () => {
+    const { store, membership } = setup(1n);
+    const attributes = { id: 2n, name: 'reader', clientUrls: ['http://c'], incarnation: 5n };
+    const add: MemberChange = {
+      ...{ type: 'add', id: 2n, peerUrls: ['http://p2'], isLearner: true, learnersMax: 1 },
+    };
+    membership.applyChange(store, add);
+    membership.applyAttributes(store, attributes);
+    const plain = store.hex();
+    membership.applyAttributes(
+      store,
+      decodeAttributes(encodeAttributes({ ...attributes, isReadOnly: true })),
+    );
+    expect(membership.isReadOnly(2n)).toBe(true);
+    const again = new Membership();
+    again.restore(store, []);
+    expect(again.isReadOnly(2n)).toBe(true);
+    // The record of one that is none is that of a version without the flag.
+    membership.applyAttributes(store, attributes);
+    expect(store.hex()).toEqual(plain);
+    membership.applyAttributes(store, { ...attributes, isReadOnly: true });
+    membership.applyChange(store, { type: 'promote', id: 2n });
+    expect(membership.isReadOnly(2n)).toBe(false);
+  });
+
   it('are the same from any order of restarts between the changes', () => {
     const step = fc.record({
       type: fc.constantFrom('add', 'promote', 'remove' as const),

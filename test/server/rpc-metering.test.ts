@@ -64,6 +64,7 @@ test('unary calls that take longer than --warning-unary-request-duration are log
   });
   const call = {
     peer: { address: '10.0.0.1:5', identity: { commonName: '', certificateVerified: false } },
+    metadata: () => undefined,
   };
   const put = '/etcdserverpb.KV/Put';
   observe(put, 'unary', 0, 20, call);

@@ -35,6 +35,8 @@ export interface Knobs {
   readonly auth: boolean;
   /** Clients of the Lock and Election services. */
   readonly lockers: number;
+  /** Leaders promote learners by themselves. */
+  readonly autoPromote: boolean;
   readonly tuning: NodeTuning;
 }
 
@@ -75,6 +77,7 @@ export function drawKnobs(random: SimRandom, size?: number): Knobs {
       // Short, so that calls time out while the faults last.
       requestTimeoutBaseMs: heartbeatMs * random.pick([2, 10]),
     },
+    autoPromote: random.chance(0.5),
   };
 }
 
@@ -91,9 +94,10 @@ export function configOf(
     readonly peerUrl: string;
     readonly initialCluster: string;
     readonly isJoining: boolean;
+    readonly isReader?: boolean;
   },
 ): ServerConfig {
-  const { name, peerUrl, initialCluster, isJoining } = member;
+  const { name, peerUrl, initialCluster, isJoining, isReader = false } = member;
   return {
     ...defaultConfig(
       ...['--name', name, '--data-dir', '/data'],
@@ -112,5 +116,9 @@ export function configOf(
     leaseCheckpoints: knobs.leaseCheckpoints,
     watchProgressIntervalMs: knobs.progressIntervalMs,
     clientCertAuth: knobs.auth,
+    autoPromoteLearners: knobs.autoPromote,
+    readOnlyMember: isReader,
+    // One that only reads, one that is being added, and one whose addition nobody heard of.
+    learnersMax: 3,
   };
 }

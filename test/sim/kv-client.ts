@@ -15,6 +15,7 @@ import type { Workload } from '../workload/workload.js';
 import type { Credentials } from './credentials.js';
 import { type Knobs, requestTimeoutMs } from './knobs.js';
 import { answerLimits, readingUser, type SimProcess } from './machine.js';
+import { judgeReader } from './member-checks.js';
 import type { Trace } from './trace.js';
 
 /** What clients need of the world. */
@@ -95,6 +96,7 @@ function callOnce(
       process.callsOpen += 1;
       callUnary(methods, method, bytes, started, token, memory, certificateOf).then((outcome) => {
         judgeMemory(world, process);
+        judgeReader(world.report, process, method, bytes, outcome);
         if (process.alive) resolve(outcome);
       });
     });

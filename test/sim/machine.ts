@@ -92,6 +92,8 @@ export class SimMachine {
   process: SimProcess | undefined;
   /** It is not coming back: removed from the cluster, or its disk is damaged. */
   retired = false;
+  /** Its member stays a learner, and serves what it has. */
+  isReader = false;
   /** Somebody wants it out of the cluster. */
   removalAsked = false;
   /** Its disk was; what it does from then on is excused. */
@@ -102,6 +104,8 @@ export class SimMachine {
   /** How it joined: from the first start on the disk knows. */
   config: ServerConfig | undefined;
   starts = 0;
+  /** When its last process ended. */
+  endedMs = Number.NEGATIVE_INFINITY;
   /** Of each of its processes. */
   readonly metrics: Metrics[] = [];
 
@@ -197,6 +201,7 @@ export class SimMachine {
     process.clock.kill();
     process.cut();
     this.process = undefined;
+    this.endedMs = this.#o.clock.nowMs();
     // Until the next start, what the disk does goes by the time of the world.
     this.#clock.process = this.#o.clock;
   }

@@ -14,7 +14,7 @@ import {
 import type { SimRandom } from '../../src/sim/index.js';
 import type { Outcome } from '../helpers/in-process-call.js';
 import { callWithin } from './kv-client.js';
-import type { SimMachine } from './machine.js';
+import type { SimMachine, SimProcess } from './machine.js';
 import type { FaultKind } from './schedule.js';
 import type { World } from './world.js';
 
@@ -24,7 +24,7 @@ const triesMax = 100;
 export class MemberChanges {
   readonly #world: World;
   #busy = false;
-  readonly counts = { added: 0, removed: 0, promoted: 0 };
+  readonly counts = { added: 0, removed: 0, promoted: 0, readers: 0, readersAsked: 0 };
 
   constructor(world: World) {
     this.#world = world;
@@ -40,7 +40,8 @@ export class MemberChanges {
     if (this.#busy) return undefined;
     const victim = random.pick(whole);
     const id = victim.process?.isOpen === true ? victim.process.node.memberId : undefined;
-    if (kind !== 'add member' && (id === undefined || !this.#canLose(whole))) return undefined;
+    const canGo = victim.isReader || this.#canLose(whole.filter(({ isReader }) => !isReader));
+    if (kind !== 'add member' && (id === undefined || !canGo)) return undefined;
     if (kind === 'add member' && whole.length >= 7) return undefined;
     this.#busy = true;
     this.#run(kind, victim, id ?? 0n, random).finally(() => {
@@ -54,10 +55,17 @@ export class MemberChanges {
     const configuration = this.#world.leader()?.node.raft.status().configuration;
     if (configuration === undefined) return false;
     const { voters, votersOutgoing, learners } = configuration;
-    if (votersOutgoing.length > 0 || learners.length > 0 || voters.length < 3) return false;
+    const readers = this.#world.machines.filter(({ isReader }) => isReader);
+    const readerIds = new Set(readers.map(({ process }) => this.#idOf(process)));
+    const isChanging = votersOutgoing.length > 0 || !learners.every((id) => readerIds.has(id));
+    if (isChanging || voters.length < 3) return false;
     const there = whole.filter(({ process }) => process?.isOpen === true);
     const ids = new Set(there.map(({ process }) => process?.node.memberId));
     return whole.length === voters.length && voters.every((voter) => ids.has(voter));
+  }
+
+  #idOf(process: SimProcess | undefined): bigint | undefined {
+    return process?.isOpen === true ? process.node.memberId : undefined;
   }
 
   async #run(kind: FaultKind, victim: SimMachine, id: bigint, random: SimRandom): Promise<void> {
@@ -125,11 +133,13 @@ export class MemberChanges {
     return true;
   }
 
-  /** A new machine: as a learner first, or as a voter at once. */
+  /** A new machine: as a learner first, which may stay one, or as a voter at once. */
   async #add(random: SimRandom): Promise<void> {
     const world = this.#world;
     const machine = world.newMachine();
-    const isLearner = random.chance(0.5);
+    const isLearner = random.chance(0.6);
+    const hasReader = world.machines.some(({ isReader, retired }) => isReader && !retired);
+    machine.isReader = isLearner && !hasReader && random.chance(0.4);
     const bytes = memberAddRequest.encode({ peerUrls: [machine.peerUrl], isLearner });
     const members = await this.#addUntilListed(bytes, machine.peerUrl);
     const member = members?.find(({ peerUrls }) => peerUrls.includes(machine.peerUrl));
@@ -141,7 +151,45 @@ export class MemberChanges {
     this.#join(machine, member.id, members);
     if (!isLearner) return;
     const promote = memberPromoteRequest.encode({ id: member.id });
+    if (machine.isReader) {
+      this.counts.readers += 1;
+      await this.#askInVain(machine, promote);
+      return;
+    }
+    // Where the leader does it by itself, some ask all the same.
+    if (world.knobs.autoPromote && random.chance(0.7)) {
+      if (await this.#promotedByItself(machine)) this.counts.promoted += 1;
+      return;
+    }
     if ((await this.#ask('MemberPromote', promote, 0n)) !== undefined) this.counts.promoted += 1;
+  }
+
+  /** Once it has said what it is, nobody can make a voter of it. */
+  async #askInVain(machine: SimMachine, promote: Buffer): Promise<void> {
+    let isKnown = false;
+    for (let i = 0; i < triesMax && !isKnown && !machine.retired; i += 1) {
+      isKnown = (await this.#listed(machine))?.name !== undefined;
+    }
+    for (let i = 0; i < 5 && isKnown && !machine.retired; i += 1) {
+      const outcome = await this.#once('MemberPromote', promote, 0n);
+      if (outcome?.ok !== false) continue;
+      if (outcome.text.startsWith('kvorum: a read-only member')) this.counts.readersAsked += 1;
+    }
+  }
+
+  async #promotedByItself(machine: SimMachine): Promise<boolean> {
+    for (let i = 0; i < triesMax && !machine.retired; i += 1) {
+      if ((await this.#listed(machine))?.isLearner === false) return true;
+    }
+    return false;
+  }
+
+  /** As some member that has started has it; one without a name has not told it yet. */
+  async #listed(machine: SimMachine): Promise<ProtoMember | undefined> {
+    const list = await this.#once('MemberList', memberListRequest.encode({}), 0n);
+    if (list?.ok !== true) return undefined;
+    const { members } = memberListResponse.decode(list.message);
+    return members.find(({ name, peerUrls }) => name !== '' && peerUrls.includes(machine.peerUrl));
   }
 
   /** Starts it with the members that there are. */

@@ -164,6 +164,7 @@ async function heal(world: World, pace: Pace): Promise<void> {
     () => `after ${settleMsMax} ms: ${states.join('; ')}; written: ${written}`,
     world.clock.nowMs(),
   );
+  await promoteAll(world, pace);
   // The newest leader gave all leases their full time again.
   const leasesUntilMs = world.clock.nowMs() + leasesMsMax;
   while (hasOpenLease(world) && world.clock.nowMs() < leasesUntilMs) {
@@ -174,6 +175,23 @@ async function heal(world: World, pace: Pace): Promise<void> {
   // What it may still see is not for it to say: its watch may be refused for good.
   for (const { watcher } of world.guests) watcher.leave();
   await world.clock.run(world.clock.nowMs() + knobs.electionMs * 4);
+}
+
+/** Where leaders promote learners, none is left that has caught up, while all voters are there. */
+async function promoteAll(world: World, pace: Pace): Promise<void> {
+  const { clock, knobs, memberChecks, report } = world;
+  if (!knobs.autoPromote) return;
+  const left = (): string[] => {
+    const leader = world.leader();
+    return leader === undefined ? ['all, without a leader'] : memberChecks.leftBehind(leader);
+  };
+  const untilMs = clock.nowMs() + settleMsMax;
+  while (left().length > 0 && clock.nowMs() < untilMs) {
+    await clock.run(clock.nowMs() + knobs.electionMs);
+    pace.look();
+  }
+  const rule = 'liveness: learners are promoted';
+  report.check(rule, left().length === 0, () => left().join(), clock.nowMs());
 }
 
 function hasOpenLease({ leaseHolders, observer }: World): boolean {
@@ -237,7 +255,7 @@ async function judge(world: World): Promise<void> {
   for (const process of running(world)) {
     // A learner that nobody promoted yet does not answer.
     const { learners } = process.node.raft.status().configuration;
-    if (learners.includes(process.node.memberId)) continue;
+    if (!process.machine.isReader && learners.includes(process.node.memberId)) continue;
     if (process.serving) await judgeState(world, process, revision, hashes);
   }
   // Who restarted has no hash of a compaction at this very revision, and can't be compared then.

@@ -20,6 +20,7 @@ import { type ClientWorld, KvClient } from './kv-client.js';
 import { newLeaseHolder } from './lease-client.js';
 import { LockClient } from './lock-client.js';
 import { SimMachine, type SimProcess } from './machine.js';
+import { MemberChecks } from './member-checks.js';
 import { MemberChanges } from './members.js';
 import { Observer } from './observer.js';
 import { Trace } from './trace.js';
@@ -52,6 +53,7 @@ export class World implements ClientWorld {
   readonly observer: Observer;
   readonly machines: SimMachine[] = [];
   readonly members: MemberChanges;
+  readonly memberChecks: MemberChecks;
   readonly workload = new Workload();
   readonly clients: KvClient[] = [];
   readonly watchers: WatchClient[] = [];
@@ -87,6 +89,9 @@ export class World implements ClientWorld {
     this.wire = new SimWire({ clock, random, latencyMs, loss, duplication, electionMs });
     this.observer = new Observer(() => this.clock.nowMs(), this.trace);
     this.members = new MemberChanges(this);
+    this.memberChecks = new MemberChecks({
+      ...{ report: this.report, electionMs, nowMs: () => this.clock.nowMs() },
+    });
     if (this.knobs.auth) this.admin = new AuthAdmin(this, this.random.fork());
     if (raftTrace !== undefined) {
       const write = (line: string): void => void this.raftLines.push(line);
@@ -196,9 +201,10 @@ export class World implements ClientWorld {
 
   /** The first start of a member that was added to a cluster. */
   join(machine: SimMachine, id: MemberId, initialCluster: string): void {
-    const { name, peerUrl } = machine;
+    const { isReader, name, peerUrl } = machine;
     this.wire.settle(name, id);
-    machine.config = configOf(this.knobs, { name, peerUrl, initialCluster, isJoining: true });
+    const member = { name, peerUrl, initialCluster, isJoining: true, isReader };
+    machine.config = configOf(this.knobs, member);
     this.startNow(machine);
   }
 
@@ -209,6 +215,7 @@ export class World implements ClientWorld {
       opened: (process) => {
         this.trace.add(`${process.name} opened`);
         this.observer.attach(process);
+        this.memberChecks.opened(process);
       },
       ended: (process, error) => this.processEnded(process, error),
     });

@@ -25,8 +25,12 @@ export const sidebar = [
     items: [
       ...ifThere(page('Install', '/install')),
       page('Operations', '/operations'),
+      page('Back up and restore', '/backup'),
+      page('Members', '/members'),
+      page('Looking at data, and moving it', '/data-tools'),
       page('Rehearse the worst', '/rehearsal'),
       page('When it is slow', '/slow'),
+      page('Watch a member', '/observe'),
       page('From etcd, and back', '/migration'),
       page('Configuration', '/configuration'),
       page('Users and roles', '/auth'),

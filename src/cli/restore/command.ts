@@ -1,17 +1,25 @@
 /**
  * `kvorum restore`: a data directory from a snapshot, with the options of `etcdutl snapshot
- * restore`. Those that the server has as flags are read by the server's own rules.
+ * restore`, or from backups, up to a revision or a time. Options that the server has as flags are
+ * read by the server's own rules.
  *
  * Exit status: 0 restored; 1 the file or the disk is not as it must be; 2 asked for wrongly.
  */
 
 import { type ParseArgsConfig, parseArgs } from 'node:util';
+import {
+  type BackupKey,
+  parseKey,
+  type RestorePoint,
+  type S3Settings,
+} from '../../backup/index.js';
 import { idToHex, type Logger, type Network } from '../../common/index.js';
 import {
   buildConfig,
   checkAdvertised,
   checkBootstrap,
   createLogger,
+  type Environment,
   parseCommandLine,
   type RestoredSnapshot,
   type RestoreOptions,
@@ -21,6 +29,7 @@ import {
 } from '../../server/index.js';
 import type { CommandIo } from '../command-io.js';
 import { failureOf } from '../failure.js';
+import { fromBackups, hasBackups } from './from-backups.js';
 
 /** What a restore needs of a process. */
 export type RestoreIo = Pick<
@@ -43,14 +52,29 @@ const sharedFlags: ReadonlySet<string> = new Set([
   'initial-advertise-peer-urls',
 ]);
 
-const help = `Makes a data directory from a snapshot, for a member of a new cluster.
+const help = `Makes a data directory from a snapshot or a backup, for a member of a new cluster.
 
 Usage:
   kvorum restore FILE [options]
+  kvorum restore PLACE [options]
 
-FILE is what 'etcdctl snapshot save' has written, of kvorum or of etcd 3.4 and later. Each member of
-the new cluster is restored from the same file, with the same --initial-cluster and token; then all
-are started with the same options.
+FILE is what 'etcdctl snapshot save' has written, of kvorum or of etcd 3.4 and later. PLACE is where
+'kvorum backup' or a server with --backup-dir has put backups: a directory, or s3://bucket/prefix.
+Each member of the new cluster is restored from the same, with the same --initial-cluster and token;
+then all are started with the same options.
+
+From a place:
+  --to-revision N
+      The state at that revision; without it and --to-time the newest one.
+  --to-time T
+      The last state that was seen at or before that time: 2026-12-01T10:00:00Z.
+  --backup NAME
+      From that backup ('kvorum backup list'); else the newest one that has the state.
+  --key-file FILE
+      The key of encrypted backups.
+  --s3-endpoint URL, --s3-region REGION
+      Of an S3-compatible store; else AWS_ENDPOINT_URL and AWS_REGION. The access key is in
+      AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
 
 Options:
   --data-dir '<name>.etcd'
@@ -79,6 +103,7 @@ export async function runRestoreCommand(
   argv: readonly string[],
   io: RestoreIo,
   openPorts: RestorePorts,
+  env: Environment = {},
 ): Promise<number> {
   try {
     const asked = parse(argv, io);
@@ -86,7 +111,7 @@ export async function runRestoreCommand(
       io.stdout(help);
       return 0;
     }
-    const { config, ...options } = asked;
+    const { config, point, s3, ...options } = asked;
     const logger = createLogger({
       level: 'warn',
       format: 'console',
@@ -97,6 +122,14 @@ export async function runRestoreCommand(
     const ports = openPorts(config, logger);
     const { clock } = io;
     await checkAdvertised(config, { clock, logger, resolve: ports.network.resolve });
+    const { bumpRevision, snapshotPath } = options;
+    if (point !== undefined || (await hasBackups(snapshotPath, ports.disk))) {
+      const found = { place: snapshotPath, point: point ?? {}, s3, key: asked.key, env };
+      const { from, restored } = await fromBackups(found, { bumpRevision, config, ports });
+      await logger.end();
+      io.stdout(`${from}\n${describe(restored, io.absolute(config.dataDir))}`);
+      return 0;
+    }
     const restored = await restoreSnapshot({ ...options, config, ports });
     await logger.end();
     io.stdout(describe(restored, io.absolute(config.dataDir)));
@@ -108,8 +141,12 @@ export async function runRestoreCommand(
   }
 }
 
-interface Asked extends Omit<RestoreOptions, 'config' | 'ports'> {
+interface Asked extends Pick<RestoreOptions, 'snapshotPath' | 'skipHashCheck' | 'bumpRevision'> {
   readonly config: ServerConfig;
+  /** Undefined: nothing says that it is a place of backups. */
+  readonly point: RestorePoint | undefined;
+  readonly key: BackupKey | undefined;
+  readonly s3: S3Settings;
 }
 
 /** Undefined: help was asked for. */
@@ -119,7 +156,7 @@ function parse(argv: readonly string[], io: RestoreIo): Asked | undefined {
   const { files, switches, shared } = words;
   const [snapshotPath] = files;
   if (snapshotPath === undefined || files.length > 1) {
-    throw usage('restore needs exactly one argument, the snapshot');
+    throw usage('restore needs exactly one argument, the snapshot or the place of the backups');
   }
   const bumpRevision = parseBump(words.bump);
   const marked = switches.get('mark-compacted') === true;
@@ -134,15 +171,65 @@ function parse(argv: readonly string[], io: RestoreIo): Asked | undefined {
   const config = buildConfig(line.flags, io.readFile);
   checkBootstrap(config);
   const skipHashCheck = switches.get('skip-hash-check') === true;
-  return { snapshotPath, skipHashCheck, bumpRevision, config };
+  const value = (name: string): string => words.values.get(name) ?? '';
+  return {
+    ...{ snapshotPath, skipHashCheck, bumpRevision, config },
+    point: pointOf(value('to-revision'), value('to-time'), value('backup')),
+    key: keyOf(value('key-file'), io),
+    s3: { endpoint: value('s3-endpoint'), region: value('s3-region') },
+  };
+}
+
+function pointOf(revision: string, time: string, backup: string): RestorePoint | undefined {
+  if (revision !== '' && time !== '') {
+    throw usage('give --to-revision or --to-time, not both');
+  }
+  const point: { revision?: number; timeMs?: number; backup?: string } = {};
+  if (backup !== '') point.backup = backup;
+  if (revision !== '') {
+    point.revision = Number(revision);
+    if (!/^\d{1,16}$/.test(revision) || point.revision < 1) {
+      throw usage('invalid value for --to-revision: must be a whole number above 0');
+    }
+  }
+  if (time !== '') {
+    point.timeMs = timeOf(time);
+    if (Number.isNaN(point.timeMs)) {
+      throw usage('invalid value for --to-time: must be a time as 2026-12-01T10:00:00Z');
+    }
+  }
+  return Object.keys(point).length === 0 ? undefined : point;
+}
+
+/** As people write it, or as `kvorum backup list` does; NaN: neither. */
+function timeOf(text: string): number {
+  const short = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/;
+  const whole = text.replace(short, '$1-$2-$3T$4:$5:$6Z');
+  return /^\d{4}-\d\d-\d\d/.test(whole) ? Date.parse(whole) : Number.NaN;
+}
+
+function keyOf(path: string, io: RestoreIo): BackupKey | undefined {
+  return path === '' ? undefined : parseKey(Buffer.from(io.readFile(path)), path);
 }
 
 interface Words {
   readonly files: string[];
   readonly switches: Map<string, boolean>;
   readonly shared: string[];
+  /** Of those that the server has not. */
+  readonly values: Map<string, string>;
   bump: string;
 }
+
+/** Only for places of backups. */
+const backupOptions: ReadonlySet<string> = new Set([
+  'to-revision',
+  'to-time',
+  'backup',
+  'key-file',
+  's3-endpoint',
+  's3-region',
+]);
 
 const switchOption = { type: 'boolean' } as const;
 const valueOption = { type: 'string' } as const;
@@ -152,6 +239,7 @@ const options: NonNullable<ParseArgsConfig['options']> = {
   'skip-hash-check': switchOption,
   'mark-compacted': switchOption,
   'bump-revision': valueOption,
+  ...Object.fromEntries([...backupOptions].map((name) => [name, valueOption])),
   ...Object.fromEntries([...sharedFlags].map((name) => [name, valueOption])),
 };
 
@@ -160,7 +248,9 @@ const options: NonNullable<ParseArgsConfig['options']> = {
  * wrong is said here, in the words of the server's own flags.
  */
 function parseWords(argv: readonly string[]): Words | undefined {
-  const words: Words = { files: [], switches: new Map(), shared: [], bump: '0' };
+  const words: Words = {
+    ...{ files: [], switches: new Map(), shared: [], values: new Map(), bump: '0' },
+  };
   const { tokens } = parseArgs({
     args: withTwoDashes(argv),
     options,
@@ -182,6 +272,7 @@ function parseWords(argv: readonly string[]): Words | undefined {
     }
     if (value === undefined) throw usage(`--${name} needs a value`);
     if (name === 'bump-revision') words.bump = value;
+    else if (backupOptions.has(name)) words.values.set(name, value);
     else words.shared.push(`--${name}=${value}`);
   }
   return words;
@@ -223,6 +314,7 @@ function describe(restored: RestoredSnapshot, dataDir: string): string {
     `  cluster id  ${idToHex(clusterId)}`,
     `  member id   ${idToHex(memberId)}`,
     `  data dir    ${dataDir}`,
+    ...(restored.isHashVerified ? ['  hash        that of the cluster, computed again'] : []),
     ...(users + roles > 0 ? [`  auth        ${users} users and ${roles} roles`] : []),
   ];
   return `${lines.join('\n')}\n`;

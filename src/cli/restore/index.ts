@@ -1,3 +1,4 @@
 /** `kvorum restore`: a data directory from a snapshot. */
 
-export { runRestoreCommand } from './command.js';
+export { type RestoreIo, runRestoreCommand } from './command.js';
+export { nodeMachine } from './drill.js';

@@ -12,6 +12,12 @@ type Attributes = Readonly<Record<string, string | number | boolean>>;
 
 /** What is needed of a span. */
 export interface SpanLike {
+  /** What is needed of it to say in `traceparent` which trace the call belongs to. */
+  spanContext?(): {
+    readonly traceId: string;
+    readonly spanId: string;
+    readonly traceFlags: number;
+  };
   setAttributes(attributes: Attributes): unknown;
   setStatus(status: { readonly code: number; readonly message?: string }): unknown;
   recordException(error: Error): unknown;
@@ -27,13 +33,24 @@ export interface TracerLike {
 }
 
 export interface TracingOptions {
-  /** Adds to the metadata what carries the trace on: `propagation.inject` of OpenTelemetry. */
+  /**
+   * Adds to the metadata what carries the trace on, as `propagation.inject` of OpenTelemetry does;
+   * by default `traceparent` of W3C Trace Context, which members of kvorum and etcd go on with.
+   */
   readonly inject?: (span: SpanLike, carrier: Record<string, string>) => void;
 }
 
 /** SpanKind.CLIENT and SpanStatusCode.ERROR. */
 const clientKind = 2;
 const errorStatus = 2;
+
+/** Nothing where the tracer gives no context, or a void one: nobody collects spans then. */
+function injectTraceparent(span: SpanLike, carrier: Record<string, string>): void {
+  const context = span.spanContext?.();
+  if (context === undefined || /^0+$/.test(context.traceId)) return;
+  const flags = (context.traceFlags & 0xff).toString(16).padStart(2, '0');
+  carrier.traceparent = `00-${context.traceId}-${context.spanId}-${flags}`;
+}
 
 /** For `hooks`. */
 export function tracingHook(tracer: TracerLike, options: TracingOptions = {}): Hooks {
@@ -45,7 +62,8 @@ export function tracingHook(tracer: TracerLike, options: TracingOptions = {}): H
     const attributes = grpcOf(sent.method);
     const span = tracer.startSpan(sent.method.slice(1), { kind: clientKind, attributes });
     const carrier: Record<string, string> = {};
-    options.inject?.(span, carrier);
+    if (options.inject !== undefined) options.inject(span, carrier);
+    else injectTraceparent(span, carrier);
     try {
       const result = await next({ ...sent, metadata: { ...sent.metadata, ...carrier } });
       told(span, result);

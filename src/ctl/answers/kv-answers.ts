@@ -153,6 +153,7 @@ function innerHeader({ header }: Pick<PutResponse, 'header'>, hex: boolean): str
 }
 
 function prettyRange({ kvs, more, count }: RangeResponse, paint: Paint): string {
+  if (kvs.length === 0) return `${paint.dim(count === 0 ? '(no keys)' : `(${count} keys)`)}\n`;
   const lines = kvs.map((kv) => prettyKeyValue(kv, paint)).join('');
   if (!more) return lines;
   return `${lines}${paint.dim(`(${kvs.length} of ${count} keys)`)}\n`;

@@ -4,34 +4,62 @@
  * on the line, and a client that connects at its first call; it returns how to end.
  */
 
+import type { Backup, BackupKey, BackupTarget } from '../../backup/index.js';
 import type { RawClient } from '../../client/raw/index.js';
-import type { Clock } from '../../common/index.js';
+import type { Clock, Disk, Random } from '../../common/index.js';
+import { type ExitCode, exit } from './command-error.js';
 import type { Flags, ValuesOf } from './flags.js';
 import type { GlobalValues } from './global.js';
 
-/** As etcdctl ends; scripts ask for it. */
-export const exit = {
-  ok: 0,
-  error: 1,
-  badConnection: 2,
-  invalidInput: 3,
-  badFeature: 4,
-  interrupted: 5,
-  io: 6,
-  badArguments: 128,
-} as const;
+/** How a program ended that a command has run. */
+export interface ProgramEnd {
+  /** 0 to 255; 255 if a signal ended it, or if it could not be run. */
+  readonly status: number;
+  /** In Go's words: `exit status 3`; '' if it ended well. */
+  readonly problem: string;
+}
 
-/** How a command ends. */
-export type ExitCode = number;
+/** A file that is being written. */
+export interface CtlFile {
+  write(bytes: Uint8Array): Promise<void>;
+  /** What was written is on the disk. */
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}
 
-/** Ends the command with this message on stderr and this status. */
-export class CommandError extends Error {
-  constructor(
-    message: string,
-    readonly exitCode: ExitCode = exit.error,
-  ) {
-    super(message);
-  }
+/** What is changed among the user's files. */
+export interface CtlFiles {
+  /** A file that only this user may read; empty, if it was there. */
+  create(path: string): Promise<CtlFile>;
+  /** Takes the place of what was there. */
+  rename(from: string, to: string): Promise<void>;
+  /** Does nothing if it is not there. */
+  remove(path: string): Promise<void>;
+  /** And those above it; only this user may look into what is made. */
+  makeFolder(path: string): Promise<void>;
+}
+
+/** What is done with snapshots beside saving them: the server's part knows how. */
+export interface CtlSnapshots {
+  /** What is in the file. Rejects with CommandError if it can't be read. */
+  status(path: string): Promise<{
+    readonly hash: number;
+    readonly revision: number;
+    readonly totalKey: number;
+    readonly totalSize: number;
+    readonly version: string;
+  }>;
+  /** `kvorum restore` with these words. */
+  restore(words: readonly string[]): Promise<ExitCode>;
+}
+
+/** A file that was written beside the one that it is to replace. */
+export interface StagedFile {
+  readonly path: string;
+  /** Takes its place, durably and at once. */
+  commit(): Promise<void>;
+  /** Takes it away. */
+  discard(): Promise<void>;
 }
 
 /** A terminal whose keys are read one by one. */
@@ -56,20 +84,43 @@ export interface LocalClusterPlan {
   readonly flags: readonly string[];
 }
 
-/** How a program ended that a command has run. */
-export interface ProgramEnd {
-  /** 0 to 255; 255 if a signal ended it, or if it could not be run. */
-  readonly status: number;
-  /** In Go's words: `exit status 3`; '' if it ended well. */
-  readonly problem: string;
+/** The machine, for commands that work on files of their own. */
+export interface CtlMachine {
+  readonly disk: Disk;
+  readonly random: Random;
+  /**
+   * Restores a backup into a directory, which must be new or empty and is removed again, and opens
+   * it as a start would. Rejects with StorageError if that can't be done.
+   */
+  drill(request: {
+    readonly target: BackupTarget;
+    readonly backup: Backup;
+    readonly key: BackupKey | undefined;
+    readonly directory: string;
+  }): Promise<DrillReport>;
+}
+
+/** What a drill has found. */
+export interface DrillReport {
+  readonly revision: number;
+  readonly records: number;
+  readonly leases: number;
+  readonly users: number;
+  /** The hash that the cluster had was computed again, and is the same. */
+  readonly isHashVerified: boolean;
 }
 
 /** What the process is to a command. */
 export interface CtlIo {
   readonly clock: Clock;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Somebody sits in front of stdout, or of stdin. */
-  readonly terminal: { readonly out: boolean; readonly in: boolean; readonly columns: number };
+  /** Somebody sits in front of stdout, of stderr, or of stdin. */
+  readonly terminal: {
+    readonly out: boolean;
+    readonly err: boolean;
+    readonly in: boolean;
+    readonly columns: number;
+  };
   /** Bytes as they are; resolves once they may be forgotten, so that a slow reader holds us up. */
   stdout(data: string | Uint8Array): Promise<void> | void;
   stderr(text: string): void;
@@ -78,6 +129,15 @@ export interface CtlIo {
   /** Reads a line from the terminal without showing it. */
   askSecret(prompt: string): Promise<string>;
   readFile(path: string): Promise<Uint8Array>;
+  /** What a web server answers to a GET. Rejects with an Error that says why there is nothing. */
+  fetchText(url: string): Promise<string>;
+  /** Writes a file that may take the place of the one at `path`; `mode`: if there is none. */
+  stageFile(path: string, data: Uint8Array, mode: number): Promise<StagedFile>;
+  /** Runs a program with our stdout and stderr, without stdin; `env` is added to ours. */
+  execute(words: readonly string[], env: CtlIo['env']): Promise<ProgramEnd>;
+  readonly files: CtlFiles;
+  /** Left out where there is no server's part. */
+  readonly snapshots?: CtlSnapshots;
   /**
    * Writes a file that was not there, and makes the folders that it needs; only this user may read
    * it. Left out: nothing is written here.
@@ -87,15 +147,13 @@ export interface CtlIo {
   runLocalCluster?(plan: LocalClusterPlan, io: CtlIo): Promise<ExitCode>;
   /** Left out: nobody sits in front of both ends. */
   readonly keys?: TerminalKeys;
-  /** What a web server answers to a GET. Rejects with an Error that says why there is nothing. */
-  fetchText(url: string): Promise<string>;
-  /** Runs a program with our stdout and stderr, without stdin; `env` is added to ours. */
-  execute(words: readonly string[], env: CtlIo['env']): Promise<ProgramEnd>;
   /**
    * Aborted by SIGINT or SIGTERM: what runs ends in order. A second signal ends the process, and so
    * does the first if no command has asked for this.
    */
   readonly interrupted: AbortSignal;
+  /** Left out where commands may not touch it. */
+  readonly machine?: CtlMachine;
 }
 
 /** What a command works with. */
@@ -133,10 +191,14 @@ export interface Command {
   /** The heading it stands under in the list. */
   readonly group: string;
   readonly flags: Flags;
-  /** Subcommands; one that has some only shows its help itself. */
+  /** Subcommands; one that has some only shows its help itself, unless it runs, too. */
   readonly commands: readonly Command[];
   /** What etcdctl does not have: unknown when called `etcdctl`. */
   readonly beyondEtcdctl: boolean;
+  /** Asks no cluster: which one is the current (`context`) does not matter. */
+  readonly offline: boolean;
+  /** It does something itself, with or without subcommands. */
+  readonly runs: boolean;
   /** Flags stop at the first argument (`lock NAME COMMAND --flag-of-command`). */
   readonly flagsFirst: boolean;
   run(
@@ -157,6 +219,7 @@ interface Declaration<Declared extends Flags> {
   readonly flags?: Declared;
   readonly commands?: readonly Command[];
   readonly beyondEtcdctl?: boolean;
+  readonly offline?: boolean;
   readonly flagsFirst?: boolean;
   /** Resolves with how to end; nothing: well. `isSet`: the flags that the line has. */
   readonly run?: (
@@ -172,10 +235,12 @@ export function command<Declared extends Flags = Record<never, never>>(
   declared: Declaration<Declared>,
 ): Command {
   const { run, usage = '', long = '', group = '', aliases = [], commands = [] } = declared;
-  const { name, short, beyondEtcdctl = false, flagsFirst = false } = declared;
+  const { name, short, beyondEtcdctl = false, flagsFirst = false, offline = false } = declared;
   return {
     ...{ name, aliases, usage, short, long, group, commands, beyondEtcdctl, flagsFirst },
+    offline,
     flags: declared.flags ?? {},
+    runs: run !== undefined,
     async run(context, args, flags, isSet) {
       return (await run?.(context, args, flags as ValuesOf<Declared>, isSet)) ?? exit.ok;
     },

@@ -53,6 +53,11 @@ export function durationText(ms: number): string {
   return minutes > 0 ? `${minutes}m${seconds}` : seconds;
 }
 
+/** A measured time as Go writes one: in whole nanoseconds. */
+export function nanosecondText(ms: number): string {
+  return durationText(Math.round(ms * 1e6) / 1e6);
+}
+
 function trimmed(value: number): string {
   return String(Number(value.toFixed(9)));
 }

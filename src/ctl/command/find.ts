@@ -1,6 +1,6 @@
 /**
- * Which command a line begins with, by the rules of cobra, which etcdctl has: global flags may stand
- * before it, and the beginning of a name is enough if no other begins so.
+ * Which command a line begins with, by the rules of cobra, which etcdctl has: global flags may
+ * stand before it, and the beginning of a name is enough if no other begins so.
  */
 
 import type { Command } from './command.js';

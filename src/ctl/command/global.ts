@@ -1,6 +1,6 @@
 /** The flags that all commands have, and `ETCDCTL_*`, which stand for those that the line lacks. */
 
-import { CommandError } from './command.js';
+import { CommandError } from './command-error.js';
 import { type Flag, flag, type ValuesOf } from './flags.js';
 import { LineError, readFlag } from './parse.js';
 

@@ -1,17 +1,21 @@
 /** What a command is, and how its line is read. */
+export { amountText, bytesText } from './amount.js';
 export {
   type Command,
   type CommandContext,
-  CommandError,
+  type CtlFile,
+  type CtlFiles,
   type CtlIo,
+  type CtlMachine,
+  type CtlSnapshots,
   command,
-  type ExitCode,
-  exit,
   type LocalClusterPlan,
   type ProgramEnd,
+  type StagedFile,
   type TerminalKeys,
 } from './command.js';
-export { durationText, parseDurationMs } from './duration.js';
+export { CommandError, type ExitCode, exit } from './command-error.js';
+export { durationText, nanosecondText, parseDurationMs } from './duration.js';
 export { commandCalled, findCommand, suggestions } from './find.js';
 export { type Flag, type FlagKind, type Flags, flag, type ValuesOf } from './flags.js';
 export { type GlobalValues, globalFlags, ownGlobalFlags, withEnvironment } from './global.js';

@@ -2,6 +2,7 @@
 
 import { type Credentials, RawClient } from '../../client/raw/index.js';
 import { CommandError, type CtlIo, exit, type GlobalValues } from '../command/index.js';
+import { failureText, fileReason, type Reader } from '../failure/index.js';
 
 /**
  * A client of what the flags say; connects at its first call. Rejects with CommandError for files
@@ -76,19 +77,42 @@ async function readPem(path: string, io: CtlIo): Promise<Uint8Array> {
   try {
     return await io.readFile(path);
   } catch (error) {
-    const code = (error as { code?: unknown }).code;
-    const reason = code === 'ENOENT' ? 'no such file or directory' : String(error);
+    const reason = fileReason(error);
     throw new CommandError(`open ${path}: ${reason}`, exit.badArguments);
   }
 }
 
 async function credentialsOf(global: GlobalValues, io: CtlIo): Promise<Credentials | undefined> {
-  const { user, password } = global;
+  const { password } = global;
   const token = global['auth-jwt-token'];
   if (token !== '') return { token };
-  if (user === '') return undefined;
-  if (password !== '') return { user, password };
-  const at = user.indexOf(':');
-  if (at >= 0) return { user: user.slice(0, at), password: user.slice(at + 1) };
-  return { user, password: await io.askSecret('Password: ') };
+  if (global.user === '') return undefined;
+  if (password !== '') return { user: global.user, password };
+  const at = global.user.indexOf(':');
+  const named =
+    at < 0
+      ? { user: global.user, password: await io.askSecret('Password: ') }
+      : { user: global.user.slice(0, at), password: global.user.slice(at + 1) };
+  // As etcdctl: half of them is nobody.
+  return named.user === '' || named.password === '' ? undefined : named;
+}
+
+/**
+ * Fetches the token, if there are a user and a password, in the time of a connection: who is not
+ * let in is told so before anything is asked, with a status of its own.
+ */
+export async function signedIn(
+  client: RawClient,
+  global: GlobalValues,
+  reader: Reader,
+): Promise<RawClient> {
+  if (global.user === '' || global['auth-jwt-token'] !== '') return client;
+  try {
+    await client.signIn({ timeoutMs: global['dial-timeout'] });
+    return client;
+  } catch (error) {
+    await client.close();
+    const message = failureText(error, reader);
+    throw new CommandError(message, exit.badConnection, { cause: error });
+  }
 }

@@ -1,2 +1,3 @@
 /** The client of a command, made of the flags that all commands have. */
-export { clientOf, urlOf } from './connect.js';
+export { type Answer, ask, type Rpc } from './ask.js';
+export { clientOf, signedIn, urlOf } from './connect.js';

@@ -10,7 +10,8 @@ import {
   encodeLeaseTimeToLiveRequest,
 } from '../../proto/index.js';
 import { CommandError, command, countOf, exit, flag, parseGoInt } from '../command/index.js';
-import { formatOf, goErrorText, print } from '../print/index.js';
+import { etcdctlText } from '../failure/index.js';
+import { formatOf, print } from '../print/index.js';
 import { keepAliveAnswers } from '../session/index.js';
 import { grantShown, keepAliveShown, leasesShown, revokeShown, timeToLiveShown } from './shown.js';
 
@@ -154,7 +155,7 @@ async function orSay<Result>(
     return await call();
   } catch (error) {
     if (!isEtcdError(error)) throw error;
-    const text = goErrorText(error);
+    const text = etcdctlText(error);
     throw new CommandError(what === '' ? text : `${what} (${text})`, status);
   }
 }

@@ -2,7 +2,6 @@
  * Printers: an answer in the formats that etcdctl has. A command says what its answer is (Shown),
  * `print` looks at the flags and prints it.
  */
-export { goErrorText } from './error-text.js';
 export { fieldLine, headerFields, headerOf, idLine, messageFields } from './fields.js';
 export { goJson, messageJson } from './go-json.js';
 export { goQuotedBytes } from './go-quote.js';

@@ -16,7 +16,8 @@ export class Session {
   readonly lost: Promise<void>;
   readonly #closing = new AbortController();
 
-  private constructor(client: RawClient, lease: bigint) {
+  /** Keeps a lease that there is. */
+  constructor(client: RawClient, lease: bigint) {
     this.lease = lease;
     this.lost = this.#keep(client);
   }

@@ -1,7 +1,7 @@
 /**
- * Words of a line, as etcdctl splits those of `txn`: by space, with texts in quotes. Keys and values
- * are bytes: what stands in double quotes may have any, by Go's escapes. So lines and words are
- * strings of which each character is a byte (KeyString).
+ * Words of a line, as etcdctl splits those of `txn`: by space, with texts in quotes. Keys and
+ * values are bytes: what stands in double quotes may have any, by Go's escapes. So lines and words
+ * are strings of which each character is a byte (KeyString).
  */
 
 import type { KeyString } from '../../common/index.js';

@@ -9,6 +9,7 @@ const apiVersion = clusterVersion.split('.').slice(0, 2).join('.');
 export const versionCommands = [
   command({
     name: 'version',
+    offline: true,
     short: 'Prints the version',
     group: 'Utility commands',
     async run({ io, program }) {

@@ -4,7 +4,8 @@ import { isEtcdError } from '../../client/index.js';
 import { keyToBytes } from '../../common/index.js';
 import type { WatchResponse } from '../../proto/index.js';
 import { type CommandContext, type ExitCode, exit, goQuoted } from '../command/index.js';
-import { goErrorText, goQuotedBytes, print } from '../print/index.js';
+import { etcdctlText } from '../failure/index.js';
+import { goQuotedBytes, print } from '../print/index.js';
 import type { Watch } from '../watching/index.js';
 import { eventName, isProgress, progressLine, watchShown } from './shown.js';
 
@@ -23,7 +24,7 @@ export async function show(
     }
   } catch (error) {
     if (!isEtcdError(error)) throw error;
-    context.io.stderr(`watch was canceled (${goErrorText(error)})\n`);
+    context.io.stderr(`watch was canceled (${etcdctlText(error)})\n`);
   }
   return exit.ok;
 }

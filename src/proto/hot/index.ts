@@ -17,6 +17,7 @@ export * from './kv-response-encoding.js';
 export * from './lease-messages.js';
 export * from './message-types.js';
 export { HeaderEncoder } from './response-header.js';
+export { revisionOfResponse } from './response-revision.js';
 export * from './txn-requests.js';
 export * from './watch-messages.js';
 export { nestingMax, TooManyMessagesError, WireReader } from './wire-reader.js';

@@ -28,6 +28,7 @@ import {
   openBbolt,
   openMvccStore,
   openWal,
+  type RevisionHash,
   StoreImport,
   syncPath,
 } from '../../storage/index.js';
@@ -40,11 +41,12 @@ import {
 } from '../bootstrap/index.js';
 import { downgradeMetaName, encodeDowngradeState } from '../cluster/index.js';
 import { alarmMetaName, alarmPresent } from '../guard/index.js';
-import { encodeLeaseRecord, leaseMetaName } from '../lease/index.js';
+import { encodeLeaseRecord, type LeaseRecord, leaseMetaName } from '../lease/index.js';
 import { foundingIdentity, Membership } from '../membership/index.js';
 import type { ServerConfig } from '../options/index.js';
 import { recordsOfAuth, recordsOfRole, recordsOfUser } from './etcd-auth.js';
 import { alarmOf, downgradeOf, leaseOf, revisionOf } from './etcd-buckets.js';
+import { KnownLeases } from './known-leases.js';
 
 export interface RestoreOptions {
   /** A bbolt file in etcd's schema. */
@@ -52,6 +54,12 @@ export interface RestoreOptions {
   readonly skipHashCheck: boolean;
   /** Added to the revision; > 0: all older ones count as compacted. */
   readonly bumpRevision: number;
+  /** Revisions above it are left out; left out itself: none are. */
+  readonly upTo?: Revision | undefined;
+  /** @internal What follows the snapshot. */
+  readonly changes?: ChangesAfter | undefined;
+  /** @internal What HashKV has to say of the restored store, if that is compacted as far. */
+  readonly hash?: RevisionHash | undefined;
   readonly config: Pick<
     ServerConfig,
     'dataDir' | 'walDir' | 'name' | 'initialCluster' | 'initialClusterToken'
@@ -63,6 +71,12 @@ export interface RestoreOptions {
     readonly openKvStore: OpenKvStore;
     readonly random: Random;
   };
+}
+
+/** @internal Changes that follow a snapshot. */
+export interface ChangesAfter {
+  /** Adds those above `above`, which the snapshot has itself, and up to `upTo`. */
+  addTo(into: StoreImport, leases: KnownLeases, above: Revision, upTo: Revision): Promise<void>;
 }
 
 /** What has become of the snapshot. */
@@ -78,6 +92,8 @@ export interface RestoredSnapshot {
   readonly alarms: number;
   readonly users: number;
   readonly roles: number;
+  /** The hash was computed again, and is the one that was expected. */
+  readonly isHashVerified: boolean;
 }
 
 const temporaryName = 'restore.tmp';
@@ -91,14 +107,48 @@ const readBytes = 1024 * 1024;
  * must be; nothing is left behind then.
  */
 export async function restoreSnapshot(options: RestoreOptions): Promise<RestoredSnapshot> {
-  const { config, ports, snapshotPath } = options;
-  const { disk } = ports;
+  await refuseIfUnfit(options);
+  await refuseIfDirectory(options.ports.disk, options.snapshotPath);
+  return await withSnapshot(options, (reader) =>
+    inTemporary(options, (temporary) => build(options, reader, temporary)),
+  );
+}
+
+/**
+ * The same, of a snapshot that `bring` writes into a file of its own beside what becomes of it. If
+ * it rejects, nothing is left behind.
+ */
+export async function restoreFetched(
+  options: Omit<RestoreOptions, 'snapshotPath' | 'skipHashCheck'>,
+  bring: (path: string) => Promise<void>,
+): Promise<RestoredSnapshot> {
+  const whole = { ...options, snapshotPath: '', skipHashCheck: false };
+  await refuseIfUnfit(whole);
+  return await inTemporary(whole, async (temporary) => {
+    const snapshotPath = `${temporary}/snapshot.db`;
+    await bring(snapshotPath);
+    const own = { ...whole, snapshotPath };
+    const restored = await withSnapshot(own, (reader) => build(own, reader, temporary));
+    await options.ports.disk.remove(snapshotPath);
+    return restored;
+  });
+}
+
+async function refuseIfUnfit({ config, ports }: RestoreOptions): Promise<void> {
   const { dataDir, walDir } = config;
+  const { disk } = ports;
   await checkDirectories(disk, config);
   await refuseIfUsed(disk, dataDir, '--data-dir');
   if (walDir !== '') await refuseIfUsed(disk, walDir, '--wal-dir');
-  await refuseIfDirectory(disk, snapshotPath);
-  const file = await disk.open(snapshotPath, 'read');
+}
+
+/** Opens the snapshot, checks it, and closes it when `use` is done. */
+async function withSnapshot<T>(
+  options: RestoreOptions,
+  use: (reader: BboltReader) => Promise<T>,
+): Promise<T> {
+  const { ports, snapshotPath } = options;
+  const file = await ports.disk.open(snapshotPath, 'read');
   try {
     const bytes = await checkHash(file, options);
     const reader = await openBbolt(file, snapshotPath, bytes);
@@ -107,9 +157,7 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<Restored
         throw wrongSnapshot(options, `it has no bucket "${bucket}", so etcd has not written it`, 0);
       }
     }
-    return await build(options, reader).catch((error: unknown) => {
-      throw explainDirectories(error, config);
-    });
+    return await use(reader);
   } finally {
     await file.close();
   }
@@ -167,23 +215,24 @@ async function checkHash(file: DiskFile, options: RestoreOptions): Promise<numbe
   );
 }
 
-async function build(options: RestoreOptions, reader: BboltReader): Promise<RestoredSnapshot> {
+/** What `fill` makes below the temporary directory becomes the member's, or nothing is left of it. */
+async function inTemporary(
+  options: RestoreOptions,
+  fill: (temporary: string) => Promise<RestoredSnapshot>,
+): Promise<RestoredSnapshot> {
   const { config, ports } = options;
   const { dataDir, walDir } = config;
   const { disk } = ports;
   const temporary = `${dataDir}/${temporaryName}`;
-  const temporaryWal = walDir === '' ? `${temporary}/wal` : `${walDir}/${temporaryName}`;
+  const temporaryWal = temporaryWalOf(options, temporary);
   const remove = async (): Promise<void> => {
     await disk.remove(temporary);
     await disk.remove(temporaryWal);
   };
-  await remove();
   try {
+    await remove();
     await disk.mkdir(temporary);
-    const metadata = metadataOf(options);
-    const restored = await fillStore(options, reader, `${temporary}/kv`, metadata);
-    await tryToOpen(options, `${temporary}/kv`, restored.revision);
-    await makeLog(options, temporaryWal, metadata);
+    const restored = await fill(temporary);
     if (walDir !== '') await moveLog(disk, temporaryWal, walDir);
     await disk.syncDir(`${temporary}/kv`);
     await disk.syncDir(temporary);
@@ -192,8 +241,24 @@ async function build(options: RestoreOptions, reader: BboltReader): Promise<Rest
     return restored;
   } catch (error) {
     await remove().catch(() => {});
-    throw error;
+    throw explainDirectories(error, config);
   }
+}
+
+function temporaryWalOf({ config }: RestoreOptions, temporary: string): string {
+  return config.walDir === '' ? `${temporary}/wal` : `${config.walDir}/${temporaryName}`;
+}
+
+async function build(
+  options: RestoreOptions,
+  reader: BboltReader,
+  temporary: string,
+): Promise<RestoredSnapshot> {
+  const metadata = metadataOf(options);
+  const filled = await fillStore(options, reader, `${temporary}/kv`, metadata);
+  const isHashVerified = await tryToOpen(options, `${temporary}/kv`, filled);
+  await makeLog(options, temporaryWalOf(options, temporary), metadata);
+  return { ...filled, isHashVerified };
 }
 
 function metadataOf({ config, ports }: RestoreOptions): NodeMetadata {
@@ -206,21 +271,28 @@ function metadataOf({ config, ports }: RestoreOptions): NodeMetadata {
 
 // --------------------------------------------------------------------------------------- data
 
+type Filled = Omit<RestoredSnapshot, 'isHashVerified'>;
+
 async function fillStore(
   options: RestoreOptions,
   reader: BboltReader,
   path: string,
   metadata: NodeMetadata,
-): Promise<RestoredSnapshot> {
-  const kv = await options.ports.openKvStore(path);
+): Promise<Filled> {
+  const { changes, ports, upTo } = options;
+  const kv = await ports.openKvStore(path);
   try {
     const into = new StoreImport(kv);
-    await each(reader, 'key', into, ({ key, value, offset }) => {
-      const wrong = into.record(key, value);
-      if (wrong !== undefined) throw wrongSnapshot(options, `it has ${wrong}`, offset);
-    });
+    const newestInSnapshot = await readRecords(options, reader, into);
     const auth = await readAuth(options, reader, into);
-    const leases = await readLeases(options, reader, into);
+    const known = new KnownLeases();
+    const isPoint = upTo !== undefined || changes !== undefined;
+    let leases = await readLeases(options, reader, (lease) => {
+      if (isPoint) known.add(lease);
+      else into.meta(leaseMetaName(lease.id), encodeLeaseRecord(lease));
+    });
+    await changes?.addTo(into, known, newestInSnapshot, upTo ?? Number.POSITIVE_INFINITY);
+    if (isPoint) leases = await known.addTo(into);
     const alarms = await readAlarms(options, reader, into);
     await readDowngrade(options, reader, into);
     addMembers(into, metadata);
@@ -251,18 +323,37 @@ async function each(
   }
 }
 
-async function readLeases(
+/** Adds those up to the wanted revision; resolves with the newest revision that the snapshot has. */
+async function readRecords(
   options: RestoreOptions,
   reader: BboltReader,
   into: StoreImport,
+): Promise<Revision> {
+  const upTo = options.upTo ?? Number.POSITIVE_INFINITY;
+  let newest: Revision = 0;
+  await each(reader, 'key', into, ({ key, value, offset }) => {
+    if (key.length >= 8) newest = Number(key.readBigUInt64BE(0));
+    if (newest > upTo) return;
+    const wrong = into.record(key, value);
+    if (wrong !== undefined) throw wrongSnapshot(options, `it has ${wrong}`, offset);
+  });
+  return newest;
+}
+
+async function readLeases(
+  options: RestoreOptions,
+  reader: BboltReader,
+  take: (lease: LeaseRecord) => void,
 ): Promise<number> {
   let count = 0;
-  await each(reader, 'lease', into, ({ key, value, offset }) => {
-    const lease = leaseOf(key, value);
-    if (lease === undefined) throw wrongSnapshot(options, 'it has an unreadable lease', offset);
-    into.meta(leaseMetaName(lease.id), encodeLeaseRecord(lease));
-    count += 1;
-  });
+  for await (const slice of reader.slices('lease')) {
+    for (const { key, value, offset } of slice) {
+      const lease = leaseOf(key, value);
+      if (lease === undefined) throw wrongSnapshot(options, 'it has an unreadable lease', offset);
+      take(lease);
+      count += 1;
+    }
+  }
   return count;
 }
 
@@ -357,6 +448,14 @@ async function readMark(
   });
   const removedRevision = found.finishedCompactRev;
   const compacted = Math.max(removedRevision, found.scheduledCompactRev);
+  if (options.upTo !== undefined && options.upTo < compacted) {
+    throw new StorageError(`revision ${options.upTo} is not there any more`, {
+      path: options.snapshotPath,
+      remedy:
+        `History was compacted up to ${compacted} when this full snapshot was taken: ` +
+        'restore to that or above, or name an older backup with --backup.',
+    });
+  }
   const newest = Math.max(1, into.revision, compacted);
   const bumped = newest + options.bumpRevision;
   if (bumped > Number.MAX_SAFE_INTEGER) {
@@ -366,13 +465,18 @@ async function readMark(
   return { revision: bumped, compactRevision, removedRevision };
 }
 
-/** As a start will: what does not open must not be called restored. */
+/**
+ * As a start will: what does not open must not be called restored. True if the hash could be
+ * compared.
+ */
 async function tryToOpen(
-  { ports, snapshotPath }: RestoreOptions,
+  options: RestoreOptions,
   path: string,
-  revision: Revision,
-): Promise<void> {
+  { compactRevision, revision }: Filled,
+): Promise<boolean> {
+  const { bumpRevision, hash: expected, ports, snapshotPath } = options;
   const kv = await ports.openKvStore(path);
+  let isVerified = false;
   let failure: Error | undefined;
   try {
     const store = await openMvccStore({
@@ -393,13 +497,19 @@ async function tryToOpen(
         failure = error;
       },
     });
-    await store.close();
     if (store.revision !== revision) failure = new Error(`it is at revision ${store.revision}`);
+    const isSame = bumpRevision === 0 && expected?.compactRevision === compactRevision;
+    if (expected !== undefined && isSame && expected.hashRevision <= revision) {
+      const { hash } = await store.hashKv(expected.hashRevision, false);
+      isVerified = hash === expected.hash;
+      if (!isVerified) failure = new Error(`its hash is ${hash}, and was ${expected.hash}`);
+    }
+    await store.close();
   } catch (error) {
     failure = error instanceof Error ? error : new Error(String(error));
     await kv.close().catch(() => {});
   }
-  if (failure === undefined) return;
+  if (failure === undefined) return isVerified;
   if (diskFact(failure) !== undefined) throw failure;
   throw new StorageError(`what was restored can't be opened: ${failure.message}`, {
     path: snapshotPath,

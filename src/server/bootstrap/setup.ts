@@ -112,6 +112,12 @@ async function join(options: ClusterSetupOptions): Promise<NodeMetadata> {
   const answer = await firstAnswer(options, otherUrls(config));
   const own = await findOwn(options, answer);
   refuseIfKnown(answer, own.id);
+  if (config.readOnlyMember && !own.isLearner) {
+    throw failure(
+      `--read-only-member: member ${idToHex(own.id)} was added as one that votes. ` +
+        'Remove it, and add it anew as a learner.',
+    );
+  }
   if (!areCompatible(kvorumVersion, answer.version)) {
     throw failure('incompatible with current running cluster');
   }

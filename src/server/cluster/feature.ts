@@ -12,6 +12,7 @@ import {
   type Membership,
   type MemberUpdate,
 } from '../membership/index.js';
+import { AutoPromotion } from './auto-promotion.js';
 import { ClusterVersion } from './cluster-version.js';
 import { Downgrade, type DowngradeStep, decodeDowngradeStep } from './downgrade.js';
 import { type DowngradeEntry, downgradeMethod, proposeStep } from './downgrade-rpc.js';
@@ -59,11 +60,18 @@ export function clusterFeature(host: Host): ClusterFeature {
     leaderQuestions: host.leaderQuestions,
     peers,
     read: () => host.readBarrier(),
+    metrics: host.metrics,
     strictReconfigCheck: config.strictReconfigCheck,
     learnersMax: config.learnersMax,
     timeoutMs: host.requestTimeoutMs,
   });
   const around = { self, clock, logger, membership, peers };
+  const promotion = config.autoPromoteLearners
+    ? new AutoPromotion({
+        ...{ self, clock, logger, membership, raft, peers, electionMs: config.electionMs },
+        promote: (id) => admin.execute({ type: 'promote', id }),
+      })
+    : undefined;
   const version = new ClusterVersion({ ...around, etcdVersion, downgrade });
   const watch = new DowngradeWatch({
     clock,
@@ -96,12 +104,24 @@ export function clusterFeature(host: Host): ClusterFeature {
       return () => downgrade.restore(stored);
     },
     join: () => publishSelf(host, entries.attributes),
-    serve: () => version.start(),
-    lead: () => watch.start(),
-    follow: () => watch.stop(),
+    serve() {
+      version.start();
+      if (config.readOnlyMember && membership.get(self)?.isLearner === false) {
+        logger.warn('--read-only-member has no effect: this member votes');
+      }
+    },
+    lead() {
+      watch.start();
+      promotion?.start();
+    },
+    follow() {
+      watch.stop();
+      promotion?.stop();
+    },
     retire() {
       version.stop();
       watch.stop();
+      promotion?.stop();
     },
   };
 }

@@ -31,6 +31,7 @@ import {
   type Membership,
   type MemberUpdate,
 } from '../membership/index.js';
+import type { Metrics } from '../metrics/index.js';
 import type { PeerTransport } from '../peers/index.js';
 
 /** What a client wants changed, but for an update, which needs no leader. */
@@ -73,6 +74,7 @@ export interface MemberAdminOptions {
   readonly peers: Pick<PeerTransport, 'connectedSinceMs'> | undefined;
   /** Resolves once a linearizable read may happen here. */
   readonly read: () => Promise<void>;
+  readonly metrics: Pick<Metrics, 'learnerPromotionFailures' | 'learnerPromotions'>;
   readonly strictReconfigCheck: boolean;
   readonly learnersMax: number;
   /** How long an answer waits for this member to apply what the leader has done. */
@@ -136,6 +138,23 @@ export class MemberAdmin {
 
   /** Executes it here, at the leader; rejects with NOT_LEADER elsewhere. */
   async execute(request: MemberRequest): Promise<MemberId> {
+    const { logger, metrics } = this.#o;
+    try {
+      const id = await this.#execute(request);
+      if (request.type === 'promote') metrics.learnerPromotions += 1;
+      return id;
+    } catch (error) {
+      if (!(error instanceof EtcdError) || error.reason === 'NOT_LEADER') throw error;
+      if (request.type === 'promote') metrics.learnerPromotionFailures.of(error.message).value += 1;
+      logger.warn('refused a change of the members', {
+        ...{ change: request.type, error: error.message, ...this.#health() },
+        ...('id' in request ? { member: idToHex(request.id) } : {}),
+      });
+      throw error;
+    }
+  }
+
+  async #execute(request: MemberRequest): Promise<MemberId> {
     const { self, raft, read, membership, logger } = this.#o;
     const { term } = raft;
     const check = (): void => {
@@ -155,6 +174,7 @@ export class MemberAdmin {
     if (change.type === 'remove' && remaining.length === 0) {
       throw new EtcdError('NOT_ENOUGH_STARTED');
     }
+    if (change.type === 'promote') this.#checkPromotion(change.id);
     await this.#propose(change);
     logger.info('changed the members', { change: change.type, member: idToHex(change.id) });
     return change.id;
@@ -253,6 +273,39 @@ export class MemberAdmin {
     if (progress.matchIndex < inSyncShare * raft.status().lastIndex) {
       throw new EtcdError('LEARNER_NOT_READY');
     }
+  }
+
+  /**
+   * What etcd does not look at: the learner may have gone since it was in sync, and be needed for
+   * the quorum of the larger cluster from its promotion on. At the leader.
+   */
+  #checkPromotion(id: MemberId): void {
+    const { membership, strictReconfigCheck } = this.#o;
+    if (membership.isReadOnly(id)) throw new EtcdError('LEARNER_READ_ONLY');
+    if (!strictReconfigCheck) return;
+    const after = [...membership.voters().map((voter) => voter.id), id];
+    if (this.#thereOf(after).length < quorumOf(after.length)) throw new EtcdError('UNHEALTHY');
+  }
+
+  /** Who is connected and answers now, this member included. At the leader. */
+  #thereOf(ids: readonly MemberId[]): MemberId[] {
+    const { peers, raft, self } = this.#o;
+    const active = new Set<MemberId>([self]);
+    for (const view of raft.progress()) if (view.active) active.add(view.member);
+    return ids.filter((id) => {
+      return active.has(id) && (id === self || peers?.connectedSinceMs(id) !== undefined);
+    });
+  }
+
+  /** For whoever asks why a change was refused. */
+  #health(): Readonly<Record<string, unknown>> {
+    const voters = this.#o.membership.voters();
+    const there = this.#thereOf(voters.map(({ id }) => id));
+    return {
+      voters: voters.map(({ id }) => idToHex(id)),
+      missing: voters.filter(({ id }) => !there.includes(id)).map(({ id }) => idToHex(id)),
+      quorum: quorumOf(voters.length),
+    };
   }
 
   // ------------------------------------------------------------------------ waiting

@@ -13,17 +13,18 @@ export type AttributesEntry = EntryType<MemberAttributes, true>;
 /** Tells the cluster this member's name and client URLs; resolves when that is in the log. */
 export async function publishSelf(host: Host, entry: AttributesEntry): Promise<void> {
   const { clock, config, incarnation, logger, memberId, membership } = host;
-  const { name, advertiseClientUrls: clientUrls } = config;
+  const { name, advertiseClientUrls: clientUrls, readOnlyMember: isReadOnly } = config;
   const isKnown = (): boolean => {
     const member = membership.get(memberId);
     return (
       member?.name === name &&
       member.clientUrls.join() === clientUrls.join() &&
-      member.incarnation === incarnation
+      member.incarnation === incarnation &&
+      (member.isReadOnly ?? false) === isReadOnly
     );
   };
   const known = isKnown();
-  const attributes = { id: memberId, name, clientUrls, incarnation };
+  const attributes = { id: memberId, name, clientUrls, incarnation, isReadOnly };
   let told = (): void => {};
   // One that joins may find its entry in the snapshot that it gets, and never apply it.
   membership.onChange(() => {

@@ -64,6 +64,8 @@ export interface Host {
   readonly random: Random;
   readonly disk: Disk;
   readonly passwords: Passwords;
+  /** What others than us set for programs as well: `AWS_*`. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
   readonly logger: Logger;
   readonly metrics: Metrics;
   /** Undefined: this member is alone and stays so. */

@@ -204,8 +204,10 @@ export class GatewayCall implements LocalAnswers {
     const kind = methods.get(this.#rpc.name)?.kind;
     // What never reached its method is not counted, as a call that never came.
     if (kind === undefined || !this.#hasBegun) return;
-    const { method, peer } = this.#options;
-    observe?.(method, kind, status?.code ?? GrpcCode.OK, clock.nowMs() - this.#startMs, { peer });
+    const { method } = this.#options;
+    // It may have ended before it was known as a call: then it had no steps.
+    const call = this.#call ?? this.#options;
+    observe?.(method, kind, status?.code ?? GrpcCode.OK, clock.nowMs() - this.#startMs, call);
   }
 
   #tellBacklog(call: LocalCall): void {

@@ -41,6 +41,8 @@ function headerFor(
   switch (key) {
     case 'authorization':
       return headers.authorization;
+    case 'traceparent':
+      return headers.traceparent;
     case 'x-forwarded-host':
       return headers['x-forwarded-host'] ?? headers.host;
     case 'x-forwarded-for': {

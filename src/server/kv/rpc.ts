@@ -47,6 +47,7 @@ import {
 import { deferredReads, runDeferredReads } from './deferred-reads.js';
 import type { CompactionResult, KvEntries } from './entries.js';
 import { txnRefusal } from './permissions.js';
+import { Reading } from './reading.js';
 import type {
   DeferredRange,
   DeleteRangeResult,
@@ -187,29 +188,34 @@ function handleRange(host: Host, _entries: KvEntries, bytes: Buffer, call: Serve
     refuseCall(call, wrong);
     return;
   }
-  const reading = { host, call, request, bytes: bytes.length };
-  if (request.serializable) runRange(reading, undefined);
+  const reading = new Reading(host, call, request, bytes.length);
+  if (request.serializable) roomForRange(reading);
   else host.read(runRange, reading, bytes.length);
 }
 
-interface RangeReading extends Answering {
-  readonly request: RangeRequest;
-  /** Of the request. */
-  readonly bytes: number;
-}
-
-function runRange(reading: RangeReading, error: EtcdError | undefined): void {
-  const { host, call, request, bytes } = reading;
+function runRange(reading: Reading<RangeRequest>, error: EtcdError | undefined): void {
   if (error !== undefined) {
-    failCall(host, call, error);
+    failCall(reading.host, reading.call, error);
     return;
   }
-  const isShort = request.rangeEnd === '';
-  if (isShort ? call.hasShortRoom : call.hasRoom) beginRange(reading);
-  else call.whenRoom(() => beginRange(reading), bytes, isShort);
+  reading.confirmed();
+  roomForRange(reading);
 }
 
-function beginRange({ host, call, request }: RangeReading): void {
+function roomForRange(reading: Reading<RangeRequest>): void {
+  const { call, request, bytes } = reading;
+  const isShort = request.rangeEnd === '';
+  if (isShort ? call.hasShortRoom : call.hasRoom) beginRange(reading);
+  else {
+    const begin = (): void => {
+      reading.hasRoom();
+      beginRange(reading);
+    };
+    call.whenRoom(begin, bytes, isShort);
+  }
+}
+
+function beginRange({ host, call, request }: Reading<RangeRequest>): void {
   const denied = readDenied(host, call, request);
   if (denied !== undefined) {
     refuseCall(call, denied);
@@ -278,8 +284,8 @@ function handleTxn(host: Host, entries: KvEntries, bytes: Buffer, call: ServerCa
     return;
   }
   if (isTxnReadonly(request)) {
-    const reading = { host, call, request, bytes: bytes.length };
-    if (isTxnSerializable(request)) runReadonlyTxn(reading, undefined);
+    const reading = new Reading(host, call, request, bytes.length);
+    if (isTxnSerializable(request)) roomForTxn(reading);
     else host.read(runReadonlyTxn, reading, bytes.length);
     return;
   }
@@ -319,20 +325,28 @@ function replyToTxn(host: Host, call: ServerCall, result: TxnResult, held?: Poin
   answerWith(host, call, result, answer, held);
 }
 
-interface TxnReading extends Answering {
-  readonly request: TxnRequest;
-  /** Of the request. */
-  readonly bytes: number;
+function runReadonlyTxn(reading: Reading<TxnRequest>, error: EtcdError | undefined): void {
+  if (error !== undefined) {
+    failCall(reading.host, reading.call, error);
+    return;
+  }
+  reading.confirmed();
+  roomForTxn(reading);
 }
 
-function runReadonlyTxn(reading: TxnReading, error: EtcdError | undefined): void {
-  const { host, call, bytes } = reading;
-  if (error !== undefined) failCall(host, call, error);
-  else if (call.hasRoom) beginReadonlyTxn(reading);
-  else call.whenRoom(() => beginReadonlyTxn(reading), bytes);
+function roomForTxn(reading: Reading<TxnRequest>): void {
+  const { call, bytes } = reading;
+  if (call.hasRoom) beginReadonlyTxn(reading);
+  else {
+    const begin = (): void => {
+      reading.hasRoom();
+      beginReadonlyTxn(reading);
+    };
+    call.whenRoom(begin, bytes);
+  }
 }
 
-function beginReadonlyTxn({ host, call, request }: TxnReading): void {
+function beginReadonlyTxn({ host, call, request }: Reading<TxnRequest>): void {
   const { access } = host;
   const denied = access.isEnabled ? txnRefusal(access, call.caller ?? nobody, request) : undefined;
   if (denied !== undefined) {

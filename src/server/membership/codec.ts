@@ -38,16 +38,19 @@ interface StoredMember {
   readonly isLearner: boolean;
   /** Missing in records of a version without it. */
   readonly incarnation?: string;
+  /** Only there if it is so: the records of all others are as they always were. */
+  readonly isReadOnly?: true;
 }
 
 export function encodeMember(member: Member): Buffer {
-  const { name, peerUrls, clientUrls, isLearner, incarnation } = member;
+  const { name, peerUrls, clientUrls, isLearner, incarnation, isReadOnly } = member;
   return codec.pack({
     name,
     peerUrls,
     clientUrls,
     isLearner,
     incarnation: idToHex(incarnation),
+    ...ifReadOnly(isReadOnly),
   });
 }
 
@@ -61,17 +64,24 @@ export function decodeMember(name: string, value: Uint8Array): Member {
     clientUrls: stored.clientUrls,
     isLearner: stored.isLearner,
     incarnation: idFromHex(stored.incarnation ?? '0'),
+    ...ifReadOnly(stored.isReadOnly),
   };
+}
+
+/** The property, only where it is true. */
+function ifReadOnly(isReadOnly: boolean | undefined): { readonly isReadOnly?: true } {
+  return isReadOnly === true ? { isReadOnly } : {};
 }
 
 /** Bytes of a log entry's body that publishes `attributes`. */
 export function encodeAttributes(attributes: MemberAttributes): Buffer {
-  const { id, name, clientUrls, incarnation } = attributes;
+  const { id, name, clientUrls, incarnation, isReadOnly } = attributes;
   return codec.pack({
     id: idToHex(id),
     name,
     clientUrls,
     incarnation: idToHex(incarnation),
+    ...ifReadOnly(isReadOnly),
   });
 }
 
@@ -81,12 +91,14 @@ export function decodeAttributes(body: Uint8Array): MemberAttributes {
     name: string;
     clientUrls: string[];
     incarnation?: string;
+    isReadOnly?: boolean;
   };
   return {
     id: idFromHex(stored.id),
     name: stored.name,
     clientUrls: stored.clientUrls,
     incarnation: idFromHex(stored.incarnation ?? '0'),
+    ...ifReadOnly(stored.isReadOnly),
   };
 }
 

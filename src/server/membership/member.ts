@@ -11,6 +11,8 @@ export interface Member {
   readonly isLearner: boolean;
   /** Of its data directory, see PeerHello; 0n: not known. */
   readonly incarnation: bigint;
+  /** --read-only-member: as long as it is a learner it is to stay one. Missing: not so. */
+  readonly isReadOnly?: boolean;
 }
 
 /** What a member tells about itself. */
@@ -20,6 +22,8 @@ export interface MemberAttributes {
   readonly clientUrls: readonly string[];
   /** 0n: one that does not tell. */
   readonly incarnation: bigint;
+  /** Missing: of one that is not, or does not tell. */
+  readonly isReadOnly?: boolean;
 }
 
 /** A change that concerns Raft: who receives the log, and who votes. */

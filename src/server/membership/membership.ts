@@ -82,6 +82,12 @@ export class Membership {
     return this.#members.get(id);
   }
 
+  /** A learner that has said that it stays one. */
+  isReadOnly(id: MemberId): boolean {
+    const member = this.#members.get(id);
+    return member?.isLearner === true && member.isReadOnly === true;
+  }
+
   /** It was a member once, and never can be again. */
   isRemoved(id: MemberId): boolean {
     return this.#removed.has(id);
@@ -107,7 +113,8 @@ export class Membership {
     const { name, clientUrls } = attributes;
     const incarnation = attributes.incarnation || member.incarnation;
     if (member.incarnation !== 0n && member.incarnation !== incarnation) return;
-    this.#store(txn, { ...member, name, clientUrls, incarnation });
+    const isReadOnly = attributes.isReadOnly === true;
+    this.#store(txn, { ...member, name, clientUrls, incarnation, isReadOnly });
     this.#changed();
   }
 

@@ -7,9 +7,11 @@
 import type { MemberId } from '../../common/index.js';
 import type { FeatureGate } from '../options/index.js';
 import { AnswerMetrics } from './answers.js';
+import type { BackupMetrics } from './backups.js';
 import { CounterFamily, exponentialBuckets, Histogram, HistogramFamily } from './histogram.js';
 import { PeerMetrics } from './peers.js';
 import { RpcMetrics } from './rpc.js';
+import { StepTimes } from './step-times.js';
 import { WatchSendLoop } from './watch.js';
 
 /** What is true now and known by the parts of the server; asked for once per scrape. */
@@ -112,6 +114,16 @@ export class Metrics {
   scrapes = 0;
   /** Records that were asked of the KvStore one by one, because they were not in memory. */
   coldRecords = 0;
+  /** Lines of the audit that will be written, and that were not. */
+  auditLines = 0;
+  auditDropped = 0;
+  /** Writes of it that failed; they are tried again. */
+  auditWriteFailures = 0;
+  /** Spans that a collector took, and that none got. */
+  spansSent = 0;
+  spansDropped = 0;
+  /** Attempts to reach the collector that failed. */
+  spanExportFailures = 0;
   /** Connections of clients that were closed because of what these did or did not do. */
   connectionsClosed = 0;
 
@@ -154,8 +166,12 @@ export class Metrics {
   /** type ('refused', 'delayed'): what was above --rate-limit. */
   readonly rateLimited = new CounterFamily(['type'], 2);
   readonly answers = new AnswerMetrics();
+  /** Undefined: there is no schedule. */
+  backups: BackupMetrics | undefined;
   readonly rpc = new RpcMetrics();
   readonly watchSendLoop = new WatchSendLoop();
+  /** No metric: for requests that are slow, or traced. */
+  readonly steps = new StepTimes();
   /** Feature gates; set once. */
   features: readonly FeatureGate[] = [];
 

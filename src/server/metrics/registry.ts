@@ -11,6 +11,7 @@ import {
   Registry,
 } from 'prom-client';
 import { idToHex } from '../../common/index.js';
+import type { BackupMetrics } from './backups.js';
 import type { CounterFamily, Histogram, HistogramFamily } from './histogram.js';
 import type { GaugeReadings, Metrics } from './metrics.js';
 import type { PeerMetrics } from './peers.js';
@@ -26,6 +27,7 @@ export function createMetricsText(metrics: Metrics, options: MetricsTextOptions)
   addGauges(add, metrics, () => now);
   addLabelledGauges(registry, metrics, () => now, options);
   addHistograms(add, metrics);
+  if (metrics.backups !== undefined) addBackups(add, metrics.backups);
   addPeers(add, metrics.peers);
   addRpc(registry, metrics, options);
   if (options.process) addProcess(registry);
@@ -166,6 +168,23 @@ function histogramValues(name: string, { labels, histogram }: HistogramRow) {
   return values;
 }
 
+/** Only where there is a schedule: an alert for late ones must not meet members without any. */
+function addBackups(add: Adder, b: BackupMetrics): void {
+  const backup = (name: string, help: string, read: () => number) =>
+    add.gauge(`kvorum_backup_${name}`, help, read);
+  backup('interval_seconds', 'Of the schedule of backups.', () => b.intervalSeconds);
+  backup(
+    'last_success_timestamp_seconds',
+    'When the newest backup was complete; 0: this member has made none.',
+    () => b.lastSuccessMs / 1000,
+  );
+  backup('last_duration_seconds', 'What writing it took.', () => b.lastDurationSeconds);
+  backup('last_bytes', 'What was written for it.', () => b.lastBytes);
+  backup('revision', 'The newest revision that is backed up.', () => b.revision);
+  add.counter('kvorum_backup_bytes_total', 'Written for backups.', () => b.bytes);
+  add.counter('kvorum_backup_failures_total', 'Attempts that failed.', () => b.failures);
+}
+
 function addCounters(add: Adder, m: Metrics): void {
   const server = (name: string, help: string, read: () => number) =>
     add.counter(`etcd_server_${name}`, help, read);
@@ -218,6 +237,14 @@ function addCounters(add: Adder, m: Metrics): void {
   const network = 'etcd_network_client_grpc';
   add.counter(`${network}_received_bytes_total`, 'From clients.', () => m.clientBytesReceived);
   add.counter(`${network}_sent_bytes_total`, 'To clients.', () => m.clientBytesSent);
+  const own = (name: string, help: string, read: () => number) =>
+    add.counter(`kvorum_${name}_total`, help, read);
+  own('audit_lines', 'Lines for the audit log.', () => m.auditLines);
+  own('audit_lines_dropped', 'Lines that it did not get.', () => m.auditDropped);
+  own('audit_write_failures', 'Writes of it that failed.', () => m.auditWriteFailures);
+  own('trace_spans_sent', 'Spans that the collector took.', () => m.spansSent);
+  own('trace_spans_dropped', 'Spans that it did not get.', () => m.spansDropped);
+  own('trace_export_failures', 'Attempts to reach it.', () => m.spanExportFailures);
   const cold = 'kvorum_cold_records_total';
   add.counter(cold, 'Records read that were not in memory.', () => m.coldRecords);
   const closed = 'kvorum_client_connections_closed_total';

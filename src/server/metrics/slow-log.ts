@@ -4,6 +4,8 @@ import type { Clock, Logger } from '../../common/index.js';
 
 const intervalMs = 1000;
 
+type Fields = Readonly<Record<string, unknown>>;
+
 /** Lets a few lines a second through and counts the others into the next. */
 export class SlowLog {
   readonly #clock: Clock;
@@ -20,7 +22,8 @@ export class SlowLog {
     this.#linesMax = linesMax;
   }
 
-  warn(message: string, fields: Readonly<Record<string, unknown>>): void {
+  /** Fields that cost something to find out come as a function. */
+  warn(message: string, given: Fields | (() => Fields)): void {
     const now = this.#clock.nowMs();
     if (now >= this.#nextMs) {
       this.#nextMs = now + intervalMs;
@@ -31,6 +34,7 @@ export class SlowLog {
       this.#suppressed += 1;
       return;
     }
+    const fields = typeof given === 'function' ? given() : given;
     const suppressed = this.#suppressed;
     this.#suppressed = 0;
     this.#logger.warn(message, suppressed === 0 ? fields : { ...fields, suppressed });

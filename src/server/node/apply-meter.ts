@@ -39,13 +39,14 @@ export class ApplyMeter {
     }
   }
 
-  /** An entry that was begun at `startMs` has been applied. */
-  applied({ kind, operation }: EntryType, index: LogIndex, startMs: number): void {
-    const tookMs = this.#clock.nowMs() - startMs;
+  /** An entry that was begun at `startMs` has been applied, and will be answered; it is now. */
+  applied({ kind, operation }: EntryType, index: LogIndex, startMs: number): number {
+    const nowMs = this.#clock.nowMs();
+    const tookMs = nowMs - startMs;
     const histograms = this.failed ? this.#failed : this.#succeeded;
     this.failed = false;
     histograms[kind]?.observe(tookMs / 1000);
-    if (tookMs <= this.#slowApplyMs) return;
+    if (tookMs <= this.#slowApplyMs) return nowMs;
     this.#metrics.slowApplies++;
     // etcd's words. Keys and values are the clients' business and stay out of the log.
     this.#slow.warn('apply request took too long', {
@@ -54,5 +55,6 @@ export class ApplyMeter {
       operation,
       index,
     });
+    return nowMs;
   }
 }

@@ -15,6 +15,7 @@ import {
   type Clock,
   EtcdError,
   type Logger,
+  type LogIndex,
   type MemberId,
   present,
   runSteps,
@@ -65,6 +66,7 @@ export class Applier implements EntryApplier {
   readonly #meter: ApplyMeter;
   /** One entry is applied at a time. */
   readonly #slice: Slice;
+  readonly #running: Running = { type: undefined, index: 0, startMs: 0 };
   #types: ReadonlyArray<EntryType | undefined> = [];
   #commits: CommitSink = nobodyListens;
 
@@ -97,27 +99,23 @@ export class Applier implements EntryApplier {
     const caller = access.isEnabled ? entryCaller(entry.data) : undefined;
     const waits = caller === undefined ? undefined : access.prepare(caller);
     if (waits !== undefined) return waits.then(() => this.apply(entry));
-    const startMs = this.#o.clock.nowMs();
+    this.#running.type = type;
+    this.#running.index = entry.index;
+    this.#running.startMs = this.#o.clock.nowMs();
     const { proposals } = this.#o;
     const pending = proposals.take(entryOrigin(entry.data), entrySequence(entry.data));
     const request = pending === undefined ? type.decode(entryBody(entry.data)) : pending.request;
     if (type.schedule !== undefined) {
       this.#schedule(entry, type, request, caller, pending);
-      this.#meter.applied(type, entry.index, startMs);
       return undefined;
     }
     const plan = type.planAtOnce(request, caller);
     if (plan !== undefined) {
       this.#applyAtOnce(entry, type, request, caller, plan, pending);
-      this.#meter.applied(type, entry.index, startMs);
       return undefined;
     }
     const done = runSteps(this.#applySteps(entry, type, request, caller, pending));
-    if (done instanceof Promise) {
-      return done.then(() => this.#meter.applied(type, entry.index, startMs));
-    }
-    this.#meter.applied(type, entry.index, startMs);
-    return undefined;
+    return done instanceof Promise ? done : undefined;
   }
 
   afterRun(): void {
@@ -241,6 +239,9 @@ export class Applier implements EntryApplier {
     result: unknown,
     isOverQuota: boolean,
   ): void {
+    const { type, index, startMs } = this.#running;
+    const appliedMs = this.#meter.applied(present(type, 'what is applied'), index, startMs);
+    pending?.applied(index, appliedMs);
     if (error !== undefined) {
       pending?.finish(error, undefined);
     } else if (isOverQuota) {
@@ -249,6 +250,13 @@ export class Applier implements EntryApplier {
       pending?.finish(new EtcdError('NO_SPACE'), undefined);
     } else pending?.finish(undefined, result);
   }
+}
+
+/** The entry that is being applied: there is one at a time. */
+interface Running {
+  type: EntryType | undefined;
+  index: LogIndex;
+  startMs: number;
 }
 
 const nobodyListens: CommitSink = {

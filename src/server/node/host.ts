@@ -25,6 +25,7 @@ export function nodeHost(core: NodeCore): Host {
     random: ports.random,
     disk: ports.disk,
     passwords: ports.passwords,
+    environment: ports.environment ?? {},
     logger: ports.logger,
     metrics: core.metrics,
     peers,

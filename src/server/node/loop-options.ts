@@ -3,6 +3,7 @@
 import type { Clock, ErrorReason, Logger, LogIndex, MemberId } from '../../common/index.js';
 import type { Entry, Message, Raft, SnapshotMeta } from '../../raft/index.js';
 import type { Wal } from '../../storage/index.js';
+import type { StepTimes } from '../metrics/index.js';
 import type { Proposals } from './proposals.js';
 import type { ReadGate } from './read-gate.js';
 
@@ -24,7 +25,7 @@ export interface NodeLoopOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly tickMs: number;
-  readonly counts: { proposalsResent: number };
+  readonly counts: { proposalsResent: number; readonly steps: StepTimes };
   /** To other members; a cluster of one sends nothing. */
   readonly send: (messages: readonly Message[]) => void;
   /** Runs `work`; what it sends, answers included, leaves with its end if that is little. */

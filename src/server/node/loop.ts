@@ -278,6 +278,7 @@ export class NodeLoop {
       if (isOver(pending, nowMs)) this.#drop(pending);
       else if (this.#mayPropose(pending)) {
         pending.sentTerm = raft.term;
+        pending.proposedMs = nowMs;
         data.push(pending.data);
       } else proposals.refuse(pending, 'NOT_LEADER');
     }
@@ -354,7 +355,7 @@ export class NodeLoop {
   }
 
   #takeReadys(): void {
-    const { raft, reads } = this.#options;
+    const { clock, counts, raft, reads } = this.#options;
     reads.follow(raft.leader, raft.term);
     while (raft.hasReady()) {
       const ready = raft.ready();
@@ -362,6 +363,8 @@ export class NodeLoop {
       this.#persist(ready);
       for (const state of ready.readStates) reads.confirmed(state);
       for (const entry of ready.committedEntries) this.#toApply.push(entry);
+      const committed = ready.committedEntries.at(-1);
+      if (committed !== undefined) counts.steps.committed.note(committed.index, clock.nowMs());
       this.#options.onReady();
     }
   }
@@ -459,6 +462,9 @@ export class NodeLoop {
   #durable(write: LogWrite): void {
     if (write.durable) return;
     write.durable = true;
+    const { clock, counts } = this.#options;
+    const last = write.ready.entries.at(-1);
+    if (last !== undefined) counts.steps.durable.note(last.index, clock.nowMs());
     try {
       this.#settleWrites();
       if (this.#stopped) return;

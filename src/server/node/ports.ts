@@ -21,6 +21,8 @@ export interface NodePorts {
   readonly passwords: Passwords;
   /** With `--auth-token jwt`; undefined: simple tokens. */
   readonly signedTokens?: SignedTokens | undefined;
+  /** For `AWS_*`; without it they are not set. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
   readonly logger: Logger;
   /** See Network; without it host names are only compared as they are. */
   readonly resolve?: Network['resolve'];

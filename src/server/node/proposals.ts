@@ -12,22 +12,24 @@ import {
   type Clock,
   type ErrorReason,
   EtcdError,
+  type LogIndex,
   present,
   proposalsWaitingBytesMax,
   proposalsWaitingMax,
   type Term,
   urgentShare,
 } from '../../common/index.js';
+import type { CallSteps } from '../../transport/index.js';
 import { stampEntry } from '../entry/index.js';
 import type { Responder } from '../feature/index.js';
 
 /** What a context of a responder may hold: then its proposal ends with the call. */
 interface Caller {
-  readonly call: { readonly cancelled: boolean };
+  readonly call: { readonly cancelled: boolean; steps?: CallSteps | undefined };
 }
 
 /** A proposal on its way. `request` is the decoded body, so that apply need not decode it again. */
-export class Pending {
+export class Pending implements CallSteps {
   constructor(
     readonly sequence: number,
     readonly request: unknown,
@@ -41,17 +43,36 @@ export class Pending {
 
   /** In which it was given to Raft; 0: it was not, or is in no log and never will be. */
   sentTerm: Term = 0;
+  proposedMs = 0;
+  index = 0;
+  appliedMs = 0;
+
+  get confirmedMs(): number {
+    return 0;
+  }
+
+  get roomMs(): number {
+    return 0;
+  }
 
   /** Nobody waits for it any more: the caller has gone. */
   get isAbandoned(): boolean {
-    const { context } = this;
-    if (typeof context !== 'object' || context === null || !('call' in context)) return false;
-    return (context as Caller).call.cancelled;
+    return callOf(this.context)?.cancelled === true;
+  }
+
+  applied(index: LogIndex, atMs: number): void {
+    this.index = index;
+    this.appliedMs = atMs;
   }
 
   finish(error: Error | undefined, result: unknown): void {
     this.respond(this.context, this.request, error, result);
   }
+}
+
+function callOf(context: unknown): Caller['call'] | undefined {
+  if (typeof context !== 'object' || context === null || !('call' in context)) return undefined;
+  return (context as Caller).call;
 }
 
 /** Places for waiting calls at the start; doubled whenever they do not suffice. */
@@ -120,6 +141,8 @@ export class Proposals {
       data,
       onlyInTerm,
     );
+    const call = callOf(context);
+    if (call !== undefined) call.steps = pending;
     if (this.#nextSequence - this.#oldest > this.#ring.length) this.#grow();
     this.#ring[this.#place(sequence)] = pending;
     this.#size++;

@@ -46,6 +46,8 @@ export interface ReadCounts {
   slowReadIndexes: number;
   /** There was nobody to ask until the time was up. */
   readIndexesFailed: number;
+  /** Is told when those reads were confirmed that run next. */
+  readonly steps: { confirmedMs: number };
 }
 
 export class ReadGate {
@@ -215,6 +217,7 @@ export class ReadGate {
   #runAll(batch: Batch, error: EtcdError | undefined): void {
     this.#waiting -= batch.reads.length;
     this.#waitingBytes -= batch.bytes;
+    this.#counts.steps.confirmedMs = this.#clock.nowMs();
     for (const read of batch.reads) read.run(read.context, error);
   }
 }

@@ -55,7 +55,7 @@ export function parseConfigFile(path: string, text: string): FileSettings {
     throw new UsageError(`config file ${quote(path)} is larger than ${configFileBytesMax} bytes`);
   }
   const warnings: string[] = [];
-  const root = readYaml(path, text, warnings);
+  const root = readYaml(`config file ${quote(path)}`, text, warnings);
   const texts = new Map<string, string>();
   for (const [typed, value] of counting(root)) {
     // As in etcd, whose reader of JSON does not look at the case.
@@ -93,8 +93,9 @@ function sectionOf(key: string): ReadonlyMap<string, string> | undefined {
   return undefined;
 }
 
-function readYaml(
-  path: string,
+/** The settings in a text of YAML; throws {@link UsageError}, which begins with `what` it is. */
+export function readYaml(
+  what: string,
   text: string,
   warnings: string[],
 ): Readonly<Record<string, unknown>> {
@@ -111,17 +112,17 @@ function readYaml(
     const [problem] = document.errors.filter(({ code }) => code !== 'MULTIPLE_DOCS');
     if (problem !== undefined) throw problem;
     if (document.errors.length > 0) {
-      warnings.push(`config file ${quote(path)}: only the first document in it counts`);
+      warnings.push(`${what}: only the first document in it counts`);
     }
     // A few aliases nested make gigabytes ("billion laughs").
     root = document.toJS({ maxAliasCount });
   } catch (cause) {
     const [why] = (cause instanceof Error ? cause.message : String(cause)).split('\n');
-    throw new UsageError(`config file ${quote(path)} is not valid YAML: ${why}`);
+    throw new UsageError(`${what} is not valid YAML: ${why}`);
   }
   if (root === null || root === undefined) return {};
   if (typeof root !== 'object' || Array.isArray(root)) {
-    throw new UsageError(`config file ${quote(path)} must hold "flag-name: value" lines`);
+    throw new UsageError(`${what} must hold "flag-name: value" lines`);
   }
   return root as Readonly<Record<string, unknown>>;
 }

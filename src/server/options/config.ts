@@ -4,8 +4,10 @@
  */
 
 import { quotaBytesDefault } from '../../common/index.js';
+import { type AuditConfig, readAudit } from './audit.js';
 import { type AuthTokenConfig, readAuthToken } from './auth-token.js';
 import { type AutoTls, hasCertificate, readAutoTls } from './config-auto-tls.js';
+import { type BackupConfig, readBackup } from './config-backup.js';
 import {
   asksForCertificates,
   type PortTls,
@@ -20,6 +22,7 @@ import { flagTable } from './flags-table.js';
 import { type LogRotation, readLogRotation } from './log-rotation.js';
 import { parseRateLimit, type RateLimit } from './rate-limit.js';
 import { areCertainlyDifferent, type Naming, UrlComparison } from './same-urls.js';
+import { readTracing, type TracingConfig } from './tracing.js';
 import { checkBindUrls, parseInitialCluster, parseUrl, parseUrls, type ServerUrl } from './urls.js';
 import { quote, UsageError } from './usage-error.js';
 
@@ -54,6 +57,10 @@ export interface ServerConfig extends Gated {
   readonly discoverySrv: { readonly domain: string; readonly serviceName: string } | undefined;
   readonly strictReconfigCheck: boolean;
   readonly learnersMax: number;
+  /** While this member leads. */
+  readonly autoPromoteLearners: boolean;
+  /** Of this member, as long as it is a learner. */
+  readonly readOnlyMember: boolean;
 
   readonly heartbeatMs: number;
   readonly electionMs: number;
@@ -112,6 +119,8 @@ export interface ServerConfig extends Gated {
   readonly extensiveMetrics: boolean;
   /** Profiles under /debug/pprof/ on the ports of clients. */
   readonly enablePprof: boolean;
+  /** Undefined: this member makes no backups. */
+  readonly backup: BackupConfig | undefined;
   readonly logLevel: LogLevel;
   readonly logFormat: 'json' | 'console';
   /** 'stderr', 'stdout' or a path. */
@@ -120,6 +129,10 @@ export interface ServerConfig extends Gated {
   readonly logRotation: LogRotation | undefined;
   /** '': none. */
   readonly raftTraceFile: string;
+  /** Undefined: nobody writes down who did what. */
+  readonly audit: AuditConfig | undefined;
+  /** Undefined: no traces. */
+  readonly tracing: TracingConfig | undefined;
   readonly unsafeNoFsync: boolean;
   /** The program exercises itself before it starts the server. */
   readonly warmsUp: boolean;
@@ -172,6 +185,8 @@ export function buildConfig(flags: Flags, readFile: ReadFile): ServerConfig {
     reflectionEnabled: flags.bool('enable-grpc-reflection'),
     strictReconfigCheck: flags.bool('strict-reconfig-check'),
     learnersMax: flags.number('max-learners'),
+    autoPromoteLearners: flags.bool('auto-promote-learners'),
+    readOnlyMember: flags.bool('read-only-member'),
     ...timing,
     initialElectionTickAdvance: flags.bool('initial-election-tick-advance'),
     preVote: flags.bool('pre-vote'),
@@ -188,7 +203,10 @@ export function buildConfig(flags: Flags, readFile: ReadFile): ServerConfig {
     hostWhitelist: orStar(flags.list('host-whitelist')),
     extensiveMetrics: flags.text('metrics') === 'extensive',
     enablePprof: flags.bool('enable-pprof'),
+    backup: readBackup(flags, readFile),
     ...buildLogging(flags),
+    audit: readAudit(flags, readFile),
+    tracing: readTracing(flags),
     unsafeNoFsync: flags.bool('unsafe-no-fsync'),
     warmsUp: flags.bool('warm-up'),
     socketReusePort: flags.bool('socket-reuse-port'),
@@ -329,6 +347,11 @@ export function checkBootstrap(config: ServerConfig): void {
   }
   // Whoever added this member has told the cluster its URLs; here they are only compared. As etcd.
   if (config.initialClusterState === 'existing') return;
+  if (config.readOnlyMember) {
+    throw new UsageError(
+      '--read-only-member needs --initial-cluster-state=existing: whoever founds a cluster votes',
+    );
+  }
   const advertised = config.advertisePeerUrls;
   const missing = advertised.find((url) => own.every((other) => areCertainlyDifferent(url, other)));
   const extra = own.find((url) => advertised.every((other) => areCertainlyDifferent(url, other)));

@@ -10,6 +10,7 @@ export const flagGroups = [
   'security',
   'auth',
   'monitoring',
+  'backup',
   'logging',
   'features',
   'unsafe',

@@ -360,4 +360,18 @@ export const clusteringFlags = flagGroup('clustering', [
     'Learners that the cluster may have.',
     { min: 1, max: intMax32 },
   ],
+  [
+    'implemented',
+    'auto-promote-learners',
+    'bool',
+    'false',
+    "kvorum's own: the leader promotes learners that have caught up, while all voters are healthy.",
+  ],
+  [
+    'implemented',
+    'read-only-member',
+    'bool',
+    'false',
+    "kvorum's own: stays a learner, and serves serializable ranges and watches.",
+  ],
 ]);

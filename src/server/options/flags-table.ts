@@ -1,6 +1,7 @@
 /** Every flag of etcd 3.7 and those of kvorum's own, in the order in which --help prints them. */
 
 import type { FlagSpec } from './flag-spec.js';
+import { backupFlags } from './flags-backup.js';
 import { clusteringFlags, memberFlags } from './flags-member.js';
 import {
   authFlags,
@@ -18,6 +19,7 @@ export const flagTable: readonly FlagSpec[] = [
   ...securityFlags,
   ...authFlags,
   ...monitoringFlags,
+  ...backupFlags,
   ...loggingFlags,
   ...featureFlags,
   ...unsafeFlags,

@@ -15,12 +15,12 @@ import {
   renameSync,
 } from 'node:fs';
 import { readdir, rename, rm } from 'node:fs/promises';
-import { basename, dirname, extname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { destination } from 'pino';
 import type { Clock } from '../../common/index.js';
-import type { LogRotation } from '../options/index.js';
+import { type LogRotation, RotatedNames } from '../options/index.js';
 import type { LineSink } from './line-sink.js';
 
 export interface RotatingLogOptions {
@@ -58,20 +58,13 @@ export function openRotatingLog(path: string, options: RotatingLogOptions): Line
   return sink;
 }
 
-interface OldLog {
-  readonly name: string;
-  readonly timeMs: number;
-  readonly isCompressed: boolean;
-}
-
 const dayMs = 86_400_000;
 const compressedEnd = '.gz';
 
 /** The files that were put aside. */
 class OldLogs {
   readonly #dir: string;
-  readonly #head: string;
-  readonly #end: string;
+  readonly #names: RotatedNames;
   readonly #rotation: LogRotation;
   readonly #clock: Pick<Clock, 'wallMs'>;
   #tidying: Promise<void> | undefined;
@@ -79,8 +72,7 @@ class OldLogs {
 
   constructor(path: string, rotation: LogRotation, clock: Pick<Clock, 'wallMs'>) {
     this.#dir = dirname(path);
-    this.#end = extname(path);
-    this.#head = `${basename(path, this.#end)}-`;
+    this.#names = new RotatedNames(path, rotation.localTime);
     this.#rotation = rotation;
     this.#clock = clock;
   }
@@ -88,7 +80,7 @@ class OldLogs {
   /** Where the file goes now: nothing is there. */
   nextPath(): string {
     for (let timeMs = this.#clock.wallMs(); ; timeMs += 1) {
-      const path = join(this.#dir, `${this.#head}${this.#stamp(timeMs)}${this.#end}`);
+      const path = join(this.#dir, this.#names.at(timeMs));
       if (!existsSync(path) && !existsSync(path + compressedEnd)) return path;
     }
   }
@@ -112,33 +104,13 @@ class OldLogs {
   async #once(): Promise<void> {
     const { compress, daysMax, filesMax } = this.#rotation;
     const oldestMs = daysMax > 0 ? this.#clock.wallMs() - daysMax * dayMs : 0;
-    const names = await readdir(this.#dir);
-    const found = names.flatMap((name) => this.#parse(name) ?? []);
-    found.sort((a, b) => b.timeMs - a.timeMs);
+    const found = this.#names.among(await readdir(this.#dir));
     for (const [i, { isCompressed, name, timeMs }] of found.entries()) {
       const path = join(this.#dir, name);
       const isExtra = filesMax > 0 && i >= filesMax;
       if (isExtra || timeMs < oldestMs) await rm(path, { force: true });
       else if (compress && !isCompressed) await compressFile(path);
     }
-  }
-
-  #stamp(timeMs: number): string {
-    const shiftMs = this.#rotation.localTime ? new Date(timeMs).getTimezoneOffset() * 60_000 : 0;
-    return new Date(timeMs - shiftMs).toISOString().slice(0, -1).replaceAll(':', '-');
-  }
-
-  #parse(name: string): OldLog | undefined {
-    const isCompressed = name.endsWith(this.#end + compressedEnd);
-    const end = isCompressed ? this.#end + compressedEnd : this.#end;
-    if (!name.startsWith(this.#head) || !name.endsWith(end)) return undefined;
-    const stamp = name.slice(this.#head.length, name.length - end.length);
-    const match = /^(\d{4}-\d\d-\d\dT)(\d\d)-(\d\d)-(\d\d\.\d{3})$/.exec(stamp);
-    if (match === null) return undefined;
-    const [, day, hour, minute, second] = match;
-    const zone = this.#rotation.localTime ? '' : 'Z';
-    const timeMs = Date.parse(`${day}${hour}:${minute}:${second}${zone}`);
-    return Number.isNaN(timeMs) ? undefined : { name, timeMs, isCompressed };
   }
 }
 

@@ -1,6 +1,7 @@
 /**
  * The door: what each call passes before its handler, once, in this order.
  *
+ *     audited      what it asks for is noted; what came of it when it ends: audit/
  *     counted      by method, and by the API version of its client
  *     learner      may be far behind: answers only what says so, or asks for no more (C-5)
  *     leader       who asks for one (`hasleader: true`) is refused without one, as etcd does;
@@ -16,11 +17,12 @@
  */
 
 import type { Caller, ErrorReason } from '../../common/index.js';
-import { decodeRangeRequest } from '../../proto/index.js';
+import { decodeRangeRequest, memberListRequest } from '../../proto/index.js';
 import type { MethodHandler, ServerCall } from '../../transport/index.js';
 import { type Access, type Requirement, requirementOf } from '../access/index.js';
 import type { Metrics } from '../metrics/index.js';
 import { refuseCall } from './answers.js';
+import type { CallAuditor, MethodAuditor } from './auditor.js';
 import type { RateGuard } from './rate-guard.js';
 
 /** What the guards know of the member. */
@@ -28,10 +30,14 @@ export interface Guards {
   /** Undefined: nobody counts. */
   readonly metrics: Metrics | undefined;
   readonly isLearner: () => boolean;
+  /** --read-only-member: as a learner it answers what `readOnlyRules` say, too. */
+  readonly isReadOnly?: boolean;
   readonly hasLeader: () => boolean;
   readonly access: Access;
   /** Undefined: nobody makes too many requests. */
   readonly rate?: RateGuard | undefined;
+  /** Undefined: nobody writes down who did what. */
+  readonly audit?: CallAuditor | undefined;
 }
 
 type Handle = Extract<MethodHandler, { readonly kind: 'unary' | 'serverStream' }>['handle'];
@@ -56,14 +62,16 @@ function behindGuards(name: string, method: MethodHandler, guards: Guards): Meth
 function guardedCall(
   name: string,
   { kind, handle }: { readonly kind: 'unary' | 'serverStream'; readonly handle: Handle },
-  { access, hasLeader, isLearner, metrics, rate }: Guards,
+  { access, audit, hasLeader, isLearner, isReadOnly = false, metrics, rate }: Guards,
 ): Handle {
   const counter = counterOf(name, kind === 'unary' ? 'unary' : 'stream', metrics);
-  const ofLearner = learnerRule(name);
+  const ofLearner = learnerRule(name, isReadOnly);
   const requirement = requirementOf(name);
   const limit = rate?.of(name);
+  const auditor = audit?.of(name, kind);
   const door = { access, requirement, limit, handle };
   return (request, call) => {
+    auditor?.begin(call, request);
     counter?.count(call, kind === 'serverStream');
     if (ofLearner !== always && isLearner() && !ofLearner(request)) {
       refuseCall(call, 'LEARNER_UNSUPPORTED');
@@ -78,19 +86,30 @@ function guardedCall(
 function guardedStream(
   name: string,
   begin: HandleStream,
-  { access, isLearner, metrics, rate }: Guards,
+  { access, audit, isLearner, isReadOnly = false, metrics, rate }: Guards,
 ): HandleStream {
   const counter = counterOf(name, 'stream', metrics);
-  const isForLearner = learnerRule(name) === always;
+  const isForLearner = learnerRule(name, isReadOnly) === always;
   const requirement = requirementOf(name);
   const limit = rate?.of(name);
-  const handle = limit === undefined ? begin : pacedStream(begin, limit);
+  const auditor = audit?.of(name, 'bidi');
+  const audited = auditor === undefined ? begin : auditedStream(begin, auditor);
+  const handle = limit === undefined ? audited : pacedStream(audited, limit);
   return (call) => {
+    auditor?.begin(call);
     counter?.count(call, true);
     if (!isForLearner && isLearner()) refuseCall(call, 'LEARNER_UNSUPPORTED');
     else if (access.isEnabled && requirement !== 'open') {
       admitStream({ access, requirement, handle }, call);
     } else handle(call);
+  };
+}
+
+/** What waits for its turn is not noted before it has it. */
+function auditedStream(begin: HandleStream, auditor: MethodAuditor): HandleStream {
+  return (call) => {
+    begin(call);
+    auditor.follow(call);
   };
 }
 
@@ -204,8 +223,22 @@ const learnerRules: ReadonlyMap<string, LearnerRule> = new Map([
   ['/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo', always],
 ]);
 
-function learnerRule(name: string): LearnerRule {
-  return learnerRules.get(name) ?? never;
+/** What a read-only member answers besides: reads of what is here, however old, and who it is. */
+const readOnlyRules: ReadonlyMap<string, LearnerRule> = new Map([
+  ['/etcdserverpb.KV/RangeStream', isSerializable],
+  ['/etcdserverpb.Watch/Watch', always],
+  ['/etcdserverpb.Cluster/MemberList', isOwnList],
+  ['/etcdserverpb.Maintenance/HashKV', always],
+  // Who reads has to say who he is.
+  ['/etcdserverpb.Auth/Authenticate', always],
+  ['/grpc.health.v1.Health/Check', always],
+  ['/grpc.health.v1.Health/List', always],
+  ['/grpc.health.v1.Health/Watch', always],
+]);
+
+function learnerRule(name: string, isReadOnly: boolean): LearnerRule {
+  const more = isReadOnly ? readOnlyRules.get(name) : undefined;
+  return learnerRules.get(name) ?? more ?? never;
 }
 
 function always(): boolean {
@@ -221,6 +254,14 @@ function isSerializable(request: Buffer): boolean {
     return decodeRangeRequest(request).serializable;
   } catch {
     // The handler says what is wrong with it.
+    return true;
+  }
+}
+
+function isOwnList(request: Buffer): boolean {
+  try {
+    return !memberListRequest.decode(request).linearizable;
+  } catch {
     return true;
   }
 }

@@ -7,6 +7,8 @@
 import { assert, type Caller, GrpcCode } from '../../common/index.js';
 import type {
   AnswerHold,
+  CallSteps,
+  CallWitness,
   MessageCounts,
   MethodHandler,
   PeerOfCall,
@@ -77,6 +79,8 @@ export class LocalCall implements ServerCall {
   onMessage: ((message: Buffer) => void) | undefined;
   onEnd: (() => void) | undefined;
   counts: MessageCounts | undefined;
+  steps: CallSteps | undefined;
+  witness: CallWitness | undefined;
   /** For the maker: called when the handler wants messages again. */
   onResume: (() => void) | undefined;
   /** For the maker: bytes of answers that it was given and that have not left yet. */
@@ -136,6 +140,7 @@ export class LocalCall implements ServerCall {
   cancel(): void {
     if (this.#ended || this.cancelled) return;
     this.cancelled = true;
+    this.witness?.ended(GrpcCode.CANCELLED, 'context canceled');
     this.#memory?.cancel();
     this.#waiting = [];
     this.#pushed = [];
@@ -202,12 +207,14 @@ export class LocalCall implements ServerCall {
 
   reply(message: Uint8Array): void {
     if (this.#ended || this.cancelled) return;
+    this.witness?.answered([message]);
     this.#answers.message(Buffer.from(message));
     this.end();
   }
 
   replyParts(parts: readonly Uint8Array[]): void {
     if (this.#ended || this.cancelled) return;
+    this.witness?.answered(parts);
     this.#give(parts);
     this.end();
   }
@@ -215,6 +222,7 @@ export class LocalCall implements ServerCall {
   send(message: Uint8Array): boolean {
     if (this.#ended || this.cancelled) return true;
     if (this.counts !== undefined) this.counts.messagesSent += 1;
+    this.witness?.answered([message]);
     this.#answers.message(Buffer.from(message.buffer, message.byteOffset, message.byteLength));
     if (this.#isHeld) this.#heldBytes += message.length;
     return !this.#isHeld;
@@ -223,6 +231,7 @@ export class LocalCall implements ServerCall {
   sendParts(parts: readonly Uint8Array[]): boolean {
     if (this.#ended || this.cancelled) return true;
     if (this.counts !== undefined) this.counts.messagesSent += 1;
+    this.witness?.answered(parts);
     this.#give(parts);
     if (this.#isHeld) for (const part of parts) this.#heldBytes += part.length;
     return !this.#isHeld;
@@ -266,6 +275,7 @@ export class LocalCall implements ServerCall {
   #finishWith(code: GrpcCode, message: string): void {
     if (this.#ended || this.cancelled) return;
     this.#ended = true;
+    this.witness?.ended(code, message);
     this.#answers.ended({ code, message });
   }
 }

@@ -53,6 +53,7 @@ export async function openBbolt(
   }
   return {
     buckets: [...buckets.keys()],
+    sizeBytes: meta.end * meta.pageSize,
     slices(name) {
       const ref = buckets.get(name);
       return ref === undefined ? noSlices() : walk(blocks, meta, ref, 0);
@@ -63,6 +64,8 @@ export async function openBbolt(
 export interface BboltReader {
   /** Names of the top-level buckets. */
   readonly buckets: readonly string[];
+  /** Of all pages in use; there may be something behind them. */
+  readonly sizeBytes: number;
   /**
    * The entries of a bucket in key order, in slices of bounded size; none if there is no such
    * bucket. Throws StorageError at the first thing that is not as it must be.

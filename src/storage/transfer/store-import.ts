@@ -9,8 +9,10 @@ import {
   flushBatchBytesMax,
   flushBatchRecordsMax,
   InvariantError,
+  type KeyString,
   type KvChange,
   type KvStore,
+  type LeaseId,
   type Revision,
 } from '../../common/index.js';
 import {
@@ -43,6 +45,8 @@ export class StoreImport {
   records = 0;
   /** Of the newest revision. */
   revision: Revision = 0;
+  /** Keys that exist in the newest revision, and have a lease. */
+  readonly leasedKeys = new Map<KeyString, LeaseId>();
   readonly #kv: KvStore;
   readonly #reader = new RecordReader();
   #changes: KvChange[] = [];
@@ -78,6 +82,7 @@ export class StoreImport {
       this.revision = mainOf(key);
       return undefined;
     }
+    this.#noteLease(isTombstone(key));
     this.records += 1;
     this.revision = mainOf(key);
     this.#sizeBytes += keyValue.length + recordOverheadBytes;
@@ -129,6 +134,13 @@ export class StoreImport {
     if (reader.key === '') return 'a revision without a key';
     if (isTombstone(key) || reader.modRevision === mainOf(key)) return undefined;
     return 'a revision with another one inside';
+  }
+
+  /** Of the record that was read last. */
+  #noteLease(isDeleted: boolean): void {
+    const { key, lease } = this.#reader;
+    if (!isDeleted && lease !== 0n) this.leasedKeys.set(key, lease);
+    else if (this.leasedKeys.size > 0) this.leasedKeys.delete(key);
   }
 
   #add(key: Buffer, value: Buffer): void {

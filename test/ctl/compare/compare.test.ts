@@ -1,12 +1,12 @@
 /**
  * Called etcdctl, kvorum's command line is etcdctl 3.7: the same lines, one after the other, with
- * both programs against servers of the same kind, etcd and kvorum, must print the same, end with the
- * same status and complain in the same words (transcript.ts says what is left out). Ours runs in
- * this process.
+ * both programs against servers of the same kind, etcd and kvorum, must print the same, end with
+ * the same status and complain in the same words (transcript.ts says what is left out). Ours runs
+ * in this process.
  */
 
 import { beforeAll, describe, expect, it } from 'vitest';
-import { runInProcess } from '../../helpers/ctl-in-process.js';
+import { inProcess } from '../../helpers/ctl-in-process.js';
 import { EtcdctlSession } from '../../helpers/etcdctl.js';
 import { type ServerKind, useServer } from '../../helpers/server.js';
 import { describeWith, toolPath } from '../../helpers/tools.js';
@@ -26,9 +26,7 @@ describe.each<ServerKind>(['etcd', 'kvorum'])('against %s', (kind) => {
       const etcdctl = toolPath('etcdctl37');
       sessions = [
         await EtcdctlSession.open(theirs(), etcdctl),
-        await EtcdctlSession.open(ours(), etcdctl, (_program, args, given) =>
-          runInProcess('etcdctl', args, given),
-        ),
+        await EtcdctlSession.open(ours(), inProcess()),
       ];
     });
 

@@ -4,7 +4,7 @@
  */
 
 import { memberIdOf } from '../../../src/server/membership/identity.js';
-import { EtcdctlSession } from '../../helpers/etcdctl.js';
+import { type EtcdctlRunner, EtcdctlSession } from '../../helpers/etcdctl.js';
 import { eventually } from '../../helpers/eventually.js';
 import { RawClient } from '../../helpers/grpc.js';
 import {
@@ -43,7 +43,7 @@ export class ShownCluster {
   /** Founds a cluster of three, led by m1, and shown by this etcdctl. */
   static async start(
     kind: ServerKind,
-    etcdctl: string,
+    etcdctl: string | EtcdctlRunner,
     given: ServerOptions,
   ): Promise<ShownCluster> {
     const options = { ...given, args: [...patience, ...(given.args ?? [])] };

@@ -30,7 +30,7 @@ const compactionSteps: readonly EtcdctlStep[] = [
   step('endpoint hashkv --rev=100000'),
 ];
 
-const endpointSteps: readonly EtcdctlStep[] = [
+export const endpointSteps: readonly EtcdctlStep[] = [
   step('endpoint health'),
   step('endpoint health --cluster', { unordered: true }),
   step('endpoint health -w json'),

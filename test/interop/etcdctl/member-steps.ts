@@ -88,7 +88,7 @@ export const memberSteps: readonly MemberStep[] = [
   // A voter comes.
   prepare('m4'),
   step('member add m4'),
-  step('member add m4 --peer-urls=<p1>'),
+  step('member add m4 --peer-urls=<p1>', { while: /unhealthy cluster/ }),
   step('member add m4 --peer-urls=<p4>', added('m4')),
   step('member list', unordered),
   step('member list -w json', sortedJson),

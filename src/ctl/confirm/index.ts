@@ -1,0 +1,2 @@
+/** Asking before something is destroyed. */
+export { confirm, yesFlag } from './confirm.js';
