@@ -320,16 +320,21 @@ describe('diagnose', () => {
   });
 
   it('finds what is slow in a log, counted by message', () => {
-    const line = (msg: string) => JSON.stringify({ level: 'warn', msg, took: '120ms' });
+    const line = (msg: string, level = 'warn') => JSON.stringify({ level, msg, took: '120ms' });
     const log = [
       line('apply request took too long'),
       'no JSON that took too long',
       line('ready to serve client requests'),
+      line('request stats'),
+      line('request stats', 'debug'),
       line('apply request took too long'),
     ].join('\n');
     const lines = slowLinesOf(Buffer.from(log));
-    expect(lines).toMatchObject([{ message: 'apply request took too long', times: 2 }]);
-    expect(idsOf(well, lines)).toEqual(['note slow-log']);
+    expect(lines).toMatchObject([
+      { message: 'apply request took too long', times: 2 },
+      { message: 'request stats', times: 1 },
+    ]);
+    expect(idsOf(well, lines)).toEqual(['note slow-log', 'note slow-log']);
   });
 
   it('lists the worst first', () => {
