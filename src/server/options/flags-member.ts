@@ -365,7 +365,7 @@ export const clusteringFlags = flagGroup('clustering', [
     'auto-promote-learners',
     'bool',
     'false',
-    "kvorum's own: the leader promotes learners that have caught up, while all voters are healthy.",
+    "kvorum's own: whoever leads promotes learners that caught up, if all voters are there.",
   ],
   [
     'implemented',
