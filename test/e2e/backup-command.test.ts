@@ -9,7 +9,7 @@ import { describe, expect, it } from 'vitest';
 import { eventually } from '../helpers/eventually.js';
 import { exec } from '../helpers/exec.js';
 import { bytes, RawClient } from '../helpers/grpc.js';
-import { type ServerProcess, startServer } from '../helpers/server.js';
+import { type ServerProcess, startCluster, startServer } from '../helpers/server.js';
 import { describeWith, kvorumBin } from '../helpers/tools.js';
 import { endProgramsAfterEach, serve, temporaryDirectory } from './program.js';
 
@@ -191,6 +191,43 @@ describeWith(['kvorum'], 'kvorum backup', () => {
       expect(await well('backup', 'verify', place, '--all')).toContain('well');
     } finally {
       await server.dispose();
+    }
+  });
+
+  it('is made by whoever leads, and continued by who leads next', async () => {
+    const dir = temporaryDirectory();
+    const place = join(dir, 'backups');
+    const args = ['--backup-dir', place, '--backup-schedule', '1s'];
+    const members = await startCluster('kvorum', 3, { args });
+    const newest = async () => {
+      const list = await kvorum('backup', 'list', place, '-w', 'json');
+      const all = JSON.parse(list.stdout.toString() || '[]');
+      return { revision: all.at(-1)?.revision ?? 0, count: all.length };
+    };
+    const until = (revision: number, count: number) =>
+      eventually(async () => {
+        const found = await newest();
+        return found.revision === revision && found.count === count ? true : undefined;
+      }, `revision ${revision} in backup ${count}`);
+    try {
+      const [first] = members as [ServerProcess];
+      await until(await write(first, 'a', 5), 1);
+      // Whoever made it led then: the metrics say so.
+      const made = await Promise.all(
+        members.map(async ({ clientUrl }) => {
+          const text = await (await fetch(`${clientUrl}/metrics`)).text();
+          return /^kvorum_backup_last_success_timestamp_seconds [1-9]/m.test(text);
+        }),
+      );
+      expect(made).toContain(true);
+      const leader = members[made.lastIndexOf(true)] as ServerProcess;
+      await leader.kill();
+      const other = members.find((member) => member !== leader) as ServerProcess;
+      const revision = await eventually(() => write(other, 'b', 5), 'a write after the failure');
+      await until(revision, 1);
+      expect(await well('backup', 'verify', place)).toContain('well');
+    } finally {
+      await Promise.all(members.map((member) => member.dispose()));
     }
   });
 
