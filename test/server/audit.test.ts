@@ -85,11 +85,11 @@ rules:
     ['rules: 5', 'rules must be a list'],
     ['otherwise: sometimes', 'otherwise must be one of none, reads, writes, all'],
     ['other: 1', 'unknown setting "other"'],
-    ['rules: [{ log: all, prefix: a }]', 'rule 1: unknown setting "prefix"'],
-    ['rules: [{ users: a }]', 'rule 1: log must be one of none, reads, writes, all'],
-    ['rules: [{ users: [], log: all }]', 'rule 1: users is empty'],
-    ['rules: [{ users: 5, log: all }]', 'rule 1: users must be texts; use quotes'],
-    ['rules: [{ methods: Put, log: all }]', 'rule 1: "Put" is no method'],
+    ['rules: [{ log: all, prefix: a }]', 'rule #1: unknown setting "prefix"'],
+    ['rules: [{ users: a }]', 'rule #1: log must be one of none, reads, writes, all'],
+    ['rules: [{ users: [], log: all }]', 'rule #1: users is empty'],
+    ['rules: [{ users: 5, log: all }]', 'rule #1: users must be texts; use quotes'],
+    ['rules: [{ methods: Put, log: all }]', 'rule #1: "Put" is no method'],
     ['rules: [', 'is not valid YAML'],
   ])('that say %s are refused', (text, why) => {
     expect(() => rulesOf(text)).toThrow(why);

@@ -72,7 +72,7 @@ export function parseAuditRules(
   if (!isWhat(otherwise)) return fail(`otherwise must be one of ${whats.join(', ')}`);
   if (!Array.isArray(rules)) return fail('rules must be a list');
   if (rules.length > auditRulesMax) fail(`there are more than ${auditRulesMax} rules`);
-  return { otherwise, rules: rules.map((rule, at) => readRule(rule, `rule ${at + 1}`, fail)) };
+  return { otherwise, rules: rules.map((rule, at) => readRule(rule, `rule #${at + 1}`, fail)) };
 }
 
 function readRule(rule: unknown, name: string, fail: (why: string) => never): AuditRule {
