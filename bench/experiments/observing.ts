@@ -41,7 +41,6 @@ interface Subject {
   readonly process: ChildProcess;
   readonly client: GrpcClient;
   readonly cpuUs: number[];
-  readonly perSecond: number[];
 }
 
 await main();
@@ -108,7 +107,7 @@ async function start(name: string, dataDir: string, flags: readonly string[]): P
   for (;;) {
     try {
       const client = await connect(`127.0.0.1:${clientPort}`);
-      return { name, process: child, client, cpuUs: [], perSecond: [] };
+      return { name, process: child, client, cpuUs: [] };
     } catch (error) {
       if (child.exitCode !== null) throw error;
       await sleep(50);
@@ -117,10 +116,10 @@ async function start(name: string, dataDir: string, flags: readonly string[]): P
 }
 
 /** The first round warms up. */
-async function measure({ client, cpuUs, perSecond, process: child }: Subject, counts: boolean) {
+async function measure({ client, cpuUs, process: child }: Subject, counts: boolean) {
   const value = Buffer.alloc(256, 'v');
   const pid = child.pid ?? 0;
-  const [beforeCpu, beforeMs] = [cpuSeconds(pid), performance.now()];
+  const beforeCpu = cpuSeconds(pid);
   let left = puts;
   const caller = async (): Promise<void> => {
     while (left > 0) {
@@ -129,12 +128,10 @@ async function measure({ client, cpuUs, perSecond, process: child }: Subject, co
     }
   };
   await Promise.all(Array.from({ length: clientsAtOnce }, caller));
-  const seconds = (performance.now() - beforeMs) / 1000;
   // What was gathered is written, or sent, within the second.
   await sleep(1200);
   if (!counts) return;
   cpuUs.push(((cpuSeconds(pid) - beforeCpu) / puts) * 1e6);
-  perSecond.push(puts / seconds);
 }
 
 function put(client: GrpcClient, request: Buffer): Promise<void> {
@@ -146,17 +143,14 @@ function put(client: GrpcClient, request: Buffer): Promise<void> {
   });
 }
 
+/** Ratios are of rounds, beside both servers with nothing in that round: what else runs hits all. */
 function report(subjects: readonly Subject[]): void {
-  const [base] = subjects;
-  const baseUs = median(base?.cpuUs ?? []);
-  const baseRate = median(base?.perSecond ?? []);
-  process.stdout.write('| | us of processor a put | beside nothing | puts/s beside nothing |\n');
-  process.stdout.write('|---|---|---|---|\n');
-  for (const { cpuUs, name, perSecond } of subjects) {
-    const us = median(cpuUs);
-    const ratio = (us / baseUs).toFixed(2);
-    const rate = (median(perSecond) / baseRate).toFixed(2);
-    process.stdout.write(`| ${name} | ${us.toFixed(1)} | ${ratio} | ${rate} |\n`);
+  const [one, other] = subjects;
+  const base = (one?.cpuUs ?? []).map((us, round) => (us + (other?.cpuUs[round] ?? us)) / 2);
+  process.stdout.write('| | us of processor a put | beside nothing |\n|---|---|---|\n');
+  for (const { cpuUs, name } of subjects) {
+    const ratio = median(cpuUs.map((us, round) => us / (base[round] ?? Number.NaN)));
+    process.stdout.write(`| ${name} | ${median(cpuUs).toFixed(1)} | ${ratio.toFixed(2)} |\n`);
   }
 }
 
