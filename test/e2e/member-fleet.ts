@@ -76,8 +76,11 @@ export class Fleet {
     };
     for (const moment of kills) {
       const program = start();
-      // What an earlier run has done does not happen once more.
-      await Promise.race([program.logged(moment), program.logged(serving)]);
+      // What an earlier run has done does not happen once more: one that votes has nothing to say.
+      const isOver = /added/.test(moment.source)
+        ? program.logged(serving)
+        : this.untilVoter(machine);
+      await Promise.race([program.logged(moment), isOver]);
       await program.kill();
     }
     await start().logged(serving);
