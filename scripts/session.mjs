@@ -10,8 +10,8 @@ import { mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { stripVTControlCharacters } from 'node:util';
 import { fileURLToPath } from 'node:url';
+import { stripVTControlCharacters } from 'node:util';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const program = join(root, 'bin/kvorum');
@@ -70,7 +70,9 @@ Three members, each with the same line but for its name and ports:`);
   await sleep(2_000);
   run(['status'], three, 1);
   say('\n## It is replaced\n');
-  say('Its disk is lost as well, so a new member takes its place, started by one line on its machine:\n');
+  say(
+    'Its disk is lost as well, so a new member takes its place, started by one line on its machine:\n',
+  );
   const id = idOf(lost);
   const rest = three.filter((name) => name !== lost);
   shown('text', [`$ ${lineOf(joinWords('m4', rest[0]))} &`]);

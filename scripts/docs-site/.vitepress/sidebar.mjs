@@ -24,6 +24,7 @@ export const sidebar = [
     text: 'Operate',
     items: [
       ...ifThere(page('Install', '/install')),
+      page('A day with kvorum', '/session'),
       page('Operations', '/operations'),
       page('Back up and restore', '/backup'),
       page('Members', '/members'),
