@@ -153,6 +153,12 @@ export function inProcess(program = 'etcdctl'): EtcdctlRunner {
         io.stderr(text);
         check();
       },
+      // What a program prints may be what is waited for, too.
+      execute: async (program, added) => {
+        const end = await io.execute(program, added);
+        check();
+        return end;
+      },
     };
     const code = await runCtl(words, watched, program);
     return { code, stdout: stdout(), stderr: stderr() };
