@@ -25,6 +25,8 @@ export const sidebar = [
     items: [
       ...ifThere(page('Install', '/install')),
       page('A day with kvorum', '/session'),
+      page('The command line', '/command-line'),
+      page('Contexts, hints, questions', '/contexts'),
       page('Operations', '/operations'),
       page('Back up and restore', '/backup'),
       page('Members', '/members'),
