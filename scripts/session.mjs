@@ -17,6 +17,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const program = join(root, 'bin/kvorum');
 const folder = mkdtempSync(join(tmpdir(), 'kvorum-session-'));
 const columns = 110;
+const lines = 40;
 const names = ['m1', 'm2', 'm3', 'm4'];
 const client = (name) => 2379 + names.indexOf(name) * 10_000;
 const peer = (name) => client(name) + 1;
@@ -233,7 +234,7 @@ async function watching(words, act) {
 
 function terminal(words) {
   const quoted = [process.execPath, program, ...words].map((word) => `'${word}'`).join(' ');
-  const line = `stty cols ${columns} rows 40; exec ${quoted}`;
+  const line = `stty cols ${columns} rows ${lines}; exec ${quoted}`;
   return ['--quiet', '--return', '--flush', '--command', line, '/dev/null'];
 }
 

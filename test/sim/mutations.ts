@@ -69,6 +69,7 @@ export const mutations: readonly Mutation[] = [
     replace: 'const confirmed = Number.POSITIVE_INFINITY;',
     size: 3,
     frequent: deposing,
+    firstSeed: 8,
   },
   {
     name: 'acknowledge before fsync',
@@ -104,7 +105,7 @@ export const mutations: readonly Mutation[] = [
     size: 3,
     frequent: figure8,
     knobs: figure8Knobs,
-    firstSeed: 29,
+    firstSeed: 33,
   },
   {
     name: 'skip the consistent index',
@@ -119,6 +120,7 @@ export const mutations: readonly Mutation[] = [
     replace: 'this.sequence = 1;',
     size: 3,
     frequent: deposing,
+    firstSeed: 5,
   },
   {
     name: 'vote twice in a term',
