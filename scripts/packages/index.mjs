@@ -9,7 +9,7 @@
  */
 
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { bundleThread } from '../bundle.mjs';
@@ -117,9 +117,20 @@ async function assembleKvorum(root, dir) {
     cpSync(join(root, part), join(dir, part), { recursive: true });
   }
   writeNotices(root, dir, modules);
-  // What the command asks for is what the library asks for: both are the server.
-  finish(root, dir, 'kvorum', imports);
+  finish(root, dir, 'kvorum', new Set([...imports, ...askedByCommand(join(dir, 'dist/bin'))]));
   return modules;
+}
+
+/** Packages that the command loads beside what is in its bundle: most when they are needed first. */
+function askedByCommand(bin) {
+  return readdirSync(bin)
+    .filter((name) => name.endsWith('.cjs'))
+    .flatMap((name) => [
+      ...readFileSync(join(bin, name), 'utf8').matchAll(
+        /createRequire\b.*?\)\(["']([^"']+)["']\)/g,
+      ),
+    ])
+    .map(([, name]) => name);
 }
 
 async function assembleTesting(root, dir) {

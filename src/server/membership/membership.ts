@@ -113,8 +113,10 @@ export class Membership {
     const { name, clientUrls } = attributes;
     const incarnation = attributes.incarnation || member.incarnation;
     if (member.incarnation !== 0n && member.incarnation !== incarnation) return;
-    const isReadOnly = attributes.isReadOnly === true;
-    this.#store(txn, { ...member, name, clientUrls, incarnation, isReadOnly });
+    // As it is read back from what is stored.
+    const { isReadOnly: _before, ...others } = member;
+    const readOnly = attributes.isReadOnly === true ? { isReadOnly: true } : {};
+    this.#store(txn, { ...others, name, clientUrls, incarnation, ...readOnly });
     this.#changed();
   }
 
