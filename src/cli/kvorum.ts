@@ -6,7 +6,7 @@
 import { resolve } from 'node:path';
 import { type Logger, warmUpMs } from '../common/index.js';
 import { type CtlIo, isCommandLine, runCtl } from '../ctl/index.js';
-import { nodeClock, nodePorts, notifySystemd, startServer } from '../server/index.js';
+import { nodeClock, nodeNetwork, nodePorts, notifySystemd, startServer } from '../server/index.js';
 import type { CommandIo, ExitStatus } from './command-io.js';
 import { ctlIo } from './ctl-io.js';
 import { openAppend, readFile } from './files.js';
@@ -53,6 +53,7 @@ async function main(
     }
     const ctl = (): CtlIo => {
       const its = ctlIo(env, nodeClock, snapshotsOf(io), nodeMachine);
+      if (nodeNetwork.resolveSrv !== undefined) its.resolveSrv = nodeNetwork.resolveSrv;
       its.runLocalCluster = async (plan, own) => {
         const { runUp } = await import('./up/index.js');
         return await runUp(plan, own, thisProgram());

@@ -21,7 +21,7 @@ import {
   withEnvironment,
 } from './command/index.js';
 import { commands } from './commands.js';
-import { clientOf, signedIn } from './connect/index.js';
+import { clientOf, signedIn, withDiscovery } from './connect/index.js';
 import { withContext } from './context/index.js';
 import { failureText, hintOf, isForPeople } from './failure/index.js';
 import { formatOf } from './print/index.js';
@@ -91,7 +91,10 @@ async function runCommand(
     const values = line.flags as unknown as GlobalValues;
     const given = withEnvironment(values, line.isSet, io.env);
     const hasContext = program !== 'etcdctl' && !found.offline;
-    const global = hasContext ? await withContext(given, io) : given;
+    const named = hasContext ? await withContext(given, io) : given;
+    // Who asks no cluster needs no endpoints.
+    const discovered = found.offline ? named.values : await withDiscovery(named.values, io);
+    const global = { ...named, values: discovered };
     hasUser = global.values.user !== '' || global.values['auth-jwt-token'] !== '';
     const context: CommandContext = {
       ...{ io, program, root, global: global.values, isSet: global.isSet, dashAt: line.dashAt },

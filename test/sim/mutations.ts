@@ -143,9 +143,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a stale read returned as a linearizable one',
     file: 'server/kv/rpc.js',
-    find: 'if (request.serializable)\n        runRange(reading, undefined);',
-    replace:
-      'if (request.serializable || request.rangeEnd !== "")\n        runRange(reading, undefined);',
+    find: 'if (request.serializable)\n        roomForRange(reading);',
+    replace: 'if (request.serializable || request.rangeEnd !== "")\n        roomForRange(reading);',
     size: 3,
   },
   {

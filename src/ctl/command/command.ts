@@ -6,7 +6,7 @@
 
 import type { Backup, BackupKey, BackupTarget } from '../../backup/index.js';
 import type { RawClient } from '../../client/raw/index.js';
-import type { Clock, Disk, Random } from '../../common/index.js';
+import type { Clock, Disk, Random, SrvTarget } from '../../common/index.js';
 import { type ExitCode, exit } from './command-error.js';
 import type { Flags, ValuesOf } from './flags.js';
 import type { GlobalValues } from './global.js';
@@ -129,6 +129,8 @@ export interface CtlIo {
   /** Reads a line from the terminal without showing it. */
   askSecret(prompt: string): Promise<string>;
   readFile(path: string): Promise<Uint8Array>;
+  /** The targets of DNS's SRV records under `name`; rejects if there are none. Left out: no DNS. */
+  resolveSrv?(name: string): Promise<readonly SrvTarget[]>;
   /** Writes a file that may take the place of the one at `path`; `mode`: if there is none. */
   stageFile(path: string, data: Uint8Array, mode: number): Promise<StagedFile>;
   /** Runs a program with our stdout and stderr, without stdin; `env` is added to ours. */
