@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { growingPercent } from '../../src/launch/old-generation.js';
 import { anyPeerPort, endProgramsAfterEach, serve, temporaryDirectory } from '../e2e/program.js';
+import { eventually } from '../helpers/eventually.js';
 import { exec } from '../helpers/exec.js';
 import { repoRoot } from '../helpers/tools.js';
 
@@ -137,12 +138,19 @@ describe("V8's old generation", () => {
   `;
 
   it('grows further between two collections of all of it than a small step', async () => {
-    const ours = (await printed(script)) as { readonly full: number };
-    const small = (await printed(script, '--heap-growing-percent=10')) as { readonly full: number };
+    interface Count {
+      readonly full: number;
+    }
+    const ours = (await printed(script)) as Count;
     expect(ours).toMatchObject({ widened: true });
-    // Whoever set the flag has decided.
-    expect(small).toMatchObject({ widened: false });
-    expect(ours.full).toBeLessThan(small.full);
+    const stepOf = async (): Promise<Count | undefined> => {
+      const small = (await printed(script, '--heap-growing-percent=10')) as Count;
+      // Whoever set the flag has decided.
+      expect(small).toMatchObject({ widened: false });
+      return small.full > 2 * ours.full ? small : undefined;
+    };
+    // In some runs Node 24 tells of one collection and no more, whatever the flag says.
+    expect(await eventually(stepOf, 'collections after small steps')).toBeDefined();
   });
 
   it('grows by at most as much as is in use once that is a lot, which V8 decides then', () => {
