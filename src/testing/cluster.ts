@@ -49,7 +49,9 @@ function checkClusterOptions(options: ClusterOptions): void {
   throw new RangeError(`unknown option ${JSON.stringify(wrong)}; there are ${known.join(', ')}`);
 }
 
-const waitMs = 10_000;
+const leaderWaitMs = 10_000;
+/** A member whose word was lost tells the others again after some five seconds. */
+const meetWaitMs = 60_000;
 const lookAgainMs = 2;
 /** Fast enough for tests, slow enough for a machine that is busy with them. */
 const timing = ['--heartbeat-interval=20', '--election-timeout=200'];
@@ -123,7 +125,7 @@ export async function startNode(options: Omit<ClusterOptions, 'size'> = {}): Pro
 
 function waitForLeader(members: readonly TestMember[]): Promise<TestMember> {
   const find = () => members.find(({ isLeader }) => isLeader);
-  return found(find, 'the cluster has no leader');
+  return found(find, leaderWaitMs, 'the cluster has no leader');
 }
 
 /**
@@ -132,11 +134,12 @@ function waitForLeader(members: readonly TestMember[]): Promise<TestMember> {
  */
 async function haveMet(members: readonly LocalMember[]): Promise<void> {
   const meet = () => members.every((one) => one.knownClientUrls.length >= members.length);
-  await found(() => meet() || undefined, 'the members of the cluster do not know each other');
+  const complaint = 'the members of the cluster do not know each other';
+  await found(() => meet() || undefined, meetWaitMs, complaint);
 }
 
-/** What `find` finds, looked for again and again; throws with `complaint` after ten seconds. */
-async function found<T>(find: () => T | undefined, complaint: string): Promise<T> {
+/** What `find` finds, looked for again and again; throws with `complaint` after `waitMs`. */
+async function found<T>(find: () => T | undefined, waitMs: number, complaint: string): Promise<T> {
   const untilMs = nodeClock.nowMs() + waitMs;
   for (;;) {
     const result = find();
