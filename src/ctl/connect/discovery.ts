@@ -1,6 +1,6 @@
 /**
- * --discovery-srv: the endpoints that DNS names, as etcd's client finds them. Two services are asked
- * for, `_etcd-client-ssl._tcp` with TLS and `_etcd-client._tcp` without; one of them is enough.
+ * --discovery-srv: the endpoints that DNS names, as etcd's client finds them. Two services are
+ * asked for, `_etcd-client-ssl._tcp` with TLS and `_etcd-client._tcp` without; one is enough.
  */
 
 import type { SrvTarget } from '../../common/index.js';
