@@ -71,7 +71,7 @@ export const mayImportInside: Readonly<
     failure: ['command'],
     show: ['command'],
     // Groups of commands: none knows another.
-    backup: ['command'],
+    backup: ['command', 'show'],
     auth: ['command', 'connect', 'print'],
     context: ['command', 'failure', 'print'],
     cluster: ['command', 'connect', 'failure', 'print', 'progress', 'show'],

@@ -3,6 +3,7 @@
 import { type Backup, filesOf, type Manifest, utcText } from '../../backup/index.js';
 import type { CommandContext } from '../command/index.js';
 import { CommandError, exit } from '../command/index.js';
+import { type Column, inColumns } from '../show/index.js';
 
 const units = ['B', 'kB', 'MB', 'GB', 'TB'] as const;
 
@@ -37,20 +38,19 @@ export function backupJson({ manifest }: Backup): Readonly<Record<string, unknow
 
 /** A table of backups, the newest last. */
 export function backupTable(backups: readonly Backup[]): string {
-  const head = ['BACKUP', 'UNTIL', 'REVISIONS', 'FILES', 'SIZE', 'ENCRYPTED'];
-  const rows = backups.map(({ manifest }) => [
-    manifest.chain,
-    utcText(manifest.writtenMs),
-    `${manifest.full.revision}-${manifest.newest.revision}`,
-    String(manifest.number + 1),
-    bytesText(bytesOf(manifest)),
-    manifest.key === undefined ? 'no' : `key ${manifest.key}`,
-  ]);
-  const all = [head, ...rows];
-  const widths = head.map((_, i) => Math.max(...all.map((row) => (row[i] ?? '').length)));
-  const lines = all.map((row) => row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  '));
-  return `${lines.map((line) => line.trimEnd()).join('\n')}\n`;
+  const manifests = backups.map(({ manifest }) => manifest);
+  const lines = inColumns(columns, manifests, Number.POSITIVE_INFINITY);
+  return `${lines.join('\n')}\n`;
 }
+
+const columns: ReadonlyArray<Column<Manifest>> = [
+  { title: 'BACKUP', of: ({ chain }) => chain },
+  { title: 'UNTIL', of: ({ writtenMs }) => utcText(writtenMs) },
+  { title: 'REVISIONS', of: ({ full, newest }) => `${full.revision}-${newest.revision}` },
+  { title: 'FILES', of: ({ number }) => String(number + 1) },
+  { title: 'SIZE', of: (manifest) => bytesText(bytesOf(manifest)) },
+  { title: 'ENCRYPTED', of: ({ key }) => (key === undefined ? 'no' : `key ${key}`) },
+];
 
 /** The text, or with `-w json` the object on a line. */
 export async function printResult(
